@@ -1,0 +1,16 @@
+//! Pure types and decisions of Berth. No async, no I/O, no clock, no randomness, and no
+//! `HashMap`: whatever is decided here is decided the same way twice.
+//!
+//! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
+//! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
+//! tell each other; [`waiting`] says why something does not happen.
+
+pub mod ids;
+pub mod order;
+pub mod plan;
+pub mod report;
+pub mod spec;
+pub mod state;
+pub mod template;
+pub mod time;
+pub mod waiting;

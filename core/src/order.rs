@@ -1,0 +1,159 @@
+//! The order: what one agent is to have. Logically complete, with a generation and a hash; on the
+//! wire and in the ledger it travels as the change against an earlier generation.
+//!
+//! An order leaves the agent no choice: every volume, address and value is in it. Rendering happens
+//! on the agent before each start, from [`RenderValues`] alone.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{
+        ClaimKey, ContentHash, Epoch, Generation, HistoryId, MemberId, Ordinal, TemplateHash, Term,
+        Uid,
+    },
+    spec::{MemberSpec, Sealed},
+};
+
+/// Names one order: nothing about it may differ under the same head.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderHead {
+    /// The history of the store that it comes from.
+    pub history: HistoryId,
+    /// The coordinator's term.
+    pub term: Term,
+    /// Grows with every change for this host.
+    pub generation: Generation,
+    /// Hash over the complete order ([`order_hash`]).
+    pub hash: ContentHash,
+}
+
+/// A change of the order for one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderDelta {
+    /// What the order is after the change.
+    pub head: OrderHead,
+    /// The generation that it changes; `None` if `upserts` is the complete order.
+    pub base: Option<Generation>,
+    /// Members that are new or changed.
+    pub upserts: Vec<MemberOrder>,
+    /// Members that the host is to forget, once they are gone.
+    pub removals: Vec<MemberId>,
+}
+
+/// What the host is to do about one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberOrder {
+    /// Which member.
+    pub member: MemberId,
+    /// Under which grant.
+    pub epoch: Epoch,
+    /// Run or stop.
+    pub desired: Desired,
+    /// The revision of the template.
+    pub revision: TemplateHash,
+    /// The unrendered template.
+    pub template: Arc<MemberSpec>,
+    /// What it is rendered with.
+    pub values: RenderValues,
+    /// The member's volumes, in the order of the claim templates.
+    pub volumes: Vec<VolumeOrder>,
+    /// The config objects that the template uses.
+    pub config: ConfigData,
+}
+
+/// What the coordinator wants of a member on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Desired {
+    /// Its processes run.
+    Run,
+    /// Its processes are gone and its volumes unmounted.
+    Stop,
+}
+
+/// One member as its peers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// `<set>-<ordinal>`
+    pub name: String,
+    /// Its DNS name, without a final dot.
+    pub fqdn: String,
+    /// Its address; empty while it has none.
+    pub address: String,
+    /// Its number.
+    pub ordinal: Ordinal,
+    /// Labels of its host.
+    pub host_labels: BTreeMap<String, String>,
+}
+
+/// The values of templates. A change of values alone never restarts a member.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderValues {
+    /// The namespace.
+    pub namespace: String,
+    /// The set's name.
+    pub set: String,
+    /// `<set>-<ordinal>`
+    pub member: String,
+    /// The number.
+    pub ordinal: u32,
+    /// How many members are asked for.
+    pub replicas: u32,
+    /// The member's DNS name, without a final dot.
+    pub fqdn: String,
+    /// The member's address.
+    pub address: String,
+    /// All declared members in ordinal order, this one included.
+    pub peers: Vec<Peer>,
+    /// The members that found the cluster, frozen before the first start.
+    pub founders: Vec<Peer>,
+    /// Whether this member is one of them and the cluster is still to be founded by it.
+    pub founding: bool,
+    /// Labels of the host.
+    pub host_labels: BTreeMap<String, String>,
+    /// The address of the epoch before, if it was another.
+    pub previous_address: Option<String>,
+}
+
+/// One volume of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeOrder {
+    /// The claim template's name, which `volumeMounts` refer to.
+    pub name: String,
+    /// The claim.
+    pub claim: ClaimKey,
+    /// The claim's unique id: the owner record holds it.
+    pub claim_uid: Uid,
+    /// Where the data is.
+    pub source: VolumeSource,
+    /// Whether a member was ever started on it: then an empty or missing volume is a fault.
+    pub filled: bool,
+}
+
+/// Where the data of a volume is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VolumeSource {
+    /// A directory in a pool of the host.
+    Local {
+        /// The pool, by the name in the agent's configuration.
+        pool: String,
+    },
+}
+
+/// The content of the config objects that a template uses, by object name and key.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigData {
+    /// ConfigMaps.
+    pub config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Secrets, decoded.
+    pub secrets: BTreeMap<String, BTreeMap<String, Sealed>>,
+}

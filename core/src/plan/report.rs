@@ -1,0 +1,21 @@
+//! What the plan says beside its steps: why everything else waits, and what to warn of.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{MemberId, SetKey},
+    time::Timestamp,
+    waiting::Reason,
+};
+
+/// Why what is not done is not done.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Why each member that is not where it should be waits.
+    pub waiting: BTreeMap<MemberId, Reason>,
+    /// What the operator should know of a set.
+    pub warnings: BTreeMap<SetKey, Vec<String>>,
+    /// When to plan again even if nothing happens: the earliest deadline that a reason rests on.
+    pub wake_at: Option<Timestamp>,
+}

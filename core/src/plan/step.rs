@@ -1,0 +1,157 @@
+//! The steps of a plan. Each is complete: whoever carries it out has no choice left.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ClaimKey, Epoch, HostName, MemberId, Ordinal, SetKey, TemplateHash, Uid},
+    order::Peer,
+    state::{Claim, ZoneHead},
+};
+
+/// What to do, in order. Steps of one set stand together and are committed together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One durable decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "step",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Step {
+    /// Makes a claim.
+    CreateClaim {
+        /// Its key.
+        key: ClaimKey,
+        /// Its record. Its `uid` derives from the set's uid, the claim's name and the revision, so
+        /// that the plan needs no randomness.
+        claim: Claim,
+    },
+    /// Binds a claim to the host that its member is assigned to.
+    BindClaim {
+        /// The claim.
+        key: ClaimKey,
+        /// The host.
+        host: HostName,
+    },
+    /// Marks a claim as one that a member was started on.
+    FillClaim {
+        /// The claim.
+        key: ClaimKey,
+    },
+    /// Gives an ordinal its own address for as long as the set exists.
+    TakeAddress {
+        /// The member.
+        member: MemberId,
+        /// The address.
+        address: IpAddr,
+    },
+    /// Grants a member to a host: its name has an address from now on, nothing is started.
+    Assign {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+        /// The host.
+        host: HostName,
+        /// The address that its name has.
+        address: IpAddr,
+        /// The revision that it will run.
+        revision: TemplateHash,
+    },
+    /// Freezes who founds the set.
+    Found {
+        /// The set.
+        set: SetKey,
+        /// The founders, in ordinal order.
+        founders: Vec<Peer>,
+    },
+    /// Orders the host to run an assigned member.
+    Start {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+    },
+    /// Records that a member passed its gate: it is a founder no more.
+    PassGate {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+    },
+    /// Orders the host to stop a member.
+    Stop {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+    },
+    /// Forgets a grant that is proven gone.
+    Release {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+        /// What proves it.
+        proof: Proof,
+    },
+    /// Removes a set whose members are all gone.
+    RemoveSet {
+        /// The set.
+        set: SetKey,
+        /// Which of the sets that ever had the name.
+        uid: Uid,
+    },
+    /// Drops a revision that no member carries any more.
+    DropRevision {
+        /// The set.
+        set: SetKey,
+        /// The revision.
+        revision: TemplateHash,
+    },
+    /// Publishes the zone that follows from the steps before.
+    PublishZone {
+        /// Serial and hash.
+        zone: ZoneHead,
+    },
+}
+
+/// Why a grant is proven gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Proof {
+    /// It was never ordered to run.
+    NeverOrdered,
+    /// Its agent, in contact, reported it stopped.
+    ReportedStopped,
+    /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
+    ReportedAbsent,
+}
+
+impl Step {
+    /// The member that the step is about, if it is about one.
+    pub fn member(&self) -> Option<(&SetKey, Ordinal)> {
+        match self {
+            Self::TakeAddress { member, .. }
+            | Self::Assign { member, .. }
+            | Self::Start { member, .. }
+            | Self::PassGate { member, .. }
+            | Self::Stop { member, .. }
+            | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
+            Self::CreateClaim { claim, .. } => Some((&claim.member.set, claim.member.ordinal)),
+            Self::BindClaim { .. }
+            | Self::FillClaim { .. }
+            | Self::Found { .. }
+            | Self::RemoveSet { .. }
+            | Self::DropRevision { .. }
+            | Self::PublishZone { .. } => None,
+        }
+    }
+}

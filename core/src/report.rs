@@ -1,0 +1,69 @@
+//! What an agent observed: the other half of the order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{Epoch, MemberId, ProcessName, RunId},
+    waiting::Reason,
+};
+
+/// What is true of one member on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberReport {
+    /// Which member.
+    pub member: MemberId,
+    /// Which grant of it.
+    pub epoch: Epoch,
+    /// The current or last start, if there was one.
+    pub run: Option<RunId>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Whether its processes run and its startup probes, if any, have passed in this run.
+    pub started: bool,
+    /// Whether it serves.
+    pub ready: bool,
+    /// How long it has been ready, in milliseconds of the agent's clock, when this was sent.
+    pub ready_for_ms: u64,
+    /// How often its processes were started again.
+    pub restarts: u32,
+    /// Its processes, in the order of the template.
+    pub processes: Vec<ProcessReport>,
+    /// Why it is not running and ready, if it should be; or not gone, if it should be.
+    pub waiting: Option<Reason>,
+    /// Claim templates whose volume this member was started on: they are filled from now on.
+    pub filled: Vec<String>,
+}
+
+/// Where a member stands on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// The order is accepted, nothing is done yet.
+    Pending,
+    /// Volumes, files and namespaces are made ready.
+    Preparing,
+    /// Processes are started.
+    Starting,
+    /// All processes run.
+    Running,
+    /// A start failed or a process ended; the next attempt is waited for.
+    BackOff,
+    /// Processes are being stopped.
+    Stopping,
+    /// Proven gone: no process is left and no volume is mounted.
+    Stopped,
+}
+
+/// One process of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessReport {
+    /// Its name.
+    pub name: ProcessName,
+    /// Its process id on the host, while it runs.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How it last ended, if it did: `exited with 1`, `was killed by SIGKILL`.
+    pub last_exit: Option<String>,
+}

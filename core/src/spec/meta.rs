@@ -1,0 +1,144 @@
+//! What every object has: kind, name, labels, and what the coordinator adds.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{IdError, ObjectKey},
+    time::Timestamp,
+};
+
+/// The kinds of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// `sts`
+    StatefulSet,
+    /// `svc`
+    Service,
+    /// `cm`
+    ConfigMap,
+    /// `secret`
+    Secret,
+    /// `pool`
+    AddressPool,
+    /// `pvc`
+    PersistentVolumeClaim,
+}
+
+impl Kind {
+    /// Every kind, in the order in which a manifest's objects are stored.
+    pub const ALL: [Self; 6] = [
+        Self::AddressPool,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::Service,
+        Self::PersistentVolumeClaim,
+        Self::StatefulSet,
+    ];
+
+    /// The name as manifests have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "StatefulSet",
+            Self::Service => "Service",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::AddressPool => "AddressPool",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+        }
+    }
+
+    /// The short name of the command line.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::StatefulSet => "sts",
+            Self::Service => "svc",
+            Self::ConfigMap => "cm",
+            Self::Secret => "secret",
+            Self::AddressPool => "pool",
+            Self::PersistentVolumeClaim => "pvc",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = IdError;
+    /// Takes the kind's name in any case, its plural, or its short name.
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let lower = text.to_ascii_lowercase();
+        Self::ALL
+            .into_iter()
+            .find(|kind| {
+                let name = kind.as_str().to_ascii_lowercase();
+                lower == name
+                    || lower.strip_suffix('s').is_some_and(|one| one == name)
+                    || lower == kind.short()
+            })
+            .ok_or_else(|| IdError::Shape {
+                text: text.to_owned(),
+                expected: "a kind; use sts, svc, cm, secret, pool or pvc",
+            })
+    }
+}
+
+/// Metadata of an object. The operator writes name, namespace, labels and annotations; the rest
+/// belongs to the coordinator and is ignored in a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ObjectMeta {
+    /// The name, a DNS label.
+    pub name: String,
+    /// The namespace; `default` when left out.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Labels for selection.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Notes of people and tools; Berth gives them no meaning.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Unique id of this object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The store revision of the last change.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
+    /// Grows with every change of the spec.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub generation: u64,
+    /// When the object was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creation_timestamp: Option<Timestamp>,
+    /// When its deletion was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_timestamp: Option<Timestamp>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl ObjectMeta {
+    /// The object's key; an empty namespace is `default`.
+    ///
+    /// # Errors
+    /// If name or namespace is not a DNS label; validation excludes it.
+    pub fn key(&self) -> Result<ObjectKey, IdError> {
+        let namespace = if self.namespace.is_empty() {
+            crate::ids::Namespace::default()
+        } else {
+            self.namespace.parse()?
+        };
+        Ok(ObjectKey {
+            namespace,
+            name: self.name.parse()?,
+        })
+    }
+}

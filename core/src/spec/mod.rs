@@ -1,0 +1,94 @@
+//! What the operator asks for: the kinds of Berth, with the field names of Kubernetes wherever the
+//! concept is the same.
+//!
+//! These are the only definitions of the schema. A manifest (YAML or JSON), the store and the wire
+//! all carry them in this one form. Every field has a default, so that reading a manifest can
+//! report every mistake at once: what is missing is the business of [`validate`], not of serde.
+
+use serde::{Deserialize, Serialize};
+
+pub mod config;
+pub mod meta;
+pub mod network;
+pub mod probe;
+pub mod process;
+pub mod secret;
+pub mod set;
+pub mod volume;
+
+pub use config::{ConfigMap, Secret};
+pub use meta::{Kind, ObjectMeta};
+pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
+pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
+pub use process::{
+    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
+    Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol, Resources, VolumeMount,
+};
+pub use secret::Sealed;
+pub use set::{
+    ConfigDir, GatePolicy, LabelSelector, MemberSpec, MemberTemplate, Membership, Spread,
+    StatefulSet, StatefulSetSpec,
+};
+pub use volume::{
+    AccessMode, ClaimResources, ClaimTemplate, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+};
+
+/// One object of any kind, as it is written, stored and sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "objects are few and short-lived in this form"
+)]
+pub enum Object {
+    /// A set of members with sticky identity.
+    StatefulSet(StatefulSet),
+    /// A name for the ready members of a set.
+    Service(Service),
+    /// Plain configuration.
+    ConfigMap(ConfigMap),
+    /// Configuration that is never shown.
+    Secret(Secret),
+    /// Addresses that ordinals get one each of.
+    AddressPool(AddressPool),
+    /// A member's claim to a volume; outlives its set.
+    PersistentVolumeClaim(PersistentVolumeClaim),
+}
+
+impl Object {
+    /// Which kind this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::StatefulSet(_) => Kind::StatefulSet,
+            Self::Service(_) => Kind::Service,
+            Self::ConfigMap(_) => Kind::ConfigMap,
+            Self::Secret(_) => Kind::Secret,
+            Self::AddressPool(_) => Kind::AddressPool,
+            Self::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
+        }
+    }
+
+    /// The metadata that every kind has.
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::StatefulSet(o) => &o.metadata,
+            Self::Service(o) => &o.metadata,
+            Self::ConfigMap(o) => &o.metadata,
+            Self::Secret(o) => &o.metadata,
+            Self::AddressPool(o) => &o.metadata,
+            Self::PersistentVolumeClaim(o) => &o.metadata,
+        }
+    }
+
+    /// The metadata, to be filled in by the coordinator.
+    pub fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::StatefulSet(o) => &mut o.metadata,
+            Self::Service(o) => &mut o.metadata,
+            Self::ConfigMap(o) => &mut o.metadata,
+            Self::Secret(o) => &mut o.metadata,
+            Self::AddressPool(o) => &mut o.metadata,
+            Self::PersistentVolumeClaim(o) => &mut o.metadata,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! StatefulSet: how many members, in which order, each from which template.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{meta::ObjectMeta, process::Process, volume::ClaimTemplate};
+
+/// A set of members with sticky identity.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StatefulSet {
+    /// Name, namespace, labels.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    pub spec: StatefulSetSpec,
+}
+
+/// What is wanted of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StatefulSetSpec {
+    /// How many members, 0 or more; 1 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i64>,
+    /// Optional; checked against the template's labels if given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+    /// The service whose name the members' DNS names carry; the set's own name when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// What the next ordinal waits for when the coordinator starts members.
+    pub pod_management_policy: GatePolicy,
+    /// The same for the first boot, until the set is founded; as `podManagementPolicy` when left
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootstrap_policy: Option<GatePolicy>,
+    /// The same for starting again when all members are down; `Parallel` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_start_policy: Option<GatePolicy>,
+    /// Whether the number of members may change after founding. `Static` when left out for a set
+    /// whose template uses `founding`, else `Dynamic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Membership>,
+    /// Whether two members may share a host.
+    pub spread: Spread,
+    /// The AddressPool that gives each ordinal its own address; the default pool, if there is
+    /// one, when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_pool: Option<String>,
+    /// How long a member must have been ready to count as available, in seconds.
+    pub min_ready_seconds: u32,
+    /// How one member looks.
+    pub template: MemberTemplate,
+    /// One claim per template and member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_claim_templates: Vec<ClaimTemplate>,
+}
+
+impl StatefulSetSpec {
+    /// The number of members asked for; 1 when left out.
+    pub fn replicas(&self) -> u32 {
+        self.replicas
+            .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
+    }
+
+    /// The policy until the set is founded.
+    pub fn bootstrap_policy(&self) -> GatePolicy {
+        self.bootstrap_policy.unwrap_or(self.pod_management_policy)
+    }
+
+    /// The policy when all members are down.
+    pub fn cold_start_policy(&self) -> GatePolicy {
+        self.cold_start_policy.unwrap_or(GatePolicy::Parallel)
+    }
+
+    /// Whether the number of members is fixed once founded.
+    pub fn membership(&self) -> Membership {
+        self.membership.unwrap_or_else(|| {
+            if crate::template::uses_founding(&self.template) {
+                Membership::Static
+            } else {
+                Membership::Dynamic
+            }
+        })
+    }
+}
+
+/// What holds the next ordinal back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum GatePolicy {
+    /// Every lower ordinal is ready, and has been for `minReadySeconds`.
+    #[default]
+    OrderedReady,
+    /// Every lower ordinal's processes run and its startup probe, if any, has passed in this run.
+    OrderedStarted,
+    /// Nothing.
+    Parallel,
+}
+
+/// Whether the number of members may change once the set is founded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Membership {
+    /// It may not: the application would not learn of it.
+    Static,
+    /// It may.
+    Dynamic,
+}
+
+/// Whether two members of a set may share a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Spread {
+    /// They may not.
+    #[default]
+    Require,
+    /// They may when there are fewer hosts than members.
+    Prefer,
+}
+
+/// Selection by labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LabelSelector {
+    /// Labels that must be there with these values.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// How one member looks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MemberTemplate {
+    /// Labels of the members.
+    pub metadata: ObjectMeta,
+    /// Their processes.
+    pub spec: MemberSpec,
+}
+
+/// The processes of a member and what they share.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MemberSpec {
+    /// Run one after another before the processes; each must exit 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub init_processes: Vec<Process>,
+    /// Started in this order, stopped in the reverse one.
+    pub processes: Vec<Process>,
+    /// From the stop signal to KILL, in seconds; 30 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period_seconds: Option<u32>,
+    /// Labels that the host must have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// The member's writable directory for its configuration files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_dir: Option<ConfigDir>,
+}
+
+impl MemberSpec {
+    /// From the stop signal to KILL, in seconds.
+    pub fn grace_seconds(&self) -> u32 {
+        self.termination_grace_period_seconds.unwrap_or(30)
+    }
+}
+
+/// The member's configuration directory, `{{ configDir }}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConfigDir {
+    /// A directory of the host whose content is copied there before the member's own files.
+    pub copy_from: String,
+}

@@ -1,0 +1,236 @@
+//! What the coordinator knows: what it decided (durable) and what agents reported (not durable).
+//!
+//! [`State`] is the whole input of [`crate::plan::plan`]. What the store keeps is written at each
+//! type; the rest is rebuilt from the agents' reports after a start.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{
+        ClaimKey, ContentHash, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash,
+        Term, Uid, ZoneSerial,
+    },
+    order::{Desired, Peer},
+    report::MemberReport,
+    spec::{AddressPool, ConfigMap, MemberTemplate, Secret, Service, StatefulSetSpec},
+    time::Timestamp,
+};
+
+pub mod apply;
+pub mod orders;
+
+/// Everything that a plan reads.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// The coordinator's term.
+    pub term: Term,
+    /// The DNS zone, such as `berth.internal`.
+    pub zone_name: String,
+    /// The zone as last published. Durable.
+    pub zone: ZoneHead,
+    /// Hosts that ever joined, and what is known of them now.
+    pub hosts: BTreeMap<HostName, Host>,
+    /// Sets with their members.
+    pub sets: BTreeMap<SetKey, Set>,
+    /// Claims; they outlive their sets. Durable.
+    pub claims: BTreeMap<ClaimKey, Claim>,
+    /// Who founds each set; outlives the set with its claims. Durable.
+    pub foundings: BTreeMap<SetKey, Founding>,
+    /// Services. Durable.
+    pub services: BTreeMap<ObjectKey, Service>,
+    /// ConfigMaps. Durable.
+    pub config_maps: BTreeMap<ObjectKey, ConfigMap>,
+    /// Secrets. Durable.
+    pub secrets: BTreeMap<ObjectKey, Secret>,
+    /// Address pools. Durable.
+    pub address_pools: BTreeMap<ObjectKey, AddressPool>,
+}
+
+/// Which zone was last published.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneHead {
+    /// Grows with every change of any record.
+    pub serial: ZoneSerial,
+    /// Hash of its records.
+    pub hash: ContentHash,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Host {
+    /// What its agent said when it joined. Durable.
+    pub record: HostRecord,
+    /// What is known of it now. Not durable: after a start every host is out of contact.
+    pub contact: Contact,
+}
+
+/// What an agent says of its host. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostRecord {
+    /// Its name.
+    pub name: HostName,
+    /// The address that members without a pool address have.
+    pub advertise_address: IpAddr,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// The names of its local pools.
+    pub pools: Vec<String>,
+    /// Whether new members may be placed there.
+    pub unschedulable: bool,
+    /// `/etc/machine-id`, to tell a cloned host.
+    pub machine_id: String,
+}
+
+/// What is known of a host now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Contact {
+    /// Whether its agent's stream is open and its first full report has arrived.
+    pub connected: bool,
+    /// When `connected` last changed.
+    pub since: Timestamp,
+    /// The zone that its agent serves.
+    pub zone_acked: ZoneSerial,
+    /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
+    /// reads it only through [`State::knowledge`].
+    pub members: BTreeMap<MemberId, Observation>,
+}
+
+/// A report and when it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// What the agent said.
+    pub report: MemberReport,
+    /// Since when the member is ready, on the coordinator's clock.
+    pub ready_since: Option<Timestamp>,
+    /// When the agent's reason last changed, on the coordinator's clock.
+    pub waiting_since: Timestamp,
+}
+
+/// What is known of one epoch of a member. Unknown never frees an ordinal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge<'a> {
+    /// Its host is in contact and reported this.
+    Known(&'a Observation),
+    /// Its host is in contact and surely has nothing of this epoch.
+    Absent,
+    /// Its host is out of contact.
+    Unknown,
+}
+
+/// A set and its members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set {
+    /// The set's unique id. Durable.
+    pub uid: Uid,
+    /// What is wanted. Durable.
+    pub spec: Arc<StatefulSetSpec>,
+    /// Labels of the set. Durable.
+    pub labels: BTreeMap<String, String>,
+    /// The revision that new members get. Durable.
+    pub revision: TemplateHash,
+    /// The templates of all revisions that a member carries, and of the newest. Durable.
+    pub revisions: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+    /// When its deletion was asked for. Durable.
+    pub deleting: Option<Timestamp>,
+    /// Members that are assigned to a host. Durable.
+    pub members: BTreeMap<Ordinal, Member>,
+    /// The last epoch of every ordinal that ever was, so that none is granted twice. Durable.
+    pub last_epochs: BTreeMap<Ordinal, Epoch>,
+    /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
+    pub addresses: BTreeMap<Ordinal, IpAddr>,
+}
+
+/// One member that is assigned to a host. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The grant.
+    pub epoch: Epoch,
+    /// To which host.
+    pub host: HostName,
+    /// The address that its name has.
+    pub address: IpAddr,
+    /// The revision that it runs.
+    pub revision: TemplateHash,
+    /// What was ordered.
+    pub ordered: Ordered,
+    /// When it was assigned.
+    pub assigned_at: Timestamp,
+    /// The zone that first had this assignment: the start barrier waits for it.
+    pub named_in: ZoneSerial,
+    /// Whether it passed its gate in this epoch.
+    pub passed_gate: bool,
+    /// The address of the epoch before, if it was another.
+    pub previous_address: Option<IpAddr>,
+}
+
+/// What was ordered of an assigned member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Ordered {
+    /// Nothing yet: it is named, and waits for its gate.
+    Nothing,
+    /// To run.
+    Run,
+    /// To stop; it is released when it is proven gone.
+    Stop,
+}
+
+impl Ordered {
+    /// What its host's order says, if it is in it at all.
+    pub fn desired(self) -> Option<Desired> {
+        match self {
+            Self::Nothing => None,
+            Self::Run => Some(Desired::Run),
+            Self::Stop => Some(Desired::Stop),
+        }
+    }
+}
+
+/// A claim to a volume. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Its unique id; the owner record on the host holds it.
+    pub uid: Uid,
+    /// The member that it was made for.
+    pub member: MemberId,
+    /// The claim template's name.
+    pub template: String,
+    /// The pool that holds its data.
+    pub pool: String,
+    /// The host that holds its data, once a member was assigned with it.
+    pub host: Option<HostName>,
+    /// Whether a member was ever started on it.
+    pub filled: bool,
+}
+
+/// Who founds a set. Frozen before the first start. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Founding {
+    /// The founders, in ordinal order.
+    pub founders: Vec<Peer>,
+    /// Those that have not passed their gate once.
+    pub open: Vec<Ordinal>,
+}
+
+impl State {
+    /// What is known of the epoch that a member is assigned with.
+    pub fn knowledge(&self, id: &MemberId, member: &Member) -> Knowledge<'_> {
+        let Some(host) = self
+            .hosts
+            .get(&member.host)
+            .filter(|host| host.contact.connected)
+        else {
+            return Knowledge::Unknown;
+        };
+        match host.contact.members.get(id) {
+            Some(seen) if seen.report.epoch == member.epoch => Knowledge::Known(seen),
+            Some(_) | None => Knowledge::Absent,
+        }
+    }
+}

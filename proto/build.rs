@@ -1,0 +1,20 @@
+//! Generates the gRPC code with a compiler written in Rust, so that no `protoc` is needed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files = [
+        "berth/v1/objects.proto",
+        "berth/v1/admin.proto",
+        "berth/v1/agent.proto",
+        "berth/v1/local.proto",
+    ];
+    println!("cargo::rerun-if-changed=berth");
+    let descriptors = protox::compile(files, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("berth.bin");
+    fs::write(out, descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
