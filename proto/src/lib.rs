@@ -10,6 +10,8 @@ pub mod v1 {
         unused_qualifications,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
+        clippy::large_enum_variant,
+        clippy::too_many_lines,
         reason = "generated; the .proto files carry the documentation"
     )]
     tonic::include_proto!("berth.v1");

@@ -1,0 +1,110 @@
+//! A member with every template rendered: what a keeper is told to run. Nothing in it is a choice.
+//!
+//! [`crate::template::render_member`] makes it from a [`crate::order::MemberOrder`]; the agent adds
+//! where each volume's data is and hands it to the keeper. It is also what the keeper keeps, so
+//! that it can start a process again while no agent runs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{MemberId, ProcessName},
+    spec::{Port, Probe, Sealed},
+};
+
+/// A rendered member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedMember {
+    /// Which member.
+    pub member: MemberId,
+    /// Its host name, `<set>-<ordinal>`.
+    pub hostname: String,
+    /// Its DNS name, without a final dot.
+    pub fqdn: String,
+    /// Its address: written to its `/etc/hosts`; its declared ports must be free there.
+    pub address: String,
+    /// Its configuration directory on the host and in its mount namespace.
+    pub config_dir: String,
+    /// Copied into the configuration directory first, if set.
+    pub config_copy_from: Option<String>,
+    /// Run one after another before the processes.
+    pub init_processes: Vec<RenderedProcess>,
+    /// Started in this order, stopped in the reverse one.
+    pub processes: Vec<RenderedProcess>,
+    /// From the stop signal to KILL, in seconds.
+    pub grace_seconds: u32,
+}
+
+/// A rendered process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedProcess {
+    /// Its name.
+    pub name: ProcessName,
+    /// Program (an absolute path) and arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment; sealed, because values may come from Secrets.
+    pub env: BTreeMap<String, Sealed>,
+    /// Where it starts.
+    pub working_dir: String,
+    /// User, by name or number.
+    pub user: String,
+    /// Group, by name or number; the user's own if absent.
+    pub group: Option<String>,
+    /// Capabilities that it keeps, without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// Resource limits by lower-case name; `None` is unlimited.
+    pub rlimits: BTreeMap<String, Option<u64>>,
+    /// cgroup v2 limits: bytes of memory.
+    pub memory_limit: Option<u64>,
+    /// cgroup v2 limits: thousandths of a CPU.
+    pub cpu_limit_milli: Option<u64>,
+    /// Where its volumes appear.
+    pub mounts: Vec<RenderedMount>,
+    /// Files to write before each start.
+    pub files: Vec<RenderedFile>,
+    /// Ports that it declares.
+    pub ports: Vec<Port>,
+    /// Probes, their texts rendered and their ports resolved to numbers.
+    pub startup_probe: Option<Probe>,
+    /// See `startup_probe`.
+    pub readiness_probe: Option<Probe>,
+    /// See `startup_probe`.
+    pub liveness_probe: Option<Probe>,
+    /// Run in the member's namespaces before the stop signal.
+    pub pre_stop_exec: Option<Vec<String>>,
+    /// Requested before the stop signal: `http://host:port/path`.
+    pub pre_stop_http: Option<String>,
+    /// The signal that asks it to stop, such as `SIGTERM`.
+    pub kill_signal: String,
+}
+
+/// Where a volume appears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedMount {
+    /// The claim template's name.
+    pub volume: String,
+    /// An absolute path in the member's mount namespace.
+    pub mount_path: String,
+    /// Whether it is read-only there.
+    pub read_only: bool,
+}
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenderedFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// The text; sealed, because it may come from a Secret.
+    pub content: Sealed,
+    /// When it is written.
+    pub when: crate::spec::FileWhen,
+    /// What happens to the process when the text would change.
+    pub on_change: crate::spec::OnChange,
+}
