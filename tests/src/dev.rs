@@ -78,6 +78,19 @@ impl Dev {
         found[0]
     }
 
+    /// The socket of an agent, for `berth local`.
+    pub fn agent_socket(&self, host: &str) -> String {
+        format!(
+            "unix:{}",
+            self.dir
+                .path()
+                .join("dev")
+                .join(host)
+                .join("agent.sock")
+                .display()
+        )
+    }
+
     /// Interrupts it and waits for its end, as Ctrl-C would.
     ///
     /// # Panics

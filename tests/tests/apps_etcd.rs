@@ -1,5 +1,4 @@
 //! Real etcd: three members from the example's manifest, and every daemon and process killed once.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use berth_tests::{
     dev::Dev,
