@@ -3,8 +3,11 @@
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`ledger`] is what an agent keeps of them; [`waiting`] says why something does not happen.
+//! tell each other; [`ledger`] is what an agent keeps of them; [`zone`] is what names resolve to;
+//! [`waiting`] says why something does not happen.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod ids;
 pub mod ledger;
 pub mod order;
@@ -16,3 +19,4 @@ pub mod state;
 pub mod template;
 pub mod time;
 pub mod waiting;
+pub mod zone;

@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod apply;
+pub mod names;
 pub mod orders;
 
 /// Everything that a plan reads.
