@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod apply;
+pub mod config_refs;
 pub mod names;
 pub mod orders;
 
