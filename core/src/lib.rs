@@ -12,6 +12,7 @@ pub mod ids;
 pub mod ledger;
 pub mod order;
 pub mod plan;
+pub mod quantity;
 pub mod rendered;
 pub mod report;
 pub mod spec;
