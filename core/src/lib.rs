@@ -6,6 +6,7 @@
 //! tell each other; [`waiting`] says why something does not happen.
 
 pub mod ids;
+pub mod keeper;
 pub mod order;
 pub mod plan;
 pub mod rendered;
