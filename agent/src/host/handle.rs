@@ -61,11 +61,14 @@ impl KeeperClient {
         self.commands
             .send(Commanded { command, reply })
             .map_err(|_| gone())?;
-        match answer.await.map_err(|_| gone())? {
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn tell(&self, command: KeeperCommand) -> Result<(), Reason> {
+        match self.ask(command).await? {
+            KeeperReply::Done => Ok(()),
             KeeperReply::Refused(reason) => Err(reason),
-            reply @ (KeeperReply::Done | KeeperReply::Status(_) | KeeperReply::Exec(_)) => {
-                Ok(reply)
-            }
+            other @ (KeeperReply::Status(_) | KeeperReply::Exec(_)) => Err(unexpected(&other)),
         }
     }
 
@@ -76,7 +79,7 @@ impl KeeperClient {
     /// If the keeper is gone.
     pub async fn stop(&self, grace: Option<Duration>) -> Result<(), Reason> {
         let grace_ms = grace.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
-        self.ask(KeeperCommand::Stop { grace_ms }).await.map(drop)
+        self.tell(KeeperCommand::Stop { grace_ms }).await
     }
 
     /// Kills everything at once; [`KeeperEvent::AllStopped`] and [`KeeperEvent::Gone`] follow.
@@ -84,7 +87,7 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone.
     pub async fn kill(&self) -> Result<(), Reason> {
-        self.ask(KeeperCommand::Kill).await.map(drop)
+        self.tell(KeeperCommand::Kill).await
     }
 
     /// Stops one process, or all, and starts it again.
@@ -92,7 +95,7 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone, is stopping, or has no such process.
     pub async fn restart(&self, process: Option<ProcessName>) -> Result<(), Reason> {
-        self.ask(KeeperCommand::Restart { process }).await.map(drop)
+        self.tell(KeeperCommand::Restart { process }).await
     }
 
     /// Sends a signal to one process.
@@ -101,9 +104,7 @@ impl KeeperClient {
     /// If the keeper is gone, or the process does not run.
     pub async fn signal(&self, process: ProcessName, signal: &str) -> Result<(), Reason> {
         let signal = signal.to_owned();
-        self.ask(KeeperCommand::Signal { process, signal })
-            .await
-            .map(drop)
+        self.tell(KeeperCommand::Signal { process, signal }).await
     }
 
     /// Runs a program in the member's namespaces and waits for its end.
@@ -113,7 +114,8 @@ impl KeeperClient {
     pub async fn exec(&self, order: ExecOrder) -> Result<ExecResult, Reason> {
         match self.ask(KeeperCommand::Exec(order)).await? {
             KeeperReply::Exec(result) => Ok(result),
-            other => Err(unexpected(&other)),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Status(_)) => Err(unexpected(&other)),
         }
     }
 
@@ -124,7 +126,8 @@ impl KeeperClient {
     pub async fn status(&self) -> Result<KeeperStatus, Reason> {
         match self.ask(KeeperCommand::Status).await? {
             KeeperReply::Status(status) => Ok(status),
-            other => Err(unexpected(&other)),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Exec(_)) => Err(unexpected(&other)),
         }
     }
 }

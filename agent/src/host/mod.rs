@@ -20,7 +20,7 @@ use berth_core::{
 };
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "fake")]
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod handle;
 pub mod linux;
