@@ -10,6 +10,7 @@
 pub(crate) mod fixture;
 pub mod ids;
 pub mod ledger;
+pub mod keeper;
 pub mod order;
 pub mod plan;
 pub mod quantity;
