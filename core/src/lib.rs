@@ -11,6 +11,7 @@ pub mod order;
 pub mod plan;
 pub mod rendered;
 pub mod report;
+pub mod session;
 pub mod spec;
 pub mod state;
 pub mod template;
