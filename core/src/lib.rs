@@ -3,9 +3,11 @@
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`ledger`] is what an agent keeps of them; [`waiting`] says why something does not happen.
+//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
+//! runs one member on its host; [`waiting`] says why something does not happen.
 
 pub mod ids;
+pub mod keeper;
 pub mod ledger;
 pub mod order;
 pub mod plan;
