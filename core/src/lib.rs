@@ -12,6 +12,7 @@ pub mod rendered;
 pub mod report;
 pub mod spec;
 pub mod state;
+pub mod store;
 pub mod template;
 pub mod time;
 pub mod waiting;
