@@ -21,7 +21,7 @@ pub mod key;
 pub mod model;
 
 pub use key::{Key, RecordKind};
-pub use model::{Changed, Entry, Keep, Model, Staging};
+pub use model::{Changed, Entry, Keep, Model, Past, Staging};
 
 /// The most puts and deletes of one batch together.
 pub const MAX_WRITES: usize = 100;

@@ -41,6 +41,15 @@ pub struct Model {
     keep: Keep,
 }
 
+/// Where the past that is kept begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// All changes after this revision are kept.
+    pub oldest: Revision,
+    /// Events before this number are not kept.
+    pub first_event: u64,
+}
+
 /// How much of the past is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -182,6 +191,28 @@ impl Model {
         let commit = self.stage().commit(batch)?;
         self.publish(&commit);
         Ok(commit)
+    }
+
+    /// Where the past will begin once these commits are published.
+    pub fn past_after(&self, commits: &[&Commit]) -> Past {
+        let watchable = |commit: &&&Commit| watched(&commit.changes).next().is_some();
+        let new = commits
+            .iter()
+            .filter(watchable)
+            .map(|commit| commit.revision);
+        let known = self.history.iter().map(|(revision, _)| *revision);
+        let total = self.history.len() + new.clone().count();
+        let dropped = total.saturating_sub(self.keep.commits);
+        let oldest = known.chain(new).take(dropped).last();
+        let events = commits.iter().flat_map(|commit| &commit.events);
+        let next_event = events
+            .last()
+            .map_or(self.next_event, |event| event.sequence + 1);
+        let keep = u64::try_from(self.keep.events).unwrap_or(u64::MAX);
+        Past {
+            oldest: oldest.unwrap_or(self.oldest),
+            first_event: next_event.saturating_sub(keep),
+        }
     }
 
     fn forget(&mut self) {
