@@ -3,13 +3,15 @@
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`waiting`] says why something does not happen.
+//! tell each other; [`ledger`] is what an agent keeps of them; [`waiting`] says why something does not happen.
 
 pub mod ids;
+pub mod ledger;
 pub mod order;
 pub mod plan;
 pub mod rendered;
 pub mod report;
+pub mod session;
 pub mod spec;
 pub mod state;
 pub mod store;
