@@ -21,6 +21,7 @@ pub mod report;
 pub mod session;
 pub mod spec;
 pub mod state;
+pub mod store;
 pub mod template;
 pub mod time;
 pub mod waiting;
