@@ -14,6 +14,7 @@ pub mod probe;
 pub mod process;
 pub mod secret;
 pub mod set;
+pub mod validate;
 pub mod volume;
 
 pub use config::{ConfigMap, Secret};
