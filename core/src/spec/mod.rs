@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+mod lenient;
 pub mod meta;
 pub mod network;
 pub mod probe;
