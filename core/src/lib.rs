@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod order;
 pub mod plan;
+pub mod probe;
 pub mod rendered;
 pub mod report;
 pub mod session;
