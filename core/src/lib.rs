@@ -3,12 +3,13 @@
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
-//! runs one member on its host; [`waiting`] says why something does not happen.
+//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
 
 pub mod ids;
 pub mod keeper;
 pub mod ledger;
+pub mod member;
 pub mod order;
 pub mod plan;
 pub mod probe;
