@@ -13,4 +13,5 @@ pub mod dev;
 pub mod etcd;
 pub mod machine;
 pub mod netns;
+pub mod sources;
 pub mod wait;
