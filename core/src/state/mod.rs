@@ -19,6 +19,8 @@ use crate::{
 };
 
 pub mod apply;
+pub mod config_refs;
+pub mod names;
 pub mod orders;
 
 /// Everything that a plan reads.
