@@ -77,11 +77,6 @@ impl View {
         }
     }
 
-    /// The record of a member whose set is gone.
-    pub(crate) fn retired(&self, id: &MemberId) -> Option<&MemberRecord> {
-        self.retired.get(&id.set)?.get(id)
-    }
-
     /// What was recorded as sent to a host, to hold its agent's hello against.
     pub fn sent_orders(&self, host: &HostName, history: &HistoryId) -> SentOrders {
         let sent = self.sent.get(host);
