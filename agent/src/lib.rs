@@ -1,1 +1,4 @@
-//! placeholder
+//! Berth's agent: members, volumes, keepers and names of one host.
+
+pub mod host;
+pub mod keeper;

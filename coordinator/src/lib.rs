@@ -1,1 +1,3 @@
-//! placeholder
+//! Berth's coordinator: store, reconcile loop, agents' sessions, services.
+
+pub mod store;

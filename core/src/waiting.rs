@@ -79,6 +79,11 @@ pub enum Reason {
         /// Its key.
         key: ObjectKey,
     },
+    /// The set is founded by all its members together, and one of them has no host yet.
+    FoundersIncomplete {
+        /// The lowest such ordinal.
+        ordinal: Ordinal,
+    },
     /// The volume of a founder was lost before the set was founded.
     FoundingDiskLost {
         /// The founder.
@@ -271,6 +276,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::PlanRefused { .. } => "PlanRefused",
@@ -306,6 +312,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
             Self::ConfigMissing { .. } => "berth apply -f (the missing object)",
+            Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
@@ -360,6 +367,12 @@ impl fmt::Display for Reason {
                 write!(f, "epoch {epoch} on {host} is not proven gone")
             }
             Self::ConfigMissing { kind, key } => write!(f, "{kind} {key} does not exist"),
+            Self::FoundersIncomplete { ordinal } => {
+                write!(
+                    f,
+                    "all members found the set, and ordinal {ordinal} has no host"
+                )
+            }
             Self::FoundingDiskLost { member } => {
                 write!(
                     f,

@@ -1,0 +1,240 @@
+//! A host in memory: volumes, keepers and processes that exist only as values, events on demand,
+//! and a failure of the n-th call of each kind.
+//!
+//! Clones share one host, as several agents in a row share a machine: a dropped handle leaves the
+//! run alive, and [`Host::adopt`] finds it. Behind the feature `fake`, never chosen by `cfg(test)`.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use berth_core::{
+    ids::{ClaimKey, MemberId, ProcessName, RunId},
+    keeper::Exit,
+    spec::{Port, Protocol},
+    waiting::Reason,
+};
+
+use super::{
+    ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolume, PreparedVolume,
+    RunRecord, step_failed,
+};
+
+mod run;
+mod state;
+
+use state::State;
+
+/// The calls of [`Host`] that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// [`Host::prepare_volume`]
+    PrepareVolume,
+    /// [`Host::check_ports`]
+    CheckPorts,
+    /// [`Host::start_keeper`]
+    StartKeeper,
+    /// [`Host::adopt`]
+    Adopt,
+    /// [`Host::list_runs`]
+    ListRuns,
+    /// [`Host::cleanup`]
+    Cleanup,
+}
+
+impl Call {
+    /// All of them, for tests that fail each in turn.
+    pub const ALL: [Self; 6] = [
+        Self::PrepareVolume,
+        Self::CheckPorts,
+        Self::StartKeeper,
+        Self::Adopt,
+        Self::ListRuns,
+        Self::Cleanup,
+    ];
+}
+
+/// A host in memory.
+#[derive(Debug, Clone)]
+pub struct FakeHost {
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeHost {
+    /// A host with these pools, just booted.
+    pub fn new(pools: &[&str]) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State::new(pools))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the n-th call of a kind, counted from 1 from the host's making, fail.
+    pub fn fail(&self, call: Call, nth: usize, reason: Reason) {
+        self.lock().failures.insert((call, nth), reason);
+    }
+
+    /// How often a call was made.
+    pub fn count(&self, call: Call) -> usize {
+        self.lock().counts.get(&call).copied().unwrap_or(0)
+    }
+
+    /// What happened so far, a line each: `start default/etcd-0 1.1`, `stop ...`, `gone ...`.
+    pub fn log(&self) -> Vec<String> {
+        self.lock().log.clone()
+    }
+
+    /// The members whose keeper is alive, and their runs.
+    pub fn alive(&self) -> BTreeMap<MemberId, RunId> {
+        self.lock().alive()
+    }
+
+    /// The launch of a member's latest run.
+    pub fn launched(&self, member: &MemberId) -> Option<KeeperLaunch> {
+        self.lock().runs.get(member).map(|run| run.launch.clone())
+    }
+
+    /// Lets a process end, and leaves it in back-off for `restart_in_ms`.
+    pub fn exit(&self, member: &MemberId, process: &ProcessName, exit: Exit, restart_in_ms: u64) {
+        self.lock()
+            .process_exits(member, process, exit, Some(restart_in_ms));
+    }
+
+    /// Starts a process that ended again.
+    pub fn start_again(&self, member: &MemberId, process: &ProcessName) {
+        self.lock().process_starts(member, process);
+    }
+
+    /// The keeper dies, and everything with it.
+    pub fn kill_keeper(&self, member: &MemberId) {
+        self.lock().end(member);
+    }
+
+    /// Power cut and boot: every keeper is gone, the boot id is another one, volumes stay.
+    pub fn reboot(&self) {
+        self.lock().reboot();
+    }
+
+    /// From now on stops of the member do not end before [`Self::finish_stop`].
+    pub fn hold_stop(&self, member: &MemberId) {
+        self.lock().held_stops.insert(member.clone());
+    }
+
+    /// Ends a held stop, and holds no further one.
+    pub fn finish_stop(&self, member: &MemberId) {
+        self.lock().finish_stop(member);
+    }
+
+    /// What [`KeeperClient::exec`](super::KeeperClient::exec) answers in this member from now on;
+    /// exit 0 otherwise.
+    pub fn exec_answers(&self, member: &MemberId, result: ExecResult) {
+        self.lock().exec.insert(member.clone(), result);
+    }
+
+    /// Lets another program hold a port.
+    pub fn take_port(&self, address: &str, port: u32, by: &str, pid: u32) {
+        let socket = (address.to_owned(), port);
+        self.lock().taken.insert(socket, (by.to_owned(), pid));
+    }
+
+    /// Frees a port taken by [`Self::take_port`].
+    pub fn free_port(&self, address: &str, port: u32) {
+        self.lock().taken.remove(&(address.to_owned(), port));
+    }
+
+    /// Loses a volume's directory, owner record included.
+    pub fn lose_volume(&self, claim: &ClaimKey) {
+        self.lock().volumes.remove(claim);
+    }
+
+    /// Makes a pool appear.
+    pub fn add_pool(&self, pool: &str) {
+        self.lock().pools.insert(pool.to_owned());
+    }
+}
+
+impl Host for FakeHost {
+    fn facts(&self) -> HostFacts {
+        let state = self.lock();
+        HostFacts {
+            boot: state.boot.clone(),
+            machine_id: "fake".to_owned(),
+            pools: state.pools.iter().cloned().collect(),
+        }
+    }
+
+    fn config_dir(&self, member: &MemberId) -> PathBuf {
+        PathBuf::from(format!("/fake/config/{member}"))
+    }
+
+    fn log_dir(&self, member: &MemberId) -> PathBuf {
+        PathBuf::from(format!("/fake/log/{member}"))
+    }
+
+    async fn prepare_volume(&self, request: PrepareVolume) -> Result<PreparedVolume, Reason> {
+        let mut state = self.lock();
+        state.call(Call::PrepareVolume)?;
+        state.prepare_volume(&request)
+    }
+
+    async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {
+        let mut state = self.lock();
+        state.call(Call::CheckPorts)?;
+        let tcp = ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+        for port in tcp {
+            let taken = |at: &str| state.taken.get(&(at.to_owned(), port.container_port));
+            if let Some((by, pid)) = taken(address).or_else(|| taken("0.0.0.0")) {
+                return Err(Reason::PortTaken {
+                    socket: format!("{address}:{}", port.container_port),
+                    by: by.clone(),
+                    pid: *pid,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_keeper(&self, launch: KeeperLaunch) -> Result<KeeperHandle, Reason> {
+        let member = launch.rendered.member.clone();
+        {
+            let mut state = self.lock();
+            state.call(Call::StartKeeper)?;
+            if state.alive().contains_key(&member) {
+                return Err(step_failed("start the keeper", "the member has one"));
+            }
+            state.start(launch);
+        }
+        self.connect(&member)
+            .ok_or_else(|| step_failed("start the keeper", "it is gone"))
+    }
+
+    async fn adopt(&self, member: &MemberId) -> Result<Option<KeeperHandle>, Reason> {
+        self.lock().call(Call::Adopt)?;
+        Ok(self.connect(member))
+    }
+
+    async fn list_runs(&self) -> Result<Vec<RunRecord>, Reason> {
+        let mut state = self.lock();
+        state.call(Call::ListRuns)?;
+        Ok(state.records())
+    }
+
+    async fn cleanup(&self, member: &MemberId) -> Result<(), Reason> {
+        let mut state = self.lock();
+        state.call(Call::Cleanup)?;
+        if state.alive().contains_key(member) {
+            return Err(step_failed("clean up", "the keeper is alive"));
+        }
+        state.runs.remove(member);
+        state.log.push(format!("cleanup {member}"));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What the fake host knows, and its volumes, with the same guards as the real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_core::{
+    ids::{BootId, ClaimKey, Epoch, MemberId, RunId, Uid},
+    order::VolumeSource,
+    waiting::Reason,
+};
+
+use super::{super::ExecResult, Call, PrepareVolume, PreparedVolume, RunRecord, run::FakeRun};
+
+/// A volume on the fake host.
+#[derive(Debug, Clone)]
+pub(super) struct FakeVolume {
+    /// Whose it is.
+    pub(super) uid: Uid,
+    /// The newest epoch of its owner record.
+    pub(super) epoch: Epoch,
+}
+
+/// What the fake host knows.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) boot: BootId,
+    pub(super) boots: u64,
+    pub(super) pools: BTreeSet<String>,
+    pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
+    pub(super) runs: BTreeMap<MemberId, FakeRun>,
+    pub(super) taken: BTreeMap<(String, u32), (String, u32)>,
+    pub(super) exec: BTreeMap<MemberId, ExecResult>,
+    pub(super) held_stops: BTreeSet<MemberId>,
+    pub(super) failures: BTreeMap<(Call, usize), Reason>,
+    pub(super) counts: BTreeMap<Call, usize>,
+    pub(super) log: Vec<String>,
+    pub(super) last_pid: u32,
+}
+
+impl State {
+    pub(super) fn new(pools: &[&str]) -> Self {
+        Self {
+            boot: BootId("boot-1".to_owned()),
+            boots: 1,
+            pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
+            volumes: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            exec: BTreeMap::new(),
+            held_stops: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            log: Vec::new(),
+            last_pid: 1000,
+        }
+    }
+
+    /// Counts a call, and fails it if that was asked for.
+    pub(super) fn call(&mut self, call: Call) -> Result<(), Reason> {
+        let count = self.counts.entry(call).or_default();
+        *count += 1;
+        self.failures.remove(&(call, *count)).map_or(Ok(()), Err)
+    }
+
+    pub(super) fn next_pid(&mut self) -> u32 {
+        self.last_pid += 1;
+        self.last_pid
+    }
+
+    pub(super) fn alive(&self) -> BTreeMap<MemberId, RunId> {
+        let alive = self.runs.iter().filter(|(_, run)| run.alive);
+        alive
+            .map(|(member, run)| (member.clone(), run.launch.run.clone()))
+            .collect()
+    }
+
+    pub(super) fn records(&self) -> Vec<RunRecord> {
+        let record = |(member, run): (&MemberId, &FakeRun)| RunRecord {
+            member: member.clone(),
+            run: run.launch.run.clone(),
+            pid: run.pid,
+            start_time: u64::from(run.pid),
+            cgroup: None,
+        };
+        self.runs.iter().map(record).collect()
+    }
+
+    pub(super) fn prepare_volume(
+        &mut self,
+        request: &PrepareVolume,
+    ) -> Result<PreparedVolume, Reason> {
+        let volume = &request.volume;
+        let VolumeSource::Local { pool } = &volume.source;
+        if !self.pools.contains(pool) {
+            return Err(Reason::PoolMissing { pool: pool.clone() });
+        }
+        match self.volumes.get(&volume.claim) {
+            None if volume.filled => {
+                let volume = volume.name.clone();
+                return Err(Reason::VolumeEmpty { volume });
+            }
+            Some(found) if found.uid != volume.claim_uid || found.epoch > request.epoch => {
+                return Err(Reason::VolumeForeign {
+                    volume: volume.name.clone(),
+                    owner: format!("claim {}, epoch {}", found.uid, found.epoch),
+                });
+            }
+            Some(_) | None => {}
+        }
+        let record = FakeVolume {
+            uid: volume.claim_uid.clone(),
+            epoch: request.epoch,
+        };
+        self.volumes.insert(volume.claim.clone(), record);
+        Ok(PreparedVolume {
+            name: volume.name.clone(),
+            path: format!("/fake/{pool}/{}", volume.claim).into(),
+        })
+    }
+
+    pub(super) fn reboot(&mut self) {
+        self.boots += 1;
+        self.boot = BootId(format!("boot-{}", self.boots));
+        self.log.push(format!("boot {}", self.boots));
+        let members: Vec<_> = self.alive().into_keys().collect();
+        for member in members {
+            self.end(&member);
+        }
+        self.runs.clear();
+    }
+}

@@ -1,0 +1,137 @@
+//! The agent's end of one keeper: commands go out through a channel that can be shared, events come
+//! in through one receiver. Who fills the channels (a unix socket, a fake) is not to be seen here.
+//!
+//! Dropping a handle does nothing to the keeper: it lives on.
+
+use std::time::Duration;
+
+use berth_core::{
+    ids::{MemberId, ProcessName, RunId},
+    waiting::Reason,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, step_failed,
+};
+
+/// A command on its way to a keeper, and where its answer goes.
+#[derive(Debug)]
+pub struct Commanded {
+    /// What to do.
+    pub command: KeeperCommand,
+    /// Dropped without an answer when the keeper is gone.
+    pub reply: oneshot::Sender<KeeperReply>,
+}
+
+/// A keeper and its member's processes.
+#[derive(Debug)]
+pub struct KeeperHandle {
+    /// Whose.
+    pub member: MemberId,
+    /// Which start.
+    pub run: RunId,
+    /// The keeper's process id on the host.
+    pub pid: u32,
+    /// What was true when the handle was made; `events` continue from here, so an event of before
+    /// is not repeated.
+    pub status: KeeperStatus,
+    /// Commands.
+    pub client: KeeperClient,
+    /// Events; the last one is [`KeeperEvent::Gone`].
+    pub events: mpsc::UnboundedReceiver<KeeperEvent>,
+}
+
+/// The way to command a keeper. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct KeeperClient {
+    commands: mpsc::UnboundedSender<Commanded>,
+}
+
+impl KeeperClient {
+    /// A client, and the end where its commands arrive.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Commanded>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        (Self { commands }, receiver)
+    }
+
+    async fn ask(&self, command: KeeperCommand) -> Result<KeeperReply, Reason> {
+        let gone = || step_failed("command the keeper", "it is gone");
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(Commanded { command, reply })
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn tell(&self, command: KeeperCommand) -> Result<(), Reason> {
+        match self.ask(command).await? {
+            KeeperReply::Done => Ok(()),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Status(_) | KeeperReply::Exec(_)) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Begins to stop everything; [`KeeperEvent::AllStopped`] and [`KeeperEvent::Gone`] follow. The
+    /// member's own grace period holds if none is given; a second call may shorten it.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn stop(&self, grace: Option<Duration>) -> Result<(), Reason> {
+        let grace_ms = grace.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX));
+        self.tell(KeeperCommand::Stop { grace_ms }).await
+    }
+
+    /// Kills everything at once; [`KeeperEvent::AllStopped`] and [`KeeperEvent::Gone`] follow.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn kill(&self) -> Result<(), Reason> {
+        self.tell(KeeperCommand::Kill).await
+    }
+
+    /// Stops one process, or all, and starts it again.
+    ///
+    /// # Errors
+    /// If the keeper is gone, is stopping, or has no such process.
+    pub async fn restart(&self, process: Option<ProcessName>) -> Result<(), Reason> {
+        self.tell(KeeperCommand::Restart { process }).await
+    }
+
+    /// Sends a signal to one process.
+    ///
+    /// # Errors
+    /// If the keeper is gone, or the process does not run.
+    pub async fn signal(&self, process: ProcessName, signal: &str) -> Result<(), Reason> {
+        let signal = signal.to_owned();
+        self.tell(KeeperCommand::Signal { process, signal }).await
+    }
+
+    /// Runs a program in the member's namespaces and waits for its end.
+    ///
+    /// # Errors
+    /// If the keeper is gone, or the program cannot be executed (`CommandMissing`).
+    pub async fn exec(&self, order: ExecOrder) -> Result<ExecResult, Reason> {
+        match self.ask(KeeperCommand::Exec(order)).await? {
+            KeeperReply::Exec(result) => Ok(result),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Status(_)) => Err(unexpected(&other)),
+        }
+    }
+
+    /// What is true now.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn status(&self) -> Result<KeeperStatus, Reason> {
+        match self.ask(KeeperCommand::Status).await? {
+            KeeperReply::Status(status) => Ok(status),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Exec(_)) => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn unexpected(reply: &KeeperReply) -> Reason {
+    step_failed("command the keeper", format!("unexpected reply {reply:?}"))
+}
