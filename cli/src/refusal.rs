@@ -84,10 +84,9 @@ fn table(code: Code) -> (Exit, &'static str) {
             Exit::NotFound,
             "`berth get KIND -A` lists what there is, in every namespace",
         ),
-        Code::PermissionDenied | Code::Unauthenticated => (
-            Exit::Failure,
-            "run it as root on the coordinator's machine",
-        ),
+        Code::PermissionDenied | Code::Unauthenticated => {
+            (Exit::Failure, "run it as root on the coordinator's machine")
+        }
         Code::Unimplemented => (
             Exit::Failure,
             "the other end is of another version; compare `berth version` with its own",
@@ -159,7 +158,10 @@ mod tests {
         let error = from_status("apply", &with(Code::InvalidArgument, details));
         assert_eq!(
             error.lines(),
-            ["a.yaml:3:5: spec.replicas: too low", "spec.user: is missing"]
+            [
+                "a.yaml:3:5: spec.replicas: too low",
+                "spec.user: is missing"
+            ]
         );
         assert_eq!(error.exit(), Exit::Refused);
     }

@@ -10,7 +10,7 @@ use crate::exit;
 mod local;
 mod waiting;
 
-pub(crate) use local::{LocalArgs, LocalCommand, LocalLogsArgs, LocalMemberArgs};
+pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
 /// A StatefulSet for bare hosts: every member of a clustered application gets a fixed place.
@@ -241,7 +241,7 @@ pub(crate) struct DeleteArgs {
     )]
     pub(crate) files: Vec<PathBuf>,
     /// Confirms the deletion of the set or claim with this name. May be given several times.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
     pub(crate) yes_i_mean: Vec<String>,
     #[command(flatten)]
     pub(crate) wait: WaitOptions,

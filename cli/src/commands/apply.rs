@@ -31,7 +31,13 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), CliErr
     }
     if args.wait.wait {
         let sets = sets(response.objects);
-        wait::all(context, &sets, Condition::RolledOut, args.wait.timeout.as_ref()).await?;
+        wait::all(
+            context,
+            &sets,
+            Condition::RolledOut,
+            args.wait.timeout.as_ref(),
+        )
+        .await?;
     }
     Ok(())
 }

@@ -41,7 +41,13 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
             .filter(|reference| reference.kind == Kind::StatefulSet.as_str())
             .map(|reference| (reference.namespace, reference.name))
             .collect();
-        wait::all(context, &sets, Condition::Deleted, args.wait.timeout.as_ref()).await?;
+        wait::all(
+            context,
+            &sets,
+            Condition::Deleted,
+            args.wait.timeout.as_ref(),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -51,11 +57,7 @@ fn asks_for_name(reference: &v1::ObjectRef) -> bool {
     kinds.iter().any(|kind| kind.as_str() == reference.kind)
 }
 
-fn named(
-    context: &Context,
-    kind: &str,
-    name: Option<&str>,
-) -> Result<v1::ObjectRef, CliError> {
+fn named(context: &Context, kind: &str, name: Option<&str>) -> Result<v1::ObjectRef, CliError> {
     match target::parse_named(kind, name)? {
         (TargetKind::Object(kind), name) => Ok(v1::ObjectRef {
             kind: kind.as_str().to_owned(),
@@ -84,9 +86,15 @@ async fn in_files(context: &Context, args: &DeleteArgs) -> Result<Vec<v1::Object
     let plan = answer
         .map_err(|status| refusal::from_status("read the manifests", &status))?
         .into_inner();
-    let mut references: Vec<_> = plan.objects.into_iter().filter_map(|one| one.r#ref).collect();
+    let mut references: Vec<_> = plan
+        .objects
+        .into_iter()
+        .filter_map(|one| one.r#ref)
+        .collect();
     references.sort_by_key(|reference| {
-        let place = Kind::ALL.iter().position(|kind| kind.as_str() == reference.kind);
+        let place = Kind::ALL
+            .iter()
+            .position(|kind| kind.as_str() == reference.kind);
         std::cmp::Reverse(place)
     });
     Ok(references)

@@ -35,7 +35,12 @@ pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<(), CliEr
     if args.watch {
         return follow(context, &namespace, &subject, past, output).await;
     }
-    let views = || past.iter().cloned().map(EventView::from).collect::<Vec<_>>();
+    let views = || {
+        past.iter()
+            .cloned()
+            .map(EventView::from)
+            .collect::<Vec<_>>()
+    };
     if let Some(text) = format::structured(output, &views())? {
         return output::data(&text);
     }

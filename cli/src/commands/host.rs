@@ -43,7 +43,11 @@ pub(crate) async fn show(
 
 /// All hosts.
 pub(crate) async fn list(context: &Context) -> Result<Vec<v1::HostStatus>, CliError> {
-    let answer = context.coordinator.hosts().list(v1::ListHostsRequest {}).await;
+    let answer = context
+        .coordinator
+        .hosts()
+        .list(v1::ListHostsRequest {})
+        .await;
     answer
         .map(|response| response.into_inner().hosts)
         .map_err(|status| refusal::from_status("list hosts", &status))
@@ -51,7 +55,10 @@ pub(crate) async fn list(context: &Context) -> Result<Vec<v1::HostStatus>, CliEr
 
 /// One host.
 pub(crate) async fn one(context: &Context, name: &str) -> Result<v1::HostStatus, CliError> {
-    let found = list(context).await?.into_iter().find(|host| host.name == name);
+    let found = list(context)
+        .await?
+        .into_iter()
+        .find(|host| host.name == name);
     found.ok_or_else(|| CliError::NotFound {
         what: format!("host {name}"),
         hint: "`berth host list` shows them all".to_owned(),

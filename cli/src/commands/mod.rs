@@ -36,7 +36,11 @@ pub(crate) struct Context {
 impl Context {
     /// The namespace to ask for; all of them when empty, as the wire has it.
     pub(crate) fn scope(&self, all: bool) -> String {
-        if all { String::new() } else { self.namespace.clone() }
+        if all {
+            String::new()
+        } else {
+            self.namespace.clone()
+        }
     }
 }
 

@@ -106,7 +106,8 @@ impl Wait<'_> {
 
     /// Waits as long as the connection holds.
     async fn attempt(&mut self, away: &mut bool) -> Result<(), Status> {
-        let mut watch = SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
+        let mut watch =
+            SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
         while !self.take(watch.next().await?) {}
         *away = false;
         loop {
@@ -207,7 +208,10 @@ mod tests {
         assert!(!holds(RolledOut, &set(3, 3, 3, 3, 2)));
         assert!(!holds(Available, &set(3, 3, 3, 2, 3)));
         assert!(!holds(Ready, &set(3, 3, 2, 2, 3)));
-        assert!(!holds(Ready, &set(1, 2, 1, 1, 1)), "a member is still to go");
+        assert!(
+            !holds(Ready, &set(1, 2, 1, 1, 1)),
+            "a member is still to go"
+        );
         let deleting = v1::SetStatus {
             deleting: true,
             ..set(3, 3, 3, 3, 3)

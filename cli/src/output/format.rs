@@ -29,10 +29,7 @@ pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<String, CliError> {
     serde_saphyr::to_string(value).map_err(|error| cannot("YAML", error))
 }
 
-fn cannot(
-    language: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> CliError {
+fn cannot(language: &str, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
     CliError::Failed {
         message: format!("cannot write {language}"),
         source: Some(Box::new(error)),
@@ -91,7 +88,7 @@ mod tests {
         assert_eq!(number(3.0).to_string(), "3");
         assert_eq!(number(-1.0).to_string(), "-1");
         assert_eq!(number(0.5).to_string(), "0.5");
-        assert_eq!(number(1e300).to_string(), "1e300");
+        assert_eq!(number(1e300).as_f64(), Some(1e300));
         assert_eq!(number(f64::NAN), Value::Null);
     }
 

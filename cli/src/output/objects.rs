@@ -134,7 +134,10 @@ fn items(object: &Value, pointer: &str) -> Vec<String> {
 fn pairs(object: &Value, pointer: &str) -> String {
     let map = object.pointer(pointer).and_then(Value::as_object);
     map.map(|map| {
-        let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{k}={}", text(v, ""))).collect();
+        let pairs: Vec<_> = map
+            .iter()
+            .map(|(k, v)| format!("{k}={}", text(v, "")))
+            .collect();
         pairs.join(",")
     })
     .unwrap_or_default()
@@ -147,7 +150,11 @@ fn ports(object: &Value) -> String {
         .flatten()
         .map(|port| {
             let protocol = text(port, "/protocol");
-            let protocol = if protocol.is_empty() { "TCP" } else { &protocol };
+            let protocol = if protocol.is_empty() {
+                "TCP"
+            } else {
+                &protocol
+            };
             format!("{}/{protocol}", text(port, "/port"))
         })
         .collect();

@@ -35,7 +35,14 @@ fn header(set: &v1::SetStatus) -> String {
     if !set.gate.is_empty() {
         facts.push(format!("gate {}", set.gate));
     }
-    facts.push(if set.founded { "founded" } else { "not founded" }.to_owned());
+    facts.push(
+        if set.founded {
+            "founded"
+        } else {
+            "not founded"
+        }
+        .to_owned(),
+    );
     if !set.at_most_one.is_empty() {
         facts.push(format!("at most one by {}", set.at_most_one));
     }

@@ -7,7 +7,6 @@ use comfy_table::{Table as Grid, presets};
 #[derive(Debug)]
 pub(crate) struct Table {
     grid: Grid,
-    rows: usize,
 }
 
 impl Table {
@@ -19,22 +18,20 @@ impl Table {
         for column in grid.column_iter_mut() {
             column.set_padding((0, 3));
         }
-        Self { grid, rows: 0 }
+        Self { grid }
     }
 
     /// Adds a row. An empty cell is shown as `-`, so that columns can be counted.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         let cells = cells.into_iter().map(|cell| {
             let line = cell.replace('\n', " ");
-            if line.is_empty() { "-".to_owned() } else { line }
+            if line.is_empty() {
+                "-".to_owned()
+            } else {
+                line
+            }
         });
         self.grid.add_row(cells);
-        self.rows += 1;
-    }
-
-    /// Whether it has no row.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows == 0
     }
 
     /// The text, with no blanks at line ends, ending in a line end.
