@@ -137,6 +137,7 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         generation_sent: 7,
         generation_acked: if connected { 7 } else { 6 },
         zone_acked: 12,
+        mismatch: String::new(),
         agent_version: "0.1.0".into(),
         unschedulable: false,
     };
