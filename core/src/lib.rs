@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 pub mod ids;
 pub mod keeper;
 pub mod ledger;
+pub mod manifest;
 pub mod order;
 pub mod plan;
 pub mod quantity;
