@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey, TemplateHash, Term, Uid},
+    plan::Step,
     report::{MemberReport, Phase},
     spec::{
         AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, Port, Process, Service,
         StatefulSetSpec,
     },
-    state::{Contact, Host, HostRecord, Observation, Set, State},
+    state::{Claim, Contact, Host, HostRecord, Observation, Set, State},
     time::Timestamp,
     waiting::Reason,
 };
@@ -172,4 +173,46 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
     let contact = &mut state.hosts.get_mut(&member.host).unwrap().contact;
     contact.members.insert(id.clone(), seen);
     contact.settled = true;
+}
+
+/// Assigns every declared member of a set, ordinal n to `host-<n+1>`, with its claims, and orders
+/// it to run.
+pub(crate) fn run_all(state: &mut State, name: &str) {
+    for ordinal in state.sets[&key(name)].declared() {
+        let id = MemberId {
+            set: key(name),
+            ordinal,
+        };
+        assign(state, &id);
+        let epoch = state.sets[&key(name)].members[&ordinal].epoch;
+        state.apply(&Step::Start { member: id, epoch }, NOW);
+    }
+}
+
+/// Assigns one member to `host-<ordinal+1>` with its claims, under the next epoch.
+pub(crate) fn assign(state: &mut State, id: &MemberId) {
+    let n = u8::try_from(id.ordinal.0).unwrap() + 1;
+    let set = &state.sets[&id.set];
+    let last = set.last_grants.get(&id.ordinal).map(|grant| grant.epoch);
+    let step = Step::Assign {
+        member: id.clone(),
+        epoch: last.unwrap_or_default().next(state.term),
+        host: host_name(n),
+        address: state.hosts[&host_name(n)].record.advertise_address,
+        revision: set.revision.clone(),
+    };
+    for template in set.spec.volume_claim_templates.clone() {
+        let name = template.metadata.name;
+        let key = id.claim(&name).unwrap();
+        let claim = Claim {
+            uid: Uid(format!("uid-{}", key.name)),
+            member: id.clone(),
+            template: name,
+            pool: "default".to_owned(),
+            host: Some(host_name(n)),
+            filled: false,
+        };
+        state.claims.entry(key).or_insert(claim);
+    }
+    state.apply(&step, NOW);
 }
