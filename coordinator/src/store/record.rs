@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use berth_core::store::Value;
+use berth_core::{ids::IdError, store::Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -21,6 +21,9 @@ pub enum RecordError {
         /// The version found.
         found: u32,
     },
+    /// Its key does not name a thing of its kind.
+    #[error("the record's key does not name a thing of its kind; restore a backup")]
+    Key(#[from] IdError),
     /// Not in the form of its type.
     #[error("the record does not have the form of its kind; restore a backup")]
     Form(#[from] serde_json::Error),
