@@ -10,6 +10,7 @@
 //! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
 //! runs one member on its host; [`waiting`] says why something does not happen.
 
+pub mod admission;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;
