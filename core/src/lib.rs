@@ -15,6 +15,7 @@ pub(crate) mod fixture;
 pub mod ids;
 pub mod keeper;
 pub mod ledger;
+pub mod manifest;
 pub mod member;
 pub mod order;
 pub mod plan;
