@@ -13,6 +13,7 @@
 //! runs one member on its host; [`waiting`] says why something does not happen.
 
 pub mod check;
+pub mod admission;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;
