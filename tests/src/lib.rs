@@ -8,6 +8,7 @@
     reason = "this crate is test code: a failed expectation is a failed test"
 )]
 
+pub mod bench;
 pub mod cluster;
 pub mod dev;
 pub mod etcd;

@@ -103,10 +103,11 @@ impl Index {
         for (name, records) in &zone.records {
             let name = parse(zone.serial, name)?;
             index.declare(&name);
+            let node = index.node(&name);
             for record in records {
-                let data = data(zone.serial, record)?;
-                index.node(&name).push(data);
+                node.push(data(zone.serial, record)?);
             }
+            node.shrink();
         }
         let server = parse(zone.serial, &format!("{SERVER}.{}", zone.origin))?;
         index.declare(&server);
@@ -185,6 +186,14 @@ impl Node {
         match self.sets.iter_mut().find(|(k, _)| *k == kind) {
             Some((_, set)) => set.push(data),
             None => self.sets.push((kind, vec![data])),
+        }
+    }
+
+    /// Gives back the room for records to come: a record takes 184 bytes, and most sets have one.
+    fn shrink(&mut self) {
+        self.sets.shrink_to_fit();
+        for (_, set) in &mut self.sets {
+            set.shrink_to_fit();
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -69,9 +69,10 @@ pub(super) fn save(dir: &Path, zone: &Zone, hash: &ContentHash) -> Result<(), Pe
     let write = || -> io::Result<()> {
         fs::create_dir_all(dir)?;
         let beside = path.with_extension("json.new");
-        let mut new = File::create(&beside)?;
-        new.write_all(&serde_json::to_vec(&Kept { hash, zone })?)?;
-        new.sync_all()?;
+        let mut new = BufWriter::new(File::create(&beside)?);
+        serde_json::to_writer(&mut new, &Kept { hash, zone })?;
+        new.flush()?;
+        new.get_ref().sync_all()?;
         fs::rename(&beside, &path)?;
         File::open(dir)?.sync_all()
     };
