@@ -19,7 +19,6 @@ use crate::{
 };
 
 pub mod apply;
-pub mod config_refs;
 pub mod names;
 pub mod orders;
 

@@ -9,13 +9,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use base64::Engine as _;
 
 use crate::{
-    ids::{HostName, MemberId, ObjectKey, Ordinal},
+    ids::{HostName, MemberId, Namespace, ObjectKey, Ordinal},
     order::{
         ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder,
         VolumeSource,
     },
     spec::{Kind, MemberSpec, Sealed, Secret},
-    state::{Founding, Member, Set, State, config_refs::references},
+    state::{Founding, Member, Set, State},
+    template::config_refs,
 };
 
 pub use crate::order::order_hash;
@@ -48,7 +49,7 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
         template: Arc::new(template.spec.clone()),
         values: values(state, set, id, member),
         volumes: volumes(state, set, id),
-        config: config(state, id, &template.spec),
+        config: config_data(state, &id.set.namespace, &template.spec),
     })
 }
 
@@ -174,9 +175,10 @@ fn volumes(state: &State, set: &Set, id: &MemberId) -> Vec<VolumeOrder> {
         .collect()
 }
 
-fn config(state: &State, id: &MemberId, template: &MemberSpec) -> ConfigData {
+/// The content of the config objects that a template uses, as far as they exist.
+pub fn config_data(state: &State, namespace: &Namespace, template: &MemberSpec) -> ConfigData {
     let mut data = ConfigData::default();
-    for (kind, key) in references(template, &id.set.namespace).into_keys() {
+    for (kind, key) in references(namespace, template).into_keys() {
         let name = key.name.to_string();
         if kind == Kind::ConfigMap {
             if let Some(object) = state.config_maps.get(&key) {
@@ -187,6 +189,22 @@ fn config(state: &State, id: &MemberId, template: &MemberSpec) -> ConfigData {
         }
     }
     data
+}
+
+/// The config objects that a template uses, each with whether a member can do without it.
+fn references(namespace: &Namespace, template: &MemberSpec) -> BTreeMap<(Kind, ObjectKey), bool> {
+    let mut found = BTreeMap::new();
+    for reference in config_refs(template) {
+        // Validation refuses what is no object name.
+        let Ok(name) = reference.name.parse() else {
+            continue;
+        };
+        let namespace = namespace.clone();
+        let key = (reference.kind, ObjectKey { namespace, name });
+        // Needed once is needed.
+        *found.entry(key).or_insert(true) &= reference.optional;
+    }
+    found
 }
 
 /// A secret's values as text. What is not base64 of UTF-8 is left out: whoever uses that key is
@@ -204,10 +222,10 @@ fn decoded(secret: &Secret) -> BTreeMap<String, Sealed> {
 /// The first config object that a template needs and that does not exist.
 pub fn missing_config(
     state: &State,
-    id: &MemberId,
+    namespace: &Namespace,
     template: &MemberSpec,
 ) -> Option<(Kind, ObjectKey)> {
-    let needed = references(template, &id.set.namespace).into_iter();
+    let needed = references(namespace, template).into_iter();
     needed
         .filter(|(_, optional)| !optional)
         .map(|(reference, _)| reference)

@@ -160,7 +160,7 @@ fn every_way_to_use_a_config_object_brings_it_into_the_order() {
 
     let set = &state.sets[&key("db")];
     let template = set.revisions[&set.revision].clone();
-    let missing = |state: &State| missing_config(state, &member("db", 0), &template.spec);
+    let missing = |state: &State| missing_config(state, &key("db").namespace, &template.spec);
     state.secrets.clear();
     assert_eq!(missing(&state), None, "optional");
     state.config_maps.remove(&key("whole"));
