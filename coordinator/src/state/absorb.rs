@@ -11,7 +11,7 @@ use berth_core::{
 
 use super::{
     View,
-    records::{MemberRecord, OrderRecord, SetRecord, host_name, member_id},
+    records::{MemberRecord, SetRecord, host_name, member_id},
 };
 use crate::store::{RecordError, decode};
 
@@ -42,12 +42,17 @@ impl View {
             RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
             RecordKind::Founding => {
                 let founding = decode::<Founding>(value)?;
+                self.touched.insert(object.clone());
                 self.state.foundings.insert(object.clone(), founding);
             }
             RecordKind::Host => self.insert_host(decode(value)?),
             RecordKind::Order => {
-                let record = decode::<OrderRecord>(value)?;
-                self.sent.insert(host_name(object)?, record);
+                let (host, record) = (host_name(object)?, decode(value)?);
+                // Until its agent answers the new order, what it does not mention proves nothing.
+                if let Some(contact) = self.contact(&host) {
+                    contact.settled = false;
+                }
+                self.sent.insert(host, record);
             }
             RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
         }
@@ -100,6 +105,7 @@ impl View {
     }
 
     fn insert_set(&mut self, key: &SetKey, record: SetRecord) {
+        self.touched.insert(key.clone());
         if let Some(set) = self.state.sets.get_mut(key) {
             set.revision = record.revision;
             set.revisions = record.revisions;
@@ -107,6 +113,7 @@ impl View {
     }
 
     fn insert_member(&mut self, id: &MemberId, record: MemberRecord) {
+        self.touched.insert(id.set.clone());
         let Some(set) = self.state.sets.get_mut(&id.set) else {
             let retired = self.retired.entry(id.set.clone()).or_default();
             retired.insert(id.clone(), record);
@@ -143,12 +150,14 @@ impl View {
         match kind {
             RecordKind::Object(kind) => self.remove_object(*kind, object),
             RecordKind::Claim => {
-                self.state.claims.remove(object);
+                let claim = self.state.claims.remove(object);
+                self.touched.extend(claim.map(|claim| claim.member.set));
             }
             // The set itself goes with its object.
             RecordKind::Set => {}
             RecordKind::Member => self.remove_member(object),
             RecordKind::Founding => {
+                self.touched.insert(object.clone());
                 self.state.foundings.remove(object);
             }
             RecordKind::Host => {

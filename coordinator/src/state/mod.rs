@@ -33,6 +33,8 @@ pub struct View {
     pub sent: BTreeMap<HostName, OrderRecord>,
     /// Whether objects or hosts changed since the orders were last compared with what was sent.
     pub orders_stale: bool,
+    /// Sets that changed since then.
+    pub touched: BTreeSet<SetKey>,
     /// The revision of every record.
     revisions: BTreeMap<Key, Revision>,
     /// Ordinals of sets that are gone: a set that is made again goes on counting their epochs.
