@@ -3,6 +3,8 @@
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
+//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
 //! tell each other; [`ledger`] is what an agent keeps of them; [`zone`] is what names resolve to;
 //! [`waiting`] says why something does not happen.
 //! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
@@ -13,8 +15,11 @@ pub(crate) mod fixture;
 pub mod ids;
 pub mod keeper;
 pub mod ledger;
+pub mod manifest;
+pub mod member;
 pub mod order;
 pub mod plan;
+pub mod probe;
 pub mod quantity;
 pub mod rendered;
 pub mod report;

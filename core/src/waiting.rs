@@ -195,6 +195,13 @@ pub enum Reason {
         /// The last failure.
         error: String,
     },
+    /// The liveness probe failed: the process is restarted.
+    LivenessProbe {
+        /// The process.
+        process: ProcessName,
+        /// The last failure.
+        error: String,
+    },
     /// The processes are being stopped.
     Stopping {
         /// Those that still run.
@@ -295,6 +302,7 @@ impl Reason {
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
+            Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
         }
     }
@@ -331,6 +339,7 @@ impl Reason {
             Self::BackOff { .. } => "event: the next start succeeds",
             Self::StartupProbe { .. } => "event: the startup probe passes",
             Self::ReadinessProbe { .. } => "event: the readiness probe passes",
+            Self::LivenessProbe { .. } => "event: the process has been restarted",
             Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
         }
     }
@@ -435,6 +444,9 @@ impl fmt::Display for Reason {
             }
             Self::ReadinessProbe { process, error } => {
                 write!(f, "readiness probe of {process}: {error}")
+            }
+            Self::LivenessProbe { process, error } => {
+                write!(f, "liveness probe of {process}: {error}")
             }
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
         }

@@ -8,9 +8,11 @@
     reason = "this crate is test code: a failed expectation is a failed test"
 )]
 
+pub mod bench;
 pub mod cluster;
 pub mod dev;
 pub mod etcd;
 pub mod machine;
 pub mod netns;
+pub mod sources;
 pub mod wait;

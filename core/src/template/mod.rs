@@ -20,6 +20,7 @@ mod trial;
 pub(crate) mod values;
 
 pub use member::render_member;
+pub(crate) use process::{parse_mode, port_number};
 pub use revision::{ConfigRef, config_refs, revision_hash};
 pub use texts::{TemplateText, texts};
 pub use trial::try_out;

@@ -1,9 +1,21 @@
 //! What a keeper decides: when a process is started again, in which order a member is stopped, and
 //! when everything is killed. Pure: the keeper process only carries out what is returned.
+//!
+//! Map: [`machine`] is the member's life, event by event; [`backoff`] is how long a start waits;
+//! [`logs`] is which log file is renamed to what; [`signal`] is names and numbers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub mod backoff;
+pub mod logs;
+pub mod machine;
+pub mod signal;
+
+pub use backoff::{Backoff, Jitter};
+pub use machine::{Effect, Event, KeeperMachine, MemberPlan, ProcessPlan, Slot, SlotView};
+pub use signal::{signal_name, signal_number};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,42 +44,4 @@ impl fmt::Display for Exit {
             },
         }
     }
-}
-
-/// Linux signal names and numbers, as on x86-64 and aarch64.
-const SIGNALS: [(&str, i32); 17] = [
-    ("SIGHUP", 1),
-    ("SIGINT", 2),
-    ("SIGQUIT", 3),
-    ("SIGILL", 4),
-    ("SIGTRAP", 5),
-    ("SIGABRT", 6),
-    ("SIGBUS", 7),
-    ("SIGFPE", 8),
-    ("SIGKILL", 9),
-    ("SIGUSR1", 10),
-    ("SIGSEGV", 11),
-    ("SIGUSR2", 12),
-    ("SIGPIPE", 13),
-    ("SIGALRM", 14),
-    ("SIGTERM", 15),
-    ("SIGCONT", 18),
-    ("SIGSTOP", 19),
-];
-
-/// The name of a signal.
-pub fn signal_name(number: i32) -> Option<&'static str> {
-    SIGNALS
-        .iter()
-        .find(|(_, n)| *n == number)
-        .map(|(name, _)| *name)
-}
-
-/// The number of a signal by its name, with or without `SIG`.
-pub fn signal_number(name: &str) -> Option<i32> {
-    let bare = name.strip_prefix("SIG").unwrap_or(name);
-    SIGNALS
-        .iter()
-        .find(|(full, _)| full.strip_prefix("SIG") == Some(bare))
-        .map(|(_, number)| *number)
 }
