@@ -67,6 +67,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeNotEmpty { .. }
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
+        | Reason::LivenessProbe { .. }
         | Reason::BackOff { .. } => true,
     }
 }
@@ -97,7 +98,10 @@ mod tests {
         let (second, told) = next(&first, report(back_off(2)), Timestamp(20));
         assert!(told.is_empty());
         let waiting = second.waiting.values().next().unwrap();
-        assert_eq!((waiting.since, &waiting.reason), (Timestamp(10), &back_off(2)));
+        assert_eq!(
+            (waiting.since, &waiting.reason),
+            (Timestamp(10), &back_off(2))
+        );
         let (third, _) = next(&second, report(Reason::HeldByOperator), Timestamp(30));
         assert_eq!(third.waiting.values().next().unwrap().since, Timestamp(30));
         let (gone, _) = next(&third, Report::default(), Timestamp(40));

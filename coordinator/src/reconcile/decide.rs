@@ -25,11 +25,7 @@ pub(super) struct Decision {
 }
 
 /// Decides what to do now. Sets in `parked` get no step.
-pub(super) fn decide(
-    view: &View,
-    parked: &BTreeMap<SetKey, String>,
-    now: Timestamp,
-) -> Decision {
+pub(super) fn decide(view: &View, parked: &BTreeMap<SetKey, String>, now: Timestamp) -> Decision {
     if let Some(key) = view.unreadable.first() {
         // Part of what was decided is not known, so anything decided now could contradict it.
         tracing::error!(%key, "nothing is decided while a record cannot be read");

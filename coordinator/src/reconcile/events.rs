@@ -24,58 +24,63 @@ pub struct Line {
 
 /// Puts a step into words.
 pub fn line(step: &Step) -> Line {
-    let (name, subject, text) = match step {
-        Step::CreateClaim { key, claim } => {
-            let text = format!("makes claim {key} in pool '{}'", claim.pool);
-            ("CreateClaim", key.to_string(), text)
-        }
-        Step::BindClaim { key, host } => {
-            ("BindClaim", key.to_string(), format!("binds claim {key} to {host}"))
-        }
-        Step::FillClaim { key } => {
-            ("FillClaim", key.to_string(), format!("marks claim {key} as filled"))
-        }
-        Step::TakeAddress { member, address } => {
-            ("TakeAddress", member.to_string(), format!("gives {member} the address {address}"))
-        }
-        Step::Assign { member, epoch, host, address, .. } => {
-            let text = format!("assigns {member} to {host} as epoch {epoch}, at {address}");
-            ("Assign", member.to_string(), text)
-        }
-        Step::Found { set, founders } => {
-            let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
-            ("Found", set.to_string(), format!("{set} is founded by [{}]", names.join(", ")))
-        }
-        Step::Start { member, epoch } => {
-            ("Start", member.to_string(), format!("starts {member} in epoch {epoch}"))
-        }
-        Step::PassGate { member, .. } => {
-            ("PassGate", member.to_string(), format!("{member} passed its gate"))
-        }
-        Step::Stop { member, epoch } => {
-            ("Stop", member.to_string(), format!("stops epoch {epoch} of {member}"))
-        }
-        Step::Release { member, epoch, proof } => {
-            let text = format!("releases epoch {epoch} of {member}: {}", proved(proof));
-            ("Release", member.to_string(), text)
-        }
-        Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string(), format!("removes {set}")),
-        Step::DropRevision { set, revision } => {
-            let text = format!("drops revision {revision} of {set}");
-            ("DropRevision", set.to_string(), text)
-        }
-        Step::ForgetFounding { set } => {
-            ("ForgetFounding", set.to_string(), format!("forgets who founded {set}"))
-        }
-        Step::PublishZone { zone } => {
-            let text = format!("publishes zone {}", zone.serial);
-            ("PublishZone", "zone".to_owned(), text)
-        }
-    };
+    let (name, subject) = named(step);
     Line {
         step: name,
         subject,
-        text,
+        text: text(step),
+    }
+}
+
+fn named(step: &Step) -> (&'static str, String) {
+    match step {
+        Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
+        Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
+        Step::FillClaim { key } => ("FillClaim", key.to_string()),
+        Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
+        Step::Assign { member, .. } => ("Assign", member.to_string()),
+        Step::Found { set, .. } => ("Found", set.to_string()),
+        Step::Start { member, .. } => ("Start", member.to_string()),
+        Step::PassGate { member, .. } => ("PassGate", member.to_string()),
+        Step::Stop { member, .. } => ("Stop", member.to_string()),
+        Step::Release { member, .. } => ("Release", member.to_string()),
+        Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
+        Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
+        Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
+        Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
+    }
+}
+
+fn text(step: &Step) -> String {
+    match step {
+        Step::CreateClaim { key, claim } => format!("makes claim {key} in pool '{}'", claim.pool),
+        Step::BindClaim { key, host } => format!("binds claim {key} to {host}"),
+        Step::FillClaim { key } => format!("marks claim {key} as filled"),
+        Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
+        Step::Assign {
+            member,
+            epoch,
+            host,
+            address,
+            ..
+        } => format!("assigns {member} to {host} as epoch {epoch}, at {address}"),
+        Step::Found { set, founders } if founders.is_empty() => format!("{set} counts as founded"),
+        Step::Found { set, founders } => {
+            let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
+            format!("{set} is founded by {}", names.join(", "))
+        }
+        Step::Start { member, epoch } => format!("starts {member} in epoch {epoch}"),
+        Step::PassGate { member, .. } => format!("{member} passed its gate"),
+        Step::Stop { member, epoch } => format!("stops epoch {epoch} of {member}"),
+        Step::Release {
+            member,
+            epoch,
+            proof,
+        } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
+        Step::RemoveSet { set, .. } => format!("removes {set}"),
+        Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
+        Step::ForgetFounding { set } => format!("forgets who founded {set}"),
+        Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
     }
 }
 
@@ -96,11 +101,25 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::Release { member, .. } => (member, "Released"),
         Step::Found { set, .. } => {
             let text = line(step).text;
-            return Some(notes::object(now, Kind::StatefulSet, set, NORMAL, "Founded", text));
+            return Some(notes::object(
+                now,
+                Kind::StatefulSet,
+                set,
+                NORMAL,
+                "Founded",
+                text,
+            ));
         }
         Step::RemoveSet { set, .. } => {
             let text = format!("{set} is gone; its claims stay");
-            return Some(notes::object(now, Kind::StatefulSet, set, NORMAL, "Deleted", text));
+            return Some(notes::object(
+                now,
+                Kind::StatefulSet,
+                set,
+                NORMAL,
+                "Deleted",
+                text,
+            ));
         }
         Step::CreateClaim { .. }
         | Step::BindClaim { .. }
@@ -111,28 +130,15 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return None,
     };
-    let text = match step {
+    let mut text = line(step).text;
+    if let Step::Start { member, .. } = step {
         // A start names no host; the assignment does.
-        Step::Start { .. } => {
-            let set = state.sets.get(&id.set);
-            let member = set.and_then(|set| set.members.get(&id.ordinal));
-            let host = member.map_or_else(String::new, |member| format!(" on {}", member.host));
-            format!("{}{host}", line(step).text)
+        let set = state.sets.get(&member.set);
+        let assigned = set.and_then(|set| set.members.get(&member.ordinal));
+        if let Some(assigned) = assigned {
+            text = format!("{text} on {}", assigned.host);
         }
-        Step::Assign { .. }
-        | Step::Stop { .. }
-        | Step::Release { .. }
-        | Step::Found { .. }
-        | Step::RemoveSet { .. }
-        | Step::CreateClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::FillClaim { .. }
-        | Step::TakeAddress { .. }
-        | Step::PassGate { .. }
-        | Step::DropRevision { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => line(step).text,
-    };
+    }
     Some(notes::member(now, id, NORMAL, reason, text))
 }
 

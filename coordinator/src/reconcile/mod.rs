@@ -30,6 +30,7 @@ use crate::{
 };
 
 use decide::Decision;
+pub use events::{Line, line};
 use zone::ZoneKeeper;
 
 /// After so many plans in a row that all found something to do, the loop lets others run and says

@@ -1,7 +1,10 @@
 //! Orders to the agents: recorded first, then sent. An order is the change against what the stream
 //! was sent before; the first one of a stream is complete, unless the agent has the newest already.
 
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use berth_core::{
     ids::{Generation, HistoryId, HostName},
@@ -50,7 +53,11 @@ pub(super) fn next(
     batch: &mut Batch,
 ) -> Result<Option<Send>, RecordError> {
     let members = host_order(after, host);
-    if link.order.as_ref().is_some_and(|order| *order.members == members) {
+    if link
+        .order
+        .as_ref()
+        .is_some_and(|order| *order.members == members)
+    {
         return Ok(None);
     }
     let none = OrderRecord::default();
@@ -91,7 +98,9 @@ pub(super) fn next(
 /// Whether the agent came with this order in its ledger, or came with none and none was ever sent.
 fn has_it(link: &Link, head: &OrderHead) -> bool {
     match link.base {
-        Base::Generation(generation) => generation == head.generation && link.hello.hash == head.hash,
+        Base::Generation(generation) => {
+            generation == head.generation && link.hello.hash == head.hash
+        }
         Base::Complete => head.generation == Generation::default(),
     }
 }
@@ -109,9 +118,11 @@ pub(super) fn send(context: &Context, sends: Vec<Send>) {
             }
         };
         let order = send.order;
-        context.sessions.update(&send.host, send.stream, messages, |link| {
-            link.order = Some(order);
-        });
+        context
+            .sessions
+            .update(&send.host, send.stream, messages, |link| {
+                link.order = Some(order);
+            });
     }
 }
 
@@ -130,7 +141,11 @@ pub(super) async fn bring_up_to_date(
         let due = |(host, link): &(&HostName, &Link)| {
             all || link.order.is_none() || wanted.contains(*host)
         };
-        links.iter().filter(due).map(|(host, _)| host.clone()).collect()
+        links
+            .iter()
+            .filter(due)
+            .map(|(host, _)| host.clone())
+            .collect()
     };
     for group in hosts.chunks(GROUP) {
         let (batch, sends) = {
@@ -166,15 +181,16 @@ fn prepare(
     Ok((batch, sends))
 }
 
-fn touched_hosts(
-    state: &State,
-    touched: &BTreeSet<berth_core::ids::SetKey>,
-) -> BTreeSet<HostName> {
+fn touched_hosts(state: &State, touched: &BTreeSet<berth_core::ids::SetKey>) -> BTreeSet<HostName> {
     let sets = touched.iter().filter_map(|key| state.sets.get(key));
-    sets.flat_map(|set| set.members.values().map(|member| member.host.clone())).collect()
+    sets.flat_map(|set| set.members.values().map(|member| member.host.clone()))
+        .collect()
 }
 
 /// The hosts that have a synced stream.
 pub(super) fn synced(links: &Links) -> BTreeMap<&HostName, &Link> {
-    links.iter().filter(|(_, link)| link.order.is_some()).collect()
+    links
+        .iter()
+        .filter(|(_, link)| link.order.is_some())
+        .collect()
 }

@@ -1,7 +1,10 @@
 //! The published zone, ready to be sent: its records are those of the moment in which its head was
 //! committed, whatever the agents reported since.
 
-use berth_core::{state::ZoneHead, zone::{self, Zone}};
+use berth_core::{
+    state::ZoneHead,
+    zone::{self, Zone},
+};
 use berth_proto::{convert, v1::coordinator_message::Message};
 
 use crate::context::Context;
@@ -43,9 +46,11 @@ impl ZoneKeeper {
             if link.order.is_none() || link.zone.as_ref() == Some(head) {
                 continue;
             }
-            context.sessions.update(&host, link.stream, messages.clone(), |link| {
-                link.zone = Some(head.clone());
-            });
+            context
+                .sessions
+                .update(&host, link.stream, messages.clone(), |link| {
+                    link.zone = Some(head.clone());
+                });
         }
     }
 

@@ -81,7 +81,13 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
 
 fn warn(context: &Context, host: &HostName, reason: &str, error: &HelloError) {
     let text = error.to_string();
-    context.note(vec![notes::host(context.clock.now(), host, WARNING, reason, text)]);
+    context.note(vec![notes::host(
+        context.clock.now(),
+        host,
+        WARNING,
+        reason,
+        text,
+    )]);
 }
 
 /// Makes the host's record durable if it is new or changed. What operators decided of the host
@@ -92,7 +98,11 @@ async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError
         let known = {
             let view = context.view.read();
             let key = host_key(RecordKind::Host, &said.name).map_err(RecordError::from)?;
-            let known = view.state.hosts.get(&said.name).map(|host| host.record.clone());
+            let known = view
+                .state
+                .hosts
+                .get(&said.name)
+                .map(|host| host.record.clone());
             let record = HostRecord {
                 unschedulable: known.as_ref().is_some_and(|known| known.unschedulable),
                 ..said.clone()
@@ -110,7 +120,9 @@ async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError
         };
         let reason = "HostRegistered";
         let now = context.clock.now();
-        batch.notes.push(notes::host(now, &said.name, NORMAL, reason, message));
+        batch
+            .notes
+            .push(notes::host(now, &said.name, NORMAL, reason, message));
         match context.store.commit(batch).await {
             Ok(_) => return Ok(()),
             Err(StoreError::Refused(CommitError::Conflict { .. })) => {}

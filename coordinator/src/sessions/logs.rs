@@ -66,7 +66,8 @@ impl Drop for LogChunks {
         };
         if open {
             let cancel = Message::LogCancel(LogCancel { id: self.id });
-            self.sessions.update(&self.host, self.stream, vec![cancel], |_| ());
+            self.sessions
+                .update(&self.host, self.stream, vec![cancel], |_| ());
         }
     }
 }

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+pub use hello::HelloError;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
 pub use stream::run;
@@ -163,7 +164,10 @@ impl Sessions {
     /// Takes a stream out; whether it was still the host's newest.
     fn leave(&self, host: &HostName, stream: u64) -> bool {
         let mut registry = self.registry();
-        let ours = registry.slots.get(host).is_some_and(|slot| slot.link.stream == stream);
+        let ours = registry
+            .slots
+            .get(host)
+            .is_some_and(|slot| slot.link.stream == stream);
         if ours {
             registry.slots.remove(host);
         }
@@ -173,7 +177,10 @@ impl Sessions {
     /// Whether a stream is its host's newest.
     fn is_newest(&self, host: &HostName, stream: u64) -> bool {
         let registry = self.registry();
-        registry.slots.get(host).is_some_and(|slot| slot.link.stream == stream)
+        registry
+            .slots
+            .get(host)
+            .is_some_and(|slot| slot.link.stream == stream)
     }
 
     /// The machine that a host's name is taken by, if it is another than this one.
@@ -197,7 +204,9 @@ impl Sessions {
     pub fn links(&self) -> BTreeMap<HostName, Link> {
         let registry = self.registry();
         let slots = registry.slots.iter();
-        slots.map(|(host, slot)| (host.clone(), slot.link.clone())).collect()
+        slots
+            .map(|(host, slot)| (host.clone(), slot.link.clone()))
+            .collect()
     }
 
     /// What is shown of each stream.

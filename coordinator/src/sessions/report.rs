@@ -64,16 +64,17 @@ fn observe(before: Option<&Observation>, report: MemberReport, now: Timestamp) -
 }
 
 fn rule(report: &MemberReport) -> Option<&'static str> {
-    report.waiting.as_ref().map(berth_core::waiting::Reason::rule)
+    report
+        .waiting
+        .as_ref()
+        .map(berth_core::waiting::Reason::rule)
 }
 
 /// What happened to a member between two reports, as far as people want to read it.
-fn differences(
-    before: Option<&Observation>,
-    report: &MemberReport,
-    now: Timestamp,
-) -> Vec<Note> {
-    let old = before.map(|seen| &seen.report).filter(|old| old.epoch == report.epoch);
+fn differences(before: Option<&Observation>, report: &MemberReport, now: Timestamp) -> Vec<Note> {
+    let old = before
+        .map(|seen| &seen.report)
+        .filter(|old| old.epoch == report.epoch);
     let was = |holds: fn(&MemberReport) -> bool| old.is_some_and(holds);
     let mut events = Vec::new();
     let mut say = |level, reason: &str, message: String| {
@@ -83,7 +84,11 @@ fn differences(
         say(WARNING, "Restarted", restarted(report));
     }
     if report.started && !was(|old| old.started) {
-        say(NORMAL, "Started", format!("epoch {} has started", report.epoch));
+        say(
+            NORMAL,
+            "Started",
+            format!("epoch {} has started", report.epoch),
+        );
     }
     if report.ready && !was(|old| old.ready) {
         say(NORMAL, "Ready", "it serves".to_owned());
@@ -93,7 +98,11 @@ fn differences(
     }
     let stopped = |report: &MemberReport| report.phase == Phase::Stopped;
     if stopped(report) && !was(stopped) {
-        say(NORMAL, "Stopped", "no process is left, no volume is mounted".to_owned());
+        say(
+            NORMAL,
+            "Stopped",
+            "no process is left, no volume is mounted".to_owned(),
+        );
     }
     events
 }
@@ -103,7 +112,9 @@ fn restarted(report: &MemberReport) -> String {
         let exit = process.last_exit.as_ref()?;
         Some(format!("process {} {exit}", process.name))
     });
-    let exit = exits.next().unwrap_or_else(|| "its processes ended".to_owned());
+    let exit = exits
+        .next()
+        .unwrap_or_else(|| "its processes ended".to_owned());
     format!("{exit}; restarted {} times", report.restarts)
 }
 
@@ -186,20 +197,36 @@ mod tests {
     #[test]
     fn readiness_counts_on_our_clock_and_anew_for_each_run() {
         let mut contact = Contact::default();
-        at(&mut contact, report(true, vec![member(true, 1, 400)]), 1_000);
+        at(
+            &mut contact,
+            report(true, vec![member(true, 1, 400)]),
+            1_000,
+        );
         assert_eq!(ready_since(&contact), Some(Timestamp(600)));
         at(&mut contact, report(true, vec![member(true, 1, 5)]), 2_000);
-        assert_eq!(ready_since(&contact), Some(Timestamp(600)), "the same run is as ready");
+        assert_eq!(
+            ready_since(&contact),
+            Some(Timestamp(600)),
+            "the same run is as ready"
+        );
         at(&mut contact, report(false, vec![member(true, 2, 5)]), 3_000);
         assert_eq!(ready_since(&contact), Some(Timestamp(2_995)));
-        at(&mut contact, report(false, vec![member(false, 2, 0)]), 4_000);
+        at(
+            &mut contact,
+            report(false, vec![member(false, 2, 0)]),
+            4_000,
+        );
         assert_eq!(ready_since(&contact), None);
     }
 
     #[test]
     fn each_change_is_told_once() {
         let mut contact = Contact::default();
-        let known = at(&mut contact.clone(), report(true, vec![member(true, 1, 0)]), 1);
+        let known = at(
+            &mut contact.clone(),
+            report(true, vec![member(true, 1, 0)]),
+            1,
+        );
         assert!(known.is_empty(), "a first report tells no news: {known:?}");
         let first = at(&mut contact, report(false, vec![member(true, 1, 0)]), 1);
         assert_eq!(first, ["Started", "Ready"]);

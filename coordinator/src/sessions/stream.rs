@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use berth_core::{ids::{Generation, HostName, ZoneSerial}, session::DEFAULT_LEASE};
+use berth_core::{
+    ids::{Generation, HostName, ZoneSerial},
+    session::DEFAULT_LEASE,
+};
 use berth_proto::{
     convert::{hello::Hello, report::AgentReport},
     v1::{
@@ -14,7 +17,11 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::Status;
 
-use super::{Joined, Joining, Outgoing, QUEUE, hello::{HelloError, accept}, report};
+use super::{
+    Joined, Joining, Outgoing, QUEUE,
+    hello::{HelloError, accept},
+    report,
+};
 use crate::{
     context::Context,
     notes::{self, NORMAL, WARNING},
@@ -47,7 +54,11 @@ impl Session {
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin,
     {
-        let hello = match first(&mut incoming).await {
+        let hello = tokio::select! {
+            () = self.context.shutdown.cancelled() => return,
+            hello = first(&mut incoming) => hello,
+        };
+        let hello = match hello {
             Ok(hello) => hello,
             Err(error) => return self.refuse(&error).await,
         };
@@ -62,7 +73,10 @@ impl Session {
     }
 
     async fn refuse(&self, error: &HelloError) {
-        tracing::warn!(error = error as &dyn std::error::Error, "a stream is refused");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "a stream is refused"
+        );
         // The agent may have gone.
         self.send.send(Err(hello_status(error))).await.ok();
     }
@@ -112,12 +126,14 @@ impl Session {
         self.context.trigger.fire();
         tokio::select! {
             () = joined.ended.cancelled() => return,
+            () = self.context.shutdown.cancelled() => return,
             () = self.send.closed() => return,
             synced = joined.synced => if synced.is_err() { return },
         }
         loop {
             let message = tokio::select! {
                 () = joined.ended.cancelled() => return,
+                () = self.context.shutdown.cancelled() => return,
                 message = incoming.next() => message,
             };
             let Some(Ok(AgentMessage { message })) = message else {
@@ -140,13 +156,17 @@ impl Session {
     ) -> Result<(), Status> {
         match message {
             agent_message::Message::Hello(_) => {
-                return Err(Status::invalid_argument("a stream has one hello; connect anew"));
+                return Err(Status::invalid_argument(
+                    "a stream has one hello; connect anew",
+                ));
             }
             agent_message::Message::Renew(renew) => {
                 let ack = Message::RenewAck(RenewAck {
                     number: renew.number,
                 });
-                self.context.sessions.update(host, stream, vec![ack], |_| ());
+                self.context
+                    .sessions
+                    .update(host, stream, vec![ack], |_| ());
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),
@@ -162,9 +182,11 @@ impl Session {
         let head = ack.head.unwrap_or_default();
         if ack.refusal.is_empty() {
             let generation = Generation(head.generation);
-            self.context.sessions.update(host, stream, Vec::new(), |link| {
-                link.acked = link.acked.max(generation);
-            });
+            self.context
+                .sessions
+                .update(host, stream, Vec::new(), |link| {
+                    link.acked = link.acked.max(generation);
+                });
             return Ok(());
         }
         let message = format!("it refused order {}: {}", head.generation, ack.refusal);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     ids::{MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{Claim, Contact, Founding, Host, HostRecord, Set, ZoneHead},
+    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
@@ -62,6 +62,8 @@ impl View {
     fn insert_object(&mut self, key: &ObjectKey, object: Object) {
         self.orders_stale = true;
         let key = key.clone();
+        self.objects
+            .insert((object.kind(), key.clone()), object.clone());
         match object {
             Object::StatefulSet(set) => self.insert_spec(key, set),
             Object::Service(o) => {
@@ -83,21 +85,7 @@ impl View {
 
     fn insert_spec(&mut self, key: SetKey, object: StatefulSet) {
         let retired = self.retired.remove(&key).unwrap_or_default();
-        let set = self.state.sets.entry(key).or_insert_with(|| Set {
-            uid: Uid::default(),
-            spec: Arc::default(),
-            labels: BTreeMap::new(),
-            revision: TemplateHash::default(),
-            revisions: BTreeMap::new(),
-            deleting: None,
-            members: BTreeMap::new(),
-            last_grants: BTreeMap::new(),
-            addresses: BTreeMap::new(),
-        });
-        set.uid = Uid(object.metadata.uid);
-        set.labels = object.metadata.labels;
-        set.deleting = object.metadata.deletion_timestamp;
-        set.spec = Arc::new(object.spec);
+        let set = take_spec(&mut self.state, key, object);
         for (id, record) in retired {
             set.last_grants
                 .extend(record.grant.map(|grant| (id.ordinal, grant)));
@@ -177,6 +165,7 @@ impl View {
 
     fn remove_object(&mut self, kind: Kind, key: &ObjectKey) {
         self.orders_stale = true;
+        self.objects.remove(&(kind, key.clone()));
         match kind {
             Kind::StatefulSet => {
                 self.state.sets.remove(key);
@@ -208,4 +197,24 @@ impl View {
             retired.remove(&id);
         }
     }
+}
+
+/// Takes the object of a set into a state; what was decided of the set stays.
+pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
+    let set = state.sets.entry(key).or_insert_with(|| Set {
+        uid: Uid::default(),
+        spec: Arc::default(),
+        labels: BTreeMap::new(),
+        revision: TemplateHash::default(),
+        revisions: BTreeMap::new(),
+        deleting: None,
+        members: BTreeMap::new(),
+        last_grants: BTreeMap::new(),
+        addresses: BTreeMap::new(),
+    });
+    set.uid = Uid(object.metadata.uid);
+    set.labels = object.metadata.labels;
+    set.deleting = object.metadata.deletion_timestamp;
+    set.spec = Arc::new(object.spec);
+    set
 }
