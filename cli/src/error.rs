@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::exit::Exit;
 
+/// What the gRPC library says before every cause that it has.
+const EMPTY_WORDS: &str = "transport error";
+
 /// A cause of any kind.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -138,6 +141,14 @@ impl CliError {
         }
     }
 
+    /// The same refusal, with a hint that fits the command better.
+    pub(crate) fn hinting(mut self, better: &str) -> Self {
+        if let Self::Answer { hint, .. } = &mut self {
+            better.clone_into(hint);
+        }
+        self
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> &str {
         match self {
@@ -165,13 +176,13 @@ impl CliError {
         }
     }
 
-    /// The causes, outermost first, without repeating one that says the same as the one before.
+    /// The causes, outermost first, without those that say nothing.
     pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = self.source();
         while let Some(cause) = next {
             let text = cause.to_string();
-            if causes.last() != Some(&text) {
+            if causes.last() != Some(&text) && text != EMPTY_WORDS {
                 causes.push(text);
             }
             next = cause.source();

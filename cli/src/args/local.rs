@@ -13,6 +13,7 @@ pub(crate) struct LocalArgs {
         long,
         global = true,
         env = "BERTH_AGENT_SOCKET",
+        hide_env_values = true,
         default_value = "unix:/run/berth/agent.sock",
         help_heading = "Connection",
         value_name = "ENDPOINT"

@@ -31,6 +31,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "BERTH_ENDPOINT",
+        hide_env_values = true,
         default_value = "unix:/run/berth/coordinator.sock",
         help_heading = "Connection",
         value_name = "ENDPOINT"
@@ -42,6 +43,7 @@ pub(crate) struct Global {
         long,
         global = true,
         env = "BERTH_NAMESPACE",
+        hide_env_values = true,
         default_value = "default",
         help_heading = "Connection",
         value_name = "NAMESPACE"
@@ -214,7 +216,7 @@ pub(crate) struct ScaleArgs {
     /// sts/NAME.
     pub(crate) set: String,
     /// The number of members from now on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) replicas: u32,
     /// Do it even if members stop.
     #[arg(short, long)]

@@ -1,13 +1,17 @@
 //! `berth delete`: marks objects for deletion. Sets and claims hold data and identity, so their
 //! names must be typed, by a person or with `--yes-i-mean`.
 
-use berth_core::spec::Kind;
-use berth_proto::v1;
+use berth_core::{
+    manifest::{self, Source, Violation},
+    spec::Kind,
+};
+use berth_proto::{convert::object::to_reference, v1};
 
 use super::{Context, confirm, wait};
 use crate::{
     args::{Condition, DeleteArgs},
     error::CliError,
+    exit::Exit,
     output::{self, tables},
     refusal, sources,
     target::{self, TargetKind},
@@ -17,7 +21,7 @@ use crate::{
 pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliError> {
     let references = match &args.kind {
         Some(kind) => vec![named(context, kind, args.name.as_deref())?],
-        None => in_files(context, &args).await?,
+        None => in_files(context, &args)?,
     };
     for reference in &references {
         if asks_for_name(reference) && !args.yes_i_mean.contains(&reference.name) {
@@ -74,30 +78,40 @@ fn named(context: &Context, kind: &str, name: Option<&str>) -> Result<v1::Object
 }
 
 /// What the manifests name, in the reverse of the order in which it is stored: a set before the
-/// pool and the configuration that it uses.
-async fn in_files(context: &Context, args: &DeleteArgs) -> Result<Vec<v1::ObjectRef>, CliError> {
-    let request = v1::PlanRequest {
-        sources: sources::read(&args.files)?,
-        objects: Vec::new(),
-        take_replicas: true,
-        default_namespace: context.namespace.clone(),
-    };
-    let answer = context.coordinator.objects().plan(request).await;
-    let plan = answer
-        .map_err(|status| refusal::from_status("read the manifests", &status))?
-        .into_inner();
-    let mut references: Vec<_> = plan
-        .objects
+/// pool and the configuration that it uses. They are read here: the coordinator would refuse a
+/// manifest for what it says, and only the names matter.
+fn in_files(context: &Context, args: &DeleteArgs) -> Result<Vec<v1::ObjectRef>, CliError> {
+    let sources: Vec<Source> = sources::read(&args.files)?
         .into_iter()
-        .filter_map(|one| one.r#ref)
+        .map(|source| Source {
+            file: source.file,
+            text: source.text,
+        })
         .collect();
-    references.sort_by_key(|reference| {
+    let mut objects = manifest::parse(&sources, &context.namespace).map_err(unreadable)?;
+    objects.sort_by_key(|parsed| {
         let place = Kind::ALL
             .iter()
-            .position(|kind| kind.as_str() == reference.kind);
+            .position(|kind| *kind == parsed.object.kind());
         std::cmp::Reverse(place)
     });
-    Ok(references)
+    let references = objects
+        .iter()
+        .map(|parsed| to_reference(parsed.object.kind(), &parsed.key));
+    Ok(references.collect())
+}
+
+fn unreadable(violations: Vec<Violation>) -> CliError {
+    CliError::Answer {
+        doing: "read the manifests".to_owned(),
+        message: match violations.len() {
+            1 => "there is a mistake".to_owned(),
+            n => format!("there are {n} mistakes"),
+        },
+        lines: violations.iter().map(ToString::to_string).collect(),
+        exit: Exit::Refused,
+        hint: "nothing was deleted; correct them, or delete by KIND/NAME".to_owned(),
+    }
 }
 
 enum Outcome {

@@ -1,7 +1,7 @@
 //! `berth get`: objects, members and hosts as tables, JSON or YAML.
 
 use berth_core::spec::Kind;
-use berth_proto::v1;
+use berth_proto::{convert::structs::to_value, v1};
 use serde_json::Value;
 
 use super::{Context, host};
@@ -73,7 +73,7 @@ pub(crate) async fn one(context: &Context, kind: Kind, name: &str) -> Result<Val
         .await
         .map_err(|status| refusal::from_status(&format!("get {kind}/{name}"), &status))?
         .into_inner();
-    Ok(format::manifest(&object.manifest.unwrap_or_default()))
+    Ok(to_value(object.manifest.unwrap_or_default()))
 }
 
 async fn list(context: &Context, kind: Kind, namespace: &str) -> Result<Vec<Value>, CliError> {
@@ -86,7 +86,7 @@ async fn list(context: &Context, kind: Kind, namespace: &str) -> Result<Vec<Valu
         .map_err(|status| refusal::from_status(&format!("list {kind}s"), &status))?
         .into_inner();
     let manifests = response.objects.into_iter().filter_map(|one| one.manifest);
-    Ok(manifests.map(|one| format::manifest(&one)).collect())
+    Ok(manifests.map(to_value).collect())
 }
 
 /// The status of each set, where sets are asked for.

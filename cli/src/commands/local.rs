@@ -31,6 +31,16 @@ pub(crate) async fn run(args: LocalArgs, namespace: String) -> Result<(), CliErr
     }
 }
 
+/// What an agent knows is on its host only.
+fn failure(doing: &str, status: &tonic::Status) -> CliError {
+    let error = refusal::from_status(doing, status);
+    if status.code() == tonic::Code::NotFound {
+        error.hinting("`berth local list` lists the members of this host")
+    } else {
+        error
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Stop,
@@ -84,7 +94,7 @@ impl Local {
         };
         let answer = self.agent.status(request).await;
         let response = answer
-            .map_err(|status| refusal::from_status(&format!("show {member}"), &status))?
+            .map_err(|status| failure(&format!("show {member}"), &status))?
             .into_inner();
         let member = response.member.unwrap_or_default();
         let mut text = describe::member(&member, age::now());
@@ -103,7 +113,7 @@ impl Local {
             Verb::Restart => self.agent.restart(request).await,
         };
         let (doing, done) = verb.words();
-        answer.map_err(|status| refusal::from_status(&format!("{doing} {name}"), &status))?;
+        answer.map_err(|status| failure(&format!("{doing} {name}"), &status))?;
         output::data(&format!("{name} {done}"))
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String
         ("Replicas", replicas(set)),
         ("Gate", set.gate.clone()),
         ("Founded", yes(set.founded)),
-        ("At most one by", set.at_most_one.clone()),
+        ("Fencing", set.at_most_one.clone()),
         ("Being deleted", yes(set.deleting)),
     ]);
     if !set.warnings.is_empty() {
@@ -152,7 +152,7 @@ fn volumes(volumes: &[v1::VolumeStatus]) -> String {
 
 /// A host.
 pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
-    facts(&[
+    let mut pairs = vec![
         ("Name", host.name.clone()),
         ("Address", host.address.clone()),
         ("In contact", yes(host.connected)),
@@ -170,5 +170,9 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ),
         ("Zone", format!("serial {} acknowledged", host.zone_acked)),
         ("Agent", host.agent_version.clone()),
-    ])
+    ];
+    if !host.mismatch.is_empty() {
+        pairs.push(("Sent nothing", host.mismatch.clone()));
+    }
+    facts(&pairs)
 }

@@ -44,7 +44,7 @@ fn header(set: &v1::SetStatus) -> String {
         .to_owned(),
     );
     if !set.at_most_one.is_empty() {
-        facts.push(format!("at most one by {}", set.at_most_one));
+        facts.push(format!("fencing {}", set.at_most_one));
     }
     if set.deleting {
         facts.push("being deleted".to_owned());

@@ -18,6 +18,7 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
     if wide {
         header.extend(["POOLS", "ORDER", "ZONE", "AGENT", "LABELS"]);
     }
+    header.push("WHY");
     let mut table = Table::new(&header);
     for host in hosts {
         let mut row = vec![
@@ -34,6 +35,7 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
             row.push(host.agent_version.clone());
             row.push(labels(&host.labels));
         }
+        row.push(host.mismatch.clone());
         table.row(row);
     }
     table.render()
@@ -108,12 +110,24 @@ pub(crate) fn subject(reference: &v1::ObjectRef, default_namespace: &str) -> Str
     }
 }
 
+/// What would become of an object: `create StatefulSet/etcd`.
+fn planned(object: &v1::AppliedObject, default_namespace: &str) -> String {
+    use v1::applied_object::Change;
+    let verb = match object.change() {
+        Change::Created => "create",
+        Change::Configured | Change::Unspecified => "change",
+        Change::Unchanged => "keep",
+    };
+    let reference = object.r#ref.clone().unwrap_or_default();
+    format!("{verb} {}", subject(&reference, default_namespace))
+}
+
 /// A plan: what becomes of the objects, what happens first, what it disrupts.
 pub(crate) fn plan(plan: &v1::PlanResponse, default_namespace: &str) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for object in &plan.objects {
-        writeln!(text, "{}", applied(object, default_namespace)).ok();
+        writeln!(text, "{}", planned(object, default_namespace)).ok();
     }
     if !plan.steps.is_empty() {
         text.push_str("steps:\n");

@@ -187,6 +187,7 @@ pub(crate) struct HostView {
     generation_acked: u64,
     zone_acked: u64,
     agent_version: String,
+    mismatch: String,
 }
 
 impl From<v1::HostStatus> for HostView {
@@ -204,6 +205,7 @@ impl From<v1::HostStatus> for HostView {
             generation_acked: host.generation_acked,
             zone_acked: host.zone_acked,
             agent_version: host.agent_version,
+            mismatch: host.mismatch,
         }
     }
 }

@@ -137,12 +137,26 @@ fn delete_of_what_holds_no_data_does_not_ask() {
 #[test]
 fn delete_by_manifest_goes_in_reverse() {
     let server = Server::start();
-    manifest(&server, "etcd.yaml", NEW);
+    let text = "apiVersion: v1\nkind: Service\nmetadata: {name: etcd}\n\
+                spec: {selector: {app: etcd}}\n---\n\
+                apiVersion: v1\nkind: ConfigMap\nmetadata: {name: none}\n---\n\
+                apiVersion: v1\nkind: PersistentVolumeClaim\n\
+                metadata: {name: data-etcd-0, namespace: shop}\n\
+                spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n";
+    manifest(&server, "etcd.yaml", text);
+    let args = ["delete", "-f", "etcd.yaml"];
+    assert_snapshot!("delete_file_unconfirmed", berth(&server, &args));
     assert_snapshot!(
         "delete_file",
         berth(
             &server,
-            &["delete", "-f", "etcd.yaml", "--yes-i-mean", "etcd"]
+            &["delete", "-f", "etcd.yaml", "--yes-i-mean", "data-etcd-0"]
         )
     );
+    manifest(
+        &server,
+        "etcd.yaml",
+        "kind: Servlet\nmetadata: {nam: etcd}\n",
+    );
+    assert_snapshot!("delete_file_broken", berth(&server, &args));
 }

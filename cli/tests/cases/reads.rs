@@ -85,7 +85,7 @@ fn status_says_why() {
 #[test]
 fn describe_shows_all() {
     let server = Server::start();
-    for target in ["sts/etcd", "svc/etcd", "member/etcd-0", "host/host-1"] {
+    for target in ["sts/etcd", "svc/etcd", "member/etcd-0", "host/host-2"] {
         let name = format!("describe_{}", target.split('/').next().unwrap());
         assert_snapshot!(name, berth(&server, &["describe", target]));
     }

@@ -137,9 +137,13 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         generation_sent: 7,
         generation_acked: if connected { 7 } else { 6 },
         zone_acked: 12,
-        mismatch: String::new(),
         agent_version: "0.1.0".into(),
         unschedulable: false,
+        mismatch: if connected {
+            String::new()
+        } else {
+            "its ledger is of another history".into()
+        },
     };
     vec![host(1, true), host(2, false)]
 }

@@ -1,7 +1,6 @@
 //! Canned objects, and what the canned coordinator says to manifests.
 
-use berth_proto::v1;
-use prost_types::{ListValue, Struct, Value, value::Kind};
+use berth_proto::{convert::structs::from_value, v1};
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -58,36 +57,8 @@ pub(crate) fn of_kind(kind: &str) -> Vec<serde_json::Value> {
 }
 
 /// An object in its wire form.
-pub(crate) fn wire(value: &serde_json::Value) -> Struct {
-    let Kind::StructValue(object) = kind(value) else {
-        panic!("an object is a map");
-    };
-    object
-}
-
-fn kind(value: &serde_json::Value) -> Kind {
-    use serde_json::Value as Json;
-    match value {
-        Json::Null => Kind::NullValue(0),
-        Json::Bool(b) => Kind::BoolValue(*b),
-        Json::Number(n) => Kind::NumberValue(n.as_f64().unwrap()),
-        Json::String(s) => Kind::StringValue(s.clone()),
-        Json::Array(items) => Kind::ListValue(ListValue {
-            values: items.iter().map(value_of).collect(),
-        }),
-        Json::Object(map) => Kind::StructValue(Struct {
-            fields: map
-                .iter()
-                .map(|(name, value)| (name.clone(), value_of(value)))
-                .collect(),
-        }),
-    }
-}
-
-fn value_of(value: &serde_json::Value) -> Value {
-    Value {
-        kind: Some(kind(value)),
-    }
+pub(crate) fn wire(value: serde_json::Value) -> prost_types::Struct {
+    from_value(value).unwrap()
 }
 
 /// The manifests that the canned coordinator knows, by what stands in them.

@@ -395,7 +395,7 @@ impl object::ObjectService for Fake {
             .find(|one| one["metadata"]["name"] == reference.name.as_str());
         match found {
             Some(object) => Ok(Response::new(v1::Object {
-                manifest: Some(objects::wire(&object)),
+                manifest: Some(objects::wire(object)),
                 revision: 17,
             })),
             None => Err(Status::not_found(format!(
@@ -409,7 +409,7 @@ impl object::ObjectService for Fake {
         let objects = objects::of_kind(&request.into_inner().kind);
         Ok(Response::new(v1::ListResponse {
             objects: objects
-                .iter()
+                .into_iter()
                 .map(|object| v1::Object {
                     manifest: Some(objects::wire(object)),
                     revision: 17,

@@ -14,13 +14,15 @@ use crate::{
     waiting::Reason,
 };
 
-/// Assigns the wanted ordinals of a set that are not, lowest first.
+/// Assigns the wanted ordinals of a set that are not: those whose volumes pin them first, so that
+/// no other takes their host; then lowest first.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
     let assigned = |ordinal: &Ordinal| set.members.contains_key(ordinal);
-    let missing: Vec<_> = set.declared().filter(|n| !assigned(n)).collect();
+    let mut missing: Vec<_> = set.declared().filter(|n| !assigned(n)).collect();
+    missing.sort_by_key(|ordinal| !claims::pinned(&draft.state, set, key, *ordinal));
     for ordinal in missing {
         if let Err(reason) = assign(draft, key, ordinal) {
             draft.wait(key, ordinal, reason);

@@ -5,7 +5,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Uid},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, Uid},
     order::hex,
     plan::{Step, draft::Draft},
     spec::ClaimTemplate,
@@ -72,6 +72,20 @@ fn uid(state: &State, set: &Set, key: &ClaimKey) -> Uid {
         part(16, 20),
         part(20, 32)
     ))
+}
+
+/// Whether a claim of an ordinal is bound to a host.
+pub(super) fn pinned(state: &State, set: &Set, key: &SetKey, ordinal: Ordinal) -> bool {
+    let id = MemberId {
+        set: key.clone(),
+        ordinal,
+    };
+    let mut templates = set.spec.volume_claim_templates.iter();
+    templates.any(|template| {
+        let claim = id.claim(&template.metadata.name).ok();
+        let claim = claim.and_then(|key| state.claims.get(&key));
+        claim.is_some_and(|claim| claim.host.is_some())
+    })
 }
 
 /// Makes the claims of a member that do not exist.

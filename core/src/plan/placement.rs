@@ -1,7 +1,7 @@
 //! Placement: which host an ordinal goes to. Bound claims pin it; else it goes back where it was;
 //! else to the host that is loaded least. Every host that is ruled out is named with why.
 
-use std::{cmp::Reverse, net::IpAddr};
+use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
@@ -57,15 +57,25 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
     }
 }
 
-/// Lower is better: where it was before, then fewest members of its set, then fewest members.
+/// Lower is better: where it was before; then fewest members of its set, those counted too that
+/// are gone and left a volume there; then fewest members.
 type Rank = (Reverse<bool>, usize, u32);
 
 fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
     let last = need.set.last_grants.get(&need.ordinal);
     let was_here = last.is_some_and(|grant| grant.host == *name);
-    let siblings = need.set.members.values().filter(|m| m.host == *name);
+    let members = need.set.members.iter();
+    let here = members.filter(|(_, m)| m.host == *name).map(|(n, _)| *n);
+    let claims = draft
+        .state
+        .claims
+        .values()
+        .filter(|claim| claim.member.set == *need.key && claim.host.as_ref() == Some(name));
+    let left = claims.map(|claim| claim.member.ordinal);
+    let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
+    siblings.remove(&need.ordinal);
     let load = draft.index.load.get(name).copied().unwrap_or_default();
-    (Reverse(was_here), siblings.count(), load)
+    (Reverse(was_here), siblings.len(), load)
 }
 
 fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Option<Refusal> {

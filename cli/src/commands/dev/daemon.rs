@@ -278,3 +278,112 @@ fn terminate(child: &Child) {
         kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::{
+        super::{layout::Layout, record},
+        *,
+    };
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A daemon that does what a shell script says.
+    struct Case {
+        dir: TempDir,
+        daemon: Daemon,
+    }
+
+    impl Case {
+        fn start(script: &str) -> Self {
+            let dir = tempfile::Builder::new().prefix("b").tempdir().unwrap();
+            let layout = Layout::new(dir.path(), 1).unwrap();
+            let config = layout.coordinator_config();
+            fs::create_dir(config.parent().unwrap()).unwrap();
+            fs::write(&config, script).unwrap();
+            let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/daemon.sh");
+            let spec = Spec {
+                title: "the daemon".to_owned(),
+                program,
+                config,
+            };
+            let record = Arc::new(RecordFile::new(&layout));
+            let daemon = Daemon::start(spec, record);
+            Self { dir, daemon }
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.dir.path().join("coordinator").join(name)
+        }
+
+        fn pid(&self) -> Option<u32> {
+            record::left(self.dir.path()).map(|record| record.coordinator.pid)
+        }
+
+        /// Says for the daemon that it is ready.
+        async fn say_ready(&mut self) {
+            let said = UnixDatagram::unbound().unwrap();
+            let socket = self.file("notify.sock");
+            until(|| said.connect(&socket).ok()).await;
+            said.send(b"STATUS=up\nREADY=1\n").await.unwrap();
+            self.daemon.ready(LIMIT).await.unwrap();
+        }
+    }
+
+    /// Looks until there is something, and gives it back.
+    async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+        let looks = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(5));
+            loop {
+                ticks.tick().await;
+                if let Some(seen) = look() {
+                    return seen;
+                }
+            }
+        };
+        timeout(LIMIT, looks).await.expect("it never came")
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_fails_at_once_is_told_with_its_log() {
+        let mut case = Case::start("echo 'error: no such pool' >&2; exit 3");
+        let why = case.daemon.ready(LIMIT).await.unwrap_err();
+        assert!(why.contains("the daemon ended: exit status: 3"), "{why}");
+        assert!(why.ends_with("| error: no such pool"), "{why}");
+        case.daemon.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_killed_is_started_again_until_it_is_stopped() {
+        let mut case = Case::start("exec tail -f /dev/null");
+        case.say_ready().await;
+        let first = case.pid().unwrap();
+
+        kill(
+            Pid::from_raw(i32::try_from(first).unwrap()),
+            Signal::SIGKILL,
+        )
+        .unwrap();
+        let second = until(|| case.pid().filter(|pid| *pid != first)).await;
+        case.daemon.stop().await;
+
+        let gone = !Path::new(&format!("/proc/{second}")).exists();
+        assert!(gone, "it runs on");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_ignores_the_signal_is_killed_when_asked() {
+        let script = "trap '' TERM; : > \"$(dirname \"$2\")/up\"; while :; do read _ || :; done";
+        let mut case = Case::start(script);
+        case.say_ready().await;
+        let up = case.file("up");
+        until(|| up.exists().then_some(())).await;
+        let pid = case.pid().unwrap();
+        case.daemon.kill().await;
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it runs on");
+    }
+}
