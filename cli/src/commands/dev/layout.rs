@@ -133,6 +133,7 @@ impl HostLayout {
             "logDir": self.dir.join("log"),
             "dns": { "listen": [self.dns] },
             "local": self.socket(),
+            "zone": ZONE,
         })
     }
 }
