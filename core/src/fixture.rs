@@ -15,6 +15,8 @@ use crate::{
     waiting::Reason,
 };
 
+pub(crate) mod friend;
+
 /// Any time to plan at.
 pub(crate) const NOW: Timestamp = Timestamp(1_000_000);
 

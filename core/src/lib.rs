@@ -2,6 +2,8 @@
 //! `HashMap`: whatever is decided here is decided the same way twice.
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
+//! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are what coordinator and agent
+//! tell each other; [`zone`] is what names resolve to; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
 //! tell each other; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
 //! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
@@ -10,6 +12,8 @@
 //! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
 //! runs one member on its host; [`waiting`] says why something does not happen.
 
+pub mod check;
+pub mod admission;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;

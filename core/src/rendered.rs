@@ -25,7 +25,7 @@ pub struct RenderedMember {
     pub fqdn: String,
     /// Its address: written to its `/etc/hosts`; its declared ports must be free there.
     pub address: String,
-    /// Its configuration directory on the host and in its mount namespace.
+    /// Its configuration directory, as its processes see it.
     pub config_dir: String,
     /// Copied into the configuration directory first, if set.
     pub config_copy_from: Option<String>,

@@ -61,23 +61,15 @@ pub fn processes_with(parts: &[&str]) -> Vec<u32> {
     found
 }
 
-/// One of the workspace's programs, beside the test program that runs.
+/// One of the workspace's programs, beside the test program that runs, or one folder above it.
 ///
 /// # Panics
 /// If it has not been built: `cargo build --workspace` does.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("own path");
-    let path = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("target directory")
-        .join(name);
-    assert!(
-        path.exists(),
-        "{} is missing; run: cargo build --workspace",
-        path.display()
-    );
-    path
+    let own = std::env::current_exe().expect("own path");
+    let beside = own.ancestors().skip(1).take(2).map(|dir| dir.join(name));
+    let found = beside.into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing; run: cargo build --workspace"))
 }
 
 /// The root of the checkout.

@@ -37,8 +37,8 @@ pub trait Host: Send + Sync + 'static {
     /// What the agent says about the machine in its hello.
     fn facts(&self) -> HostFacts;
 
-    /// The member's configuration directory, the same path on the host and in the member's mount
-    /// namespace. It exists once [`Host::start_keeper`] was called.
+    /// The member's configuration directory as its processes see it: what `{{ configDir }}` is
+    /// rendered to.
     fn config_dir(&self, member: &MemberId) -> PathBuf;
 
     /// The directory of the member's logs: `<process>.log` is the current run of a process,
@@ -200,4 +200,16 @@ pub fn step_failed(step: impl Into<String>, error: impl ToString) -> Reason {
 /// A [`Reason::StepFailed`] about a path.
 pub fn path_failed(step: &str, path: &Path, error: impl ToString) -> Reason {
     step_failed(format!("{step} {}", path.display()), error)
+}
+
+/// The name of a member's directories and cgroup, `<namespace>_<set>-<ordinal>`: no id contains an
+/// underscore.
+pub fn dir_name(member: &MemberId) -> String {
+    format!("{}_{}", member.set.namespace, member.name())
+}
+
+/// The member from the name of its directory.
+pub fn member_of_dir(name: &str) -> Option<MemberId> {
+    let (namespace, member) = name.split_once('_')?;
+    format!("{namespace}/{member}").parse().ok()
 }

@@ -2,10 +2,43 @@
 //! that its death kills every descendant. It is this binary, re-executed before anything else is
 //! initialised, and it lives on when the agent dies.
 //!
-//! Map: [`wire`] is what agent and keeper say to each other.
+//! Map: [`wire`] is what agent and keeper say to each other, [`spec`] what the agent hands over at
+//! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
+//! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
+//! request and before a stop), `files`, `logs` and `socket`. No threads, no tokio.
 
+mod beneath;
+mod cgroup;
+mod clients;
+mod effects;
+mod files;
+mod jobs;
+mod launch;
+mod logs;
+mod mounts;
+mod privileges;
+mod processes;
+mod record;
+mod run;
+mod seen;
+mod spawn;
+pub mod spec;
+mod sys;
 pub mod wire;
+
+pub(crate) use beneath::Beneath;
+pub(crate) use cgroup::remove as remove_cgroup;
+pub(crate) use mounts::open_path;
+pub(crate) use record::{RECORD, SOCKET, lock, start_time};
+pub(crate) use seen::{DATA, DATA_SEEN, OWNER};
+
+/// The first argument of a keeper; the second is the member, for `ps`.
+pub const ARGUMENT: &str = "keeper";
 
 /// Becomes a keeper, and never returns, if this process was started as one. Must be the first call
 /// in `main`, before any thread exists.
-pub fn main_if_keeper() {}
+pub fn main_if_keeper() {
+    if std::env::args_os().nth(1).is_some_and(|a| a == ARGUMENT) {
+        sys::exit_now(launch::main());
+    }
+}

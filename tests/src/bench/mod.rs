@@ -4,12 +4,20 @@
 //! Nothing here fails because something is slow: figures are for reading, and a test that depends
 //! on time is a test that sometimes fails. `tests/bench` builds with optimization and runs it.
 
+pub mod bed;
+pub mod change;
 pub mod dns;
 pub mod limits;
 pub mod load;
+pub mod marks;
+pub mod memory;
+pub mod order;
+pub mod played;
 pub mod process;
+pub mod restart;
 pub mod samples;
 pub mod server;
+pub mod start;
 
 use std::fmt;
 

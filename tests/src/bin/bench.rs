@@ -10,9 +10,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use berth_tests::bench::{Figure, dns, server};
+use berth_tests::bench::{Figure, bed::Bed, change, dns, memory, order, restart, server, start};
+use tokio::runtime::Runtime;
 
-const PARTS: [&str; 1] = ["dns"];
+/// All parts, in the order in which they run: memory first, while the agents are still idle.
+const PARTS: [&str; 6] = ["dns", "order", "memory", "start", "restart", "change"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -31,8 +33,7 @@ fn run(words: &[String]) -> anyhow::Result<()> {
         ["serve-echo", ..] => Ok(server::echo(|address| println!("{address}"))?),
         ["serve-dns", members] => {
             let members = members.parse().context("a number of members")?;
-            tokio::runtime::Runtime::new()?
-                .block_on(server::dns(members, |address| println!("{address}")))
+            Runtime::new()?.block_on(server::dns(members, |address| println!("{address}")))
         }
         ["--seconds", seconds, names @ ..] => figures(names, seconds.parse()?),
         names => figures(names, 5),
@@ -43,10 +44,12 @@ fn figures(names: &[&str], seconds: u64) -> anyhow::Result<()> {
     if let Some(unknown) = names.iter().find(|name| !PARTS.contains(*name)) {
         anyhow::bail!("unknown part '{unknown}'; use {}", PARTS.join(", "));
     }
+    let runtime = Runtime::new()?;
+    let mut bed = None;
     for part in PARTS {
         if names.is_empty() || names.contains(&part) {
-            let figures = measure(part, seconds).with_context(|| part.to_owned())?;
-            for figure in figures {
+            let measured = measure(&runtime, &mut bed, part, seconds);
+            for figure in measured.with_context(|| part.to_owned())? {
                 println!("{figure}");
             }
         }
@@ -54,9 +57,28 @@ fn figures(names: &[&str], seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(part: &str, seconds: u64) -> anyhow::Result<Vec<Figure>> {
+fn measure(
+    runtime: &Runtime,
+    bed: &mut Option<Bed>,
+    part: &str,
+    seconds: u64,
+) -> anyhow::Result<Vec<Figure>> {
     match part {
-        "dns" => dns::run(seconds),
-        _ => Ok(Vec::new()),
+        "dns" => return dns::run(seconds),
+        "order" => return runtime.block_on(order::run()),
+        _ => {}
     }
+    let bed = match bed {
+        Some(bed) => bed,
+        None => bed.insert(runtime.block_on(Bed::start())?),
+    };
+    runtime.block_on(async {
+        match part {
+            "memory" => memory::run(bed).await,
+            "start" => start::run(bed).await,
+            "restart" => restart::run(bed).await,
+            "change" => change::run(bed).await,
+            _ => Ok(Vec::new()),
+        }
+    })
 }

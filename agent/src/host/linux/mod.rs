@@ -1,1 +1,164 @@
-//! The real machine: directories, namespaces, processes.
+//! The real machine: directories, namespaces, processes. Everything that may block runs off the
+//! agent's own threads.
+//!
+//! On disk: `<dataDir>/config/<member>` is a member's configuration, `<logDir>/<member>` its logs,
+//! `<runDir>/<member>` belongs to its keeper, `<pool>/<claim>` holds a volume's `data` and `owner`
+//! records; `<member>` and `<claim>` begin with the namespace and an underscore.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use berth_core::{
+    ids::{BootId, MemberId},
+    spec::Port,
+    waiting::Reason,
+};
+
+use super::{
+    Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolume, PreparedVolume, RunRecord,
+    dir_name, path_failed, step_failed,
+};
+
+mod cleanup;
+mod config;
+mod connect;
+mod launch;
+mod owner;
+mod pidfd;
+mod ports;
+mod runs;
+mod users;
+mod volumes;
+
+pub use users::UserPolicy;
+
+/// Where a member's configuration appears to its processes.
+const CONFIG_MOUNTS: &str = "/run/berth/config";
+
+/// What the host needs to know of the agent's configuration.
+#[derive(Debug, Clone)]
+pub struct LinuxConfig {
+    /// `dataDir`
+    pub data_dir: PathBuf,
+    /// `runDir`; best on a file system that a reboot empties.
+    pub run_dir: PathBuf,
+    /// `logDir`
+    pub log_dir: PathBuf,
+    /// Volume pools and their directories. The agent makes none: an unmounted disk must not be
+    /// taken for an empty pool.
+    pub pools: BTreeMap<String, PathBuf>,
+    /// Who processes may run as.
+    pub policy: UserPolicy,
+    /// The program that becomes a keeper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
+    pub keeper_program: PathBuf,
+}
+
+impl LinuxConfig {
+    /// The running program, also if its file was replaced meanwhile.
+    pub const OWN_PROGRAM: &str = "/proc/self/exe";
+}
+
+/// The real machine.
+#[derive(Debug, Clone)]
+pub struct LinuxHost {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: LinuxConfig,
+    facts: HostFacts,
+}
+
+impl LinuxHost {
+    /// Reads the machine's facts and makes the agent's directories.
+    ///
+    /// # Errors
+    /// `StepFailed`, with the path.
+    pub fn new(config: LinuxConfig) -> Result<Self, Reason> {
+        let boot_file = Path::new("/proc/sys/kernel/random/boot_id");
+        let boot = fs::read_to_string(boot_file).map_err(|e| path_failed("read", boot_file, e))?;
+        for dir in [&config.data_dir, &config.run_dir, &config.log_dir] {
+            fs::create_dir_all(dir).map_err(|e| path_failed("make", dir, e))?;
+        }
+        let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let facts = HostFacts {
+            boot: BootId(boot.trim().to_owned()),
+            machine_id: machine_id.trim().to_owned(),
+            pools: config.pools.keys().cloned().collect(),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner { config, facts }),
+        })
+    }
+
+    /// Runs something that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Reason> + Send + 'static,
+    ) -> Result<T, Reason> {
+        let inner = Arc::clone(&self.inner);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.map_err(|e| step_failed("run a step", e))?
+    }
+}
+
+impl Inner {
+    fn run_dir(&self, member: &MemberId) -> PathBuf {
+        self.config.run_dir.join(dir_name(member))
+    }
+
+    fn log_dir(&self, member: &MemberId) -> PathBuf {
+        self.config.log_dir.join(dir_name(member))
+    }
+}
+
+impl Host for LinuxHost {
+    fn facts(&self) -> HostFacts {
+        self.inner.facts.clone()
+    }
+
+    fn config_dir(&self, member: &MemberId) -> PathBuf {
+        Path::new(CONFIG_MOUNTS).join(dir_name(member))
+    }
+
+    fn log_dir(&self, member: &MemberId) -> PathBuf {
+        self.inner.log_dir(member)
+    }
+
+    async fn prepare_volume(&self, request: PrepareVolume) -> Result<PreparedVolume, Reason> {
+        self.blocking(move |host| {
+            let owner = &request.owner;
+            let group = owner.group.as_deref();
+            let policy = &host.config.policy;
+            let identity = users::resolve(policy, &owner.process, &owner.user, group)?;
+            volumes::prepare(&host.config.pools, &request, &identity)
+        })
+        .await
+    }
+
+    async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {
+        let (address, ports) = (address.to_owned(), ports.to_vec());
+        self.blocking(move |_| ports::check(&address, &ports)).await
+    }
+
+    async fn start_keeper(&self, launch: KeeperLaunch) -> Result<KeeperHandle, Reason> {
+        launch::start(self, launch).await
+    }
+
+    async fn adopt(&self, member: &MemberId) -> Result<Option<KeeperHandle>, Reason> {
+        runs::adopt(self, member).await
+    }
+
+    async fn list_runs(&self) -> Result<Vec<RunRecord>, Reason> {
+        self.blocking(|host| runs::list(&host.config.run_dir)).await
+    }
+
+    async fn cleanup(&self, member: &MemberId) -> Result<(), Reason> {
+        cleanup::cleanup(self, member).await
+    }
+}

@@ -140,10 +140,14 @@ impl KeeperMachine {
         })
     }
 
-    /// How often a process was started again.
-    pub fn restarts(&self, slot: Slot) -> u32 {
-        let process = self.processes.get(slot.0);
-        process.map_or(0, |p| p.starts.saturating_sub(1))
+    /// How often a process was started.
+    pub fn starts(&self, slot: Slot) -> u32 {
+        self.processes.get(slot.0).map_or(0, |p| p.starts)
+    }
+
+    /// How many slots are those of init processes.
+    pub fn inits(&self) -> usize {
+        self.inits
     }
 
     /// The slot of a process.

@@ -99,7 +99,7 @@ fn the_first_restart_is_immediate_and_the_second_waits() {
     assert_eq!(d.exit(0, 1), ["kill0", "exited0+1000"]);
     assert_eq!(d.machine.deadline(), Some(Timestamp(6000)));
     assert_eq!(d.tick_at_deadline(), ["start0"]);
-    assert_eq!(d.machine.restarts(Slot(0)), 2);
+    assert_eq!(d.machine.starts(Slot(0)), 3);
 }
 
 #[test]

@@ -86,19 +86,5 @@ pub fn validate(object: &Object) -> Vec<Problem> {
     problems.0
 }
 
-/// What is allowed and yet seldom meant.
-pub fn warnings(object: &Object) -> Vec<Problem> {
-    let mut problems = Problems::default();
-    match object {
-        Object::StatefulSet(set) => set::warn(&mut problems, set),
-        Object::Service(_)
-        | Object::ConfigMap(_)
-        | Object::Secret(_)
-        | Object::AddressPool(_)
-        | Object::PersistentVolumeClaim(_) => {}
-    }
-    problems.0
-}
-
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::{MAX_REPLICAS, Problems, Unique, meta, mount, process, resources};
 use crate::{
     ids::{MAX_LABEL, check_label},
-    spec::{GatePolicy, StatefulSet},
+    spec::StatefulSet,
     template,
 };
 
@@ -128,20 +128,5 @@ fn templates(problems: &mut Problems, set: &StatefulSet) {
     );
     for error in failed {
         problems.add(error.field, error.message);
-    }
-}
-
-pub(super) fn warn(problems: &mut Problems, set: &StatefulSet) {
-    let spec = &set.spec;
-    if spec.replicas() > 1
-        && spec.pod_management_policy == GatePolicy::OrderedReady
-        && spec.bootstrap_policy.is_none()
-    {
-        problems.add(
-            "spec.bootstrapPolicy",
-            "with OrderedReady, member 1 is not started before member 0 is ready; an application \
-             whose members need each other to get ready never starts: then give bootstrapPolicy: \
-             Parallel or OrderedStarted",
-        );
     }
 }

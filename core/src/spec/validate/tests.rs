@@ -488,15 +488,6 @@ fn rules_about_other_kinds() {
 }
 
 #[test]
-fn ordered_ready_without_a_bootstrap_policy_is_warned_of() {
-    let object = serde_json::from_value(good()).unwrap();
-    let fields: Vec<_> = warnings(&object).into_iter().map(|p| p.field).collect();
-    assert_eq!(fields, ["spec.bootstrapPolicy"]);
-    let parallel = with(good(), "/spec/bootstrapPolicy", json!("Parallel"));
-    assert_eq!(warnings(&serde_json::from_value(parallel).unwrap()), []);
-}
-
-#[test]
 fn ranges_know_what_they_hold() {
     let range: Cidr = "127.77.0.0/16".parse().unwrap();
     assert_eq!(range.last().to_string(), "127.77.255.255");

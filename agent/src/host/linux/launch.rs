@@ -1,0 +1,254 @@
+//! Starting a keeper: names are resolved and directories made here, then the launcher is spawned
+//! with posix_spawn (the agent may be large: a fork would copy its page tables).
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use berth_core::{ids::MemberId, rendered::RenderedMember, waiting::Reason};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{
+    Inner, KeeperHandle, KeeperLaunch, LinuxHost, config, connect, dir_name, path_failed,
+    pidfd::PidFd, runs, step_failed, users,
+};
+use crate::{
+    host::DnsSettings,
+    keeper::{
+        ARGUMENT,
+        spec::{LaunchDirs, LaunchMessage, LaunchSpec},
+    },
+};
+
+/// How long a launch may take; a volume that hangs must not hold an agent for ever.
+const LAUNCH: Duration = Duration::from_secs(60);
+
+/// What the launcher is given.
+struct Prepared {
+    spec: Vec<u8>,
+    /// The keeper's own log.
+    log: File,
+    run: PathBuf,
+}
+
+/// Starts a keeper.
+pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<KeeperHandle, Reason> {
+    let member = launch.rendered.member.clone();
+    let prepared = host.blocking(move |inner| prepare(inner, launch)).await?;
+    let run = prepared.run.clone();
+    let program = &host.inner.config.keeper_program;
+    let mut child = spawn(program, &member, prepared).await?;
+    let mut progress = Progress::default();
+    let in_time = timeout(LAUNCH, progress.follow(&mut child)).await.is_ok();
+    if !in_time {
+        // What hangs is in it, or in the launcher.
+        drop(child.start_kill());
+        progress.kill();
+    }
+    // The launcher ends as soon as it has forked.
+    let waited = child.wait().await;
+    let reason = match progress.outcome.take() {
+        Some(Ok(())) => None,
+        Some(Err(reason)) => Some(reason),
+        None if !in_time => {
+            let error = format!("it took more than {} s", LAUNCH.as_secs());
+            Some(step_failed("launch the keeper", error))
+        }
+        None => {
+            let status = waited.map_or_else(|e| e.to_string(), |status| status.to_string());
+            let log = host.inner.log_dir(&member).join(KEEPER_LOG);
+            let error = format!("it ended early ({status}); see {}", log.display());
+            Some(step_failed("launch the keeper", error))
+        }
+    };
+    if let Some(reason) = reason {
+        progress.gone().await;
+        return Err(reason);
+    }
+    let gone = || step_failed("launch the keeper", "it is gone already");
+    let record = runs::read(&run)?.ok_or_else(gone)?;
+    let keeper = runs::keeper_of(host, &record)?.ok_or_else(gone)?;
+    connect::connect(&run, &record, keeper).await
+}
+
+/// The keeper's own messages.
+const KEEPER_LOG: &str = "keeper.log";
+
+/// Makes what a keeper needs on the host.
+fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
+    let rendered = &launch.rendered;
+    let member = &rendered.member;
+    let mut identities = BTreeMap::new();
+    let processes = || rendered.init_processes.iter().chain(&rendered.processes);
+    for process in processes() {
+        let group = process.group.as_deref();
+        let policy = &host.config.policy;
+        let identity = users::resolve(policy, &process.name, &process.user, group)?;
+        identities.insert(process.name.clone(), identity);
+    }
+    let name = dir_name(member);
+    let configs = host.config.data_dir.join("config");
+    let dirs = LaunchDirs {
+        run: host.run_dir(member),
+        log: host.log_dir(member),
+        once: configs.join(format!("{name}.once")),
+        config: configs.join(&name),
+        volumes: volume_dirs(&launch),
+    };
+    make_private(&dirs.run)?;
+    fs::create_dir_all(&dirs.log).map_err(|e| path_failed("make", &dirs.log, e))?;
+    make_private(&configs)?;
+    let first = rendered.processes.first();
+    let owner = first.and_then(|process| identities.get(&process.name));
+    config::prepare(&dirs.config, rendered.config_copy_from.as_deref(), owner)?;
+    write_public(&dirs.run.join("resolv.conf"), &resolv_conf(&launch.dns))?;
+    write_public(&dirs.run.join("hosts"), &hosts(rendered))?;
+    let log = dirs.log.join(KEEPER_LOG);
+    let mut options = OpenOptions::new();
+    let options = options.create(true).append(true).mode(0o640);
+    let log = options
+        .open(&log)
+        .map_err(|e| path_failed("open", &log, e))?;
+    let run = dirs.run.clone();
+    let spec = LaunchSpec {
+        launch,
+        identities,
+        dirs,
+    };
+    let spec = serde_json::to_vec(&spec).map_err(|e| step_failed("encode the launch", e))?;
+    Ok(Prepared { spec, log, run })
+}
+
+/// The directories that hold the volumes' `data`.
+fn volume_dirs(launch: &KeeperLaunch) -> Vec<PathBuf> {
+    let parents = launch.volumes.values().filter_map(|path| path.parent());
+    parents.map(Path::to_owned).collect()
+}
+
+/// Makes a directory that only root may enter.
+fn make_private(dir: &Path) -> Result<(), Reason> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| path_failed("make", dir, e))
+}
+
+/// Writes a file that every process of the member may read, whatever the umask.
+fn write_public(path: &Path, text: &str) -> Result<(), Reason> {
+    fs::write(path, text)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)))
+        .map_err(|e| path_failed("write", path, e))
+}
+
+fn resolv_conf(dns: &DnsSettings) -> String {
+    // As in a pod: names with fewer than five dots are first looked for in the search domains.
+    format!(
+        "nameserver {}\nsearch {}\noptions ndots:5\n",
+        dns.server,
+        dns.search.join(" ")
+    )
+}
+
+fn hosts(member: &RenderedMember) -> String {
+    let own = match member.address.as_str() {
+        "" => String::new(),
+        address => format!("{address} {} {}\n", member.fqdn, member.hostname),
+    };
+    format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own}")
+}
+
+async fn spawn(program: &Path, member: &MemberId, prepared: Prepared) -> Result<Child, Reason> {
+    let failed = |e: std::io::Error| step_failed("spawn the keeper", e);
+    let mut child = Command::new(program)
+        .arg(ARGUMENT)
+        .arg(member.to_string())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(prepared.log)
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A launcher that died early is found out by its silence.
+        drop(stdin.write_all(&prepared.spec).await);
+    }
+    Ok(child)
+}
+
+/// How far a launch got.
+#[derive(Debug, Default)]
+struct Progress {
+    keeper: Option<PidFd>,
+    outcome: Option<Result<(), Reason>>,
+}
+
+impl Progress {
+    /// Reads the launch's lines until both things are known or there are no more.
+    async fn follow(&mut self, child: &mut Child) {
+        let Some(stdout) = child.stdout.take() else {
+            return;
+        };
+        let mut lines = BufReader::new(stdout).lines();
+        let mut forked = false;
+        // The two lines may come in either order: they are written by two processes.
+        while !forked || self.outcome.is_none() {
+            let Ok(Some(line)) = lines.next_line().await else {
+                return;
+            };
+            match serde_json::from_str(&line) {
+                Ok(LaunchMessage::Forked { pid }) => {
+                    forked = true;
+                    // One that is dead already needs no further look.
+                    self.keeper = PidFd::open(pid).ok().flatten();
+                }
+                Ok(LaunchMessage::Ready) => self.outcome = Some(Ok(())),
+                Ok(LaunchMessage::Failed(reason)) => {
+                    self.outcome = Some(Err(reason));
+                }
+                Err(error) => {
+                    tracing::error!(%error, line, "a launch's message is not understood");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn kill(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.kill();
+        }
+    }
+
+    /// Waits for the end of a keeper that gave up, so that nothing of the run is left.
+    async fn gone(self) {
+        if let Some(keeper) = self.keeper {
+            // One that the kernel cannot end is found by the next attempt, through its lock.
+            drop(timeout(LAUNCH, keeper.gone()).await);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resolver_is_told_as_in_a_pod() {
+        let dns = DnsSettings {
+            server: [127, 0, 0, 153].into(),
+            search: vec!["default.svc.x".to_owned(), "svc.x".to_owned()],
+        };
+        assert_eq!(
+            resolv_conf(&dns),
+            "nameserver 127.0.0.153\nsearch default.svc.x svc.x\noptions ndots:5\n"
+        );
+    }
+}

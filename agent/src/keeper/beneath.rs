@@ -1,0 +1,149 @@
+//! Files beneath a directory that a member's user may write to, made by root: no path is followed
+//! out of the directory, and no symbolic link at all, so that a member cannot make its keeper or
+//! agent write elsewhere.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+    path::{Component, Path},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, mkdirat, openat,
+        openat2, renameat, statat, unlinkat,
+    },
+    io::{Errno, Result},
+};
+
+/// A directory, opened.
+#[derive(Debug)]
+pub(crate) struct Beneath {
+    dir: OwnedFd,
+    uid: Uid,
+    gid: Gid,
+}
+
+impl Beneath {
+    /// Opens a directory; what is made beneath it belongs to this user and group.
+    pub(crate) fn open(path: &Path, uid: u32, gid: u32) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            dir: openat(CWD, path, flags, Mode::empty())?,
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+        })
+    }
+
+    /// Whether something is there.
+    pub(crate) fn exists(&self, path: &Path) -> Result<bool> {
+        match self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            // A link is something, wherever it points to.
+            Err(Errno::LOOP) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a file, whole or not at all, and the directories above it.
+    pub(crate) fn write(&self, path: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        let dir = self.make_dirs(path.parent().unwrap_or_else(|| Path::new("")))?;
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(".new");
+        match unlinkat(&dir, &temporary, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(&dir, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        fchown(&file, Some(self.uid), Some(self.gid))?;
+        fchmod(&file, Mode::from_raw_mode(mode & 0o7777))?;
+        File::from(file).write_all(content)?;
+        Ok(renameat(&dir, &temporary, &dir, name)?)
+    }
+
+    /// Makes a directory and those above it, and opens it.
+    pub(crate) fn make_dirs(&self, path: &Path) -> Result<OwnedFd> {
+        let mut made = std::path::PathBuf::new();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let mut dir = self.resolve(Path::new("."), flags)?;
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => made.push(name),
+                Component::CurDir => continue,
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return Err(Errno::INVAL);
+                }
+            }
+            let name = made.file_name().unwrap_or_default();
+            if statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                mkdirat(&dir, name, Mode::from_raw_mode(0o755))?;
+                let new = self.resolve(&made, flags)?;
+                fchown(&new, Some(self.uid), Some(self.gid))?;
+            }
+            dir = self.resolve(&made, flags)?;
+        }
+        Ok(dir)
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(
+            self.dir.as_fd(),
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            inside | ResolveFlags::NO_MAGICLINKS,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn open(dir: &Path) -> Beneath {
+        let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+        Beneath::open(dir, uid.as_raw(), gid.as_raw()).unwrap()
+    }
+
+    #[test]
+    fn a_file_is_written_with_its_directories_and_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let beneath = open(dir.path());
+        let path = Path::new("a/b/c.conf");
+        assert!(!beneath.exists(path).unwrap());
+        beneath.write(path, 0o640, b"one").unwrap();
+        beneath.write(path, 0o400, b"two").unwrap();
+        assert!(beneath.exists(path).unwrap());
+        let file = dir.path().join(path);
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o400);
+        let names = fs::read_dir(dir.path().join("a/b")).unwrap().count();
+        assert_eq!(names, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn no_link_and_no_dots_lead_out() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let beneath = open(dir.path());
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+        let target = outside.path().join("file");
+        fs::write(&target, "kept").unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("file")).unwrap();
+
+        assert!(beneath.write(Path::new("link/x"), 0o600, b"x").is_err());
+        assert!(beneath.write(Path::new("../x"), 0o600, b"x").is_err());
+        // A link in the place of the file itself is replaced, not followed.
+        beneath.write(Path::new("file"), 0o600, b"x").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"kept");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! The member's cgroup (v2), where the host has one: a directory below the agent's own, with one
+//! leaf for the keeper and one per process. It bounds memory and CPU where the controllers are
+//! there, and finds what a process left behind. Everything works without it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use berth_core::{ids::ProcessName, rendered::RenderedProcess};
+
+/// The member's cgroup directory.
+#[derive(Debug)]
+pub(crate) struct Cgroup {
+    dir: PathBuf,
+}
+
+/// The directory of the cgroup v2 that this process is in.
+pub(crate) fn own() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    find(&mounts, &groups)
+}
+
+fn find(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
+    let own = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = mountinfo.lines().find(|line| {
+        let kind = line.split_once(" - ").map(|(_, rest)| rest);
+        kind.is_some_and(|rest| rest.starts_with("cgroup2 "))
+    })?;
+    let mut fields = mount.split(' ').skip(3);
+    let (root, point) = (fields.next()?, fields.next()?);
+    let below = Path::new(own).strip_prefix(root).ok()?;
+    Some(Path::new(point).join(below))
+}
+
+impl Cgroup {
+    /// Makes the member's cgroup below the one that this process is in, and moves this process into
+    /// it. `None` if the host has none that can be written to.
+    pub(crate) fn make(name: &str) -> Option<Self> {
+        let own = own()?;
+        // An agent that keeps itself in a leaf, so that its cgroup may have controllers.
+        let base = if own.ends_with("agent") {
+            own.parent()?.to_owned()
+        } else {
+            own
+        };
+        let dir = base.join(format!("berth-{name}"));
+        let keeper = dir.join("keeper");
+        fs::create_dir_all(&keeper).ok()?;
+        fs::write(keeper.join("cgroup.procs"), "0").ok()?;
+        for controller in ["+memory", "+cpu", "+pids"] {
+            for level in [&base, &dir] {
+                // Fails where the controller is not there: then there is no limit either.
+                drop(fs::write(level.join("cgroup.subtree_control"), controller));
+            }
+        }
+        Some(Self { dir })
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes the leaf of a process, with its limits, and returns the file that takes its process
+    /// id.
+    pub(crate) fn leaf(&self, process: &RenderedProcess) -> Option<PathBuf> {
+        let leaf = self.leaf_dir(&process.name);
+        if !leaf.is_dir() {
+            fs::create_dir(&leaf).ok()?;
+        }
+        if let Some(bytes) = process.memory_limit {
+            limit(&leaf.join("memory.max"), &bytes.to_string());
+        }
+        if let Some(milli) = process.cpu_limit_milli {
+            // Microseconds of each 100 ms.
+            let quota = milli.saturating_mul(100).max(1000);
+            limit(&leaf.join("cpu.max"), &format!("{quota} 100000"));
+        }
+        Some(leaf.join("cgroup.procs"))
+    }
+
+    /// Kills everything in the leaf of a process. False where the kernel has no `cgroup.kill`.
+    pub(crate) fn kill(&self, process: &ProcessName) -> bool {
+        fs::write(self.leaf_dir(process).join("cgroup.kill"), "1").is_ok()
+    }
+
+    fn leaf_dir(&self, process: &ProcessName) -> PathBuf {
+        self.dir.join(format!("process-{process}"))
+    }
+}
+
+/// Writes a limit where its controller is there.
+fn limit(file: &Path, value: &str) {
+    drop(fs::write(file, value));
+}
+
+/// Removes a member's cgroup directories. An error means that a process is still in one.
+pub(crate) fn remove(dir: &Path) -> std::io::Result<()> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            fs::remove_dir(path)?;
+        }
+    }
+    fs::remove_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+26 24 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn the_unified_hierarchy_is_found_on_hybrid_pure_and_nested_hosts() {
+        let found = find(HYBRID, "4:memory:/x\n0::/a/b\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/unified/a/b".into()));
+        let pure = "26 24 0:24 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = find(pure, "0::/system.slice/x.service\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/system.slice/x.service".into()));
+        let nested = "26 24 0:24 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let found = find(nested, "0::/box/inner\n");
+        assert_eq!(found, Some("/sys/fs/cgroup/inner".into()));
+    }
+
+    #[test]
+    fn a_host_with_version_1_only_has_none() {
+        let old = "25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        assert_eq!(find(old, "4:memory:/x\n"), None);
+        assert_eq!(find(old, "4:memory:/x\n0::/\n"), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! A process's files, written before each of its starts: beneath the member's configuration
+//! directory, a volume, or its `/tmp`; nowhere else, because everything else is the host's.
+
+use std::{
+    collections::BTreeSet,
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use berth_core::{
+    rendered::{RenderedFile, RenderedProcess},
+    spec::FileWhen,
+    waiting::Reason,
+};
+
+use super::{beneath::Beneath, spec::Identity};
+use crate::host::path_failed;
+
+/// Where files may be written, and which of those that are written once were.
+#[derive(Debug)]
+pub(crate) struct Files {
+    roots: Vec<PathBuf>,
+    once: File,
+    written: BTreeSet<String>,
+}
+
+impl Files {
+    /// Opens the list of files that were written once, in the host's mount namespace.
+    pub(crate) fn open(once: &Path) -> Result<Self, Reason> {
+        let failed = |e| path_failed("open", once, e);
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).append(true).mode(0o600);
+        let mut file = options.open(once).map_err(failed)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed)?;
+        Ok(Self {
+            roots: vec![PathBuf::from("/tmp")],
+            once: file,
+            written: text.lines().map(str::to_owned).collect(),
+        })
+    }
+
+    /// Lets files be written beneath a directory of the member.
+    pub(crate) fn allow(&mut self, root: &Path) {
+        self.roots.push(root.to_owned());
+    }
+
+    /// Writes the files of a process that are due.
+    pub(crate) fn write(
+        &mut self,
+        process: &RenderedProcess,
+        identity: &Identity,
+    ) -> Result<(), Reason> {
+        for file in &process.files {
+            let failed =
+                |e: &dyn ToString| path_failed("write", Path::new(&file.path), e.to_string());
+            self.write_one(file, identity).map_err(|e| failed(&e))?;
+        }
+        Ok(())
+    }
+
+    fn write_one(&mut self, file: &RenderedFile, identity: &Identity) -> std::io::Result<()> {
+        let path = Path::new(&file.path);
+        let beneath = |root: &&PathBuf| path.starts_with(root);
+        let roots = self.roots.iter().filter(beneath);
+        let root = roots.max_by_key(|root| root.as_os_str().len());
+        let root = root.ok_or_else(|| {
+            std::io::Error::other("only {{ configDir }}, volumes and /tmp may be written to")
+        })?;
+        let inside = path.strip_prefix(root).map_err(std::io::Error::other)?;
+        let dir = Beneath::open(root, identity.uid, identity.gid)?;
+        let due = match file.when {
+            FileWhen::Start => true,
+            FileWhen::Once => !self.written.contains(&file.path),
+            FileWhen::IfMissing => !dir.exists(inside)?,
+        };
+        if !due {
+            return Ok(());
+        }
+        dir.write(inside, file.mode, file.content.expose().as_bytes())?;
+        if file.when == FileWhen::Once {
+            writeln!(self.once, "{}", file.path)?;
+            self.once.sync_data()?;
+            self.written.insert(file.path.clone());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use berth_core::spec::{OnChange, Sealed};
+
+    use super::*;
+
+    fn file(path: &Path, when: FileWhen, text: &str) -> RenderedFile {
+        RenderedFile {
+            path: path.to_str().unwrap().to_owned(),
+            mode: 0o644,
+            content: Sealed::new(text.to_owned()),
+            when,
+            on_change: OnChange::Ignore,
+        }
+    }
+
+    #[test]
+    fn each_kind_of_file_is_written_when_it_is_due() {
+        let dir = tempfile::tempdir().unwrap();
+        let (list, root) = (dir.path().join("once"), dir.path().join("config"));
+        fs::create_dir(&root).unwrap();
+        let identity = Identity {
+            uid: nix::unistd::getuid().as_raw(),
+            gid: nix::unistd::getgid().as_raw(),
+            groups: Vec::new(),
+        };
+        let path = |name: &str| root.join(name);
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+        for round in ["1", "2"] {
+            // Opened anew, as by the keeper of the next run.
+            let mut files = Files::open(&list).unwrap();
+            files.allow(&root);
+            let mut write = |name: &str, when| {
+                let file = file(&path(name), when, round);
+                files.write_one(&file, &identity).unwrap();
+            };
+            write("start", FileWhen::Start);
+            write("once", FileWhen::Once);
+            write("missing", FileWhen::IfMissing);
+            assert_eq!(read("start"), round);
+            if round == "1" {
+                fs::remove_file(path("once")).unwrap();
+            }
+        }
+        assert!(!path("once").exists(), "written once means once");
+        assert_eq!(read("missing"), "1");
+    }
+
+    #[test]
+    fn the_hosts_own_files_are_out_of_reach() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::open(&dir.path().join("once")).unwrap();
+        files.roots.clear();
+        files.allow(&dir.path().join("config"));
+        let identity = Identity {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+        };
+        let outside = file(&dir.path().join("config2/x"), FileWhen::Start, "x");
+        assert!(files.write_one(&outside, &identity).is_err());
+        assert!(!dir.path().join("config2").exists());
+    }
+}

@@ -1,0 +1,201 @@
+//! A keeper's beginning. The launcher reads what to do, unshares the PID namespace and forks: the
+//! child is PID 1 in it, and the launcher is gone. PID 1 takes the member's lock, writes its
+//! record, sets up mounts and names, starts the first processes, says so, and goes into the loop.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+};
+
+use berth_core::{
+    keeper::logs::LogLimits,
+    keeper::{KeeperMachine, MemberPlan, ProcessPlan, signal_number},
+    rendered::RenderedProcess,
+    waiting::Reason,
+};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::stat::{Mode, umask},
+    unistd::{sethostname, setsid},
+};
+
+use super::{
+    cgroup::Cgroup,
+    clients::Clients,
+    files::Files,
+    logs::LogDir,
+    mounts::{Mounts, open_path},
+    processes,
+    record::{self, SOCKET},
+    run::Keeper,
+    seen::SeenData,
+    spawn::Spawner,
+    spec::{LaunchMessage, LaunchSpec},
+    sys,
+};
+use crate::host::{RunRecord, dir_name, path_failed, step_failed};
+
+/// The launcher; its exit code matters to nobody, what it has to say is on its output.
+pub(crate) fn main() -> i32 {
+    sys::close_from(3);
+    let spec = match read_spec() {
+        Ok(spec) => spec,
+        Err(reason) => return fail(reason),
+    };
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWPID) {
+        return fail(step_failed("make a PID namespace", error.desc()));
+    }
+    match sys::fork(|| keeper(spec)) {
+        Ok(pid) => {
+            let pid = pid.as_raw().unsigned_abs();
+            say(&LaunchMessage::Forked { pid });
+            0
+        }
+        Err(error) => fail(step_failed("fork the keeper", error.desc())),
+    }
+}
+
+fn read_spec() -> Result<LaunchSpec, Reason> {
+    let failed = |e: &dyn ToString| step_failed("read the launch", e.to_string());
+    let mut text = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut text);
+    read.map_err(|e| failed(&e))?;
+    serde_json::from_slice(&text).map_err(|e| failed(&e))
+}
+
+fn say(message: &LaunchMessage) {
+    if let Ok(mut line) = serde_json::to_vec(message) {
+        line.push(b'\n');
+        // An agent that died meanwhile hears nothing; the next one finds the record.
+        drop(std::io::stdout().write_all(&line));
+        drop(std::io::stdout().flush());
+    }
+}
+
+fn fail(reason: Reason) -> i32 {
+    say(&LaunchMessage::Failed(reason));
+    1
+}
+
+/// PID 1.
+fn keeper(spec: LaunchSpec) -> i32 {
+    let mut keeper = match set_up(spec) {
+        Ok(keeper) => keeper,
+        Err(reason) => return fail(reason),
+    };
+    match keeper.begin() {
+        Ok(()) => say(&LaunchMessage::Ready),
+        // Everything that was started dies with PID 1.
+        Err(reason) => return fail(reason),
+    }
+    // The agent's pipes are not ours any more; messages for people go to stderr, a log file.
+    let null = keeper.spawner.null.try_clone();
+    if let Ok(null) = null {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+    }
+    keeper.run()
+}
+
+fn set_up(spec: LaunchSpec) -> Result<Keeper, Reason> {
+    let failed = |step: &'static str| move |e: nix::errno::Errno| step_failed(step, e.desc());
+    setsid().map_err(failed("begin a session"))?;
+    umask(Mode::from_bits_truncate(0o022));
+    let _ = rustix::thread::set_name(c"berth-keeper");
+    let member = &spec.launch.rendered;
+    let lock = record::lock(&spec.dirs.run)?;
+    let lock = lock.ok_or_else(|| step_failed("lock the run", "another keeper of it is alive"))?;
+    let cgroup = Cgroup::make(&dir_name(&member.member));
+    let host_proc = open_path(Path::new("/proc"))?;
+    let clients = Clients::listen(&spec.dirs.run, SOCKET)?;
+    record::write(&spec.dirs.run, &own_record(&spec, cgroup.as_ref())?)?;
+    protect()?;
+    let null = Path::new("/dev/null");
+    let options = fs::OpenOptions::new().read(true).write(true).open(null);
+    let spawner = Spawner {
+        host_proc,
+        null: options.map_err(|e| path_failed("open", null, e))?,
+    };
+    let logs = LogDir {
+        dir: open_path(&spec.dirs.log)?,
+        limits: LogLimits::default(),
+    };
+    let mut files = Files::open(&spec.dirs.once)?;
+    let seen = SeenData::open(&spec.dirs.volumes)?;
+    let mounts = Mounts::open(&spec)?;
+
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
+        .map_err(failed("make mount and UTS namespaces"))?;
+    mounts.apply()?;
+    sethostname(&member.hostname).map_err(failed("set the host name"))?;
+    files.allow(Path::new(&member.config_dir));
+    mounts.volume_paths().for_each(|path| files.allow(path));
+    processes::check_programs(member)?;
+    Ok(Keeper {
+        machine: KeeperMachine::new(plan(&spec)?),
+        processes: processes::table(&spec)?,
+        jobs: Vec::new(),
+        clients,
+        mounts,
+        logs,
+        files,
+        seen,
+        cgroup,
+        spawner,
+        member: member.member.clone(),
+        run: spec.launch.run.clone(),
+        grace: std::time::Duration::from_secs(u64::from(member.grace_seconds)),
+        signals: super::run::signals()?,
+        mount_events: super::run::mount_events()?,
+        started: std::time::Instant::now(),
+        launching: None,
+        finished: false,
+        _lock: lock,
+    })
+}
+
+fn own_record(spec: &LaunchSpec, cgroup: Option<&Cgroup>) -> Result<RunRecord, Reason> {
+    let failed = |e: &dyn ToString| step_failed("read /proc", e.to_string());
+    // Still the host's: it shows our process id there.
+    let pid = fs::read_link("/proc/self").map_err(|e| failed(&e))?;
+    let stat = fs::read_to_string("/proc/self/stat").map_err(|e| failed(&e))?;
+    Ok(RunRecord {
+        member: spec.launch.rendered.member.clone(),
+        run: spec.launch.run.clone(),
+        pid: pid.to_string_lossy().parse().map_err(|e| failed(&e))?,
+        start_time: record::start_time(&stat).ok_or_else(|| failed(&"no start time"))?,
+        cgroup: cgroup.map(|cgroup| cgroup.dir().to_owned()),
+    })
+}
+
+/// Out of memory, the kernel takes anything before the keeper.
+fn protect() -> Result<(), Reason> {
+    let path = Path::new("/proc/self/oom_score_adj");
+    fs::write(path, "-1000").map_err(|e| path_failed("write", path, e))
+}
+
+fn plan(spec: &LaunchSpec) -> Result<MemberPlan, Reason> {
+    let member = &spec.launch.rendered;
+    let plans = |list: &[RenderedProcess]| -> Result<Vec<_>, Reason> {
+        list.iter().map(process_plan).collect()
+    };
+    Ok(MemberPlan {
+        init: plans(&member.init_processes)?,
+        processes: plans(&member.processes)?,
+        grace: std::time::Duration::from_secs(u64::from(member.grace_seconds)),
+    })
+}
+
+fn process_plan(process: &RenderedProcess) -> Result<ProcessPlan, Reason> {
+    let number = signal_number(&process.kill_signal);
+    let stop_signal = number.ok_or_else(|| {
+        let step = format!("prepare process {}", process.name);
+        step_failed(step, format!("no signal '{}'", process.kill_signal))
+    })?;
+    Ok(ProcessPlan {
+        name: process.name.clone(),
+        stop_signal,
+        pre_stop: process.pre_stop_exec.is_some() || process.pre_stop_http.is_some(),
+    })
+}

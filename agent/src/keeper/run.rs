@@ -1,0 +1,278 @@
+//! The keeper's loop: waits for signals, connections, output and deadlines, tells the machine, and
+//! does what it returns.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use berth_core::{
+    ids::{MemberId, RunId},
+    keeper::{Event, Exit, Jitter, KeeperMachine, Slot},
+    time::Timestamp,
+    waiting::Reason,
+};
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{
+    cgroup::Cgroup,
+    clients::{ClientId, Clients},
+    files::Files,
+    jobs::Job,
+    logs::LogDir,
+    mounts::Mounts,
+    processes::{Process, slot_of},
+    seen::SeenData,
+    spawn::Spawner,
+};
+use crate::host::step_failed;
+
+/// Everything that a keeper has.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    pub(crate) machine: KeeperMachine,
+    /// In the order of the machine's slots.
+    pub(crate) processes: Vec<Process>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) clients: Clients,
+    pub(crate) mounts: Mounts,
+    pub(crate) logs: LogDir,
+    pub(crate) files: Files,
+    pub(crate) seen: SeenData,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) spawner: Spawner,
+    pub(crate) member: MemberId,
+    pub(crate) run: RunId,
+    pub(crate) grace: Duration,
+    pub(crate) signals: SignalFd,
+    /// Becomes ready when a mount of this namespace changes.
+    pub(crate) mount_events: File,
+    pub(crate) started: Instant,
+    /// While the launch is under way: the first start that failed.
+    pub(crate) launching: Option<Reason>,
+    pub(crate) finished: bool,
+    /// Held until the end.
+    pub(crate) _lock: File,
+}
+
+/// What the loop was woken by.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Signals,
+    Mounts,
+    Listener,
+    Client(ClientId),
+    Log(usize),
+    Job(usize),
+}
+
+/// The signals that the loop handles; they are blocked, so that they only come this way.
+pub(crate) fn signals() -> Result<SignalFd, Reason> {
+    let failed = |e: Errno| step_failed("listen to signals", e.desc());
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        set.add(signal);
+    }
+    set.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
+}
+
+/// The file whose readiness tells of changed mounts.
+pub(crate) fn mount_events() -> Result<File, Reason> {
+    File::open("/proc/self/mountinfo").map_err(|e| step_failed("open /proc/self/mountinfo", e))
+}
+
+impl Keeper {
+    /// Starts the first init process or, without one, every process.
+    ///
+    /// # Errors
+    /// The first start that failed.
+    pub(crate) fn begin(&mut self) -> Result<(), Reason> {
+        self.feed(Event::Begin);
+        self.launching.take().map_or(Ok(()), Err)
+    }
+
+    /// The loop. Returns the keeper's exit code.
+    pub(crate) fn run(&mut self) -> i32 {
+        while !self.finished {
+            match self.wait() {
+                Ok(sources) => sources.into_iter().for_each(|source| self.handle(source)),
+                Err(rustix::io::Errno::INTR) => {}
+                // Not to be expected; ending kills the member, and its agent starts it again.
+                Err(_) => return 1,
+            }
+            self.expire();
+        }
+        0
+    }
+
+    /// Milliseconds since the keeper's start.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(0).plus(self.started.elapsed())
+    }
+
+    /// Tells the machine, and does what it returns, until nothing is left to do.
+    pub(crate) fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let jitter = Jitter::new(self.started.elapsed().subsec_nanos());
+            for effect in self.machine.step(self.now(), jitter, event) {
+                events.extend(self.perform(effect));
+            }
+        }
+    }
+
+    fn wait(&self) -> rustix::io::Result<Vec<Source>> {
+        let mut sources = vec![Source::Signals, Source::Mounts, Source::Listener];
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.mount_events.as_fd(), PollFlags::PRI),
+            PollFd::from_borrowed_fd(self.clients.listener(), PollFlags::IN),
+        ];
+        for (id, fd, writes) in self.clients.polled() {
+            let flags = PollFlags::IN;
+            let flags = if writes {
+                flags | PollFlags::OUT
+            } else {
+                flags
+            };
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+            sources.push(Source::Client(id));
+        }
+        let logs = self.processes.iter().map(|process| process.log.pipe());
+        let logs = logs.enumerate().map(|(n, fd)| (Source::Log(n), fd));
+        let jobs = self.jobs.iter().map(Job::pipe);
+        let jobs = jobs.enumerate().map(|(n, fd)| (Source::Job(n), fd));
+        for (source, fd) in logs.chain(jobs) {
+            if let Some(fd) = fd {
+                fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                sources.push(source);
+            }
+        }
+        let timeout = self.timeout();
+        poll(&mut fds, timeout.as_ref())?;
+        let ready = fds.iter().zip(sources);
+        let ready = ready.filter(|(fd, _)| !fd.revents().is_empty());
+        // Children first: an exit then finds its last output still in the pipe, and takes it.
+        Ok(ready.map(|(_, source)| source).collect())
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let machine = self.machine.deadline().map(|at| at.since(self.now()));
+        let now = Instant::now();
+        let running = self.jobs.iter().filter(|job| !job.timed_out());
+        let jobs = running.map(|job| job.deadline.saturating_duration_since(now));
+        let look = self.seen.due().map(|at| at.saturating_duration_since(now));
+        let wait = machine.into_iter().chain(jobs).chain(look).min()?;
+        // The machine counts whole milliseconds: never wake before one.
+        Timespec::try_from(wait + Duration::from_micros(500)).ok()
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Signals => self.handle_signals(),
+            Source::Mounts => {
+                if let Err(reason) = self.mounts.restore() {
+                    self.complain(&reason);
+                }
+            }
+            Source::Listener => self.greet(),
+            Source::Client(id) => {
+                self.clients.flush(id);
+                for request in self.clients.read(id) {
+                    self.answer(id, request);
+                }
+            }
+            Source::Log(index) => {
+                if let Some(process) = self.processes.get_mut(index) {
+                    process.log.drain(&self.logs);
+                }
+            }
+            Source::Job(index) => {
+                if let Some(job) = self.jobs.get_mut(index) {
+                    job.drain();
+                }
+            }
+        }
+    }
+
+    fn handle_signals(&mut self) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let number = i32::try_from(info.ssi_signo).ok();
+            match number.and_then(|n| Signal::try_from(n).ok()) {
+                Some(Signal::SIGCHLD) => self.reap(),
+                // From the host: within the namespace PID 1 gets none that it does not handle.
+                Some(_) => self.feed(Event::Stop(None)),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes every child that has ended, orphans of the member included.
+    pub(crate) fn reap(&mut self) {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => self.ended(pid, Exit::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    self.ended(pid, Exit::Signal(signal as i32));
+                }
+                Err(Errno::ECHILD) => {
+                    self.feed(Event::Empty);
+                    return;
+                }
+                Err(Errno::EINTR) => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, exit: Exit) {
+        if let Some(index) = self.jobs.iter().position(|job| job.pid == pid) {
+            let job = self.jobs.swap_remove(index);
+            self.job_ended(job, exit);
+            return;
+        }
+        let Some(slot) = slot_of(&self.processes, pid) else {
+            return;
+        };
+        if let Some(process) = self.processes.get_mut(slot.0) {
+            process.child = None;
+            process.log.end_run(&self.logs);
+        }
+        self.seen.look();
+        self.feed(Event::Exited(slot, exit));
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        for job in &mut self.jobs {
+            job.expire(now);
+        }
+        if self.seen.due().is_some_and(|at| at <= now) {
+            self.seen.look();
+        }
+        if self.machine.deadline().is_some_and(|at| at <= self.now()) {
+            self.feed(Event::Tick);
+        }
+        // Without any child, no signal tells that none is left.
+        if self.machine.stopping() && !self.finished {
+            self.reap();
+        }
+    }
+
+    /// The process of a slot. The machine knows no slot that the table does not have.
+    pub(crate) fn process(&mut self, slot: Slot) -> Option<&mut Process> {
+        self.processes.get_mut(slot.0)
+    }
+}

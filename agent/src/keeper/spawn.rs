@@ -1,0 +1,200 @@
+//! One process: fork, become the user, exec. The child reports through a pipe that exec closes, so
+//! that a start is known to have worked, or which step of it failed.
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use berth_core::{rendered::RenderedProcess, waiting::Reason};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, readlinkat},
+    unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, pipe2, setsid},
+};
+
+use super::{
+    privileges::{Privileges, StepError},
+    sys,
+};
+use crate::host::step_failed;
+
+/// What every child needs.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    /// The host's `/proc`: in it, a process sees its process id on the host.
+    pub(crate) host_proc: OwnedFd,
+    /// `/dev/null`
+    pub(crate) null: File,
+}
+
+/// A program to execute.
+#[derive(Debug)]
+pub(crate) struct Program<'a> {
+    /// The process that it is, or whose user, environment and directory it gets.
+    pub(crate) process: &'a RenderedProcess,
+    /// Its privileges.
+    pub(crate) privileges: &'a Privileges,
+    /// Program and arguments.
+    pub(crate) argv: &'a [String],
+    /// Its stdout and stderr.
+    pub(crate) output: OwnedFd,
+    /// The file that takes a process into its cgroup.
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+/// A child, by its process id here and on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Child {
+    /// In the member's PID namespace.
+    pub(crate) pid: Pid,
+    /// On the host.
+    pub(crate) host_pid: u32,
+}
+
+/// The step of a child that says that the program cannot be executed.
+const EXECUTE: &str = "execute";
+
+impl Spawner {
+    /// Executes a program. The child leads a session of its own.
+    ///
+    /// # Errors
+    /// `CommandMissing`, `StepFailed`.
+    pub(crate) fn spawn(&self, program: Program<'_>) -> Result<Child, Reason> {
+        let process = program.process;
+        let starting = || format!("start {}", process.name);
+        let cstring = |text: &str| {
+            CString::new(text).map_err(|_| step_failed(starting(), "a text contains a NUL byte"))
+        };
+        let argv: Vec<_> = program
+            .argv
+            .iter()
+            .map(|arg| cstring(arg))
+            .collect::<Result<_, _>>()?;
+        let env = process
+            .env
+            .iter()
+            .map(|(key, value)| cstring(&format!("{key}={}", value.expose())));
+        let env: Vec<_> = env.collect::<Result<_, _>>()?;
+        let (ours, theirs) =
+            pipe2(OFlag::O_CLOEXEC).map_err(|e| step_failed(starting(), e.desc()))?;
+        let pid = sys::fork(|| {
+            let mut report = File::from(theirs.try_clone().unwrap_or_else(|_| sys::exit_now(126)));
+            let Err((step, errno)) = self.child(&program, &argv, &env, &mut report);
+            drop(writeln!(report, "E{} {step}", errno as i32));
+            126
+        });
+        let pid = pid.map_err(|e| step_failed(format!("{}: fork", starting()), e.desc()))?;
+        drop(theirs);
+        let mut report = String::new();
+        // An error here reads as an empty report, and that as a child that died.
+        drop(File::from(ours).read_to_string(&mut report));
+        match parse(&report) {
+            Report::Executed { host_pid } => Ok(Child { pid, host_pid }),
+            Report::Failed { step, errno } => {
+                reap(pid);
+                Err(self.explain(&program, &step, errno))
+            }
+            Report::Died => {
+                reap(pid);
+                Err(step_failed(starting(), "the child died before exec"))
+            }
+        }
+    }
+
+    fn explain(&self, program: &Program<'_>, step: &str, errno: Errno) -> Reason {
+        let process = program.process;
+        if step == EXECUTE {
+            return Reason::CommandMissing {
+                process: process.name.clone(),
+                path: program.argv.first().cloned().unwrap_or_default(),
+                error: errno.desc().to_owned(),
+            };
+        }
+        step_failed(format!("start {}: {step}", process.name), errno.desc())
+    }
+
+    /// Runs in the child; returns only if it fails.
+    fn child(
+        &self,
+        program: &Program<'_>,
+        argv: &[CString],
+        env: &[CString],
+        report: &mut File,
+    ) -> Result<std::convert::Infallible, StepError> {
+        setsid().map_err(|e| ("begin a session", e))?;
+        if let Some(procs) = &program.cgroup {
+            write_file(procs, "0").map_err(|e| ("join the cgroup", e))?;
+        }
+        let own = readlinkat(&self.host_proc, "self").map_err(|e| ("read /proc", e))?;
+        drop(writeln!(report, "P{}", own.to_string_lossy()));
+        self.redirect(&program.output)
+            .map_err(|e| ("redirect output", e))?;
+        write_file(Path::new("/proc/self/oom_score_adj"), "0")
+            .map_err(|e| ("reset oom_score_adj", e))?;
+        program.privileges.apply()?;
+        chdir(program.process.working_dir.as_str()).map_err(|e| ("enter workingDir", e))?;
+        sys::default_signals();
+        let path = argv.first().ok_or((EXECUTE, Errno::ENOENT))?;
+        execve(path, argv, env).map_err(|e| (EXECUTE, e))
+    }
+
+    /// `/dev/null` in, `output` out.
+    pub(crate) fn redirect(&self, output: &impl AsFd) -> Result<(), Errno> {
+        dup2_stdin(&self.null)?;
+        dup2_stdout(output)?;
+        dup2_stderr(output)
+    }
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Errno> {
+    let os = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    std::fs::write(path, text).map_err(os)
+}
+
+fn reap(pid: Pid) {
+    // Nothing is to be done if it is gone already.
+    let _ = nix::sys::wait::waitpid(pid, None);
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Report {
+    Executed { host_pid: u32 },
+    Failed { step: String, errno: Errno },
+    Died,
+}
+
+fn parse(report: &str) -> Report {
+    let mut host_pid = None;
+    for line in report.lines() {
+        if let Some(pid) = line.strip_prefix('P') {
+            host_pid = pid.parse().ok();
+        }
+        if let Some((errno, step)) = line.strip_prefix('E').and_then(|rest| rest.split_once(' ')) {
+            return Report::Failed {
+                step: step.to_owned(),
+                errno: errno.parse().map_or(Errno::EIO, Errno::from_raw),
+            };
+        }
+    }
+    host_pid.map_or(Report::Died, |host_pid| Report::Executed { host_pid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_execution_failure_and_death_apart() {
+        assert_eq!(parse("P42\n"), Report::Executed { host_pid: 42 });
+        let failed = Report::Failed {
+            step: "set the user".to_owned(),
+            errno: Errno::EPERM,
+        };
+        assert_eq!(parse("P42\nE1 set the user\n"), failed);
+        assert_eq!(parse(""), Report::Died);
+    }
+}
