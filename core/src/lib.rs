@@ -2,17 +2,36 @@
 //! `HashMap`: whatever is decided here is decided the same way twice.
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
+//! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are what coordinator and agent
+//! tell each other; [`zone`] is what names resolve to; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
 //! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`waiting`] says why something does not happen.
+//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
+//! tell each other; [`ledger`] is what an agent keeps of them; [`zone`] is what names resolve to;
+//! [`waiting`] says why something does not happen.
+//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
+//! runs one member on its host; [`waiting`] says why something does not happen.
 
+pub mod admission;
+pub mod check;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod ids;
 pub mod keeper;
+pub mod ledger;
+pub mod manifest;
+pub mod member;
 pub mod order;
 pub mod plan;
+pub mod probe;
+pub mod quantity;
 pub mod rendered;
 pub mod report;
+pub mod session;
 pub mod spec;
 pub mod state;
+pub mod store;
 pub mod template;
 pub mod time;
 pub mod waiting;
+pub mod zone;

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     ids::{
@@ -42,6 +43,52 @@ pub struct OrderDelta {
     pub upserts: Vec<MemberOrder>,
     /// Members that the host is to forget, once they are gone.
     pub removals: Vec<MemberId>,
+}
+
+impl OrderDelta {
+    /// The order that this change makes of an earlier one: nothing is kept of it if the change is
+    /// the complete order.
+    pub fn apply_to(
+        &self,
+        earlier: &BTreeMap<MemberId, MemberOrder>,
+    ) -> BTreeMap<MemberId, MemberOrder> {
+        let mut members = if self.base.is_some() {
+            earlier.clone()
+        } else {
+            BTreeMap::new()
+        };
+        for member in &self.removals {
+            members.remove(member);
+        }
+        for order in &self.upserts {
+            members.insert(order.member.clone(), order.clone());
+        }
+        members
+    }
+}
+
+/// Hash over a complete order: SHA-256, in hexadecimal, of its members in the order of their ids,
+/// each as one line of JSON. Both ends compute it from their own copy, so that a lost or doubled
+/// change cannot go unnoticed.
+pub fn order_hash(members: &BTreeMap<MemberId, MemberOrder>) -> ContentHash {
+    let mut hasher = Sha256::new();
+    for order in members.values() {
+        // Maps have text keys and there are no floats in an order, so this cannot fail; if it ever
+        // did, both ends would hash the same empty line and the content check would still hold for
+        // every other member.
+        hasher.update(serde_json::to_vec(order).unwrap_or_default());
+        hasher.update(b"\n");
+    }
+    ContentHash(hex(&hasher.finalize()))
+}
+
+/// Bytes as lower-case hexadecimal text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// What the host is to do about one member.

@@ -79,6 +79,11 @@ pub enum Reason {
         /// Its key.
         key: ObjectKey,
     },
+    /// The set is founded by all its members together, and one of them has no host yet.
+    FoundersIncomplete {
+        /// The lowest such ordinal.
+        ordinal: Ordinal,
+    },
     /// The volume of a founder was lost before the set was founded.
     FoundingDiskLost {
         /// The founder.
@@ -190,6 +195,13 @@ pub enum Reason {
         /// The last failure.
         error: String,
     },
+    /// The liveness probe failed: the process is restarted.
+    LivenessProbe {
+        /// The process.
+        process: ProcessName,
+        /// The last failure.
+        error: String,
+    },
     /// The processes are being stopped.
     Stopping {
         /// Those that still run.
@@ -271,6 +283,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::PlanRefused { .. } => "PlanRefused",
@@ -289,6 +302,7 @@ impl Reason {
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
+            Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
         }
     }
@@ -306,6 +320,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
             Self::ConfigMissing { .. } => "berth apply -f (the missing object)",
+            Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
@@ -324,6 +339,7 @@ impl Reason {
             Self::BackOff { .. } => "event: the next start succeeds",
             Self::StartupProbe { .. } => "event: the startup probe passes",
             Self::ReadinessProbe { .. } => "event: the readiness probe passes",
+            Self::LivenessProbe { .. } => "event: the process has been restarted",
             Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
         }
     }
@@ -360,6 +376,12 @@ impl fmt::Display for Reason {
                 write!(f, "epoch {epoch} on {host} is not proven gone")
             }
             Self::ConfigMissing { kind, key } => write!(f, "{kind} {key} does not exist"),
+            Self::FoundersIncomplete { ordinal } => {
+                write!(
+                    f,
+                    "all members found the set, and ordinal {ordinal} has no host"
+                )
+            }
             Self::FoundingDiskLost { member } => {
                 write!(
                     f,
@@ -422,6 +444,9 @@ impl fmt::Display for Reason {
             }
             Self::ReadinessProbe { process, error } => {
                 write!(f, "readiness probe of {process}: {error}")
+            }
+            Self::LivenessProbe { process, error } => {
+                write!(f, "liveness probe of {process}: {error}")
             }
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
         }

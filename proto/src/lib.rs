@@ -1,6 +1,7 @@
 //! Berth's wire: the generated gRPC code, the conversion between wire and core, and the one module
 //! that opens connections and listeners.
 
+pub mod convert;
 pub mod transport;
 
 pub mod v1 {

@@ -1,1 +1,18 @@
-//! placeholder
+//! What the tests that span crates share: a cluster of real processes on this machine, hosts in
+//! network namespaces, and waits for a level with a deadline.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this crate is test code: a failed expectation is a failed test"
+)]
+
+pub mod bench;
+pub mod cluster;
+pub mod dev;
+pub mod etcd;
+pub mod machine;
+pub mod netns;
+pub mod sources;
+pub mod wait;

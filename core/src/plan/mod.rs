@@ -1,8 +1,92 @@
 //! The plan: what to do next, as a value. [`plan`] is synchronous, total and deterministic; it
 //! reads nothing but its arguments.
+//!
+//! One file per stage, in this order: first what frees something, for all sets (observe, release),
+//! then what takes something, set by set (assign, start, stop, update), then why everything else
+//! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
+//! earlier one: planning again after a plan took effect gives no steps until something is observed.
+//! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
 
+use std::collections::BTreeMap;
+
+use crate::{ids::SetKey, state::State, time::Timestamp, waiting::Reason};
+
+mod addresses;
+mod assign;
+mod budget;
+mod claims;
+mod draft;
+mod explain;
+mod facts;
+mod founding;
+mod gate;
+mod observe;
+mod placement;
+mod release;
 pub mod report;
+mod start;
 pub mod step;
+mod stop;
+mod update;
+mod warn;
+mod zone;
 
 pub use report::Report;
 pub use step::{Plan, Step};
+
+use draft::Draft;
+
+/// What to do now, and why everything else waits.
+pub fn plan(state: &State, now: Timestamp) -> (Plan, Report) {
+    plan_without(state, now, &BTreeMap::new())
+}
+
+/// As [`plan`], but without a step for the parked sets: the checker refused their plan, by the
+/// rule given.
+pub fn plan_without(
+    state: &State,
+    now: Timestamp,
+    parked: &BTreeMap<SetKey, String>,
+) -> (Plan, Report) {
+    let mut draft = Draft::new(state, now);
+    let all: Vec<SetKey> = state.sets.keys().cloned().collect();
+    let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
+    for key in &keys {
+        observe::run(&mut draft, key);
+        release::members(&mut draft, key);
+        release::set(&mut draft, key);
+    }
+    release::foundings(&mut draft, parked);
+    draft.index_hosts();
+    for key in &keys {
+        assign::run(&mut draft, key);
+        start::run(&mut draft, key);
+        stop::run(&mut draft, key);
+        update::run(&mut draft, key);
+        release::revisions(&mut draft, key);
+    }
+    for key in &keys {
+        explain::run(&mut draft, key);
+        warn::run(&mut draft, key);
+    }
+    for key in &held {
+        park(&mut draft, key, parked);
+    }
+    zone::run(&mut draft);
+    draft.finish()
+}
+
+/// Every member of a parked set waits for the rule that parked it.
+fn park(draft: &mut Draft, key: &SetKey, parked: &BTreeMap<SetKey, String>) {
+    let (Some(rule), Some(set)) = (parked.get(key), draft.state.sets.get(key)) else {
+        return;
+    };
+    let members: Vec<_> = set.declared().chain(set.members.keys().copied()).collect();
+    for ordinal in members {
+        let rule = rule.clone();
+        draft.wait(key, ordinal, Reason::PlanRefused { rule });
+    }
+}
+
+#[cfg(test)]
+mod tests;

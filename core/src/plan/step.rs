@@ -10,7 +10,7 @@ use crate::{
     state::{Claim, ZoneHead},
 };
 
-/// What to do, in order. Steps of one set stand together and are committed together.
+/// What to do, in the order in which it takes effect; committed together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
     /// The steps.
@@ -65,7 +65,8 @@ pub enum Step {
         /// The revision that it will run.
         revision: TemplateHash,
     },
-    /// Freezes who founds the set.
+    /// Freezes who founds the set. Without founders it records that the set counts as founded: it
+    /// ran before it had a record.
     Found {
         /// The set.
         set: SetKey,
@@ -116,6 +117,11 @@ pub enum Step {
         /// The revision.
         revision: TemplateHash,
     },
+    /// Forgets who founded a set, once neither the set nor any claim of it exists.
+    ForgetFounding {
+        /// The set's key.
+        set: SetKey,
+    },
     /// Publishes the zone that follows from the steps before.
     PublishZone {
         /// Serial and hash.
@@ -151,6 +157,7 @@ impl Step {
             | Self::Found { .. }
             | Self::RemoveSet { .. }
             | Self::DropRevision { .. }
+            | Self::ForgetFounding { .. }
             | Self::PublishZone { .. } => None,
         }
     }

@@ -8,12 +8,14 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+mod lenient;
 pub mod meta;
 pub mod network;
 pub mod probe;
 pub mod process;
 pub mod secret;
 pub mod set;
+pub mod validate;
 pub mod volume;
 
 pub use config::{ConfigMap, Secret};

@@ -66,7 +66,7 @@ impl Probe {
 }
 
 /// A port by number, or by the name of one of the process's ports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum PortRef {
     /// By number.

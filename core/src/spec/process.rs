@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::probe::{ExecAction, HttpGetAction, Probe};
+use super::{
+    lenient,
+    probe::{ExecAction, HttpGetAction, Probe},
+};
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,10 +33,16 @@ pub struct Process {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// The user it runs as, by name or number; required, and not root unless the host allows it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::text"
+    )]
     pub user: Option<String>,
     /// The group; the user's own when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::text"
+    )]
     pub group: Option<String>,
     /// Capabilities that it keeps; none when left out.
     pub capabilities: Capabilities,
@@ -65,7 +74,7 @@ pub struct Process {
 }
 
 /// A resource limit: a number, or `unlimited`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum RlimitValue {
     /// Soft and hard limit alike.
@@ -177,10 +186,16 @@ pub struct Capabilities {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
     /// What it is promised: `cpu`, `memory`, as quantities.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "lenient::texts"
+    )]
     pub requests: BTreeMap<String, String>,
     /// What it is held to.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "lenient::texts"
+    )]
     pub limits: BTreeMap<String, String>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::meta::ObjectMeta;
+use super::{lenient, meta::ObjectMeta};
 
 /// Makes one claim per member, `<template>-<set>-<ordinal>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,5 +53,6 @@ pub enum AccessMode {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClaimResources {
     /// `storage`, as a quantity.
+    #[serde(deserialize_with = "lenient::texts")]
     pub requests: BTreeMap<String, String>,
 }

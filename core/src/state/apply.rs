@@ -1,1 +1,163 @@
 //! What a step does to the state: the one place where a plan takes effect.
+//!
+//! The planner applies its own steps while it plans, the checker applies them while it checks, and
+//! the coordinator applies them when they are committed: all three through [`State::apply`], so
+//! that they cannot differ. It is total: a step about something that does not exist changes
+//! nothing (the checker refuses such a step beforehand).
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{ClaimKey, Epoch, HostName, MemberId},
+    plan::Step,
+    state::{Founding, Grant, Member, Ordered, State},
+    time::Timestamp,
+};
+
+impl State {
+    /// Makes a step take effect.
+    pub fn apply(&mut self, step: &Step, now: Timestamp) {
+        match step {
+            Step::CreateClaim { key, claim } => {
+                self.claims.insert(key.clone(), claim.clone());
+            }
+            Step::BindClaim { key, host } => {
+                if let Some(claim) = self.claims.get_mut(key) {
+                    claim.host = Some(host.clone());
+                }
+            }
+            Step::FillClaim { key } => self.fill(key),
+            Step::TakeAddress { member, address } => {
+                if let Some(set) = self.sets.get_mut(&member.set) {
+                    set.addresses.insert(member.ordinal, *address);
+                }
+            }
+            Step::Assign { .. } => self.assign(step, now),
+            Step::Found { set, founders } => {
+                let founding = Founding {
+                    founders: founders.clone(),
+                    open: founders.iter().map(|peer| peer.ordinal).collect(),
+                    filled: BTreeMap::new(),
+                };
+                self.foundings.insert(set.clone(), founding);
+            }
+            Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
+            Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
+            Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
+            Step::Release { member, epoch, .. } => self.release(member, *epoch),
+            Step::RemoveSet { set, uid } => {
+                if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
+                    self.sets.remove(set);
+                }
+            }
+            Step::DropRevision { set, revision } => {
+                if let Some(set) = self.sets.get_mut(set) {
+                    set.revisions.remove(revision);
+                }
+            }
+            Step::ForgetFounding { set } => {
+                self.foundings.remove(set);
+            }
+            Step::PublishZone { zone } => self.zone = zone.clone(),
+        }
+    }
+
+    /// The member that a step is about, if the step's epoch is the one that it has.
+    fn granted(&mut self, id: &MemberId, epoch: Epoch) -> Option<&mut Member> {
+        let set = self.sets.get_mut(&id.set)?;
+        let member = set.members.get_mut(&id.ordinal)?;
+        (member.epoch == epoch).then_some(member)
+    }
+
+    fn assign(&mut self, step: &Step, now: Timestamp) {
+        let Step::Assign {
+            member: id,
+            epoch,
+            host,
+            address,
+            revision,
+        } = step
+        else {
+            return;
+        };
+        let named_in = self.zone.serial.next();
+        let Some(set) = self.sets.get_mut(&id.set) else {
+            return;
+        };
+        let grant = Grant {
+            epoch: *epoch,
+            host: host.clone(),
+            address: *address,
+        };
+        let earlier = set.last_grants.insert(id.ordinal, grant);
+        let previous_address = earlier
+            .map(|grant| grant.address)
+            .filter(|previous| previous != address);
+        let member = Member {
+            epoch: *epoch,
+            host: host.clone(),
+            address: *address,
+            revision: revision.clone(),
+            ordered: Ordered::Nothing,
+            assigned_at: now,
+            named_in,
+            passed_gate: false,
+            previous_address,
+        };
+        set.members.insert(id.ordinal, member);
+    }
+
+    fn order(&mut self, id: &MemberId, epoch: Epoch, ordered: Ordered) {
+        if let Some(member) = self.granted(id, epoch) {
+            member.ordered = ordered;
+            let host = member.host.clone();
+            self.unsettle(&host);
+        }
+    }
+
+    fn release(&mut self, id: &MemberId, epoch: Epoch) {
+        let Some(member) = self.granted(id, epoch) else {
+            return;
+        };
+        let (host, ordered) = (member.host.clone(), member.ordered);
+        if let Some(set) = self.sets.get_mut(&id.set) {
+            set.members.remove(&id.ordinal);
+        }
+        if ordered != Ordered::Nothing {
+            self.unsettle(&host);
+        }
+    }
+
+    /// The host's order changes: what its agent does not mention proves nothing until it answers.
+    fn unsettle(&mut self, host: &HostName) {
+        if let Some(host) = self.hosts.get_mut(host) {
+            host.contact.settled = false;
+        }
+    }
+
+    fn pass_gate(&mut self, id: &MemberId, epoch: Epoch) {
+        let Some(member) = self.granted(id, epoch) else {
+            return;
+        };
+        member.passed_gate = true;
+        if let Some(founding) = self.foundings.get_mut(&id.set) {
+            founding.open.retain(|open| *open != id.ordinal);
+        }
+    }
+
+    fn fill(&mut self, key: &ClaimKey) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
+        claim.filled = true;
+        let founding = self.foundings.get_mut(&claim.member.set);
+        if let Some(founding) = founding
+            && founding.open.contains(&claim.member.ordinal)
+        {
+            founding.filled.insert(key.clone(), claim.uid.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

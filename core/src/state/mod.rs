@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub mod apply;
+pub mod names;
 pub mod orders;
 
 /// Everything that a plan reads.
@@ -90,6 +91,11 @@ pub struct HostRecord {
 pub struct Contact {
     /// Whether its agent's stream is open and its first full report has arrived.
     pub connected: bool,
+    /// Whether its last report is about the newest order for the host. While it is not, a member
+    /// that it does not mention may still be on its way there: only a settled host proves that a
+    /// member is absent. [`State::apply`] clears it with every step that changes the host's order;
+    /// the coordinator sets it when a report arrives that names the newest generation.
+    pub settled: bool,
     /// When `connected` last changed.
     pub since: Timestamp,
     /// The zone that its agent serves.
@@ -117,7 +123,7 @@ pub enum Knowledge<'a> {
     Known(&'a Observation),
     /// Its host is in contact and surely has nothing of this epoch.
     Absent,
-    /// Its host is out of contact.
+    /// Its host is out of contact, or has not yet answered the newest order.
     Unknown,
 }
 
@@ -138,10 +144,23 @@ pub struct Set {
     pub deleting: Option<Timestamp>,
     /// Members that are assigned to a host. Durable.
     pub members: BTreeMap<Ordinal, Member>,
-    /// The last epoch of every ordinal that ever was, so that none is granted twice. Durable.
-    pub last_epochs: BTreeMap<Ordinal, Epoch>,
+    /// The last grant of every ordinal that ever was: no epoch is granted twice, and an ordinal
+    /// goes back to its host where it can. Durable.
+    pub last_grants: BTreeMap<Ordinal, Grant>,
     /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
     pub addresses: BTreeMap<Ordinal, IpAddr>,
+}
+
+/// The last time that an ordinal was granted to a host. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// To which host.
+    pub host: HostName,
+    /// The address that its name had.
+    pub address: IpAddr,
 }
 
 /// One member that is assigned to a host. Durable.
@@ -216,6 +235,9 @@ pub struct Founding {
     pub founders: Vec<Peer>,
     /// Those that have not passed their gate once.
     pub open: Vec<Ordinal>,
+    /// The claims that founders were started on while they were open, with their unique ids: one
+    /// that is gone or has another id by now was lost during the founding.
+    pub filled: BTreeMap<ClaimKey, Uid>,
 }
 
 impl State {
@@ -230,7 +252,8 @@ impl State {
         };
         match host.contact.members.get(id) {
             Some(seen) if seen.report.epoch == member.epoch => Knowledge::Known(seen),
-            Some(_) | None => Knowledge::Absent,
+            None if host.contact.settled => Knowledge::Absent,
+            Some(_) | None => Knowledge::Unknown,
         }
     }
 }

@@ -1,0 +1,57 @@
+//! `berth local`: clap types only.
+
+use berth_proto::transport::Endpoint;
+use clap::{Args, Subcommand};
+
+use super::{FormatArgs, WhichLogs};
+
+/// `berth local`.
+#[derive(Debug, Args)]
+pub(crate) struct LocalArgs {
+    /// Where the agent of this host listens: unix:/PATH.
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_AGENT_SOCKET",
+        hide_env_values = true,
+        default_value = "unix:/run/berth/agent.sock",
+        help_heading = "Connection",
+        value_name = "ENDPOINT"
+    )]
+    pub(crate) socket: Endpoint,
+    #[command(subcommand)]
+    pub(crate) command: LocalCommand,
+}
+
+/// What to ask the agent.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// The members on this host.
+    List(FormatArgs),
+    /// One member on this host.
+    Status(LocalMemberArgs),
+    /// What a member's process wrote.
+    Logs(LocalLogsArgs),
+    /// Stop a member, and keep it stopped until `berth local start`, also after a reboot.
+    Stop(LocalMemberArgs),
+    /// Start a member that `berth local stop` stopped.
+    Start(LocalMemberArgs),
+    /// Stop a member's processes and start them again.
+    Restart(LocalMemberArgs),
+}
+
+/// One member.
+#[derive(Debug, Args)]
+pub(crate) struct LocalMemberArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+}
+
+/// `berth local logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LocalLogsArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    #[command(flatten)]
+    pub(crate) what: WhichLogs,
+}

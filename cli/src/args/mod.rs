@@ -1,0 +1,320 @@
+//! The command line: clap types only, no decisions.
+
+use std::path::PathBuf;
+
+use berth_proto::transport::Endpoint;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+mod local;
+mod waiting;
+
+pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
+
+/// A StatefulSet for bare hosts: every member of a clustered application gets a fixed place.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, after_help = exit::HELP, propagate_version = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where the coordinator listens: unix:/PATH or IP:PORT.
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_ENDPOINT",
+        hide_env_values = true,
+        default_value = "unix:/run/berth/coordinator.sock",
+        help_heading = "Connection",
+        value_name = "ENDPOINT"
+    )]
+    pub(crate) endpoint: Endpoint,
+    /// The namespace.
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "BERTH_NAMESPACE",
+        hide_env_values = true,
+        default_value = "default",
+        help_heading = "Connection",
+        value_name = "NAMESPACE"
+    )]
+    pub(crate) namespace: String,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a coordinator and several hosts on this machine, to try Berth out.
+    Dev(DevArgs),
+    /// Store what manifests say; members are started, changed and stopped accordingly.
+    Apply(ApplyArgs),
+    /// Show what `apply` would do, and do nothing.
+    Plan(PlanArgs),
+    /// Show objects, members or hosts.
+    Get(GetArgs),
+    /// Show all there is to know about one object, member or host.
+    Describe(NamedArgs),
+    /// Show sets and their members, and why each one waits.
+    Status(StatusArgs),
+    /// Wait until a set is as it should be.
+    Wait(WaitArgs),
+    /// Change the number of members of a set.
+    Scale(ScaleArgs),
+    /// Delete objects. A set stops in order first; its volumes stay.
+    Delete(DeleteArgs),
+    /// Show what a member's process wrote.
+    Logs(LogsArgs),
+    /// Show what happened.
+    Events(EventsArgs),
+    /// Machines with an agent.
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Ask the agent of this host, without a coordinator.
+    Local(LocalArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Print the version.
+    Version,
+}
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns.
+    #[default]
+    Table,
+    /// More columns.
+    Wide,
+    /// JSON, stable for scripts.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// The choice of a format.
+#[derive(Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// How to write it.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+/// The choice of all namespaces.
+#[derive(Debug, Args)]
+pub(crate) struct AllNamespaces {
+    /// In every namespace.
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
+}
+
+/// Manifests.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// A file, a directory of manifests, or - for standard input. May be given several times.
+    #[arg(
+        short,
+        long = "filename",
+        required = true,
+        num_args = 1..,
+        value_name = "FILE"
+    )]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What `apply` takes from the manifest although something else was said since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Take {
+    /// The number of members, although `berth scale` set another one.
+    Replicas,
+}
+
+/// `berth dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// How many hosts to pretend.
+    #[arg(long, default_value_t = 3, value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) hosts: u8,
+    /// Where everything is kept; the same directory brings the same cluster back.
+    #[arg(long, default_value = "/var/lib/berth/dev", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// `berth apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Do it even if it stops, shrinks, replaces or deletes something.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Let the manifest win over a later command.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) take: Option<Take>,
+    #[command(flatten)]
+    pub(crate) wait: WaitOptions,
+}
+
+/// `berth plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Let the manifest win over a later command.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) take: Option<Take>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// `berth get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// sts, svc, cm, secret, pool, pvc, member or host; or KIND/NAME.
+    pub(crate) kind: String,
+    /// Only this one.
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) all: AllNamespaces,
+}
+
+/// One object, member or host.
+#[derive(Debug, Args)]
+pub(crate) struct NamedArgs {
+    /// KIND/NAME, or KIND.
+    pub(crate) kind: String,
+    /// The name, if not given with the kind.
+    pub(crate) name: Option<String>,
+}
+
+/// `berth status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this set.
+    pub(crate) set: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) all: AllNamespaces,
+}
+
+/// `berth scale`.
+#[derive(Debug, Args)]
+pub(crate) struct ScaleArgs {
+    /// sts/NAME.
+    pub(crate) set: String,
+    /// The number of members from now on.
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    pub(crate) replicas: u32,
+    /// Do it even if members stop.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitOptions,
+}
+
+/// `berth delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// KIND/NAME, or KIND.
+    #[arg(required_unless_present = "files")]
+    pub(crate) kind: Option<String>,
+    /// The name, if not given with the kind.
+    pub(crate) name: Option<String>,
+    /// Delete what these manifests name.
+    #[arg(
+        short,
+        long = "filename",
+        conflicts_with_all = ["kind", "name"],
+        num_args = 1..,
+        value_name = "FILE"
+    )]
+    pub(crate) files: Vec<PathBuf>,
+    /// Confirms the deletion of the set or claim with this name. May be given several times.
+    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
+    pub(crate) yes_i_mean: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitOptions,
+}
+
+/// `berth logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    #[command(flatten)]
+    pub(crate) what: WhichLogs,
+}
+
+/// Which part of which log.
+#[derive(Debug, Args)]
+pub(crate) struct WhichLogs {
+    /// The process; the first one when left out.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
+    /// Go on as it grows.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Of the run before the current one.
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+    /// Only the last N lines.
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u32>,
+}
+
+/// `berth events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Only of this one: sts/etcd, member/etcd-0, host/host-1.
+    pub(crate) subject: Option<String>,
+    /// Go on with each new one.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    /// At most the last N.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+    #[command(flatten)]
+    pub(crate) all: AllNamespaces,
+}
+
+/// `berth host`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Show the hosts, whether each is in contact, and its members.
+    List(FormatArgs),
+}
+
+/// `berth completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

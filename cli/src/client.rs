@@ -1,0 +1,78 @@
+//! Opens connections, all through the one transport module.
+
+use berth_proto::{
+    transport::{self, Endpoint},
+    v1::{
+        event_service_client::EventServiceClient, host_service_client::HostServiceClient,
+        local_service_client::LocalServiceClient, member_service_client::MemberServiceClient,
+        object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
+    },
+};
+use tonic::transport::Channel;
+
+use crate::error::CliError;
+
+/// A message may carry a list of many objects.
+const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+
+/// The coordinator's services, over one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Coordinator {
+    channel: Channel,
+}
+
+impl Coordinator {
+    /// Connects.
+    pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self, CliError> {
+        let channel =
+            transport::connect(endpoint)
+                .await
+                .map_err(|error| CliError::Unreachable {
+                    peer: "the coordinator".to_owned(),
+                    source: Box::new(error),
+                    hint: "check that berth-coordinator runs and that you may use its socket \
+                           (root), or name another one with --endpoint or BERTH_ENDPOINT"
+                        .to_owned(),
+                })?;
+        Ok(Self { channel })
+    }
+
+    /// Objects.
+    pub(crate) fn objects(&self) -> ObjectServiceClient<Channel> {
+        ObjectServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Sets.
+    pub(crate) fn sets(&self) -> SetServiceClient<Channel> {
+        SetServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Members.
+    pub(crate) fn members(&self) -> MemberServiceClient<Channel> {
+        MemberServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Hosts.
+    pub(crate) fn hosts(&self) -> HostServiceClient<Channel> {
+        HostServiceClient::new(self.channel.clone())
+    }
+
+    /// Events.
+    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+}
+
+/// Connects to an agent's local socket.
+pub(crate) async fn agent(endpoint: &Endpoint) -> Result<LocalServiceClient<Channel>, CliError> {
+    let channel = transport::connect(endpoint)
+        .await
+        .map_err(|error| CliError::Unreachable {
+            peer: "the agent of this host".to_owned(),
+            source: Box::new(error),
+            hint: "check that berth-agent runs and that you may use its socket (root), or name \
+                   another one with --socket or BERTH_AGENT_SOCKET"
+                .to_owned(),
+        })?;
+    Ok(LocalServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
+}

@@ -1,0 +1,145 @@
+//! `berth delete`: marks objects for deletion. Sets and claims hold data and identity, so their
+//! names must be typed, by a person or with `--yes-i-mean`.
+
+use berth_core::{
+    manifest::{self, Source, Violation},
+    spec::Kind,
+};
+use berth_proto::{convert::object::to_reference, v1};
+
+use super::{Context, confirm, wait};
+use crate::{
+    args::{Condition, DeleteArgs},
+    error::CliError,
+    exit::Exit,
+    output::{self, tables},
+    refusal, sources,
+    target::{self, TargetKind},
+};
+
+/// Deletes.
+pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliError> {
+    let references = match &args.kind {
+        Some(kind) => vec![named(context, kind, args.name.as_deref())?],
+        None => in_files(context, &args)?,
+    };
+    for reference in &references {
+        if asks_for_name(reference) && !args.yes_i_mean.contains(&reference.name) {
+            let subject = tables::subject(reference, &context.namespace);
+            confirm::typed_name(&subject, &reference.name).await?;
+        }
+    }
+    let mut missing = None;
+    for reference in &references {
+        match delete(context, reference, args.kind.is_none()).await? {
+            Outcome::Deleted => {}
+            Outcome::Missing(error) => missing = Some(error),
+        }
+    }
+    if let Some(error) = missing {
+        return Err(error);
+    }
+    if args.wait.wait {
+        let sets: Vec<_> = references
+            .into_iter()
+            .filter(|reference| reference.kind == Kind::StatefulSet.as_str())
+            .map(|reference| (reference.namespace, reference.name))
+            .collect();
+        wait::all(
+            context,
+            &sets,
+            Condition::Deleted,
+            args.wait.timeout.as_ref(),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn asks_for_name(reference: &v1::ObjectRef) -> bool {
+    let kinds = [Kind::StatefulSet, Kind::PersistentVolumeClaim];
+    kinds.iter().any(|kind| kind.as_str() == reference.kind)
+}
+
+fn named(context: &Context, kind: &str, name: Option<&str>) -> Result<v1::ObjectRef, CliError> {
+    match target::parse_named(kind, name)? {
+        (TargetKind::Object(kind), name) => Ok(v1::ObjectRef {
+            kind: kind.as_str().to_owned(),
+            namespace: context.namespace.clone(),
+            name,
+        }),
+        (kind, name) => Err(CliError::Usage {
+            message: format!("{kind}/{name} is no object that can be deleted"),
+            hint: "members go with `berth scale` or with their set; a host goes when its agent \
+                   is removed"
+                .to_owned(),
+        }),
+    }
+}
+
+/// What the manifests name, in the reverse of the order in which it is stored: a set before the
+/// pool and the configuration that it uses. They are read here: the coordinator would refuse a
+/// manifest for what it says, and only the names matter.
+fn in_files(context: &Context, args: &DeleteArgs) -> Result<Vec<v1::ObjectRef>, CliError> {
+    let sources: Vec<Source> = sources::read(&args.files)?
+        .into_iter()
+        .map(|source| Source {
+            file: source.file,
+            text: source.text,
+        })
+        .collect();
+    let mut objects = manifest::parse(&sources, &context.namespace).map_err(unreadable)?;
+    objects.sort_by_key(|parsed| {
+        let place = Kind::ALL
+            .iter()
+            .position(|kind| *kind == parsed.object.kind());
+        std::cmp::Reverse(place)
+    });
+    let references = objects
+        .iter()
+        .map(|parsed| to_reference(parsed.object.kind(), &parsed.key));
+    Ok(references.collect())
+}
+
+fn unreadable(violations: Vec<Violation>) -> CliError {
+    CliError::Answer {
+        doing: "read the manifests".to_owned(),
+        message: match violations.len() {
+            1 => "there is a mistake".to_owned(),
+            n => format!("there are {n} mistakes"),
+        },
+        lines: violations.iter().map(ToString::to_string).collect(),
+        exit: Exit::Refused,
+        hint: "nothing was deleted; correct them, or delete by KIND/NAME".to_owned(),
+    }
+}
+
+enum Outcome {
+    Deleted,
+    /// It was not there, which holds back nothing else that the manifests name.
+    Missing(CliError),
+}
+
+async fn delete(
+    context: &Context,
+    reference: &v1::ObjectRef,
+    one_of_many: bool,
+) -> Result<Outcome, CliError> {
+    let subject = tables::subject(reference, &context.namespace);
+    let request = v1::DeleteRequest {
+        r#ref: Some(reference.clone()),
+        typed_name: reference.name.clone(),
+    };
+    match context.coordinator.objects().delete(request).await {
+        Ok(_) => {
+            output::data(&format!("{subject} deleted"))?;
+            Ok(Outcome::Deleted)
+        }
+        Err(status) if one_of_many && status.code() == tonic::Code::NotFound => {
+            output::note(&format!("{subject} does not exist"));
+            let error = refusal::from_status(&format!("delete {subject}"), &status);
+            Ok(Outcome::Missing(error))
+        }
+        Err(status) => Err(refusal::from_status(&format!("delete {subject}"), &status)),
+    }
+}

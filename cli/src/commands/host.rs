@@ -1,0 +1,66 @@
+//! `berth host list`, and `berth get hosts`.
+
+use berth_proto::v1;
+
+use super::Context;
+use crate::{
+    args::{Format, FormatArgs},
+    error::CliError,
+    output::{self, age, format, tables, view::HostView},
+    refusal,
+};
+
+/// Shows the hosts.
+pub(crate) async fn run(context: &Context, args: FormatArgs) -> Result<(), CliError> {
+    show(context, None, args.output).await
+}
+
+/// Shows all hosts, or one.
+pub(crate) async fn show(
+    context: &Context,
+    name: Option<&str>,
+    output: Format,
+) -> Result<(), CliError> {
+    let hosts = match name {
+        Some(name) => vec![one(context, name).await?],
+        None => list(context).await?,
+    };
+    if matches!(output, Format::Json | Format::Yaml) {
+        let mut views: Vec<HostView> = hosts.into_iter().map(Into::into).collect();
+        let text = if name.is_some() {
+            format::structured(output, &views.pop())?
+        } else {
+            format::structured(output, &views)?
+        };
+        return output::data(&text.unwrap_or_default());
+    }
+    if hosts.is_empty() {
+        output::note("no hosts; one appears when its agent connects for the first time");
+        return Ok(());
+    }
+    output::data(&tables::hosts(&hosts, output == Format::Wide, age::now()))
+}
+
+/// All hosts.
+pub(crate) async fn list(context: &Context) -> Result<Vec<v1::HostStatus>, CliError> {
+    let answer = context
+        .coordinator
+        .hosts()
+        .list(v1::ListHostsRequest {})
+        .await;
+    answer
+        .map(|response| response.into_inner().hosts)
+        .map_err(|status| refusal::from_status("list hosts", &status))
+}
+
+/// One host.
+pub(crate) async fn one(context: &Context, name: &str) -> Result<v1::HostStatus, CliError> {
+    let found = list(context)
+        .await?
+        .into_iter()
+        .find(|host| host.name == name);
+    found.ok_or_else(|| CliError::NotFound {
+        what: format!("host {name}"),
+        hint: "`berth host list` shows them all".to_owned(),
+    })
+}

@@ -1,0 +1,84 @@
+//! One file per command. A command asks the coordinator (or the agent), and hands values to
+//! `output`; it decides nothing that the coordinator could decide.
+
+use crate::{
+    args::{Cli, Command, HostCommand},
+    client::Coordinator,
+    error::CliError,
+};
+
+mod apply;
+mod completions;
+mod confirm;
+mod delete;
+mod describe;
+mod dev;
+mod events;
+mod get;
+mod host;
+mod local;
+mod logs;
+mod plan;
+mod scale;
+mod status;
+mod version;
+mod wait;
+
+/// What most commands work in: the coordinator and a namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// The coordinator.
+    pub(crate) coordinator: Coordinator,
+    /// The namespace.
+    pub(crate) namespace: String,
+}
+
+impl Context {
+    /// The namespace to ask for; all of them when empty, as the wire has it.
+    pub(crate) fn scope(&self, all: bool) -> String {
+        if all {
+            String::new()
+        } else {
+            self.namespace.clone()
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
+    match cli.command {
+        Command::Dev(args) => return dev::run(args).await,
+        Command::Local(args) => return local::run(args, cli.global.namespace).await,
+        Command::Completions(args) => return completions::run(&args),
+        Command::Version => return version::run(),
+        Command::Apply(_)
+        | Command::Plan(_)
+        | Command::Get(_)
+        | Command::Describe(_)
+        | Command::Status(_)
+        | Command::Wait(_)
+        | Command::Scale(_)
+        | Command::Delete(_)
+        | Command::Logs(_)
+        | Command::Events(_)
+        | Command::Host(_) => {}
+    }
+    let context = Context {
+        coordinator: Coordinator::connect(&cli.global.endpoint).await?,
+        namespace: cli.global.namespace,
+    };
+    match cli.command {
+        Command::Apply(args) => apply::run(&context, args).await,
+        Command::Plan(args) => plan::run(&context, args).await,
+        Command::Get(args) => get::run(&context, args).await,
+        Command::Describe(args) => describe::run(&context, args).await,
+        Command::Status(args) => status::run(&context, args).await,
+        Command::Wait(args) => wait::run(&context, args).await,
+        Command::Scale(args) => scale::run(&context, args).await,
+        Command::Delete(args) => delete::run(&context, args).await,
+        Command::Logs(args) => logs::run(&context, args).await,
+        Command::Events(args) => events::run(&context, args).await,
+        Command::Host(HostCommand::List(args)) => host::run(&context, args).await,
+        Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
+    }
+}

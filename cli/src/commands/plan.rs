@@ -1,0 +1,33 @@
+//! `berth plan`: what `apply` would do.
+
+use berth_proto::v1;
+
+use super::Context;
+use crate::{
+    args::{PlanArgs, Take},
+    error::CliError,
+    output::{self, view::PlanView},
+    refusal, sources,
+};
+
+/// Shows the plan.
+pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<(), CliError> {
+    let request = v1::PlanRequest {
+        sources: sources::read(&args.files.files)?,
+        objects: Vec::new(),
+        take_replicas: args.take == Some(Take::Replicas),
+        default_namespace: context.namespace.clone(),
+    };
+    let answer = context.coordinator.objects().plan(request).await;
+    let plan = answer
+        .map_err(|status| refusal::from_status("plan", &status))?
+        .into_inner();
+    for text in &plan.warnings {
+        output::warning(text);
+    }
+    let text = output::tables::plan(&plan, &context.namespace);
+    match output::format::structured(args.format.output, &PlanView::from(plan))? {
+        Some(structured) => output::data(&structured),
+        None => output::data(&text),
+    }
+}

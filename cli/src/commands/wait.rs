@@ -1,0 +1,221 @@
+//! `berth wait`, and the waiting of `apply`, `scale` and `delete`.
+//!
+//! Changes come from watches; each one only says that it is time to read the status, and the
+//! status alone decides. So nothing is missed, whatever was changed before the watch began, and a
+//! coordinator that restarts meanwhile is simply read again.
+
+use std::time::Duration;
+
+use berth_proto::v1;
+use futures_util::future;
+use tonic::{Code, Status};
+
+use super::Context;
+use crate::{
+    args::{Condition, Limit, WaitArgs},
+    error::CliError,
+    output::{self, progress::Progress},
+    refusal, target,
+    watch::{Change, SetWatch},
+};
+
+/// How long to wait before a broken watch is opened again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Waits.
+pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<(), CliError> {
+    let name = target::parse_set(&args.set)?;
+    let sets = [(context.namespace.clone(), name)];
+    all(context, &sets, args.condition, args.timeout.as_ref()).await
+}
+
+/// Waits until a condition holds for all of some sets, given by namespace and name.
+pub(crate) async fn all(
+    context: &Context,
+    sets: &[(String, String)],
+    condition: Condition,
+    limit: Option<&Limit>,
+) -> Result<(), CliError> {
+    let waits = sets.iter().map(|(namespace, name)| {
+        let mut wait = Wait {
+            context,
+            namespace,
+            name,
+            condition,
+            progress: Progress::default(),
+        };
+        async move { wait.run().await }
+    });
+    let expired = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit.duration).await,
+            None => future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = future::try_join_all(waits) => done.map(|_| ()),
+        () = expired => Err(CliError::Timeout {
+            what: what(sets, condition),
+            limit: limit.map(ToString::to_string).unwrap_or_default(),
+            hint: "`berth status` says why; nothing was taken back".to_owned(),
+        }),
+        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted {
+            stays: "only the waiting ended, the change stands".to_owned(),
+            hint: "`berth status` shows how it gets on".to_owned(),
+        }),
+    }
+}
+
+fn what(sets: &[(String, String)], condition: Condition) -> String {
+    let names: Vec<String> = sets
+        .iter()
+        .map(|(_, name)| format!("StatefulSet/{name}"))
+        .collect();
+    format!("{} {condition}", names.join(", "))
+}
+
+/// The waiting for one set.
+struct Wait<'a> {
+    context: &'a Context,
+    namespace: &'a str,
+    name: &'a str,
+    condition: Condition,
+    progress: Progress,
+}
+
+impl Wait<'_> {
+    /// Waits, through any number of lost connections.
+    async fn run(&mut self) -> Result<(), CliError> {
+        let mut away = false;
+        loop {
+            let status = match self.attempt(&mut away).await {
+                Ok(()) => return Ok(()),
+                Err(status) => status,
+            };
+            if !refusal::lost(&status) {
+                let doing = format!("wait for StatefulSet/{}", self.name);
+                return Err(refusal::from_status(&doing, &status));
+            }
+            if !away {
+                output::note("the coordinator went away; waiting for it");
+            }
+            away = true;
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Waits as long as the connection holds.
+    async fn attempt(&mut self, away: &mut bool) -> Result<(), Status> {
+        let mut watch =
+            SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
+        while !self.take(watch.next().await?) {}
+        *away = false;
+        loop {
+            match self.status().await? {
+                None if self.condition == Condition::Deleted => {
+                    output::note(&format!("StatefulSet/{} is gone", self.name));
+                    return Ok(());
+                }
+                None => return Err(Status::not_found("it does not exist, or was deleted")),
+                Some(set) if holds(self.condition, &set) => {
+                    self.finish(&set);
+                    return Ok(());
+                }
+                Some(_) => {}
+            }
+            self.take(watch.next().await?);
+        }
+    }
+
+    /// Shows a change. Whether it was the end of the initial ones.
+    fn take(&mut self, change: Change) -> bool {
+        let line = match change {
+            Change::Member(member) => self.progress.member(&member),
+            Change::Gone(name) => self.progress.gone(&name),
+            Change::Synced => return true,
+            Change::Object => None,
+        };
+        if let Some(line) = line {
+            output::note(&line);
+        }
+        false
+    }
+
+    /// The status now; `None` if the set does not exist.
+    async fn status(&self) -> Result<Option<v1::SetStatus>, Status> {
+        let request = v1::SetStatusRequest {
+            namespace: self.namespace.to_owned(),
+            name: self.name.to_owned(),
+        };
+        match self.context.coordinator.sets().status(request).await {
+            Ok(response) => Ok(Some(response.into_inner())),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// The status may be ahead of the watch: whoever reads along sees how it ended.
+    fn finish(&mut self, set: &v1::SetStatus) {
+        for member in &set.members {
+            if let Some(line) = self.progress.member(member) {
+                output::note(&line);
+            }
+        }
+        output::note(&format!(
+            "StatefulSet/{}: {} of {} ready",
+            self.name, set.ready_replicas, set.replicas
+        ));
+    }
+}
+
+/// Whether a condition holds.
+fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
+    let complete = |n: u32| set.current_replicas == n && set.ready_replicas == n && !set.deleting;
+    let available = complete(set.replicas) && set.available_replicas == set.replicas;
+    match condition {
+        Condition::Ready => complete(set.replicas),
+        Condition::Available => available,
+        Condition::RolledOut => available && set.updated_replicas == set.replicas,
+        Condition::Replicas(n) => set.replicas == n && complete(n),
+        Condition::Deleted => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(replicas: u32, current: u32, ready: u32, available: u32, updated: u32) -> v1::SetStatus {
+        v1::SetStatus {
+            replicas,
+            current_replicas: current,
+            ready_replicas: ready,
+            available_replicas: available,
+            updated_replicas: updated,
+            ..v1::SetStatus::default()
+        }
+    }
+
+    #[test]
+    fn conditions_hold_only_when_all_members_do() {
+        use Condition::{Available, Deleted, Ready, Replicas, RolledOut};
+        let done = set(3, 3, 3, 3, 3);
+        for condition in [Ready, Available, RolledOut, Replicas(3)] {
+            assert!(holds(condition, &done), "{condition}");
+        }
+        assert!(!holds(Replicas(2), &done));
+        assert!(!holds(Deleted, &done));
+        assert!(!holds(RolledOut, &set(3, 3, 3, 3, 2)));
+        assert!(!holds(Available, &set(3, 3, 3, 2, 3)));
+        assert!(!holds(Ready, &set(3, 3, 2, 2, 3)));
+        assert!(
+            !holds(Ready, &set(1, 2, 1, 1, 1)),
+            "a member is still to go"
+        );
+        let deleting = v1::SetStatus {
+            deleting: true,
+            ..set(3, 3, 3, 3, 3)
+        };
+        assert!(!holds(Available, &deleting));
+    }
+}

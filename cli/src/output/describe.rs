@@ -1,0 +1,178 @@
+//! `berth describe`: all there is to know, for people.
+
+use std::fmt::Write as _;
+
+use berth_core::time::Timestamp;
+use berth_proto::v1;
+
+use super::{
+    age::since,
+    status::{self, yes},
+    table::Table,
+    tables,
+};
+
+/// Lines of `Name:  value`, aligned.
+fn facts(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
+    let mut text = String::new();
+    for (name, value) in pairs {
+        let value = if value.is_empty() { "-" } else { value };
+        // Writing to a String cannot fail.
+        writeln!(text, "{:<width$}  {value}", format!("{name}:")).ok();
+    }
+    text
+}
+
+fn section(title: &str, body: &str) -> String {
+    let mut text = format!("\n{title}:\n");
+    for line in body.lines() {
+        writeln!(text, "  {line}").ok();
+    }
+    text
+}
+
+/// The events of something.
+pub(crate) fn events(events: &[v1::Event], now: Timestamp) -> String {
+    if events.is_empty() {
+        section("Events", "none")
+    } else {
+        section("Events", &tables::events(events, false, now))
+    }
+}
+
+/// A set: its status, its members one by one, and its manifest.
+pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String {
+    let mut text = facts(&[
+        ("Name", set.name.clone()),
+        ("Namespace", set.namespace.clone()),
+        ("Replicas", replicas(set)),
+        ("Gate", set.gate.clone()),
+        ("Founded", yes(set.founded)),
+        ("Fencing", set.at_most_one.clone()),
+        ("Being deleted", yes(set.deleting)),
+    ]);
+    if !set.warnings.is_empty() {
+        text.push_str(&section("Warnings", &set.warnings.join("\n")));
+    }
+    text.push_str(&section(
+        "Members",
+        &status::members(&set.members, false, false, now),
+    ));
+    for one in &set.members {
+        text.push_str(&section(&format!("Member {}", one.name), &member(one, now)));
+    }
+    text.push_str(&section("Manifest", manifest));
+    text
+}
+
+fn replicas(set: &v1::SetStatus) -> String {
+    format!(
+        "{} wanted, {} exist, {} ready, {} available, {} of the newest template",
+        set.replicas,
+        set.current_replicas,
+        set.ready_replicas,
+        set.available_replicas,
+        set.updated_replicas
+    )
+}
+
+/// A member.
+pub(crate) fn member(member: &v1::MemberStatus, now: Timestamp) -> String {
+    let mut pairs = vec![
+        ("Name", member.name.clone()),
+        ("Namespace", member.namespace.clone()),
+        ("Set", member.set.clone()),
+        ("DNS name", member.fqdn.clone()),
+        ("Address", member.address.clone()),
+        ("Host", member.host.clone()),
+        ("Phase", member.phase.clone()),
+        ("Ready", readiness(member, now)),
+        ("Restarts", member.restarts.to_string()),
+        ("Epoch", member.epoch.clone()),
+        ("Revision", member.revision.clone()),
+        ("Founder", yes(member.founder)),
+    ];
+    if let Some(waiting) = &member.waiting {
+        pairs.push(("Waiting", status::with_age(waiting, now)));
+        pairs.push(("Freed by", waiting.frees.clone()));
+    }
+    let mut text = facts(&pairs);
+    if !member.processes.is_empty() {
+        text.push_str(&processes(&member.processes));
+    }
+    if !member.volumes.is_empty() {
+        text.push_str(&volumes(&member.volumes));
+    }
+    text
+}
+
+fn readiness(member: &v1::MemberStatus, now: Timestamp) -> String {
+    match (member.ready, member.available) {
+        (false, _) => "no".to_owned(),
+        (true, true) => format!("yes, for {}", since(member.ready_since_ms, now)),
+        (true, false) => format!(
+            "yes, for {}, not long enough to count as available",
+            since(member.ready_since_ms, now)
+        ),
+    }
+}
+
+fn processes(processes: &[v1::ProcessStatus]) -> String {
+    let mut table = Table::new(&["PROCESS", "PID", "RESTARTS", "LAST EXIT"]);
+    for process in processes {
+        let pid = if process.pid == 0 {
+            String::new()
+        } else {
+            process.pid.to_string()
+        };
+        table.row(vec![
+            process.name.clone(),
+            pid,
+            process.restarts.to_string(),
+            process.last_exit.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn volumes(volumes: &[v1::VolumeStatus]) -> String {
+    let mut table = Table::new(&["VOLUME", "CLAIM", "POOL", "HOST", "HOLDS DATA"]);
+    for volume in volumes {
+        table.row(vec![
+            volume.name.clone(),
+            volume.claim.clone(),
+            volume.pool.clone(),
+            volume.host.clone(),
+            yes(volume.filled),
+        ]);
+    }
+    table.render()
+}
+
+/// A host.
+pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
+    let mut pairs = vec![
+        ("Name", host.name.clone()),
+        ("Address", host.address.clone()),
+        ("In contact", yes(host.connected)),
+        ("For", since(host.since_ms, now)),
+        ("Takes members", yes(!host.unschedulable)),
+        ("Labels", tables::labels(&host.labels)),
+        ("Pools", host.pools.join(",")),
+        ("Members", host.members.join(",")),
+        (
+            "Order",
+            format!(
+                "generation {} sent, {} acknowledged",
+                host.generation_sent, host.generation_acked
+            ),
+        ),
+        ("Zone", format!("serial {} acknowledged", host.zone_acked)),
+        ("Agent", host.agent_version.clone()),
+    ];
+    if !host.mismatch.is_empty() {
+        pairs.push(("Sent nothing", host.mismatch.clone()));
+    }
+    facts(&pairs)
+}

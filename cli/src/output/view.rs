@@ -1,0 +1,311 @@
+//! How members, sets, hosts and events look in JSON and YAML. This is a promise to scripts: fields
+//! are added, never renamed or removed.
+
+use std::collections::BTreeMap;
+
+use berth_proto::v1;
+use serde::Serialize;
+
+use super::age::instant;
+
+fn time(ms: i64) -> Option<String> {
+    instant(ms).map(|time| time.to_string())
+}
+
+/// A set and its members.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SetView {
+    namespace: String,
+    name: String,
+    replicas: u32,
+    current_replicas: u32,
+    ready_replicas: u32,
+    available_replicas: u32,
+    updated_replicas: u32,
+    gate: String,
+    founded: bool,
+    deleting: bool,
+    at_most_one: String,
+    warnings: Vec<String>,
+    members: Vec<MemberView>,
+}
+
+impl From<v1::SetStatus> for SetView {
+    fn from(set: v1::SetStatus) -> Self {
+        Self {
+            namespace: set.namespace,
+            name: set.name,
+            replicas: set.replicas,
+            current_replicas: set.current_replicas,
+            ready_replicas: set.ready_replicas,
+            available_replicas: set.available_replicas,
+            updated_replicas: set.updated_replicas,
+            gate: set.gate,
+            founded: set.founded,
+            deleting: set.deleting,
+            at_most_one: set.at_most_one,
+            warnings: set.warnings,
+            members: set.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// A member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberView {
+    namespace: String,
+    set: String,
+    ordinal: u32,
+    name: String,
+    fqdn: String,
+    address: String,
+    host: String,
+    epoch: String,
+    revision: String,
+    phase: String,
+    started: bool,
+    ready: bool,
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_since: Option<String>,
+    restarts: u32,
+    founder: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<WaitingView>,
+    processes: Vec<ProcessView>,
+    volumes: Vec<VolumeView>,
+}
+
+/// Why something does not happen.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WaitingView {
+    rule: String,
+    message: String,
+    frees: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+/// A process of a member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProcessView {
+    name: String,
+    pid: u32,
+    restarts: u32,
+    last_exit: String,
+}
+
+/// A volume of a member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VolumeView {
+    name: String,
+    claim: String,
+    pool: String,
+    host: String,
+    filled: bool,
+}
+
+impl From<v1::MemberStatus> for MemberView {
+    fn from(member: v1::MemberStatus) -> Self {
+        Self {
+            namespace: member.namespace,
+            set: member.set,
+            ordinal: member.ordinal,
+            name: member.name,
+            fqdn: member.fqdn,
+            address: member.address,
+            host: member.host,
+            epoch: member.epoch,
+            revision: member.revision,
+            phase: member.phase,
+            started: member.started,
+            ready: member.ready,
+            available: member.available,
+            ready_since: time(member.ready_since_ms),
+            restarts: member.restarts,
+            founder: member.founder,
+            waiting: member.waiting.map(Into::into),
+            processes: member.processes.into_iter().map(Into::into).collect(),
+            volumes: member.volumes.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<v1::Waiting> for WaitingView {
+    fn from(waiting: v1::Waiting) -> Self {
+        Self {
+            rule: waiting.rule,
+            message: waiting.message,
+            frees: waiting.frees,
+            since: time(waiting.since_ms),
+        }
+    }
+}
+
+impl From<v1::ProcessStatus> for ProcessView {
+    fn from(process: v1::ProcessStatus) -> Self {
+        Self {
+            name: process.name,
+            pid: process.pid,
+            restarts: process.restarts,
+            last_exit: process.last_exit,
+        }
+    }
+}
+
+impl From<v1::VolumeStatus> for VolumeView {
+    fn from(volume: v1::VolumeStatus) -> Self {
+        Self {
+            name: volume.name,
+            claim: volume.claim,
+            pool: volume.pool,
+            host: volume.host,
+            filled: volume.filled,
+        }
+    }
+}
+
+/// A host.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HostView {
+    name: String,
+    address: String,
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    unschedulable: bool,
+    labels: BTreeMap<String, String>,
+    pools: Vec<String>,
+    members: Vec<String>,
+    generation_sent: u64,
+    generation_acked: u64,
+    zone_acked: u64,
+    agent_version: String,
+    mismatch: String,
+}
+
+impl From<v1::HostStatus> for HostView {
+    fn from(host: v1::HostStatus) -> Self {
+        Self {
+            name: host.name,
+            address: host.address,
+            connected: host.connected,
+            since: time(host.since_ms),
+            unschedulable: host.unschedulable,
+            labels: host.labels.into_iter().collect(),
+            pools: host.pools,
+            members: host.members,
+            generation_sent: host.generation_sent,
+            generation_acked: host.generation_acked,
+            zone_acked: host.zone_acked,
+            agent_version: host.agent_version,
+            mismatch: host.mismatch,
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventView {
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    namespace: String,
+    subject: String,
+    r#type: String,
+    reason: String,
+    message: String,
+}
+
+impl From<v1::Event> for EventView {
+    fn from(event: v1::Event) -> Self {
+        Self {
+            sequence: event.sequence,
+            time: time(event.time_ms),
+            namespace: event.namespace,
+            subject: event.subject,
+            r#type: event.r#type,
+            reason: event.reason,
+            message: event.message,
+        }
+    }
+}
+
+/// What `apply` would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlanView {
+    objects: Vec<ChangeView>,
+    steps: Vec<StepView>,
+    disruptions: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// What becomes of one object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChangeView {
+    kind: String,
+    namespace: String,
+    name: String,
+    change: &'static str,
+}
+
+/// One step.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StepView {
+    step: String,
+    subject: String,
+    text: String,
+}
+
+impl From<v1::PlanResponse> for PlanView {
+    fn from(plan: v1::PlanResponse) -> Self {
+        Self {
+            objects: plan.objects.into_iter().map(Into::into).collect(),
+            steps: plan
+                .steps
+                .into_iter()
+                .map(|step| StepView {
+                    step: step.step,
+                    subject: step.subject,
+                    text: step.text,
+                })
+                .collect(),
+            disruptions: plan.disruptions,
+            warnings: plan.warnings,
+        }
+    }
+}
+
+impl From<v1::AppliedObject> for ChangeView {
+    fn from(object: v1::AppliedObject) -> Self {
+        let change = change(&object);
+        let reference = object.r#ref.unwrap_or_default();
+        Self {
+            kind: reference.kind,
+            namespace: reference.namespace,
+            name: reference.name,
+            change,
+        }
+    }
+}
+
+/// What became of an object, in one word.
+pub(crate) fn change(object: &v1::AppliedObject) -> &'static str {
+    use v1::applied_object::Change;
+    match object.change() {
+        Change::Created => "created",
+        Change::Configured => "configured",
+        Change::Unchanged => "unchanged",
+        Change::Unspecified => "applied",
+    }
+}

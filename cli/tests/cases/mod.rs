@@ -1,0 +1,6 @@
+mod asking;
+mod changes;
+mod local;
+mod reads;
+mod usage;
+mod waits;

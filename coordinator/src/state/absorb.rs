@@ -1,0 +1,220 @@
+//! Records into the state, one at a time. Each costs as much as the record is large.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use berth_core::{
+    ids::{MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
+    spec::{Kind, Object, StatefulSet},
+    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, ZoneHead},
+    store::{Key, RecordKind, Value},
+};
+
+use super::{
+    View,
+    records::{MemberRecord, SetRecord, host_name, member_id},
+};
+use crate::store::{RecordError, decode};
+
+impl View {
+    pub(super) fn put(&mut self, key: &Key, revision: Revision, value: &Value) {
+        self.revisions.insert(key.clone(), revision);
+        match self.insert(key, value) {
+            Ok(()) => {
+                self.unreadable.remove(key);
+            }
+            Err(error) => {
+                tracing::error!(%key, error = &error as &dyn std::error::Error, "a record cannot be read");
+                self.unreadable.insert(key.clone());
+            }
+        }
+    }
+
+    fn insert(&mut self, key: &Key, value: &Value) -> Result<(), RecordError> {
+        let Key { kind, object } = key;
+        match kind {
+            RecordKind::Object(_) => self.insert_object(object, decode(value)?),
+            RecordKind::Claim => {
+                self.state
+                    .claims
+                    .insert(object.clone(), decode::<Claim>(value)?);
+            }
+            RecordKind::Set => self.insert_set(object, decode(value)?),
+            RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
+            RecordKind::Founding => {
+                let founding = decode::<Founding>(value)?;
+                self.touched.insert(object.clone());
+                self.state.foundings.insert(object.clone(), founding);
+            }
+            RecordKind::Host => self.insert_host(decode(value)?),
+            RecordKind::Order => {
+                let (host, record) = (host_name(object)?, decode(value)?);
+                // Until its agent answers the new order, what it does not mention proves nothing.
+                if let Some(contact) = self.contact(&host) {
+                    contact.settled = false;
+                }
+                self.sent.insert(host, record);
+            }
+            RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
+        }
+        Ok(())
+    }
+
+    fn insert_object(&mut self, key: &ObjectKey, object: Object) {
+        self.orders_stale = true;
+        let key = key.clone();
+        self.objects
+            .insert((object.kind(), key.clone()), object.clone());
+        match object {
+            Object::StatefulSet(set) => self.insert_spec(key, set),
+            Object::Service(o) => {
+                self.state.services.insert(key, o);
+            }
+            Object::ConfigMap(o) => {
+                self.state.config_maps.insert(key, o);
+            }
+            Object::Secret(o) => {
+                self.state.secrets.insert(key, o);
+            }
+            Object::AddressPool(o) => {
+                self.state.address_pools.insert(key, o);
+            }
+            // What operators see of a claim is made of the Claim record.
+            Object::PersistentVolumeClaim(_) => {}
+        }
+    }
+
+    fn insert_spec(&mut self, key: SetKey, object: StatefulSet) {
+        let retired = self.retired.remove(&key).unwrap_or_default();
+        let set = take_spec(&mut self.state, key, object);
+        for (id, record) in retired {
+            set.last_grants
+                .extend(record.grant.map(|grant| (id.ordinal, grant)));
+        }
+    }
+
+    fn insert_set(&mut self, key: &SetKey, record: SetRecord) {
+        self.touched.insert(key.clone());
+        if let Some(set) = self.state.sets.get_mut(key) {
+            set.revision = record.revision;
+            set.revisions = record.revisions;
+        }
+    }
+
+    fn insert_member(&mut self, id: &MemberId, record: MemberRecord) {
+        self.touched.insert(id.set.clone());
+        let Some(set) = self.state.sets.get_mut(&id.set) else {
+            let retired = self.retired.entry(id.set.clone()).or_default();
+            retired.insert(id.clone(), record);
+            return;
+        };
+        let ordinal = id.ordinal;
+        set.last_grants.remove(&ordinal);
+        set.last_grants
+            .extend(record.grant.map(|grant| (ordinal, grant)));
+        set.addresses.remove(&ordinal);
+        set.addresses
+            .extend(record.address.map(|address| (ordinal, address)));
+        set.members.remove(&ordinal);
+        set.members
+            .extend(record.member.map(|member| (ordinal, member)));
+    }
+
+    fn insert_host(&mut self, record: HostRecord) {
+        self.orders_stale = true;
+        match self.state.hosts.get_mut(&record.name) {
+            Some(host) => host.record = record,
+            None => {
+                let contact = Contact::default();
+                let host = Host { record, contact };
+                self.state.hosts.insert(host.record.name.clone(), host);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.revisions.remove(key);
+        self.unreadable.remove(key);
+        let Key { kind, object } = key;
+        match kind {
+            RecordKind::Object(kind) => self.remove_object(*kind, object),
+            RecordKind::Claim => {
+                let claim = self.state.claims.remove(object);
+                self.touched.extend(claim.map(|claim| claim.member.set));
+            }
+            // The set itself goes with its object.
+            RecordKind::Set => {}
+            RecordKind::Member => self.remove_member(object),
+            RecordKind::Founding => {
+                self.touched.insert(object.clone());
+                self.state.foundings.remove(object);
+            }
+            RecordKind::Host => {
+                self.orders_stale = true;
+                if let Ok(name) = host_name(object) {
+                    self.state.hosts.remove(&name);
+                }
+            }
+            RecordKind::Order => {
+                if let Ok(name) = host_name(object) {
+                    self.sent.remove(&name);
+                }
+            }
+            RecordKind::Zone => self.state.zone = ZoneHead::default(),
+        }
+    }
+
+    fn remove_object(&mut self, kind: Kind, key: &ObjectKey) {
+        self.orders_stale = true;
+        self.objects.remove(&(kind, key.clone()));
+        match kind {
+            Kind::StatefulSet => {
+                self.state.sets.remove(key);
+            }
+            Kind::Service => {
+                self.state.services.remove(key);
+            }
+            Kind::ConfigMap => {
+                self.state.config_maps.remove(key);
+            }
+            Kind::Secret => {
+                self.state.secrets.remove(key);
+            }
+            Kind::AddressPool => {
+                self.state.address_pools.remove(key);
+            }
+            Kind::PersistentVolumeClaim => {}
+        }
+    }
+
+    fn remove_member(&mut self, key: &ObjectKey) {
+        let Ok(id) = member_id(key) else { return };
+        if let Some(set) = self.state.sets.get_mut(&id.set) {
+            set.members.remove(&id.ordinal);
+            set.addresses.remove(&id.ordinal);
+            set.last_grants.remove(&id.ordinal);
+        }
+        if let Some(retired) = self.retired.get_mut(&id.set) {
+            retired.remove(&id);
+        }
+    }
+}
+
+/// Takes the object of a set into a state; what was decided of the set stays.
+pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
+    let set = state.sets.entry(key).or_insert_with(|| Set {
+        uid: Uid::default(),
+        spec: Arc::default(),
+        labels: BTreeMap::new(),
+        revision: TemplateHash::default(),
+        revisions: BTreeMap::new(),
+        deleting: None,
+        members: BTreeMap::new(),
+        last_grants: BTreeMap::new(),
+        addresses: BTreeMap::new(),
+    });
+    set.uid = Uid(object.metadata.uid);
+    set.labels = object.metadata.labels;
+    set.deleting = object.metadata.deletion_timestamp;
+    set.spec = Arc::new(object.spec);
+    set
+}

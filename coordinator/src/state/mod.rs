@@ -1,0 +1,152 @@
+//! The planner's [`State`] kept in step with the store.
+//!
+//! The store has records, the planner reads a [`State`]. [`View::absorb`] is the one function that
+//! makes the second of the first: at the start it is fed every record, later the writer feeds it
+//! each commit (before anyone is answered), so that whoever reads a view sees what is on disk and
+//! nothing else. The other direction, from decisions to records, is [`records::changes`].
+//!
+//! Contacts (what agents report) are part of the state and of no record: the sessions write them.
+
+mod absorb;
+pub mod records;
+
+pub use absorb::take_spec;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use berth_core::{
+    ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, Term},
+    session::SentOrders,
+    spec::{Kind, Object},
+    state::{Contact, State},
+    store::{Commit, Key, Model, Precondition},
+};
+
+use records::{MemberRecord, OrderRecord};
+
+/// The state and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct View {
+    /// What the planner reads.
+    pub state: State,
+    /// Objects as operators wrote them, with the coordinator's metadata.
+    pub objects: BTreeMap<(Kind, ObjectKey), Object>,
+    /// The orders that were recorded as sent, by host.
+    pub sent: BTreeMap<HostName, OrderRecord>,
+    /// Whether objects or hosts changed since the orders were last compared with what was sent.
+    pub orders_stale: bool,
+    /// Sets that changed since then.
+    pub touched: BTreeSet<SetKey>,
+    /// The revision of every record.
+    revisions: BTreeMap<Key, Revision>,
+    /// Ordinals of sets that are gone: a set that is made again goes on counting their epochs.
+    retired: BTreeMap<SetKey, BTreeMap<MemberId, MemberRecord>>,
+    /// Keys of records that could not be read; nothing is planned while there are any.
+    pub unreadable: BTreeSet<Key>,
+}
+
+impl View {
+    /// The view of a store that was just opened: every host is out of contact.
+    pub fn load(model: &Model, term: Term, zone_name: &str) -> Self {
+        let mut view = Self {
+            state: State {
+                term,
+                zone_name: zone_name.to_owned(),
+                ..State::default()
+            },
+            orders_stale: true,
+            ..Self::default()
+        };
+        for (key, entry) in model.records() {
+            view.put(key, entry.revision, &entry.value);
+        }
+        view
+    }
+
+    /// Takes in what a commit changed.
+    pub fn absorb(&mut self, commit: &Commit) {
+        for change in &commit.changes {
+            match &change.value {
+                Some(value) => self.put(&change.key, commit.revision, value),
+                None => self.remove(&change.key),
+            }
+        }
+    }
+
+    /// When a record changed last.
+    pub fn revision_of(&self, key: &Key) -> Option<Revision> {
+        self.revisions.get(key).copied()
+    }
+
+    /// The precondition that holds for a record as this view knows it.
+    pub fn as_known(&self, key: &Key) -> Precondition {
+        match self.revisions.get(key) {
+            Some(revision) => Precondition::At(*revision),
+            None => Precondition::Absent,
+        }
+    }
+
+    /// What was recorded as sent to a host, to hold its agent's hello against.
+    pub fn sent_orders(&self, host: &HostName, history: &HistoryId) -> SentOrders {
+        let sent = self.sent.get(host);
+        SentOrders {
+            history: history.clone(),
+            term: self.state.term,
+            orders: sent.map_or_else(BTreeMap::new, |record| record.orders.clone()),
+            epochs: self.epochs(),
+        }
+    }
+
+    /// The last epoch of every member that was ever granted.
+    fn epochs(&self) -> BTreeMap<MemberId, Epoch> {
+        let living = self.state.sets.iter().flat_map(|(key, set)| {
+            set.last_grants.iter().map(|(ordinal, grant)| {
+                let id = MemberId {
+                    set: key.clone(),
+                    ordinal: *ordinal,
+                };
+                (id, grant.epoch)
+            })
+        });
+        let retired = self.retired.values().flatten();
+        let retired = retired.filter_map(|(id, record)| {
+            let grant = record.grant.as_ref()?;
+            Some((id.clone(), grant.epoch))
+        });
+        retired.chain(living).collect()
+    }
+
+    /// What is known of a host now, to be written by its session.
+    pub fn contact(&mut self, host: &HostName) -> Option<&mut Contact> {
+        Some(&mut self.state.hosts.get_mut(host)?.contact)
+    }
+}
+
+/// A view that the writer, the sessions, the reconcile loop and the services share. Locked for
+/// moments only, never across an await.
+#[derive(Debug, Clone, Default)]
+pub struct SharedView(Arc<RwLock<View>>);
+
+impl SharedView {
+    /// Shares a view.
+    pub fn new(view: View) -> Self {
+        Self(Arc::new(RwLock::new(view)))
+    }
+
+    /// To look at it.
+    pub fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.0
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// To change contacts, or to take in a commit.
+    pub fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.0
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

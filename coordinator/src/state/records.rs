@@ -1,0 +1,264 @@
+//! Decisions into records: what is kept of a set, and which records a change of the state writes.
+//!
+//! A member has a record of its own, so that the step of one ordinal does not rewrite its set.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use berth_core::{
+    ids::{
+        ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, Namespace, ObjectKey,
+        Ordinal, SetKey, TemplateHash,
+    },
+    order::OrderHead,
+    spec::{Kind, MemberTemplate},
+    state::{Claim, Grant, Member, Set, State, orders::config_data},
+    store::{Batch, Key, RecordKind},
+    template::revision_hash,
+};
+use serde::{Deserialize, Serialize};
+
+use super::View;
+use crate::store::{RecordError, encode};
+
+/// What is decided of a whole set, beside its object.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetRecord {
+    /// The revision that new members get.
+    pub revision: TemplateHash,
+    /// Templates of all revisions that a member carries, and of the newest.
+    pub revisions: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+}
+
+/// What is decided of one ordinal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberRecord {
+    /// Its last grant. Outlives the set: no epoch is ever granted twice.
+    pub grant: Option<Grant>,
+    /// Its address from a pool.
+    pub address: Option<IpAddr>,
+    /// Its assignment to a host, if it has one.
+    pub member: Option<Member>,
+}
+
+/// The orders that a host may have: the newest that it acknowledged, and all later ones.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderRecord {
+    /// The newest.
+    pub head: OrderHead,
+    /// Hash by generation.
+    pub orders: BTreeMap<Generation, ContentHash>,
+}
+
+impl OrderRecord {
+    /// The record after an order was added, if everything before `acknowledged` is known not to be
+    /// on the host any more.
+    #[must_use]
+    pub fn with(&self, head: OrderHead, acknowledged: Generation) -> Self {
+        let mut orders = self.orders.clone();
+        if orders.contains_key(&acknowledged) {
+            orders = orders.split_off(&acknowledged);
+        }
+        orders.insert(head.generation, head.hash.clone());
+        Self { head, orders }
+    }
+}
+
+/// The key of a host's record or of its order's.
+pub fn host_key(kind: RecordKind, host: &HostName) -> Result<Key, IdError> {
+    let object = ObjectKey {
+        namespace: Namespace::default(),
+        name: host.as_str().parse()?,
+    };
+    Ok(Key::new(kind, object))
+}
+
+/// The host that a key names.
+pub(super) fn host_name(key: &ObjectKey) -> Result<HostName, IdError> {
+    key.name.as_str().parse()
+}
+
+/// The member that a key names.
+pub(super) fn member_id(key: &ObjectKey) -> Result<MemberId, IdError> {
+    key.to_string().parse()
+}
+
+/// The key of a member's record.
+fn member_key(set: &SetKey, ordinal: Ordinal) -> Result<Key, IdError> {
+    let id = MemberId {
+        set: set.clone(),
+        ordinal,
+    };
+    let object = ObjectKey {
+        namespace: set.namespace.clone(),
+        name: id.name().parse()?,
+    };
+    Ok(Key::new(RecordKind::Member, object))
+}
+
+/// The key of the zone's record.
+pub fn zone_key() -> Result<Key, IdError> {
+    let object = ObjectKey {
+        namespace: Namespace::default(),
+        name: "zone".parse()?,
+    };
+    Ok(Key::new(RecordKind::Zone, object))
+}
+
+/// Puts a record into a batch.
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn put<T: Serialize>(batch: &mut Batch, key: Key, record: &T) -> Result<(), RecordError> {
+    batch.puts.insert(key, encode(record)?);
+    Ok(())
+}
+
+/// Writes the difference of one set between two states into a batch, each record under the
+/// condition that it is as the view knows it. Costs as much as the set is large.
+///
+/// # Errors
+/// If a record cannot be encoded or named; validation of sets excludes it.
+pub fn changes(
+    view: &View,
+    after: &State,
+    set: &SetKey,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let mut write = Writing { view, batch };
+    write.set(set, view.state.sets.get(set), after.sets.get(set))?;
+    write.claims(set, after)?;
+    let key = || Key::new(RecordKind::Founding, set.clone());
+    let (old, new) = (view.state.foundings.get(set), after.foundings.get(set));
+    write.record(key, old, new)
+}
+
+/// Writes the revision that the template of each set has with its config, where that is another
+/// than the one recorded.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn revisions(view: &View, after: &State, batch: &mut Batch) -> Result<(), RecordError> {
+    for (key, set) in &after.sets {
+        let template = &set.spec.template;
+        let config = config_data(after, &key.namespace, &template.spec);
+        let revision = revision_hash(template, &config);
+        if revision == set.revision {
+            continue;
+        }
+        let mut record = SetRecord {
+            revision: revision.clone(),
+            revisions: set.revisions.clone(),
+        };
+        record
+            .revisions
+            .insert(revision, Arc::new(template.clone()));
+        let record_key = Key::new(RecordKind::Set, key.clone());
+        let known = view.as_known(&record_key);
+        batch.preconditions.insert(record_key.clone(), known);
+        put(batch, record_key, &record)?;
+    }
+    Ok(())
+}
+
+/// The claims of a set's members, whether or not the set exists.
+fn claims_of<'a>(
+    state: &'a State,
+    set: &'a SetKey,
+) -> impl Iterator<Item = (&'a ClaimKey, &'a Claim)> {
+    let all = state.claims.iter();
+    all.filter(move |(_, claim)| claim.member.set == *set)
+}
+
+struct Writing<'a> {
+    view: &'a View,
+    batch: &'a mut Batch,
+}
+
+impl Writing<'_> {
+    fn record<T: Serialize + PartialEq>(
+        &mut self,
+        key: impl FnOnce() -> Key,
+        old: Option<&T>,
+        new: Option<&T>,
+    ) -> Result<(), RecordError> {
+        if old == new {
+            return Ok(());
+        }
+        let key = key();
+        let known = self.view.as_known(&key);
+        self.batch.preconditions.insert(key.clone(), known);
+        match new {
+            Some(record) => put(self.batch, key, record)?,
+            None => {
+                self.batch.deletes.insert(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn set(
+        &mut self,
+        key: &SetKey,
+        old: Option<&Set>,
+        new: Option<&Set>,
+    ) -> Result<(), RecordError> {
+        if old.is_some() && new.is_none() {
+            let object = Key::new(RecordKind::Object(Kind::StatefulSet), key.clone());
+            let known = self.view.as_known(&object);
+            self.batch.preconditions.insert(object.clone(), known);
+            self.batch.deletes.insert(object);
+        }
+        let record = |set: &Set| SetRecord {
+            revision: set.revision.clone(),
+            revisions: set.revisions.clone(),
+        };
+        let set_key = || Key::new(RecordKind::Set, key.clone());
+        self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;
+        let ordinals = old.into_iter().chain(new).flat_map(ordinals);
+        for ordinal in ordinals.collect::<std::collections::BTreeSet<_>>() {
+            let before = old.map(|set| member_record(set, ordinal));
+            let after = match new {
+                Some(set) => Some(member_record(set, ordinal)),
+                // The set is gone; its last grants are not.
+                None => before.clone().map(|record| MemberRecord {
+                    grant: record.grant,
+                    ..MemberRecord::default()
+                }),
+            };
+            let key = member_key(key, ordinal)?;
+            self.record(|| key, before.as_ref(), after.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn claims(&mut self, set: &SetKey, after: &State) -> Result<(), RecordError> {
+        for (key, old) in claims_of(&self.view.state, set) {
+            let record = || Key::new(RecordKind::Claim, key.clone());
+            self.record(record, Some(old), after.claims.get(key))?;
+        }
+        for (key, new) in claims_of(after, set) {
+            if !self.view.state.claims.contains_key(key) {
+                let record = || Key::new(RecordKind::Claim, key.clone());
+                self.record(record, None, Some(new))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every ordinal that a set has a record of.
+fn ordinals(set: &Set) -> impl Iterator<Item = Ordinal> {
+    let members = set.members.keys().chain(set.addresses.keys());
+    members.chain(set.last_grants.keys()).copied()
+}
+
+fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
+    MemberRecord {
+        grant: set.last_grants.get(&ordinal).cloned(),
+        address: set.addresses.get(&ordinal).copied(),
+        member: set.members.get(&ordinal).cloned(),
+    }
+}

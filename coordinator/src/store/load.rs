@@ -1,0 +1,195 @@
+//! Opening: reads everything into the model, makes the history id once, raises the term.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+};
+
+use berth_core::{
+    ids::{HistoryId, Revision, Term},
+    store::{Change, Entry, Event, Keep, Key, Model},
+};
+use redb::{Database, ReadableDatabase as _, ReadableTable, Table};
+
+use super::{
+    Opened, StoreError,
+    tables::{EVENTS, FORMAT, HISTORY, META, RECORDS, meta},
+};
+
+/// Makes the directory and an empty file that only its owner reads: secrets are in it.
+pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
+    let wrap = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::Prepare { path, source }
+    };
+    if let Some(directory) = path.parent() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(directory).map_err(wrap(directory))?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    options.open(path).map(drop).map_err(wrap(path))
+}
+
+/// Reads a database.
+pub(super) fn load(database: Database, keep: Keep) -> Result<Opened, StoreError> {
+    let (term, history) = enter(&database).map_err(flatten)?;
+    let model = read(&database, keep).map_err(flatten)?;
+    Ok(Opened {
+        database,
+        model,
+        term,
+        history,
+    })
+}
+
+/// redb has an error type per operation; all of them become one, and ours pass through.
+enum Failure {
+    Redb(redb::Error),
+    Ours(StoreError),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+fn flatten(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Redb(error) => StoreError::Disk(error),
+        Failure::Ours(error) => error,
+    }
+}
+
+/// Makes the tables, raises the term, and makes the history id if there is none.
+fn enter(database: &Database) -> Result<(Term, HistoryId), Failure> {
+    let transaction = database.begin_write()?;
+    let entered = {
+        transaction.open_table(RECORDS)?;
+        transaction.open_table(HISTORY)?;
+        transaction.open_table(EVENTS)?;
+        let mut table = transaction.open_table(META)?;
+        check_format(&mut table)?;
+        let term = number::<u64, _>(&table, meta::TERM)?
+            .map_or(Term(0), Term)
+            .next();
+        table.insert(meta::TERM, term.to_string().as_str())?;
+        let known = table
+            .get(meta::HISTORY)?
+            .map(|text| text.value().to_owned());
+        let history = known.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        table.insert(meta::HISTORY, history.as_str())?;
+        (term, HistoryId(history))
+    };
+    transaction.commit()?;
+    Ok(entered)
+}
+
+fn check_format(table: &mut Table<'_, &str, &str>) -> Result<(), Failure> {
+    let found = table.get(meta::FORMAT)?.map(|text| text.value().to_owned());
+    match found {
+        None => {
+            table.insert(meta::FORMAT, FORMAT.to_string().as_str())?;
+            Ok(())
+        }
+        Some(found) if found.parse().is_ok_and(|found: u32| found <= FORMAT) => Ok(()),
+        Some(found) => Err(Failure::Ours(StoreError::Format {
+            found,
+            known: FORMAT,
+        })),
+    }
+}
+
+fn read(database: &Database, keep: Keep) -> Result<Model, Failure> {
+    let transaction = database.begin_read()?;
+    let table = transaction.open_table(META)?;
+    let revision = number(&table, meta::REVISION)?.map_or(Revision(0), Revision);
+    let oldest = number(&table, meta::OLDEST)?.map_or(Revision(0), Revision);
+    Ok(Model::restore(
+        keep,
+        revision,
+        oldest,
+        records(&transaction.open_table(RECORDS)?)?,
+        history(&transaction.open_table(HISTORY)?)?,
+        events(&transaction.open_table(EVENTS)?)?,
+    ))
+}
+
+fn records(
+    table: &impl ReadableTable<&'static str, (u64, &'static [u8])>,
+) -> Result<BTreeMap<Key, Entry>, Failure> {
+    let mut records = BTreeMap::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let (revision, bytes) = value.value();
+        let entry = Entry {
+            revision: Revision(revision),
+            value: Arc::from(bytes),
+        };
+        records.insert(parse("records", key.value())?, entry);
+    }
+    Ok(records)
+}
+
+fn history(
+    table: &impl ReadableTable<(u64, u32), super::tables::HistoryRow>,
+) -> Result<Vec<(Revision, Vec<Change>)>, Failure> {
+    let mut history: Vec<(Revision, Vec<Change>)> = Vec::new();
+    for row in table.iter()? {
+        let (place, row) = row?;
+        let revision = Revision(place.value().0);
+        let (key, created, value) = row.value();
+        let change = Change {
+            key: parse("history", key)?,
+            value: value.map(Arc::from),
+            created,
+        };
+        match history.last_mut() {
+            Some((last, changes)) if *last == revision => changes.push(change),
+            _ => history.push((revision, vec![change])),
+        }
+    }
+    Ok(history)
+}
+
+fn events(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<Event>, Failure> {
+    let mut events = Vec::new();
+    for row in table.iter()? {
+        let (sequence, value) = row?;
+        let event = serde_json::from_slice(value.value());
+        events.push(event.map_err(|why| corrupt("events", &sequence.value().to_string(), &why))?);
+    }
+    Ok(events)
+}
+
+fn number<T: FromStr, R>(table: &R, name: &str) -> Result<Option<T>, Failure>
+where
+    T::Err: std::fmt::Display,
+    R: ReadableTable<&'static str, &'static str>,
+{
+    match table.get(name)? {
+        None => Ok(None),
+        Some(text) => match text.value().parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(why) => Err(corrupt("meta", name, &why)),
+        },
+    }
+}
+
+fn parse(table: &'static str, key: &str) -> Result<Key, Failure> {
+    key.parse().map_err(|why| corrupt(table, key, &why))
+}
+
+fn corrupt(table: &'static str, key: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::Ours(StoreError::Corrupt {
+        table,
+        key: key.to_owned(),
+        why: why.to_string(),
+    })
+}

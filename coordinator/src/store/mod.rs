@@ -1,0 +1,242 @@
+//! The store on redb: what the coordinator must not forget. The only place that names redb.
+//!
+//! What is durable, and why:
+//!
+//! | table | key | value | written by | why it is kept |
+//! |---|---|---|---|---|
+//! | `records` | `<kind>/<namespace>/<name>` | revision, versioned JSON | each commit | objects as operators wrote them, and the decisions about them: an acknowledged change survives, an epoch is never granted twice, an order is recorded before it is sent |
+//! | `history` | revision, index | key, created, value if not removed | each commit that changes an object or a claim | a watch goes on after a restart without a gap |
+//! | `events` | sequence | JSON | each commit with notes | what happened, and when, is there after a restart |
+//! | `meta` | name | text | open, and each commit | format, history id, term (raised at every open), revision, where the history begins |
+//!
+//! What agents report is not kept: they report it again. What follows from records (orders, the
+//! zone's records) is not kept either; only the heads under which it was sent.
+//!
+//! One thread writes. It takes all batches that have arrived, judges them one after another
+//! ([`Staging`](berth_core::store::Staging)), writes them in one transaction, and answers and
+//! publishes only after the fsync. If the write or the fsync fails, what is on disk is not known
+//! any more, so the process ends: the next start reads what the disk really has.
+
+mod load;
+mod record;
+mod tables;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock, RwLockReadGuard},
+    thread::JoinHandle,
+};
+
+use berth_core::{
+    ids::{HistoryId, Term},
+    store::{Batch, Commit, CommitError, Keep, Model, Note},
+};
+use redb::Database;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch as notify};
+
+pub use record::{RecordError, decode, encode};
+pub use watch::{EventWatch, Watch, WatchEnd};
+
+/// What of the past is kept: enough for a client that was away for minutes of busy changes.
+pub const KEEP: Keep = Keep {
+    commits: 4_096,
+    events: 10_000,
+};
+
+/// redb's page cache. Its own default is 1 GiB; all records are in memory anyway.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Batches that may wait for the writer; further callers wait before they enter.
+const QUEUE: usize = 1_024;
+
+/// Why the store cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file cannot be opened; the source says whether another process has it.
+    #[error("cannot open the store {path}; check the directory and that no coordinator runs on it")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What redb said.
+        #[source]
+        source: redb::Error,
+    },
+    /// The directory cannot be made, or the file's mode cannot be set.
+    #[error("cannot prepare {path}; check its owner and mode")]
+    Prepare {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Reading or writing failed.
+    #[error("the store's disk failed; look at the system's log, then start again")]
+    Disk(#[from] redb::Error),
+    /// Something in it is not what was written.
+    #[error("{table} '{key}' in the store cannot be read ({why}); restore a backup")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The entry.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Written by a newer release.
+    #[error(
+        "the store has format {found}, this release reads up to {known}; install the newer one"
+    )]
+    Format {
+        /// The format found.
+        found: String,
+        /// The newest known.
+        known: u32,
+    },
+    /// The writer has ended.
+    #[error("the store is closed; the coordinator is ending")]
+    Closed,
+    /// A batch was refused.
+    #[error(transparent)]
+    Refused(#[from] CommitError),
+}
+
+/// Called by the writer for each commit after the fsync, in order, before anyone is answered.
+pub type Observer = Box<dyn Fn(&Commit) + Send>;
+/// Called by the writer when the disk failed. In production it ends the process.
+pub type Fatal = Box<dyn FnOnce(&StoreError) + Send>;
+
+/// A store that was read and does not write yet.
+#[derive(Debug)]
+pub struct Opened {
+    database: Database,
+    model: Model,
+    /// The coordinator's term, raised durably by this open.
+    pub term: Term,
+    /// The history that the records belong to.
+    pub history: HistoryId,
+}
+
+impl Opened {
+    /// The records, history and events as they are on disk.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Starts the writer. The handle it returns ends after the last [`Store`] is dropped; then the
+    /// file is free again.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn start(
+        self,
+        observer: Observer,
+        fatal: Fatal,
+    ) -> Result<(Store, JoinHandle<()>), io::Error> {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let (published, watchers) = notify::channel(());
+        let model = Arc::new(RwLock::new(self.model));
+        let writer = writer::Writer {
+            database: self.database,
+            model: Arc::clone(&model),
+            queue,
+            published,
+            observer,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer.run(fatal))?;
+        let store = Store {
+            requests,
+            model,
+            watchers,
+        };
+        Ok((store, thread))
+    }
+}
+
+/// Opens the store in a file that is made if it is missing, and raises the term.
+///
+/// # Errors
+/// If the file cannot be opened, read or written.
+pub fn open(path: &Path, keep: Keep) -> Result<Opened, StoreError> {
+    load::prepare(path)?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let database = builder.create(path).map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source: source.into(),
+    })?;
+    load::load(database, keep)
+}
+
+/// A handle to the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    requests: mpsc::Sender<writer::Request>,
+    model: Arc<RwLock<Model>>,
+    watchers: notify::Receiver<()>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Commits a batch; returns once it is on disk and visible.
+    ///
+    /// # Errors
+    /// Why it was refused, or that the store is closed: then whether it was done is not known.
+    pub async fn commit(&self, batch: Batch) -> Result<Commit, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let request = writer::Request {
+            batch,
+            reply: Some(reply),
+        };
+        if self.requests.send(request).await.is_err() {
+            return Err(StoreError::Closed);
+        }
+        match answer.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Writes events down without waiting. If the queue is full they are dropped: what they tell
+    /// of is in the records anyway.
+    pub fn note(&self, notes: Vec<Note>) {
+        if notes.is_empty() {
+            return;
+        }
+        let batch = Batch {
+            notes,
+            ..Batch::default()
+        };
+        let request = writer::Request { batch, reply: None };
+        if self.requests.try_send(request).is_err() {
+            tracing::warn!("events are dropped: the store's queue is full or closed");
+        }
+    }
+
+    /// The committed records, history and events. Do not hold it: the writer waits for it.
+    pub fn read(&self) -> RwLockReadGuard<'_, Model> {
+        lock(self.model.read())
+    }
+}
+
+/// The content of a lock whose holder panicked is still right here: the writer changes the model
+/// by infallible steps only.
+fn lock<T>(result: Result<T, std::sync::PoisonError<T>>) -> T {
+    result.unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,82 @@
+//! What may not change once an object is there, because members, names or data hang on it.
+
+use crate::spec::{Object, StatefulSet, validate::Cidr};
+
+/// What may change of a set, for the message.
+const MAY_CHANGE: &str = "replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+                          membership, spread, labels and annotations";
+
+pub(super) fn check(current: &Object, object: &Object, refuse: &mut dyn FnMut(&str, &str)) {
+    match (current, object) {
+        (Object::StatefulSet(before), Object::StatefulSet(after)) => set(before, after, refuse),
+        (Object::PersistentVolumeClaim(before), Object::PersistentVolumeClaim(after)) => {
+            if before.spec != after.spec {
+                refuse(
+                    "spec",
+                    "a claim cannot change after it was made; delete it and apply it again",
+                );
+            }
+        }
+        (Object::AddressPool(before), Object::AddressPool(after)) => {
+            range(&before.spec.cidr, &after.spec.cidr, refuse);
+        }
+        // Another kind under the same key cannot be: the kind is part of the key.
+        (
+            Object::StatefulSet(_)
+            | Object::Service(_)
+            | Object::ConfigMap(_)
+            | Object::Secret(_)
+            | Object::AddressPool(_)
+            | Object::PersistentVolumeClaim(_),
+            _,
+        ) => {}
+    }
+}
+
+fn set(before: &StatefulSet, after: &StatefulSet, refuse: &mut dyn FnMut(&str, &str)) {
+    let (old, new) = (&before.spec, &after.spec);
+    let service = |set: &StatefulSet| {
+        let name = set.spec.service_name.as_ref();
+        name.unwrap_or(&set.metadata.name).clone()
+    };
+    let selectors = (&old.selector, &new.selector);
+    let other_selector = matches!(selectors, (Some(a), Some(b)) if a != b);
+    for (field, changed) in [
+        ("serviceName", service(before) != service(after)),
+        ("selector", other_selector),
+        (
+            "podManagementPolicy",
+            old.pod_management_policy != new.pod_management_policy,
+        ),
+        ("addressPool", old.address_pool != new.address_pool),
+        (
+            "volumeClaimTemplates",
+            old.volume_claim_templates != new.volume_claim_templates,
+        ),
+    ] {
+        if changed {
+            refuse(
+                &format!("spec.{field}"),
+                &format!(
+                    "{field} cannot change after the set was made; only {MAY_CHANGE} can: leave \
+                     it, or delete the set (its claims stay) and apply it again"
+                ),
+            );
+        }
+    }
+}
+
+/// A pool may grow: addresses that members have must stay in it.
+fn range(before: &str, after: &str, refuse: &mut dyn FnMut(&str, &str)) {
+    let (Ok(old), Ok(new)) = (before.parse::<Cidr>(), after.parse::<Cidr>()) else {
+        return;
+    };
+    if !(new.contains(old.first()) && new.contains(old.last())) {
+        refuse(
+            "spec.cidr",
+            &format!(
+                "a pool can only grow, members may have its addresses; give a range around {old}"
+            ),
+        );
+    }
+}

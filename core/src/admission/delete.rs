@@ -1,0 +1,130 @@
+//! What may be deleted. What holds members or data asks for its name to be typed.
+
+use super::{Existing, disruption::users};
+use crate::{
+    ids::{MemberId, ObjectKey, Ordinal},
+    manifest::{Origin, Violation},
+    spec::{Kind, Object, StatefulSet},
+};
+
+/// What a deletion means.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deletion {
+    /// What stops, or is lost.
+    pub disruptions: Vec<String>,
+    /// What is allowed and yet seldom meant.
+    pub warnings: Vec<String>,
+}
+
+/// Whether an object may be deleted, and what that means. Whether it exists is not asked here.
+///
+/// # Errors
+/// Why it may not.
+pub fn delete(
+    existing: Existing<'_>,
+    kind: Kind,
+    key: &ObjectKey,
+    typed_name: &str,
+) -> Result<Deletion, Vec<Violation>> {
+    let object = format!("{kind}/{}", key.name);
+    let mut violations = Vec::new();
+    let mut refuse = |field: &str, message: String| {
+        violations.push(Origin::default().violation(Some(&object), field, &message));
+    };
+    let mut deletion = Deletion::default();
+    if asks_for_name(kind) && typed_name != key.name.as_str() {
+        refuse(
+            "typedName",
+            format!(
+                "deleting a {kind} needs its name typed; give '{}'",
+                key.name
+            ),
+        );
+    }
+    match kind {
+        Kind::StatefulSet => deletion.disruptions.push(format!(
+            "all members of {key} stop, the highest first; their volumes are kept"
+        )),
+        Kind::PersistentVolumeClaim => {
+            deletion
+                .disruptions
+                .push(format!("the data of claim {key} is removed"));
+            if let Some(member) = user_of_claim(existing, key) {
+                refuse(
+                    "metadata.name",
+                    format!("member {member} uses the claim; scale or delete its set first"),
+                );
+            }
+        }
+        Kind::AddressPool => {
+            for set in users_of_pool(existing, key) {
+                refuse(
+                    "metadata.name",
+                    format!("members of {set} have its addresses; delete that set first"),
+                );
+            }
+        }
+        Kind::ConfigMap | Kind::Secret => {
+            for set in users(existing.objects, kind, key) {
+                deletion.warnings.push(format!(
+                    "{set} uses it: members that start from now on wait for it"
+                ));
+            }
+        }
+        Kind::Service => deletion
+            .warnings
+            .push(format!("the names of service {key} are gone at once")),
+    }
+    if violations.is_empty() {
+        Ok(deletion)
+    } else {
+        Err(violations)
+    }
+}
+
+fn asks_for_name(kind: Kind) -> bool {
+    matches!(kind, Kind::StatefulSet | Kind::PersistentVolumeClaim)
+}
+
+fn sets<'a>(existing: Existing<'a>) -> impl Iterator<Item = (&'a ObjectKey, &'a StatefulSet)> {
+    existing.objects.iter().filter_map(|((_, key), object)| {
+        if let Object::StatefulSet(set) = object {
+            Some((key, set))
+        } else {
+            None
+        }
+    })
+}
+
+fn user_of_claim(existing: Existing<'_>, claim: &ObjectKey) -> Option<MemberId> {
+    sets(existing).find_map(|(key, set)| {
+        let names: Vec<&str> = set
+            .spec
+            .volume_claim_templates
+            .iter()
+            .map(|template| template.metadata.name.as_str())
+            .collect();
+        (0..set.spec.replicas()).find_map(|n| {
+            let member = MemberId {
+                set: key.clone(),
+                ordinal: Ordinal(n),
+            };
+            let uses = names
+                .iter()
+                .any(|name| member.claim(name).is_ok_and(|its| its == *claim));
+            uses.then_some(member)
+        })
+    })
+}
+
+fn users_of_pool<'a>(existing: Existing<'a>, key: &ObjectKey) -> Vec<&'a ObjectKey> {
+    let pool = existing.objects.get(&(Kind::AddressPool, key.clone()));
+    let default = matches!(pool, Some(Object::AddressPool(pool)) if pool.spec.default);
+    sets(existing)
+        .filter(|(_, set)| match &set.spec.address_pool {
+            Some(name) => name == key.name.as_str(),
+            None => default,
+        })
+        .map(|(key, _)| key)
+        .collect()
+}

@@ -1,0 +1,159 @@
+//! What may be stored: objects that are right by themselves, held against those that are there.
+//!
+//! Admission fills in what was left out, refuses what may not change, and says what a change would
+//! stop, shrink, replace or delete, so that nobody does it by mistake. It decides on the objects
+//! alone; where members run is the plan's business.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{ObjectKey, SetKey},
+    manifest::{ParsedObject, Violation, duplicates},
+    spec::{Kind, Object},
+};
+
+mod change;
+mod defaults;
+mod delete;
+mod disruption;
+mod relations;
+mod scale;
+
+pub use delete::{Deletion, delete};
+pub use scale::{SCALED, scale};
+
+/// The objects that are stored, by kind and key.
+pub type Objects = BTreeMap<(Kind, ObjectKey), Object>;
+
+/// What is there already.
+#[derive(Debug, Clone, Copy)]
+pub struct Existing<'a> {
+    /// The stored objects.
+    pub objects: &'a Objects,
+    /// How many members founded each set that is founded, or will be. It outlives the set with
+    /// its claims.
+    pub founders: &'a BTreeMap<SetKey, u32>,
+}
+
+/// What the operator wants beyond the objects themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Take the number of members from the manifest although `scale` set another one.
+    pub take_replicas: bool,
+}
+
+/// What becomes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It was not there.
+    Created,
+    /// It is another now.
+    Configured,
+    /// It is as it was; nothing is stored.
+    Unchanged,
+}
+
+/// One object to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: ObjectKey,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// As it is to be stored. A new one still needs its uid and the time of its creation; every
+    /// stored one gets the revision of the commit.
+    pub object: Object,
+}
+
+/// What storing the objects means.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Admission {
+    /// The objects, in the order of the kinds: what others need comes first.
+    pub changes: Vec<Change>,
+    /// What stops, shrinks or is replaced; not empty means that the operator must confirm.
+    pub disruptions: Vec<String>,
+    /// What is allowed and yet seldom meant.
+    pub warnings: Vec<String>,
+}
+
+/// Holds new objects against those that are there.
+///
+/// # Errors
+/// Everything that is not allowed, each with the place where it was written.
+pub fn admit(
+    existing: Existing<'_>,
+    objects: Vec<ParsedObject>,
+    options: Options,
+) -> Result<Admission, Vec<Violation>> {
+    let mut violations = duplicates(&objects);
+    let mut after = existing.objects.clone();
+    let mut changes = Vec::new();
+    for parsed in &objects {
+        let change = one(existing, parsed, options, &mut violations);
+        after.insert((change.kind, change.key.clone()), change.object.clone());
+        changes.push(change);
+    }
+    relations::check(&after, &objects, &mut violations);
+    if !violations.is_empty() {
+        return Err(violations);
+    }
+    changes.sort_by(|a, b| (order(a.kind), &a.key).cmp(&(order(b.kind), &b.key)));
+    Ok(Admission {
+        disruptions: disruption::of(existing.objects, &after),
+        warnings: relations::warnings(&after, &changes),
+        changes,
+    })
+}
+
+fn order(kind: Kind) -> usize {
+    Kind::ALL
+        .iter()
+        .position(|k| *k == kind)
+        .unwrap_or(usize::MAX)
+}
+
+fn one(
+    existing: Existing<'_>,
+    parsed: &ParsedObject,
+    options: Options,
+    violations: &mut Vec<Violation>,
+) -> Change {
+    let kind = parsed.object.kind();
+    let mut object = parsed.object.clone();
+    defaults::fill(&mut object);
+    let mut refuse = |field: &str, message: &str| violations.push(parsed.violation(field, message));
+    let outcome = match existing.objects.get(&(kind, parsed.key.clone())) {
+        None => {
+            scale::adopt(existing, &parsed.key, &mut object, &mut refuse);
+            object.meta_mut().generation = 1;
+            Outcome::Created
+        }
+        Some(current) => {
+            if current.meta().deletion_timestamp.is_some() {
+                refuse(
+                    "metadata.name",
+                    "the object is being deleted; apply it again when it is gone",
+                );
+            }
+            scale::merge(existing, current, &mut object, options, &mut refuse);
+            change::check(current, &object, &mut refuse);
+            defaults::carry(current, &mut object);
+            if *current == object {
+                Outcome::Unchanged
+            } else {
+                Outcome::Configured
+            }
+        }
+    };
+    Change {
+        kind,
+        key: parsed.key.clone(),
+        outcome,
+        object,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! Every rule of admission, on a set like etcd (founding) and one like nginx (not).
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::manifest::{Source, parse};
+
+const ETCD: &str = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: etcd}
+spec:
+  replicas: 3
+  template:
+    spec:
+      processes:
+      - {name: etcd, command: [/bin/etcd, '{{ founding }}'], user: etcd}
+  volumeClaimTemplates:
+  - {metadata: {name: data}}
+";
+const WEB: &str = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  replicas: 2
+  serviceName: web
+  template:
+    spec:
+      processes:
+      - name: nginx
+        command: [/bin/nginx]
+        user: www-data
+        files:
+        - {path: a, configMap: {name: conf, key: a}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {a: '1', b: '1'}
+";
+const POOL: &str = "\
+apiVersion: berth/v1
+kind: AddressPool
+metadata: {name: dev}
+spec: {cidr: 127.77.0.0/16, default: true}
+";
+
+/// Everything that is stored, and who founded.
+#[derive(Default)]
+struct World {
+    objects: Objects,
+    founders: BTreeMap<SetKey, u32>,
+}
+
+impl World {
+    fn with(text: &str) -> Self {
+        let mut world = Self::default();
+        world.apply(text).unwrap();
+        world
+    }
+
+    fn existing(&self) -> Existing<'_> {
+        Existing {
+            objects: &self.objects,
+            founders: &self.founders,
+        }
+    }
+
+    fn try_apply(&self, text: &str, options: Options) -> Result<Admission, Vec<String>> {
+        let source = Source {
+            file: "f".to_owned(),
+            text: text.to_owned(),
+        };
+        let told = |all: Vec<Violation>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let parsed = parse(&[source], "default").map_err(told)?;
+        admit(self.existing(), parsed, options).map_err(told)
+    }
+
+    /// Applies and stores.
+    fn apply(&mut self, text: &str) -> Result<Admission, Vec<String>> {
+        let admission = self.try_apply(text, Options::default())?;
+        for change in &admission.changes {
+            let id = (change.kind, change.key.clone());
+            self.objects.insert(id, change.object.clone());
+        }
+        Ok(admission)
+    }
+
+    fn scale(&mut self, name: &str, replicas: u32) -> Result<Vec<String>, String> {
+        let key: ObjectKey = format!("default/{name}").parse().unwrap();
+        let (change, disruptions) =
+            scale(self.existing(), &key, replicas).map_err(|v| v[0].to_string())?;
+        self.objects.insert((change.kind, key), change.object);
+        Ok(disruptions)
+    }
+
+    fn set(&self, name: &str) -> &crate::spec::StatefulSet {
+        let key = format!("default/{name}").parse().unwrap();
+        match self.objects.get(&(Kind::StatefulSet, key)) {
+            Some(Object::StatefulSet(set)) => set,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn outcomes(admission: &Admission) -> Vec<(Kind, Outcome)> {
+    admission
+        .changes
+        .iter()
+        .map(|c| (c.kind, c.outcome))
+        .collect()
+}
+
+#[test]
+fn objects_are_created_configured_or_unchanged() {
+    let mut world = World::default();
+    let first = world.apply(WEB).unwrap();
+    assert_eq!(
+        outcomes(&first),
+        [
+            (Kind::ConfigMap, Outcome::Created),
+            (Kind::StatefulSet, Outcome::Created)
+        ],
+        "what others need comes first"
+    );
+    assert_eq!(world.set("web").metadata.generation, 1);
+    let again = world.apply(WEB).unwrap();
+    assert!(
+        again
+            .changes
+            .iter()
+            .all(|c| c.outcome == Outcome::Unchanged)
+    );
+    assert_eq!((again.disruptions, again.warnings), (vec![], vec![]));
+
+    let labelled = WEB.replacen("name: web", "name: web, labels: {a: b}", 1);
+    world.apply(&labelled).unwrap();
+    assert_eq!(
+        world.set("web").metadata.generation,
+        1,
+        "labels are no change of the spec"
+    );
+    world
+        .apply(&labelled.replace("replicas: 2", "replicas: 3"))
+        .unwrap();
+    assert_eq!(world.set("web").metadata.generation, 2);
+}
+
+#[test]
+fn what_the_coordinator_wrote_is_kept() {
+    let mut world = World::with(POOL);
+    let key = (Kind::AddressPool, "default/dev".parse().unwrap());
+    let stored = world.objects.get_mut(&key).unwrap();
+    "u-1".clone_into(&mut stored.meta_mut().uid);
+    "7".clone_into(&mut stored.meta_mut().resource_version);
+    let again = world.apply(POOL).unwrap();
+    assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    let grown = world
+        .apply(&POOL.replace("127.77.0.0/16", "127.76.0.0/15"))
+        .unwrap();
+    let meta = grown.changes[0].object.meta();
+    assert_eq!((meta.uid.as_str(), meta.generation), ("u-1", 2));
+}
+
+#[test]
+fn a_forbidden_change_lists_what_may_change() {
+    let world = World::with(ETCD);
+    let may = "only replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+               membership, spread, labels and annotations can: leave it, or delete the set (its \
+               claims stay) and apply it again";
+    for (from, to, place, field) in [
+        (
+            "  replicas: 3",
+            "  replicas: 3\n  serviceName: x",
+            "6:16",
+            "serviceName",
+        ),
+        (
+            "  replicas: 3",
+            "  replicas: 3\n  podManagementPolicy: Parallel",
+            "6:24",
+            "podManagementPolicy",
+        ),
+        (
+            "  replicas: 3",
+            "  replicas: 3\n  addressPool: x",
+            "6:16",
+            "addressPool",
+        ),
+        (
+            "{name: data}",
+            "{name: dat}",
+            "11:5",
+            "volumeClaimTemplates",
+        ),
+    ] {
+        let refused = world.try_apply(&ETCD.replace(from, to), Options::default());
+        assert_eq!(
+            refused.unwrap_err(),
+            [format!(
+                "f:{place}: StatefulSet/etcd: spec.{field}: {field} cannot change after the set \
+                 was made; {may}"
+            )]
+        );
+    }
+    let same = ETCD.replace("  replicas: 3", "  replicas: 3\n  serviceName: etcd");
+    assert!(
+        world.try_apply(&same, Options::default()).is_ok(),
+        "the default, written out"
+    );
+}
+
+#[test]
+fn the_members_of_a_founded_set_are_fixed() {
+    let mut world = World::with(ETCD);
+    let fixed = "the number of members cannot change: its template uses 'founding', so its \
+                 members are those that founded it, and the application would not learn of the \
+                 change; keep 3, or set membership: Dynamic and tell the application yourself";
+    let five = ETCD.replace("replicas: 3", "replicas: 5");
+    assert_eq!(
+        world.try_apply(&five, Options::default()).unwrap_err(),
+        [format!("f:5:13: StatefulSet/etcd: spec.replicas: {fixed}")]
+    );
+    assert_eq!(
+        world.scale("etcd", 0).unwrap_err(),
+        format!("StatefulSet/etcd: spec.replicas: {fixed}")
+    );
+    assert_eq!(
+        world.scale("etcd", 3).unwrap(),
+        [""; 0],
+        "the same number is no change"
+    );
+    let told = five.replace("  replicas", "  membership: Dynamic\n  replicas");
+    assert!(world.try_apply(&told, Options::default()).is_ok());
+}
+
+#[test]
+fn a_founded_set_that_returns_has_as_many_members_as_before() {
+    let mut world = World::default();
+    world.founders.insert("default/etcd".parse().unwrap(), 3);
+    assert!(world.try_apply(ETCD, Options::default()).is_ok());
+    let five = ETCD.replace("replicas: 3", "replicas: 5");
+    assert_eq!(
+        world.try_apply(&five, Options::default()).unwrap_err(),
+        [
+            "f:5:13: StatefulSet/etcd: spec.replicas: the set was founded with 3 members before and \
+          its volumes are still there; give 3, or delete its claims first"
+        ]
+    );
+}
+
+#[test]
+fn a_set_that_never_ran_may_still_get_its_size() {
+    let world = World::with(&ETCD.replace("replicas: 3", "replicas: 0"));
+    assert!(world.try_apply(ETCD, Options::default()).is_ok());
+}
+
+#[test]
+fn scale_and_manifest_do_not_overwrite_each_other() {
+    let mut world = World::with(WEB);
+    assert_eq!(world.scale("web", 5).unwrap(), [""; 0]);
+    assert_eq!(world.set("web").spec.replicas(), 5);
+    assert_eq!(
+        world.apply(WEB).unwrap_err(),
+        [
+            "f:5:13: StatefulSet/web: spec.replicas: the set was scaled to 5 with 'berth scale', the \
+          manifest says 2; write 5, leave replicas out, or apply with --take replicas"
+        ]
+    );
+    let without = WEB.replace("  replicas: 2\n", "");
+    assert_eq!(
+        world.apply(&without).unwrap().changes[1].outcome,
+        Outcome::Unchanged
+    );
+    let taken = world
+        .try_apply(
+            WEB,
+            Options {
+                take_replicas: true,
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        taken.disruptions,
+        [
+            "default/web shrinks from 5 to 2: web-4, web-3, web-2 stop one after the other; their \
+          volumes are kept"
+        ]
+    );
+    let five = WEB.replace("replicas: 2", "replicas: 5");
+    world.apply(&five).unwrap();
+    assert!(
+        world.apply(WEB).is_ok(),
+        "the manifest gave the number of scale and has it again"
+    );
+}
+
+#[test]
+fn scale_obeys_the_rules_of_names() {
+    let mut world = World::with(&WEB.replace("name: web", &format!("name: {}", "w".repeat(61))));
+    let error = world.scale(&"w".repeat(61), 11).unwrap_err();
+    assert!(error.contains("the limit is 63"), "{error}");
+    let error = world.scale("none", 1).unwrap_err();
+    assert!(error.contains("there is no set 'default/none'"), "{error}");
+}
+
+#[test]
+fn disruptions_name_what_stops_and_restarts() {
+    let world = World::with(WEB);
+    for (from, to, expected) in [
+        (
+            "replicas: 2",
+            "replicas: 0",
+            "default/web shrinks from 2 to 0: web-1, web-0 stop one after the other; their volumes are kept",
+        ),
+        (
+            "/bin/nginx",
+            "/bin/other",
+            "default/web: the template changes, web-1 to web-0 are restarted one after the other",
+        ),
+        (
+            "a: '1'",
+            "a: '2'",
+            "default/web: the configuration that it uses changes, web-1 to web-0 are restarted one after the other",
+        ),
+    ] {
+        let admission = world
+            .try_apply(&WEB.replace(from, to), Options::default())
+            .unwrap();
+        assert_eq!(admission.disruptions, [expected]);
+    }
+    let unused = world
+        .try_apply(&WEB.replace("b: '1'", "b: '2'"), Options::default())
+        .unwrap();
+    assert_eq!(unused.disruptions, [""; 0]);
+}
+
+#[test]
+fn secrets_are_stored_in_one_form() {
+    let mut world = World::default();
+    let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: hunter2}\n";
+    world.apply(plain).unwrap();
+    let encoded = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: aHVu dGVyMg==}\n";
+    assert_eq!(
+        world.apply(encoded).unwrap().changes[0].outcome,
+        Outcome::Unchanged
+    );
+}
+
+#[test]
+fn objects_are_held_against_each_other() {
+    let world = World::with(POOL);
+    let other = POOL
+        .replace("dev", "two")
+        .replace("127.77.0.0/16", "127.77.1.0/24");
+    assert_eq!(
+        world.try_apply(&other, Options::default()).unwrap_err(),
+        [
+            "f:4:14: AddressPool/two: spec.cidr: 127.77.1.0/24 and 127.77.0.0/16 of pool 'dev' \
+             overlap; give another",
+            "f:4:38: AddressPool/two: spec.default: pool 'dev' is the default already; give false",
+        ]
+    );
+    let smaller = POOL.replace("/16", "/24");
+    assert_eq!(
+        world.try_apply(&smaller, Options::default()).unwrap_err(),
+        [
+            "f:4:14: AddressPool/dev: spec.cidr: a pool can only grow, members may have its \
+          addresses; give a range around 127.77.0.0/16"
+        ]
+    );
+    let world = World::with(&ETCD.replace("name: etcd}", "name: a-etcd}"));
+    let clash = ETCD.replace("{name: data}", "{name: data-a}");
+    assert_eq!(
+        world.try_apply(&clash, Options::default()).unwrap_err(),
+        [
+            "f:11:23: StatefulSet/etcd: spec.volumeClaimTemplates[0].metadata.name: set \
+          'default/a-etcd' has claims 'data-a-etcd-0', ... too; give another name"
+        ]
+    );
+}
+
+#[test]
+fn references_to_what_is_not_there_are_warned_of() {
+    let (set, _) = WEB.split_once("---").unwrap();
+    let set = set.replace("  replicas", "  addressPool: no\n  replicas");
+    let admission = World::default()
+        .try_apply(&set, Options::default())
+        .unwrap();
+    assert_eq!(
+        admission.warnings,
+        [
+            "default/web uses AddressPool 'no', which does not exist yet: its members wait for it",
+            "default/web uses ConfigMap 'conf', which does not exist yet: its members wait for it",
+        ]
+    );
+}
+
+#[test]
+fn an_object_that_is_being_deleted_takes_no_change() {
+    let mut world = World::with(ETCD);
+    let key = (Kind::StatefulSet, "default/etcd".parse().unwrap());
+    let meta = world.objects.get_mut(&key).unwrap().meta_mut();
+    meta.deletion_timestamp = Some(crate::time::Timestamp(1));
+    let refused = world.apply(ETCD).unwrap_err();
+    assert_eq!(
+        refused,
+        [
+            "f:3:18: StatefulSet/etcd: metadata.name: the object is being deleted; apply it again \
+          when it is gone"
+        ]
+    );
+}
+
+#[test]
+fn deletion_asks_for_the_name_of_what_holds_members_or_data() {
+    let mut world = World::with(ETCD);
+    world.apply(WEB).unwrap();
+    world.apply(POOL).unwrap();
+    let try_it = |kind: Kind, name: &str, typed: &str| {
+        let key = format!("default/{name}").parse().unwrap();
+        delete(world.existing(), kind, &key, typed)
+            .map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        try_it(Kind::StatefulSet, "etcd", "").unwrap_err(),
+        ["StatefulSet/etcd: typedName: deleting a StatefulSet needs its name typed; give 'etcd'"]
+    );
+    assert_eq!(
+        try_it(Kind::StatefulSet, "etcd", "etcd")
+            .unwrap()
+            .disruptions,
+        ["all members of default/etcd stop, the highest first; their volumes are kept"]
+    );
+    assert_eq!(
+        try_it(Kind::PersistentVolumeClaim, "data-etcd-2", "data-etcd-2").unwrap_err(),
+        [
+            "PersistentVolumeClaim/data-etcd-2: metadata.name: member default/etcd-2 uses the claim; \
+          scale or delete its set first"
+        ]
+    );
+    assert!(try_it(Kind::PersistentVolumeClaim, "data-etcd-3", "data-etcd-3").is_ok());
+    assert_eq!(
+        try_it(Kind::ConfigMap, "conf", "").unwrap().warnings.len(),
+        1
+    );
+    assert_eq!(try_it(Kind::AddressPool, "dev", "").unwrap_err().len(), 2);
+}

@@ -1,0 +1,133 @@
+//! Rules about founding: once, together, and never by a member that lost its data.
+
+use crate::{
+    check::{
+        Case, Verdict,
+        standing::{grant, runs},
+    },
+    ids::SetKey,
+    order::Peer,
+    plan::Step,
+    spec::Membership,
+    state::{Ordered, Set, State},
+};
+
+pub(super) fn found_once(case: &Case<'_>) -> Verdict {
+    let Step::Found { set, .. } = case.step else {
+        return Ok(());
+    };
+    if case.state.foundings.contains_key(set) {
+        Err(format!("{set} was founded before"))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn founders_complete(case: &Case<'_>) -> Verdict {
+    let Step::Found { set: key, founders } = case.step else {
+        return Ok(());
+    };
+    let Some(set) = case.state.sets.get(key) else {
+        return Err(format!("{key} does not exist"));
+    };
+    if ran(case.state, key, set) {
+        return if founders.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{key} ran before and cannot be founded"))
+        };
+    }
+    let wanted = set.spec.replicas();
+    let ordinals = founders.iter().map(|founder| founder.ordinal.0);
+    if !ordinals.eq(0..wanted) {
+        return Err(format!("{key} is not founded by ordinals 0 to {wanted}"));
+    }
+    let misnamed = |founder: &&Peer| {
+        let member = set.members.get(&founder.ordinal);
+        let address = member.map(|member| member.address.to_string());
+        address.as_ref() != Some(&founder.address)
+    };
+    match founders.iter().find(misnamed) {
+        Some(founder) => Err(format!(
+            "founder {} is not at {:?}",
+            founder.name, founder.address
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether any member of a set ever ran.
+fn ran(state: &State, key: &SetKey, set: &Set) -> bool {
+    let mut claims = state.claims.values();
+    let mut members = set.members.values();
+    claims.any(|claim| claim.member.set == *key && claim.filled)
+        || members.any(|member| member.ordered != Ordered::Nothing)
+}
+
+pub(super) fn founded_first(case: &Case<'_>) -> Verdict {
+    let Step::Start { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, _)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let asks = set.spec.bootstrap_policy.is_some();
+    if case.state.foundings.contains_key(&id.set)
+        || !(asks || set.spec.membership() == Membership::Static)
+    {
+        return Ok(());
+    }
+    Err(format!("{id} starts before its set has founders"))
+}
+
+pub(super) fn founder_disk(case: &Case<'_>) -> Verdict {
+    let Step::Start { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let founding = case.state.foundings.get(&id.set);
+    let Some(founding) = founding.filter(|founding| founding.open.contains(&id.ordinal)) else {
+        return Ok(());
+    };
+    let Some((set, _)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    for template in &set.spec.volume_claim_templates {
+        let Ok(key) = id.claim(&template.metadata.name) else {
+            continue;
+        };
+        let now = case.state.claims.get(&key).map(|claim| &claim.uid);
+        if founding
+            .filled
+            .get(&key)
+            .is_some_and(|was| Some(was) != now)
+        {
+            return Err(format!("founder {id} lost {key}"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn gate_passed(case: &Case<'_>) -> Verdict {
+    let Step::PassGate { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    if grant(case.state, id).is_none() || runs(case.state, id).is_some_and(|r| r.ready) {
+        Ok(())
+    } else {
+        Err(format!("{id} is not ready"))
+    }
+}
+
+pub(super) fn founding_kept(case: &Case<'_>) -> Verdict {
+    let Step::ForgetFounding { set } = case.step else {
+        return Ok(());
+    };
+    let mut claims = case.state.claims.iter();
+    if case.state.sets.contains_key(set) {
+        return Err(format!("{set} exists"));
+    }
+    match claims.find(|(_, claim)| claim.member.set == *set) {
+        Some((key, _)) => Err(format!("claim {key} of {set} exists")),
+        None => Ok(()),
+    }
+}

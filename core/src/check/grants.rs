@@ -1,0 +1,129 @@
+//! Rules about epochs: the fencing tokens.
+
+use crate::{
+    check::{
+        Case, Verdict,
+        standing::{grant, heard},
+    },
+    ids::{Epoch, MemberId},
+    plan::{Step, step::Proof},
+    report::Phase,
+    state::{Ordered, State},
+};
+
+pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
+    let Step::Assign { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    match grant(case.state, id) {
+        Some((_, member)) => Err(format!("{id} has epoch {} still", member.epoch)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn epoch_grows(case: &Case<'_>) -> Verdict {
+    let Step::Assign {
+        member: id, epoch, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let highest = known_epochs(case.state, id).into_iter().max();
+    match highest.filter(|highest| highest >= epoch) {
+        Some(highest) => Err(format!("{id} gets epoch {epoch} after {highest}")),
+        None => Ok(()),
+    }
+}
+
+/// Every epoch of a member that is on record or was ever reported, in contact or not.
+fn known_epochs(state: &State, id: &MemberId) -> Vec<Epoch> {
+    let set = state.sets.get(&id.set);
+    let last = set.and_then(|set| set.last_grants.get(&id.ordinal));
+    let hosts = state.hosts.values();
+    let reported = hosts.filter_map(|host| host.contact.members.get(id));
+    let reported = reported.map(|seen| seen.report.epoch);
+    reported.chain(last.map(|grant| grant.epoch)).collect()
+}
+
+pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
+    let Step::Release {
+        member: id, proof, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let Some((_, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let contact = case.state.hosts.get(&member.host).map(|host| &host.contact);
+    let proven = match proof {
+        Proof::NeverOrdered => member.ordered == Ordered::Nothing,
+        Proof::ReportedStopped => {
+            member.ordered == Ordered::Stop
+                && heard(case.state, id).is_some_and(|seen| seen.report.phase == Phase::Stopped)
+        }
+        Proof::ReportedAbsent => contact.is_some_and(|contact| {
+            contact.connected && contact.settled && !contact.members.contains_key(id)
+        }),
+    };
+    if proven {
+        Ok(())
+    } else {
+        Err(format!("{id} is not proven gone by {proof:?}"))
+    }
+}
+
+pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
+    let (Step::Start { member: id, epoch }
+    | Step::PassGate { member: id, epoch }
+    | Step::Stop { member: id, epoch }
+    | Step::Release {
+        member: id, epoch, ..
+    }) = case.step
+    else {
+        return Ok(());
+    };
+    match grant(case.state, id).map(|(_, member)| member.epoch) {
+        Some(have) if have == *epoch => Ok(()),
+        Some(have) => Err(format!("{id} has epoch {have}, the step is about {epoch}")),
+        None => Err(format!("{id} has no epoch, the step is about {epoch}")),
+    }
+}
+
+pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
+    let (id, needed) = match case.step {
+        Step::Start { member, .. } => (member, Ordered::Nothing),
+        Step::Stop { member, .. } => (member, Ordered::Run),
+        Step::CreateClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::FillClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Assign { .. }
+        | Step::Found { .. }
+        | Step::PassGate { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => return Ok(()),
+    };
+    let ordered = grant(case.state, id).map(|(_, member)| member.ordered);
+    match ordered.filter(|ordered| *ordered != needed) {
+        Some(ordered) => Err(format!("{id} was ordered {ordered:?}, not {needed:?}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn wanted(case: &Case<'_>) -> Verdict {
+    let (Step::Assign { member: id, .. } | Step::Start { member: id, .. }) = case.step else {
+        return Ok(());
+    };
+    let set = case.state.sets.get(&id.set);
+    let wanted =
+        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas());
+    if wanted {
+        Ok(())
+    } else {
+        Err(format!("{id} is not wanted"))
+    }
+}

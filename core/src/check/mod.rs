@@ -1,0 +1,191 @@
+//! The checker: the promises as rules over single steps, independent of the planner.
+//!
+//! It shares no decision with [`mod@crate::plan`]: what the planner derives from its stages, the
+//! checker states again in its own words, and a plan that breaks a rule is not committed. Each rule
+//! looks at one step and at the state right before it, so a breach names the step. A test holds,
+//! for each rule, a plan that only this rule refuses.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{MemberId, SetKey},
+    plan::{Plan, Report, Step, plan_without},
+    report::Phase,
+    state::{Observation, State},
+    time::Timestamp,
+};
+
+mod ends;
+mod founding;
+mod grants;
+mod order;
+mod places;
+mod rule;
+mod standing;
+mod volumes;
+
+pub use rule::Rule;
+
+/// A step, the state right before it, and the time.
+#[derive(Debug, Clone, Copy)]
+struct Case<'a> {
+    state: &'a State,
+    step: &'a Step,
+    now: Timestamp,
+}
+
+/// What a rule says of a step: nothing, or how it is broken.
+type Verdict = Result<(), String>;
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The rule.
+    pub rule: Rule,
+    /// The set that the step is about, if it is about one.
+    pub set: Option<SetKey>,
+    /// What breaks it.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Breach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.rule.name(), self.detail)
+    }
+}
+
+/// Every rule that a plan breaks, step by step. A broken step takes effect all the same, so that
+/// the steps after it are judged on what they assume.
+pub fn check_plan(before: &State, plan: &Plan, now: Timestamp) -> Vec<Breach> {
+    let mut state = before.clone();
+    let mut found = Vec::new();
+    for step in &plan.steps {
+        let case = Case {
+            state: &state,
+            step,
+            now,
+        };
+        for rule in Rule::ALL {
+            if let Err(detail) = rule.judge(&case) {
+                let set = set_of(&state, step);
+                found.push(Breach { rule, set, detail });
+            }
+        }
+        state.apply(step, now);
+    }
+    if let Err(detail) = ends::published(&state) {
+        let rule = Rule::ZonePublished;
+        found.push(Breach {
+            rule,
+            set: None,
+            detail,
+        });
+    }
+    found
+}
+
+/// What a state breaks on its own: members that run twice as far as reports tell, and records that
+/// contradict each other. Whoever sees one must raise an alarm; no plan can have caused it.
+pub fn check_state(state: &State) -> Vec<Breach> {
+    let mut found = Vec::new();
+    let mut runs: BTreeMap<&MemberId, &Observation> = BTreeMap::new();
+    for host in state.hosts.values().filter(|host| host.contact.connected) {
+        for (id, seen) in &host.contact.members {
+            let runs_there = !matches!(seen.report.phase, Phase::Pending | Phase::Stopped);
+            let other = runs_there.then(|| runs.insert(id, seen)).flatten();
+            if let Some(other) = other {
+                let (a, b) = (other.report.epoch, seen.report.epoch);
+                found.push(Breach {
+                    rule: Rule::OneEpoch,
+                    set: Some(id.set.clone()),
+                    detail: format!("{id} runs under epochs {a} and {b} at once"),
+                });
+            }
+        }
+    }
+    for (key, set) in &state.sets {
+        for (ordinal, member) in &set.members {
+            let last = set.last_grants.get(ordinal).map(|grant| grant.epoch);
+            if last != Some(member.epoch) {
+                found.push(Breach {
+                    rule: Rule::EpochGrows,
+                    set: Some(key.clone()),
+                    detail: format!("{key}-{ordinal} has epoch {}, not its last", member.epoch),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// What to do now, checked: sets whose part of the plan breaks a rule are left as they are, wait
+/// with `PlanRefused`, and their breaches are returned for the alarm. A breach of no set refuses the
+/// whole plan.
+pub fn plan_checked(state: &State, now: Timestamp) -> (Plan, Report, Vec<Breach>) {
+    checked(state, now, plan_without)
+}
+
+/// The sets that get no steps, each with the rule that parked it.
+type Parked = BTreeMap<SetKey, String>;
+
+fn checked(
+    state: &State,
+    now: Timestamp,
+    planner: impl Fn(&State, Timestamp, &Parked) -> (Plan, Report),
+) -> (Plan, Report, Vec<Breach>) {
+    let mut parked = Parked::new();
+    let mut breaches: Vec<Breach> = Vec::new();
+    // Each round parks one set more at least.
+    for _ in 0..=state.sets.len() {
+        let (plan, report) = planner(state, now, &parked);
+        let found = check_plan(state, &plan, now);
+        if found.is_empty() {
+            return (plan, report, breaches);
+        }
+        let known = parked.len();
+        for breach in &found {
+            let set = breach.set.clone();
+            if let Some(set) = set.filter(|set| state.sets.contains_key(set)) {
+                let rule = breach.rule.name().to_owned();
+                parked.entry(set).or_insert(rule);
+            }
+        }
+        breaches.extend(found);
+        if parked.len() == known {
+            break;
+        }
+    }
+    let rule = breaches.first().map_or("", |breach| breach.rule.name());
+    let everything = state.sets.keys().map(|set| (set.clone(), rule.to_owned()));
+    let (_, report) = planner(state, now, &everything.collect());
+    (Plan::default(), report, breaches)
+}
+
+/// The set that a step is about.
+fn set_of(state: &State, step: &Step) -> Option<SetKey> {
+    if let Some((set, _)) = step.member() {
+        return Some(set.clone());
+    }
+    match step {
+        Step::BindClaim { key, .. } | Step::FillClaim { key } => {
+            state.claims.get(key).map(|claim| claim.member.set.clone())
+        }
+        Step::Found { set, .. }
+        | Step::RemoveSet { set, .. }
+        | Step::DropRevision { set, .. }
+        | Step::ForgetFounding { set } => Some(set.clone()),
+        Step::CreateClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Assign { .. }
+        | Step::Start { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::PublishZone { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

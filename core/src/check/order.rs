@@ -1,0 +1,144 @@
+//! Rules about order: of starts, of stops, and of names before both.
+
+use std::time::Duration;
+
+use crate::{
+    check::{
+        Case, Verdict,
+        standing::{available, grant, id, runs},
+    },
+    ids::{MemberId, Ordinal},
+    plan::Step,
+    spec::GatePolicy,
+    state::{Ordered, Set, State},
+};
+
+/// How long a start waits for a name to be served.
+const BARRIER: Duration = Duration::from_secs(2);
+
+pub(super) fn start_order(case: &Case<'_>) -> Verdict {
+    let Step::Start { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, _)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    let policy = in_force(case.state, member, set);
+    for lower in (0..member.ordinal.0).map(Ordinal) {
+        let lower = id(&member.set, lower);
+        let holds = match policy {
+            GatePolicy::Parallel => true,
+            GatePolicy::OrderedStarted => runs(case.state, &lower).is_some_and(|r| r.started),
+            GatePolicy::OrderedReady => available(case.state, &lower, case.now),
+        };
+        if !holds {
+            return Err(format!("{member} starts under {policy:?} before {lower}"));
+        }
+    }
+    Ok(())
+}
+
+/// The policy that governs the start of a member.
+fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
+    let founding = state.foundings.get(&member.set);
+    let founders_left = founding.map(|f| f.open.iter().any(|open| open.0 < set.spec.replicas()));
+    if founders_left == Some(true) {
+        return set.spec.bootstrap_policy();
+    }
+    let somebody_serves = set
+        .members
+        .keys()
+        .any(|ordinal| runs(state, &id(&member.set, *ordinal)).is_some_and(|r| r.ready));
+    let templates = &set.spec.volume_claim_templates;
+    let filled = templates.iter().filter(|template| {
+        let key = member.claim(&template.metadata.name).ok();
+        let claim = key.and_then(|key| state.claims.get(&key));
+        claim.is_some_and(|claim| claim.filled)
+    });
+    let own_data = !templates.is_empty() && filled.count() == templates.len();
+    if own_data && !somebody_serves {
+        set.spec.cold_start_policy()
+    } else {
+        set.spec.pod_management_policy
+    }
+}
+
+pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, _)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    let leaves = set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas();
+    if !leaves || set.spec.pod_management_policy == GatePolicy::Parallel {
+        return Ok(());
+    }
+    match set.members.keys().find(|other| **other > member.ordinal) {
+        Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let leaves = set.deleting.is_some() || id.ordinal.0 >= set.spec.replicas();
+    if leaves || member.revision != set.revision {
+        Ok(())
+    } else {
+        Err(format!("{id} is wanted as it is"))
+    }
+}
+
+pub(super) fn budget(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, _)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    if set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas() {
+        return Ok(());
+    }
+    let others = (0..set.spec.replicas()).map(Ordinal);
+    let ready = runs(case.state, member).is_some_and(|report| report.ready);
+    for other in others.filter(|other| *other != member.ordinal) {
+        let other = id(&member.set, other);
+        if ready && !available(case.state, &other, case.now) {
+            return Err(format!(
+                "{member} is taken down while {other} is not available"
+            ));
+        }
+        let grant = grant(case.state, &other).map(|(_, grant)| grant);
+        let stopping = grant.is_some_and(|grant| {
+            let host = case.state.hosts.get(&grant.host);
+            grant.ordered == Ordered::Stop && host.is_some_and(|host| host.contact.connected)
+        });
+        if stopping {
+            return Err(format!("{member} is taken down while {other} is"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn names_first(case: &Case<'_>) -> Verdict {
+    let Step::Start { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((_, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let mut hosts = case.state.hosts.iter();
+    let behind =
+        hosts.find(|(_, host)| host.contact.connected && host.contact.zone_acked < member.named_in);
+    let waited = case.now.since(member.assigned_at);
+    match behind.filter(|_| waited < BARRIER) {
+        Some((host, _)) => Err(format!("{id} starts before {host} serves its name")),
+        None => Ok(()),
+    }
+}

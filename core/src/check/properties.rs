@@ -1,0 +1,323 @@
+//! Random histories: whatever happens, the checker has nothing to say about the planner, a plan is
+//! the same twice, planning again gives nothing, and once all faults are healed everything is where
+//! it should be.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use proptest::prelude::*;
+
+use crate::{
+    check::{check_plan, check_state},
+    fixture::{friend::Friends, host_name, key, member, pool, put_set, spec, state},
+    ids::MemberId,
+    plan::plan,
+    spec::{EnvVar, GatePolicy, Membership, Spread, StatefulSetSpec},
+    state::State,
+    waiting::{Reason, Refusal},
+};
+
+const HOSTS: u8 = 4;
+const SETS: [&str; 3] = ["a", "b", "c"];
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Event {
+    Put {
+        set: usize,
+        replicas: i64,
+        revision: u8,
+    },
+    Delete {
+        set: usize,
+    },
+    Lose {
+        set: usize,
+        ordinal: u32,
+    },
+    Unready {
+        set: usize,
+        ordinal: u32,
+        unready: bool,
+    },
+    Linger {
+        set: usize,
+        ordinal: u32,
+        lingers: bool,
+    },
+    Contact {
+        host: u8,
+        connected: bool,
+    },
+    Cordon {
+        host: u8,
+        cordoned: bool,
+    },
+    /// The agent of one host does what it is to do and reports.
+    Agent {
+        host: u8,
+    },
+    Plan,
+    Pass {
+        millis: u64,
+    },
+    DropClaims,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let set = 0..SETS.len();
+    let ordinal = 0..4_u32;
+    let host = 1..=HOSTS;
+    prop_oneof![
+        3 => (set.clone(), 0..=4_i64, 0..3_u8)
+            .prop_map(|(set, replicas, revision)| Event::Put { set, replicas, revision }),
+        1 => set.clone().prop_map(|set| Event::Delete { set }),
+        2 => (set.clone(), ordinal.clone())
+            .prop_map(|(set, ordinal)| Event::Lose { set, ordinal }),
+        3 => (set.clone(), ordinal.clone(), any::<bool>())
+            .prop_map(|(set, ordinal, unready)| Event::Unready { set, ordinal, unready }),
+        1 => (set, ordinal, any::<bool>())
+            .prop_map(|(set, ordinal, lingers)| Event::Linger { set, ordinal, lingers }),
+        2 => (host.clone(), any::<bool>())
+            .prop_map(|(host, connected)| Event::Contact { host, connected }),
+        1 => (host.clone(), any::<bool>())
+            .prop_map(|(host, cordoned)| Event::Cordon { host, cordoned }),
+        8 => host.prop_map(|host| Event::Agent { host }),
+        8 => Just(Event::Plan),
+        3 => (0..15_000_u64).prop_map(|millis| Event::Pass { millis }),
+        1 => Just(Event::DropClaims),
+    ]
+}
+
+/// How a set is, for the whole history.
+#[derive(Debug, Clone)]
+struct Kind {
+    policy: GatePolicy,
+    bootstrap: Option<GatePolicy>,
+    cold: Option<GatePolicy>,
+    claim: bool,
+    spread: Spread,
+    founded: bool,
+    min_ready: u32,
+}
+
+fn policy() -> impl Strategy<Value = GatePolicy> {
+    prop_oneof![
+        Just(GatePolicy::OrderedReady),
+        Just(GatePolicy::OrderedStarted),
+        Just(GatePolicy::Parallel),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    let policies = (
+        policy(),
+        prop::option::of(policy()),
+        prop::option::of(policy()),
+    );
+    let rest = (any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u32);
+    (policies, rest).prop_map(
+        |((policy, bootstrap, cold), (claim, require, founded, ready))| Kind {
+            policy,
+            bootstrap,
+            cold,
+            claim,
+            spread: if require {
+                Spread::Require
+            } else {
+                Spread::Prefer
+            },
+            founded,
+            min_ready: ready * 5,
+        },
+    )
+}
+
+impl Kind {
+    fn spec(&self, set: usize, replicas: i64, revision: u8) -> StatefulSetSpec {
+        let mut wanted = spec(replicas, self.claim);
+        wanted.pod_management_policy = self.policy;
+        wanted.bootstrap_policy = self.bootstrap;
+        wanted.cold_start_policy = self.cold;
+        wanted.spread = self.spread;
+        wanted.membership = self.founded.then_some(Membership::Static);
+        wanted.min_ready_seconds = self.min_ready;
+        let process = &mut wanted.template.spec.processes[0];
+        process.ports[0].container_port += u32::try_from(set).unwrap();
+        if self.spread == Spread::Prefer {
+            process.ports.clear();
+        }
+        process.env.push(EnvVar {
+            name: "REVISION".to_owned(),
+            value: Some(revision.to_string()),
+            ..EnvVar::default()
+        });
+        wanted
+    }
+}
+
+fn assigned(state: &State, id: &MemberId) -> bool {
+    let set = state.sets.get(&id.set);
+    set.is_some_and(|set| set.members.contains_key(&id.ordinal))
+}
+
+fn toggle(among: &mut BTreeSet<MemberId>, id: MemberId, on: bool) {
+    if on {
+        among.insert(id);
+    } else {
+        among.remove(&id);
+    }
+}
+
+fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
+    match event {
+        Event::Put {
+            set,
+            replicas,
+            revision,
+        } => {
+            let name = SETS[*set];
+            let deleting = friends
+                .state
+                .sets
+                .get(&key(name))
+                .is_some_and(|s| s.deleting.is_some());
+            if !deleting {
+                let wanted = kinds[*set].spec(*set, *replicas, *revision);
+                put_set(&mut friends.state, name, wanted);
+            }
+        }
+        Event::Delete { set } => {
+            let now = friends.now;
+            if let Some(set) = friends.state.sets.get_mut(&key(SETS[*set])) {
+                set.deleting.get_or_insert(now);
+            }
+        }
+        Event::Lose { set, ordinal } => {
+            let id = member(SETS[*set], *ordinal);
+            if assigned(&friends.state, &id) {
+                friends.wipe(&id);
+            }
+        }
+        Event::Unready {
+            set,
+            ordinal,
+            unready,
+        } => toggle(&mut friends.unready, member(SETS[*set], *ordinal), *unready),
+        Event::Linger {
+            set,
+            ordinal,
+            lingers,
+        } => toggle(
+            &mut friends.lingering,
+            member(SETS[*set], *ordinal),
+            *lingers,
+        ),
+        Event::Contact { host, connected } => friends.contact(&host_name(*host), *connected),
+        Event::Cordon { host, cordoned } => {
+            let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
+            host.record.unschedulable = *cordoned;
+        }
+        Event::Agent { host } => friends.agent(&host_name(*host)),
+        Event::Plan => checked_plan(friends),
+        Event::Pass { millis } => {
+            friends.now = friends.now.plus(Duration::from_millis(*millis));
+        }
+        Event::DropClaims => {
+            let state = friends.state.clone();
+            friends
+                .state
+                .claims
+                .retain(|_, claim| assigned(&state, &claim.member));
+        }
+    }
+}
+
+fn checked_plan(friends: &mut Friends) {
+    let before = friends.state.clone();
+    let steps = friends.plan();
+    let (same, _) = plan(&before, friends.now);
+    assert_eq!(steps, same, "the same input gives another plan");
+    let breaches = check_plan(&before, &steps, friends.now);
+    assert!(breaches.is_empty(), "{breaches:#?} in {steps:#?}");
+    let alarms = check_state(&friends.state);
+    assert!(alarms.is_empty(), "{alarms:#?}");
+}
+
+/// Ends every fault and waits until nothing happens any more.
+fn heal(friends: &mut Friends) {
+    friends.unready.clear();
+    friends.lingering.clear();
+    for n in 1..=HOSTS {
+        friends.contact(&host_name(n), true);
+        let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
+        host.record.unschedulable = false;
+    }
+    for _ in 0..400 {
+        let before = friends.state.clone();
+        friends.agents();
+        checked_plan(friends);
+        match friends.report.wake_at {
+            _ if friends.state != before => {}
+            Some(at) => friends.now = at,
+            None => return,
+        }
+    }
+    panic!("it never comes to rest: {:#?}", friends.report);
+}
+
+/// What may still wait when nothing is broken: a member whose volume lies where another of its set
+/// is, with the set that waits for it, and a founder that lost its volume.
+fn excused(reason: &Reason) -> bool {
+    if let Reason::NoEligibleHost { hosts } = reason {
+        return hosts.iter().all(|refusal| {
+            matches!(
+                refusal.because,
+                Refusal::VolumeElsewhere { .. } | Refusal::SpreadTaken { .. }
+            )
+        });
+    }
+    matches!(reason, Reason::FoundingDiskLost { .. })
+}
+
+/// Some cases in every run of the tests; more on demand, by `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let few = asked.cases == 256;
+    ProptestConfig {
+        cases: if few { 96 } else { asked.cases },
+        failure_persistence: None,
+        ..asked
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_plan_is_safe_and_everything_gets_where_it_should_be(
+        kinds in prop::collection::vec(kind(), SETS.len()),
+        pooled in any::<bool>(),
+        events in prop::collection::vec(event(), 0..60),
+    ) {
+        let mut start = state(HOSTS);
+        if pooled {
+            pool(&mut start, "dev", "127.77.0.0/24", true);
+        }
+        let mut friends = Friends::new(start);
+        for event in &events {
+            happen(&mut friends, &kinds, event);
+        }
+        heal(&mut friends);
+        let waiting = friends.report.waiting.clone();
+        let stuck = waiting.values().any(excused);
+        for (id, reason) in waiting {
+            prop_assert!(stuck, "{id}: {reason}");
+        }
+        for (key, set) in &friends.state.sets {
+            prop_assert!(set.deleting.is_none(), "{key} is still there");
+            let here: Vec<_> = set.members.keys().copied().collect();
+            let wanted: Vec<_> = set.declared().collect();
+            prop_assert!(stuck || here == wanted, "{key}: {here:?}");
+        }
+    }
+}

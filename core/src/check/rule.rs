@@ -1,0 +1,91 @@
+//! The rules by name.
+
+use crate::check::{Case, Verdict, ends, founding, grants, order, places, volumes};
+
+macro_rules! rules {
+    ($($(#[$doc:meta])+ $rule:ident = $check:path),+ $(,)?) => {
+        /// One rule. The documentation of each is what it promises.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[$doc])+ $rule),+
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub const ALL: [Self; [$(stringify!($rule)),+].len()] = [$(Self::$rule),+];
+
+            /// Its name, as status and log show it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$rule => stringify!($rule)),+
+                }
+            }
+
+            pub(super) fn judge(self, case: &Case<'_>) -> Verdict {
+                match self {
+                    $(Self::$rule => $check(case)),+
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// A member is assigned only when it has no epoch (I2).
+    OneEpoch = grants::one_epoch,
+    /// An epoch is above every earlier one of its ordinal, whoever knows of it (I2).
+    EpochGrows = grants::epoch_grows,
+    /// A grant is released only when it is proven gone; unknown never frees (I2).
+    ReleaseProven = grants::release_proven,
+    /// A step about a member is about the epoch that it has.
+    CurrentGrant = grants::current_grant,
+    /// Within an epoch a member is ordered to run once, and to stop once after that.
+    OrderedOnce = grants::ordered_once,
+    /// Only ordinals that are wanted are assigned and started.
+    Wanted = grants::wanted,
+    /// A start waits for the lower ordinals as the policy in force says (I3).
+    StartOrder = order::start_order,
+    /// What is no longer wanted stops from the highest down, unless the set is parallel (I3).
+    StopOrder = order::stop_order,
+    /// A member is stopped only because it is not wanted, or carries an older revision.
+    StopCause = order::stop_cause,
+    /// One member of a set is taken down at a time; a ready one only while all others are ready
+    /// (I8).
+    Budget = order::budget,
+    /// A member starts only when its name is served, or two seconds have passed (I9).
+    NamesFirst = order::names_first,
+    /// A new claim has its own name and id, belongs to its member, and holds nothing yet (I4).
+    ClaimOwner = volumes::claim_owner,
+    /// A claim is bound once, to the host of its member, before the member starts (I4).
+    ClaimHost = volumes::claim_host,
+    /// A claim is marked as filled only after a report that says so.
+    FillReported = volumes::fill_reported,
+    /// An ordinal takes one address, which nobody else has (I1).
+    AddressUnique = places::address_unique,
+    /// A member is named with the address that its ordinal owns, else with its host's (I1).
+    AddressOwned = places::address_owned,
+    /// No two members declare the same port on one address.
+    SocketUnique = places::socket_unique,
+    /// A member goes only to a host that is in contact, takes members, and fits.
+    HostFits = places::host_fits,
+    /// A set is founded once (I7).
+    FoundOnce = founding::found_once,
+    /// The founders are all wanted members, each with its name and address (I7).
+    FoundersComplete = founding::founders_complete,
+    /// A set that depends on its first boot has founders before its first start (I7).
+    FoundedFirst = founding::founded_first,
+    /// A founder that lost its volume during the founding is not started (I7).
+    FounderDisk = founding::founder_disk,
+    /// Only a member that serves has passed its gate (I7).
+    GatePassed = founding::gate_passed,
+    /// Who founded a set is forgotten only with the set and its last claim (I7).
+    FoundingKept = founding::founding_kept,
+    /// A set is removed only when its deletion was asked for and it has no members.
+    SetEmpty = ends::set_empty,
+    /// A member gets the newest revision, and no revision is dropped that a member carries.
+    RevisionKept = ends::revision_kept,
+    /// The zone's serial grows by one.
+    ZoneSerial = ends::zone_serial,
+    /// After a plan the published zone is the one that follows from the state (I9).
+    ZonePublished = ends::no_step,
+}

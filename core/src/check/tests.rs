@@ -1,0 +1,473 @@
+//! For each rule a plan that this rule refuses and no other does: switched off, it is missed.
+
+use super::*;
+use crate::{
+    fixture::{NOW, friend::Friends, host_name, key, member, put_set, spec, state},
+    ids::{Epoch, Ordinal, Uid, ZoneSerial},
+    plan::step::Proof,
+    spec::{EnvVar, GatePolicy, Membership},
+    state::{Claim, Ordered, ZoneHead, orders::peer},
+    zone,
+};
+
+/// A plan and what it is about.
+type Bad = (State, Vec<Step>);
+
+fn db() -> SetKey {
+    key("db")
+}
+
+fn epoch(state: &State, ordinal: u32) -> Epoch {
+    state.sets[&db()].members[&Ordinal(ordinal)].epoch
+}
+
+fn data(ordinal: u32) -> crate::ids::ClaimKey {
+    member("db", ordinal).claim("data").unwrap()
+}
+
+/// Three members that run and are ready, on the first three of four hosts.
+fn running() -> Friends {
+    let mut state = state(4);
+    put_set(&mut state, "db", spec(3, true));
+    let mut friends = Friends::new(state);
+    friends.settle();
+    friends
+}
+
+/// The same, assigned and named, and nothing started.
+fn named() -> Friends {
+    let mut state = state(4);
+    put_set(&mut state, "db", spec(3, true));
+    let mut friends = Friends::new(state);
+    friends.plan();
+    friends.agents();
+    friends
+}
+
+/// A set that is founded by its members together, assigned and named.
+fn quorum() -> Friends {
+    let mut state = state(4);
+    let mut wanted = spec(3, true);
+    wanted.bootstrap_policy = Some(GatePolicy::Parallel);
+    wanted.membership = Some(Membership::Static);
+    put_set(&mut state, "db", wanted);
+    let mut friends = Friends::new(state);
+    friends.plan();
+    friends.agents();
+    friends
+}
+
+fn start(state: &State, ordinal: u32) -> Vec<Step> {
+    let host = state.sets[&db()].members[&Ordinal(ordinal)].host.clone();
+    let epoch = epoch(state, ordinal);
+    let id = member("db", ordinal);
+    let key = data(ordinal);
+    vec![
+        Step::BindClaim { key, host },
+        Step::Start { member: id, epoch },
+    ]
+}
+
+fn stop(state: &State, ordinal: u32) -> Vec<Step> {
+    let epoch = epoch(state, ordinal);
+    let member = member("db", ordinal);
+    vec![Step::Stop { member, epoch }]
+}
+
+/// Releases `db-0`, which its agent lost, and assigns it again.
+fn replace(state: &State, change: impl FnOnce(&mut Step)) -> Vec<Step> {
+    let (id, epoch) = (member("db", 0), epoch(state, 0));
+    let mut assign = assign(state, "db", 0, 1);
+    change(&mut assign);
+    let proof = Proof::ReportedAbsent;
+    let release = Step::Release {
+        member: id,
+        epoch,
+        proof,
+    };
+    vec![release, assign]
+}
+
+fn assign(state: &State, set: &str, ordinal: u32, host: u8) -> Step {
+    let id = member(set, ordinal);
+    let of = &state.sets[&id.set];
+    let last = of.last_grants.get(&id.ordinal).map(|grant| grant.epoch);
+    Step::Assign {
+        member: id,
+        epoch: last.unwrap_or_default().next(state.term),
+        host: host_name(host),
+        address: state.hosts[&host_name(host)].record.advertise_address,
+        revision: of.revision.clone(),
+    }
+}
+
+fn lost() -> Friends {
+    let mut friends = running();
+    friends.lose(&member("db", 0));
+    friends
+}
+
+fn other_set(state: &mut State, port: bool) {
+    let mut wanted = spec(1, false);
+    if !port {
+        wanted.template.spec.processes[0].ports.clear();
+    }
+    put_set(state, "other", wanted);
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of five tables; the test below holds that none is missing"
+)]
+fn grants(rule: Rule) -> Option<Bad> {
+    Some(match rule {
+        Rule::OneEpoch => {
+            let state = running().state;
+            let step = assign(&state, "db", 0, 1);
+            (state, vec![step])
+        }
+        Rule::EpochGrows => {
+            let state = lost().state;
+            let before = epoch(&state, 0);
+            let steps = replace(&state, |step| {
+                if let Step::Assign { epoch, .. } = step {
+                    *epoch = before;
+                }
+            });
+            (state, steps)
+        }
+        Rule::ReleaseProven => {
+            let mut friends = running();
+            friends.contact(&host_name(1), false);
+            let mut steps = replace(&friends.state, |_| {});
+            steps.truncate(1);
+            (friends.state, steps)
+        }
+        Rule::CurrentGrant => {
+            let state = running().state;
+            let epoch = epoch(&state, 0).next(state.term);
+            let member = member("db", 0);
+            (state, vec![Step::PassGate { member, epoch }])
+        }
+        Rule::OrderedOnce => {
+            let state = running().state;
+            let steps = start(&state, 2);
+            (state, steps)
+        }
+        Rule::Wanted => {
+            let state = running().state;
+            let step = assign(&state, "db", 3, 4);
+            (state, vec![step])
+        }
+        _ => return None,
+    })
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of five tables; the test below holds that none is missing"
+)]
+fn order(rule: Rule) -> Option<Bad> {
+    Some(match rule {
+        Rule::StartOrder => {
+            let state = named().state;
+            let steps = start(&state, 1);
+            (state, steps)
+        }
+        Rule::StopOrder => {
+            let mut state = running().state;
+            put_set(&mut state, "db", spec(1, true));
+            let steps = stop(&state, 1);
+            (state, steps)
+        }
+        Rule::StopCause => {
+            let state = running().state;
+            let steps = stop(&state, 2);
+            (state, steps)
+        }
+        Rule::Budget => {
+            let mut friends = running();
+            let mut wanted = spec(3, true);
+            wanted.template.spec.processes[0]
+                .env
+                .push(EnvVar::default());
+            put_set(&mut friends.state, "db", wanted);
+            friends.unready.insert(member("db", 0));
+            friends.agents();
+            let steps = stop(&friends.state, 2);
+            (friends.state, steps)
+        }
+        Rule::NamesFirst => {
+            let mut state = named().state;
+            for host in state.hosts.values_mut() {
+                host.contact.zone_acked = ZoneSerial(0);
+            }
+            let steps = start(&state, 0);
+            (state, steps)
+        }
+        Rule::ClaimOwner => {
+            let state = named().state;
+            let claim = Claim {
+                uid: Uid("another".to_owned()),
+                ..state.claims[&data(0)].clone()
+            };
+            let key = data(0);
+            (state, vec![Step::CreateClaim { key, claim }])
+        }
+        Rule::ClaimHost => {
+            let (key, host) = (data(0), host_name(2));
+            (named().state, vec![Step::BindClaim { key, host }])
+        }
+        Rule::FillReported => (named().state, vec![Step::FillClaim { key: data(0) }]),
+        _ => return None,
+    })
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of five tables; the test below holds that none is missing"
+)]
+fn places(rule: Rule) -> Option<Bad> {
+    Some(match rule {
+        Rule::AddressUnique => {
+            let member = member("db", 0);
+            let address = "10.0.0.2".parse().unwrap();
+            (running().state, vec![Step::TakeAddress { member, address }])
+        }
+        Rule::AddressOwned => {
+            let state = lost().state;
+            let steps = replace(&state, |step| {
+                if let Step::Assign { address, .. } = step {
+                    *address = "10.0.0.99".parse().unwrap();
+                }
+            });
+            (state, steps)
+        }
+        Rule::SocketUnique => {
+            let mut state = running().state;
+            other_set(&mut state, true);
+            let step = assign(&state, "other", 0, 1);
+            (state, vec![step])
+        }
+        Rule::HostFits => {
+            let mut state = running().state;
+            other_set(&mut state, false);
+            let host = state.hosts.get_mut(&host_name(1)).unwrap();
+            host.record.unschedulable = true;
+            let step = assign(&state, "other", 0, 1);
+            (state, vec![step])
+        }
+        _ => return None,
+    })
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of five tables; the test below holds that none is missing"
+)]
+fn founding(rule: Rule) -> Option<Bad> {
+    let set = db();
+    Some(match rule {
+        Rule::FoundOnce => {
+            let mut friends = quorum();
+            friends.settle();
+            let founders = Vec::new();
+            (friends.state, vec![Step::Found { set, founders }])
+        }
+        Rule::FoundersComplete => {
+            let state = quorum().state;
+            let of = &state.sets[&set];
+            let founders = vec![peer(&state, of, &member("db", 0))];
+            (state, vec![Step::Found { set, founders }])
+        }
+        Rule::FoundedFirst => {
+            let state = quorum().state;
+            let steps = start(&state, 0);
+            (state, steps)
+        }
+        Rule::FounderDisk => {
+            let mut friends = quorum();
+            friends.unready.extend([0, 1, 2].map(|n| member("db", n)));
+            friends.settle();
+            friends.lose(&member("db", 0));
+            friends.state.claims.remove(&data(0));
+            friends.settle();
+            let steps = start(&friends.state, 0);
+            (friends.state, steps)
+        }
+        Rule::GatePassed => {
+            let mut friends = running();
+            friends.unready.insert(member("db", 0));
+            friends.settle();
+            let (member, epoch) = (member("db", 0), epoch(&friends.state, 0));
+            (friends.state, vec![Step::PassGate { member, epoch }])
+        }
+        Rule::FoundingKept => {
+            let mut friends = quorum();
+            friends.settle();
+            (friends.state, vec![Step::ForgetFounding { set }])
+        }
+        _ => return None,
+    })
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of five tables; the test below holds that none is missing"
+)]
+fn ends(rule: Rule) -> Option<Bad> {
+    let set = db();
+    Some(match rule {
+        Rule::SetEmpty => {
+            let state = running().state;
+            let uid = state.sets[&set].uid.clone();
+            (state, vec![Step::RemoveSet { set, uid }])
+        }
+        Rule::RevisionKept => {
+            let state = running().state;
+            let revision = state.sets[&set].revision.clone();
+            (state, vec![Step::DropRevision { set, revision }])
+        }
+        Rule::ZoneSerial => {
+            let state = running().state;
+            let zone = ZoneHead {
+                serial: ZoneSerial(state.zone.serial.0 + 2),
+                hash: zone::build(&state).hash(),
+            };
+            (state, vec![Step::PublishZone { zone }])
+        }
+        Rule::ZonePublished => {
+            let mut friends = lost();
+            let mut steps = replace(&friends.state, |_| {});
+            steps.truncate(1);
+            friends
+                .state
+                .sets
+                .get_mut(&set)
+                .unwrap()
+                .last_grants
+                .clear();
+            (friends.state, steps)
+        }
+        _ => return None,
+    })
+}
+
+/// The steps, and the zone that follows from them unless that is what the rule is about.
+fn whole(rule: Rule, state: &State, mut steps: Vec<Step>) -> Plan {
+    let mut after = state.clone();
+    let mut assigned = false;
+    for step in &steps {
+        assigned |= matches!(step, Step::Assign { .. });
+        after.apply(step, NOW);
+    }
+    let hash = zone::build(&after).hash();
+    let about_zones = matches!(rule, Rule::ZoneSerial | Rule::ZonePublished);
+    if !about_zones && (assigned || hash != after.zone.hash) {
+        let serial = after.zone.serial.next();
+        let zone = ZoneHead { serial, hash };
+        steps.push(Step::PublishZone { zone });
+    }
+    Plan { steps }
+}
+
+#[test]
+fn each_rule_alone_refuses_something() {
+    for rule in Rule::ALL {
+        let all = [grants, order, places, founding, ends];
+        let bad = all.into_iter().find_map(|group| group(rule));
+        let Some((state, steps)) = bad else {
+            panic!("no bad plan for {}", rule.name());
+        };
+        let plan = whole(rule, &state, steps);
+        let found = check_plan(&state, &plan, NOW);
+        assert!(
+            !found.is_empty(),
+            "{} does not refuse its plan",
+            rule.name()
+        );
+        for breach in &found {
+            assert_eq!(breach.rule, rule, "{breach}");
+        }
+    }
+}
+
+#[test]
+fn good_plans_break_nothing() {
+    for friends in [running(), named(), quorum(), lost()] {
+        let (plan, _) = crate::plan::plan(&friends.state, friends.now);
+        assert_eq!(check_plan(&friends.state, &plan, friends.now), []);
+        assert_eq!(check_state(&friends.state), []);
+        let (same, _, breaches) = plan_checked(&friends.state, friends.now);
+        assert_eq!((same, breaches), (plan, Vec::new()));
+    }
+}
+
+#[test]
+fn a_member_that_runs_twice_is_an_alarm() {
+    let mut state = running().state;
+    let first = &state.hosts[&host_name(1)].contact.members;
+    let seen = first[&member("db", 0)].clone();
+    let other = &mut state.hosts.get_mut(&host_name(4)).unwrap().contact.members;
+    other.insert(member("db", 0), seen);
+    let rules: Vec<_> = check_state(&state).into_iter().map(|b| b.rule).collect();
+    assert_eq!(rules, [Rule::OneEpoch]);
+}
+
+#[test]
+fn an_epoch_that_is_not_the_last_is_an_alarm() {
+    let mut state = running().state;
+    let set = state.sets.get_mut(&db()).unwrap();
+    let member = set.members.get_mut(&Ordinal(1)).unwrap();
+    assert_eq!(member.ordered, Ordered::Run);
+    member.epoch.counter += 1;
+    let rules: Vec<_> = check_state(&state).into_iter().map(|b| b.rule).collect();
+    assert_eq!(rules, [Rule::EpochGrows]);
+}
+
+/// A planner that stops a healthy member of the set `db`, unless it is parked.
+fn reckless(state: &State, now: Timestamp, parked: &Parked) -> (Plan, Report) {
+    let (mut plan, report) = plan_without(state, now, parked);
+    if !parked.contains_key(&db()) {
+        plan.steps.splice(0..0, stop(state, 2));
+        let whole = whole(Rule::StopCause, state, plan.steps);
+        return (whole, report);
+    }
+    (plan, report)
+}
+
+#[test]
+fn a_refused_plan_parks_its_set_and_no_other() {
+    let mut state = running().state;
+    other_set(&mut state, false);
+    let (plan, report, breaches) = checked(&state, NOW, reckless);
+    let rules: Vec<_> = breaches.iter().map(|breach| breach.rule).collect();
+    assert_eq!(rules, [Rule::StopCause]);
+    let about: Vec<_> = plan.steps.iter().filter_map(Step::member).collect();
+    assert!(!about.is_empty());
+    assert!(
+        about.iter().all(|(set, _)| **set == key("other")),
+        "{about:?}"
+    );
+    let rule = "StopCause".to_owned();
+    let reason = crate::waiting::Reason::PlanRefused { rule };
+    assert_eq!(report.waiting[&member("db", 0)], reason);
+}
+
+/// A planner whose zone is always wrong.
+fn mistaken(state: &State, now: Timestamp, parked: &Parked) -> (Plan, Report) {
+    let (mut plan, report) = plan_without(state, now, parked);
+    let zone = ZoneHead::default();
+    plan.steps.push(Step::PublishZone { zone });
+    (plan, report)
+}
+
+#[test]
+fn a_breach_of_no_set_refuses_the_whole_plan() {
+    let mut state = running().state;
+    other_set(&mut state, false);
+    let (plan, report, breaches) = checked(&state, NOW, mistaken);
+    assert_eq!(plan, Plan::default());
+    assert!(!breaches.is_empty());
+    assert!(report.waiting.contains_key(&member("other", 0)));
+}

@@ -1,0 +1,220 @@
+//! States for tests: hosts in contact, sets of one plain process, and reports as agents make them.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+
+use crate::{
+    ids::{HostName, MemberId, Ordinal, SetKey, TemplateHash, Term, Uid},
+    plan::Step,
+    report::{MemberReport, Phase},
+    spec::{
+        AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, Port, Process, Service,
+        StatefulSetSpec,
+    },
+    state::{Claim, Contact, Host, HostRecord, Observation, Set, State},
+    time::Timestamp,
+    waiting::Reason,
+};
+
+pub(crate) mod friend;
+
+/// Any time to plan at.
+pub(crate) const NOW: Timestamp = Timestamp(1_000_000);
+
+/// A key in the namespace `default`.
+pub(crate) fn key(name: &str) -> SetKey {
+    format!("default/{name}").parse().unwrap()
+}
+
+/// A member of a set in the namespace `default`.
+pub(crate) fn member(set: &str, ordinal: u32) -> MemberId {
+    MemberId {
+        set: key(set),
+        ordinal: Ordinal(ordinal),
+    }
+}
+
+/// `host-<n>`
+pub(crate) fn host_name(n: u8) -> HostName {
+    format!("host-{n}").parse().unwrap()
+}
+
+/// `host-1` to `host-<count>`, all in contact, at 10.0.0.1 and on, with a pool `default`.
+pub(crate) fn state(count: u8) -> State {
+    let mut state = State {
+        term: Term(1),
+        zone_name: "berth.internal".to_owned(),
+        ..State::default()
+    };
+    for n in 1..=count {
+        state.hosts.insert(host_name(n), host(n));
+    }
+    state
+}
+
+fn host(n: u8) -> Host {
+    Host {
+        record: HostRecord {
+            name: host_name(n),
+            advertise_address: Ipv4Addr::new(10, 0, 0, n).into(),
+            labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            pools: vec!["default".to_owned()],
+            unschedulable: false,
+            machine_id: format!("machine-{n}"),
+        },
+        contact: Contact {
+            connected: true,
+            settled: true,
+            ..Contact::default()
+        },
+    }
+}
+
+/// A set of one process with a named port and, if asked for, a claim `data`.
+pub(crate) fn spec(replicas: i64, claim: bool) -> StatefulSetSpec {
+    let mut spec = StatefulSetSpec {
+        replicas: Some(replicas),
+        ..StatefulSetSpec::default()
+    };
+    spec.template.spec.processes.push(Process {
+        name: "main".to_owned(),
+        command: vec!["/bin/app".to_owned()],
+        user: Some("app".to_owned()),
+        ports: vec![Port {
+            name: "peer".to_owned(),
+            container_port: 2380,
+            ..Port::default()
+        }],
+        ..Process::default()
+    });
+    if claim {
+        let mut template = ClaimTemplate::default();
+        template.metadata.name = "data".to_owned();
+        spec.volume_claim_templates.push(template);
+    }
+    spec
+}
+
+/// Adds a set, or changes it to another spec; its members are labelled `app: <name>`.
+pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) {
+    let labels = &mut spec.template.metadata.labels;
+    labels.insert("app".to_owned(), name.to_owned());
+    let revision = revision(&spec.template);
+    let set = state.sets.entry(key(name)).or_insert_with(|| Set {
+        uid: Uid(format!("uid-{name}")),
+        spec: Arc::default(),
+        labels: BTreeMap::new(),
+        revision: revision.clone(),
+        revisions: BTreeMap::new(),
+        deleting: None,
+        members: BTreeMap::new(),
+        last_grants: BTreeMap::new(),
+        addresses: BTreeMap::new(),
+    });
+    set.revisions
+        .insert(revision.clone(), Arc::new(spec.template.clone()));
+    set.revision = revision;
+    set.spec = Arc::new(spec);
+}
+
+fn revision(template: &MemberTemplate) -> TemplateHash {
+    TemplateHash(serde_json::to_string(template).unwrap())
+}
+
+/// A service that selects `app: <app>`.
+pub(crate) fn service(state: &mut State, name: &str, app: &str) {
+    let mut service = Service::default();
+    let selector = &mut service.spec.selector;
+    selector.insert("app".to_owned(), app.to_owned());
+    state.services.insert(key(name), service);
+}
+
+/// An address pool.
+pub(crate) fn pool(state: &mut State, name: &str, cidr: &str, default: bool) {
+    let spec = AddressPoolSpec {
+        cidr: cidr.to_owned(),
+        default,
+    };
+    let pool = AddressPool {
+        spec,
+        ..AddressPool::default()
+    };
+    state.address_pools.insert(key(name), pool);
+}
+
+/// What the agent of the member's host reports of its present epoch.
+pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool) {
+    let running = phase == Phase::Running;
+    let Some(member) = state.sets[&id.set].members.get(&id.ordinal).cloned() else {
+        panic!("{id} is not assigned");
+    };
+    let report = MemberReport {
+        member: id.clone(),
+        epoch: member.epoch,
+        run: None,
+        phase,
+        started: running,
+        ready,
+        ready_for_ms: 0,
+        restarts: 0,
+        processes: Vec::new(),
+        waiting: (running && !ready).then(|| Reason::ReadinessProbe {
+            process: "main".parse().unwrap(),
+            error: "connection refused".to_owned(),
+        }),
+        filled: if running {
+            vec!["data".to_owned()]
+        } else {
+            Vec::new()
+        },
+    };
+    let seen = Observation {
+        report,
+        ready_since: ready.then_some(NOW),
+        waiting_since: NOW,
+    };
+    let contact = &mut state.hosts.get_mut(&member.host).unwrap().contact;
+    contact.members.insert(id.clone(), seen);
+    contact.settled = true;
+}
+
+/// Assigns every declared member of a set, ordinal n to `host-<n+1>`, with its claims, and orders
+/// it to run.
+pub(crate) fn run_all(state: &mut State, name: &str) {
+    for ordinal in state.sets[&key(name)].declared() {
+        let id = MemberId {
+            set: key(name),
+            ordinal,
+        };
+        assign(state, &id);
+        let epoch = state.sets[&key(name)].members[&ordinal].epoch;
+        state.apply(&Step::Start { member: id, epoch }, NOW);
+    }
+}
+
+/// Assigns one member to `host-<ordinal+1>` with its claims, under the next epoch.
+pub(crate) fn assign(state: &mut State, id: &MemberId) {
+    let n = u8::try_from(id.ordinal.0).unwrap() + 1;
+    let set = &state.sets[&id.set];
+    let last = set.last_grants.get(&id.ordinal).map(|grant| grant.epoch);
+    let step = Step::Assign {
+        member: id.clone(),
+        epoch: last.unwrap_or_default().next(state.term),
+        host: host_name(n),
+        address: state.hosts[&host_name(n)].record.advertise_address,
+        revision: set.revision.clone(),
+    };
+    for template in set.spec.volume_claim_templates.clone() {
+        let name = template.metadata.name;
+        let key = id.claim(&name).unwrap();
+        let claim = Claim {
+            uid: Uid(format!("uid-{}", key.name)),
+            member: id.clone(),
+            template: name,
+            pool: "default".to_owned(),
+            host: Some(host_name(n)),
+            filled: false,
+        };
+        state.claims.entry(key).or_insert(claim);
+    }
+    state.apply(&step, NOW);
+}

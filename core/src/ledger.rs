@@ -1,0 +1,324 @@
+//! The agent's ledger: what it accepted and did, kept on disk so that a restart of agent or host
+//! neither loses an order nor obeys a stale one.
+//!
+//! Pure. The agent asks ([`Ledger::accept`], [`Ledger::next_run`]), writes the [`Record`] that it
+//! gets to disk, and only then calls [`Ledger::apply`] and acts: persist before acting. What is in
+//! the ledger, and why:
+//!
+//! | what | why |
+//! |---|---|
+//! | head and members of the order | the host starts its members again without a coordinator |
+//! | members that left the order | their processes and mounts are still to be removed |
+//! | highest epoch per member | an older grant is never obeyed, whatever the order says |
+//! | members held by the operator | `local stop` outlives agent and host |
+//! | last run per member | no two starts ever have the same run id |
+//! | filled claims | a volume that was lost is a fault, not a new volume |
+//! | members that passed their gate | they are never rendered as founders again |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ids::{
+        BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
+    },
+    order::{MemberOrder, OrderDelta, OrderHead, order_hash},
+};
+
+mod record;
+
+pub use record::{DecodeError, Decoded, Record, decode, encode_frame, encode_new};
+
+/// Everything that the agent knows durably.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ledger {
+    /// Names the order; its history is empty if there never was one.
+    pub head: OrderHead,
+    /// The order.
+    pub members: BTreeMap<MemberId, MemberOrder>,
+    /// The last order of members that left it and are not known to be gone from this host.
+    pub leaving: BTreeMap<MemberId, MemberOrder>,
+    /// The highest epoch of each member that was ever accepted.
+    pub highest_epochs: BTreeMap<MemberId, Epoch>,
+    /// Members that an operator stopped on this host.
+    pub held: BTreeSet<MemberId>,
+    /// The last start of each member.
+    pub runs: BTreeMap<MemberId, RunId>,
+    /// Claims whose volume a member was started on.
+    pub filled: BTreeSet<Uid>,
+    /// The epoch in which a member was ready once.
+    pub passed_gate: BTreeMap<MemberId, Epoch>,
+}
+
+/// What comes of an order that is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is the order that the ledger has: acknowledge it, write nothing.
+    Known,
+    /// It is new: write the record, apply it, acknowledge it, then act on these members.
+    New {
+        /// What to write. Boxed: it carries the whole change.
+        record: Box<Record>,
+        /// The members that are new, changed or gone.
+        changed: BTreeSet<MemberId>,
+    },
+}
+
+/// Why an order is refused. Whoever sent it must find out what it does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It comes from another history of the store: a restored backup, or another coordinator.
+    #[error(
+        "the order is of history {got}, this host follows {have}; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    OtherHistory {
+        /// Ours.
+        have: HistoryId,
+        /// The order's.
+        got: HistoryId,
+    },
+    /// It comes from a coordinator that was replaced.
+    #[error(
+        "the order is of term {got}, this host has seen term {have}; stop the older coordinator"
+    )]
+    LowerTerm {
+        /// Ours.
+        have: Term,
+        /// The order's.
+        got: Term,
+    },
+    /// A newer one was accepted before.
+    #[error("the order is generation {got}, this host has generation {have}; send a newer one")]
+    OlderGeneration {
+        /// Ours.
+        have: Generation,
+        /// The order's.
+        got: Generation,
+    },
+    /// Two orders with the same generation and different content.
+    #[error(
+        "generation {generation} has hash {got}, this host has it with hash {have}; \
+         two coordinators may be writing, stop one"
+    )]
+    OtherContent {
+        /// The generation.
+        generation: Generation,
+        /// Ours.
+        have: ContentHash,
+        /// The order's.
+        got: ContentHash,
+    },
+    /// It changes an order that this host does not have.
+    #[error("the order changes generation {base}, this host has {have}; send the complete order")]
+    OtherBase {
+        /// Ours.
+        have: Generation,
+        /// The order's.
+        base: Generation,
+    },
+    /// Its content does not have the hash that it states.
+    #[error("the order states hash {stated}, its content has {found}; send the complete order")]
+    HashMismatch {
+        /// What it states.
+        stated: ContentHash,
+        /// What its content has.
+        found: ContentHash,
+    },
+    /// It grants a member an epoch below one that was granted before.
+    #[error(
+        "the order has epoch {got} of {member}, this host has seen {have}; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    EpochFalls {
+        /// The member.
+        member: MemberId,
+        /// Ours.
+        have: Epoch,
+        /// The order's.
+        got: Epoch,
+    },
+}
+
+impl Ledger {
+    /// Whether an order may be accepted, and what to write before it is acted on.
+    ///
+    /// # Errors
+    /// The rule that refuses it; the ledger stays as it is.
+    pub fn accept(&self, delta: &OrderDelta) -> Result<Acceptance, Refusal> {
+        if self.check_head(&delta.head)? {
+            return Ok(Acceptance::Known);
+        }
+        if let Some(base) = delta.base.filter(|base| *base != self.head.generation) {
+            return Err(Refusal::OtherBase {
+                have: self.head.generation,
+                base,
+            });
+        }
+        for order in &delta.upserts {
+            let have = self.highest_epochs.get(&order.member).copied();
+            if let Some(have) = have.filter(|have| *have > order.epoch) {
+                return Err(Refusal::EpochFalls {
+                    member: order.member.clone(),
+                    have,
+                    got: order.epoch,
+                });
+            }
+        }
+        let members = delta.apply_to(&self.members);
+        let found = order_hash(&members);
+        if found != delta.head.hash {
+            return Err(Refusal::HashMismatch {
+                stated: delta.head.hash.clone(),
+                found,
+            });
+        }
+        Ok(Acceptance::New {
+            record: Box::new(Record::Order(delta.clone())),
+            changed: changed(&self.members, &members),
+        })
+    }
+
+    /// Holds the head of an order against ours; true if it is the same order.
+    fn check_head(&self, head: &OrderHead) -> Result<bool, Refusal> {
+        let ours = &self.head;
+        if !self.has_order() {
+            return Ok(false);
+        }
+        if head.history != ours.history {
+            return Err(Refusal::OtherHistory {
+                have: ours.history.clone(),
+                got: head.history.clone(),
+            });
+        }
+        if head.term < ours.term {
+            return Err(Refusal::LowerTerm {
+                have: ours.term,
+                got: head.term,
+            });
+        }
+        if head.generation < ours.generation {
+            return Err(Refusal::OlderGeneration {
+                have: ours.generation,
+                got: head.generation,
+            });
+        }
+        if head.generation == ours.generation && head.hash != ours.hash {
+            return Err(Refusal::OtherContent {
+                generation: ours.generation,
+                have: ours.hash.clone(),
+                got: head.hash.clone(),
+            });
+        }
+        Ok(head == ours)
+    }
+
+    /// Whether any order was ever accepted.
+    pub fn has_order(&self) -> bool {
+        self.head.history != HistoryId::default()
+    }
+
+    /// The id of the next start of a member. Write [`Record::Run`] before acting on it.
+    pub fn next_run(&self, member: &MemberId, epoch: Epoch, boot: &BootId) -> RunId {
+        let last = self.runs.get(member).filter(|run| run.epoch == epoch);
+        RunId {
+            epoch,
+            boot: boot.clone(),
+            number: last.map_or(RunNumber(1), |run| run.number.next()),
+        }
+    }
+
+    /// A member's order with what this host knows better than the coordinator did when it sent
+    /// it: which volumes are filled, and that the member is a founder no more.
+    pub fn effective(&self, member: &MemberId) -> Option<MemberOrder> {
+        let order = self
+            .members
+            .get(member)
+            .or_else(|| self.leaving.get(member))?;
+        let mut order = order.clone();
+        for volume in &mut order.volumes {
+            volume.filled |= self.filled.contains(&volume.claim_uid);
+        }
+        order.values.founding &= self.passed_gate.get(member) != Some(&order.epoch);
+        Some(order)
+    }
+
+    /// Whether writing this record would change anything.
+    pub fn is_news(&self, record: &Record) -> bool {
+        match record {
+            Record::Snapshot(_) | Record::Order(_) | Record::Run { .. } => true,
+            Record::Held { member, held } => self.held.contains(member) != *held,
+            Record::Filled { claims } => !claims.is_subset(&self.filled),
+            Record::PassedGate { member, epoch } => self.passed_gate.get(member) != Some(epoch),
+            Record::Forgotten { member } => self.leaving.contains_key(member),
+        }
+    }
+
+    /// Takes in a record that is durable.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Snapshot(ledger) => *self = (**ledger).clone(),
+            Record::Order(delta) => self.apply_order(delta),
+            Record::Held { member, held: true } => {
+                self.held.insert(member.clone());
+            }
+            Record::Held {
+                member,
+                held: false,
+            } => {
+                self.held.remove(member);
+            }
+            Record::Run { member, run } => {
+                self.runs.insert(member.clone(), run.clone());
+            }
+            Record::Filled { claims } => self.filled.extend(claims.iter().cloned()),
+            Record::PassedGate { member, epoch } => {
+                self.passed_gate.insert(member.clone(), *epoch);
+            }
+            Record::Forgotten { member } => {
+                self.leaving.remove(member);
+                if !self.members.contains_key(member) {
+                    // The next grant has a higher epoch, so nothing of these is needed again.
+                    self.held.remove(member);
+                    self.runs.remove(member);
+                    self.passed_gate.remove(member);
+                }
+            }
+        }
+    }
+
+    fn apply_order(&mut self, delta: &OrderDelta) {
+        let members = delta.apply_to(&self.members);
+        for (member, order) in &self.members {
+            if !members.contains_key(member) {
+                self.leaving.insert(member.clone(), order.clone());
+            }
+        }
+        for (member, order) in &members {
+            self.leaving.remove(member);
+            let highest = self.highest_epochs.entry(member.clone()).or_default();
+            *highest = order.epoch.max(*highest);
+        }
+        self.members = members;
+        self.head = delta.head.clone();
+    }
+}
+
+/// The members that are in one of two orders only, or differ.
+fn changed(
+    before: &BTreeMap<MemberId, MemberOrder>,
+    after: &BTreeMap<MemberId, MemberOrder>,
+) -> BTreeSet<MemberId> {
+    let gone = before.keys().filter(|member| !after.contains_key(*member));
+    let new = after
+        .iter()
+        .filter(|(member, order)| before.get(*member) != Some(*order))
+        .map(|(member, _)| member);
+    gone.chain(new).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! What serde says about a mistake, in the words of somebody who writes a manifest.
+//!
+//! serde's errors are texts; their few forms are taken apart here, and a test holds each form
+//! against the real thing. A form that is not known is shown as it is.
+
+/// A mistake, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// What to tell the operator.
+    pub(super) message: String,
+    /// The field below the error's path that it is about, if it names one.
+    pub(super) field: Option<String>,
+    /// Whether it is about the key itself.
+    pub(super) key: bool,
+    /// Whether the field is missing.
+    pub(super) missing: bool,
+    /// The field that was probably meant instead.
+    pub(super) meant: Option<String>,
+}
+
+/// Fields of Kubernetes that Berth does not have, and what to do instead.
+const HINTS: [(&str, &str); 18] = [
+    ("image", "give command: Berth runs host binaries"),
+    ("imagePullPolicy", "give command: Berth runs host binaries"),
+    ("imagePullSecrets", "give command: Berth runs host binaries"),
+    ("containers", "write processes: Berth runs host binaries"),
+    (
+        "initContainers",
+        "write initProcesses: Berth runs host binaries",
+    ),
+    (
+        "volumes",
+        "write volumeClaimTemplates for data and files for configuration",
+    ),
+    (
+        "securityContext",
+        "write user, group and capabilities of each process",
+    ),
+    ("affinity", "write nodeSelector and spread"),
+    ("topologySpreadConstraints", "write nodeSelector and spread"),
+    ("tolerations", "write nodeSelector"),
+    (
+        "serviceAccountName",
+        "remove it: processes have no account in Berth",
+    ),
+    ("restartPolicy", "remove it: processes are always restarted"),
+    ("dnsPolicy", "remove it: each agent serves the names"),
+    ("hostNetwork", "remove it: processes use the host's network"),
+    ("updateStrategy", "remove it: Berth does not have it yet"),
+    (
+        "revisionHistoryLimit",
+        "remove it: Berth does not have it yet",
+    ),
+    ("ordinals", "remove it: ordinals begin with 0"),
+    (
+        "persistentVolumeClaimRetentionPolicy",
+        "remove it: claims are always retained",
+    ),
+];
+
+/// Takes an error of serde apart. With `hide`, the message shows nothing of what was written.
+pub(super) fn understand(text: &str, hide: bool) -> Problem {
+    let whole = |message: String| Problem {
+        message,
+        field: None,
+        key: false,
+        missing: false,
+        meant: None,
+    };
+    if let Some((name, expected)) = unknown(text, "unknown field ") {
+        return Problem {
+            message: unknown_field(name, &expected),
+            field: Some(name.to_owned()),
+            key: true,
+            missing: false,
+            meant: meant(name, &expected).map(ToOwned::to_owned),
+        };
+    }
+    if let Some(name) = text.strip_prefix("missing field ") {
+        let name = name.trim_matches('`').to_owned();
+        return Problem {
+            message: "it is required; give it".to_owned(),
+            field: Some(name),
+            key: false,
+            missing: true,
+            meant: None,
+        };
+    }
+    if hide {
+        return whole("the value is not a text; put it in quotes".to_owned());
+    }
+    if let Some((word, expected)) = unknown(text, "unknown variant ") {
+        let words = expected.join(", ");
+        return whole(match nearest(word, &expected) {
+            Some(near) => format!("'{word}' is not known here; did you mean {near}? ({words})"),
+            None => format!("'{word}' is not known here; use {words}"),
+        });
+    }
+    for form in ["invalid type: ", "invalid value: "] {
+        if let Some((found, expected)) = text
+            .strip_prefix(form)
+            .and_then(|rest| rest.rsplit_once(", expected "))
+        {
+            return whole(wrong_type(found, expected));
+        }
+    }
+    whole(text.to_owned())
+}
+
+/// `unknown field `a`, expected one of `b`, `c`` and its relatives.
+fn unknown<'a>(text: &'a str, form: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let rest = text.strip_prefix(form)?.strip_prefix('`')?;
+    let (name, rest) = rest.split_once('`')?;
+    let expected = rest.split('`').skip(1).step_by(2).collect();
+    Some((name, expected))
+}
+
+/// The field that an unknown one stands for.
+fn meant<'a>(name: &str, expected: &[&'a str]) -> Option<&'a str> {
+    let upstream = match name {
+        "containers" => "processes",
+        "initContainers" => "initProcesses",
+        "image" => "command",
+        _ => return nearest(name, expected),
+    };
+    expected.iter().copied().find(|field| *field == upstream)
+}
+
+fn unknown_field(name: &str, expected: &[&str]) -> String {
+    let hint = HINTS.iter().find(|(field, _)| *field == name);
+    match (hint, nearest(name, expected)) {
+        (Some((_, hint)), _) => format!("there is no field '{name}' here; {hint}"),
+        (None, Some(near)) => {
+            format!("there is no field '{name}' here; did you mean '{near}'?")
+        }
+        (None, None) if expected.is_empty() => {
+            format!("there is no field '{name}' here; remove it")
+        }
+        (None, None) => format!(
+            "there is no field '{name}' here; use one of {}",
+            expected.join(", ")
+        ),
+    }
+}
+
+fn wrong_type(found: &str, expected: &str) -> String {
+    let written = found
+        .strip_prefix("string ")
+        .map(|text| format!("the text {text}"))
+        .unwrap_or_else(|| {
+            let plain = found.replace('`', "");
+            match plain.as_str() {
+                "null" | "unit value" => "nothing".to_owned(),
+                "sequence" => "a list".to_owned(),
+                "map" => "a mapping".to_owned(),
+                other => other
+                    .strip_prefix("floating point ")
+                    .map(|n| format!("the number {n}"))
+                    .or_else(|| {
+                        other
+                            .strip_prefix("integer ")
+                            .map(|n| format!("the number {n}"))
+                    })
+                    .or_else(|| other.strip_prefix("boolean ").map(ToOwned::to_owned))
+                    .unwrap_or_else(|| other.to_owned()),
+            }
+        });
+    match expected {
+        "a string"
+            if written.starts_with("the number")
+                || ["true", "false"].contains(&written.as_str()) =>
+        {
+            format!("{written} is not a text; put it in quotes")
+        }
+        "a boolean" => format!("{written} is not allowed here; write true or false"),
+        "i64" => format!("{written} is not allowed here; write a whole number"),
+        "u8" | "u16" | "u32" | "u64" | "usize" => {
+            format!("{written} is not allowed here; write a whole number of 0 or more")
+        }
+        "a string" => format!("{written} is not allowed here; write a text"),
+        "a sequence" => format!("{written} is not allowed here; write a list"),
+        "a map" => format!("{written} is not allowed here; write a mapping"),
+        other if other.starts_with("struct ") => {
+            format!("{written} is not allowed here; write a mapping with fields")
+        }
+        "string or map" => {
+            format!("{written} is not allowed here; write one word")
+        }
+        other => format!("{written} is not allowed here; write {other}"),
+    }
+}
+
+/// The word that was most likely meant, if one is near.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_ascii_lowercase();
+    known
+        .iter()
+        .map(|k| (distance(&lower, &k.to_ascii_lowercase()), *k))
+        .filter(|(distance, k)| *distance <= 2 && *distance * 2 <= k.len().max(word.len()))
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// How many letters to add, remove or replace to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, above) in b.iter().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(x != *y))
+                .min(above + 1)
+                .min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,318 @@
+//! The transitions: what an event changes, and which action comes next.
+
+use std::time::Duration;
+
+use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing, Up};
+use crate::{
+    ids::{Epoch, RunId},
+    order::Desired,
+    time::Timestamp,
+    waiting::Reason,
+};
+
+/// A run that lasted this long was a good one: what comes after it begins to count anew.
+const STABLE: Duration = Duration::from_secs(10);
+
+impl Machine {
+    pub(super) fn take(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Order(standing) => self.take_order(standing),
+            Event::Held(held) => {
+                self.held = held;
+                self.try_at_once();
+            }
+            Event::Restart => {
+                self.restart = matches!(self.place, Place::Up(_));
+                self.try_at_once();
+            }
+            Event::Done { step, result } => {
+                if let Some((_, action)) = self.busy.take_if(|(number, _)| *number == step) {
+                    self.take_result(now, &action, result, effects);
+                }
+            }
+            Event::Process {
+                run,
+                process,
+                init,
+                change,
+            } => {
+                if let Some(up) = self.up(&run) {
+                    up.change(now, &process, init, change);
+                }
+            }
+            Event::InitDone { run } => {
+                if let Some(up) = self.up(&run) {
+                    up.init_done();
+                }
+            }
+            Event::KeeperGone { run } => self.take_gone(now, &run),
+            Event::Probed { attempt, outcome } => {
+                if let Place::Up(up) = &mut self.place {
+                    up.probed(now, &attempt, outcome);
+                }
+            }
+            Event::RestartFailed { run, process } => {
+                if let Some(up) = self.up(&run) {
+                    up.restart_failed(now, &process);
+                }
+            }
+            Event::GateRecorded { epoch } => self.passed_gate = Some(epoch),
+            Event::Tick => {}
+        }
+    }
+
+    fn up(&mut self, run: &RunId) -> Option<&mut Up> {
+        match &mut self.place {
+            Place::Up(up) if up.run == *run => Some(up),
+            Place::Up(_)
+            | Place::Unknown
+            | Place::Dirty
+            | Place::Clean
+            | Place::Prepared(_)
+            | Place::PortsFree(_) => None,
+        }
+    }
+
+    /// What is new may have removed the cause of a failure, so nothing waits for its pause.
+    fn take_order(&mut self, standing: Standing) {
+        let essence = |standing: &Standing| match standing {
+            Standing::Unordered | Standing::Removed => None,
+            Standing::Ordered(w) => Some((w.epoch, w.desired, w.revision.clone())),
+        };
+        if essence(&self.standing) != essence(&standing) {
+            self.try_at_once();
+        }
+        if self.standing != standing {
+            self.standing = standing;
+            self.forgotten = false;
+        }
+    }
+
+    fn try_at_once(&mut self) {
+        self.starting.reset();
+        self.ending.reset();
+    }
+
+    fn take_result(
+        &mut self,
+        now: Timestamp,
+        action: &Action,
+        result: Result<Done, Reason>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match result {
+            Ok(done) => self.take_success(now, action, done, effects),
+            Err(reason) => self.take_failure(now, action, reason),
+        }
+    }
+
+    fn take_success(
+        &mut self,
+        now: Timestamp,
+        action: &Action,
+        done: Done,
+        effects: &mut Vec<Effect>,
+    ) {
+        match (action, done) {
+            (Action::Adopt, Done::Adopted(Some(running))) => {
+                self.ending.reset();
+                self.begin_up(now, running, effects);
+            }
+            (Action::Adopt, Done::Adopted(None) | Done::Done) => {
+                self.ending.reset();
+                self.place = Place::Dirty;
+            }
+            (Action::Cleanup, _) => {
+                self.ending.reset();
+                self.place = Place::Clean;
+            }
+            (Action::Prepare, _) => {
+                self.starting.explained();
+                self.place = match self.goal() {
+                    Goal::Run(epoch) => Place::Prepared(epoch),
+                    Goal::Leave | Goal::Stop => Place::Dirty,
+                };
+            }
+            (Action::CheckPorts, _) => {
+                self.starting.explained();
+                if let Place::Prepared(epoch) = self.place {
+                    self.place = Place::PortsFree(epoch);
+                }
+            }
+            (Action::Start(_), Done::Started(running)) => {
+                self.starting.explained();
+                self.begin_up(now, running, effects);
+            }
+            (Action::Stop, _) => {
+                self.ending.reset();
+                if let Place::Up(up) = &mut self.place {
+                    up.stop_asked(now);
+                }
+            }
+            (Action::Kill, _) => {
+                self.ending.reset();
+                if let Place::Up(up) = &mut self.place {
+                    up.kill_asked(now);
+                }
+            }
+            // A driver that answers a start with something else has lost track: look again.
+            (
+                Action::Start(_) | Action::Adopt,
+                Done::Done | Done::Adopted(_) | Done::Started(_),
+            ) => {
+                self.place = Place::Unknown;
+            }
+        }
+    }
+
+    fn begin_up(&mut self, now: Timestamp, running: Running, effects: &mut Vec<Effect>) {
+        self.started_in = Some(running.run.epoch);
+        if self
+            .last_run
+            .as_ref()
+            .is_none_or(|last| (last.epoch, last.number) < (running.run.epoch, running.run.number))
+        {
+            self.last_run = Some(running.run.clone());
+        }
+        self.place = Place::Up(Box::new(Up::new(now, running)));
+        effects.push(Effect::Filled);
+    }
+
+    fn take_failure(&mut self, now: Timestamp, action: &Action, reason: Reason) {
+        match action {
+            // What a failed attempt left is removed at once; only the next attempt waits.
+            Action::Prepare | Action::Start(_) => {
+                self.starting.fail(now, reason);
+                self.place = Place::Dirty;
+            }
+            Action::CheckPorts => self.starting.fail(now, reason),
+            // A keeper may live after all: look again.
+            Action::Adopt | Action::Cleanup => {
+                self.place = Place::Unknown;
+                self.ending.fail(now, reason);
+            }
+            // A keeper that went away meanwhile needs no second command.
+            Action::Stop | Action::Kill if matches!(self.place, Place::Up(_)) => {
+                self.ending.fail(now, reason);
+            }
+            Action::Stop | Action::Kill => {}
+        }
+    }
+
+    fn take_gone(&mut self, now: Timestamp, run: &RunId) {
+        let Some(up) = self.up(run) else {
+            return;
+        };
+        let (asked, lasted) = (up.stopping(), now.since(up.since));
+        let restarts = up.restart_count();
+        self.place = Place::Dirty;
+        self.ending.reset();
+        if asked || self.restart || !matches!(self.goal(), Goal::Run(_)) {
+            self.starting.reset();
+        } else {
+            self.restarts_before = self.restarts_before.saturating_add(restarts + 1);
+            if lasted >= STABLE {
+                self.starting.reset();
+            }
+            let reason = Reason::StepFailed {
+                step: "keep the processes".to_owned(),
+                error: "the keeper ended, and every process with it".to_owned(),
+            };
+            self.starting.fail_once_free(now, reason);
+        }
+        self.restart = false;
+    }
+
+    pub(super) fn goal(&self) -> Goal {
+        match &self.standing {
+            Standing::Unordered => Goal::Leave,
+            Standing::Removed => Goal::Stop,
+            Standing::Ordered(_) if self.held => Goal::Stop,
+            Standing::Ordered(wanted) => match wanted.desired {
+                Desired::Run => Goal::Run(wanted.epoch),
+                Desired::Stop => Goal::Stop,
+            },
+        }
+    }
+
+    pub(super) fn drive(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some((step, action)) = self.begin_action(now) {
+            effects.push(Effect::Act { step, action });
+        }
+        if let Place::Up(up) = &mut self.place {
+            effects.extend(up.due(now).into_iter().map(Effect::Probe));
+            for process in up.restarts_due(now) {
+                effects.push(Effect::RestartProcess { process });
+            }
+            let ready = up.ready();
+            let epoch = up.run.epoch;
+            up.ready_since = ready.then(|| up.ready_since.unwrap_or(now));
+            if ready && self.founds(epoch) && self.passing_gate != Some(epoch) {
+                self.passing_gate = Some(epoch);
+                effects.push(Effect::PassedGate { epoch });
+            }
+        }
+        let gone = self.place == Place::Clean && self.busy.is_none();
+        if gone && self.standing == Standing::Removed && !self.forgotten {
+            self.forgotten = true;
+            effects.push(Effect::Forget);
+        }
+    }
+
+    /// Whether a run of this epoch is, as far as the ledger knows, that of a founder.
+    pub(super) fn founds(&self, epoch: Epoch) -> bool {
+        let ordered = match &self.standing {
+            Standing::Ordered(wanted) => wanted.founding && wanted.epoch == epoch,
+            Standing::Unordered | Standing::Removed => false,
+        };
+        ordered && self.passed_gate != Some(epoch)
+    }
+
+    fn begin_action(&mut self, now: Timestamp) -> Option<(u64, Action)> {
+        if self.busy.is_some() {
+            return None;
+        }
+        let action = self.next_action()?;
+        let may = match &action {
+            Action::Prepare | Action::CheckPorts | Action::Start(_) => self.starting.may(now),
+            Action::Adopt | Action::Cleanup | Action::Stop => self.ending.may(now),
+            Action::Kill => self.ending.may(now) && self.kill_at().is_some_and(|at| at <= now),
+        };
+        if !may {
+            return None;
+        }
+        if let Action::Start(run) = &action {
+            self.last_run = Some(run.clone());
+        }
+        self.steps += 1;
+        self.busy = Some((self.steps, action.clone()));
+        Some((self.steps, action))
+    }
+
+    /// What leads towards the goal, whether or not its time has come.
+    pub(super) fn next_action(&self) -> Option<Action> {
+        let goal = self.goal();
+        match (&self.place, goal) {
+            (_, Goal::Leave) => None,
+            (Place::Unknown, _) => Some(Action::Adopt),
+            (Place::Dirty, _) => Some(Action::Cleanup),
+            (Place::Clean, Goal::Run(_)) => Some(Action::Prepare),
+            (Place::Clean, Goal::Stop) => None,
+            (Place::Prepared(prepared), Goal::Run(epoch)) if *prepared == epoch => {
+                Some(Action::CheckPorts)
+            }
+            (Place::PortsFree(prepared), Goal::Run(epoch)) if *prepared == epoch => {
+                Some(Action::Start(self.next_run(epoch)))
+            }
+            (Place::Prepared(_) | Place::PortsFree(_), _) => Some(Action::Cleanup),
+            (Place::Up(up), goal) => {
+                let stays = goal == Goal::Run(up.run.epoch) && !self.restart;
+                match (up.stopping(), stays) {
+                    (true, _) => Some(Action::Kill),
+                    (false, true) => None,
+                    (false, false) => Some(Action::Stop),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! One member on one host: what to do next, given what is ordered and what has happened.
+//!
+//! Pure: [`Machine::step`] takes one event and returns effects; whoever drives it carries each out
+//! and says how it went with [`Event::Done`]. At most one *action* ([`Effect::Act`]) of a member is
+//! under way at any time, so two starts of one member can never meet; an action that hangs holds up
+//! its own member only. A member never waits for another one here: after a boot all members of a
+//! host start by themselves, without a coordinator.
+//!
+//! ```text
+//! Unknown -Adopt-> Up                                  (a keeper of an earlier agent lives)
+//!              \-> Dirty -Cleanup-> Clean -Prepare-> Prepared -CheckPorts-> PortsFree -Start-> Up
+//!                    ^                                   (Clean is the proof: nothing is there)
+//!                    +--- the keeper is gone, or a step failed
+//! ```
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
+    order::Desired,
+    probe::{Outcome, ProbeKind, ProbeSpecs},
+    report::MemberReport,
+    time::Timestamp,
+    waiting::Reason,
+};
+
+mod backoff;
+mod machine;
+mod up;
+mod view;
+
+use backoff::Backoff;
+use up::Up;
+
+/// What the order says of a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Under which grant.
+    pub epoch: Epoch,
+    /// Run or stop.
+    pub desired: Desired,
+    /// The revision of its template: another one may have removed the cause of a failure.
+    pub revision: TemplateHash,
+    /// Its volumes by claim template, and whether each is known to be filled.
+    pub volumes: BTreeMap<String, bool>,
+    /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
+    /// has it, so that no later start of it is rendered as a founder again.
+    pub founding: bool,
+}
+
+/// What the order says of a member, or that it does not say anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known yet: nothing is done, and what runs is left as it is.
+    Unordered,
+    /// The member is in the order.
+    Ordered(Wanted),
+    /// There is an order and the member is not in it: it is stopped and forgotten.
+    Removed,
+}
+
+/// How one process of a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessState {
+    /// Its name.
+    pub name: ProcessName,
+    /// Whether it is an init process.
+    pub init: bool,
+    /// Its process id on the host, while it runs.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How it last ended, if it did.
+    pub last_exit: Option<String>,
+    /// Why it could not be executed, if the last attempt failed.
+    pub failure: Option<Reason>,
+}
+
+/// A run that has a living keeper, as it is found or was just started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Which start.
+    pub run: RunId,
+    /// Whether every init process has exited with 0.
+    pub init_done: bool,
+    /// Whether a stop was asked for by an earlier agent.
+    pub stopping: bool,
+    /// The processes, in the order of the template.
+    pub processes: Vec<ProcessState>,
+    /// Their probes.
+    pub probes: BTreeMap<ProcessName, ProbeSpecs>,
+    /// From the stop signal to KILL.
+    pub grace: Duration,
+}
+
+/// What became of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessChange {
+    /// It was executed.
+    Started {
+        /// Its process id.
+        pid: u32,
+        /// How often it was started again before.
+        restarts: u32,
+    },
+    /// It could not be executed and is tried again.
+    StartFailed(Reason),
+    /// It ended; the keeper starts it again unless it stops.
+    Exited {
+        /// How, such as `exited with 1`.
+        exit: String,
+    },
+}
+
+/// Names one attempt of a probe, so that a result that comes late counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptId {
+    /// The run.
+    pub run: RunId,
+    /// The process.
+    pub process: ProcessName,
+    /// Which probe.
+    pub kind: ProbeKind,
+    /// Which start of the process within the run.
+    pub start: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The order for the member is new, changed or gone. Also after a start of the agent.
+    Order(Standing),
+    /// An operator stopped the member on this host, or let go of it.
+    Held(bool),
+    /// An operator wants its processes stopped and started again.
+    Restart,
+    /// An action has ended. Results of anything but the action under way are ignored.
+    Done {
+        /// The number that the action was given.
+        step: u64,
+        /// What came of it.
+        result: Result<Done, Reason>,
+    },
+    /// A process of a run started or ended.
+    Process {
+        /// Which run.
+        run: RunId,
+        /// Which process.
+        process: ProcessName,
+        /// Whether it is an init process.
+        init: bool,
+        /// What happened.
+        change: ProcessChange,
+    },
+    /// Every init process of a run is done.
+    InitDone {
+        /// Which run.
+        run: RunId,
+    },
+    /// The keeper of a run is gone, and every process with it.
+    KeeperGone {
+        /// Which run.
+        run: RunId,
+    },
+    /// A probe was tried.
+    Probed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A process could not be told to restart.
+    RestartFailed {
+        /// Which run.
+        run: RunId,
+        /// Which process.
+        process: ProcessName,
+    },
+    /// The ledger has it that the member was ready in this epoch.
+    GateRecorded {
+        /// The grant.
+        epoch: Epoch,
+    },
+    /// Time has passed: [`Machine::wake_at`] has come.
+    Tick,
+}
+
+/// What came of an action that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Of [`Action::Cleanup`], [`Action::Prepare`], [`Action::CheckPorts`]; of [`Action::Stop`] and
+    /// [`Action::Kill`] when the keeper has taken the command.
+    Done,
+    /// Of [`Action::Adopt`]: the run that lives, if one does.
+    Adopted(Option<Running>),
+    /// Of [`Action::Start`].
+    Started(Running),
+}
+
+/// One action; only one of a member is under way at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Look for a keeper that an earlier agent started.
+    Adopt,
+    /// Remove what a run left, and make sure that nothing is left.
+    Cleanup,
+    /// Render, and make the volumes ready.
+    Prepare,
+    /// See that the declared ports are free.
+    CheckPorts,
+    /// Write the run to the ledger, then start the keeper.
+    Start(RunId),
+    /// Tell the keeper to stop everything.
+    Stop,
+    /// Tell the keeper to kill everything.
+    Kill,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Carry out an action and say how it went, with its number.
+    Act {
+        /// The number.
+        step: u64,
+        /// What to do.
+        action: Action,
+    },
+    /// Try a probe and say how it went.
+    Probe(AttemptId),
+    /// Tell the keeper to stop one process and start it again.
+    RestartProcess {
+        /// Which.
+        process: ProcessName,
+    },
+    /// The member was started on its volumes: write it to the ledger.
+    Filled,
+    /// A founder was ready in this epoch: write it to the ledger, then say so with
+    /// [`Event::GateRecorded`].
+    PassedGate {
+        /// The grant.
+        epoch: Epoch,
+    },
+    /// Nothing is left of a member that left the order: write it to the ledger, drop the machine.
+    Forget,
+    /// [`Machine::report`] has changed.
+    Changed,
+}
+
+/// Where a member stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Not looked at yet.
+    Unknown,
+    /// No keeper lives; what is left is not removed.
+    Dirty,
+    /// Surely nothing there.
+    Clean,
+    /// Volumes are ready for a start in this epoch.
+    Prepared(Epoch),
+    /// And its ports are free.
+    PortsFree(Epoch),
+    /// A keeper lives.
+    Up(Box<Up>),
+}
+
+/// What is to become of the member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Leave,
+    Run(Epoch),
+    Stop,
+}
+
+/// The member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    member: MemberId,
+    boot: BootId,
+    standing: Standing,
+    held: bool,
+    restart: bool,
+    place: Place,
+    /// The action under way.
+    busy: Option<(u64, Action)>,
+    steps: u64,
+    last_run: Option<RunId>,
+    /// Of the steps that lead to a start.
+    starting: Backoff,
+    /// Of the steps that end and remove things.
+    ending: Backoff,
+    /// Restarts that the keepers before this one counted.
+    restarts_before: u32,
+    /// The epoch in which the member was started.
+    started_in: Option<Epoch>,
+    /// The epoch that [`Effect::PassedGate`] was asked for, and the one that the ledger has.
+    passing_gate: Option<Epoch>,
+    passed_gate: Option<Epoch>,
+    forgotten: bool,
+    reported: Option<MemberReport>,
+}
+
+impl Machine {
+    /// A member of which nothing is known but its last run, from the ledger. `seed` spreads its
+    /// pauses, so that members that fail together do not try again together. It does nothing
+    /// before the first [`Event::Order`].
+    pub fn new(member: MemberId, boot: BootId, last_run: Option<RunId>, seed: u64) -> Self {
+        Self {
+            member,
+            boot,
+            standing: Standing::Unordered,
+            held: false,
+            restart: false,
+            place: Place::Unknown,
+            busy: None,
+            steps: 0,
+            last_run,
+            starting: Backoff::new(seed),
+            ending: Backoff::new(seed.rotate_left(32)),
+            restarts_before: 0,
+            started_in: None,
+            passing_gate: None,
+            passed_gate: None,
+            forgotten: false,
+            reported: None,
+        }
+    }
+
+    /// The member's id.
+    pub fn member(&self) -> &MemberId {
+        &self.member
+    }
+
+    /// Whether an operator holds it stopped.
+    pub fn held(&self) -> bool {
+        self.held
+    }
+
+    /// Takes in what happened; what to do now.
+    pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.take(now, event, &mut effects);
+        self.drive(now, &mut effects);
+        let report = self.observe();
+        if self.reported.as_ref() != Some(&report) {
+            self.reported = Some(report);
+            effects.push(Effect::Changed);
+        }
+        effects
+    }
+
+    /// When [`Event::Tick`] is due, if nothing happens before.
+    pub fn wake_at(&mut self) -> Option<Timestamp> {
+        let action = if self.busy.is_some() {
+            None
+        } else {
+            self.action_at()
+        };
+        let probes = match &mut self.place {
+            Place::Up(up) => up.wake_at(),
+            Place::Unknown
+            | Place::Dirty
+            | Place::Clean
+            | Place::Prepared(_)
+            | Place::PortsFree(_) => None,
+        };
+        probes.into_iter().chain(action).min()
+    }
+
+    /// When the next action may begin, if it has to wait.
+    fn action_at(&self) -> Option<Timestamp> {
+        match self.next_action()? {
+            Action::Prepare | Action::CheckPorts | Action::Start(_) => self.starting.until(),
+            Action::Adopt | Action::Cleanup | Action::Stop => self.ending.until(),
+            Action::Kill => self.ending.until().max(self.kill_at()),
+        }
+    }
+
+    /// When everything is killed, if a stop was asked for.
+    fn kill_at(&self) -> Option<Timestamp> {
+        match &self.place {
+            Place::Up(up) => up.kill_at(),
+            Place::Unknown
+            | Place::Dirty
+            | Place::Clean
+            | Place::Prepared(_)
+            | Place::PortsFree(_) => None,
+        }
+    }
+
+    /// The id of the next start in an epoch.
+    fn next_run(&self, epoch: Epoch) -> RunId {
+        let last = self.last_run.as_ref().filter(|run| run.epoch == epoch);
+        RunId {
+            epoch,
+            boot: self.boot.clone(),
+            number: last.map_or(RunNumber(1), |run| run.number.next()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

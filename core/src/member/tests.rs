@@ -1,0 +1,636 @@
+//! The member machine against a small model of a host: by hand, and with random events and
+//! failures.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    ids::{Generation, Term},
+    report::Phase,
+    spec::Probe,
+};
+
+fn main_process() -> ProcessName {
+    "main".parse().unwrap()
+}
+
+fn epoch(counter: u64) -> Epoch {
+    Epoch {
+        term: Term(1),
+        counter,
+    }
+}
+
+fn wanted(counter: u64, desired: Desired) -> Standing {
+    Standing::Ordered(Wanted {
+        epoch: epoch(counter),
+        desired,
+        revision: TemplateHash("r".to_owned()),
+        volumes: [("data".to_owned(), false)].into(),
+        founding: true,
+    })
+}
+
+fn reason() -> Reason {
+    Reason::StepFailed {
+        step: "step".to_owned(),
+        error: "error".to_owned(),
+    }
+}
+
+/// A host with one member, and the machine that runs it.
+struct World {
+    machine: Machine,
+    now: Timestamp,
+    /// What lives there.
+    keeper: Option<RunId>,
+    /// Whether a run left something behind.
+    left: bool,
+    pending: Option<(u64, Action)>,
+    probes: Vec<AttemptId>,
+    told_to_restart: usize,
+    specs: ProbeSpecs,
+    runs: Vec<RunId>,
+    actions: Vec<Action>,
+    other: Vec<Effect>,
+    /// To be recorded, and recorded.
+    gates: Vec<Epoch>,
+    passed: Vec<Epoch>,
+}
+
+impl World {
+    fn new(specs: ProbeSpecs) -> Self {
+        let member = "a/x-0".parse().unwrap();
+        Self {
+            machine: Machine::new(member, BootId("b".into()), None, 7),
+            now: Timestamp(0),
+            keeper: None,
+            left: false,
+            pending: None,
+            probes: Vec::new(),
+            told_to_restart: 0,
+            specs,
+            runs: Vec::new(),
+            actions: Vec::new(),
+            other: Vec::new(),
+            gates: Vec::new(),
+            passed: Vec::new(),
+        }
+    }
+
+    fn running(&self, run: RunId) -> Running {
+        Running {
+            run,
+            init_done: true,
+            stopping: false,
+            processes: vec![ProcessState {
+                name: main_process(),
+                init: false,
+                pid: Some(1),
+                restarts: 0,
+                last_exit: None,
+                failure: None,
+            }],
+            probes: [(main_process(), self.specs.clone())].into(),
+            grace: Duration::from_secs(30),
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.machine.step(self.now, event);
+        for effect in effects {
+            match effect {
+                Effect::Act { step, action } => {
+                    assert!(self.pending.is_none(), "two actions at a time");
+                    if let Action::Start(run) = &action {
+                        assert!(self.keeper.is_none() && !self.left, "a start onto remains");
+                        assert!(!self.runs.contains(run), "a run id used twice");
+                        self.runs.push(run.clone());
+                    }
+                    self.actions.push(action.clone());
+                    self.pending = Some((step, action));
+                }
+                Effect::Probe(attempt) => self.probes.push(attempt),
+                Effect::RestartProcess { .. } => self.told_to_restart += 1,
+                Effect::PassedGate { epoch } => {
+                    assert!(
+                        !self.machine.report(self.now).ready,
+                        "told before it is durable"
+                    );
+                    self.gates.push(epoch);
+                }
+                Effect::Filled | Effect::Forget | Effect::Changed => self.other.push(effect),
+            }
+        }
+        assert!(
+            self.machine.wake_at().is_none_or(|at| at > self.now),
+            "a wake-up that has come already: {:?}",
+            self.machine
+        );
+    }
+
+    /// The ledger has what it was asked to write.
+    fn record(&mut self) {
+        for epoch in std::mem::take(&mut self.gates) {
+            self.passed.push(epoch);
+            self.step(Event::GateRecorded { epoch });
+        }
+    }
+
+    /// Ends the action under way. A failed start may leave a living keeper that nobody holds.
+    fn finish(&mut self, ok: bool, survives: bool) {
+        let Some((step, action)) = self.pending.take() else {
+            return;
+        };
+        if let (Action::Start(run), false) = (&action, ok) {
+            self.left = true;
+            self.keeper = survives.then(|| run.clone());
+        }
+        let ok = ok && !(action == Action::Cleanup && self.keeper.is_some());
+        let result = if ok {
+            Ok(self.succeed(&action))
+        } else {
+            Err(reason())
+        };
+        self.step(Event::Done { step, result });
+        let stopped = matches!(action, Action::Stop | Action::Kill) && ok;
+        if stopped {
+            self.keeper_dies();
+        }
+    }
+
+    fn succeed(&mut self, action: &Action) -> Done {
+        match action {
+            Action::Adopt => Done::Adopted(self.keeper.clone().map(|run| self.running(run))),
+            Action::Cleanup => {
+                self.left = false;
+                Done::Done
+            }
+            Action::Start(run) => {
+                self.keeper = Some(run.clone());
+                self.left = true;
+                Done::Started(self.running(run.clone()))
+            }
+            Action::Prepare | Action::CheckPorts | Action::Stop | Action::Kill => Done::Done,
+        }
+    }
+
+    fn keeper_dies(&mut self) {
+        if let Some(run) = self.keeper.take() {
+            self.step(Event::KeeperGone { run });
+        }
+    }
+
+    fn exit(&mut self) {
+        if let Some(run) = self.keeper.clone() {
+            let exit = "exited with 1".to_owned();
+            self.process(run, ProcessChange::Exited { exit });
+        }
+    }
+
+    fn start_again(&mut self) {
+        if let Some(run) = self.keeper.clone() {
+            self.process(
+                run,
+                ProcessChange::Started {
+                    pid: 2,
+                    restarts: 1,
+                },
+            );
+        }
+    }
+
+    fn process(&mut self, run: RunId, change: ProcessChange) {
+        self.step(Event::Process {
+            run,
+            process: main_process(),
+            init: false,
+            change,
+        });
+    }
+
+    fn probed(&mut self, outcome: &Outcome) {
+        for attempt in std::mem::take(&mut self.probes) {
+            let outcome = outcome.clone();
+            self.step(Event::Probed { attempt, outcome });
+        }
+    }
+
+    fn pass(&mut self, by: Duration) {
+        self.now = self.now.plus(by);
+        self.step(Event::Tick);
+    }
+
+    /// Lets everything succeed, the keeper do its part, until nothing is left to do.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            self.record();
+            self.probed(&Outcome::Success);
+            let halted = matches!(
+                self.report().waiting,
+                Some(Reason::LivenessProbe { .. } | Reason::StartupProbe { .. })
+            );
+            if !self.probes.is_empty() || !self.gates.is_empty() {
+                continue;
+            }
+            if (halted && self.told_to_restart > 0) || self.report().phase == Phase::BackOff {
+                self.start_again();
+            }
+            if self.pending.is_some() {
+                self.finish(true, false);
+            } else if let Some(at) = self.machine.wake_at() {
+                if self.settled() {
+                    return;
+                }
+                self.now = at;
+                self.step(Event::Tick);
+            } else {
+                return;
+            }
+        }
+        panic!("it does not settle: {:?}", self.machine);
+    }
+
+    /// Only readiness and liveness probes go on for ever.
+    fn settled(&self) -> bool {
+        self.machine.report(self.now).ready
+    }
+
+    fn report(&self) -> MemberReport {
+        self.machine.report(self.now)
+    }
+}
+
+#[test]
+fn a_start_goes_through_every_step_and_ends_ready() {
+    let mut world = World::new(ProbeSpecs::default());
+    assert!(world.actions.is_empty(), "nothing before the order");
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    let run = world.keeper.clone().unwrap();
+    let expected = [
+        Action::Adopt,
+        Action::Cleanup,
+        Action::Prepare,
+        Action::CheckPorts,
+        Action::Start(run.clone()),
+    ];
+    assert_eq!(world.actions, expected);
+    let report = world.report();
+    assert_eq!((report.phase, report.ready), (Phase::Running, true));
+    assert_eq!((report.epoch, report.run), (epoch(1), Some(run)));
+    assert_eq!(report.filled, ["data"]);
+    assert_eq!(report.waiting, None);
+    assert!(world.other.contains(&Effect::Filled));
+    assert_eq!(world.passed, [epoch(1)]);
+}
+
+#[test]
+fn a_living_run_of_the_same_epoch_is_adopted_and_one_of_another_is_replaced() {
+    for (found, starts) in [(4, 0), (3, 1)] {
+        let mut world = World::new(ProbeSpecs::default());
+        world.left = true;
+        world.keeper = Some(RunId {
+            epoch: epoch(found),
+            boot: BootId("b".into()),
+            number: RunNumber(9),
+        });
+        world.step(Event::Order(wanted(4, Desired::Run)));
+        world.settle();
+        assert_eq!(world.runs.len(), starts);
+        assert_eq!(world.report().epoch, epoch(4));
+        assert!(world.report().ready);
+    }
+}
+
+#[test]
+fn a_stop_ends_in_stopped_only_after_the_keeper_is_gone_and_all_is_removed() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::Order(wanted(1, Desired::Stop)));
+    let report = world.report();
+    assert_eq!((report.phase, report.ready), (Phase::Stopping, false));
+    assert!(matches!(report.waiting, Some(Reason::Stopping { processes }) if processes.len() == 1));
+    world.finish(true, false);
+    assert_eq!(world.report().phase, Phase::Stopping, "not cleaned up yet");
+    world.settle();
+    assert_eq!(world.report().phase, Phase::Stopped);
+    assert_eq!(world.report().waiting, None);
+}
+
+#[test]
+fn a_keeper_that_does_not_stop_is_killed() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::Order(wanted(1, Desired::Stop)));
+    let (step, _) = world.pending.take().unwrap();
+    let result = Ok(Done::Done);
+    world.step(Event::Done { step, result });
+    assert_eq!(world.pending, None);
+    world.pass(Duration::from_secs(34));
+    assert_eq!(world.pending, None);
+    world.pass(Duration::from_secs(2));
+    assert!(matches!(world.pending, Some((_, Action::Kill))));
+}
+
+#[test]
+fn a_local_stop_holds_until_it_is_let_go() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::Held(true));
+    world.settle();
+    let report = world.report();
+    assert_eq!(report.phase, Phase::Stopped);
+    assert_eq!(report.waiting, Some(Reason::HeldByOperator));
+    world.step(Event::Held(false));
+    world.settle();
+    assert!(world.report().ready);
+}
+
+#[test]
+fn a_restart_is_a_new_run() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::Restart);
+    world.settle();
+    assert_eq!(world.runs.len(), 2);
+    assert!(world.report().ready);
+    assert_eq!(world.report().restarts, 0, "it was asked for");
+}
+
+#[test]
+fn a_lost_keeper_is_replaced_at_once_then_after_a_growing_pause() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        let before = world.now;
+        world.keeper_dies();
+        world.settle();
+        pauses.push(world.now.since(before).as_millis());
+    }
+    assert_eq!(pauses[0], 0);
+    assert!(pauses[1] >= 750 && pauses[2] > pauses[1], "{pauses:?}");
+    assert_eq!(world.report().restarts, 3);
+    world.pass(Duration::from_secs(20));
+    let before = world.now;
+    world.keeper_dies();
+    world.settle();
+    assert_eq!(world.now, before, "a run that lasted is a fresh start");
+}
+
+#[test]
+fn a_failing_step_says_why_and_is_tried_again_with_growing_pauses() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.finish(true, false);
+    world.finish(true, false);
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        assert!(matches!(world.pending, Some((_, Action::Prepare))));
+        world.finish(false, false);
+        assert_eq!(world.report().waiting, Some(reason()));
+        world.finish(true, false);
+        assert_eq!(world.report().phase, Phase::BackOff);
+        let at = world.machine.wake_at().unwrap();
+        pauses.push(at.since(world.now));
+        world.now = at;
+        world.step(Event::Tick);
+    }
+    assert!(
+        pauses.windows(2).all(|pair| pair[1] > pair[0]),
+        "{pauses:?}"
+    );
+    world.settle();
+    assert_eq!(world.report().waiting, None);
+}
+
+#[test]
+fn a_new_order_does_not_wait_for_the_pause_of_an_old_failure() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.finish(true, false);
+    world.finish(true, false);
+    world.finish(false, false);
+    world.finish(true, false);
+    assert_eq!(world.pending, None);
+    world.step(Event::Order(wanted(2, Desired::Run)));
+    assert!(matches!(world.pending, Some((_, Action::Prepare))));
+}
+
+#[test]
+fn a_member_that_left_the_order_is_stopped_and_forgotten_once() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::Order(Standing::Removed));
+    world.settle();
+    world.step(Event::Tick);
+    let forgets = world.other.iter().filter(|e| **e == Effect::Forget);
+    assert_eq!(forgets.count(), 1);
+    assert!(world.keeper.is_none());
+}
+
+#[test]
+fn before_its_order_is_known_nothing_is_done() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Held(true));
+    world.step(Event::Tick);
+    assert!(world.actions.is_empty());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    assert_eq!(world.report().waiting, Some(Reason::HeldByOperator));
+    assert!(world.runs.is_empty());
+}
+
+#[test]
+fn an_exited_process_is_a_back_off_with_its_exit() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.exit();
+    let report = world.report();
+    assert_eq!((report.phase, report.started), (Phase::BackOff, false));
+    assert!(
+        matches!(report.waiting, Some(Reason::BackOff { exit, .. }) if exit == "exited with 1")
+    );
+    world.start_again();
+    assert!(world.report().ready);
+    assert_eq!(world.report().restarts, 1);
+}
+
+#[test]
+fn probes_decide_started_and_ready_and_a_failed_liveness_probe_restarts() {
+    let mut world = World::new(ProbeSpecs {
+        startup: Some(Probe::default()),
+        readiness: Some(Probe::default()),
+        liveness: Some(Probe::default()),
+    });
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    while world.pending.is_some() {
+        world.finish(true, false);
+    }
+    let refused = Outcome::Failure("refused".to_owned());
+    world.probed(&refused);
+    assert!(matches!(
+        world.report().waiting,
+        Some(Reason::StartupProbe { error, .. }) if error == "refused"
+    ));
+    world.pass(Duration::from_millis(10));
+    world.probed(&Outcome::Success);
+    assert!(world.report().started && !world.report().ready);
+    world.probed(&Outcome::Success);
+    assert!(
+        !world.report().ready,
+        "a founder, and the ledger does not have it yet"
+    );
+    world.record();
+    assert!(world.report().ready);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.report().ready_for_ms, 1000);
+    for _ in 0..3 {
+        world.pass(Duration::from_secs(10));
+        world.probed(&refused);
+    }
+    assert_eq!(world.told_to_restart, 1);
+    assert!(!world.report().ready);
+    let run = world.keeper.clone().unwrap();
+    let process = main_process();
+    world.step(Event::RestartFailed { run, process });
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.told_to_restart, 2, "told again");
+    world.start_again();
+    assert!(!world.report().started, "a new run passes its own probes");
+}
+
+#[test]
+fn a_probe_result_of_an_earlier_start_counts_for_nothing() {
+    let mut world = World::new(ProbeSpecs {
+        readiness: Some(Probe::default()),
+        ..ProbeSpecs::default()
+    });
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    while world.pending.is_some() {
+        world.finish(true, false);
+    }
+    let late = world.probes.pop().unwrap();
+    world.exit();
+    world.start_again();
+    world.step(Event::Probed {
+        attempt: late,
+        outcome: Outcome::Success,
+    });
+    assert!(!world.report().ready);
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Run,
+    Stop,
+    NextEpoch,
+    Remove,
+    Held(bool),
+    Restart,
+    Finish { ok: bool, survives: bool },
+    KeeperDies,
+    Exit,
+    StartAgain,
+    Probed(bool),
+    Pass(u16),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        2 => Just(Op::Run),
+        2 => Just(Op::Stop),
+        1 => Just(Op::NextEpoch),
+        1 => Just(Op::Remove),
+        1 => any::<bool>().prop_map(Op::Held),
+        1 => Just(Op::Restart),
+        12 => (any::<bool>(), any::<bool>()).prop_map(|(ok, survives)| Op::Finish { ok, survives }),
+        2 => Just(Op::KeeperDies),
+        2 => Just(Op::Exit),
+        2 => Just(Op::StartAgain),
+        3 => any::<bool>().prop_map(Op::Probed),
+        4 => any::<u16>().prop_map(Op::Pass),
+    ]
+}
+
+fn apply(world: &mut World, generation: &mut Generation, op: Op) {
+    match op {
+        Op::Run => world.step(Event::Order(wanted(generation.0, Desired::Run))),
+        Op::Stop => world.step(Event::Order(wanted(generation.0, Desired::Stop))),
+        Op::NextEpoch => {
+            *generation = generation.next();
+            world.step(Event::Order(wanted(generation.0, Desired::Run)));
+        }
+        Op::Remove => world.step(Event::Order(Standing::Removed)),
+        Op::Held(held) => world.step(Event::Held(held)),
+        Op::Restart => world.step(Event::Restart),
+        Op::Finish { ok, survives } => world.finish(ok, survives),
+        Op::KeeperDies => world.keeper_dies(),
+        Op::Exit => world.exit(),
+        Op::StartAgain => world.start_again(),
+        Op::Probed(true) => world.probed(&Outcome::Success),
+        Op::Probed(false) => world.probed(&Outcome::Failure("no".to_owned())),
+        Op::Pass(ms) => world.pass(Duration::from_millis(u64::from(ms))),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Whatever happens and fails: never two starts at a time, never a start onto remains (both
+    /// held by the world at every step); once things succeed, the goal is reached.
+    #[test]
+    fn safe_at_every_step_and_the_goal_is_reached(
+        ops in prop::collection::vec(op(), 0..60),
+        probed in any::<bool>(),
+    ) {
+        let probe = probed.then(Probe::default);
+        let mut world = World::new(ProbeSpecs {
+            startup: probe.clone(),
+            readiness: probe.clone(),
+            liveness: probe,
+        });
+        let mut generation = Generation(1);
+        for op in ops {
+            apply(&mut world, &mut generation, op);
+        }
+        world.step(Event::Held(false));
+        world.step(Event::Order(wanted(generation.0, Desired::Run)));
+        world.start_again();
+        world.settle();
+        prop_assert!(world.report().ready, "{:?}", world.machine);
+        prop_assert_eq!(world.report().epoch, epoch(generation.0));
+        world.step(Event::Order(wanted(generation.0, Desired::Stop)));
+        world.settle();
+        prop_assert_eq!(world.report().phase, Phase::Stopped);
+        prop_assert!(world.keeper.is_none() && !world.left);
+    }
+
+    /// Each action fails at its n-th time over a whole start and stop; both still end right.
+    #[test]
+    fn any_single_failure_is_got_over(nth in 0_usize..12, survives in any::<bool>()) {
+        let mut world = World::new(ProbeSpecs::default());
+        let mut count = 0;
+        for (desired, phase) in [(Desired::Run, Phase::Running), (Desired::Stop, Phase::Stopped)] {
+            world.step(Event::Order(wanted(1, desired)));
+            while world.report().phase != phase {
+                if world.pending.is_some() {
+                    count += 1;
+                    world.finish(count != nth + 1, survives);
+                } else {
+                    world.now = world.machine.wake_at().unwrap();
+                    world.step(Event::Tick);
+                }
+            }
+        }
+        prop_assert!(world.keeper.is_none() && !world.left);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the machine tells of its member.
+
+use super::{Action, Goal, Machine, Place, Standing};
+use crate::{
+    ids::Epoch,
+    report::{MemberReport, Phase, ProcessReport},
+    time::Timestamp,
+    waiting::Reason,
+};
+
+impl Machine {
+    /// What is true of the member now.
+    pub fn report(&self, now: Timestamp) -> MemberReport {
+        let mut report = self.observe();
+        if let Place::Up(up) = &self.place {
+            let since = up.ready_since.filter(|_| report.ready);
+            report.ready_for_ms = since.map_or(0, |since| now.0.saturating_sub(since.0));
+        }
+        report
+    }
+
+    /// The report without what changes by itself as time passes.
+    pub(super) fn observe(&self) -> MemberReport {
+        let phase = self.phase();
+        let mut report = MemberReport {
+            member: self.member.clone(),
+            epoch: self.epoch(),
+            run: self.last_run.clone(),
+            phase,
+            started: false,
+            ready: false,
+            ready_for_ms: 0,
+            restarts: self.restarts_before,
+            processes: Vec::new(),
+            waiting: self.waiting(phase),
+            filled: self.filled(),
+        };
+        report.run.take_if(|run| run.epoch != report.epoch);
+        if let Place::Up(up) = &self.place {
+            report.started = up.started();
+            report.ready = up.ready() && phase == Phase::Running && !self.founds(up.run.epoch);
+            report.restarts += up.restart_count();
+            report.processes = up
+                .processes
+                .iter()
+                .map(|process| ProcessReport {
+                    name: process.name.clone(),
+                    pid: process.pid,
+                    restarts: process.restarts,
+                    last_exit: process.last_exit.clone(),
+                })
+                .collect();
+        }
+        report
+    }
+
+    /// The grant that the report is about: that of what is or may be here, else the ordered one.
+    fn epoch(&self) -> Epoch {
+        let last = self.last_run.as_ref().map(|run| run.epoch);
+        let ordered = match &self.standing {
+            Standing::Ordered(wanted) => Some(wanted.epoch),
+            Standing::Unordered | Standing::Removed => None,
+        };
+        let epoch = match &self.place {
+            Place::Up(up) => Some(up.run.epoch),
+            Place::Unknown | Place::Dirty => last.or(ordered),
+            Place::Clean | Place::Prepared(_) | Place::PortsFree(_) => ordered.or(last),
+        };
+        epoch.unwrap_or_default()
+    }
+
+    fn phase(&self) -> Phase {
+        let runs = !matches!(self.goal(), Goal::Stop);
+        let act = self.busy.as_ref().map(|(_, action)| action);
+        let waits = act.is_none() && self.starting.until().is_some();
+        match &self.place {
+            Place::Clean if !runs => Phase::Stopped,
+            Place::Unknown => Phase::Pending,
+            Place::Up(up) if up.stopping() || !runs => Phase::Stopping,
+            Place::Up(_) if matches!(act, Some(Action::Stop | Action::Kill)) => Phase::Stopping,
+            Place::Up(up) if up.waits() => Phase::BackOff,
+            Place::Up(up) if up.running() => Phase::Running,
+            Place::Up(_) => Phase::Starting,
+            Place::Dirty | Place::Prepared(_) | Place::PortsFree(_) if !runs => Phase::Stopping,
+            Place::Dirty | Place::Clean | Place::Prepared(_) | Place::PortsFree(_) => match act {
+                Some(Action::Start(_)) => Phase::Starting,
+                _ if waits => Phase::BackOff,
+                None if self.place == Place::Clean => Phase::Pending,
+                Some(
+                    Action::Adopt
+                    | Action::Cleanup
+                    | Action::Prepare
+                    | Action::CheckPorts
+                    | Action::Stop
+                    | Action::Kill,
+                )
+                | None => Phase::Preparing,
+            },
+        }
+    }
+
+    fn waiting(&self, phase: Phase) -> Option<Reason> {
+        let failed = || self.ending.reason().cloned();
+        if phase == Phase::Stopped {
+            let wanted = matches!(self.standing, Standing::Ordered(_));
+            return (self.held && wanted).then_some(Reason::HeldByOperator);
+        }
+        if phase == Phase::Stopping {
+            let processes = match &self.place {
+                Place::Up(up) => up.alive(),
+                Place::Unknown
+                | Place::Dirty
+                | Place::Clean
+                | Place::Prepared(_)
+                | Place::PortsFree(_) => Vec::new(),
+            };
+            return failed().or(Some(Reason::Stopping { processes }));
+        }
+        let starting = self.starting.reason().cloned();
+        starting.or_else(failed).or_else(|| match &self.place {
+            Place::Up(up) => up.reason(),
+            Place::Unknown
+            | Place::Dirty
+            | Place::Clean
+            | Place::Prepared(_)
+            | Place::PortsFree(_) => None,
+        })
+    }
+
+    /// The claim templates whose volume is filled: known to be, or started on in this epoch.
+    fn filled(&self) -> Vec<String> {
+        let Standing::Ordered(wanted) = &self.standing else {
+            return Vec::new();
+        };
+        let started = self.started_in == Some(wanted.epoch);
+        let filled = wanted
+            .volumes
+            .iter()
+            .filter(|(_, filled)| started || **filled);
+        filled.map(|(name, _)| name.clone()).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Why each member that is not where it should be waits. Stages that held something back have said
+//! so already; here is what follows from the assignment and the agent's own report.
+
+use crate::{
+    ids::{MemberId, Ordinal, SetKey},
+    plan::{
+        draft::Draft,
+        facts::{Facts, facts},
+        founding,
+    },
+    report::Phase,
+    state::{Ordered, State},
+    waiting::Reason,
+};
+
+/// Explains every member of a set.
+pub(super) fn run(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let ordinals: Vec<Ordinal> = set.members.keys().copied().collect();
+    for ordinal in ordinals {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        if draft.reason(&id).is_some() {
+            continue;
+        }
+        if let Some(reason) = reason(&draft.state, &id) {
+            draft.wait(key, ordinal, reason);
+        }
+    }
+}
+
+fn reason(state: &State, id: &MemberId) -> Option<Reason> {
+    let facts = facts(state, &id.set, id.ordinal)?;
+    let host = facts.member.host.clone();
+    if !facts.in_contact {
+        return Some(Reason::HostUnknown { host });
+    }
+    match facts.member.ordered {
+        // The start stage has said why, or has just started it.
+        Ordered::Nothing => None,
+        Ordered::Run => running(state, id, &facts),
+        Ordered::Stop => {
+            let own = facts.seen.and_then(|seen| seen.report.waiting.clone());
+            let stopping = facts.seen.map(|seen| seen.report.phase) == Some(Phase::Stopping);
+            let epoch = facts.member.epoch;
+            let unconfirmed = || Reason::StopNotConfirmed { host, epoch };
+            Some(own.filter(|_| stopping).unwrap_or_else(unconfirmed))
+        }
+    }
+}
+
+fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
+    let host = facts.member.host.clone();
+    let Some(seen) = facts.seen else {
+        return Some(Reason::Ordered { host });
+    };
+    if seen.report.ready {
+        let outdated = facts.member.revision != facts.set.revision;
+        return outdated.then_some(Reason::RevisionOutdated);
+    }
+    let own = seen.report.waiting.clone();
+    let lost = matches!(own, Some(Reason::VolumeEmpty { .. })) && founding::open(state, id);
+    if lost || founding::disk_lost(state, id) {
+        let member = id.clone();
+        return Some(Reason::FoundingDiskLost { member });
+    }
+    Some(own.unwrap_or(Reason::Ordered { host }))
+}

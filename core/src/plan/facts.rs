@@ -1,0 +1,117 @@
+//! What is true of a member now, in the words that the stages decide with. Unknown is never taken
+//! for absent, and counts as down.
+
+use std::time::Duration;
+
+use crate::{
+    ids::{MemberId, Ordinal, SetKey},
+    report::Phase,
+    state::{Knowledge, Member, Observation, Ordered, Set, State},
+    time::Timestamp,
+};
+
+/// How a member stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Ready for as long as the set asks for.
+    Available,
+    /// Ready, and available at this time if it stays so.
+    ReadyUntil(Timestamp),
+    /// Running and not ready, as its agent reports it.
+    Unready,
+    /// Not running under an order to run, or nothing is known of it.
+    Down,
+}
+
+/// One ordinal of a set and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// Its set.
+    pub(super) set: &'a Set,
+    /// Its assignment.
+    pub(super) member: &'a Member,
+    /// What its agent said of this epoch, if that is known.
+    pub(super) seen: Option<&'a Observation>,
+    /// Whether it is proven that its host has nothing of this epoch.
+    pub(super) absent: bool,
+    /// Whether its host is in contact.
+    pub(super) in_contact: bool,
+}
+
+/// The facts of an assigned ordinal.
+pub(super) fn facts<'a>(state: &'a State, key: &SetKey, ordinal: Ordinal) -> Option<Facts<'a>> {
+    let set = state.sets.get(key)?;
+    let member = set.members.get(&ordinal)?;
+    let id = MemberId {
+        set: key.clone(),
+        ordinal,
+    };
+    let (seen, absent) = match state.knowledge(&id, member) {
+        Knowledge::Known(seen) => (Some(seen), false),
+        Knowledge::Absent => (None, true),
+        Knowledge::Unknown => (None, false),
+    };
+    let host = state.hosts.get(&member.host);
+    Some(Facts {
+        set,
+        member,
+        seen,
+        absent,
+        in_contact: host.is_some_and(|host| host.contact.connected),
+    })
+}
+
+impl Facts<'_> {
+    /// The report of a member that is ordered to run.
+    fn running(&self) -> Option<&Observation> {
+        self.seen.filter(|_| self.member.ordered == Ordered::Run)
+    }
+
+    /// Whether its processes run and its startup probes have passed in this run.
+    pub(super) fn started(&self) -> bool {
+        self.running().is_some_and(|seen| seen.report.started)
+    }
+
+    /// Whether it serves.
+    pub(super) fn ready(&self) -> bool {
+        self.running().is_some_and(|seen| seen.report.ready)
+    }
+
+    /// How it stands at a time.
+    pub(super) fn standing(&self, now: Timestamp) -> Standing {
+        let Some(seen) = self.running() else {
+            return Standing::Down;
+        };
+        if !seen.report.ready {
+            return Standing::Unready;
+        }
+        let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
+        let at = seen.ready_since.unwrap_or(now).plus(wanted);
+        if at <= now {
+            Standing::Available
+        } else {
+            Standing::ReadyUntil(at)
+        }
+    }
+
+    /// Whether it is available.
+    pub(super) fn available(&self, now: Timestamp) -> bool {
+        self.standing(now) == Standing::Available
+    }
+
+    /// From when on it counts as broken: at once in a back-off, else after it has been unready for
+    /// `patience`. `None` for one that is ready, that was not ordered to run, or that nothing is
+    /// known of.
+    pub(super) fn broken_at(&self, patience: Duration) -> Option<Timestamp> {
+        let seen = self.running().filter(|seen| !seen.report.ready)?;
+        Some(match seen.report.phase {
+            Phase::BackOff => Timestamp(0),
+            Phase::Pending
+            | Phase::Preparing
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping
+            | Phase::Stopped => seen.waiting_since.plus(patience),
+        })
+    }
+}

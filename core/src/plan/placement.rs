@@ -1,0 +1,132 @@
+//! Placement: which host an ordinal goes to. Bound claims pin it; else it goes back where it was;
+//! else to the host that is loaded least. Every host that is ruled out is named with why.
+
+use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
+    plan::{
+        addresses::Source,
+        draft::{Draft, ports},
+    },
+    spec::{MemberTemplate, Protocol, Spread},
+    state::{Claim, Host, Set},
+    waiting::{HostRefusal, Reason, Refusal},
+};
+
+/// What an ordinal needs of a host.
+#[derive(Debug)]
+pub(super) struct Need<'a> {
+    /// Its set's key.
+    pub(super) key: &'a SetKey,
+    /// Its set.
+    pub(super) set: &'a Set,
+    /// Its number.
+    pub(super) ordinal: Ordinal,
+    /// What it will run.
+    pub(super) template: &'a MemberTemplate,
+    /// Its claims, existing or still to be made.
+    pub(super) claims: &'a [(ClaimKey, Claim)],
+    /// Where its address comes from.
+    pub(super) source: Source,
+}
+
+/// The host for an ordinal.
+///
+/// # Errors
+/// [`Reason::NoEligibleHost`] with every host and why not.
+pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
+    let mut refused = Vec::new();
+    let mut best: Option<(Rank, &HostName)> = None;
+    for (name, host) in &draft.state.hosts {
+        if let Some(because) = refusal(draft, need, name, host) {
+            refused.push(HostRefusal {
+                host: name.clone(),
+                because,
+            });
+            continue;
+        }
+        let candidate = (rank(draft, need, name), name);
+        if best.as_ref().is_none_or(|best| candidate < *best) {
+            best = Some(candidate);
+        }
+    }
+    match best {
+        Some((_, name)) => Ok(name.clone()),
+        None => Err(Reason::NoEligibleHost { hosts: refused }),
+    }
+}
+
+/// Lower is better: where it was before; then fewest members of its set, those counted too that
+/// are gone and left a volume there; then fewest members.
+type Rank = (Reverse<bool>, usize, u32);
+
+fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
+    let last = need.set.last_grants.get(&need.ordinal);
+    let was_here = last.is_some_and(|grant| grant.host == *name);
+    let members = need.set.members.iter();
+    let here = members.filter(|(_, m)| m.host == *name).map(|(n, _)| *n);
+    let claims = draft
+        .state
+        .claims
+        .values()
+        .filter(|claim| claim.member.set == *need.key && claim.host.as_ref() == Some(name));
+    let left = claims.map(|claim| claim.member.ordinal);
+    let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
+    siblings.remove(&need.ordinal);
+    let load = draft.index.load.get(name).copied().unwrap_or_default();
+    (Reverse(was_here), siblings.len(), load)
+}
+
+fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Option<Refusal> {
+    let mut bound = need.claims.iter().filter_map(|(key, claim)| {
+        let at = claim.host.as_ref()?;
+        (at != name).then(|| (key.clone(), at.clone()))
+    });
+    if let Some((claim, host)) = bound.next() {
+        return Some(Refusal::VolumeElsewhere { claim, host });
+    }
+    if !host.contact.connected {
+        return Some(Refusal::OutOfContact);
+    }
+    if host.record.unschedulable {
+        return Some(Refusal::Cordoned);
+    }
+    let mut selector = need.template.spec.node_selector.iter();
+    if !selector.all(|(label, value)| host.record.labels.get(label) == Some(value)) {
+        return Some(Refusal::Labels);
+    }
+    if need.set.spec.spread == Spread::Require {
+        let mut members = need.set.members.iter();
+        if let Some((ordinal, _)) = members.find(|(_, member)| member.host == *name) {
+            let set = need.key.clone();
+            let ordinal = *ordinal;
+            let by = MemberId { set, ordinal };
+            return Some(Refusal::SpreadTaken { by });
+        }
+    }
+    let mut pools = need.claims.iter().map(|(_, claim)| &claim.pool);
+    if let Some(pool) = pools.find(|pool| !host.record.pools.contains(pool)) {
+        let pool = pool.clone();
+        return Some(Refusal::NoPool { pool });
+    }
+    port_clash(draft, need, need.source.on(host))
+}
+
+fn port_clash(draft: &Draft, need: &Need<'_>, address: IpAddr) -> Option<Refusal> {
+    ports(need.template).find_map(|(port, protocol)| {
+        let by = draft.index.sockets.get(&(address, port, protocol))?;
+        let suffix = match protocol {
+            Protocol::Tcp => "",
+            Protocol::Udp => "/UDP",
+        };
+        let host = match address {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("[{v6}]"),
+        };
+        Some(Refusal::PortClash {
+            socket: format!("{host}:{port}{suffix}"),
+            by: by.clone(),
+        })
+    })
+}

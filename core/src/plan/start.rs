@@ -1,0 +1,134 @@
+//! Start: an assigned member is ordered to run when nothing holds it back. Lowest first; what holds
+//! it back is said.
+
+use std::time::Duration;
+
+use crate::{
+    ids::{HostName, MemberId, Ordinal, SetKey, ZoneSerial},
+    plan::{
+        Step, claims,
+        draft::Draft,
+        founding,
+        gate::{self, Shut},
+    },
+    spec::GatePolicy,
+    state::{Member, Ordered, State, orders},
+    time::Timestamp,
+    waiting::Reason,
+};
+
+/// How long a start waits for agents to acknowledge the zone that names the member.
+const BARRIER: Duration = Duration::from_secs(2);
+
+/// Starts the members of a set whose time has come.
+pub(super) fn run(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let waiting = |ordinal: &Ordinal| {
+        let member = set.members.get(ordinal);
+        member.is_some_and(|member| member.ordered == Ordered::Nothing)
+    };
+    for ordinal in set.declared().filter(waiting).collect::<Vec<_>>() {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        if let Err(reason) = start(draft, &id) {
+            draft.wait(key, ordinal, reason);
+        }
+    }
+}
+
+fn start(draft: &mut Draft, id: &MemberId) -> Result<(), Reason> {
+    let Some(set) = draft.state.sets.get(&id.set) else {
+        return Ok(());
+    };
+    let Some(member) = set.members.get(&id.ordinal) else {
+        return Ok(());
+    };
+    let (epoch, host) = (member.epoch, member.host.clone());
+    own_faults(&draft.state, id, member)?;
+    let wake = gate::check(&draft.state, &id.set, id.ordinal, draft.now)
+        .map_err(|shut| (predecessor(&shut), shut.wake));
+    if let Err((reason, at)) = wake {
+        draft.wake(at);
+        return Err(reason);
+    }
+    let until = barrier_end(draft, id);
+    let lacking = lacking(&draft.state, id);
+    if !lacking.is_empty() && draft.now < until {
+        draft.wake(Some(until));
+        return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
+    }
+    let claims = claims::of_member(&draft.state, set, id)?;
+    founding::freeze(draft, &id.set)?;
+    // One may have been deleted since the assignment made it.
+    claims::create(draft, claims);
+    claims::bind(draft, id, &host);
+    let member = id.clone();
+    draft.push(Step::Start { member, epoch });
+    Ok(())
+}
+
+/// What holds a member back whatever the others do.
+fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reason> {
+    let host = state.hosts.get(&member.host);
+    if !host.is_some_and(|host| host.contact.connected) {
+        let host = member.host.clone();
+        return Err(Reason::HostUnknown { host });
+    }
+    if founding::disk_lost(state, id) {
+        let member = id.clone();
+        return Err(Reason::FoundingDiskLost { member });
+    }
+    let set = state.sets.get(&id.set);
+    let template = set.and_then(|set| set.revisions.get(&member.revision));
+    let missing = template
+        .and_then(|template| orders::missing_config(state, &id.set.namespace, &template.spec));
+    match missing {
+        Some((kind, key)) => Err(Reason::ConfigMissing {
+            kind: kind.to_string(),
+            key,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Why a lower ordinal holds a higher one back.
+pub(super) fn predecessor(shut: &Shut) -> Reason {
+    let ordinal = shut.by;
+    match shut.policy {
+        GatePolicy::OrderedStarted => Reason::PredecessorNotStarted { ordinal },
+        GatePolicy::OrderedReady | GatePolicy::Parallel => Reason::PredecessorNotReady { ordinal },
+    }
+}
+
+/// The members whose names must be served before this one starts: itself, and while the set is not
+/// founded all its peers, because they look for each other from the first moment.
+fn named<'a>(state: &'a State, id: &MemberId) -> Vec<&'a Member> {
+    let Some(set) = state.sets.get(&id.set) else {
+        return Vec::new();
+    };
+    let together = founding::pending(state, &id.set, set);
+    let members = set.members.iter();
+    let concerned = members.filter(|(ordinal, _)| together || **ordinal == id.ordinal);
+    concerned.map(|(_, member)| member).collect()
+}
+
+/// Until when the start waits for acknowledgements.
+fn barrier_end(draft: &Draft, id: &MemberId) -> Timestamp {
+    let named = named(&draft.state, id);
+    let last = named.iter().map(|member| member.assigned_at).max();
+    last.unwrap_or_default().plus(BARRIER)
+}
+
+/// The hosts in contact whose agents do not serve the names yet.
+fn lacking(state: &State, id: &MemberId) -> Vec<HostName> {
+    let serials = named(state, id).into_iter().map(|member| member.named_in);
+    let serial = serials.max().unwrap_or(ZoneSerial(0));
+    let hosts = state.hosts.iter();
+    let behind =
+        hosts.filter(|(_, host)| host.contact.connected && host.contact.zone_acked < serial);
+    behind.map(|(name, _)| name.clone()).collect()
+}

@@ -1,0 +1,218 @@
+//! Quantities as Kubernetes writes them: `10Gi`, `512Mi`, `10G`, `100m`, `1e9`, `0.5`.
+//!
+//! A quantity is kept exactly, as digits with a decimal and a binary exponent, and is rounded only
+//! where it is used, and then up: who asks for `0.1Ki` gets 103 bytes, never 102.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// More digits than any amount of bytes or thousandths of a CPU needs.
+const MAX_DIGITS: usize = 24;
+
+/// Why a text is not a quantity, or not one that can be used here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum QuantityError {
+    /// The text has another form.
+    #[error("'{text}' is not a quantity; write a number with a unit, such as 10Gi, 500M or 100m")]
+    Shape {
+        /// The refused text.
+        text: String,
+    },
+    /// Below zero.
+    #[error("'{text}' is negative; write 0 or more")]
+    Negative {
+        /// The refused text.
+        text: String,
+    },
+    /// Does not fit in 64 bits.
+    #[error("'{text}' is too large; write less than 16Ei")]
+    TooLarge {
+        /// The refused text.
+        text: String,
+    },
+}
+
+/// An amount that is zero or more: `digits` × 10^`decimal` × 2^`binary`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quantity {
+    text: String,
+    digits: u128,
+    decimal: i32,
+    binary: u32,
+}
+
+impl Quantity {
+    /// The amount in whole units (bytes for memory and storage), rounded up.
+    ///
+    /// # Errors
+    /// If it does not fit in 64 bits.
+    pub fn units(&self) -> Result<u64, QuantityError> {
+        self.scaled(0)
+    }
+
+    /// The amount in thousandths (of a CPU), rounded up.
+    ///
+    /// # Errors
+    /// If it does not fit in 64 bits.
+    pub fn milli(&self) -> Result<u64, QuantityError> {
+        self.scaled(3)
+    }
+
+    fn scaled(&self, power: i32) -> Result<u64, QuantityError> {
+        self.checked(power).ok_or_else(|| QuantityError::TooLarge {
+            text: self.text.clone(),
+        })
+    }
+
+    fn checked(&self, power: i32) -> Option<u64> {
+        let whole = self.digits.checked_mul(1_u128.checked_shl(self.binary)?)?;
+        let exponent = self.decimal.checked_add(power)?;
+        let ten = 10_u128.checked_pow(exponent.unsigned_abs());
+        let value = if exponent >= 0 {
+            whole.checked_mul(ten?)?
+        } else {
+            // A divisor that does not fit is larger than any numerator.
+            ten.map_or_else(|| u128::from(whole > 0), |ten| whole.div_ceil(ten))
+        };
+        u64::try_from(value).ok()
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let shape = || QuantityError::Shape {
+            text: text.to_owned(),
+        };
+        if let Some(rest) = text.strip_prefix('-') {
+            let positive: Self = rest.parse().map_err(|_| shape())?;
+            return if positive.digits == 0 {
+                Ok(positive)
+            } else {
+                Err(QuantityError::Negative {
+                    text: text.to_owned(),
+                })
+            };
+        }
+        let body = text.strip_prefix('+').unwrap_or(text);
+        let end = body
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(body.len());
+        let (number, unit) = body.split_at(end);
+        let (digits, fraction) = parse_number(number).ok_or_else(shape)?;
+        let (decimal, binary) = parse_unit(unit).ok_or_else(shape)?;
+        Ok(Self {
+            text: text.to_owned(),
+            digits,
+            decimal: decimal - fraction,
+            binary,
+        })
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The digits of a decimal number, and how many of them stand after the point.
+fn parse_number(text: &str) -> Option<(u128, i32)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || all.len() > MAX_DIGITS {
+        return None;
+    }
+    Some((all.parse().ok()?, i32::try_from(fraction.len()).ok()?))
+}
+
+/// The decimal and the binary exponent of a unit.
+fn parse_unit(unit: &str) -> Option<(i32, u32)> {
+    let exponents = match unit {
+        "n" => (-9, 0),
+        "u" => (-6, 0),
+        "m" => (-3, 0),
+        "" => (0, 0),
+        "k" => (3, 0),
+        "M" => (6, 0),
+        "G" => (9, 0),
+        "T" => (12, 0),
+        "P" => (15, 0),
+        "E" => (18, 0),
+        "Ki" => (0, 10),
+        "Mi" => (0, 20),
+        "Gi" => (0, 30),
+        "Ti" => (0, 40),
+        "Pi" => (0, 50),
+        "Ei" => (0, 60),
+        other => {
+            let exponent: i32 = other.strip_prefix(['e', 'E'])?.parse().ok()?;
+            if exponent.abs() > 30 {
+                return None;
+            }
+            (exponent, 0)
+        }
+    };
+    Some(exponents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(text: &str) -> u64 {
+        text.parse::<Quantity>().unwrap().units().unwrap()
+    }
+
+    #[test]
+    fn units_mean_what_kubernetes_says() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("10Gi", 10 << 30),
+            ("512Mi", 512 << 20),
+            ("10G", 10_000_000_000),
+            ("1e9", 1_000_000_000),
+            ("1E9", 1_000_000_000),
+            ("1E", 1_000_000_000_000_000_000),
+            ("12e-1", 2),
+            ("1.5Ki", 1536),
+            ("0.1Ki", 103),
+            (".5Ki", 512),
+            ("5.", 5),
+            ("+3k", 3000),
+            ("100m", 1),
+            ("-0", 0),
+        ] {
+            assert_eq!(units(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn thousandths_are_exact() {
+        for (text, milli) in [("100m", 100), ("0.1", 100), ("2", 2000), ("1n", 1)] {
+            let quantity: Quantity = text.parse().unwrap();
+            assert_eq!(quantity.milli().unwrap(), milli, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "", ".", "Gi", "10 Gi", "10gi", "10GB", "1e", "1e99", "ten", "1.2.3", "--1", "1e+-3",
+            "１",
+        ] {
+            let refused = text.parse::<Quantity>().unwrap_err();
+            assert!(matches!(refused, QuantityError::Shape { .. }), "{text}");
+        }
+        assert!(matches!(
+            "-1Gi".parse::<Quantity>(),
+            Err(QuantityError::Negative { .. })
+        ));
+        assert!(matches!(
+            "99Ei".parse::<Quantity>().unwrap().units(),
+            Err(QuantityError::TooLarge { .. })
+        ));
+    }
+}

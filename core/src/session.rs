@@ -1,0 +1,386 @@
+//! What both ends of an agent's session decide: whether they may talk at all, and how long a
+//! lease holds. Pure; the streams live in the coordinator and the agent.
+//!
+//! The rule of the hello: a coordinator sends a host nothing before what the agent says it has
+//! matches what the store recorded as sent. A mismatch means a restored backup, or two
+//! coordinators; neither may start anything then.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    ids::{ContentHash, Epoch, Generation, HistoryId, MemberId, Term},
+    order::OrderHead,
+    time::Timestamp,
+};
+
+/// By how much two clocks may differ in rate, in thousandths: the fault model's 2 %.
+pub const RATE_ERROR_MILLI: u64 = 20;
+/// From an expired lease to the host's members being surely gone.
+pub const KILL_TIME: Duration = Duration::from_secs(2);
+/// How long a lease holds, for hosts of the default class.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
+
+/// What a store recorded of the orders that it sent to one host. Written before they are sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SentOrders {
+    /// The store's history.
+    pub history: HistoryId,
+    /// The coordinator's own term.
+    pub term: Term,
+    /// The newest acknowledged order, and every later one, with its hash.
+    pub orders: BTreeMap<Generation, ContentHash>,
+    /// The last epoch of every member that was ever granted.
+    pub epochs: BTreeMap<MemberId, Epoch>,
+}
+
+/// What the first order of a session is sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// Complete: the agent has none.
+    Complete,
+    /// As the change against this generation, which the agent has; or complete.
+    Generation(Generation),
+}
+
+/// Why a host is sent nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Mismatch {
+    /// The agent follows another history.
+    #[error(
+        "the agent follows history {agent}, the store has {store}; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    OtherHistory {
+        /// The agent's.
+        agent: HistoryId,
+        /// The store's.
+        store: HistoryId,
+    },
+    /// The agent has seen a later coordinator.
+    #[error("the agent has seen term {agent}, this coordinator has {ours}; stop the older one")]
+    NewerTerm {
+        /// The agent's.
+        agent: Term,
+        /// This coordinator's.
+        ours: Term,
+    },
+    /// The agent has an order that the store never recorded, or recorded before one that the agent
+    /// had acknowledged.
+    #[error(
+        "the agent has order {agent}, the store did not record it as the last one sent; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    UnknownOrder {
+        /// The agent's.
+        agent: Generation,
+    },
+    /// The agent has another content under a generation that the store sent.
+    #[error("the agent has another content of order {generation}; two coordinators may be writing")]
+    OtherContent {
+        /// The generation.
+        generation: Generation,
+    },
+    /// The agent was granted an epoch that the store knows nothing of.
+    #[error(
+        "the agent has seen epoch {agent} of {member}, the store has granted {store}; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    NewerEpoch {
+        /// The member.
+        member: MemberId,
+        /// The agent's.
+        agent: Epoch,
+        /// The store's.
+        store: Epoch,
+    },
+}
+
+/// The coordinator's end: holds an agent's hello against what was recorded as sent.
+///
+/// # Errors
+/// What does not match: the host is sent nothing, and no start or move is decided.
+pub fn match_hello(
+    sent: &SentOrders,
+    head: &OrderHead,
+    highest_epochs: &BTreeMap<MemberId, Epoch>,
+) -> Result<Base, Mismatch> {
+    for (member, agent) in highest_epochs {
+        let store = sent.epochs.get(member).copied().unwrap_or_default();
+        if *agent > store {
+            return Err(Mismatch::NewerEpoch {
+                member: member.clone(),
+                agent: *agent,
+                store,
+            });
+        }
+    }
+    if head.history == HistoryId::default() {
+        return Ok(Base::Complete);
+    }
+    if head.history != sent.history {
+        return Err(Mismatch::OtherHistory {
+            agent: head.history.clone(),
+            store: sent.history.clone(),
+        });
+    }
+    if head.term > sent.term {
+        return Err(Mismatch::NewerTerm {
+            agent: head.term,
+            ours: sent.term,
+        });
+    }
+    match sent.orders.get(&head.generation) {
+        None => Err(Mismatch::UnknownOrder {
+            agent: head.generation,
+        }),
+        Some(hash) if *hash != head.hash => Err(Mismatch::OtherContent {
+            generation: head.generation,
+        }),
+        Some(_) => Ok(Base::Generation(head.generation)),
+    }
+}
+
+/// Why an agent does not listen to a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WelcomeRefusal {
+    /// It serves another history.
+    #[error(
+        "the coordinator serves history {got}, this host follows {have}; \
+         run 'berth admin accept-restore' if the store was restored"
+    )]
+    OtherHistory {
+        /// Ours.
+        have: HistoryId,
+        /// The coordinator's.
+        got: HistoryId,
+    },
+    /// It was replaced.
+    #[error(
+        "the coordinator has term {got}, this host has seen term {have}; stop the older coordinator"
+    )]
+    LowerTerm {
+        /// Ours.
+        have: Term,
+        /// The coordinator's.
+        got: Term,
+    },
+}
+
+/// The agent's end: whether it listens to a coordinator at all.
+///
+/// # Errors
+/// Why it does not.
+pub fn check_welcome(
+    ours: &OrderHead,
+    history: &HistoryId,
+    term: Term,
+) -> Result<(), WelcomeRefusal> {
+    if ours.history == HistoryId::default() {
+        return Ok(());
+    }
+    if *history != ours.history {
+        return Err(WelcomeRefusal::OtherHistory {
+            have: ours.history.clone(),
+            got: history.clone(),
+        });
+    }
+    if term < ours.term {
+        return Err(WelcomeRefusal::LowerTerm {
+            have: ours.term,
+            got: term,
+        });
+    }
+    Ok(())
+}
+
+/// The agent's end of the lease. Its times are those of one clock that counts through suspends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLease {
+    length: Duration,
+    /// Renewals that are not acknowledged, with the time they were sent at.
+    open: BTreeMap<u64, Timestamp>,
+    last: u64,
+    acknowledged: Option<Timestamp>,
+}
+
+impl AgentLease {
+    /// A lease that was never renewed.
+    pub fn new(length: Duration) -> Self {
+        Self {
+            length,
+            open: BTreeMap::new(),
+            last: 0,
+            acknowledged: None,
+        }
+    }
+
+    /// From one renewal to the next: five fit into a lease.
+    pub fn renew_every(&self) -> Duration {
+        self.length / 5
+    }
+
+    /// Notes a renewal that is sent now; its number.
+    pub fn renew(&mut self, now: Timestamp) -> u64 {
+        self.last += 1;
+        self.open.insert(self.last, now);
+        self.last
+    }
+
+    /// Notes the acknowledgement of a renewal, and so of all before it.
+    pub fn acknowledge(&mut self, number: u64) {
+        if let Some(sent) = self.open.get(&number).copied() {
+            self.acknowledged = self.acknowledged.max(Some(sent));
+            self.open = self.open.split_off(&number.saturating_add(1));
+        }
+    }
+
+    /// When the lease ends: its length after the newest acknowledged renewal was *sent*.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.acknowledged.map(|sent| sent.plus(self.length))
+    }
+}
+
+/// The coordinator's end of the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostLease {
+    /// When this coordinator's term began: an earlier one may have acknowledged until then.
+    pub term_began: Timestamp,
+    /// When the last renewal arrived.
+    pub renewed: Option<Timestamp>,
+}
+
+impl HostLease {
+    /// From when on the host's Failover members are surely gone, if nothing arrives any more.
+    pub fn surely_over(&self, length: Duration) -> Timestamp {
+        let from = self.term_began.max(self.renewed.unwrap_or_default());
+        let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        // L(1+r)/(1-r), rounded up.
+        let slowest = millis
+            .saturating_mul(1000 + RATE_ERROR_MILLI)
+            .div_ceil(1000 - RATE_ERROR_MILLI);
+        from.plus(Duration::from_millis(slowest)).plus(KILL_TIME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(counter: u64) -> BTreeMap<MemberId, Epoch> {
+        let term = Term(2);
+        [("a/x-0".parse().unwrap(), Epoch { term, counter })].into()
+    }
+
+    fn sent() -> SentOrders {
+        SentOrders {
+            history: HistoryId("h".into()),
+            term: Term(3),
+            orders: [
+                (Generation(7), ContentHash("seven".into())),
+                (Generation(8), ContentHash("eight".into())),
+            ]
+            .into(),
+            epochs: epochs(4),
+        }
+    }
+
+    fn head(history: &str, term: u64, generation: u64, hash: &str) -> OrderHead {
+        OrderHead {
+            history: HistoryId(history.into()),
+            term: Term(term),
+            generation: Generation(generation),
+            hash: ContentHash(hash.into()),
+        }
+    }
+
+    #[test]
+    fn a_hello_matches_what_was_sent() {
+        for (head, base) in [
+            (OrderHead::default(), Base::Complete),
+            (head("h", 3, 7, "seven"), Base::Generation(Generation(7))),
+            (head("h", 2, 8, "eight"), Base::Generation(Generation(8))),
+        ] {
+            assert_eq!(match_hello(&sent(), &head, &epochs(4)), Ok(base));
+        }
+    }
+
+    #[test]
+    fn each_mismatch_is_told() {
+        let refused = |head, highest| match_hello(&sent(), &head, &epochs(highest)).unwrap_err();
+        assert!(matches!(
+            refused(head("other", 3, 8, "eight"), 4),
+            Mismatch::OtherHistory { .. }
+        ));
+        assert!(matches!(
+            refused(head("h", 4, 8, "eight"), 4),
+            Mismatch::NewerTerm { .. }
+        ));
+        assert!(matches!(
+            refused(head("h", 3, 9, "nine"), 4),
+            Mismatch::UnknownOrder { .. }
+        ));
+        assert!(matches!(
+            refused(head("h", 3, 6, "six"), 4),
+            Mismatch::UnknownOrder { .. }
+        ));
+        assert!(matches!(
+            refused(head("h", 3, 8, "other"), 4),
+            Mismatch::OtherContent { .. }
+        ));
+        assert!(matches!(
+            refused(OrderHead::default(), 5),
+            Mismatch::NewerEpoch { .. }
+        ));
+    }
+
+    #[test]
+    fn an_agent_listens_to_its_history_and_no_lower_term() {
+        let ours = head("h", 3, 8, "eight");
+        let check = |history: &str, term| check_welcome(&ours, &HistoryId(history.into()), term);
+        assert_eq!(check("h", Term(3)), Ok(()));
+        assert_eq!(check("h", Term(4)), Ok(()));
+        assert!(matches!(
+            check("h", Term(2)),
+            Err(WelcomeRefusal::LowerTerm { .. })
+        ));
+        assert!(matches!(
+            check("g", Term(9)),
+            Err(WelcomeRefusal::OtherHistory { .. })
+        ));
+        assert!(check_welcome(&OrderHead::default(), &HistoryId("g".into()), Term(1)).is_ok());
+    }
+
+    #[test]
+    fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
+        let mut lease = AgentLease::new(Duration::from_secs(15));
+        assert_eq!(lease.deadline(), None);
+        let first = lease.renew(Timestamp(1_000));
+        let second = lease.renew(Timestamp(4_000));
+        lease.acknowledge(first);
+        assert_eq!(lease.deadline(), Some(Timestamp(16_000)));
+        lease.acknowledge(second);
+        lease.acknowledge(first);
+        lease.acknowledge(99);
+        assert_eq!(lease.deadline(), Some(Timestamp(19_000)));
+    }
+
+    #[test]
+    fn the_coordinator_waits_longer_than_any_agent_within_the_rate_error() {
+        let length = DEFAULT_LEASE;
+        let host = HostLease {
+            term_began: Timestamp(50_000),
+            renewed: Some(Timestamp(20_000)),
+        };
+        // A slow agent clock stretches the lease by 1/(1-r), a fast coordinator clock by 1+r.
+        let real = 15_000.0 / 0.98 * 1.02;
+        let waited = host.surely_over(length).since(Timestamp(50_000)) - KILL_TIME;
+        assert!(waited.as_secs_f64() * 1000.0 >= real);
+        let renewed = HostLease {
+            renewed: Some(Timestamp(60_000)),
+            ..host
+        };
+        assert!(renewed.surely_over(length) > host.surely_over(length));
+    }
+}

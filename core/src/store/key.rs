@@ -1,0 +1,172 @@
+//! Names of records: a kind, a namespace and a name.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{IdError, ObjectKey},
+    spec::Kind,
+};
+
+/// What kind of thing a record is: an object that operators write, or a decision of the
+/// coordinator. What each holds is written at the types of [`crate::state`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum RecordKind {
+    /// An object as the operator wrote it, with the coordinator's metadata.
+    Object(Kind),
+    /// A claim (and with it the PersistentVolumeClaim that operators see), by its key.
+    Claim,
+    /// What the coordinator decided of a whole set, by the set's key.
+    Set,
+    /// One ordinal of a set: its last epoch, its address, its assignment. By member name.
+    Member,
+    /// Who founds a set, by the set's key.
+    Founding,
+    /// A host that ever joined, by its name.
+    Host,
+    /// The head of the order that a host was last sent, by the host's name.
+    Order,
+    /// The zone that was last published; one record.
+    Zone,
+}
+
+impl RecordKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Object(Kind::AddressPool),
+        Self::Object(Kind::ConfigMap),
+        Self::Object(Kind::Secret),
+        Self::Object(Kind::Service),
+        Self::Object(Kind::PersistentVolumeClaim),
+        Self::Object(Kind::StatefulSet),
+        Self::Claim,
+        Self::Set,
+        Self::Member,
+        Self::Founding,
+        Self::Host,
+        Self::Order,
+        Self::Zone,
+    ];
+
+    /// The kind's name in keys.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Object(kind) => kind.as_str(),
+            Self::Claim => "claim",
+            Self::Set => "set",
+            Self::Member => "member",
+            Self::Founding => "founding",
+            Self::Host => "host",
+            Self::Order => "order",
+            Self::Zone => "zone",
+        }
+    }
+
+    /// Whether operators can watch it: only its changes are kept in the history.
+    pub fn watched(self) -> bool {
+        match self {
+            Self::Object(_) | Self::Claim => true,
+            Self::Set | Self::Member | Self::Founding | Self::Host | Self::Order | Self::Zone => {
+                false
+            }
+        }
+    }
+}
+
+impl FromStr for RecordKind {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| IdError::Shape {
+                text: text.to_owned(),
+                expected: "a kind of record",
+            })
+    }
+}
+
+/// Names one record: `StatefulSet/default/etcd`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Key {
+    /// What it is.
+    pub kind: RecordKind,
+    /// Namespace and name.
+    pub object: ObjectKey,
+}
+
+impl Key {
+    /// A key of a kind.
+    pub fn new(kind: RecordKind, object: ObjectKey) -> Self {
+        Self { kind, object }
+    }
+
+    /// How many bytes it has in text form.
+    pub(super) fn len(&self) -> usize {
+        let ObjectKey { namespace, name } = &self.object;
+        self.kind.as_str().len() + namespace.as_str().len() + name.as_str().len() + 2
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.object)
+    }
+}
+
+impl FromStr for Key {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (kind, object) = text.split_once('/').ok_or_else(|| IdError::Shape {
+            text: text.to_owned(),
+            expected: "the key of a record, <kind>/<namespace>/<name>",
+        })?;
+        Ok(Self {
+            kind: kind.parse()?,
+            object: object.parse()?,
+        })
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        key.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_every_kind_are_printed_and_parsed_back() {
+        for kind in RecordKind::ALL {
+            let key = Key::new(kind, "default/etcd-0".parse().unwrap());
+            let text = key.to_string();
+            assert_eq!(text.len(), key.len());
+            assert_eq!(text.parse::<Key>().unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_keys() {
+        for text in [
+            "",
+            "set",
+            "set/default",
+            "Set/default/etcd",
+            "set/default/ETCD",
+        ] {
+            assert!(text.parse::<Key>().is_err(), "{text}");
+        }
+    }
+}

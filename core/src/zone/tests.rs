@@ -1,0 +1,200 @@
+//! Names by assignment, lists by readiness.
+
+use super::*;
+use crate::{
+    fixture::{NOW, host_name, key, member, put_set, report, service, spec, state},
+    ids::{Epoch, Ordinal, Term},
+    report::Phase,
+    spec::ServicePort,
+};
+
+/// A set `db` of two, both assigned and ordered to run.
+fn two_members() -> State {
+    let mut state = state(2);
+    put_set(&mut state, "db", spec(2, false));
+    let set = state.sets.get_mut(&key("db")).unwrap();
+    for n in 0..2_u8 {
+        let grant = Member {
+            epoch: Epoch {
+                term: Term(1),
+                counter: 1,
+            },
+            host: host_name(n + 1),
+            address: Ipv4Addr::new(10, 0, 0, n + 1).into(),
+            revision: set.revision.clone(),
+            ordered: Ordered::Run,
+            assigned_at: NOW,
+            named_in: ZoneSerial(1),
+            passed_gate: false,
+            previous_address: None,
+        };
+        set.members.insert(Ordinal(n.into()), grant);
+    }
+    state
+}
+
+fn lookup<'a>(zone: &'a Zone, name: &str) -> &'a [RecordData] {
+    &zone.records[&format!("{name}.berth.internal")]
+}
+
+fn a(n: u8) -> RecordData {
+    RecordData::A(Ipv4Addr::new(10, 0, 0, n))
+}
+
+#[test]
+fn declared_members_have_names_before_they_have_hosts() {
+    let mut state = state(0);
+    put_set(&mut state, "db", spec(2, false));
+    let zone = build(&state);
+    assert_eq!(lookup(&zone, "db-0.db.default.svc"), []);
+    assert_eq!(lookup(&zone, "db-1.db.default.svc"), []);
+    assert_eq!(lookup(&zone, "db.default.svc"), []);
+    assert!(
+        !zone
+            .records
+            .contains_key("db-2.db.default.svc.berth.internal")
+    );
+    let version = RecordData::Txt("1.1.0".to_owned());
+    assert_eq!(lookup(&zone, "dns-version"), [version]);
+}
+
+#[test]
+fn assignment_gives_a_member_its_address_and_reverse_name() {
+    let zone = build(&two_members());
+    assert_eq!(lookup(&zone, "db-1.db.default.svc"), [a(2)]);
+    let name = "db-1.db.default.svc.berth.internal".to_owned();
+    assert_eq!(
+        zone.records["2.0.0.10.in-addr.arpa"],
+        [RecordData::Ptr(name)]
+    );
+}
+
+#[test]
+fn members_that_share_an_address_are_all_its_reverse_names() {
+    let mut state = two_members();
+    let set = state.sets.get_mut(&key("db")).unwrap();
+    set.members.get_mut(&Ordinal(1)).unwrap().address = Ipv4Addr::new(10, 0, 0, 1).into();
+    let names = &build(&state).records["1.0.0.10.in-addr.arpa"];
+    let expected = ["db-0", "db-1"]
+        .map(|name| RecordData::Ptr(format!("{name}.db.default.svc.berth.internal")));
+    assert_eq!(names[..], expected);
+}
+
+#[test]
+fn a_service_lists_ready_members_only() {
+    let mut state = two_members();
+    service(&mut state, "db", "db");
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    report(&mut state, &member("db", 1), Phase::Running, false);
+    assert_eq!(lookup(&build(&state), "db.default.svc"), [a(1)]);
+
+    let set = state.sets.get_mut(&key("db")).unwrap();
+    set.members.get_mut(&Ordinal(0)).unwrap().ordered = Ordered::Stop;
+    let zone = build(&state);
+    assert_eq!(lookup(&zone, "db.default.svc"), [], "it is being stopped");
+    assert_eq!(lookup(&zone, "db-0.db.default.svc"), [a(1)]);
+}
+
+#[test]
+fn publish_not_ready_addresses_lists_every_assigned_member() {
+    let mut state = two_members();
+    service(&mut state, "all", "db");
+    let service = state.services.get_mut(&key("all")).unwrap();
+    service.spec.publish_not_ready_addresses = true;
+    assert_eq!(lookup(&build(&state), "all.default.svc"), [a(1), a(2)]);
+}
+
+#[test]
+fn a_service_selects_by_labels_and_nothing_without_a_selector() {
+    let mut state = two_members();
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    service(&mut state, "other", "web");
+    service(&mut state, "none", "db");
+    let none = state.services.get_mut(&key("none")).unwrap();
+    none.spec.selector.clear();
+    let zone = build(&state);
+    assert_eq!(lookup(&zone, "other.default.svc"), []);
+    assert_eq!(lookup(&zone, "none.default.svc"), []);
+}
+
+#[test]
+fn named_ports_of_a_service_have_srv_records() {
+    let mut state = two_members();
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    service(&mut state, "db", "db");
+    let ports = &mut state.services.get_mut(&key("db")).unwrap().spec.ports;
+    ports.push(ServicePort {
+        name: "client".to_owned(),
+        port: 80,
+        target_port: Some(PortRef::Name("peer".to_owned())),
+        ..ServicePort::default()
+    });
+    ports.push(ServicePort {
+        port: 81,
+        ..ServicePort::default()
+    });
+    let zone = build(&state);
+    let expected = RecordData::Srv {
+        priority: 0,
+        weight: 100,
+        port: 2380,
+        target: "db-0.db.default.svc.berth.internal".to_owned(),
+    };
+    assert_eq!(lookup(&zone, "_client._tcp.db.default.svc"), [expected]);
+    let services = zone.records.keys().filter(|name| name.starts_with('_'));
+    assert_eq!(services.count(), 1, "an unnamed port has no SRV record");
+}
+
+#[test]
+fn a_service_name_that_no_service_backs_lists_the_members_own_ports() {
+    let mut state = two_members();
+    report(&mut state, &member("db", 1), Phase::Running, true);
+    let zone = build(&state);
+    assert_eq!(lookup(&zone, "db.default.svc"), [a(2)]);
+    let srv = lookup(&zone, "_peer._tcp.db.default.svc");
+    assert!(
+        matches!(srv, [RecordData::Srv { port: 2380, .. }]),
+        "{srv:?}"
+    );
+}
+
+#[test]
+fn losing_contact_takes_no_name_away() {
+    let mut state = two_members();
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    let set = state.sets.get_mut(&key("db")).unwrap();
+    set.members.get_mut(&Ordinal(1)).unwrap().passed_gate = true;
+    for host in state.hosts.values_mut() {
+        host.contact.connected = false;
+    }
+    // db-0 as last reported; db-1 by what is durable, as after a start of the coordinator.
+    assert_eq!(lookup(&build(&state), "db.default.svc"), [a(1), a(2)]);
+}
+
+#[test]
+fn reports_of_an_older_epoch_list_nobody() {
+    let mut state = two_members();
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    let set = state.sets.get_mut(&key("db")).unwrap();
+    set.members.get_mut(&Ordinal(0)).unwrap().epoch.counter = 2;
+    assert_eq!(lookup(&build(&state), "db.default.svc"), []);
+}
+
+#[test]
+fn the_hash_follows_the_records_and_not_the_serial() {
+    let mut state = two_members();
+    let before = build(&state).hash();
+    state.zone.serial = ZoneSerial(9);
+    assert_eq!(build(&state).hash(), before);
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    assert_ne!(build(&state).hash(), before);
+}
+
+#[test]
+fn ipv6_addresses_are_reversed_by_nibble() {
+    let name = reverse_name("2001:db8::567:89ab".parse().unwrap());
+    assert_eq!(
+        name,
+        "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"
+    );
+}

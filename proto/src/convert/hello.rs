@@ -1,0 +1,137 @@
+//! What an agent says of itself when it connects.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use berth_core::{
+    ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
+    order::OrderHead,
+    state::{HostRecord, ZoneHead},
+};
+
+use super::{ConvertError, id};
+use crate::v1;
+
+/// The first message of an agent's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Its host. Not cordoned: only the coordinator knows that.
+    pub host: HostRecord,
+    /// The boot of the host.
+    pub boot: BootId,
+    /// The agent's release.
+    pub version: String,
+    /// The head of the order in its ledger; empty if it never had one.
+    pub head: OrderHead,
+    /// The highest epoch per member that it ever accepted.
+    pub highest_epochs: BTreeMap<MemberId, Epoch>,
+    /// The zone that it serves.
+    pub zone: ZoneHead,
+}
+
+impl From<Hello> for v1::Hello {
+    fn from(hello: Hello) -> Self {
+        let epochs = hello.highest_epochs.into_iter();
+        Self {
+            host: hello.host.name.to_string(),
+            advertise_address: hello.host.advertise_address.to_string(),
+            labels: hello.host.labels.into_iter().collect(),
+            pools: hello.host.pools,
+            machine_id: hello.host.machine_id,
+            boot_id: hello.boot.0,
+            agent_version: hello.version,
+            head: Some(hello.head.into()),
+            highest_epochs: epochs
+                .map(|(member, epoch)| (member.to_string(), epoch.to_string()))
+                .collect(),
+            zone_serial: hello.zone.serial.0,
+            zone_hash: hello.zone.hash.0,
+        }
+    }
+}
+
+impl TryFrom<v1::Hello> for Hello {
+    type Error = ConvertError;
+    fn try_from(hello: v1::Hello) -> Result<Self, ConvertError> {
+        let epochs = hello.highest_epochs.iter();
+        let host = HostRecord {
+            name: id("host", &hello.host)?,
+            advertise_address: address("advertise_address", &hello.advertise_address)?,
+            labels: hello.labels.into_iter().collect(),
+            pools: hello.pools,
+            unschedulable: false,
+            machine_id: hello.machine_id,
+        };
+        Ok(Self {
+            host,
+            boot: BootId(hello.boot_id),
+            version: hello.agent_version,
+            head: hello.head.unwrap_or_default().into(),
+            highest_epochs: epochs
+                .map(|(member, epoch)| {
+                    Ok((id("highest_epochs", member)?, id("highest_epochs", epoch)?))
+                })
+                .collect::<Result<_, ConvertError>>()?,
+            zone: ZoneHead {
+                serial: ZoneSerial(hello.zone_serial),
+                hash: ContentHash(hello.zone_hash),
+            },
+        })
+    }
+}
+
+fn address(field: &'static str, text: &str) -> Result<IpAddr, ConvertError> {
+    text.parse().map_err(|_| ConvertError::Address {
+        field,
+        text: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_core::ids::{Generation, HistoryId, Term};
+
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            host: HostRecord {
+                name: "host-1".parse().unwrap(),
+                advertise_address: "127.77.0.1".parse().unwrap(),
+                labels: [("rack".to_owned(), "a".to_owned())].into(),
+                pools: vec!["default".to_owned()],
+                unschedulable: false,
+                machine_id: "m".to_owned(),
+            },
+            boot: BootId("b".to_owned()),
+            version: "0.1.0".to_owned(),
+            head: OrderHead {
+                history: HistoryId("h".to_owned()),
+                term: Term(1),
+                generation: Generation(2),
+                hash: ContentHash("x".to_owned()),
+            },
+            highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
+            zone: ZoneHead::default(),
+        }
+    }
+
+    #[test]
+    fn a_hello_arrives_as_it_was_sent() {
+        assert_eq!(Hello::try_from(v1::Hello::from(hello())).unwrap(), hello());
+    }
+
+    #[test]
+    fn what_is_no_address_or_name_is_refused_with_its_field() {
+        let mut wire = v1::Hello::from(hello());
+        wire.advertise_address = "host-1".to_owned();
+        let error = Hello::try_from(wire).unwrap_err().to_string();
+        assert!(
+            error.starts_with("advertise_address is 'host-1'"),
+            "{error}"
+        );
+        let mut wire = v1::Hello::from(hello());
+        wire.host = "Host 1".to_owned();
+        let error = Hello::try_from(wire).unwrap_err().to_string();
+        assert!(error.starts_with("host "), "{error}");
+    }
+}

@@ -1,0 +1,84 @@
+//! `bench [--seconds N] [NAME...]`: prints the figures of these parts, or of all. `tests/bench`
+//! builds everything with optimization and runs it.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program whose output is its purpose"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use berth_tests::bench::{Figure, bed::Bed, change, dns, memory, order, restart, server, start};
+use tokio::runtime::Runtime;
+
+/// All parts, in the order in which they run: memory first, while the agents are still idle.
+const PARTS: [&str; 6] = ["dns", "order", "memory", "start", "restart", "change"];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> anyhow::Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve-echo", ..] => Ok(server::echo(|address| println!("{address}"))?),
+        ["serve-dns", members] => {
+            let members = members.parse().context("a number of members")?;
+            Runtime::new()?.block_on(server::dns(members, |address| println!("{address}")))
+        }
+        ["--seconds", seconds, names @ ..] => figures(names, seconds.parse()?),
+        names => figures(names, 5),
+    }
+}
+
+fn figures(names: &[&str], seconds: u64) -> anyhow::Result<()> {
+    if let Some(unknown) = names.iter().find(|name| !PARTS.contains(*name)) {
+        anyhow::bail!("unknown part '{unknown}'; use {}", PARTS.join(", "));
+    }
+    let runtime = Runtime::new()?;
+    let mut bed = None;
+    for part in PARTS {
+        if names.is_empty() || names.contains(&part) {
+            let measured = measure(&runtime, &mut bed, part, seconds);
+            for figure in measured.with_context(|| part.to_owned())? {
+                println!("{figure}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    runtime: &Runtime,
+    bed: &mut Option<Bed>,
+    part: &str,
+    seconds: u64,
+) -> anyhow::Result<Vec<Figure>> {
+    match part {
+        "dns" => return dns::run(seconds),
+        "order" => return runtime.block_on(order::run()),
+        _ => {}
+    }
+    let bed = match bed {
+        Some(bed) => bed,
+        None => bed.insert(runtime.block_on(Bed::start())?),
+    };
+    runtime.block_on(async {
+        match part {
+            "memory" => memory::run(bed).await,
+            "start" => start::run(bed).await,
+            "restart" => restart::run(bed).await,
+            "change" => change::run(bed).await,
+            _ => Ok(Vec::new()),
+        }
+    })
+}

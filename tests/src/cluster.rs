@@ -1,0 +1,210 @@
+//! A client's view of a running coordinator: members by name, waits, and a record of what happened.
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+};
+
+use berth_proto::{
+    transport::{self, Endpoint},
+    v1::{
+        ListMembersRequest, MemberStatus, WatchMembersRequest,
+        member_service_client::MemberServiceClient,
+    },
+};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use crate::{machine, wait};
+
+/// A running coordinator.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    endpoint: Endpoint,
+}
+
+impl Cluster {
+    /// The coordinator that listens there.
+    pub fn at(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Runs `berth` against it.
+    pub fn try_berth(&self, args: &[&str]) -> Output {
+        Command::new(machine::program("berth"))
+            .args(args)
+            .env("BERTH_ENDPOINT", self.endpoint.to_string())
+            .current_dir(machine::checkout())
+            .output()
+            .expect("berth runs")
+    }
+
+    /// Runs `berth` against it and gives back what it printed on stdout.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn berth(&self, args: &[&str]) -> String {
+        let output = self.try_berth(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "berth {args:?}: {}\n{stderr}",
+            output.status
+        );
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Opens a connection of one's own, as soon as the coordinator answers.
+    pub async fn channel(&self) -> Channel {
+        wait::until("the coordinator to answer", async || {
+            transport::connect(&self.endpoint).await
+        })
+        .await
+    }
+
+    /// The members of a set, by name.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer.
+    pub async fn members(
+        &self,
+        set: &str,
+    ) -> Result<BTreeMap<String, MemberStatus>, tonic::Status> {
+        let request = ListMembersRequest {
+            namespace: "default".into(),
+            set: set.into(),
+        };
+        let reply = MemberServiceClient::new(self.channel().await)
+            .list(request)
+            .await?;
+        Ok(reply
+            .into_inner()
+            .members
+            .into_iter()
+            .map(|m| (m.name.clone(), m))
+            .collect())
+    }
+
+    /// Waits until exactly these members are there and ready, and gives them back.
+    pub async fn ready(&self, set: &str, count: usize) -> BTreeMap<String, MemberStatus> {
+        wait::until(&format!("{count} ready members of {set}"), async || {
+            let members = self
+                .members(set)
+                .await
+                .map_err(|status| status.to_string())?;
+            if members.len() == count && members.values().all(|m| m.ready) {
+                Ok(members)
+            } else {
+                Err(format!(
+                    "{:?}",
+                    members.values().map(summary).collect::<Vec<_>>()
+                ))
+            }
+        })
+        .await
+    }
+
+    /// Waits for a condition on one member.
+    pub async fn member(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&MemberStatus) -> bool,
+    ) -> MemberStatus {
+        let set = name.rsplit_once('-').expect("a member's name").0;
+        wait::until(&format!("{name}: {what}"), async || {
+            let members = self
+                .members(set)
+                .await
+                .map_err(|status| status.to_string())?;
+            match members.get(name) {
+                Some(member) if holds(member) => Ok(member.clone()),
+                Some(member) => Err(summary(member)),
+                None => Err("it does not exist".to_owned()),
+            }
+        })
+        .await
+    }
+
+    /// Records every status of a set's members from now on.
+    pub async fn record(&self, set: &str) -> Recording {
+        let request = WatchMembersRequest {
+            namespace: "default".into(),
+            set: set.into(),
+        };
+        let mut stream = MemberServiceClient::new(self.channel().await)
+            .watch(request)
+            .await
+            .expect("watch")
+            .into_inner();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let writer = log.clone();
+        let task = tokio::spawn(async move {
+            while let Ok(Some(event)) = stream.message().await {
+                if let Some(member) = event.member {
+                    writer.lock().unwrap().push(Seen {
+                        deleted: event.deleted,
+                        member,
+                    });
+                }
+            }
+        });
+        Recording { log, task }
+    }
+}
+
+/// One line on a member, for failures.
+pub fn summary(member: &MemberStatus) -> String {
+    let why = member
+        .waiting
+        .as_ref()
+        .map(|w| format!(" {}: {}", w.rule, w.message));
+    format!(
+        "{} {} ready={}{}",
+        member.name,
+        member.phase,
+        member.ready,
+        why.unwrap_or_default()
+    )
+}
+
+/// One status of one member.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Whether the member ceased to exist.
+    pub deleted: bool,
+    /// Its status.
+    pub member: MemberStatus,
+}
+
+/// What happened since [`Cluster::record`].
+#[derive(Debug)]
+pub struct Recording {
+    log: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+impl Recording {
+    /// Waits until the record so far satisfies a condition, and gives it back.
+    pub async fn until(&self, what: &str, holds: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
+        wait::until(what, async || {
+            let log = self.log.lock().unwrap().clone();
+            if holds(&log) {
+                Ok(log)
+            } else {
+                Err(log
+                    .iter()
+                    .map(|seen| summary(&seen.member))
+                    .collect::<Vec<_>>())
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

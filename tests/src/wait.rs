@@ -1,0 +1,34 @@
+//! Waiting for a level, with a deadline and the last thing seen in the failure.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for what should happen within a second or two. Generous, because two cores
+/// may be busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at something that has no event.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Waits until `look` says `Ok`, and gives that back.
+///
+/// # Panics
+/// After [`PATIENCE`], with `what` and the last thing seen.
+pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut ticks = tokio::time::interval(LOOK_AGAIN);
+    loop {
+        match look().await {
+            Ok(value) => return value,
+            Err(seen) => {
+                assert!(
+                    Instant::now() < deadline,
+                    "waited in vain for {what}; last seen: {seen:?}"
+                );
+            }
+        }
+        ticks.tick().await;
+    }
+}
