@@ -84,13 +84,25 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
 
     handle.client.stop(None).await.unwrap();
     until_gone(&mut handle).await;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains("/mnt/berth-test"));
-    let cgroup = bed.host.list_runs().await.unwrap().remove(0).cgroup;
-    bed.host.cleanup(&bed.member()).await.unwrap();
-    assert!(bed.host.list_runs().await.unwrap().is_empty());
-    assert!(cgroup.is_none_or(|dir| !dir.exists()));
     fs::remove_dir("/mnt/berth-test").unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_member_that_was_cleaned_up() {
+    let bed = Bed::new("cleanup");
+    let mut handle = bed.start(vec![shell("main", WAIT_FOREVER)]).await;
+    let main = pid_of(&handle, "main").await;
+    let cgroup = bed.host.list_runs().await.unwrap().remove(0).cgroup;
+    handle.client.stop(None).await.unwrap();
+    until_gone(&mut handle).await;
+    for _ in 0..2 {
+        bed.host.cleanup(&bed.member()).await.unwrap();
+        assert!(bed.host.list_runs().await.unwrap().is_empty());
+    }
+    assert!(cgroup.is_none_or(|dir| !dir.exists()));
+    assert!(!runs(main) && !runs(handle.pid));
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains("default_cleanup-0"));
 }
 
 #[tokio::test]
@@ -233,7 +245,12 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
                 restart_in_ms: None,
                 ..
             } => Some((process.to_string(), *exit)),
-            _ => None,
+            KeeperEvent::Exited { .. }
+            | KeeperEvent::Started { .. }
+            | KeeperEvent::StartFailed { .. }
+            | KeeperEvent::InitDone
+            | KeeperEvent::AllStopped
+            | KeeperEvent::Gone => None,
         })
         .collect();
     let expected = [
