@@ -12,8 +12,8 @@
 //! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
 //! runs one member on its host; [`waiting`] says why something does not happen.
 
-pub mod check;
 pub mod admission;
+pub mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;

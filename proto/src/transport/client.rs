@@ -17,6 +17,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// After which a connection that cannot be opened is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The most bytes of a status that is taken: it lists every mistake of a manifest.
+const STATUS_BYTES: u32 = 1 << 20;
+
 /// Why there is no connection.
 #[derive(Debug, Error)]
 #[error("cannot connect to {endpoint}")]
@@ -46,7 +49,8 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Channel, ConnectError> {
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(STATUS_BYTES);
     match endpoint {
         Endpoint::Tcp(_) => target.connect().await.map_err(wrap),
         Endpoint::Unix(path) => {
