@@ -44,8 +44,11 @@ pub(crate) async fn stop(layout: &Layout, resume: &Resume) {
         members.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
     }
     let mut all = resume.read();
-    all.extend(sets.values().flatten().map(|(_, stopped)| stopped.clone()));
-    all.dedup();
+    for (_, stopped) in sets.values().flatten() {
+        if !all.contains(stopped) {
+            all.push(stopped.clone());
+        }
+    }
     if let Err(error) = resume.write(&all) {
         output::warning(&format!(
             "cannot write down which members to start next time ({error}); \
@@ -128,7 +131,8 @@ async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::
     running
 }
 
-/// Starts the members again that the last run stopped.
+/// Starts the members again that the last run stopped. Those of hosts that are not there this time
+/// stay written down.
 pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
     let members = resume.read();
     let hosts = layout
@@ -136,8 +140,10 @@ pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
         .iter()
         .filter(|host| members.iter().any(|stopped| stopped.on == host.name));
     let agents = connect(hosts).await;
+    let mut later = Vec::new();
     for stopped in &members {
         let Some(agent) = agents.get(&stopped.on) else {
+            later.push(stopped.clone());
             continue;
         };
         match agent.clone().start(request(stopped)).await {
@@ -152,7 +158,11 @@ pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
             )),
         }
     }
-    resume.remove();
+    if later.is_empty() {
+        resume.remove();
+    } else if let Err(error) = resume.write(&later) {
+        output::warning(&format!("cannot write down what is still stopped: {error}"));
+    }
 }
 
 fn request(stopped: &Stopped) -> v1::LocalMemberRequest {
