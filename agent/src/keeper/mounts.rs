@@ -86,7 +86,8 @@ impl Bind {
 }
 
 impl Mounts {
-    /// Opens every source, in the host's mount namespace.
+    /// Opens every source, in the new mount namespace (the kernel binds no others) while it still
+    /// looks like the host's.
     pub(crate) fn open(spec: &LaunchSpec) -> Result<Self, Reason> {
         let rendered = &spec.launch.rendered;
         let run = &spec.dirs.run;

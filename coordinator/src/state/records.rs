@@ -11,8 +11,9 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Claim, Grant, Member, Set, State},
+    state::{Claim, Grant, Member, Set, State, orders::config_data},
     store::{Batch, Key, RecordKind},
+    template::revision_hash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +133,34 @@ pub fn changes(
     let key = || Key::new(RecordKind::Founding, set.clone());
     let (old, new) = (view.state.foundings.get(set), after.foundings.get(set));
     write.record(key, old, new)
+}
+
+/// Writes the revision that the template of each set has with its config, where that is another
+/// than the one recorded.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn revisions(view: &View, after: &State, batch: &mut Batch) -> Result<(), RecordError> {
+    for (key, set) in &after.sets {
+        let template = &set.spec.template;
+        let config = config_data(after, &key.namespace, &template.spec);
+        let revision = revision_hash(template, &config);
+        if revision == set.revision {
+            continue;
+        }
+        let mut record = SetRecord {
+            revision: revision.clone(),
+            revisions: set.revisions.clone(),
+        };
+        record
+            .revisions
+            .insert(revision, Arc::new(template.clone()));
+        let record_key = Key::new(RecordKind::Set, key.clone());
+        let known = view.as_known(&record_key);
+        batch.preconditions.insert(record_key.clone(), known);
+        put(batch, record_key, &record)?;
+    }
+    Ok(())
 }
 
 /// The claims of a set's members, whether or not the set exists.

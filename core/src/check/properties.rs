@@ -2,7 +2,7 @@
 //! the same twice, planning again gives nothing, and once all faults are healed everything is where
 //! it should be.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
@@ -160,6 +160,14 @@ fn assigned(state: &State, id: &MemberId) -> bool {
     set.is_some_and(|set| set.members.contains_key(&id.ordinal))
 }
 
+fn toggle(among: &mut BTreeSet<MemberId>, id: MemberId, on: bool) {
+    if on {
+        among.insert(id);
+    } else {
+        among.remove(&id);
+    }
+}
+
 fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
     match event {
         Event::Put {
@@ -194,26 +202,16 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             set,
             ordinal,
             unready,
-        } => {
-            let id = member(SETS[*set], *ordinal);
-            if *unready {
-                friends.unready.insert(id);
-            } else {
-                friends.unready.remove(&id);
-            }
-        }
+        } => toggle(&mut friends.unready, member(SETS[*set], *ordinal), *unready),
         Event::Linger {
             set,
             ordinal,
             lingers,
-        } => {
-            let id = member(SETS[*set], *ordinal);
-            if *lingers {
-                friends.lingering.insert(id);
-            } else {
-                friends.lingering.remove(&id);
-            }
-        }
+        } => toggle(
+            &mut friends.lingering,
+            member(SETS[*set], *ordinal),
+            *lingers,
+        ),
         Event::Contact { host, connected } => friends.contact(&host_name(*host), *connected),
         Event::Cordon { host, cordoned } => {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
@@ -270,16 +268,15 @@ fn heal(friends: &mut Friends) {
 /// What may still wait when nothing is broken: a member whose volume lies where another of its set
 /// is, with the set that waits for it, and a founder that lost its volume.
 fn excused(reason: &Reason) -> bool {
-    match reason {
-        Reason::NoEligibleHost { hosts } => hosts.iter().all(|refusal| {
+    if let Reason::NoEligibleHost { hosts } = reason {
+        return hosts.iter().all(|refusal| {
             matches!(
                 refusal.because,
                 Refusal::VolumeElsewhere { .. } | Refusal::SpreadTaken { .. }
             )
-        }),
-        Reason::FoundingDiskLost { .. } => true,
-        _ => false,
+        });
     }
+    matches!(reason, Reason::FoundingDiskLost { .. })
 }
 
 /// Some cases in every run of the tests; more on demand, by `PROPTEST_CASES`.

@@ -27,8 +27,6 @@ pub(super) struct Draft {
     pub(super) now: Timestamp,
     /// How many members each host has, and who has which socket.
     pub(super) index: Index,
-    /// Whether a member was assigned: its name belongs in a zone of its own.
-    pub(super) assigned: bool,
     steps: Vec<Step>,
     report: Report,
 }
@@ -50,7 +48,6 @@ impl Draft {
             state: state.clone(),
             now,
             index: Index::default(),
-            assigned: false,
             steps: Vec::new(),
             report: Report::default(),
         }
@@ -58,7 +55,6 @@ impl Draft {
 
     /// Adds a step, in effect from now on.
     pub(super) fn push(&mut self, step: Step) {
-        self.assigned |= matches!(step, Step::Assign { .. });
         self.state.apply(&step, self.now);
         self.steps.push(step);
     }

@@ -1,5 +1,6 @@
 //! The zone that follows from the plan is published with it: in the same commit, under the next
-//! serial, if any record changed, or if a member was assigned (its start waits for that serial).
+//! serial, if any record changed, or if a member waits for a serial that is not published yet (its
+//! assignment changed no record, or was committed without the rest of its plan).
 
 use crate::{
     plan::{Step, draft::Draft},
@@ -10,8 +11,12 @@ use crate::{
 /// Publishes the zone if need be.
 pub(super) fn run(draft: &mut Draft) {
     let hash = zone::build(&draft.state).hash();
-    if hash != draft.state.zone.hash || draft.assigned {
-        let serial = draft.state.zone.serial.next();
+    let published = draft.state.zone.serial;
+    let sets = draft.state.sets.values();
+    let mut members = sets.flat_map(|set| set.members.values());
+    let awaited = members.any(|member| member.named_in > published);
+    if hash != draft.state.zone.hash || awaited {
+        let serial = published.next();
         let zone = ZoneHead { serial, hash };
         draft.push(Step::PublishZone { zone });
     }

@@ -277,6 +277,20 @@ fn an_assignment_is_published_even_if_no_record_changes() {
 }
 
 #[test]
+fn a_plan_whose_end_was_not_committed_is_made_up_for() {
+    let mut friends = one("db", spec(1, false), state(1));
+    friends.lose(&member("db", 0));
+    let (cut, _) = plan(&friends.state, friends.now);
+    let (publish, rest) = cut.steps.split_last().unwrap();
+    assert!(matches!(publish, Step::PublishZone { .. }));
+    for step in rest {
+        friends.state.apply(step, friends.now);
+    }
+    let again = friends.plan();
+    assert_eq!(again.steps, [publish.clone()]);
+}
+
+#[test]
 fn two_sets_cannot_share_a_claim_by_an_ambiguous_name() {
     let mut first = spec(1, true);
     first.volume_claim_templates[0].metadata.name = "a".to_owned();
