@@ -333,3 +333,24 @@ async fn broken_questions_leave_both_transports_working() {
     let many = "many.default.svc.berth.internal.";
     assert_eq!(ask(&client(&server), many, RecordType::A).await.len(), 256);
 }
+
+#[tokio::test]
+async fn an_upstream_that_is_silent_holds_nothing_up() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dir = TempDir::new().unwrap();
+    let server = start(dir.path(), vec![silent.local_addr().unwrap()]).await;
+    publish(&server, &member_zone(1, 0)).await;
+    let client = client(&server);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { refusal(&client, "www.example.test.").await }
+    });
+    let mut question = [0; 512];
+    silent.recv_from(&mut question).await.unwrap();
+    // The upstream has the question and does not answer; ours are answered meanwhile.
+    assert_eq!(ask(&client, MEMBER, RecordType::A).await, ["127.77.1.0"]);
+    assert!(!waiting.is_finished());
+    waiting.abort();
+    // Nor does it hold up the end.
+    server.stop().await;
+}

@@ -1,4 +1,146 @@
-//! Berth's coordinator: store, reconcile loop, agents' sessions, services.
+//! Berth's coordinator: the daemon that decides and remembers.
+//!
+//! [`run`] wires the parts: [`store`] keeps records, [`state`] is the planner's view of them,
+//! [`reconcile`] decides and orders, [`sessions`] talk to the agents, [`service`] to operators.
 
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod notes;
+pub mod reconcile;
+pub mod service;
+pub mod sessions;
 pub mod state;
 pub mod store;
+
+use std::{io, sync::Arc, time::Duration};
+
+use berth_proto::transport::{Incoming, ListenError, listen};
+use sd_notify::NotifyState;
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinSet, time::interval};
+use tokio_util::sync::CancellationToken;
+
+use clock::Clock;
+use config::Config;
+use context::{Board, Context, Trigger};
+use reconcile::Reconciler;
+use service::ServeError;
+use sessions::Sessions;
+use state::{SharedView, View};
+use store::{Fatal, KEEP, StoreError};
+
+/// How long open connections may take to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why the coordinator cannot run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No thread for the store.
+    #[error("the store's thread cannot be started; look at the system's limits")]
+    Thread(#[source] io::Error),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Serving.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Runs until `shutdown` is cancelled, then ends its streams and closes the store. `fatal` is
+/// called when the store's disk failed: it must end the process, because what is on disk is not
+/// known any more.
+///
+/// # Errors
+/// If the store cannot be opened, or a listener cannot be opened or fails.
+pub async fn run(
+    config: Config,
+    shutdown: CancellationToken,
+    fatal: Fatal,
+) -> Result<(), RunError> {
+    let opened = store::open(&config.store_path(), KEEP)?;
+    let (term, history) = (opened.term, opened.history.clone());
+    let view = SharedView::new(View::load(opened.model(), term, &config.zone));
+    let observed = view.clone();
+    let observer = Box::new(move |commit: &berth_core::store::Commit| {
+        observed.write().absorb(commit);
+    });
+    let (store, thread) = opened.start(observer, fatal).map_err(RunError::Thread)?;
+    let (board, found) = watch::channel(Arc::new(Board::default()));
+    let context = Context {
+        store,
+        view,
+        sessions: Sessions::default(),
+        trigger: Trigger::default(),
+        board: found,
+        clock: Clock::start(),
+        history,
+        shutdown,
+    };
+    let mut listeners = Vec::new();
+    for endpoint in &config.listen {
+        listeners.push(listen(endpoint).await?);
+    }
+    tracing::info!(%term, history = %context.history, "ready");
+    let served = serve(context, Reconciler::new, board, listeners).await;
+    // All handles are gone by now, so the writer ends and the file is free.
+    let closed = tokio::task::spawn_blocking(move || thread.join()).await;
+    if !matches!(closed, Ok(Ok(()))) {
+        tracing::error!("the store's thread did not end well");
+    }
+    served
+}
+
+async fn serve(
+    context: Context,
+    reconciler: impl FnOnce(Context, watch::Sender<Arc<Board>>) -> Reconciler,
+    board: watch::Sender<Arc<Board>>,
+    listeners: Vec<Incoming>,
+) -> Result<(), RunError> {
+    let routes = service::routes(&context).await?;
+    let mut servers = JoinSet::new();
+    for incoming in listeners {
+        servers.spawn(service::serve(context.clone(), routes.clone(), incoming));
+    }
+    drop(routes);
+    let looping = tokio::spawn(reconciler(context.clone(), board).run());
+    // Errors mean that nobody asked to be told.
+    sd_notify::notify(&[NotifyState::Ready]).ok();
+    let watchdog = tokio::spawn(watchdog(context.shutdown.clone()));
+    let mut result = Ok(());
+    tokio::select! {
+        () = context.shutdown.cancelled() => {}
+        Some(ended) = servers.join_next() => {
+            if let Ok(Err(error)) = ended {
+                result = Err(RunError::Serve(error));
+            }
+        }
+    }
+    sd_notify::notify(&[NotifyState::Stopping]).ok();
+    context.shutdown.cancel();
+    context.sessions.end_all();
+    let ended = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("connections did not end in time; they are cut");
+        servers.shutdown().await;
+    }
+    // It ends at the next await after the shutdown; waited for, so that its handles are gone.
+    looping.await.ok();
+    watchdog.abort();
+    result
+}
+
+/// Tells systemd that the runtime is alive, if it wants to know.
+async fn watchdog(shutdown: CancellationToken) {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut ticks = interval(period / 2);
+    while !shutdown.is_cancelled() {
+        ticks.tick().await;
+        sd_notify::notify(&[NotifyState::Watchdog]).ok();
+    }
+}

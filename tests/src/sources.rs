@@ -131,9 +131,9 @@ impl Source {
         self.path.contains("/src/") && !self.is_test()
     }
 
-    /// The lines before the module of unit tests.
+    /// The lines before the module of unit tests; of the tests' harness too, which others build on.
     pub fn production_lines(&self) -> Vec<Line<'_>> {
-        if self.is_test() && !self.path.contains("/src/") {
+        if self.is_test() && !self.path.starts_with("tests/src/") {
             return Vec::new();
         }
         self.split().0

@@ -65,6 +65,8 @@ const HOMES: [Home; 6] = [
             // The keeper's own socket, and the look whether a declared port is free.
             "agent/src/keeper/",
             "agent/src/host/",
+            // The daemons' readiness (sd_notify), and the look whether a DNS address is free.
+            "cli/src/commands/dev",
         ],
         why: "connections are opened in one place, where their security is decided",
     },

@@ -9,6 +9,7 @@ use std::{
 };
 
 use berth_core::{
+    ids::MemberId,
     keeper::logs::LogLimits,
     keeper::{KeeperMachine, MemberPlan, ProcessPlan, signal_number},
     rendered::RenderedProcess,
@@ -110,12 +111,12 @@ fn set_up(spec: LaunchSpec) -> Result<Keeper, Reason> {
     let host_proc = open_path(Path::new("/proc"))?;
     let clients = Clients::listen(&spec.dirs.run, SOCKET)?;
     record::write(&spec.dirs.run, &own_record(&spec, cgroup.as_ref())?)?;
-    protect()?;
     let null = Path::new("/dev/null");
     let options = fs::OpenOptions::new().read(true).write(true).open(null);
     let spawner = Spawner {
         host_proc,
         null: options.map_err(|e| path_failed("open", null, e))?,
+        protected: protect(&member.member),
     };
     let logs = LogDir {
         dir: open_path(&spec.dirs.log)?,
@@ -123,10 +124,9 @@ fn set_up(spec: LaunchSpec) -> Result<Keeper, Reason> {
     };
     let mut files = Files::open(&spec.dirs.once)?;
     let seen = SeenData::open(&spec.dirs.volumes)?;
-    let mounts = Mounts::open(&spec)?;
-
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
         .map_err(failed("make mount and UTS namespaces"))?;
+    let mounts = Mounts::open(&spec)?;
     mounts.apply()?;
     sethostname(&member.hostname).map_err(failed("set the host name"))?;
     files.allow(Path::new(&member.config_dir));
@@ -169,10 +169,17 @@ fn own_record(spec: &LaunchSpec, cgroup: Option<&Cgroup>) -> Result<RunRecord, R
     })
 }
 
-/// Out of memory, the kernel takes anything before the keeper.
-fn protect() -> Result<(), Reason> {
-    let path = Path::new("/proc/self/oom_score_adj");
-    fs::write(path, "-1000").map_err(|e| path_failed("write", path, e))
+/// Out of memory, the kernel is to take anything before the keeper. Returns whether it is so: an
+/// agent without the capability `SYS_RESOURCE` can do without.
+fn protect(member: &MemberId) -> bool {
+    let protected = fs::write("/proc/self/oom_score_adj", "-1000");
+    if let Err(error) = &protected {
+        let _ = writeln!(
+            std::io::stderr(),
+            "{member}: not protected from OOM: {error}"
+        );
+    }
+    protected.is_ok()
 }
 
 fn plan(spec: &LaunchSpec) -> Result<MemberPlan, Reason> {

@@ -29,6 +29,8 @@ pub(crate) struct Spawner {
     pub(crate) host_proc: OwnedFd,
     /// `/dev/null`
     pub(crate) null: File,
+    /// Whether the keeper is protected from the kernel's OOM killer; its children are not to be.
+    pub(crate) protected: bool,
 }
 
 /// A program to execute.
@@ -133,8 +135,10 @@ impl Spawner {
         drop(writeln!(report, "P{}", own.to_string_lossy()));
         self.redirect(&program.output)
             .map_err(|e| ("redirect output", e))?;
-        write_file(Path::new("/proc/self/oom_score_adj"), "0")
-            .map_err(|e| ("reset oom_score_adj", e))?;
+        if self.protected {
+            let adj = Path::new("/proc/self/oom_score_adj");
+            write_file(adj, "0").map_err(|e| ("reset oom_score_adj", e))?;
+        }
         program.privileges.apply()?;
         chdir(program.process.working_dir.as_str()).map_err(|e| ("enter workingDir", e))?;
         sys::default_signals();

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     ids::{MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{Claim, Contact, Founding, Host, HostRecord, Set, ZoneHead},
+    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
 use super::{
     View,
-    records::{MemberRecord, OrderRecord, SetRecord, host_name, member_id},
+    records::{MemberRecord, SetRecord, host_name, member_id},
 };
 use crate::store::{RecordError, decode};
 
@@ -42,12 +42,17 @@ impl View {
             RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
             RecordKind::Founding => {
                 let founding = decode::<Founding>(value)?;
+                self.touched.insert(object.clone());
                 self.state.foundings.insert(object.clone(), founding);
             }
             RecordKind::Host => self.insert_host(decode(value)?),
             RecordKind::Order => {
-                let record = decode::<OrderRecord>(value)?;
-                self.sent.insert(host_name(object)?, record);
+                let (host, record) = (host_name(object)?, decode(value)?);
+                // Until its agent answers the new order, what it does not mention proves nothing.
+                if let Some(contact) = self.contact(&host) {
+                    contact.settled = false;
+                }
+                self.sent.insert(host, record);
             }
             RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
         }
@@ -57,6 +62,8 @@ impl View {
     fn insert_object(&mut self, key: &ObjectKey, object: Object) {
         self.orders_stale = true;
         let key = key.clone();
+        self.objects
+            .insert((object.kind(), key.clone()), object.clone());
         match object {
             Object::StatefulSet(set) => self.insert_spec(key, set),
             Object::Service(o) => {
@@ -78,21 +85,7 @@ impl View {
 
     fn insert_spec(&mut self, key: SetKey, object: StatefulSet) {
         let retired = self.retired.remove(&key).unwrap_or_default();
-        let set = self.state.sets.entry(key).or_insert_with(|| Set {
-            uid: Uid::default(),
-            spec: Arc::default(),
-            labels: BTreeMap::new(),
-            revision: TemplateHash::default(),
-            revisions: BTreeMap::new(),
-            deleting: None,
-            members: BTreeMap::new(),
-            last_grants: BTreeMap::new(),
-            addresses: BTreeMap::new(),
-        });
-        set.uid = Uid(object.metadata.uid);
-        set.labels = object.metadata.labels;
-        set.deleting = object.metadata.deletion_timestamp;
-        set.spec = Arc::new(object.spec);
+        let set = take_spec(&mut self.state, key, object);
         for (id, record) in retired {
             set.last_grants
                 .extend(record.grant.map(|grant| (id.ordinal, grant)));
@@ -100,6 +93,7 @@ impl View {
     }
 
     fn insert_set(&mut self, key: &SetKey, record: SetRecord) {
+        self.touched.insert(key.clone());
         if let Some(set) = self.state.sets.get_mut(key) {
             set.revision = record.revision;
             set.revisions = record.revisions;
@@ -107,6 +101,7 @@ impl View {
     }
 
     fn insert_member(&mut self, id: &MemberId, record: MemberRecord) {
+        self.touched.insert(id.set.clone());
         let Some(set) = self.state.sets.get_mut(&id.set) else {
             let retired = self.retired.entry(id.set.clone()).or_default();
             retired.insert(id.clone(), record);
@@ -116,6 +111,9 @@ impl View {
         set.last_grants.remove(&ordinal);
         set.last_grants
             .extend(record.grant.map(|grant| (ordinal, grant)));
+        if record.set != set.uid {
+            return;
+        }
         set.addresses.remove(&ordinal);
         set.addresses
             .extend(record.address.map(|address| (ordinal, address)));
@@ -143,12 +141,14 @@ impl View {
         match kind {
             RecordKind::Object(kind) => self.remove_object(*kind, object),
             RecordKind::Claim => {
-                self.state.claims.remove(object);
+                let claim = self.state.claims.remove(object);
+                self.touched.extend(claim.map(|claim| claim.member.set));
             }
             // The set itself goes with its object.
             RecordKind::Set => {}
             RecordKind::Member => self.remove_member(object),
             RecordKind::Founding => {
+                self.touched.insert(object.clone());
                 self.state.foundings.remove(object);
             }
             RecordKind::Host => {
@@ -168,6 +168,7 @@ impl View {
 
     fn remove_object(&mut self, kind: Kind, key: &ObjectKey) {
         self.orders_stale = true;
+        self.objects.remove(&(kind, key.clone()));
         match kind {
             Kind::StatefulSet => {
                 self.state.sets.remove(key);
@@ -199,4 +200,24 @@ impl View {
             retired.remove(&id);
         }
     }
+}
+
+/// Takes the object of a set into a state; what was decided of the set stays.
+pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
+    let set = state.sets.entry(key).or_insert_with(|| Set {
+        uid: Uid::default(),
+        spec: Arc::default(),
+        labels: BTreeMap::new(),
+        revision: TemplateHash::default(),
+        revisions: BTreeMap::new(),
+        deleting: None,
+        members: BTreeMap::new(),
+        last_grants: BTreeMap::new(),
+        addresses: BTreeMap::new(),
+    });
+    set.uid = Uid(object.metadata.uid);
+    set.labels = object.metadata.labels;
+    set.deleting = object.metadata.deletion_timestamp;
+    set.spec = Arc::new(object.spec);
+    set
 }

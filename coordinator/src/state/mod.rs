@@ -10,14 +10,17 @@
 mod absorb;
 pub mod records;
 
+pub use absorb::take_spec;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use berth_core::{
-    ids::{Epoch, HistoryId, HostName, MemberId, Revision, SetKey, Term},
+    ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, Term},
     session::SentOrders,
+    spec::{Kind, Object},
     state::{Contact, State},
     store::{Commit, Key, Model, Precondition},
 };
@@ -29,10 +32,14 @@ use records::{MemberRecord, OrderRecord};
 pub struct View {
     /// What the planner reads.
     pub state: State,
+    /// Objects as operators wrote them, with the coordinator's metadata.
+    pub objects: BTreeMap<(Kind, ObjectKey), Object>,
     /// The orders that were recorded as sent, by host.
     pub sent: BTreeMap<HostName, OrderRecord>,
     /// Whether objects or hosts changed since the orders were last compared with what was sent.
     pub orders_stale: bool,
+    /// Sets that changed since then.
+    pub touched: BTreeSet<SetKey>,
     /// The revision of every record.
     revisions: BTreeMap<Key, Revision>,
     /// Ordinals of sets that are gone: a set that is made again goes on counting their epochs.
@@ -67,6 +74,11 @@ impl View {
                 None => self.remove(&change.key),
             }
         }
+    }
+
+    /// When a record changed last.
+    pub fn revision_of(&self, key: &Key) -> Option<Revision> {
+        self.revisions.get(key).copied()
     }
 
     /// The precondition that holds for a record as this view knows it.

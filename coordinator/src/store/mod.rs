@@ -44,7 +44,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch as notify};
 
 pub use record::{RecordError, decode, encode};
-pub use watch::{EventWatch, Watch};
+pub use watch::{EventWatch, Watch, WatchEnd};
 
 /// What of the past is kept: enough for a client that was away for minutes of busy changes.
 pub const KEEP: Keep = Keep {

@@ -254,7 +254,7 @@ async fn a_follower_slower_than_the_history_is_told() {
     }
     let end = watch.next().await.unwrap_err();
     assert!(
-        matches!(end, watch::WatchEnd::Gap(gap) if gap.current == Revision(8)),
+        matches!(end, WatchEnd::Gap(gap) if gap.current == Revision(8)),
         "{end}"
     );
 }

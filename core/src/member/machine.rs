@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing, Up};
-use crate::{ids::RunId, order::Desired, time::Timestamp, waiting::Reason};
+use crate::{
+    ids::{Epoch, RunId},
+    order::Desired,
+    time::Timestamp,
+    waiting::Reason,
+};
 
 /// A run that lasted this long was a good one: what comes after it begins to count anew.
 const STABLE: Duration = Duration::from_secs(10);
@@ -51,6 +56,7 @@ impl Machine {
                     up.restart_failed(now, &process);
                 }
             }
+            Event::GateRecorded { epoch } => self.passed_gate = Some(epoch),
             Event::Tick => {}
         }
     }
@@ -69,10 +75,16 @@ impl Machine {
 
     /// What is new may have removed the cause of a failure, so nothing waits for its pause.
     fn take_order(&mut self, standing: Standing) {
+        let essence = |standing: &Standing| match standing {
+            Standing::Unordered | Standing::Removed => None,
+            Standing::Ordered(w) => Some((w.epoch, w.desired, w.revision.clone())),
+        };
+        if essence(&self.standing) != essence(&standing) {
+            self.try_at_once();
+        }
         if self.standing != standing {
             self.standing = standing;
             self.forgotten = false;
-            self.try_at_once();
         }
     }
 
@@ -213,7 +225,6 @@ impl Machine {
 
     pub(super) fn goal(&self) -> Goal {
         match &self.standing {
-            Standing::Unordered if self.held => Goal::Stop,
             Standing::Unordered => Goal::Leave,
             Standing::Removed => Goal::Stop,
             Standing::Ordered(_) if self.held => Goal::Stop,
@@ -236,8 +247,8 @@ impl Machine {
             let ready = up.ready();
             let epoch = up.run.epoch;
             up.ready_since = ready.then(|| up.ready_since.unwrap_or(now));
-            if ready && self.passed_gate != Some(epoch) {
-                self.passed_gate = Some(epoch);
+            if ready && self.founds(epoch) && self.passing_gate != Some(epoch) {
+                self.passing_gate = Some(epoch);
                 effects.push(Effect::PassedGate { epoch });
             }
         }
@@ -246,6 +257,15 @@ impl Machine {
             self.forgotten = true;
             effects.push(Effect::Forget);
         }
+    }
+
+    /// Whether a run of this epoch is, as far as the ledger knows, that of a founder.
+    pub(super) fn founds(&self, epoch: Epoch) -> bool {
+        let ordered = match &self.standing {
+            Standing::Ordered(wanted) => wanted.founding && wanted.epoch == epoch,
+            Standing::Unordered | Standing::Removed => false,
+        };
+        ordered && self.passed_gate != Some(epoch)
     }
 
     fn begin_action(&mut self, now: Timestamp) -> Option<(u64, Action)> {
@@ -273,10 +293,11 @@ impl Machine {
     pub(super) fn next_action(&self) -> Option<Action> {
         let goal = self.goal();
         match (&self.place, goal) {
+            (_, Goal::Leave) => None,
             (Place::Unknown, _) => Some(Action::Adopt),
             (Place::Dirty, _) => Some(Action::Cleanup),
             (Place::Clean, Goal::Run(_)) => Some(Action::Prepare),
-            (Place::Clean, Goal::Stop | Goal::Leave) => None,
+            (Place::Clean, Goal::Stop) => None,
             (Place::Prepared(prepared), Goal::Run(epoch)) if *prepared == epoch => {
                 Some(Action::CheckPorts)
             }
@@ -285,11 +306,7 @@ impl Machine {
             }
             (Place::Prepared(_) | Place::PortsFree(_), _) => Some(Action::Cleanup),
             (Place::Up(up), goal) => {
-                let stays = match goal {
-                    Goal::Leave => !self.restart,
-                    Goal::Run(epoch) => up.run.epoch == epoch && !self.restart,
-                    Goal::Stop => false,
-                };
+                let stays = goal == Goal::Run(up.run.epoch) && !self.restart;
                 match (up.stopping(), stays) {
                     (true, _) => Some(Action::Kill),
                     (false, true) => None,

@@ -16,7 +16,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber},
+    ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
     order::Desired,
     probe::{Outcome, ProbeKind, ProbeSpecs},
     report::MemberReport,
@@ -39,14 +39,19 @@ pub struct Wanted {
     pub epoch: Epoch,
     /// Run or stop.
     pub desired: Desired,
+    /// The revision of its template: another one may have removed the cause of a failure.
+    pub revision: TemplateHash,
     /// Its volumes by claim template, and whether each is known to be filled.
     pub volumes: BTreeMap<String, bool>,
+    /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
+    /// has it, so that no later start of it is rendered as a founder again.
+    pub founding: bool,
 }
 
 /// What the order says of a member, or that it does not say anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// This host never had an order: what runs is left as it is.
+    /// Nothing is known yet: nothing is done, and what runs is left as it is.
     Unordered,
     /// The member is in the order.
     Ordered(Wanted),
@@ -110,11 +115,13 @@ pub enum ProcessChange {
 /// Names one attempt of a probe, so that a result that comes late counts for nothing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptId {
+    /// The run.
+    pub run: RunId,
     /// The process.
     pub process: ProcessName,
     /// Which probe.
     pub kind: ProbeKind,
-    /// Which start of the process, counted by the machine.
+    /// Which start of the process within the run.
     pub start: u64,
 }
 
@@ -168,6 +175,11 @@ pub enum Event {
         run: RunId,
         /// Which process.
         process: ProcessName,
+    },
+    /// The ledger has it that the member was ready in this epoch.
+    GateRecorded {
+        /// The grant.
+        epoch: Epoch,
     },
     /// Time has passed: [`Machine::wake_at`] has come.
     Tick,
@@ -223,7 +235,8 @@ pub enum Effect {
     },
     /// The member was started on its volumes: write it to the ledger.
     Filled,
-    /// The member was ready in this epoch: write it to the ledger.
+    /// A founder was ready in this epoch: write it to the ledger, then say so with
+    /// [`Event::GateRecorded`].
     PassedGate {
         /// The grant.
         epoch: Epoch,
@@ -280,6 +293,8 @@ pub struct Machine {
     restarts_before: u32,
     /// The epoch in which the member was started.
     started_in: Option<Epoch>,
+    /// The epoch that [`Effect::PassedGate`] was asked for, and the one that the ledger has.
+    passing_gate: Option<Epoch>,
     passed_gate: Option<Epoch>,
     forgotten: bool,
     reported: Option<MemberReport>,
@@ -304,6 +319,7 @@ impl Machine {
             ending: Backoff::new(seed.rotate_left(32)),
             restarts_before: 0,
             started_in: None,
+            passing_gate: None,
             passed_gate: None,
             forgotten: false,
             reported: None,

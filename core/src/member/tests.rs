@@ -25,7 +25,9 @@ fn wanted(counter: u64, desired: Desired) -> Standing {
     Standing::Ordered(Wanted {
         epoch: epoch(counter),
         desired,
+        revision: TemplateHash("r".to_owned()),
         volumes: [("data".to_owned(), false)].into(),
+        founding: true,
     })
 }
 
@@ -51,6 +53,9 @@ struct World {
     runs: Vec<RunId>,
     actions: Vec<Action>,
     other: Vec<Effect>,
+    /// To be recorded, and recorded.
+    gates: Vec<Epoch>,
+    passed: Vec<Epoch>,
 }
 
 impl World {
@@ -68,6 +73,8 @@ impl World {
             runs: Vec::new(),
             actions: Vec::new(),
             other: Vec::new(),
+            gates: Vec::new(),
+            passed: Vec::new(),
         }
     }
 
@@ -105,9 +112,14 @@ impl World {
                 }
                 Effect::Probe(attempt) => self.probes.push(attempt),
                 Effect::RestartProcess { .. } => self.told_to_restart += 1,
-                Effect::Filled | Effect::PassedGate { .. } | Effect::Forget | Effect::Changed => {
-                    self.other.push(effect)
+                Effect::PassedGate { epoch } => {
+                    assert!(
+                        !self.machine.report(self.now).ready,
+                        "told before it is durable"
+                    );
+                    self.gates.push(epoch);
                 }
+                Effect::Filled | Effect::Forget | Effect::Changed => self.other.push(effect),
             }
         }
         assert!(
@@ -115,6 +127,14 @@ impl World {
             "a wake-up that has come already: {:?}",
             self.machine
         );
+    }
+
+    /// The ledger has what it was asked to write.
+    fn record(&mut self) {
+        for epoch in std::mem::take(&mut self.gates) {
+            self.passed.push(epoch);
+            self.step(Event::GateRecorded { epoch });
+        }
     }
 
     /// Ends the action under way. A failed start may leave a living keeper that nobody holds.
@@ -204,12 +224,13 @@ impl World {
     /// Lets everything succeed, the keeper do its part, until nothing is left to do.
     fn settle(&mut self) {
         for _ in 0..200 {
+            self.record();
             self.probed(&Outcome::Success);
             let halted = matches!(
                 self.report().waiting,
                 Some(Reason::LivenessProbe { .. } | Reason::StartupProbe { .. })
             );
-            if !self.probes.is_empty() {
+            if !self.probes.is_empty() || !self.gates.is_empty() {
                 continue;
             }
             if (halted && self.told_to_restart > 0) || self.report().phase == Phase::BackOff {
@@ -261,11 +282,7 @@ fn a_start_goes_through_every_step_and_ends_ready() {
     assert_eq!(report.filled, ["data"]);
     assert_eq!(report.waiting, None);
     assert!(world.other.contains(&Effect::Filled));
-    assert!(
-        world
-            .other
-            .contains(&Effect::PassedGate { epoch: epoch(1) })
-    );
+    assert_eq!(world.passed, [epoch(1)]);
 }
 
 #[test]
@@ -420,18 +437,15 @@ fn a_member_that_left_the_order_is_stopped_and_forgotten_once() {
 }
 
 #[test]
-fn without_any_order_a_found_run_is_left_alone() {
+fn before_its_order_is_known_nothing_is_done() {
     let mut world = World::new(ProbeSpecs::default());
-    world.left = true;
-    world.keeper = Some(RunId {
-        epoch: epoch(1),
-        boot: BootId("b".into()),
-        number: RunNumber(1),
-    });
-    world.step(Event::Order(Standing::Unordered));
+    world.step(Event::Held(true));
+    world.step(Event::Tick);
+    assert!(world.actions.is_empty());
+    world.step(Event::Order(wanted(1, Desired::Run)));
     world.settle();
-    assert!(world.keeper.is_some());
-    assert_eq!(world.report().phase, Phase::Running);
+    assert_eq!(world.report().waiting, Some(Reason::HeldByOperator));
+    assert!(world.runs.is_empty());
 }
 
 #[test]
@@ -471,6 +485,11 @@ fn probes_decide_started_and_ready_and_a_failed_liveness_probe_restarts() {
     world.probed(&Outcome::Success);
     assert!(world.report().started && !world.report().ready);
     world.probed(&Outcome::Success);
+    assert!(
+        !world.report().ready,
+        "a founder, and the ledger does not have it yet"
+    );
+    world.record();
     assert!(world.report().ready);
     world.pass(Duration::from_secs(1));
     assert_eq!(world.report().ready_for_ms, 1000);

@@ -152,6 +152,7 @@ impl Up {
         let mut attempts = Vec::new();
         for (process, (start, probes)) in &mut self.probes {
             attempts.extend(probes.due(now).into_iter().map(|kind| AttemptId {
+                run: self.run.clone(),
                 process: process.clone(),
                 kind,
                 start: *start,
@@ -164,7 +165,7 @@ impl Up {
         let Some((start, probes)) = self.probes.get_mut(&attempt.process) else {
             return;
         };
-        if *start != attempt.start {
+        if *start != attempt.start || self.run != attempt.run {
             return;
         }
         let verdict = probes.result(now, attempt.kind, outcome);

@@ -38,7 +38,7 @@ impl Machine {
         report.run.take_if(|run| run.epoch != report.epoch);
         if let Place::Up(up) = &self.place {
             report.started = up.started();
-            report.ready = up.ready() && phase == Phase::Running;
+            report.ready = up.ready() && phase == Phase::Running && !self.founds(up.run.epoch);
             report.restarts += up.restart_count();
             report.processes = up
                 .processes
@@ -75,7 +75,6 @@ impl Machine {
         let waits = act.is_none() && self.starting.until().is_some();
         match &self.place {
             Place::Clean if !runs => Phase::Stopped,
-            Place::Clean if matches!(self.goal(), Goal::Leave) => Phase::Stopped,
             Place::Unknown => Phase::Pending,
             Place::Up(up) if up.stopping() || !runs => Phase::Stopping,
             Place::Up(_) if matches!(act, Some(Action::Stop | Action::Kill)) => Phase::Stopping,

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     io,
     net::Ipv4Addr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -93,9 +93,12 @@ async fn ordered(marks: &mut Marks) -> anyhow::Result<Samples> {
     let folder = tempfile::tempdir()?;
     let socket = Endpoint::Unix(folder.path().join("coordinator.sock"));
     let mut session = Session::listen(&socket).await?;
-    let _agent = Agent::start(folder.path(), &socket)?;
+    let agent = Agent::start(folder.path(), &socket)?;
     let is_hello = |message: &FromAgent| matches!(message, FromAgent::Hello(_));
-    session.until("hello", is_hello).await?;
+    session
+        .until("hello", is_hello)
+        .await
+        .with_context(|| agent.log())?;
     session.send(ToAgent::Welcome(welcome())).await?;
     session.send(ToAgent::Zone(zone()?)).await?;
     let is_zone = |message: &FromAgent| matches!(message, FromAgent::ZoneAck(_));
@@ -129,7 +132,10 @@ async fn ordered(marks: &mut Marks) -> anyhow::Result<Samples> {
 }
 
 /// A real agent, killed when dropped.
-struct Agent(Child);
+struct Agent {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Agent {
     fn start(folder: &Path, coordinator: &Endpoint) -> anyhow::Result<Self> {
@@ -144,22 +150,27 @@ impl Agent {
                  dns: {{ listen: ['127.0.0.199:53'], upstreams: [] }}\n"
             ),
         )?;
-        let log = File::create(folder.join("agent.log"))?;
+        let log = folder.join("agent.log");
         let child = Command::new(machine::program("berth-agent"))
             .arg("--config")
             .arg(&config)
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(File::create(&log)?)
             .spawn()
             .context("berth-agent")?;
-        Ok(Self(child))
+        Ok(Self { child, log })
+    }
+
+    /// What it said, for failures.
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 

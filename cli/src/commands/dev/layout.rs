@@ -122,6 +122,11 @@ impl HostLayout {
         format!("unix:{}", self.dir.join("agent.sock").display())
     }
 
+    /// Where the agent keeps the records of its members' keepers.
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
     fn agent_config(&self, coordinator: &str) -> Value {
         json!({
             "host": self.name,
@@ -129,10 +134,11 @@ impl HostLayout {
             "advertiseAddress": self.address,
             "pools": { "default": self.dir.join("volumes") },
             "dataDir": self.dir.join("data"),
-            "runDir": self.dir.join("run"),
+            "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
             "dns": { "listen": [self.dns] },
             "local": self.socket(),
+            "zone": ZONE,
         })
     }
 }

@@ -1,0 +1,290 @@
+//! The agent's configuration file.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use berth_core::ids::{HostName, IdError};
+use berth_proto::transport::{Endpoint, EndpointError};
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::dns::{DnsConfig, Upstreams};
+
+/// The file as it is written. Every field but the first three has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The host's name, unique in the cluster.
+    pub host: String,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// The address that members without one of their own have.
+    pub advertise_address: IpAddr,
+    /// Labels for placement.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Directories for local volumes, by pool.
+    #[serde(default = "default_pools")]
+    pub pools: BTreeMap<String, PathBuf>,
+    /// The ledger and the kept zone.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// Keepers' sockets and records, and the members' configuration directories.
+    #[serde(default = "default_run_dir")]
+    pub run_dir: PathBuf,
+    /// The members' logs.
+    #[serde(default = "default_log_dir")]
+    pub log_dir: PathBuf,
+    /// The DNS server.
+    #[serde(default)]
+    pub dns: DnsFile,
+    /// The socket for `berth local`.
+    #[serde(default = "default_local")]
+    pub local: String,
+    /// What members may do on this host, whatever the coordinator says.
+    #[serde(default)]
+    pub policy: Policy,
+    /// The DNS zone; the coordinator's.
+    #[serde(default = "default_zone")]
+    pub zone: String,
+}
+
+/// The DNS server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DnsFile {
+    /// Where it listens. Members use the first; it has port 53, since a `resolv.conf` names none.
+    pub listen: Vec<SocketAddr>,
+    /// Who is asked about other names; the system's own when left out.
+    pub upstreams: Option<Vec<SocketAddr>>,
+}
+
+impl Default for DnsFile {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from((Ipv4Addr::new(127, 0, 0, 153), 53))],
+            upstreams: None,
+        }
+    }
+}
+
+/// What members may do on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Whether processes may run as root.
+    pub allow_root: bool,
+    /// The users that processes may run as; any but root if empty.
+    pub allowed_users: Vec<String>,
+}
+
+/// The configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host's name.
+    pub host: HostName,
+    /// Where the coordinator is.
+    pub coordinator: Endpoint,
+    /// The address that members without one of their own have.
+    pub advertise_address: IpAddr,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// Directories for local volumes, by pool.
+    pub pools: BTreeMap<String, PathBuf>,
+    /// The ledger and the kept zone.
+    pub data_dir: PathBuf,
+    /// Keepers' sockets and records, and the members' configuration directories.
+    pub run_dir: PathBuf,
+    /// The members' logs.
+    pub log_dir: PathBuf,
+    /// The DNS server.
+    pub dns: DnsConfig,
+    /// Who the members ask for names.
+    pub resolver: IpAddr,
+    /// The socket for `berth local`.
+    pub local: Endpoint,
+    /// What members may do on this host.
+    pub policy: Policy,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The host's name.
+    #[error("host: no name of a host; correct it")]
+    Host {
+        /// What is wrong with it.
+        #[source]
+        source: IdError,
+    },
+    /// An endpoint.
+    #[error("{field}: no endpoint; correct it")]
+    Endpoint {
+        /// `coordinator` or `local`.
+        field: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: EndpointError,
+    },
+    /// A path that is not absolute.
+    #[error("{field}: {path} is not absolute; begin it with /")]
+    Relative {
+        /// Which.
+        field: String,
+        /// The path.
+        path: PathBuf,
+    },
+    /// No address for the DNS server.
+    #[error("dns.listen: no address; give one, such as 127.0.0.153:53")]
+    NoDns,
+    /// The members' resolver is on a port that `resolv.conf` cannot name.
+    #[error("dns.listen[0]: {address} is not on port 53, where members ask; use port 53")]
+    DnsPort {
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+impl TryFrom<ConfigFile> for Config {
+    type Error = Vec<ConfigError>;
+
+    fn try_from(file: ConfigFile) -> Result<Self, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let host = file
+            .host
+            .parse()
+            .map_err(|source| ConfigError::Host { source });
+        let endpoint = |field, text: &str| {
+            let parsed = text.parse::<Endpoint>();
+            parsed.map_err(|source| ConfigError::Endpoint { field, source })
+        };
+        let coordinator = endpoint("coordinator", &file.coordinator);
+        let local = endpoint("local", &file.local);
+        errors.extend(relative_paths(&file));
+        let first = file.dns.listen.first().copied().ok_or(ConfigError::NoDns);
+        let resolver = first.and_then(|address| match address.port() {
+            53 => Ok(address.ip()),
+            _ => Err(ConfigError::DnsPort { address }),
+        });
+        let mut keep = |error: ConfigError| errors.push(error);
+        let host: Option<HostName> = host.map_err(&mut keep).ok();
+        let coordinator = coordinator.map_err(&mut keep).ok();
+        let local = local.map_err(&mut keep).ok();
+        let resolver = resolver.map_err(&mut keep).ok();
+        let (Some(host), Some(coordinator), Some(local), Some(resolver), true) =
+            (host, coordinator, local, resolver, errors.is_empty())
+        else {
+            return Err(errors);
+        };
+        Ok(Self {
+            host,
+            coordinator,
+            advertise_address: file.advertise_address,
+            labels: file.labels,
+            pools: file.pools,
+            dns: DnsConfig {
+                listen: file.dns.listen,
+                upstreams: file
+                    .dns
+                    .upstreams
+                    .map_or(Upstreams::System, Upstreams::These),
+                data_dir: file.data_dir.clone(),
+                origin: file.zone,
+            },
+            data_dir: file.data_dir,
+            run_dir: file.run_dir,
+            log_dir: file.log_dir,
+            resolver,
+            local,
+            policy: file.policy,
+        })
+    }
+}
+
+fn relative_paths(file: &ConfigFile) -> Vec<ConfigError> {
+    let pools = file.pools.iter();
+    let mut paths: Vec<(String, &PathBuf)> = pools
+        .map(|(name, path)| (format!("pools.{name}"), path))
+        .collect();
+    paths.push(("dataDir".to_owned(), &file.data_dir));
+    paths.push(("runDir".to_owned(), &file.run_dir));
+    paths.push(("logDir".to_owned(), &file.log_dir));
+    let relative = paths.into_iter().filter(|(_, path)| !path.is_absolute());
+    relative
+        .map(|(field, path)| ConfigError::Relative {
+            field,
+            path: path.clone(),
+        })
+        .collect()
+}
+
+fn default_pools() -> BTreeMap<String, PathBuf> {
+    [("default".to_owned(), "/var/lib/berth/volumes".into())].into()
+}
+
+fn default_data_dir() -> PathBuf {
+    "/var/lib/berth/agent".into()
+}
+
+fn default_run_dir() -> PathBuf {
+    "/run/berth/agent".into()
+}
+
+fn default_log_dir() -> PathBuf {
+    "/var/log/berth".into()
+}
+
+fn default_local() -> String {
+    "unix:/run/berth/agent.sock".to_owned()
+}
+
+fn default_zone() -> String {
+    "berth.internal".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, Vec<ConfigError>> {
+        serde_json::from_str::<ConfigFile>(text).unwrap().try_into()
+    }
+
+    #[test]
+    fn three_fields_are_enough() {
+        let config = read(
+            r#"{"host": "host-1", "coordinator": "127.0.0.1:7400", "advertiseAddress": "10.0.0.1"}"#,
+        )
+        .unwrap();
+        assert_eq!(config.resolver, IpAddr::from([127, 0, 0, 153]));
+        assert_eq!(config.local.to_string(), "unix:/run/berth/agent.sock");
+        assert!(!config.policy.allow_root);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let errors = read(
+            r#"{"host": "Host", "coordinator": "here", "advertiseAddress": "10.0.0.1",
+                "dataDir": "data", "pools": {"fast": "fast"},
+                "dns": {"listen": ["127.0.0.1:5353"]}}"#,
+        )
+        .unwrap_err();
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        for field in [
+            "host",
+            "coordinator",
+            "dataDir",
+            "pools.fast",
+            "dns.listen[0]",
+        ] {
+            assert!(
+                told.iter().any(|t| t.starts_with(field)),
+                "{field}: {told:?}"
+            );
+        }
+        assert_eq!(told.len(), 5);
+    }
+}

@@ -1,0 +1,343 @@
+//! The ledger on disk: `<dataDir>/ledger`. What is in it and why is said in
+//! [`berth_core::ledger`]; here is how it becomes durable.
+//!
+//! One thread owns the file. It appends, calls fdatasync, and only then applies and answers, so
+//! that memory never knows more than the disk. Records that arrive while it syncs go into one frame
+//! together. After a failed write nothing is known of the file any more: the ledger refuses all
+//! further records and the agent ends; its members run on.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+};
+
+use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Frames after which the file is written anew.
+const COMPACT_FRAMES: usize = 1000;
+
+/// Why the ledger cannot be used.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// The file cannot be opened, read or written.
+    #[error("cannot {what} {path}; make room or repair the disk, then start the agent again")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    #[error("{path} cannot be read")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// Another agent uses the directory.
+    #[error("{path} is locked; another agent uses this dataDir, stop it")]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// A record has no form on disk.
+    #[error("a record cannot be encoded; report this")]
+    Encode {
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An earlier write failed.
+    #[error("the ledger failed before; start the agent again")]
+    Failed,
+}
+
+/// The way to the ledger. Cheap to clone; the file is closed and unlocked when the last clone is
+/// dropped.
+#[derive(Debug, Clone)]
+pub struct LedgerStore {
+    shared: Arc<Mutex<Ledger>>,
+    thread: Arc<WriterThread>,
+}
+
+#[derive(Debug)]
+struct WriterThread {
+    writes: Option<mpsc::Sender<Write>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.writes.take();
+        if let Some(thread) = self.thread.take() {
+            // It ends by itself, without a queue; what it could say was said to its askers.
+            drop(thread.join());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Write {
+    records: Vec<Record>,
+    done: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+impl LedgerStore {
+    /// Opens the ledger in a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If another agent uses it, or it cannot be read. A frame that a power cut tore is dropped:
+    /// nothing was done on its account.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(dir).map_err(|source| failed("make", dir, source))?;
+        let lock = lock(dir)?;
+        let path = dir.join("ledger");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(failed("read", &path, source)),
+        };
+        let decoded = decode(&bytes).map_err(|source| LedgerError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
+        let shared = Arc::new(Mutex::new(decoded.ledger));
+        let mut writer = Writer {
+            file: None,
+            _lock: lock,
+            dir: dir.to_owned(),
+            path,
+            frames: decoded.frames,
+            shared: Arc::clone(&shared),
+        };
+        // Also cuts off a torn frame, and makes the file of a new agent.
+        writer.compact()?;
+        let (writes, queue) = mpsc::channel();
+        let thread = thread::spawn(move || writer.run(&queue));
+        let thread = Arc::new(WriterThread {
+            writes: Some(writes),
+            thread: Some(thread),
+        });
+        Ok(Self { shared, thread })
+    }
+
+    /// What is durable now. Do not hold it across anything that waits.
+    pub fn read(&self) -> MutexGuard<'_, Ledger> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes records durable, then visible.
+    ///
+    /// # Errors
+    /// If they may not be durable: nothing may be done on their account, and the agent has to end.
+    pub async fn write(&self, records: Vec<Record>) -> Result<(), LedgerError> {
+        let (done, written) = oneshot::channel();
+        let writes = self.thread.writes.as_ref().ok_or(LedgerError::Failed)?;
+        writes
+            .send(Write { records, done })
+            .map_err(|_| LedgerError::Failed)?;
+        written.await.unwrap_or(Err(LedgerError::Failed))
+    }
+
+    /// Makes a record durable if it says something new.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn note(&self, record: Record) -> Result<(), LedgerError> {
+        if !self.read().is_news(&record) {
+            return Ok(());
+        }
+        self.write(vec![record]).await
+    }
+}
+
+struct Writer {
+    file: Option<File>,
+    _lock: File,
+    dir: PathBuf,
+    path: PathBuf,
+    frames: usize,
+    shared: Arc<Mutex<Ledger>>,
+}
+
+impl Writer {
+    fn run(mut self, queue: &mpsc::Receiver<Write>) {
+        while let Ok(first) = queue.recv() {
+            let batch: Vec<Write> = std::iter::once(first).chain(queue.try_iter()).collect();
+            let records: Vec<Record> = batch.iter().flat_map(|w| w.records.clone()).collect();
+            let result = self.append(&records);
+            let ended = result.is_err();
+            let mut result = Some(result);
+            for write in batch {
+                // The first asker learns the cause, the others that there is one. An asker that
+                // went away needs no answer.
+                let answer = match &mut result {
+                    Some(Ok(())) => Ok(()),
+                    other => other.take().unwrap_or(Err(LedgerError::Failed)),
+                };
+                drop(write.done.send(answer));
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
+        let frame = encode_frame(records).map_err(|source| LedgerError::Encode { source })?;
+        let wrap = |source| failed("write", &self.path, source);
+        let file = self.file.as_mut().ok_or(LedgerError::Failed)?;
+        file.write_all(&frame).map_err(wrap)?;
+        file.sync_data().map_err(wrap)?;
+        {
+            let mut ledger = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            records.iter().for_each(|record| ledger.apply(record));
+        }
+        self.frames += 1;
+        if self.frames >= COMPACT_FRAMES {
+            self.compact()?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything into a new file and puts it in the place of the old one.
+    fn compact(&mut self) -> Result<(), LedgerError> {
+        let bytes = {
+            let ledger = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            encode_new(&ledger).map_err(|source| LedgerError::Encode { source })?
+        };
+        let new = self.path.with_extension("new");
+        let wrap = |source| failed("write", &new, source);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(wrap)?;
+        file.write_all(&bytes).map_err(wrap)?;
+        file.sync_all().map_err(wrap)?;
+        fs::rename(&new, &self.path).map_err(|source| failed("replace", &self.path, source))?;
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|source| failed("sync", &self.dir, source))?;
+        self.file = Some(file);
+        self.frames = 1;
+        Ok(())
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, LedgerError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(|source| failed("open", &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+    }
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> LedgerError {
+    LedgerError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(n: usize) -> Record {
+        Record::Held {
+            member: format!("a/x-{n}").parse().unwrap(),
+            held: true,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_after_a_restart_and_after_compaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        let writes = (0..COMPACT_FRAMES + 5).map(|n| store.write(vec![held(n)]));
+        for result in futures_util::future::join_all(writes).await {
+            result.unwrap();
+        }
+        let before = store.read().clone();
+        assert_eq!(before.held.len(), COMPACT_FRAMES + 5);
+        drop(store);
+        assert_eq!(*LedgerStore::open(dir.path()).unwrap().read(), before);
+    }
+
+    #[tokio::test]
+    async fn the_file_is_written_anew_once_it_has_many_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        for n in 0..COMPACT_FRAMES {
+            store.write(vec![held(n % 3)]).await.unwrap();
+        }
+        let lines = fs::read_to_string(dir.path().join("ledger")).unwrap();
+        assert!(lines.lines().count() < 10, "{}", lines.lines().count());
+    }
+
+    #[tokio::test]
+    async fn a_torn_frame_is_cut_off_and_writing_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        store.write(vec![held(1)]).await.unwrap();
+        drop(store);
+        drop(LedgerStore::open(dir.path()).unwrap());
+        let path = dir.path().join("ledger");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend(b"0123456789abcdef [{\"rec");
+        fs::write(&path, bytes).unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        store.write(vec![held(2)]).await.unwrap();
+        drop(store);
+        assert_eq!(LedgerStore::open(dir.path()).unwrap().read().held.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_an_error_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("ledger"), "something else\n").unwrap();
+        let error = LedgerStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
+        assert_eq!(
+            fs::read_to_string(dir.path().join("ledger")).unwrap(),
+            "something else\n"
+        );
+    }
+
+    #[test]
+    fn a_second_agent_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = LedgerStore::open(dir.path()).unwrap();
+        assert!(matches!(
+            LedgerStore::open(dir.path()),
+            Err(LedgerError::Locked { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        store.note(held(1)).await.unwrap();
+        let size = fs::metadata(dir.path().join("ledger")).unwrap().len();
+        store.note(held(1)).await.unwrap();
+        assert_eq!(fs::metadata(dir.path().join("ledger")).unwrap().len(), size);
+    }
+}

@@ -1,0 +1,350 @@
+//! Carries out what a member machine asks for. Each effect is a task of its own; none decides
+//! anything.
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use berth_core::{
+    ids::{MemberId, ProcessName, RunId},
+    ledger::Record,
+    member::{Action, AttemptId, Done, Event},
+    order::MemberOrder,
+    probe::Outcome,
+    rendered::{RenderedMember, RenderedProcess},
+    spec::Port,
+    template::render_member,
+    waiting::Reason,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Command, keeper};
+use crate::{
+    host::{
+        DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolume, VolumeOwner,
+        step_failed,
+    },
+    ledger::{LedgerError, LedgerStore},
+    probe::{self, Target},
+};
+
+/// After which a start has failed, a keeper does not answer.
+const START_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a member was rendered to, and where its volumes are.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) rendered: Arc<RenderedMember>,
+    volumes: BTreeMap<String, PathBuf>,
+}
+
+/// What came of an action that succeeded.
+pub(super) enum Acted {
+    Done,
+    Prepared(Arc<Prepared>),
+    /// Adopted or started.
+    Up {
+        client: Option<KeeperClient>,
+        rendered: Option<Arc<RenderedMember>>,
+        done: Done,
+    },
+}
+
+/// What an action may need of the member.
+#[derive(Default)]
+pub(super) struct Needs {
+    pub(super) prepared: Option<Arc<Prepared>>,
+    pub(super) client: Option<KeeperClient>,
+}
+
+pub(super) struct Actor<H> {
+    pub(super) host: Arc<H>,
+    pub(super) ledger: LedgerStore,
+    pub(super) resolver: IpAddr,
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl<H: Host> Actor<H> {
+    /// Runs something beside the driver, until the agent ends.
+    pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(&self, work: F) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(work).await;
+        });
+    }
+
+    pub(super) fn send(&self, command: Command) {
+        // A driver that has ended needs no news.
+        drop(self.commands.send(command));
+    }
+
+    /// Carries out an action and says how it went; for a keeper, then what it tells.
+    pub(super) fn act(self: &Arc<Self>, member: MemberId, step: u64, action: Action, needs: Needs) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            let (result, handle) = match actor.carry_out(&member, action, needs).await {
+                Ok((acted, handle)) => (Ok(acted), handle),
+                Err(reason) => (Err(reason), None),
+            };
+            if let Err(reason) = &result {
+                tracing::warn!(%member, rule = reason.rule(), "{reason}");
+            }
+            let command = Command::Acted {
+                member: member.clone(),
+                step,
+                result,
+            };
+            actor.send(command);
+            if let Some(KeeperHandle { run, events, .. }) = handle {
+                let commands = actor.commands.clone();
+                keeper::pump(member, run, events, commands).await;
+            }
+        });
+    }
+
+    async fn carry_out(
+        &self,
+        member: &MemberId,
+        action: Action,
+        needs: Needs,
+    ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
+        let done = match action {
+            Action::Adopt => return self.adopt(member).await,
+            Action::Start(run) => return self.start(member, run, needs.prepared).await,
+            Action::Prepare => Acted::Prepared(Arc::new(self.prepare(member).await?)),
+            Action::Cleanup => {
+                self.host.cleanup(member).await?;
+                Acted::Done
+            }
+            Action::CheckPorts => {
+                self.check_ports(needs.prepared).await?;
+                Acted::Done
+            }
+            Action::Stop => {
+                let client = needs.client.ok_or_else(|| lost("stop"))?;
+                answer("stop", client.stop(None)).await?;
+                Acted::Done
+            }
+            Action::Kill => {
+                let client = needs.client.ok_or_else(|| lost("kill"))?;
+                answer("kill", client.kill()).await?;
+                Acted::Done
+            }
+        };
+        Ok((done, None))
+    }
+
+    async fn adopt(&self, member: &MemberId) -> Result<(Acted, Option<KeeperHandle>), Reason> {
+        let handle = answer("adopt", self.host.adopt(member)).await?;
+        let order = self.ledger.read().effective(member);
+        let rendered = match (&handle, order) {
+            (Some(handle), Some(order)) if order.epoch == handle.run.epoch => {
+                self.render(&order).ok().map(Arc::new)
+            }
+            _ => None,
+        };
+        let running = handle.as_ref().map(|handle| {
+            tracing::info!(%member, pid = handle.pid, "adopted");
+            keeper::running(handle, rendered.as_deref())
+        });
+        let acted = Acted::Up {
+            client: handle.as_ref().map(|handle| handle.client.clone()),
+            rendered,
+            done: Done::Adopted(running),
+        };
+        Ok((acted, handle))
+    }
+
+    fn render(&self, order: &MemberOrder) -> Result<RenderedMember, Reason> {
+        let config_dir = self.host.config_dir(&order.member);
+        render_member(order, &config_dir.to_string_lossy()).map_err(|error| Reason::RenderFailed {
+            field: error.field,
+            error: error.message,
+        })
+    }
+
+    async fn prepare(&self, member: &MemberId) -> Result<Prepared, Reason> {
+        let (order, history) = {
+            let ledger = self.ledger.read();
+            (ledger.effective(member), ledger.head.history.clone())
+        };
+        let order = order.ok_or_else(|| step_failed("prepare", "the order is gone"))?;
+        let rendered = Arc::new(self.render(&order)?);
+        let mut volumes = BTreeMap::new();
+        for volume in &order.volumes {
+            let Some(owner) = owner(&rendered, &volume.name) else {
+                continue;
+            };
+            let request = PrepareVolume {
+                member: member.clone(),
+                epoch: order.epoch,
+                history: history.clone(),
+                volume: volume.clone(),
+                owner,
+            };
+            let ready = self.host.prepare_volume(request).await?;
+            volumes.insert(ready.name, ready.path);
+        }
+        Ok(Prepared { rendered, volumes })
+    }
+
+    async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {
+        let prepared = prepared.ok_or_else(|| lost("check ports"))?;
+        let processes = prepared.rendered.processes.iter();
+        let ports: Vec<Port> = processes.flat_map(|p| p.ports.iter().cloned()).collect();
+        let address = &prepared.rendered.address;
+        self.host.check_ports(address, &ports).await
+    }
+
+    /// Writes the run down, then starts it: no two starts ever have the same id.
+    async fn start(
+        &self,
+        member: &MemberId,
+        run: RunId,
+        prepared: Option<Arc<Prepared>>,
+    ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
+        let prepared = prepared.ok_or_else(|| lost("start"))?;
+        let record = Record::Run {
+            member: member.clone(),
+            run: run.clone(),
+        };
+        if let Err(error) = self.ledger.write(vec![record]).await {
+            let reason = step_failed("write the ledger", &error);
+            self.send(Command::Fatal(error));
+            return Err(reason);
+        }
+        tracing::info!(%member, epoch = %run.epoch, number = %run.number, "starting");
+        let launch = KeeperLaunch {
+            run,
+            rendered: (*prepared.rendered).clone(),
+            volumes: prepared.volumes.clone(),
+            dns: dns(&prepared.rendered, self.resolver),
+        };
+        let handle = timeout(START_LIMIT, self.host.start_keeper(launch))
+            .await
+            .map_err(|_| step_failed("start the keeper", "it does not get ready"))??;
+        let acted = Acted::Up {
+            client: Some(handle.client.clone()),
+            rendered: Some(Arc::clone(&prepared.rendered)),
+            done: Done::Started(keeper::running(&handle, Some(&prepared.rendered))),
+        };
+        Ok((acted, Some(handle)))
+    }
+
+    /// Tries a probe and says how it went.
+    pub(super) fn probe(
+        self: &Arc<Self>,
+        attempt: AttemptId,
+        rendered: Option<&RenderedMember>,
+        client: Option<KeeperClient>,
+        member: MemberId,
+    ) {
+        let spec = rendered.and_then(|rendered| {
+            let process = rendered
+                .processes
+                .iter()
+                .find(|p| p.name == attempt.process)?;
+            probe_of(process, &attempt).map(|spec| (spec, rendered.address.clone()))
+        });
+        let actor = Arc::clone(self);
+        let work = async move {
+            let outcome = match (spec, client) {
+                (Some((spec, address)), Some(keeper)) => {
+                    let process = attempt.process.clone();
+                    let target = Target {
+                        process,
+                        address,
+                        keeper,
+                    };
+                    probe::attempt(&spec, &target).await
+                }
+                _ => Outcome::NotTried("the member is not known well enough".to_owned()),
+            };
+            actor.send(Command::Event(member, Event::Probed { attempt, outcome }));
+        };
+        self.spawn(work);
+    }
+
+    /// Tells the keeper to restart a process, and the machine if that fails.
+    pub(super) fn restart_process(
+        self: &Arc<Self>,
+        member: MemberId,
+        run: RunId,
+        process: ProcessName,
+        client: KeeperClient,
+    ) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            tracing::warn!(%member, %process, "its probe failed; it is restarted");
+            let asked = client.restart(Some(process.clone()));
+            if let Err(reason) = answer("restart", asked).await {
+                tracing::warn!(%member, %process, "{reason}");
+                actor.send(Command::Event(
+                    member,
+                    Event::RestartFailed { run, process },
+                ));
+            }
+        });
+    }
+
+    /// Writes a record that nothing waits for, then passes on what follows from it.
+    pub(super) fn note(self: &Arc<Self>, record: Record, then: Option<Command>) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            match actor.ledger.note(record).await {
+                Ok(()) => then.into_iter().for_each(|command| actor.send(command)),
+                Err(LedgerError::Failed) => {}
+                Err(error) => actor.send(Command::Fatal(error)),
+            }
+        });
+    }
+}
+
+fn probe_of(process: &RenderedProcess, attempt: &AttemptId) -> Option<berth_core::spec::Probe> {
+    use berth_core::probe::ProbeKind;
+    match attempt.kind {
+        ProbeKind::Startup => process.startup_probe.clone(),
+        ProbeKind::Readiness => process.readiness_probe.clone(),
+        ProbeKind::Liveness => process.liveness_probe.clone(),
+    }
+}
+
+/// Who owns a new volume: the first process that mounts it. A volume that none mounts is not made.
+fn owner(rendered: &RenderedMember, volume: &str) -> Option<VolumeOwner> {
+    let mut processes = rendered.processes.iter().chain(&rendered.init_processes);
+    let process = processes.find(|p| p.mounts.iter().any(|mount| mount.volume == volume))?;
+    Some(VolumeOwner {
+        process: process.name.clone(),
+        user: process.user.clone(),
+        group: process.group.clone(),
+    })
+}
+
+/// The search list of Kubernetes, from the member's own name `<member>.<service>.<ns>.svc.<zone>`.
+fn dns(rendered: &RenderedMember, server: IpAddr) -> DnsSettings {
+    let namespace = &rendered.member.set.namespace;
+    let zone = rendered.fqdn.splitn(5, '.').nth(4);
+    let search = zone.map_or_else(Vec::new, |zone| {
+        vec![
+            format!("{namespace}.svc.{zone}"),
+            format!("svc.{zone}"),
+            zone.to_owned(),
+        ]
+    });
+    DnsSettings { server, search }
+}
+
+fn lost(step: &str) -> Reason {
+    step_failed(step, "what it needs is not there any more")
+}
+
+async fn answer<T>(
+    step: &str,
+    asked: impl Future<Output = Result<T, Reason>>,
+) -> Result<T, Reason> {
+    timeout(ANSWER_LIMIT, asked)
+        .await
+        .unwrap_or_else(|_| Err(step_failed(step, "the keeper does not answer")))
+}

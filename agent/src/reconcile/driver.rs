@@ -1,0 +1,353 @@
+//! The one task that owns the member machines: it passes events in and effects out, and never
+//! waits for an effect.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use berth_core::{
+    ids::{MemberId, RunId},
+    ledger::Record,
+    member::{Done, Effect, Event, Machine, Standing, Wanted},
+    order::MemberOrder,
+    rendered::RenderedMember,
+    time::Timestamp,
+    waiting::Reason,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Duration, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Changes, Command, Seen,
+    act::{Acted, Actor, Needs, Prepared},
+    board::Board,
+    timers::Timers,
+};
+use crate::{
+    clock::Clock,
+    host::{Host, KeeperClient},
+    ledger::LedgerError,
+};
+
+/// Before the host is asked again what runs are on record, if it could not say.
+const LIST_AGAIN: Duration = Duration::from_secs(1);
+
+/// A member and what its effects need.
+struct Slot {
+    machine: Machine,
+    prepared: Option<Arc<Prepared>>,
+    rendered: Option<Arc<RenderedMember>>,
+    client: Option<KeeperClient>,
+    run: Option<RunId>,
+    /// The reason that it was last seen to wait for, and since when.
+    waiting: (Option<Reason>, Timestamp),
+}
+
+pub(super) struct Driver<H> {
+    actor: Arc<Actor<H>>,
+    queue: mpsc::UnboundedReceiver<Command>,
+    slots: BTreeMap<MemberId, Slot>,
+    /// Members with a run on record here. Those that are in no order are removed once there is one:
+    /// without any order, a ledger was lost, and nothing is known of them.
+    on_record: BTreeSet<MemberId>,
+    board: Board,
+    timers: Timers,
+    clock: Clock,
+}
+
+impl<H: Host> Driver<H> {
+    pub(super) fn new(actor: Arc<Actor<H>>, queue: mpsc::UnboundedReceiver<Command>) -> Self {
+        Self {
+            actor,
+            queue,
+            slots: BTreeMap::new(),
+            on_record: BTreeSet::new(),
+            board: Board::new(),
+            timers: Timers::default(),
+            clock: Clock::new(),
+        }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.board.watch()
+    }
+
+    /// Runs until the token is cancelled, or the ledger fails.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), LedgerError> {
+        self.begin();
+        let result = loop {
+            let wake = self.timers.next().map(|at| self.clock.instant(at));
+            tokio::select! {
+                command = self.queue.recv() => {
+                    let Some(command) = command else { break Ok(()) };
+                    if let Err(error) = self.take(command) {
+                        break Err(error);
+                    }
+                }
+                () = async { sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)).await },
+                    if wake.is_some() => {
+                    let now = self.clock.now();
+                    while let Some(member) = self.timers.pop(now) {
+                        self.step(&member, Event::Tick);
+                    }
+                }
+                () = shutdown.cancelled() => break Ok(()),
+            }
+        };
+        self.actor.stop.cancel();
+        self.actor.tasks.close();
+        self.actor.tasks.wait().await;
+        result
+    }
+
+    /// Takes up what the ledger says, and asks the host what else there is.
+    fn begin(&mut self) {
+        let members: Vec<MemberId> = {
+            let ledger = self.actor.ledger.read();
+            let all = ledger.members.keys().chain(ledger.leaving.keys());
+            all.cloned().collect()
+        };
+        for member in members {
+            self.order(&member);
+        }
+        let actor = Arc::clone(&self.actor);
+        self.actor.spawn(async move {
+            loop {
+                match actor.host.list_runs().await {
+                    Ok(runs) => return actor.send(Command::Runs(runs)),
+                    Err(reason) => tracing::warn!("{reason}"),
+                }
+                sleep(LIST_AGAIN).await;
+            }
+        });
+    }
+
+    fn take(&mut self, command: Command) -> Result<(), LedgerError> {
+        match command {
+            Command::Order(changed) => {
+                for member in &changed {
+                    self.order(member);
+                }
+                self.remove_strays();
+                self.board.touch();
+            }
+            Command::Held(member, held) => self.step(&member, Event::Held(held)),
+            Command::Event(member, event) => self.step(&member, event),
+            Command::Acted {
+                member,
+                step,
+                result,
+            } => self.acted(&member, step, result),
+            Command::Runs(runs) => {
+                self.on_record = runs.into_iter().map(|run| run.member).collect();
+                self.remove_strays();
+            }
+            Command::Forgotten(member) => self.forgotten(&member),
+            Command::Fatal(error) => return Err(error),
+            Command::Changes { after, reply } => {
+                // A session that ended meanwhile needs no answer, nor does a caller below.
+                drop(reply.send(self.changes(after)));
+            }
+            Command::Look { member, reply } => drop(reply.send(self.look(&member))),
+        }
+        Ok(())
+    }
+
+    /// Tells a member's machine what the ledger says of it.
+    fn order(&mut self, member: &MemberId) {
+        let (standing, held, last_run) = {
+            let ledger = self.actor.ledger.read();
+            let standing = match ledger.members.get(member) {
+                Some(order) => Standing::Ordered(wanted(order, |uid| ledger.filled.contains(uid))),
+                None => Standing::Removed,
+            };
+            let last_run = ledger.runs.get(member).cloned();
+            (standing, ledger.held.contains(member), last_run)
+        };
+        if !self.slots.contains_key(member) {
+            let boot = self.actor.host.facts().boot;
+            let mut machine = Machine::new(member.clone(), boot, last_run, seed());
+            // Nothing is done before the first order, so this only sets what is true already.
+            machine.step(self.clock.now(), Event::Held(held));
+            self.slots.insert(member.clone(), Slot::new(machine));
+        }
+        self.step(member, Event::Order(standing));
+    }
+
+    fn remove_strays(&mut self) {
+        if !self.actor.ledger.read().has_order() {
+            return;
+        }
+        for member in std::mem::take(&mut self.on_record) {
+            if !self.slots.contains_key(&member) {
+                tracing::warn!(%member, "a run that no order knows of; it is removed");
+                self.order(&member);
+            }
+        }
+    }
+
+    fn acted(&mut self, member: &MemberId, step: u64, result: Result<Acted, Reason>) {
+        let Some(slot) = self.slots.get_mut(member) else {
+            return;
+        };
+        let result = result.map(|acted| match acted {
+            Acted::Done => Done::Done,
+            Acted::Prepared(prepared) => {
+                slot.prepared = Some(prepared);
+                Done::Done
+            }
+            Acted::Up {
+                client,
+                rendered,
+                done,
+            } => {
+                slot.run = run_of(&done);
+                (slot.client, slot.rendered) = (client, rendered);
+                done
+            }
+        });
+        self.step(member, Event::Done { step, result });
+    }
+
+    fn step(&mut self, member: &MemberId, event: Event) {
+        let now = self.clock.now();
+        let Some(slot) = self.slots.get_mut(member) else {
+            return;
+        };
+        let effects = slot.machine.step(now, event);
+        let wake = slot.machine.wake_at();
+        if effects.contains(&Effect::Changed) {
+            let waiting = slot.machine.report(now).waiting;
+            if slot.waiting.0 != waiting {
+                slot.waiting = (waiting, now);
+            }
+        }
+        self.timers.set(member, wake);
+        for effect in effects {
+            self.effect(member, effect);
+        }
+    }
+
+    fn effect(&mut self, member: &MemberId, effect: Effect) {
+        let Some(slot) = self.slots.get(member) else {
+            return;
+        };
+        let id = member.clone();
+        match effect {
+            Effect::Act { step, action } => {
+                let needs = Needs {
+                    prepared: slot.prepared.clone(),
+                    client: slot.client.clone(),
+                };
+                self.actor.act(id, step, action, needs);
+            }
+            Effect::Probe(attempt) => {
+                let rendered = slot.rendered.as_deref();
+                let client = slot.client.clone();
+                self.actor.probe(attempt, rendered, client, id);
+            }
+            Effect::RestartProcess { process } => {
+                if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
+                    self.actor.restart_process(id, run, process, client);
+                }
+            }
+            Effect::Filled => {
+                let claims = {
+                    let ledger = self.actor.ledger.read();
+                    let order = ledger.members.get(member);
+                    let volumes = order.into_iter().flat_map(|order| &order.volumes);
+                    volumes.map(|volume| volume.claim_uid.clone()).collect()
+                };
+                self.actor.note(Record::Filled { claims }, None);
+            }
+            Effect::PassedGate { epoch } => {
+                let record = Record::PassedGate {
+                    member: id.clone(),
+                    epoch,
+                };
+                let recorded = Command::Event(id, Event::GateRecorded { epoch });
+                self.actor.note(record, Some(recorded));
+            }
+            Effect::Forget => {
+                let record = Record::Forgotten { member: id.clone() };
+                self.actor.note(record, Some(Command::Forgotten(id)));
+            }
+            Effect::Changed => self.board.change(member),
+        }
+    }
+
+    /// Drops a member, unless it was ordered again meanwhile.
+    fn forgotten(&mut self, member: &MemberId) {
+        if self.actor.ledger.read().members.contains_key(member) {
+            return;
+        }
+        tracing::info!(%member, "forgotten");
+        self.slots.remove(member);
+        self.timers.set(member, None);
+        self.board.forget(member);
+    }
+
+    fn changes(&mut self, after: Option<u64>) -> Changes {
+        let now = self.clock.now();
+        let (version, members, forgotten) = self.board.after(after);
+        let slots = members.iter().filter_map(|member| self.slots.get(member));
+        Changes {
+            version,
+            generation: self.actor.ledger.read().head.generation,
+            members: slots.map(|slot| slot.machine.report(now)).collect(),
+            forgotten,
+        }
+    }
+
+    fn look(&self, member: &MemberId) -> Option<Seen> {
+        let slot = self.slots.get(member)?;
+        Some(Seen {
+            report: slot.machine.report(self.clock.now()),
+            held: slot.machine.held(),
+            waiting_for: self.clock.now().since(slot.waiting.1),
+        })
+    }
+}
+
+impl Slot {
+    fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            prepared: None,
+            rendered: None,
+            client: None,
+            run: None,
+            waiting: (None, Timestamp(0)),
+        }
+    }
+}
+
+fn wanted(order: &MemberOrder, filled: impl Fn(&berth_core::ids::Uid) -> bool) -> Wanted {
+    let volumes = order.volumes.iter();
+    Wanted {
+        epoch: order.epoch,
+        desired: order.desired,
+        revision: order.revision.clone(),
+        founding: order.values.founding,
+        volumes: volumes
+            .map(|v| (v.name.clone(), v.filled || filled(&v.claim_uid)))
+            .collect(),
+    }
+}
+
+fn run_of(done: &Done) -> Option<RunId> {
+    match done {
+        Done::Started(running) | Done::Adopted(Some(running)) => Some(running.run.clone()),
+        Done::Adopted(None) | Done::Done => None,
+    }
+}
+
+/// Spreads the pauses of members that fail together.
+fn seed() -> u64 {
+    let bits = uuid::Uuid::now_v7().as_u128();
+    u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(1)
+}

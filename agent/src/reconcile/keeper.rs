@@ -1,0 +1,115 @@
+//! What a keeper says, as the member machine understands it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use berth_core::{
+    ids::{MemberId, RunId},
+    member::{Event, ProcessChange, ProcessState, Running},
+    probe::ProbeSpecs,
+    rendered::RenderedMember,
+};
+use tokio::sync::mpsc;
+
+use super::Command;
+use crate::host::{KeeperEvent, KeeperHandle, ProcessStatus};
+
+/// The grace period of a run of which no order is known any more.
+const UNKNOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// A run as its keeper describes it, with the probes of what it was rendered from.
+pub(super) fn running(handle: &KeeperHandle, rendered: Option<&RenderedMember>) -> Running {
+    let processes = handle.status.processes.iter().map(process_state);
+    Running {
+        run: handle.run.clone(),
+        init_done: handle.status.init_done,
+        stopping: handle.status.stopping,
+        processes: processes.collect(),
+        probes: rendered.map(probes).unwrap_or_default(),
+        grace: rendered.map_or(UNKNOWN_GRACE, |rendered| {
+            Duration::from_secs(rendered.grace_seconds.into())
+        }),
+    }
+}
+
+fn process_state(status: &ProcessStatus) -> ProcessState {
+    ProcessState {
+        name: status.name.clone(),
+        init: status.init,
+        pid: status.pid,
+        restarts: status.restarts,
+        last_exit: status.last_exit.map(|exit| exit.to_string()),
+        failure: None,
+    }
+}
+
+fn probes(rendered: &RenderedMember) -> BTreeMap<berth_core::ids::ProcessName, ProbeSpecs> {
+    let processes = rendered.processes.iter();
+    processes
+        .map(|process| {
+            let specs = ProbeSpecs {
+                startup: process.startup_probe.clone(),
+                readiness: process.readiness_probe.clone(),
+                liveness: process.liveness_probe.clone(),
+            };
+            (process.name.clone(), specs)
+        })
+        .collect()
+}
+
+/// Passes a keeper's events on until it is gone.
+pub(super) async fn pump(
+    member: MemberId,
+    run: RunId,
+    mut events: mpsc::UnboundedReceiver<KeeperEvent>,
+    commands: mpsc::UnboundedSender<Command>,
+) {
+    while let Some(event) = events.recv().await {
+        if let Some(event) = machine_event(&run, event)
+            && commands
+                .send(Command::Event(member.clone(), event))
+                .is_err()
+        {
+            return;
+        }
+    }
+    // Also if the other end was dropped without a word: nothing will be heard of this run again.
+    drop(commands.send(Command::Event(member, Event::KeeperGone { run })));
+}
+
+fn machine_event(run: &RunId, event: KeeperEvent) -> Option<Event> {
+    let run = run.clone();
+    let (process, init, change) = match event {
+        KeeperEvent::Started {
+            process,
+            init,
+            pid,
+            restarts,
+        } => (process, init, ProcessChange::Started { pid, restarts }),
+        KeeperEvent::StartFailed {
+            process,
+            init,
+            reason,
+            restart_in_ms: _,
+        } => (process, init, ProcessChange::StartFailed(reason)),
+        KeeperEvent::Exited {
+            process,
+            init,
+            exit,
+            restarts: _,
+            restart_in_ms: _,
+        } => {
+            let exit = exit.to_string();
+            (process, init, ProcessChange::Exited { exit })
+        }
+        KeeperEvent::InitDone => return Some(Event::InitDone { run }),
+        KeeperEvent::Gone => return Some(Event::KeeperGone { run }),
+        // The keeper ends now; that it is gone is what counts.
+        KeeperEvent::AllStopped => return None,
+    };
+    Some(Event::Process {
+        run,
+        process,
+        init,
+        change,
+    })
+}

@@ -1,0 +1,258 @@
+//! From orders and observations to member machines, from their effects to reports.
+//!
+//! One task, the [`driver`], owns every [`berth_core::member::Machine`] and never waits for
+//! anything but its queue and its timers. Effects run as tasks of their own ([`act`]) and come back
+//! through the queue, so that whatever hangs on one member holds up nothing else. Nothing is
+//! polled.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+
+use berth_core::{
+    ids::MemberId,
+    ledger::{Acceptance, Record, Refusal},
+    member::Event,
+    order::{OrderDelta, OrderHead},
+    report::MemberReport,
+    waiting::Reason,
+};
+use thiserror::Error;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    host::{Host, RunRecord},
+    ledger::{LedgerError, LedgerStore},
+};
+
+mod act;
+mod board;
+mod driver;
+mod keeper;
+mod timers;
+
+pub use board::Changes;
+
+use act::{Acted, Actor};
+use driver::Driver;
+
+/// Why an order is not taken.
+#[derive(Debug, Error)]
+pub enum OrderError {
+    /// A rule refuses it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It cannot be made durable.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Why an operator's wish is not met.
+#[derive(Debug, Error)]
+pub enum LocalError {
+    /// There is no such member here.
+    #[error("there is no member {member} on this host; see 'berth local list'")]
+    Unknown {
+        /// Which.
+        member: MemberId,
+    },
+    /// It is held: a restart would not be one.
+    #[error("member {member} is stopped by an operator; run 'berth local start'")]
+    Held {
+        /// Which.
+        member: MemberId,
+    },
+    /// The wish cannot be made durable.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The agent is going down.
+    #[error("the agent is stopping; try again when it runs")]
+    Stopping,
+}
+
+/// What goes through the driver's queue.
+enum Command {
+    /// The ledger has another order for these members.
+    Order(BTreeSet<MemberId>),
+    /// The operator's hold of a member changed in the ledger.
+    Held(MemberId, bool),
+    /// Something happened to a member.
+    Event(MemberId, Event),
+    /// An action ended.
+    Acted {
+        member: MemberId,
+        step: u64,
+        result: Result<Acted, Reason>,
+    },
+    /// The runs that are on record on the host.
+    Runs(Vec<RunRecord>),
+    /// Nothing is left of a member that left the order.
+    Forgotten(MemberId),
+    /// The ledger failed: the agent ends.
+    Fatal(LedgerError),
+    /// What changed after a version; everything without one.
+    Changes {
+        after: Option<u64>,
+        reply: oneshot::Sender<Changes>,
+    },
+    /// How a member stands.
+    Look {
+        member: MemberId,
+        reply: oneshot::Sender<Option<Seen>>,
+    },
+}
+
+/// How a member stands.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What is reported of it.
+    pub report: MemberReport,
+    /// Whether an operator holds it stopped.
+    pub held: bool,
+    /// How long the reason in the report has held.
+    pub waiting_for: Duration,
+}
+
+/// The members of this host. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Members {
+    commands: mpsc::UnboundedSender<Command>,
+    ledger: LedgerStore,
+    version: watch::Receiver<u64>,
+    /// Orders are taken one after another: each is held against what the one before left.
+    ordering: Arc<Mutex<()>>,
+}
+
+/// The running driver.
+#[derive(Debug)]
+pub struct Reconciler {
+    task: Option<tokio::task::JoinHandle<Result<(), LedgerError>>>,
+}
+
+/// Starts the members that the ledger says should run, and whatever is ordered from now on, until
+/// the token is cancelled. The members' processes live on.
+pub fn start<H: Host>(
+    host: Arc<H>,
+    ledger: LedgerStore,
+    resolver: IpAddr,
+    shutdown: CancellationToken,
+) -> (Members, Reconciler) {
+    let (commands, queue) = mpsc::unbounded_channel();
+    let actor = Actor {
+        host,
+        ledger: ledger.clone(),
+        resolver,
+        commands: commands.clone(),
+        tasks: TaskTracker::new(),
+        stop: shutdown.child_token(),
+    };
+    let driver = Driver::new(Arc::new(actor), queue);
+    let members = Members {
+        commands,
+        ledger,
+        version: driver.watch(),
+        ordering: Arc::new(Mutex::new(())),
+    };
+    let task = tokio::spawn(driver.run(shutdown));
+    (members, Reconciler { task: Some(task) })
+}
+
+impl Reconciler {
+    /// Returns when the driver has ended; the reason is told once.
+    ///
+    /// # Errors
+    /// If it ended because the ledger failed.
+    pub async fn ended(&mut self) -> Result<(), LedgerError> {
+        let Some(task) = &mut self.task else {
+            return Ok(());
+        };
+        let ended = task.await;
+        self.task = None;
+        match ended {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Members {
+    /// Takes an order: when this returns, it is durable and is being carried out.
+    ///
+    /// # Errors
+    /// The rule that refuses it; or that it cannot be made durable.
+    pub async fn order(&self, delta: &OrderDelta) -> Result<OrderHead, OrderError> {
+        let _one_at_a_time = self.ordering.lock().await;
+        let acceptance = self.ledger.read().accept(delta)?;
+        if let Acceptance::New { record, changed } = acceptance {
+            self.ledger.write(vec![*record]).await?;
+            self.send(Command::Order(changed));
+        }
+        Ok(delta.head.clone())
+    }
+
+    /// What changed after a version; everything if there is none.
+    pub async fn changes(&self, after: Option<u64>) -> Option<Changes> {
+        let (reply, changes) = oneshot::channel();
+        self.send(Command::Changes { after, reply });
+        changes.await.ok()
+    }
+
+    /// Grows with every change.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.version.clone()
+    }
+
+    /// How a member stands.
+    ///
+    /// # Errors
+    /// If it is not on this host.
+    pub async fn look(&self, member: &MemberId) -> Result<Seen, LocalError> {
+        let (reply, seen) = oneshot::channel();
+        let member = member.clone();
+        self.send(Command::Look {
+            member: member.clone(),
+            reply,
+        });
+        seen.await
+            .map_err(|_| LocalError::Stopping)?
+            .ok_or(LocalError::Unknown { member })
+    }
+
+    /// Stops a member and keeps it stopped, or lets go of it. Durable when this returns.
+    ///
+    /// # Errors
+    /// If there is no such member, or the ledger fails.
+    pub async fn hold(&self, member: &MemberId, held: bool) -> Result<(), LocalError> {
+        self.look(member).await?;
+        let member = member.clone();
+        self.ledger
+            .note(Record::Held {
+                member: member.clone(),
+                held,
+            })
+            .await?;
+        self.send(Command::Held(member, held));
+        Ok(())
+    }
+
+    /// Stops a member's processes and starts them again.
+    ///
+    /// # Errors
+    /// If there is no such member, or it is held.
+    pub async fn restart(&self, member: &MemberId) -> Result<(), LocalError> {
+        let member = member.clone();
+        if self.look(&member).await?.held {
+            return Err(LocalError::Held { member });
+        }
+        self.send(Command::Event(member, Event::Restart));
+        Ok(())
+    }
+
+    /// A driver that has ended needs no command: its agent is going down.
+    fn send(&self, command: Command) {
+        drop(self.commands.send(command));
+    }
+}
+
+#[cfg(all(test, feature = "fake"))]
+mod tests;

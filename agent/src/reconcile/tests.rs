@@ -1,0 +1,463 @@
+//! Whole starts and stops over the host in memory, with every call of it failing in turn.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use berth_core::{
+    ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
+    keeper::Exit,
+    order::{
+        ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, VolumeSource, order_hash,
+    },
+    report::Phase,
+    spec::{MemberSpec, Process, VolumeMount},
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::host::{
+    fake::{Call, FakeHost},
+    step_failed,
+};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn id(name: &str) -> MemberId {
+    format!("default/{name}").parse().unwrap()
+}
+
+fn epoch(counter: u64) -> Epoch {
+    let term = Term(1);
+    Epoch { term, counter }
+}
+
+/// A member of one process with one volume.
+fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
+    let member = id(name);
+    let process = Process {
+        name: "main".to_owned(),
+        command: vec!["/bin/server".to_owned()],
+        user: Some("nobody".to_owned()),
+        volume_mounts: vec![VolumeMount {
+            name: "data".to_owned(),
+            mount_path: "/data".to_owned(),
+            read_only: false,
+        }],
+        ..Process::default()
+    };
+    MemberOrder {
+        epoch: epoch(counter),
+        desired,
+        revision: TemplateHash("r".to_owned()),
+        template: Arc::new(MemberSpec {
+            processes: vec![process],
+            ..MemberSpec::default()
+        }),
+        values: RenderValues {
+            namespace: "default".to_owned(),
+            set: member.set.name.to_string(),
+            member: name.to_owned(),
+            fqdn: format!("{name}.svc.default.svc.berth.internal"),
+            address: "127.0.0.1".to_owned(),
+            founding: true,
+            ..RenderValues::default()
+        },
+        volumes: vec![VolumeOrder {
+            name: "data".to_owned(),
+            claim: member.claim("data").unwrap(),
+            claim_uid: Uid(format!("uid-{name}")),
+            source: VolumeSource::Local {
+                pool: "default".to_owned(),
+            },
+            filled: false,
+        }],
+        config: ConfigData::default(),
+        member,
+    }
+}
+
+/// An agent's members over a host that outlives the agent.
+struct World {
+    host: FakeHost,
+    dir: TempDir,
+    members: Members,
+    reconciler: Reconciler,
+    stop: CancellationToken,
+    generation: u64,
+}
+
+impl World {
+    fn new(host: FakeHost) -> Self {
+        Self::begin(host, tempfile::tempdir().unwrap(), 0)
+    }
+
+    fn begin(host: FakeHost, dir: TempDir, generation: u64) -> Self {
+        let ledger = LedgerStore::open(dir.path()).unwrap();
+        let stop = CancellationToken::new();
+        let resolver = [127, 0, 0, 153].into();
+        let (members, reconciler) = start(Arc::new(host.clone()), ledger, resolver, stop.clone());
+        Self {
+            host,
+            dir,
+            members,
+            reconciler,
+            stop,
+            generation,
+        }
+    }
+
+    /// Ends the agent and starts it again on the same host.
+    async fn restart_agent(mut self) -> Self {
+        self.stop.cancel();
+        self.reconciler.ended().await.unwrap();
+        drop(self.members);
+        Self::begin(self.host, self.dir, self.generation)
+    }
+
+    fn delta(&mut self, orders: Vec<MemberOrder>) -> OrderDelta {
+        self.generation += 1;
+        let complete: BTreeMap<_, _> = orders
+            .iter()
+            .map(|o| (o.member.clone(), o.clone()))
+            .collect();
+        OrderDelta {
+            head: OrderHead {
+                history: HistoryId("h".to_owned()),
+                term: Term(1),
+                generation: Generation(self.generation),
+                hash: order_hash(&complete),
+            },
+            base: None,
+            upserts: orders,
+            removals: Vec::new(),
+        }
+    }
+
+    /// Gives the agent a complete order.
+    async fn order(&mut self, orders: Vec<MemberOrder>) {
+        let delta = self.delta(orders);
+        self.members.order(&delta).await.unwrap();
+    }
+
+    async fn reports(&self) -> BTreeMap<MemberId, MemberReport> {
+        let changes = self.members.changes(None).await.unwrap();
+        let reports = changes.members.into_iter();
+        reports
+            .map(|report| (report.member.clone(), report))
+            .collect()
+    }
+
+    /// Waits until a member's report is as expected.
+    async fn until(&self, name: &str, expected: impl Fn(&MemberReport) -> bool) -> MemberReport {
+        let mut version = self.members.version();
+        let wait = async {
+            loop {
+                version.borrow_and_update();
+                if let Some(report) = self.reports().await.remove(&id(name))
+                    && expected(&report)
+                {
+                    return report;
+                }
+                version.changed().await.unwrap();
+            }
+        };
+        match tokio::time::timeout(DEADLINE, wait).await {
+            Ok(report) => report,
+            Err(_) => panic!("{name}: {:?}", self.reports().await.get(&id(name))),
+        }
+    }
+
+    async fn until_gone(&self, name: &str) {
+        let mut version = self.members.version();
+        let wait = async {
+            while self.reports().await.contains_key(&id(name)) {
+                version.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.unwrap();
+    }
+
+    fn starts(&self) -> usize {
+        let log = self.host.log();
+        log.iter().filter(|line| line.starts_with("start ")).count()
+    }
+}
+
+fn ready(report: &MemberReport) -> bool {
+    report.ready
+}
+
+fn stopped(report: &MemberReport) -> bool {
+    report.phase == Phase::Stopped
+}
+
+#[tokio::test]
+async fn a_member_is_started_reported_stopped_and_forgotten() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    let report = world.until("web-0", ready).await;
+    assert_eq!((report.phase, report.epoch), (Phase::Running, epoch(1)));
+    assert_eq!(report.filled, ["data"]);
+    assert_eq!(report.waiting, None);
+    assert_eq!(report.run.unwrap().number, RunNumber(1));
+    assert_eq!(report.processes.len(), 1);
+    let launch = world.host.launched(&id("web-0")).unwrap();
+    assert_eq!(launch.volumes.len(), 1);
+    assert_eq!(launch.dns.search[0], "default.svc.berth.internal");
+
+    world.order(vec![order("web-0", 1, Desired::Stop)]).await;
+    world.until("web-0", stopped).await;
+    assert!(world.host.alive().is_empty());
+    let before = world.members.changes(None).await.unwrap().version;
+    world.order(vec![]).await;
+    world.until_gone("web-0").await;
+    let changes = world.members.changes(Some(before)).await;
+    // The complete report that `until_gone` asked for has said it already.
+    assert!(changes.unwrap().forgotten.is_empty());
+    assert!(world.members.ledger.read().leaving.is_empty());
+}
+
+/// Each call fails at its first, second and third time, during a start, an adoption and a stop.
+#[tokio::test]
+async fn any_failing_call_is_got_over_and_named_meanwhile() {
+    let nth_of = |call| (1..=3).map(move |nth| (call, nth));
+    let cases = Call::ALL.into_iter().flat_map(nth_of);
+    let runs = cases.map(|(call, nth)| async move {
+        let host = FakeHost::new(&["default"]);
+        host.fail(call, nth, step_failed("test", "on purpose"));
+        let mut world = World::new(host);
+        world.order(vec![order("web-0", 1, Desired::Run)]).await;
+        world.until("web-0", ready).await;
+        let run = world.host.alive()[&id("web-0")].clone();
+        let mut world = world.restart_agent().await;
+        world.until("web-0", ready).await;
+        assert_eq!(world.host.alive()[&id("web-0")], run, "{call:?} {nth}");
+        world.order(vec![order("web-0", 1, Desired::Stop)]).await;
+        world.until("web-0", stopped).await;
+        assert!(world.host.alive().is_empty(), "{call:?} {nth}");
+        assert_eq!(world.starts(), 1, "{call:?} {nth}");
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+#[tokio::test]
+async fn a_failure_holds_up_its_own_member_only_and_ends_when_its_cause_does() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let mut lost = order("lost-0", 1, Desired::Run);
+    lost.volumes[0].source = VolumeSource::Local {
+        pool: "fast".to_owned(),
+    };
+    world
+        .order(vec![lost, order("web-0", 1, Desired::Run)])
+        .await;
+    world.until("web-0", ready).await;
+    let missing = |report: &MemberReport| {
+        let missing =
+            matches!(&report.waiting, Some(Reason::PoolMissing { pool }) if pool == "fast");
+        missing && report.phase == Phase::BackOff
+    };
+    world.until("lost-0", missing).await;
+    world.host.add_pool("fast");
+    world.until("lost-0", ready).await;
+}
+
+#[tokio::test]
+async fn a_stop_that_takes_its_time_holds_up_its_own_member_only() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let both = |desired| vec![order("slow-0", 1, desired), order("web-0", 1, desired)];
+    world.order(both(Desired::Run)).await;
+    world.until("slow-0", ready).await;
+    world.until("web-0", ready).await;
+    world.host.hold_stop(&id("slow-0"));
+    world.order(both(Desired::Stop)).await;
+    world.until("web-0", stopped).await;
+    let slow = world.until("slow-0", |r| r.phase == Phase::Stopping).await;
+    assert!(matches!(slow.waiting, Some(Reason::Stopping { .. })));
+    world.host.finish_stop(&id("slow-0"));
+    world.until("slow-0", stopped).await;
+}
+
+#[tokio::test]
+async fn an_older_order_is_refused_and_changes_nothing() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let old = world.delta(vec![]);
+    world.order(vec![order("web-0", 2, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    let refused = world.members.order(&old).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        OrderError::Refused(Refusal::OlderGeneration { .. })
+    ));
+    let falls = world.delta(vec![order("web-0", 1, Desired::Run)]);
+    assert!(world.members.order(&falls).await.is_err());
+    assert!(world.until("web-0", ready).await.ready);
+}
+
+#[tokio::test]
+async fn a_new_epoch_stops_the_old_one_first() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.order(vec![order("web-0", 2, Desired::Run)]).await;
+    let new = |report: &MemberReport| report.ready && report.epoch == epoch(2);
+    world.until("web-0", new).await;
+    let log = world.host.log();
+    let gone = log.iter().position(|line| line == "gone default/web-0");
+    let start = log
+        .iter()
+        .position(|line| line == "start default/web-0 1.2");
+    assert!(gone.unwrap() < start.unwrap(), "{log:?}");
+}
+
+#[tokio::test]
+async fn after_a_reboot_members_start_by_themselves_on_their_volumes() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.host.reboot();
+    let world = world.restart_agent().await;
+    let report = world.until("web-0", ready).await;
+    assert_eq!(report.run.unwrap().number, RunNumber(2));
+    let launch = world.host.launched(&id("web-0")).unwrap();
+    assert_eq!(launch.run.boot.0, "boot-2");
+}
+
+#[tokio::test]
+async fn a_volume_lost_while_nobody_told_is_a_fault_not_a_new_volume() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let run = order("web-0", 1, Desired::Run);
+    let claim = run.volumes[0].claim.clone();
+    world.order(vec![run]).await;
+    world.until("web-0", ready).await;
+    world.host.lose_volume(&claim);
+    world.host.reboot();
+    let world = world.restart_agent().await;
+    let empty = |report: &MemberReport| matches!(report.waiting, Some(Reason::VolumeEmpty { .. }));
+    let report = world.until("web-0", empty).await;
+    assert_eq!(report.filled, ["data"], "known from the ledger");
+}
+
+#[tokio::test]
+async fn a_member_that_was_ready_once_is_no_founder_any_more() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let mut founder = order("web-0", 1, Desired::Run);
+    let mut template = (*founder.template).clone();
+    template.processes[0].args = vec!["{{ 'new' if founding else 'existing' }}".to_owned()];
+    founder.template = Arc::new(template);
+    world.order(vec![founder]).await;
+    world.until("web-0", ready).await;
+    let argument = |world: &World| {
+        let launch = world.host.launched(&id("web-0")).unwrap();
+        launch.rendered.processes[0].argv[1].clone()
+    };
+    assert_eq!(argument(&world), "new");
+    world.host.kill_keeper(&id("web-0"));
+    let again = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number == RunNumber(2);
+    world.until("web-0", again).await;
+    assert_eq!(argument(&world), "existing");
+}
+
+#[tokio::test]
+async fn a_local_stop_outlives_the_agent_until_it_is_let_go() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.members.hold(&id("web-0"), true).await.unwrap();
+    world.until("web-0", stopped).await;
+    let world = world.restart_agent().await;
+    let report = world.until("web-0", stopped).await;
+    assert_eq!(report.waiting, Some(Reason::HeldByOperator));
+    assert!(world.members.look(&id("web-0")).await.unwrap().held);
+    assert!(matches!(
+        world.members.restart(&id("web-0")).await,
+        Err(LocalError::Held { .. })
+    ));
+    world.members.hold(&id("web-0"), false).await.unwrap();
+    world.until("web-0", ready).await;
+    assert!(matches!(
+        world.members.hold(&id("web-9"), true).await,
+        Err(LocalError::Unknown { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_local_restart_is_another_run() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.members.restart(&id("web-0")).await.unwrap();
+    let again = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number == RunNumber(2);
+    world.until("web-0", again).await;
+}
+
+#[tokio::test]
+async fn a_process_that_ends_is_reported_until_it_runs_again() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    let process = "main".parse().unwrap();
+    world.host.exit(&id("web-0"), &process, Exit::Code(3), 1000);
+    let report = world.until("web-0", |r| r.phase == Phase::BackOff).await;
+    assert!(!report.started && !report.ready);
+    assert!(matches!(
+        report.waiting,
+        Some(Reason::BackOff { exit, .. }) if exit == "exited with 3"
+    ));
+    world.host.start_again(&id("web-0"), &process);
+    assert_eq!(world.until("web-0", ready).await.restarts, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_no_order_knows_of_is_removed_once_there_is_an_order() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    // The ledger is lost; the keeper is not.
+    let host = world.host.clone();
+    world.stop.cancel();
+    world.reconciler.ended().await.unwrap();
+    let mut world = World::new(host);
+    assert!(world.reports().await.is_empty());
+    assert_eq!(world.host.alive().len(), 1, "not touched without an order");
+    world.order(vec![order("web-1", 1, Desired::Run)]).await;
+    world.until("web-1", ready).await;
+    world.until_gone("web-0").await;
+    assert_eq!(world.host.alive().len(), 1);
+}
+
+#[tokio::test]
+async fn only_what_changed_is_reported_after_a_version() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let both = vec![
+        order("web-0", 1, Desired::Run),
+        order("web-1", 1, Desired::Run),
+    ];
+    world.order(both).await;
+    world.until("web-0", ready).await;
+    world.until("web-1", ready).await;
+    let before = world.members.changes(None).await.unwrap();
+    assert_eq!(
+        (before.members.len(), before.generation),
+        (2, Generation(1))
+    );
+    world.host.kill_keeper(&id("web-1"));
+    let again = |r: &MemberReport| r.ready && r.restarts == 1;
+    let mut version = world.members.version();
+    let wait = async {
+        loop {
+            let changes = world.members.changes(Some(before.version)).await.unwrap();
+            if changes.members.iter().any(again) {
+                return changes;
+            }
+            version.changed().await.unwrap();
+        }
+    };
+    let changes = tokio::time::timeout(DEADLINE, wait).await.unwrap();
+    assert_eq!(changes.members.len(), 1);
+    assert_eq!(changes.members[0].member, id("web-1"));
+}

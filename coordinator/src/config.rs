@@ -1,0 +1,155 @@
+//! The coordinator's configuration file.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use berth_core::{
+    ids::check_label,
+    manifest::{Violation, read_config},
+};
+use berth_proto::transport::{Endpoint, EndpointError};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Where the store is, in the data directory.
+const STORE: &str = "store.redb";
+
+/// What the file says. Every field has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct File {
+    /// Where to listen: `unix:/PATH` or `IP:PORT`.
+    listen: Vec<String>,
+    /// Where the store is kept.
+    data_dir: PathBuf,
+    /// The DNS zone of all names.
+    zone: String,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            listen: vec!["unix:/run/berth/coordinator.sock".to_owned()],
+            data_dir: PathBuf::from("/var/lib/berth/coordinator"),
+            zone: "berth.internal".to_owned(),
+        }
+    }
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen; at least one.
+    pub listen: Vec<Endpoint>,
+    /// Where the store is kept.
+    pub data_dir: PathBuf,
+    /// The DNS zone of all names, in lower case, without a final dot.
+    pub zone: String,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}; give --config a file that exists")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is wrong.
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Violation>),
+    /// An entry of `listen` is no endpoint.
+    #[error("listen: {0}")]
+    Endpoint(EndpointError),
+    /// There is nowhere to listen.
+    #[error("listen is empty; give at least one endpoint")]
+    NoEndpoint,
+    /// A part of the zone's name is no DNS label.
+    #[error("zone: '{zone}' is not a DNS name; use labels of a-z, 0-9 and '-' with dots between")]
+    Zone {
+        /// The name.
+        zone: String,
+    },
+}
+
+fn lines(violations: &[Violation]) -> String {
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let file: File = read_config(name, text).map_err(ConfigError::Invalid)?;
+        if file.listen.is_empty() {
+            return Err(ConfigError::NoEndpoint);
+        }
+        let zone = file.zone.trim_end_matches('.').to_ascii_lowercase();
+        if zone.split('.').any(|label| check_label(label).is_err()) {
+            return Err(ConfigError::Zone { zone: file.zone });
+        }
+        let listen = file.listen.iter().map(|text| text.parse());
+        Ok(Self {
+            listen: listen
+                .collect::<Result<_, _>>()
+                .map_err(ConfigError::Endpoint)?,
+            data_dir: file.data_dir,
+            zone,
+        })
+    }
+
+    /// The file of the store.
+    pub fn store_path(&self) -> PathBuf {
+        self.data_dir.join(STORE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_gives_the_documented_defaults() {
+        let config = Config::parse("c.yaml", "").unwrap();
+        assert_eq!(
+            config.listen[0].to_string(),
+            "unix:/run/berth/coordinator.sock"
+        );
+        assert_eq!(config.data_dir, Path::new("/var/lib/berth/coordinator"));
+        assert_eq!(config.zone, "berth.internal");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let told = |text: &str| Config::parse("c.yaml", text).unwrap_err().to_string();
+        assert!(
+            told("zones: x").contains("c.yaml:1"),
+            "{}",
+            told("zones: x")
+        );
+        assert!(told("listen: [nowhere]").starts_with("listen: 'nowhere'"));
+        assert!(told("listen: []").starts_with("listen is empty"));
+        assert!(told("zone: a..b").starts_with("zone: 'a..b'"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Why everything waits, and since when: a reason's time is that of its rule's first appearance, so
+//! that a new detail (one more restart) does not make an old trouble look new.
+
+use berth_core::{
+    plan::Report,
+    store::Note,
+    time::Timestamp,
+    waiting::{Reason, Waiting},
+};
+
+use crate::{
+    context::Board,
+    notes::{self, WARNING},
+};
+
+/// The board after a round, and the events of what is new on it.
+pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<Note>) {
+    let mut events = Vec::new();
+    let mut board = Board {
+        warnings: report.warnings,
+        round: old.round + 1,
+        ..Board::default()
+    };
+    for (member, reason) in report.waiting {
+        let before = old.waiting.get(&member);
+        let same = before.filter(|waiting| waiting.reason.rule() == reason.rule());
+        if same.is_none() && is_trouble(&reason) {
+            let text = format!("{reason}; freed by: {}", reason.frees());
+            events.push(notes::member(now, &member, WARNING, reason.rule(), text));
+        }
+        let since = same.map_or(now, |waiting| waiting.since);
+        board.waiting.insert(member, Waiting { reason, since });
+    }
+    (board, events)
+}
+
+/// Whether a person should know at once; the others are how an ordered start or stop proceeds.
+fn is_trouble(reason: &Reason) -> bool {
+    match reason {
+        Reason::PredecessorNotReady { .. }
+        | Reason::PredecessorNotStarted { .. }
+        | Reason::SuccessorNotStopped { .. }
+        | Reason::ZoneNotAcknowledged { .. }
+        | Reason::StopNotConfirmed { .. }
+        | Reason::FoundersIncomplete { .. }
+        | Reason::RevisionOutdated
+        | Reason::Ordered { .. }
+        | Reason::StartupProbe { .. }
+        | Reason::ReadinessProbe { .. }
+        // Told with the refusal, once for the set.
+        | Reason::PlanRefused { .. }
+        | Reason::Stopping { .. } => false,
+        Reason::NoEligibleHost { .. }
+        | Reason::HostUnknown { .. }
+        | Reason::AddressPoolMissing { .. }
+        | Reason::AddressPoolExhausted { .. }
+        | Reason::ConfigMissing { .. }
+        | Reason::FoundingDiskLost { .. }
+        | Reason::HeldByOperator
+        | Reason::CommandMissing { .. }
+        | Reason::UserMissing { .. }
+        | Reason::UserForbidden { .. }
+        | Reason::PoolMissing { .. }
+        | Reason::PortTaken { .. }
+        | Reason::VolumeForeign { .. }
+        | Reason::VolumeEmpty { .. }
+        | Reason::VolumeNotEmpty { .. }
+        | Reason::StepFailed { .. }
+        | Reason::RenderFailed { .. }
+        | Reason::LivenessProbe { .. }
+        | Reason::BackOff { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(reason: Reason) -> Report {
+        Report {
+            waiting: [("default/etcd-0".parse().unwrap(), reason)].into(),
+            ..Report::default()
+        }
+    }
+
+    fn back_off(restarts: u32) -> Reason {
+        Reason::BackOff {
+            process: "etcd".parse().unwrap(),
+            exit: "exited with 1".to_owned(),
+            restarts,
+        }
+    }
+
+    #[test]
+    fn a_reason_is_as_old_as_its_rule_and_told_once() {
+        let (first, told) = next(&Board::default(), report(back_off(1)), Timestamp(10));
+        assert_eq!(told.len(), 1);
+        let (second, told) = next(&first, report(back_off(2)), Timestamp(20));
+        assert!(told.is_empty());
+        let waiting = second.waiting.values().next().unwrap();
+        assert_eq!(
+            (waiting.since, &waiting.reason),
+            (Timestamp(10), &back_off(2))
+        );
+        let (third, _) = next(&second, report(Reason::HeldByOperator), Timestamp(30));
+        assert_eq!(third.waiting.values().next().unwrap().since, Timestamp(30));
+        let (gone, _) = next(&third, Report::default(), Timestamp(40));
+        assert!(gone.waiting.is_empty());
+    }
+}

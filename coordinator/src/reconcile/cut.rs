@@ -1,0 +1,154 @@
+//! A plan into commits. Steps are taken in order, as many as one commit may have; where a plan is
+//! cut, what is committed so far is a plan of its own, because every step holds on the state that
+//! the steps before it made.
+//!
+//! The order of a host that a step starts, stops or releases something on is recorded in the same
+//! commit as the step.
+
+use std::collections::BTreeSet;
+
+use berth_core::{
+    ids::{HistoryId, HostName, SetKey},
+    plan::Step,
+    state::State,
+    store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
+    time::Timestamp,
+    zone::{self, Zone},
+};
+
+use super::{Links, events, orders};
+use crate::{
+    state::{
+        View,
+        records::{changes, put, zone_key},
+    },
+    store::RecordError,
+};
+
+/// The first part of a plan, as a commit.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// How many steps it has.
+    pub(super) steps: usize,
+    /// The sets that they are about.
+    pub(super) sets: BTreeSet<SetKey>,
+    /// What to commit.
+    pub(super) batch: Batch,
+    /// What to send then.
+    pub(super) sends: Vec<orders::Send>,
+    /// The zone to send then.
+    pub(super) zone: Option<Zone>,
+}
+
+/// Cuts the next commit off the rest of a plan: the longest part that fits, found by halving. At
+/// least one step is taken, whether it fits or not.
+pub(super) fn next(
+    view: &View,
+    links: &Links,
+    history: &HistoryId,
+    steps: &[Step],
+    now: Timestamp,
+) -> Result<Piece, RecordError> {
+    let mut count = steps.len();
+    loop {
+        let piece = piece(view, links, history, &steps[..count], now)?;
+        let batch = &piece.batch;
+        let fits = batch.writes() <= MAX_WRITES
+            && batch.preconditions.len() <= MAX_PRECONDITIONS
+            && batch.bytes() <= MAX_BYTES;
+        if fits || count <= 1 {
+            return Ok(piece);
+        }
+        count = count.div_ceil(2);
+    }
+}
+
+fn piece(
+    view: &View,
+    links: &Links,
+    history: &HistoryId,
+    steps: &[Step],
+    now: Timestamp,
+) -> Result<Piece, RecordError> {
+    let mut after = view.state.clone();
+    let mut batch = Batch::default();
+    let mut sets = BTreeSet::new();
+    let mut hosts = BTreeSet::new();
+    for step in steps {
+        batch.notes.extend(events::event(&after, step, now));
+        sets.extend(set_of(&after, step));
+        hosts.extend(host_of(&after, step));
+        after.apply(step, now);
+    }
+    for set in &sets {
+        changes(view, &after, set, &mut batch)?;
+    }
+    let zone = publish(view, &after, &mut batch)?;
+    let mut sends = Vec::new();
+    for (host, link) in orders::synced(links) {
+        if hosts.contains(host) {
+            sends.extend(orders::next(view, &after, history, host, link, &mut batch)?);
+        }
+    }
+    Ok(Piece {
+        steps: steps.len(),
+        sets,
+        batch,
+        sends,
+        zone,
+    })
+}
+
+fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>, RecordError> {
+    if after.zone == view.state.zone {
+        return Ok(None);
+    }
+    let key = zone_key()?;
+    batch.preconditions.insert(key.clone(), view.as_known(&key));
+    put(batch, key, &after.zone)?;
+    Ok(Some(zone::build(after)))
+}
+
+/// The set that a step is about.
+pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
+    match step {
+        Step::CreateClaim { claim, .. } => Some(claim.member.set.clone()),
+        Step::BindClaim { key, .. } | Step::FillClaim { key } => {
+            state.claims.get(key).map(|claim| claim.member.set.clone())
+        }
+        Step::TakeAddress { member, .. }
+        | Step::Assign { member, .. }
+        | Step::Start { member, .. }
+        | Step::PassGate { member, .. }
+        | Step::Stop { member, .. }
+        | Step::Release { member, .. } => Some(member.set.clone()),
+        Step::Found { set, .. }
+        | Step::RemoveSet { set, .. }
+        | Step::DropRevision { set, .. }
+        | Step::ForgetFounding { set } => Some(set.clone()),
+        Step::PublishZone { .. } => None,
+    }
+}
+
+/// The host whose order a step changes, before it takes effect.
+fn host_of(state: &State, step: &Step) -> Option<HostName> {
+    match step {
+        Step::Start { member, .. }
+        | Step::PassGate { member, .. }
+        | Step::Stop { member, .. }
+        | Step::Release { member, .. } => {
+            let member = state.sets.get(&member.set)?.members.get(&member.ordinal)?;
+            Some(member.host.clone())
+        }
+        Step::FillClaim { key } => state.claims.get(key)?.host.clone(),
+        Step::Assign { host, .. } => Some(host.clone()),
+        Step::CreateClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Found { .. }
+        | Step::RemoveSet { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => None,
+    }
+}

@@ -1,0 +1,149 @@
+//! Steps in words: as events for people, and as the lines of `plan`.
+
+use berth_core::{
+    ids::SetKey,
+    plan::{Step, step::Proof},
+    spec::Kind,
+    state::State,
+    store::Note,
+    time::Timestamp,
+};
+
+use crate::notes::{self, NORMAL, WARNING};
+
+/// A step as a line of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The step's name.
+    pub step: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// What it does.
+    pub text: String,
+}
+
+/// Puts a step into words.
+pub fn line(step: &Step) -> Line {
+    let (name, subject) = named(step);
+    Line {
+        step: name,
+        subject,
+        text: text(step),
+    }
+}
+
+fn named(step: &Step) -> (&'static str, String) {
+    match step {
+        Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
+        Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
+        Step::FillClaim { key } => ("FillClaim", key.to_string()),
+        Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
+        Step::Assign { member, .. } => ("Assign", member.to_string()),
+        Step::Found { set, .. } => ("Found", set.to_string()),
+        Step::Start { member, .. } => ("Start", member.to_string()),
+        Step::PassGate { member, .. } => ("PassGate", member.to_string()),
+        Step::Stop { member, .. } => ("Stop", member.to_string()),
+        Step::Release { member, .. } => ("Release", member.to_string()),
+        Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
+        Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
+        Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
+        Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
+    }
+}
+
+fn text(step: &Step) -> String {
+    match step {
+        Step::CreateClaim { key, claim } => format!("makes claim {key} in pool '{}'", claim.pool),
+        Step::BindClaim { key, host } => format!("binds claim {key} to {host}"),
+        Step::FillClaim { key } => format!("marks claim {key} as filled"),
+        Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
+        Step::Assign {
+            member,
+            epoch,
+            host,
+            address,
+            ..
+        } => format!("assigns {member} to {host} as epoch {epoch}, at {address}"),
+        Step::Found { set, founders } if founders.is_empty() => format!("{set} counts as founded"),
+        Step::Found { set, founders } => {
+            let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
+            format!("{set} is founded by {}", names.join(", "))
+        }
+        Step::Start { member, epoch } => format!("starts {member} in epoch {epoch}"),
+        Step::PassGate { member, .. } => format!("{member} passed its gate"),
+        Step::Stop { member, epoch } => format!("stops epoch {epoch} of {member}"),
+        Step::Release {
+            member,
+            epoch,
+            proof,
+        } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
+        Step::RemoveSet { set, .. } => format!("removes {set}"),
+        Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
+        Step::ForgetFounding { set } => format!("forgets who founded {set}"),
+        Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
+    }
+}
+
+fn proved(proof: &Proof) -> &'static str {
+    match proof {
+        Proof::NeverOrdered => "it was never ordered to run",
+        Proof::ReportedStopped => "its agent reported it stopped",
+        Proof::ReportedAbsent => "its agent has nothing of it",
+    }
+}
+
+/// The event of a step, if people want to read of it.
+pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> {
+    let (id, reason) = match step {
+        Step::Assign { member, .. } => (member, "Assigned"),
+        Step::Start { member, .. } => (member, "Starting"),
+        Step::Stop { member, .. } => (member, "Stopping"),
+        Step::Release { member, .. } => (member, "Released"),
+        Step::Found { set, .. } => {
+            let text = line(step).text;
+            return Some(notes::object(
+                now,
+                Kind::StatefulSet,
+                set,
+                NORMAL,
+                "Founded",
+                text,
+            ));
+        }
+        Step::RemoveSet { set, .. } => {
+            let text = format!("{set} is gone; its claims stay");
+            return Some(notes::object(
+                now,
+                Kind::StatefulSet,
+                set,
+                NORMAL,
+                "Deleted",
+                text,
+            ));
+        }
+        Step::CreateClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::FillClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::PassGate { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => return None,
+    };
+    let mut text = line(step).text;
+    if let Step::Start { member, .. } = step {
+        // A start names no host; the assignment does.
+        let set = state.sets.get(&member.set);
+        let assigned = set.and_then(|set| set.members.get(&member.ordinal));
+        if let Some(assigned) = assigned {
+            text = format!("{text} on {}", assigned.host);
+        }
+    }
+    Some(notes::member(now, id, NORMAL, reason, text))
+}
+
+/// The event of a refused plan.
+pub(super) fn refused(set: &SetKey, rule: &str, now: Timestamp) -> Note {
+    let text = format!("the plan of the set is refused ({rule}); nothing of it is done");
+    notes::object(now, Kind::StatefulSet, set, WARNING, "PlanRefused", text)
+}

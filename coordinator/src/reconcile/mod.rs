@@ -1,0 +1,209 @@
+//! The loop that makes things happen: a trigger or a deadline, then the state, a plan, the check, a
+//! commit, and the orders that follow.
+//!
+//! The loop takes no hint of what changed: each round reads the whole state and plans until there
+//! is nothing left to do, so a lost trigger costs time and nothing else. It alone decides on
+//! members and records orders; all it does to the world is to commit and to send. Files:
+//! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
+//! agents up to date, [`board`] keeps why everything else waits, [`events`] puts steps into words.
+
+mod board;
+mod cut;
+mod decide;
+mod events;
+mod orders;
+mod zone;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use berth_core::{
+    ids::{HistoryId, HostName, SetKey},
+    store::CommitError,
+    time::Timestamp,
+};
+use thiserror::Error;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    context::{Board, Context},
+    store::{RecordError, StoreError},
+};
+
+use decide::Decision;
+pub use events::{Line, line};
+use zone::ZoneKeeper;
+
+/// After so many plans in a row that all found something to do, the loop lets others run and says
+/// so: a plan that follows from its own effect is a bug.
+const PLANS: u32 = 200;
+/// How long the loop waits after such a round, or after a commit that could not be made.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a round could not be finished.
+#[derive(Debug, Error)]
+enum RoundError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What came of a commit.
+enum Outcome {
+    Done,
+    /// The state changed under the plan: plan again.
+    Outdated,
+    /// It can never be committed as it is.
+    Impossible(CommitError),
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct Reconciler {
+    context: Context,
+    history: HistoryId,
+    board: watch::Sender<Arc<Board>>,
+    zone: ZoneKeeper,
+    /// What was refused in the last round, so that it is told once.
+    refused: BTreeMap<Option<SetKey>, String>,
+}
+
+impl Reconciler {
+    /// A loop that publishes what it finds on the board.
+    pub fn new(context: Context, board: watch::Sender<Arc<Board>>) -> Self {
+        Self {
+            history: context.history.clone(),
+            context,
+            board,
+            zone: ZoneKeeper::default(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until the coordinator ends.
+    pub async fn run(mut self) {
+        loop {
+            let wake_at = match self.round().await {
+                Ok(wake_at) => wake_at,
+                Err(RoundError::Store(StoreError::Closed)) => return,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "a round of the reconcile loop failed");
+                    Some(self.context.clock.now().plus(PAUSE))
+                }
+            };
+            let context = &self.context;
+            tokio::select! {
+                () = context.trigger.fired() => {}
+                () = until(context, wake_at) => {}
+                () = context.shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Plans and commits until nothing is left to do; when to look again by itself.
+    async fn round(&mut self) -> Result<Option<Timestamp>, RoundError> {
+        for _ in 0..PLANS {
+            let now = self.context.clock.now();
+            let decision = self.decide(now);
+            let idle = decision.plan.steps.is_empty();
+            if !idle {
+                self.carry_out(&decision, now).await?;
+            }
+            orders::bring_up_to_date(&self.context, &self.history).await?;
+            self.zone.push(&self.context);
+            if idle {
+                let wake_at = decision.report.wake_at;
+                self.show(decision.report, now);
+                return Ok(wake_at);
+            }
+        }
+        tracing::error!("{PLANS} plans in a row had steps; the loop pauses");
+        Ok(Some(self.context.clock.now().plus(PAUSE)))
+    }
+
+    fn decide(&mut self, now: Timestamp) -> Decision {
+        let decision = decide::decide(&self.context.view.read(), now);
+        let told = std::mem::replace(&mut self.refused, decision.refused.clone());
+        for (set, rule) in &decision.refused {
+            if told.get(set) != Some(rule) {
+                self.alarm(set.as_ref(), rule, now);
+            }
+        }
+        decision
+    }
+
+    /// Tells that a plan was refused: a bug. What it is about waits.
+    fn alarm(&self, set: Option<&SetKey>, rule: &str, now: Timestamp) {
+        let subject = set.map_or_else(|| "all sets".to_owned(), ToString::to_string);
+        tracing::error!(%subject, rule, "a plan is refused; nothing of it is done");
+        self.context.note(
+            set.map(|set| events::refused(set, rule, now))
+                .into_iter()
+                .collect(),
+        );
+    }
+
+    /// Commits a plan, piece by piece, and sends what follows from each.
+    async fn carry_out(&mut self, decision: &Decision, now: Timestamp) -> Result<(), RoundError> {
+        let mut rest = decision.plan.steps.as_slice();
+        while !rest.is_empty() {
+            let piece = {
+                let view = self.context.view.read();
+                let links = self.context.sessions.links();
+                cut::next(&view, &links, &self.history, rest, now)?
+            };
+            let taken = piece.steps;
+            let sets = piece.sets.clone();
+            match self.commit(piece.batch).await? {
+                Outcome::Done => {}
+                Outcome::Outdated => return Ok(()),
+                Outcome::Impossible(why) => {
+                    for set in &sets {
+                        self.alarm(Some(set), &why.to_string(), now);
+                    }
+                    return Err(RoundError::Store(why.into()));
+                }
+            }
+            orders::send(&self.context, piece.sends);
+            if let Some(zone) = piece.zone {
+                self.zone.published(zone);
+            }
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, batch: berth_core::store::Batch) -> Result<Outcome, StoreError> {
+        match self.context.store.commit(batch).await {
+            Ok(_) => Ok(Outcome::Done),
+            Err(StoreError::Refused(CommitError::Conflict { key, .. })) => {
+                tracing::debug!(%key, "changed under the plan; planning again");
+                Ok(Outcome::Outdated)
+            }
+            Err(StoreError::Refused(
+                why @ (CommitError::TooMany { .. }
+                | CommitError::TooLarge { .. }
+                | CommitError::Contradiction { .. }),
+            )) => Ok(Outcome::Impossible(why)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn show(&self, report: berth_core::plan::Report, now: Timestamp) {
+        let old = self.board.borrow().clone();
+        let (board, events) = board::next(&old, report, now);
+        self.context.note(events);
+        self.board.send_replace(Arc::new(board));
+    }
+}
+
+async fn until(context: &Context, at: Option<Timestamp>) {
+    match at {
+        Some(at) => sleep(at.since(context.clock.now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The hosts whose streams are known, by name.
+type Links = BTreeMap<HostName, crate::sessions::Link>;

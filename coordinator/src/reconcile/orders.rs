@@ -1,0 +1,196 @@
+//! Orders to the agents: recorded first, then sent. An order is the change against what the stream
+//! was sent before; the first one of a stream is complete, unless the agent has the newest already.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use berth_core::{
+    ids::{Generation, HistoryId, HostName},
+    order::{OrderDelta, OrderHead},
+    session::Base,
+    state::{
+        State,
+        orders::{delta, host_order, order_hash, snapshot},
+    },
+    store::{Batch, RecordKind},
+};
+use berth_proto::v1::{Order, coordinator_message::Message};
+
+use super::{Links, RoundError};
+use crate::{
+    context::Context,
+    sessions::{Link, SentOrder},
+    state::{
+        View,
+        records::{OrderRecord, host_key, put},
+    },
+    store::RecordError,
+};
+
+/// Hosts whose orders are recorded in one commit.
+const GROUP: usize = 50;
+
+/// An order that may be sent once it is recorded.
+#[derive(Debug)]
+pub(super) struct Send {
+    host: HostName,
+    stream: u64,
+    order: SentOrder,
+    /// What goes out; nothing if the agent has the order already.
+    change: Option<OrderDelta>,
+}
+
+/// What one host is to be sent so that it has what follows from a state. `None` if it has it. A
+/// new order is put into the batch.
+pub(super) fn next(
+    view: &View,
+    after: &State,
+    history: &HistoryId,
+    host: &HostName,
+    link: &Link,
+    batch: &mut Batch,
+) -> Result<Option<Send>, RecordError> {
+    let members = host_order(after, host);
+    if link
+        .order
+        .as_ref()
+        .is_some_and(|order| *order.members == members)
+    {
+        return Ok(None);
+    }
+    let none = OrderRecord::default();
+    let recorded = view.sent.get(host).unwrap_or(&none);
+    let hash = order_hash(&members);
+    let never_sent = recorded.orders.is_empty() && members.is_empty();
+    let head = if hash == recorded.head.hash || never_sent {
+        recorded.head.clone()
+    } else {
+        let head = OrderHead {
+            history: history.clone(),
+            term: after.term,
+            generation: recorded.head.generation.next(),
+            hash,
+        };
+        let key = host_key(RecordKind::Order, host)?;
+        batch.preconditions.insert(key.clone(), view.as_known(&key));
+        put(batch, key, &recorded.with(head.clone(), link.acked))?;
+        head
+    };
+    let change = match &link.order {
+        Some(sent) => Some(delta(&sent.head, &sent.members, head.clone(), &members)),
+        None if has_it(link, &head) => None,
+        None => Some(snapshot(head.clone(), &members)),
+    };
+    let order = SentOrder {
+        head,
+        members: Arc::new(members),
+    };
+    Ok(Some(Send {
+        host: host.clone(),
+        stream: link.stream,
+        order,
+        change,
+    }))
+}
+
+/// Whether the agent came with this order in its ledger, or came with none and none was ever sent.
+fn has_it(link: &Link, head: &OrderHead) -> bool {
+    match link.base {
+        Base::Generation(generation) => {
+            generation == head.generation && link.hello.hash == head.hash
+        }
+        Base::Complete => head.generation == Generation::default(),
+    }
+}
+
+/// Sends orders that are recorded.
+pub(super) fn send(context: &Context, sends: Vec<Send>) {
+    for send in sends {
+        let message = send.change.map(Order::try_from).transpose();
+        let messages = match message {
+            Ok(order) => order.map(Message::Order).into_iter().collect(),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(host = %send.host, error, "an order cannot be written");
+                continue;
+            }
+        };
+        let order = send.order;
+        context
+            .sessions
+            .update(&send.host, send.stream, messages, |link| {
+                link.order = Some(order);
+            });
+    }
+}
+
+/// Records and sends what is not what it should be: for all hosts if objects or hosts changed, else
+/// for streams that are new and hosts of the sets that were touched.
+pub(super) async fn bring_up_to_date(
+    context: &Context,
+    history: &HistoryId,
+) -> Result<(), RoundError> {
+    let hosts: Vec<HostName> = {
+        let mut view = context.view.write();
+        let all = std::mem::take(&mut view.orders_stale);
+        let touched = std::mem::take(&mut view.touched);
+        let links = context.sessions.links();
+        let wanted = touched_hosts(&view.state, &touched);
+        let due = |(host, link): &(&HostName, &Link)| {
+            all || link.order.is_none() || wanted.contains(*host)
+        };
+        links
+            .iter()
+            .filter(due)
+            .map(|(host, _)| host.clone())
+            .collect()
+    };
+    for group in hosts.chunks(GROUP) {
+        let (batch, sends) = {
+            let view = context.view.read();
+            prepare(&view, &context.sessions.links(), history, group)?
+        };
+        if !batch.is_empty() {
+            // Only this loop writes orders, so there is no conflict to expect; whatever fails here
+            // is tried again with everything else.
+            if let Err(error) = context.store.commit(batch).await {
+                context.view.write().orders_stale = true;
+                return Err(error.into());
+            }
+        }
+        send(context, sends);
+    }
+    Ok(())
+}
+
+fn prepare(
+    view: &View,
+    links: &Links,
+    history: &HistoryId,
+    hosts: &[HostName],
+) -> Result<(Batch, Vec<Send>), RecordError> {
+    let mut batch = Batch::default();
+    let mut sends = Vec::new();
+    for host in hosts {
+        if let Some(link) = links.get(host) {
+            sends.extend(next(view, &view.state, history, host, link, &mut batch)?);
+        }
+    }
+    Ok((batch, sends))
+}
+
+fn touched_hosts(state: &State, touched: &BTreeSet<berth_core::ids::SetKey>) -> BTreeSet<HostName> {
+    let sets = touched.iter().filter_map(|key| state.sets.get(key));
+    sets.flat_map(|set| set.members.values().map(|member| member.host.clone()))
+        .collect()
+}
+
+/// The hosts that have a synced stream.
+pub(super) fn synced(links: &Links) -> BTreeMap<&HostName, &Link> {
+    links
+        .iter()
+        .filter(|(_, link)| link.order.is_some())
+        .collect()
+}

@@ -1,0 +1,253 @@
+//! Applying: texts and objects in, one commit out, or every reason why not. Also what applying would
+//! do, and scaling, which applies one number.
+
+use std::collections::BTreeMap;
+
+use berth_core::{
+    admission::{Admission, Change, Existing, Options, Outcome, admit},
+    ids::{ObjectKey, SetKey},
+    manifest::{self, ParsedObject, Source, Violation},
+    plan::{self, Step},
+    spec::Object,
+    store::{Batch, CommitError, Key, RecordKind},
+    time::Timestamp,
+};
+use berth_proto::{
+    convert::{object::to_reference, structs},
+    v1::{
+        self, AppliedObject, ApplyRequest, ApplyResponse, PlanRequest, PlanResponse, PlannedStep,
+        applied_object,
+    },
+};
+
+use super::status::ServiceError;
+use crate::{
+    context::Context,
+    notes::{self, NORMAL},
+    reconcile::line,
+    state::{
+        View,
+        records::{put, revisions},
+    },
+    store::StoreError,
+};
+
+/// Stores objects, all or none.
+pub(super) async fn apply(
+    context: &Context,
+    request: ApplyRequest,
+) -> Result<ApplyResponse, ServiceError> {
+    let options = Options {
+        take_replicas: request.take_replicas,
+    };
+    let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    loop {
+        let (admission, batch) = {
+            let view = context.view.read();
+            let admission = admitted(&view, objects.clone(), options)?;
+            if !admission.disruptions.is_empty() && !request.confirmed {
+                let disruptions = admission.disruptions;
+                return Err(ServiceError::Unconfirmed { disruptions });
+            }
+            let batch = to_batch(&view, &admission.changes, context.clock.now())?;
+            (admission, batch)
+        };
+        if let Some(revision) = commit(context, batch).await? {
+            return Ok(ApplyResponse {
+                objects: applied(&admission.changes),
+                revision,
+                warnings: admission.warnings,
+            });
+        }
+    }
+}
+
+/// Commits what was admitted; `None` if something changed in between and all is to be judged anew.
+pub(super) async fn commit(context: &Context, batch: Batch) -> Result<Option<u64>, ServiceError> {
+    if batch.is_empty() {
+        return Ok(Some(context.store.read().revision().0));
+    }
+    match context.store.commit(batch).await {
+        Ok(commit) => {
+            context.trigger.fire();
+            Ok(Some(commit.revision.0))
+        }
+        Err(StoreError::Refused(CommitError::Conflict { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What applying would do first, without doing it.
+pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanResponse, ServiceError> {
+    let options = Options {
+        take_replicas: request.take_replicas,
+    };
+    let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    let now = context.clock.now();
+    let view = context.view.read();
+    let admission = admitted(&view, objects, options)?;
+    let batch = to_batch(&view, &admission.changes, now)?;
+    let sets: Vec<SetKey> = admission
+        .changes
+        .iter()
+        .map(|change| change.key.clone())
+        .collect();
+    let commit = context.store.read().stage().commit(batch);
+    let commit = commit.map_err(|error| ServiceError::Store(error.into()))?;
+    let mut after = view.clone();
+    drop(view);
+    after.absorb(&commit);
+    let (plan, report) = plan::plan(&after.state, now);
+    let mut warnings = admission.warnings;
+    warnings.extend(
+        sets.iter()
+            .filter_map(|set| report.warnings.get(set))
+            .flatten()
+            .cloned(),
+    );
+    Ok(PlanResponse {
+        objects: applied(&admission.changes),
+        steps: plan.steps.iter().map(planned).collect(),
+        warnings,
+        disruptions: admission.disruptions,
+    })
+}
+
+fn planned(step: &Step) -> PlannedStep {
+    let line = line(step);
+    PlannedStep {
+        step: line.step.to_owned(),
+        subject: line.subject,
+        text: line.text,
+    }
+}
+
+fn parse(
+    sources: Vec<v1::Source>,
+    objects: Vec<prost_types::Struct>,
+    namespace: &str,
+) -> Result<Vec<ParsedObject>, ServiceError> {
+    let namespace = if namespace.is_empty() {
+        "default"
+    } else {
+        namespace
+    };
+    let mut parsed = Vec::new();
+    let mut violations: Vec<Violation> = Vec::new();
+    let mut take = |result: Result<Vec<ParsedObject>, Vec<Violation>>| match result {
+        Ok(more) => parsed.extend(more),
+        Err(more) => violations.extend(more),
+    };
+    // No text and no object at all is told by the parser, too.
+    if !sources.is_empty() || objects.is_empty() {
+        let source = |source: v1::Source| Source {
+            file: source.file,
+            text: source.text,
+        };
+        let sources: Vec<Source> = sources.into_iter().map(source).collect();
+        take(manifest::parse(&sources, namespace));
+    }
+    for object in objects {
+        let json = structs::to_value(object);
+        take(manifest::from_json(&json, namespace).map(|one| vec![one]));
+    }
+    if violations.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(ServiceError::Invalid(violations))
+    }
+}
+
+fn admitted(
+    view: &View,
+    objects: Vec<ParsedObject>,
+    options: Options,
+) -> Result<Admission, ServiceError> {
+    let founders = founders(view);
+    let existing = Existing {
+        objects: &view.objects,
+        founders: &founders,
+    };
+    admit(existing, objects, options).map_err(ServiceError::Invalid)
+}
+
+/// How many members founded each set.
+pub(super) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
+    let foundings = view.state.foundings.iter();
+    foundings
+        .map(|(set, founding)| {
+            let count = u32::try_from(founding.founders.len()).unwrap_or(u32::MAX);
+            (set.clone(), count)
+        })
+        .collect()
+}
+
+/// The records that changes of objects write: the objects, and the revisions of every set whose
+/// template or config they touch.
+pub(super) fn to_batch(
+    view: &View,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<Batch, ServiceError> {
+    let mut batch = Batch::default();
+    let mut after = view.state.clone();
+    for change in changes
+        .iter()
+        .filter(|change| change.outcome != Outcome::Unchanged)
+    {
+        let mut object = change.object.clone();
+        if change.outcome == Outcome::Created {
+            let meta = object.meta_mut();
+            meta.uid = uuid::Uuid::now_v7().to_string();
+            meta.creation_timestamp = Some(now);
+        }
+        let key = Key::new(RecordKind::Object(change.kind), change.key.clone());
+        batch.preconditions.insert(key.clone(), view.as_known(&key));
+        put(&mut batch, key, &object)?;
+        batch.notes.push(told(change, &object, now));
+        take_in(&mut after, &change.key, object);
+    }
+    revisions(view, &after, &mut batch)?;
+    Ok(batch)
+}
+
+/// As far as revisions of sets depend on it.
+fn take_in(state: &mut berth_core::state::State, key: &ObjectKey, object: Object) {
+    match object {
+        Object::StatefulSet(set) => {
+            crate::state::take_spec(state, key.clone(), set);
+        }
+        Object::ConfigMap(object) => {
+            state.config_maps.insert(key.clone(), object);
+        }
+        Object::Secret(object) => {
+            state.secrets.insert(key.clone(), object);
+        }
+        Object::Service(_) | Object::AddressPool(_) | Object::PersistentVolumeClaim(_) => {}
+    }
+}
+
+fn told(change: &Change, object: &Object, now: Timestamp) -> berth_core::store::Note {
+    let reason = match change.outcome {
+        Outcome::Created => "Created",
+        Outcome::Configured => "Configured",
+        Outcome::Unchanged => "Unchanged",
+    };
+    let text = format!("generation {} was applied", object.meta().generation);
+    notes::object(now, change.kind, &change.key, NORMAL, reason, text)
+}
+
+fn applied(changes: &[Change]) -> Vec<AppliedObject> {
+    let wire = |outcome| match outcome {
+        Outcome::Created => applied_object::Change::Created,
+        Outcome::Configured => applied_object::Change::Configured,
+        Outcome::Unchanged => applied_object::Change::Unchanged,
+    };
+    let changes = changes.iter();
+    changes
+        .map(|change| AppliedObject {
+            r#ref: Some(to_reference(change.kind, &change.key)),
+            change: wire(change.outcome).into(),
+        })
+        .collect()
+}

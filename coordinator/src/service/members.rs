@@ -1,0 +1,260 @@
+//! MemberService: members, how they change, and their logs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use berth_core::{
+    ids::{HostName, MemberId, SetKey},
+    state::Set,
+    time::Timestamp,
+};
+use berth_proto::{
+    convert::object::namespace,
+    v1::{
+        ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
+        MemberStatus, WatchMembersRequest, member_service_server::MemberService,
+    },
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{Streamed, status::ServiceError, view::Look};
+use crate::{context::Context, sessions::LogChunks, state::View};
+
+/// Changes that may wait for a client to read them.
+const QUEUE: usize = 256;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Members(pub(super) Context);
+
+/// Which members are asked for. An empty namespace with an empty set means all; an empty namespace
+/// with a set means `default`.
+#[derive(Debug, Clone)]
+struct Filter {
+    namespace: String,
+    set: String,
+}
+
+impl Filter {
+    fn new(namespace: String, set: String) -> Self {
+        let namespace = if namespace.is_empty() && !set.is_empty() {
+            "default".to_owned()
+        } else {
+            namespace
+        };
+        Self { namespace, set }
+    }
+
+    fn takes(&self, key: &SetKey) -> bool {
+        (self.namespace.is_empty() || key.namespace.as_str() == self.namespace)
+            && (self.set.is_empty() || key.name.as_str() == self.set)
+    }
+
+    fn sets<'a>(&'a self, view: &'a View) -> impl Iterator<Item = (&'a SetKey, &'a Set)> {
+        view.state.sets.iter().filter(|(key, _)| self.takes(key))
+    }
+}
+
+/// The members as they are, and when one becomes available by time alone.
+fn look(context: &Context, filter: &Filter) -> (Vec<MemberStatus>, Option<Timestamp>) {
+    let board = Arc::clone(&context.board.borrow());
+    let view = context.view.read();
+    let look = Look {
+        state: &view.state,
+        board: &board,
+        now: context.clock.now(),
+    };
+    let members = filter
+        .sets(&view)
+        .flat_map(|(key, set)| look.members(key, set))
+        .collect();
+    let next = filter
+        .sets(&view)
+        .filter_map(|(key, set)| look.next_available(key, set))
+        .min();
+    (members, next)
+}
+
+type Known = BTreeMap<(String, String), MemberStatus>;
+
+/// What changed since the last look.
+fn changes(known: &mut Known, members: Vec<MemberStatus>) -> Vec<MemberEvent> {
+    let mut events = Vec::new();
+    let mut old = std::mem::take(known);
+    for member in members {
+        let key = (member.namespace.clone(), member.name.clone());
+        if old.remove(&key).as_ref() != Some(&member) {
+            events.push(event(member.clone(), false));
+        }
+        known.insert(key, member);
+    }
+    events.extend(old.into_values().map(|member| event(member, true)));
+    events
+}
+
+fn event(member: MemberStatus, deleted: bool) -> MemberEvent {
+    MemberEvent {
+        deleted,
+        member: Some(member),
+        synced: false,
+    }
+}
+
+async fn follow(context: Context, filter: Filter, send: mpsc::Sender<Result<MemberEvent, Status>>) {
+    let mut board = context.board.clone();
+    let mut known = Known::new();
+    let mut synced = false;
+    loop {
+        board.borrow_and_update();
+        let (members, next) = look(&context, &filter);
+        let mut events = changes(&mut known, members);
+        if !synced {
+            synced = true;
+            events.push(MemberEvent {
+                synced: true,
+                ..MemberEvent::default()
+            });
+        }
+        for event in events {
+            if send.send(Ok(event)).await.is_err() {
+                return;
+            }
+        }
+        let time = async {
+            match next {
+                Some(at) => sleep(at.since(context.clock.now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = board.changed() => if changed.is_err() { return },
+            () = time => {}
+            () = send.closed() => return,
+            () = context.shutdown.cancelled() => return,
+        }
+    }
+}
+
+impl Members {
+    /// The member that a log is asked of, and its host.
+    fn find(&self, request: &LogsRequest) -> Result<(MemberId, HostName), ServiceError> {
+        let namespace = namespace(&request.namespace)?;
+        let what = format!("member {namespace}/{}", request.member);
+        let not_found = || ServiceError::NotFound { what: what.clone() };
+        let text = format!("{namespace}/{}", request.member);
+        let id: MemberId = text.parse().map_err(|_| not_found())?;
+        let view = self.0.view.read();
+        let set = view.state.sets.get(&id.set).ok_or_else(not_found)?;
+        match set.members.get(&id.ordinal) {
+            Some(member) => {
+                let host = member.host.clone();
+                Ok((id, host))
+            }
+            None if set.is_declared(id.ordinal) => Err(ServiceError::Refused {
+                rule: "UNASSIGNED",
+                subject: what,
+                message: format!("{id} has no host yet; 'berth status' says why"),
+            }),
+            None => Err(not_found()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl MemberService for Members {
+    async fn list(
+        &self,
+        request: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        let request = request.into_inner();
+        let filter = Filter::new(request.namespace, request.set);
+        let (members, _) = look(&self.0, &filter);
+        Ok(Response::new(ListMembersResponse { members }))
+    }
+
+    type WatchStream = ReceiverStream<Result<MemberEvent, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchMembersRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let request = request.into_inner();
+        let filter = Filter::new(request.namespace, request.set);
+        let (send, receive) = mpsc::channel(QUEUE);
+        tokio::spawn(follow(self.0.clone(), filter, send));
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    type LogsStream = Streamed<LogChunk>;
+
+    async fn logs(
+        &self,
+        request: Request<LogsRequest>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
+        let request = request.into_inner();
+        let (member, host) = self.find(&request)?;
+        let wanted = LogRequest {
+            id: 0,
+            member: member.to_string(),
+            process: request.process,
+            follow: request.follow,
+            previous: request.previous,
+            tail_lines: request.tail_lines,
+        };
+        let chunks = self
+            .0
+            .sessions
+            .logs(&host, wanted)
+            .map_err(ServiceError::from)?;
+        let chunks = stream::unfold(chunks, |mut chunks: LogChunks| async move {
+            let chunk = chunks.next().await?;
+            let chunk = chunk.map(|data| LogChunk { data });
+            Some((
+                chunk.map_err(|error| ServiceError::from(error).into()),
+                chunks,
+            ))
+        });
+        let chunks = chunks.take_until(self.0.shutdown.clone().cancelled_owned());
+        Ok(Response::new(Box::pin(chunks)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, ready: bool) -> MemberStatus {
+        MemberStatus {
+            name: name.to_owned(),
+            ready,
+            ..MemberStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_watch_tells_what_is_new_changed_and_gone() {
+        let mut known = Known::new();
+        let told = |events: Vec<MemberEvent>| -> Vec<(String, bool)> {
+            let each = events
+                .into_iter()
+                .map(|e| (e.member.unwrap().name, e.deleted));
+            each.collect()
+        };
+        let first = changes(&mut known, vec![member("a-0", false), member("a-1", false)]);
+        assert_eq!(told(first), [("a-0".into(), false), ("a-1".into(), false)]);
+        let second = changes(&mut known, vec![member("a-0", true)]);
+        assert_eq!(told(second), [("a-0".into(), false), ("a-1".into(), true)]);
+        assert!(changes(&mut known, vec![member("a-0", true)]).is_empty());
+    }
+
+    #[test]
+    fn a_set_without_a_namespace_is_looked_for_in_default() {
+        let key = |text: &str| text.parse::<SetKey>().unwrap();
+        let one = Filter::new(String::new(), "etcd".to_owned());
+        assert!(one.takes(&key("default/etcd")) && !one.takes(&key("other/etcd")));
+        let all = Filter::new(String::new(), String::new());
+        assert!(all.takes(&key("default/etcd")) && all.takes(&key("other/web")));
+    }
+}

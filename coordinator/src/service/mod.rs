@@ -1,0 +1,106 @@
+//! The RPCs. Each converts what came in, asks the parts that decide, and converts what goes out;
+//! [`status`] is the one table from errors to gRPC codes.
+
+mod agent;
+mod apply;
+mod delete;
+mod events;
+mod hosts;
+mod members;
+mod objects;
+mod render;
+mod sets;
+pub mod status;
+mod view;
+mod watch;
+
+use std::{io, pin::Pin, time::Duration};
+
+use berth_proto::{
+    transport::Incoming,
+    v1::{
+        FILE_DESCRIPTOR_SET, agent_service_server::AgentServiceServer,
+        event_service_server::EventServiceServer, host_service_server::HostServiceServer,
+        member_service_server::MemberServiceServer, object_service_server::ObjectServiceServer,
+        set_service_server::SetServiceServer,
+    },
+};
+use thiserror::Error;
+use tokio_stream::Stream;
+use tonic::{Status, service::Routes, transport::Server};
+
+use crate::context::Context;
+
+/// The largest message: a manifest of 1 MiB and what is around it.
+const MESSAGE: usize = (1 << 20) + (64 << 10);
+/// Streams of one connection; a client that opens more waits.
+const STREAMS: u32 = 256;
+/// How often an idle connection is asked whether it lives, and after which it is given up.
+const KEEPALIVE: Duration = Duration::from_secs(2);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What server-streaming RPCs give back.
+type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Why the services cannot be served.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The descriptors that reflection shows are damaged.
+    #[error("the schema for reflection cannot be read; install the release again")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// A listener failed.
+    #[error("a listener failed; look at the system's log")]
+    Listener(#[from] tonic::transport::Error),
+    /// Connections cannot be accepted.
+    #[error("connections cannot be accepted; look at the system's log")]
+    Accept(#[from] io::Error),
+}
+
+/// All services, with reflection and health.
+///
+/// # Errors
+/// If reflection's schema is damaged.
+pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(ServeError::Reflection)?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let objects = ObjectServiceServer::new(objects::Objects(context.clone()));
+    let agents = AgentServiceServer::new(agent::Agents(context.clone()));
+    let sets = SetServiceServer::new(sets::Sets(context.clone()));
+    reporter
+        .set_serving::<ObjectServiceServer<objects::Objects>>()
+        .await;
+    reporter
+        .set_serving::<AgentServiceServer<agent::Agents>>()
+        .await;
+    reporter.set_serving::<SetServiceServer<sets::Sets>>().await;
+    let members = MemberServiceServer::new(members::Members(context.clone()));
+    let hosts = HostServiceServer::new(hosts::Hosts(context.clone()));
+    let events = EventServiceServer::new(events::Events(context.clone()));
+    Ok(Routes::new(reflection)
+        .add_service(health)
+        .add_service(objects.max_decoding_message_size(MESSAGE))
+        .add_service(agents.max_decoding_message_size(MESSAGE))
+        .add_service(sets.max_decoding_message_size(MESSAGE))
+        .add_service(members.max_decoding_message_size(MESSAGE))
+        .add_service(hosts.max_decoding_message_size(MESSAGE))
+        .add_service(events.max_decoding_message_size(MESSAGE)))
+}
+
+/// Serves on one listener until the coordinator ends.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Result<(), ServeError> {
+    Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, context.shutdown.clone().cancelled_owned())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! ObjectService: reading objects here, changing them in [`super::apply`] and [`super::delete`],
+//! following them in [`super::watch`].
+
+use std::sync::Arc;
+
+use berth_core::{ids::ObjectKey, spec::Kind, store::Key};
+use berth_proto::{
+    convert::object as wire,
+    v1::{
+        ApplyRequest, ApplyResponse, DeleteRequest, DeleteResponse, GetRequest, ListRequest,
+        ListResponse, Object, PlanRequest, PlanResponse, WatchEvent, WatchRequest,
+        object_service_server::ObjectService,
+    },
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{apply, delete, render, status::ServiceError, view::Look, watch};
+use crate::context::Context;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Objects(pub(super) Context);
+
+/// The kind and key that a request names.
+pub(super) fn named(
+    reference: Option<berth_proto::v1::ObjectRef>,
+) -> Result<(Kind, ObjectKey), ServiceError> {
+    let missing = berth_proto::convert::ConvertError::Missing { field: "ref" };
+    Ok(wire::reference(&reference.ok_or(missing)?)?)
+}
+
+fn get(context: &Context, request: GetRequest) -> Result<Object, ServiceError> {
+    let (kind, object) = named(request.r#ref)?;
+    let key = Key::new(render::record_kind(kind), object);
+    let board = Arc::clone(&context.board.borrow());
+    let entry = context.store.read().get(&key).cloned();
+    let entry = entry.ok_or_else(|| ServiceError::NotFound {
+        what: format!("{kind} {}", key.object),
+    })?;
+    let view = context.view.read();
+    let look = Look {
+        state: &view.state,
+        board: &board,
+        now: context.clock.now(),
+    };
+    render::object(&look, &view, &key, entry.revision, &entry.value)
+}
+
+fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, ServiceError> {
+    let kind: Kind = request.kind.parse().map_err(|source| {
+        let field = "kind";
+        ServiceError::from(berth_proto::convert::ConvertError::Id { field, source })
+    })?;
+    let board = Arc::clone(&context.board.borrow());
+    let (revision, entries) = {
+        let model = context.store.read();
+        let wanted = |key: &Key| {
+            request.namespace.is_empty() || key.object.namespace.as_str() == request.namespace
+        };
+        let entries = model
+            .list(render::record_kind(kind))
+            .filter(|(key, _)| wanted(key));
+        let entries: Vec<_> = entries
+            .map(|(key, entry)| (key.clone(), entry.clone()))
+            .collect();
+        (model.revision().0, entries)
+    };
+    let view = context.view.read();
+    let look = Look {
+        state: &view.state,
+        board: &board,
+        now: context.clock.now(),
+    };
+    let objects = entries
+        .iter()
+        .map(|(key, entry)| render::object(&look, &view, key, entry.revision, &entry.value));
+    Ok(ListResponse {
+        objects: objects.collect::<Result<_, _>>()?,
+        revision,
+    })
+}
+
+#[tonic::async_trait]
+impl ObjectService for Objects {
+    async fn apply(
+        &self,
+        request: Request<ApplyRequest>,
+    ) -> Result<Response<ApplyResponse>, Status> {
+        let applied = apply::apply(&self.0, request.into_inner()).await?;
+        Ok(Response::new(applied))
+    }
+
+    async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+        Ok(Response::new(apply::plan(&self.0, request.into_inner())?))
+    }
+
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<Object>, Status> {
+        Ok(Response::new(get(&self.0, request.into_inner())?))
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        Ok(Response::new(list(&self.0, &request.into_inner())?))
+    }
+
+    type WatchStream = ReceiverStream<Result<WatchEvent, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(Response::new(watch::start(&self.0, request.into_inner())?))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteRequest>,
+    ) -> Result<Response<DeleteResponse>, Status> {
+        let deleted = delete::delete(&self.0, request.into_inner()).await?;
+        Ok(Response::new(deleted))
+    }
+}

@@ -1,0 +1,151 @@
+//! SetService: the status of sets, and how many members they have.
+
+use std::sync::Arc;
+
+use berth_core::{
+    admission::{self, Existing, Outcome},
+    ids::{ObjectKey, SetKey},
+    spec::{Kind, Membership, Object},
+};
+use berth_proto::{
+    convert::object::namespace,
+    v1::{
+        ListSetStatusRequest, ListSetStatusResponse, ScaleRequest, ScaleResponse, SetStatus,
+        SetStatusRequest, set_service_server::SetService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    apply::{commit, founders, to_batch},
+    objects::named,
+    status::ServiceError,
+    view::Look,
+};
+use crate::{
+    context::Context,
+    notes::{self, NORMAL},
+    state::View,
+};
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Sets(pub(super) Context);
+
+fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
+    let reference = berth_proto::v1::ObjectRef {
+        kind: Kind::StatefulSet.as_str().to_owned(),
+        namespace: namespace(namespace_text)?.to_string(),
+        name: name.to_owned(),
+    };
+    Ok(named(Some(reference))?.1)
+}
+
+fn not_found(key: &SetKey) -> ServiceError {
+    ServiceError::NotFound {
+        what: format!("StatefulSet {key}"),
+    }
+}
+
+fn generation(view: &View, key: &SetKey) -> u64 {
+    let object = view.objects.get(&(Kind::StatefulSet, key.clone()));
+    object.map_or(0, |object| object.meta().generation)
+}
+
+fn statuses(context: &Context, wanted: impl Fn(&SetKey) -> bool) -> Vec<SetStatus> {
+    let board = Arc::clone(&context.board.borrow());
+    let view = context.view.read();
+    let look = Look {
+        state: &view.state,
+        board: &board,
+        now: context.clock.now(),
+    };
+    let sets = view.state.sets.iter().filter(|(key, _)| wanted(key));
+    sets.map(|(key, set)| look.set(key, set, generation(&view, key)))
+        .collect()
+}
+
+async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse, ServiceError> {
+    let key = key(&request.namespace, &request.name)?;
+    loop {
+        let (previous, batch) = {
+            let view = context.view.read();
+            let id = (Kind::StatefulSet, key.clone());
+            let Some(Object::StatefulSet(before)) = view.objects.get(&id) else {
+                return Err(not_found(&key));
+            };
+            let previous = before.spec.replicas();
+            let founders = founders(&view);
+            let existing = Existing {
+                objects: &view.objects,
+                founders: &founders,
+            };
+            let scaled = admission::scale(existing, &key, request.replicas);
+            let is_static = before.spec.membership() == Membership::Static;
+            let (change, disruptions) = scaled.map_err(|violations| {
+                if is_static {
+                    refused(&key, &violations)
+                } else {
+                    ServiceError::Invalid(violations)
+                }
+            })?;
+            if !disruptions.is_empty() && !request.confirmed {
+                return Err(ServiceError::Unconfirmed { disruptions });
+            }
+            let now = context.clock.now();
+            let mut batch = to_batch(&view, std::slice::from_ref(&change), now)?;
+            if change.outcome != Outcome::Unchanged {
+                let text = format!("from {previous} to {} members", request.replicas);
+                let note = notes::object(now, Kind::StatefulSet, &key, NORMAL, "Scaled", text);
+                batch.notes = vec![note];
+            }
+            (previous, batch)
+        };
+        if let Some(revision) = commit(context, batch).await? {
+            return Ok(ScaleResponse {
+                previous_replicas: previous,
+                revision,
+            });
+        }
+    }
+}
+
+/// A set whose membership is fixed: no correction of the request would help.
+fn refused(key: &ObjectKey, violations: &[berth_core::manifest::Violation]) -> ServiceError {
+    let lines: Vec<&str> = violations.iter().map(|one| one.message.as_str()).collect();
+    ServiceError::Refused {
+        rule: "MEMBERSHIP",
+        subject: format!("StatefulSet/{}", key.name),
+        message: lines.join("; "),
+    }
+}
+
+#[tonic::async_trait]
+impl SetService for Sets {
+    async fn scale(
+        &self,
+        request: Request<ScaleRequest>,
+    ) -> Result<Response<ScaleResponse>, Status> {
+        Ok(Response::new(scale(&self.0, request.into_inner()).await?))
+    }
+
+    async fn status(
+        &self,
+        request: Request<SetStatusRequest>,
+    ) -> Result<Response<SetStatus>, Status> {
+        let request = request.into_inner();
+        let key = key(&request.namespace, &request.name)?;
+        let status = statuses(&self.0, |other| *other == key).pop();
+        Ok(Response::new(status.ok_or_else(|| not_found(&key))?))
+    }
+
+    async fn list_status(
+        &self,
+        request: Request<ListSetStatusRequest>,
+    ) -> Result<Response<ListSetStatusResponse>, Status> {
+        let namespace = request.into_inner().namespace;
+        let wanted = |key: &SetKey| namespace.is_empty() || key.namespace.as_str() == namespace;
+        let sets = statuses(&self.0, wanted);
+        Ok(Response::new(ListSetStatusResponse { sets }))
+    }
+}

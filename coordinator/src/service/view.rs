@@ -1,0 +1,235 @@
+//! The state as operators look at it: the status of members, sets and hosts.
+
+use std::time::Duration;
+
+use berth_core::{
+    ids::{HostName, MemberId, Ordinal, SetKey},
+    spec::{GatePolicy, Membership},
+    state::{Host, Knowledge, Member, Observation, Ordered, Set, State},
+    time::Timestamp,
+};
+use berth_proto::{convert::status, v1};
+
+use crate::{context::Board, sessions::LinkStatus, state::View};
+
+/// What a status is made of.
+pub(super) struct Look<'a> {
+    /// The state.
+    pub(super) state: &'a State,
+    /// Why members wait.
+    pub(super) board: &'a Board,
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
+impl Look<'_> {
+    /// The members of a set that are declared or assigned, lowest first.
+    pub(super) fn members(&self, key: &SetKey, set: &Set) -> Vec<v1::MemberStatus> {
+        ordinals(set)
+            .into_iter()
+            .map(|ordinal| self.member(key, set, ordinal))
+            .collect()
+    }
+
+    fn member(&self, key: &SetKey, set: &Set, ordinal: Ordinal) -> v1::MemberStatus {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let mut status = v1::MemberStatus {
+            namespace: key.namespace.to_string(),
+            set: key.name.to_string(),
+            ordinal: ordinal.0,
+            name: id.name(),
+            fqdn: self.state.member_fqdn(set, &id),
+            phase: "Declared".to_owned(),
+            waiting: self.board.waiting.get(&id).map(status::waiting),
+            volumes: self.volumes(set, &id),
+            founder: self.founder(&id),
+            ..v1::MemberStatus::default()
+        };
+        if let Some(address) = set.addresses.get(&ordinal) {
+            status.address = address.to_string();
+        }
+        if let Some(member) = set.members.get(&ordinal) {
+            self.assigned(&mut status, set, &id, member);
+        }
+        status
+    }
+
+    fn assigned(&self, status: &mut v1::MemberStatus, set: &Set, id: &MemberId, member: &Member) {
+        status.address = member.address.to_string();
+        status.host = member.host.to_string();
+        status.epoch = member.epoch.to_string();
+        status.revision = member.revision.to_string();
+        let contact = self.state.hosts.get(&member.host).map(|host| &host.contact);
+        let in_contact = contact.is_some_and(|contact| contact.connected);
+        let seen = match self.state.knowledge(id, member) {
+            Knowledge::Known(seen) => Some(seen),
+            Knowledge::Absent | Knowledge::Unknown => None,
+        };
+        status.phase = match (seen, member.ordered) {
+            (Some(seen), _) => status::phase(seen.report.phase),
+            (None, _) if !in_contact => "Unknown",
+            (None, Ordered::Nothing) => "Assigned",
+            (None, Ordered::Run) => "Pending",
+            (None, Ordered::Stop) => "Stopping",
+        }
+        .to_owned();
+        // Out of contact, what was known last of its processes is still worth showing.
+        let last = contact.and_then(|contact| contact.members.get(id));
+        let last = last.filter(|seen| seen.report.epoch == member.epoch);
+        if let Some(last) = last {
+            status.restarts = last.report.restarts;
+            status.processes = last.report.processes.iter().map(status::process).collect();
+        }
+        if let Some(seen) = seen {
+            status.started = seen.report.started;
+            status.ready = seen.report.ready;
+            status.ready_since_ms = status::millis(seen.ready_since);
+            status.available = available_at(set, seen).is_some_and(|at| at <= self.now);
+        }
+    }
+
+    fn volumes(&self, set: &Set, id: &MemberId) -> Vec<v1::VolumeStatus> {
+        let templates = set.spec.volume_claim_templates.iter();
+        let claims = templates.filter_map(|template| {
+            let key = id.claim(&template.metadata.name).ok()?;
+            let claim = self.state.claims.get(&key)?;
+            Some(v1::VolumeStatus {
+                name: template.metadata.name.clone(),
+                claim: key.name.to_string(),
+                pool: claim.pool.clone(),
+                host: claim
+                    .host
+                    .as_ref()
+                    .map(HostName::to_string)
+                    .unwrap_or_default(),
+                filled: claim.filled,
+            })
+        });
+        claims.collect()
+    }
+
+    fn founder(&self, id: &MemberId) -> bool {
+        let founding = self.state.foundings.get(&id.set);
+        founding.is_some_and(|f| f.founders.iter().any(|peer| peer.ordinal == id.ordinal))
+    }
+
+    /// A set and its members.
+    pub(super) fn set(&self, key: &SetKey, set: &Set, generation: u64) -> v1::SetStatus {
+        let members = self.members(key, set);
+        let count = |holds: &dyn Fn(&v1::MemberStatus) -> bool| {
+            u32::try_from(members.iter().filter(|member| holds(member)).count()).unwrap_or(u32::MAX)
+        };
+        let revision = set.revision.to_string();
+        let founded = self.founded(key, set);
+        v1::SetStatus {
+            namespace: key.namespace.to_string(),
+            name: key.name.to_string(),
+            replicas: set.spec.replicas(),
+            current_replicas: count(&|member| !member.host.is_empty()),
+            ready_replicas: count(&|member| member.ready),
+            available_replicas: count(&|member| member.available),
+            updated_replicas: count(&|member| member.revision == revision),
+            gate: gate(set, founded).to_owned(),
+            founded,
+            deleting: set.deleting.is_some(),
+            warnings: self.board.warnings.get(key).cloned().unwrap_or_default(),
+            generation,
+            at_most_one: "none".to_owned(),
+            members,
+        }
+    }
+
+    /// Whether the first boot is over: no founder is left that has not passed its gate, or the set
+    /// has none.
+    pub(super) fn founded(&self, key: &SetKey, set: &Set) -> bool {
+        match self.state.foundings.get(key) {
+            Some(founding) => !founding.open.iter().any(|open| set.is_declared(*open)),
+            None => {
+                let first_boot_differs = set.spec.bootstrap_policy.is_some()
+                    || set.spec.membership() == Membership::Static;
+                !first_boot_differs
+            }
+        }
+    }
+
+    /// When something of a set becomes available by time alone.
+    pub(super) fn next_available(&self, key: &SetKey, set: &Set) -> Option<Timestamp> {
+        let times = set.members.iter().filter_map(|(ordinal, member)| {
+            let id = MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            };
+            match self.state.knowledge(&id, member) {
+                Knowledge::Known(seen) => available_at(set, seen),
+                Knowledge::Absent | Knowledge::Unknown => None,
+            }
+        });
+        times.filter(|at| *at > self.now).min()
+    }
+}
+
+fn gate(set: &Set, founded: bool) -> &'static str {
+    let policy = if founded {
+        set.spec.pod_management_policy
+    } else {
+        set.spec.bootstrap_policy()
+    };
+    match policy {
+        GatePolicy::OrderedReady => "OrderedReady",
+        GatePolicy::OrderedStarted => "OrderedStarted",
+        GatePolicy::Parallel => "Parallel",
+    }
+}
+
+fn available_at(set: &Set, seen: &Observation) -> Option<Timestamp> {
+    let since = seen.ready_since.filter(|_| seen.report.ready)?;
+    Some(since.plus(Duration::from_secs(set.spec.min_ready_seconds.into())))
+}
+
+fn ordinals(set: &Set) -> Vec<Ordinal> {
+    let assigned = set.members.keys().copied();
+    let all: std::collections::BTreeSet<_> = set.declared().chain(assigned).collect();
+    all.into_iter().collect()
+}
+
+/// A host.
+pub(super) fn host(
+    view: &View,
+    host: &Host,
+    link: Option<&LinkStatus>,
+    mismatch: Option<&String>,
+) -> v1::HostStatus {
+    let name = &host.record.name;
+    let members = view.state.sets.iter().flat_map(|(key, set)| {
+        let here = set
+            .members
+            .iter()
+            .filter(|(_, member)| member.host == *name);
+        here.map(|(ordinal, _)| {
+            let id = MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            };
+            id.to_string()
+        })
+    });
+    let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
+    v1::HostStatus {
+        name: name.to_string(),
+        address: host.record.advertise_address.to_string(),
+        connected: host.contact.connected,
+        since_ms: status::millis(Some(host.contact.since)),
+        labels: host.record.labels.clone().into_iter().collect(),
+        pools: host.record.pools.clone(),
+        unschedulable: host.record.unschedulable,
+        members: members.collect(),
+        generation_sent: sent.unwrap_or_default(),
+        generation_acked: link.map(|link| link.acked.0).unwrap_or_default(),
+        zone_acked: host.contact.zone_acked.0,
+        agent_version: link.map(|link| link.version.clone()).unwrap_or_default(),
+        mismatch: mismatch.cloned().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,171 @@
+//! Following objects: all that are there, a mark, then every change in order and without a gap; or
+//! only the changes after a revision.
+
+use std::sync::Arc;
+
+use berth_core::{
+    ids::Revision,
+    spec::Kind,
+    store::{Change, Key},
+};
+use berth_proto::v1::{WatchEvent, WatchRequest, watch_event::Type};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{
+    render,
+    status::{ServiceError, watch_status},
+    view::Look,
+};
+use crate::{context::Context, store::Watch};
+
+/// Changes that may wait for a client to read them; more of them stay in the history.
+const QUEUE: usize = 256;
+
+type Send = mpsc::Sender<Result<WatchEvent, Status>>;
+
+/// What is followed.
+struct Filter {
+    kind: Option<Kind>,
+    namespace: String,
+}
+
+impl Filter {
+    /// The kind that a record is shown as, if it is asked for.
+    fn takes(&self, key: &Key) -> Option<Kind> {
+        let kind = render::shown_as(key.kind)?;
+        let namespace =
+            self.namespace.is_empty() || key.object.namespace.as_str() == self.namespace;
+        (namespace && self.kind.is_none_or(|wanted| wanted == kind)).then_some(kind)
+    }
+}
+
+/// Begins to follow.
+pub(super) fn start(
+    context: &Context,
+    request: WatchRequest,
+) -> Result<ReceiverStream<Result<WatchEvent, Status>>, ServiceError> {
+    let kind = match request.kind.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|source| {
+            let field = "kind";
+            ServiceError::from(berth_proto::convert::ConvertError::Id { field, source })
+        })?),
+    };
+    let filter = Filter {
+        kind,
+        namespace: request.namespace,
+    };
+    let (first, after) = match request.after_revision {
+        Some(after) => (None, Revision(after)),
+        None => {
+            let (first, revision) = existing(context, &filter)?;
+            (Some(first), revision)
+        }
+    };
+    let watch = context.store.watch(after)?;
+    let (send, receive) = mpsc::channel(QUEUE);
+    let context = context.clone();
+    tokio::spawn(async move {
+        let ended = context.shutdown.clone();
+        tokio::select! {
+            () = follow(&context, &filter, first, watch, &send) => {}
+            () = ended.cancelled() => {}
+            () = send.closed() => {}
+        }
+    });
+    Ok(ReceiverStream::new(receive))
+}
+
+/// Everything that is there, and the revision that it is of.
+fn existing(
+    context: &Context,
+    filter: &Filter,
+) -> Result<(Vec<WatchEvent>, Revision), ServiceError> {
+    let (entries, revision) = {
+        let model = context.store.read();
+        let records = model.records().filter_map(|(key, entry)| {
+            let kind = filter.takes(key)?;
+            let change = Change {
+                key: key.clone(),
+                value: Some(entry.value.clone()),
+                created: true,
+            };
+            Some((kind, change, entry.revision))
+        });
+        (records.collect::<Vec<_>>(), model.revision())
+    };
+    let events = entries
+        .into_iter()
+        .map(|(kind, change, at)| event(context, kind, &change, at));
+    let mut events: Vec<WatchEvent> = events.collect::<Result<_, _>>()?;
+    events.push(WatchEvent {
+        r#type: Type::Synced.into(),
+        revision: revision.0,
+        ..WatchEvent::default()
+    });
+    Ok((events, revision))
+}
+
+fn event(
+    context: &Context,
+    kind: Kind,
+    change: &Change,
+    revision: Revision,
+) -> Result<WatchEvent, ServiceError> {
+    let event_type = match (&change.value, change.created) {
+        (None, _) => Type::Deleted,
+        (Some(_), true) => Type::Added,
+        (Some(_), false) => Type::Modified,
+    };
+    let board = Arc::clone(&context.board.borrow());
+    let view = context.view.read();
+    let look = Look {
+        state: &view.state,
+        board: &board,
+        now: context.clock.now(),
+    };
+    let value = change.value.as_ref();
+    let object = value.map(|value| render::object(&look, &view, &change.key, revision, value));
+    Ok(WatchEvent {
+        r#type: event_type.into(),
+        r#ref: Some(render::reference(kind, &change.key.object)),
+        object: object.transpose()?,
+        revision: revision.0,
+    })
+}
+
+/// Follows until the history is left behind, the store closes, or nobody listens.
+async fn follow(
+    context: &Context,
+    filter: &Filter,
+    first: Option<Vec<WatchEvent>>,
+    mut watch: Watch,
+    send: &Send,
+) {
+    for event in first.into_iter().flatten() {
+        if send.send(Ok(event)).await.is_err() {
+            return;
+        }
+    }
+    loop {
+        let (revision, changes) = match watch.next().await {
+            Ok(changed) => changed,
+            Err(end) => {
+                // Whoever listened may have gone.
+                send.send(Err(watch_status(end))).await.ok();
+                return;
+            }
+        };
+        for change in changes.iter() {
+            let Some(kind) = filter.takes(&change.key) else {
+                continue;
+            };
+            let event = event(context, kind, change, revision).map_err(Status::from);
+            if send.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}

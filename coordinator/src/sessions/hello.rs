@@ -1,0 +1,132 @@
+//! The first message of a stream: who it is, whether what its agent has is what the store recorded
+//! as sent, and the host's record.
+
+use berth_core::{
+    ids::HostName,
+    session::{Base, Mismatch, match_hello},
+    state::HostRecord,
+    store::{Batch, CommitError, RecordKind},
+};
+use berth_proto::convert::{ConvertError, hello::Hello};
+use thiserror::Error;
+
+use crate::{
+    context::Context,
+    notes::{self, NORMAL, WARNING},
+    state::records::{host_key, put},
+    store::{RecordError, StoreError},
+};
+
+/// Why a stream is not accepted.
+#[derive(Debug, Error)]
+pub enum HelloError {
+    /// The first message was none, or did not come.
+    #[error("the stream did not begin with a hello; install the same release on both ends")]
+    None,
+    /// It cannot be read.
+    #[error(transparent)]
+    Form(#[from] ConvertError),
+    /// The name is taken by another machine.
+    #[error(
+        "the name {host} is in use by the machine {taken}, which is connected; give this machine \
+         ({ours}) another name, or stop the other agent"
+    )]
+    NameTaken {
+        /// The name.
+        host: HostName,
+        /// The machine id of the one that is connected.
+        taken: String,
+        /// The machine id of the one that is refused.
+        ours: String,
+    },
+    /// What the agent has is not what was sent.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The host cannot be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The host cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Judges a hello and makes the host's record. What comes back is what the agent's first order is
+/// sent as.
+pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, HelloError> {
+    let host = &hello.host.name;
+    if let Some(taken) = context.sessions.other_machine(host, &hello.host.machine_id) {
+        let error = HelloError::NameTaken {
+            host: host.clone(),
+            taken,
+            ours: hello.host.machine_id.clone(),
+        };
+        warn(context, host, "HostNameTaken", &error);
+        return Err(error);
+    }
+    let sent = context.view.read().sent_orders(host, &context.history);
+    let base = match match_hello(&sent, &hello.head, &hello.highest_epochs) {
+        Ok(base) => base,
+        Err(mismatch) => {
+            let error = HelloError::Mismatch(mismatch);
+            // Agents try again and again; one event per reason is enough.
+            if context.sessions.set_mismatch(host, error.to_string()) {
+                warn(context, host, "HostMismatch", &error);
+            }
+            return Err(error);
+        }
+    };
+    register(context, &hello.host).await?;
+    Ok(base)
+}
+
+fn warn(context: &Context, host: &HostName, reason: &str, error: &HelloError) {
+    let text = error.to_string();
+    context.note(vec![notes::host(
+        context.clock.now(),
+        host,
+        WARNING,
+        reason,
+        text,
+    )]);
+}
+
+/// Makes the host's record durable if it is new or changed. What operators decided of the host
+/// stays.
+async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError> {
+    loop {
+        let mut batch = Batch::default();
+        let known = {
+            let view = context.view.read();
+            let key = host_key(RecordKind::Host, &said.name).map_err(RecordError::from)?;
+            let known = view
+                .state
+                .hosts
+                .get(&said.name)
+                .map(|host| host.record.clone());
+            let record = HostRecord {
+                unschedulable: known.as_ref().is_some_and(|known| known.unschedulable),
+                ..said.clone()
+            };
+            if known.as_ref() == Some(&record) {
+                return Ok(());
+            }
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            put(&mut batch, key, &record)?;
+            known
+        };
+        let message = match known {
+            None => format!("it joined with the address {}", said.advertise_address),
+            Some(_) => "its address, labels, pools or machine changed".to_owned(),
+        };
+        let reason = "HostRegistered";
+        let now = context.clock.now();
+        batch
+            .notes
+            .push(notes::host(now, &said.name, NORMAL, reason, message));
+        match context.store.commit(batch).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

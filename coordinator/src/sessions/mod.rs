@@ -1,0 +1,276 @@
+//! The agents' streams: who is connected, what each was sent, and how to reach it.
+//!
+//! The newest stream of a host wins; an older one is ended. A stream is *synced* once the
+//! reconcile loop has held what the agent has against what it is to have: only the loop records and
+//! sends orders, so that nothing is sent that is not on disk. Nothing here waits for an agent: one
+//! that does not read its messages loses its stream and connects again.
+
+mod hello;
+mod logs;
+mod report;
+mod stream;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use berth_core::{
+    ids::{Generation, HostName, MemberId},
+    order::{MemberOrder, OrderHead},
+    session::Base,
+    state::ZoneHead,
+};
+use berth_proto::v1::{CoordinatorMessage, coordinator_message::Message};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+pub use hello::HelloError;
+use logs::LogRoutes;
+pub use logs::{LogChunks, LogError};
+pub use stream::run;
+
+/// Messages that may wait for an agent to read them.
+const QUEUE: usize = 1_024;
+
+/// What goes to an agent.
+pub type Outgoing = Result<CoordinatorMessage, Status>;
+
+/// A complete order and its head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SentOrder {
+    /// Its head.
+    pub head: OrderHead,
+    /// Its members.
+    pub members: Arc<BTreeMap<MemberId, MemberOrder>>,
+}
+
+/// One agent's stream, as the reconcile loop sees it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Tells streams of one host apart.
+    pub stream: u64,
+    /// What the agent had when it connected.
+    pub base: Base,
+    /// The head that it had then.
+    pub hello: OrderHead,
+    /// What it was last sent on this stream, or had already; `None` until it is synced.
+    pub order: Option<SentOrder>,
+    /// The newest order that it acknowledged.
+    pub acked: Generation,
+    /// The zone that it was last sent, or had already.
+    pub zone: Option<ZoneHead>,
+}
+
+/// What is shown of a host's stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The agent's release.
+    pub version: String,
+    /// The newest order that it acknowledged.
+    pub acked: Generation,
+}
+
+#[derive(Debug)]
+struct Slot {
+    link: Link,
+    machine_id: String,
+    version: String,
+    send: mpsc::Sender<Outgoing>,
+    synced: Option<oneshot::Sender<()>>,
+    ended: CancellationToken,
+    logs: LogRoutes,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    slots: BTreeMap<HostName, Slot>,
+    mismatches: BTreeMap<HostName, String>,
+}
+
+/// All streams; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions {
+    registry: Arc<Mutex<Registry>>,
+    counter: Arc<AtomicU64>,
+}
+
+/// What a session gets when it joins.
+struct Joined {
+    stream: u64,
+    synced: oneshot::Receiver<()>,
+    ended: CancellationToken,
+}
+
+/// Who joins.
+struct Joining {
+    host: HostName,
+    machine_id: String,
+    version: String,
+    base: Base,
+    hello: OrderHead,
+    zone: ZoneHead,
+    send: mpsc::Sender<Outgoing>,
+}
+
+impl Sessions {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Enters a stream; an older one of the same host ends.
+    fn join(&self, who: Joining) -> Joined {
+        let stream = self.counter.fetch_add(1, Ordering::Relaxed);
+        let (synced, wait) = oneshot::channel();
+        let ended = CancellationToken::new();
+        let acked = match who.base {
+            Base::Generation(generation) => generation,
+            Base::Complete => Generation::default(),
+        };
+        let slot = Slot {
+            link: Link {
+                stream,
+                base: who.base,
+                hello: who.hello,
+                order: None,
+                acked,
+                zone: Some(who.zone),
+            },
+            machine_id: who.machine_id,
+            version: who.version,
+            send: who.send,
+            synced: Some(synced),
+            ended: ended.clone(),
+            logs: LogRoutes::default(),
+        };
+        let mut registry = self.registry();
+        registry.mismatches.remove(&who.host);
+        if let Some(old) = registry.slots.insert(who.host, slot) {
+            old.end(Status::aborted("a newer stream of this host took over"));
+        }
+        Joined {
+            stream,
+            synced: wait,
+            ended,
+        }
+    }
+
+    /// Takes a stream out; whether it was still the host's newest.
+    fn leave(&self, host: &HostName, stream: u64) -> bool {
+        let mut registry = self.registry();
+        let ours = registry
+            .slots
+            .get(host)
+            .is_some_and(|slot| slot.link.stream == stream);
+        if ours {
+            registry.slots.remove(host);
+        }
+        ours
+    }
+
+    /// Whether a stream is its host's newest.
+    fn is_newest(&self, host: &HostName, stream: u64) -> bool {
+        let registry = self.registry();
+        registry
+            .slots
+            .get(host)
+            .is_some_and(|slot| slot.link.stream == stream)
+    }
+
+    /// The machine that a host's name is taken by, if it is another than this one.
+    fn other_machine(&self, host: &HostName, machine_id: &str) -> Option<String> {
+        let registry = self.registry();
+        let slot = registry.slots.get(host)?;
+        (slot.machine_id != machine_id).then(|| slot.machine_id.clone())
+    }
+
+    fn set_mismatch(&self, host: &HostName, why: String) -> bool {
+        let mut registry = self.registry();
+        registry.mismatches.insert(host.clone(), why.clone()) != Some(why)
+    }
+
+    /// Why hosts are sent nothing although their agents asked.
+    pub fn mismatches(&self) -> BTreeMap<HostName, String> {
+        self.registry().mismatches.clone()
+    }
+
+    /// The streams as the reconcile loop sees them.
+    pub fn links(&self) -> BTreeMap<HostName, Link> {
+        let registry = self.registry();
+        let slots = registry.slots.iter();
+        slots
+            .map(|(host, slot)| (host.clone(), slot.link.clone()))
+            .collect()
+    }
+
+    /// What is shown of each stream.
+    pub fn statuses(&self) -> BTreeMap<HostName, LinkStatus> {
+        let registry = self.registry();
+        let slots = registry.slots.iter();
+        slots
+            .map(|(host, slot)| {
+                let status = LinkStatus {
+                    version: slot.version.clone(),
+                    acked: slot.link.acked,
+                };
+                (host.clone(), status)
+            })
+            .collect()
+    }
+
+    /// Changes a stream if it is still the host's newest, and sends messages on it. An agent that
+    /// does not read them loses its stream.
+    pub fn update(
+        &self,
+        host: &HostName,
+        stream: u64,
+        messages: Vec<Message>,
+        change: impl FnOnce(&mut Link),
+    ) {
+        let mut registry = self.registry();
+        let Some(slot) = registry.slots.get_mut(host) else {
+            return;
+        };
+        if slot.link.stream != stream {
+            return;
+        }
+        change(&mut slot.link);
+        for message in messages {
+            let message = CoordinatorMessage {
+                message: Some(message),
+            };
+            if slot.send.try_send(Ok(message)).is_err() {
+                tracing::warn!(%host, "the agent does not read its messages; its stream is ended");
+                slot.ended.cancel();
+                return;
+            }
+        }
+        if slot.link.order.is_some()
+            && let Some(synced) = slot.synced.take()
+        {
+            // The session may have ended meanwhile.
+            synced.send(()).ok();
+        }
+    }
+
+    /// Ends every stream, for a shutdown.
+    pub fn end_all(&self) {
+        for (_, slot) in std::mem::take(&mut self.registry().slots) {
+            slot.end(Status::unavailable("the coordinator is ending"));
+        }
+    }
+}
+
+impl Slot {
+    fn end(&self, status: Status) {
+        // If it cannot be sent, the stream ends without a word.
+        self.send.try_send(Err(status)).ok();
+        self.ended.cancel();
+    }
+}

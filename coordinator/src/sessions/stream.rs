@@ -1,0 +1,267 @@
+//! One agent's stream, from its hello to its end.
+
+use std::time::Duration;
+
+use berth_core::{
+    ids::{Generation, HostName, ZoneSerial},
+    session::DEFAULT_LEASE,
+};
+use berth_proto::{
+    convert::{hello::Hello, report::AgentReport},
+    v1::{
+        AgentMessage, CoordinatorMessage, OrderAck, RenewAck, Report, Welcome, ZoneAck,
+        agent_message, coordinator_message::Message,
+    },
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::Status;
+
+use super::{
+    Joined, Joining, Outgoing, QUEUE,
+    hello::{HelloError, accept},
+    report,
+};
+use crate::{
+    context::Context,
+    notes::{self, NORMAL, WARNING},
+    service::status::hello_status,
+};
+
+/// How long a stream may take to begin with a hello.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Serves one stream; what comes back goes to the agent.
+pub fn run<S>(context: Context, incoming: S) -> ReceiverStream<Outgoing>
+where
+    S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin + 'static,
+{
+    let (send, outgoing) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let session = Session { context, send };
+        session.serve(incoming).await;
+    });
+    ReceiverStream::new(outgoing)
+}
+
+struct Session {
+    context: Context,
+    send: mpsc::Sender<Outgoing>,
+}
+
+impl Session {
+    async fn serve<S>(self, mut incoming: S)
+    where
+        S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin,
+    {
+        let hello = tokio::select! {
+            () = self.context.shutdown.cancelled() => return,
+            hello = first(&mut incoming) => hello,
+        };
+        let hello = match hello {
+            Ok(hello) => hello,
+            Err(error) => return self.refuse(&error).await,
+        };
+        let host = hello.host.name.clone();
+        let joined = match self.join(hello).await {
+            Ok(joined) => joined,
+            Err(error) => return self.refuse(&error).await,
+        };
+        let stream = joined.stream;
+        self.follow(&host, joined, incoming).await;
+        self.leave(&host, stream);
+    }
+
+    async fn refuse(&self, error: &HelloError) {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "a stream is refused"
+        );
+        // The agent may have gone.
+        self.send.send(Err(hello_status(error))).await.ok();
+    }
+
+    async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
+        let base = accept(&self.context, &hello).await?;
+        let welcome = Message::Welcome(Welcome {
+            history: self.context.history.0.clone(),
+            term: self.context.view.read().state.term.0,
+            lease_ms: u64::try_from(DEFAULT_LEASE.as_millis()).unwrap_or(u64::MAX),
+        });
+        let message = CoordinatorMessage {
+            message: Some(welcome),
+        };
+        // If it cannot be sent, the stream is at its end, and found so below.
+        self.send.send(Ok(message)).await.ok();
+        let (host, zone) = (hello.host.name.clone(), hello.zone.clone());
+        let joined = self.context.sessions.join(Joining {
+            host: host.clone(),
+            machine_id: hello.host.machine_id,
+            version: hello.version,
+            base,
+            hello: hello.head,
+            zone: hello.zone,
+            send: self.send.clone(),
+        });
+        // After joining: what an older stream says from now on does not count any more.
+        let mut view = self.context.view.write();
+        let current = view.state.zone.clone();
+        if let Some(contact) = view.contact(&host) {
+            contact.connected = false;
+            contact.settled = false;
+            contact.zone_acked = ZoneSerial::default();
+            if zone == current {
+                contact.zone_acked = current.serial;
+            }
+        }
+        Ok(joined)
+    }
+
+    /// Reads until the stream ends. Reports count only after the loop has synced the stream: until
+    /// then it is not known which order they are to answer.
+    async fn follow<S>(&self, host: &HostName, joined: Joined, mut incoming: S)
+    where
+        S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin,
+    {
+        self.context.trigger.fire();
+        tokio::select! {
+            () = joined.ended.cancelled() => return,
+            () = self.context.shutdown.cancelled() => return,
+            () = self.send.closed() => return,
+            synced = joined.synced => if synced.is_err() { return },
+        }
+        loop {
+            let message = tokio::select! {
+                () = joined.ended.cancelled() => return,
+                () = self.context.shutdown.cancelled() => return,
+                message = incoming.next() => message,
+            };
+            let Some(Ok(AgentMessage { message })) = message else {
+                return;
+            };
+            let Some(message) = message else { continue };
+            if let Err(status) = self.take(host, joined.stream, message) {
+                tracing::warn!(%host, %status, "the stream is ended");
+                self.send.send(Err(status)).await.ok();
+                return;
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        host: &HostName,
+        stream: u64,
+        message: agent_message::Message,
+    ) -> Result<(), Status> {
+        match message {
+            agent_message::Message::Hello(_) => {
+                return Err(Status::invalid_argument(
+                    "a stream has one hello; connect anew",
+                ));
+            }
+            agent_message::Message::Renew(renew) => {
+                let ack = Message::RenewAck(RenewAck {
+                    number: renew.number,
+                });
+                self.context
+                    .sessions
+                    .update(host, stream, vec![ack], |_| ());
+            }
+            agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
+            agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),
+            agent_message::Message::Report(report) => self.report(host, stream, report)?,
+            agent_message::Message::LogData(data) => {
+                self.context.sessions.log_data(host, stream, data);
+            }
+        }
+        Ok(())
+    }
+
+    fn order_ack(&self, host: &HostName, stream: u64, ack: OrderAck) -> Result<(), Status> {
+        let head = ack.head.unwrap_or_default();
+        if ack.refusal.is_empty() {
+            let generation = Generation(head.generation);
+            self.context
+                .sessions
+                .update(host, stream, Vec::new(), |link| {
+                    link.acked = link.acked.max(generation);
+                });
+            return Ok(());
+        }
+        let message = format!("it refused order {}: {}", head.generation, ack.refusal);
+        let now = self.context.clock.now();
+        let event = notes::host(now, host, WARNING, "OrderRefused", message.clone());
+        self.context.note(vec![event]);
+        Err(Status::failed_precondition(message))
+    }
+
+    fn zone_ack(&self, host: &HostName, ack: &ZoneAck) {
+        let mut view = self.context.view.write();
+        if let Some(contact) = view.contact(host) {
+            let serial = ZoneSerial(ack.serial);
+            contact.zone_acked = contact.zone_acked.max(serial);
+        }
+        drop(view);
+        self.context.trigger.fire();
+    }
+
+    fn report(&self, host: &HostName, stream: u64, report: Report) -> Result<(), Status> {
+        let report = AgentReport::try_from(report);
+        let report = report.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let now = self.context.clock.now();
+        let events = {
+            let mut view = self.context.view.write();
+            if !self.context.sessions.is_newest(host, stream) {
+                return Err(Status::aborted("a newer stream of this host took over"));
+            }
+            let newest = view.sent.get(host).map(|sent| sent.head.generation);
+            let Some(contact) = view.contact(host) else {
+                return Err(Status::aborted("the host was removed"));
+            };
+            let was_connected = contact.connected;
+            let mut events = report::take(contact, report, newest.unwrap_or_default(), now);
+            if contact.connected && !was_connected {
+                let message = format!("{} members are there", contact.members.len());
+                events.push(notes::host(now, host, NORMAL, "HostConnected", message));
+            }
+            events
+        };
+        self.context.note(events);
+        self.context.trigger.fire();
+        Ok(())
+    }
+
+    fn leave(&self, host: &HostName, stream: u64) {
+        if !self.context.sessions.leave(host, stream) {
+            return;
+        }
+        let now = self.context.clock.now();
+        {
+            let mut view = self.context.view.write();
+            if let Some(contact) = view.contact(host) {
+                contact.connected = false;
+                contact.settled = false;
+                contact.since = now;
+            }
+        }
+        let message = "its stream ended; what runs there is not known until it returns";
+        let event = notes::host(now, host, WARNING, "HostLost", message.to_owned());
+        self.context.note(vec![event]);
+        self.context.trigger.fire();
+    }
+}
+
+async fn first<S>(incoming: &mut S) -> Result<Hello, HelloError>
+where
+    S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
+{
+    let message = timeout(HELLO, incoming.next()).await;
+    let Ok(Some(Ok(AgentMessage {
+        message: Some(agent_message::Message::Hello(hello)),
+    }))) = message
+    else {
+        return Err(HelloError::None);
+    };
+    Ok(Hello::try_from(hello)?)
+}

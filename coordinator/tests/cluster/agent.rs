@@ -1,0 +1,301 @@
+//! An agent without a host: it speaks the protocol and keeps a ledger in memory. Members that it is
+//! ordered to run become ready at once, or when the test says so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use berth_core::{
+    ids::{BootId, Epoch, Generation, MemberId, ReportNumber, RunId, RunNumber},
+    order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
+    report::{MemberReport, Phase},
+    state::{HostRecord, ZoneHead},
+    zone::Zone,
+};
+use berth_proto::{
+    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
+    transport::{Endpoint, connect},
+    v1::{
+        self, AgentMessage, LogData, OrderAck, ZoneAck, agent_message::Message,
+        agent_service_client::AgentServiceClient, coordinator_message,
+    },
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// What survives a restart of the agent, and what a test looks at.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) head: OrderHead,
+    pub(crate) members: BTreeMap<MemberId, MemberOrder>,
+    pub(crate) highest: BTreeMap<MemberId, Epoch>,
+    pub(crate) zone: Option<(Zone, ZoneHead)>,
+    /// Members in the order in which they were first ordered to run, in each epoch.
+    pub(crate) started: Vec<MemberId>,
+    /// Members in the order in which they were ordered to stop.
+    pub(crate) stopped: Vec<MemberId>,
+    /// Orders that came complete.
+    pub(crate) complete_orders: u32,
+    /// Orders that came at all.
+    pub(crate) orders: u32,
+    /// Members that the test lets become ready.
+    pub(crate) held: BTreeSet<MemberId>,
+    known: BTreeSet<MemberId>,
+}
+
+/// A connected agent. Dropping it breaks the stream.
+pub(crate) struct Agent {
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    poke: mpsc::Sender<()>,
+    task: JoinHandle<Status>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Who the agent says it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) host: &'static str,
+    pub(crate) machine: &'static str,
+}
+
+impl Agent {
+    pub(crate) async fn connect(endpoint: &Endpoint, host: &'static str) -> Self {
+        let identity = Identity {
+            host,
+            machine: host,
+        };
+        Self::with(endpoint, identity, Arc::default()).await
+    }
+
+    /// Connects with what an earlier agent left.
+    pub(crate) async fn with(
+        endpoint: &Endpoint,
+        identity: Identity,
+        ledger: Arc<Mutex<Ledger>>,
+    ) -> Self {
+        let (poke, poked) = mpsc::channel(16);
+        let task = tokio::spawn(run(endpoint.clone(), identity, Arc::clone(&ledger), poked));
+        Self { ledger, poke, task }
+    }
+
+    /// The status that the stream ended with.
+    pub(crate) async fn ended(mut self) -> Status {
+        (&mut self.task).await.unwrap()
+    }
+
+    /// From now on this member does not become ready.
+    pub(crate) fn hold(&self, member: &str) {
+        self.ledger
+            .lock()
+            .unwrap()
+            .held
+            .insert(member.parse().unwrap());
+    }
+
+    /// Lets a held member become ready.
+    pub(crate) async fn release(&self, member: &str) {
+        let id: MemberId = member.parse().unwrap();
+        self.ledger.lock().unwrap().held.remove(&id);
+        self.poke.send(()).await.unwrap();
+    }
+
+    pub(crate) fn started(&self) -> Vec<String> {
+        let ledger = self.ledger.lock().unwrap();
+        ledger.started.iter().map(ToString::to_string).collect()
+    }
+
+    pub(crate) fn stopped(&self) -> Vec<String> {
+        let ledger = self.ledger.lock().unwrap();
+        ledger.stopped.iter().map(ToString::to_string).collect()
+    }
+}
+
+async fn run(
+    endpoint: Endpoint,
+    identity: Identity,
+    ledger: Arc<Mutex<Ledger>>,
+    mut poked: mpsc::Receiver<()>,
+) -> Status {
+    let channel = connect(&endpoint).await.unwrap();
+    let (send, outgoing) = mpsc::channel(64);
+    let say = async |message: Message| {
+        let message = AgentMessage {
+            message: Some(message),
+        };
+        send.send(message).await.ok();
+    };
+    let first = hello(&identity, &ledger.lock().unwrap());
+    say(Message::Hello(first)).await;
+    let mut client = AgentServiceClient::new(channel);
+    let reply = client.session(ReceiverStream::new(outgoing)).await;
+    let mut incoming = match reply {
+        Ok(reply) => reply.into_inner(),
+        Err(status) => return status,
+    };
+    let mut assembly = ZoneAssembly::default();
+    let mut number = 0;
+    loop {
+        let message = tokio::select! {
+            message = incoming.message() => message,
+            Some(()) = poked.recv() => {
+                let told = report(&mut ledger.lock().unwrap(), &mut number, false);
+                say(told).await;
+                continue;
+            }
+        };
+        let message = match message {
+            Ok(Some(message)) => message.message,
+            Ok(None) => return Status::ok("the stream ended"),
+            Err(status) => return status,
+        };
+        match message.unwrap() {
+            coordinator_message::Message::Welcome(_) => {
+                let told = report(&mut ledger.lock().unwrap(), &mut number, true);
+                say(told).await;
+            }
+            coordinator_message::Message::Order(order) => {
+                let ack = accept(&mut ledger.lock().unwrap(), order);
+                say(Message::OrderAck(ack)).await;
+                let told = report(&mut ledger.lock().unwrap(), &mut number, false);
+                say(told).await;
+            }
+            coordinator_message::Message::Zone(chunk) => {
+                if let Some((zone, hash)) = assembly.add(chunk).unwrap() {
+                    let head = ZoneHead {
+                        serial: zone.serial,
+                        hash,
+                    };
+                    ledger.lock().unwrap().zone = Some((zone, head.clone()));
+                    say(Message::ZoneAck(ZoneAck {
+                        serial: head.serial.0,
+                        hash: head.hash.0,
+                    }))
+                    .await;
+                }
+            }
+            coordinator_message::Message::LogRequest(request) => say(log(&request)).await,
+            coordinator_message::Message::RenewAck(_)
+            | coordinator_message::Message::LogCancel(_) => {}
+        }
+    }
+}
+
+fn log(request: &v1::LogRequest) -> Message {
+    Message::LogData(LogData {
+        id: request.id,
+        data: format!("log of {}\n", request.member).into_bytes(),
+        end: true,
+        error: String::new(),
+    })
+}
+
+fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
+    Hello {
+        host: HostRecord {
+            name: identity.host.parse().unwrap(),
+            advertise_address: "127.77.0.1".parse().unwrap(),
+            labels: BTreeMap::new(),
+            pools: vec!["default".to_owned()],
+            unschedulable: false,
+            machine_id: identity.machine.to_owned(),
+        },
+        boot: BootId("boot".to_owned()),
+        version: "test".to_owned(),
+        head: ledger.head.clone(),
+        highest_epochs: ledger.highest.clone(),
+        zone: ledger
+            .zone
+            .as_ref()
+            .map(|(_, head)| head.clone())
+            .unwrap_or_default(),
+    }
+    .into()
+}
+
+fn accept(ledger: &mut Ledger, order: v1::Order) -> OrderAck {
+    let delta = OrderDelta::try_from(order).unwrap();
+    assert!(
+        delta.head.generation >= ledger.head.generation,
+        "a generation fell"
+    );
+    if let Some(base) = delta.base {
+        assert_eq!(
+            base, ledger.head.generation,
+            "a change against another order"
+        );
+    } else {
+        ledger.complete_orders += 1;
+    }
+    ledger.orders += 1;
+    let members = delta.apply_to(&ledger.members);
+    assert_eq!(order_hash(&members), delta.head.hash, "the order's hash");
+    for (id, order) in &members {
+        let before = ledger.members.get(id);
+        let changed =
+            before.is_none_or(|old| (old.epoch, old.desired) != (order.epoch, order.desired));
+        let highest = ledger.highest.entry(id.clone()).or_default();
+        assert!(order.epoch >= *highest, "an epoch fell");
+        *highest = order.epoch;
+        match order.desired {
+            Desired::Run if changed => ledger.started.push(id.clone()),
+            Desired::Stop if changed => ledger.stopped.push(id.clone()),
+            Desired::Run | Desired::Stop => {}
+        }
+    }
+    ledger.members = members;
+    ledger.head = delta.head.clone();
+    OrderAck {
+        head: Some(delta.head.into()),
+        refusal: String::new(),
+    }
+}
+
+fn report(ledger: &mut Ledger, number: &mut u64, complete: bool) -> Message {
+    *number += 1;
+    let members = ledger
+        .members
+        .values()
+        .map(|order| member(ledger, order))
+        .collect();
+    let now: BTreeSet<MemberId> = ledger.members.keys().cloned().collect();
+    let forgotten = ledger.known.difference(&now).cloned().collect();
+    ledger.known = now;
+    let report = AgentReport {
+        number: ReportNumber(*number),
+        complete,
+        members,
+        forgotten,
+        generation: Generation(ledger.head.generation.0),
+    };
+    Message::Report(report.try_into().unwrap())
+}
+
+fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
+    let runs = order.desired == Desired::Run;
+    let ready = runs && !ledger.held.contains(&order.member);
+    let filled = order.volumes.iter().filter(|_| runs);
+    MemberReport {
+        member: order.member.clone(),
+        epoch: order.epoch,
+        run: Some(RunId {
+            epoch: order.epoch,
+            boot: BootId("boot".to_owned()),
+            number: RunNumber(1),
+        }),
+        phase: if runs { Phase::Running } else { Phase::Stopped },
+        started: runs,
+        ready,
+        ready_for_ms: 0,
+        restarts: 0,
+        processes: Vec::new(),
+        waiting: None,
+        filled: filled.map(|volume| volume.name.clone()).collect(),
+    }
+}

@@ -1,0 +1,249 @@
+//! A coordinator in this process on a temporary directory, clients to it, and an agent that does
+//! what a test tells it to.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use berth_coordinator::config::Config;
+use berth_proto::{
+    transport::{Endpoint, connect},
+    v1::{
+        ApplyRequest, Event, ListEventsRequest, ListHostsRequest, ListMembersRequest, MemberStatus,
+        ScaleRequest, Source, event_service_client::EventServiceClient,
+        host_service_client::HostServiceClient, member_service_client::MemberServiceClient,
+        object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
+    },
+};
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, transport::Channel};
+
+/// How long anything in these tests may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A running coordinator.
+pub(crate) struct Coordinator {
+    pub(crate) directory: Arc<TempDir>,
+    endpoint: Endpoint,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Coordinator {
+    pub(crate) async fn start() -> Self {
+        Self::on(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn on(directory: Arc<TempDir>) -> Self {
+        let socket: PathBuf = directory.path().join("c.sock");
+        let endpoint = Endpoint::Unix(socket);
+        let config = Config {
+            listen: vec![endpoint.clone()],
+            data_dir: directory.path().join("data"),
+            zone: "berth.internal".to_owned(),
+        };
+        let shutdown = CancellationToken::new();
+        let token = shutdown.clone();
+        let task = tokio::spawn(async move {
+            let fatal = Box::new(|error: &_| panic!("the store failed: {error}"));
+            berth_coordinator::run(config, token, fatal).await.unwrap();
+        });
+        let started = Self {
+            directory,
+            endpoint,
+            shutdown,
+            task,
+        };
+        started.channel().await;
+        started
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// Ends it, and starts it again on what it left.
+    pub(crate) async fn restart(self) -> Self {
+        let directory = Arc::clone(&self.directory);
+        self.stop().await;
+        Self::on(directory).await
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(DEADLINE, self.task)
+            .await
+            .expect("it ends")
+            .unwrap();
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        until("the coordinator to answer", async || {
+            connect(&self.endpoint)
+                .await
+                .map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    pub(crate) async fn objects(&self) -> ObjectServiceClient<Channel> {
+        ObjectServiceClient::new(self.channel().await)
+    }
+
+    pub(crate) async fn try_apply(&self, text: &str, confirmed: bool) -> Result<u64, Status> {
+        let request = ApplyRequest {
+            sources: vec![Source {
+                file: "test.yaml".to_owned(),
+                text: text.to_owned(),
+            }],
+            confirmed,
+            ..ApplyRequest::default()
+        };
+        let reply = self.objects().await.apply(request).await?;
+        Ok(reply.into_inner().revision)
+    }
+
+    pub(crate) async fn apply(&self, text: &str) -> u64 {
+        self.try_apply(text, false).await.unwrap()
+    }
+
+    /// Applies what may be refused for a while.
+    pub(crate) async fn apply_again(&self, text: &str) -> Result<u64, Status> {
+        self.try_apply(text, false).await
+    }
+
+    pub(crate) async fn scale(
+        &self,
+        set: &str,
+        replicas: u32,
+        confirmed: bool,
+    ) -> Result<u32, Status> {
+        let request = ScaleRequest {
+            namespace: String::new(),
+            name: set.to_owned(),
+            replicas,
+            confirmed,
+        };
+        let reply = SetServiceClient::new(self.channel().await)
+            .scale(request)
+            .await?;
+        Ok(reply.into_inner().previous_replicas)
+    }
+
+    pub(crate) async fn members(&self, set: &str) -> Vec<MemberStatus> {
+        let request = ListMembersRequest {
+            namespace: String::new(),
+            set: set.to_owned(),
+        };
+        let reply = MemberServiceClient::new(self.channel().await)
+            .list(request)
+            .await;
+        reply.unwrap().into_inner().members
+    }
+
+    /// Waits until a set has so many members, all ready.
+    pub(crate) async fn ready(&self, set: &str, count: usize) -> Vec<MemberStatus> {
+        until(&format!("{count} ready members of {set}"), async || {
+            let members = self.members(set).await;
+            let ready = members.iter().filter(|member| member.ready).count();
+            if members.len() == count && ready == count {
+                Ok(members)
+            } else {
+                Err(format!("{members:#?}"))
+            }
+        })
+        .await
+    }
+}
+
+impl Coordinator {
+    /// Waits until every host has acknowledged the last order that was recorded for it.
+    pub(crate) async fn quiet(&self) {
+        let mut client = HostServiceClient::new(self.channel().await);
+        let mut last = None;
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..500 {
+            ticks.tick().await;
+            let hosts = client
+                .list(ListHostsRequest {})
+                .await
+                .unwrap()
+                .into_inner()
+                .hosts;
+            let acked = hosts
+                .iter()
+                .all(|host| host.generation_sent == host.generation_acked);
+            // Twice the same, so that what an acknowledgement sets off has happened, too.
+            if acked && last.as_ref() == Some(&hosts) {
+                return;
+            }
+            last = Some(hosts);
+        }
+        panic!("the hosts do not come to rest: {last:#?}");
+    }
+
+    /// Waits for an event about a subject.
+    pub(crate) async fn event(&self, subject: &str, reason: &str) -> Event {
+        let client = EventServiceClient::new(self.channel().await);
+        until(&format!("the event {reason} of {subject}"), async || {
+            let request = ListEventsRequest {
+                subject: subject.to_owned(),
+                ..ListEventsRequest::default()
+            };
+            let events = client
+                .clone()
+                .list(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .events;
+            let found = events.iter().find(|event| event.reason == reason).cloned();
+            found.ok_or_else(|| format!("{events:#?}"))
+        })
+        .await
+    }
+}
+
+/// Looks again and again until something holds; fails with what was seen last.
+pub(crate) async fn until<T, E: std::fmt::Display>(
+    what: &str,
+    look: impl AsyncFn() -> Result<T, E>,
+) -> T {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        ticks.tick().await;
+        match look().await {
+            Ok(found) => return found,
+            Err(last) if tokio::time::Instant::now() > deadline => {
+                panic!("waited for {what}, last seen: {last}")
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A set of plain members.
+pub(crate) fn set(name: &str, replicas: u32, more: &str) -> String {
+    format!(
+        "
+kind: StatefulSet
+apiVersion: apps/v1
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  spread: Prefer
+{more}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      processes:
+        - name: main
+          command: [/bin/sleep, \"1000\"]
+          user: nobody
+  volumeClaimTemplates:
+    - metadata: {{name: data}}
+      spec: {{resources: {{requests: {{storage: 1Gi}}}}}}
+"
+    )
+}

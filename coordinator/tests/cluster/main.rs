@@ -1,0 +1,13 @@
+//! A coordinator with its real services and streams, and agents without hosts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod agent;
+mod common;
+mod members;
+mod objects;

@@ -1,0 +1,230 @@
+//! From a manifest to members on agents and back, through the real services and streams.
+
+use std::sync::Arc;
+
+use crate::{
+    agent::{Agent, Identity},
+    common::{Coordinator, set, until},
+};
+use berth_proto::v1::{
+    DeleteRequest, LogsRequest, ObjectRef, member_service_client::MemberServiceClient,
+};
+use tonic::Code;
+
+#[tokio::test]
+async fn members_start_in_order_and_the_next_waits_for_the_one_before() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    agent.hold("default/web-1");
+    coordinator.apply(&set("web", 3, "")).await;
+    let member = until("web-1 to run", async || {
+        let members = coordinator.members("web").await;
+        let runs = members
+            .iter()
+            .find(|m| m.name == "web-1" && m.started)
+            .cloned();
+        runs.ok_or_else(|| format!("{members:#?}"))
+    })
+    .await;
+    assert!(!member.ready);
+    assert_eq!(agent.started(), ["default/web-0", "default/web-1"]);
+    let last = coordinator.members("web").await.pop().unwrap();
+    assert_eq!(last.waiting.unwrap().rule, "PredecessorNotReady");
+    assert!(
+        last.fqdn
+            .starts_with("web-2.web.default.svc.berth.internal"),
+        "{}",
+        last.fqdn
+    );
+    agent.release("default/web-1").await;
+    coordinator.ready("web", 3).await;
+    assert_eq!(
+        agent.started(),
+        ["default/web-0", "default/web-1", "default/web-2"]
+    );
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn scaling_down_asks_and_stops_from_the_highest_down() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 3, "")).await;
+    coordinator.ready("web", 3).await;
+    let refused = coordinator.scale("web", 1, false).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert_eq!(coordinator.scale("web", 1, true).await.unwrap(), 3);
+    coordinator.ready("web", 1).await;
+    assert_eq!(agent.stopped(), ["default/web-2", "default/web-1"]);
+    assert_eq!(coordinator.scale("web", 2, false).await.unwrap(), 1);
+    coordinator.ready("web", 2).await;
+    assert_eq!(agent.started().last().unwrap(), "default/web-1");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_set_stops_in_order_and_is_gone_and_its_epochs_go_on() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 2, "")).await;
+    let first = coordinator.ready("web", 2).await;
+    let delete = |typed: &str| DeleteRequest {
+        r#ref: Some(ObjectRef {
+            kind: "sts".to_owned(),
+            namespace: String::new(),
+            name: "web".to_owned(),
+        }),
+        typed_name: typed.to_owned(),
+    };
+    let mut objects = coordinator.objects().await;
+    let refused = objects.delete(delete("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    objects.delete(delete("web")).await.unwrap();
+    coordinator.ready("web", 0).await;
+    assert_eq!(agent.stopped(), ["default/web-1", "default/web-0"]);
+    until("the set to be gone", async || {
+        coordinator.apply_again(&set("web", 2, "")).await
+    })
+    .await;
+    let second = coordinator.ready("web", 2).await;
+    assert_ne!(first[0].epoch, second[0].epoch, "no epoch is granted twice");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn two_sets_do_not_wait_for_each_other() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    agent.hold("default/stuck-0");
+    coordinator.apply(&set("stuck", 2, "")).await;
+    coordinator.apply(&set("web", 2, "")).await;
+    coordinator.ready("web", 2).await;
+    let stuck = coordinator.members("stuck").await;
+    assert!(stuck.iter().all(|member| !member.ready), "{stuck:#?}");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart_and_the_agent_is_sent_nothing_new() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 2, "")).await;
+    let before = coordinator.ready("web", 2).await;
+    coordinator.quiet().await;
+    let ledger = Arc::clone(&agent.ledger);
+    let coordinator = coordinator.restart().await;
+    let unknown = coordinator.members("web").await;
+    assert!(
+        unknown.iter().all(|member| member.phase == "Unknown"),
+        "{unknown:#?}"
+    );
+    drop(agent);
+    let orders = ledger.lock().unwrap().orders;
+    let identity = Identity {
+        host: "host-1",
+        machine: "host-1",
+    };
+    let agent = Agent::with(&coordinator.endpoint(), identity, ledger).await;
+    let after = coordinator.ready("web", 2).await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.epoch, after.epoch);
+        assert_eq!(before.address, after.address);
+        assert_eq!(before.host, after.host);
+    }
+    assert_eq!(
+        agent.ledger.lock().unwrap().orders,
+        orders,
+        "it has the order already"
+    );
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_lost_its_ledger_gets_the_complete_order_again() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 2, "")).await;
+    coordinator.ready("web", 2).await;
+    drop(agent);
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.ready("web", 2).await;
+    assert_eq!(agent.ledger.lock().unwrap().complete_orders, 1);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_another_history_is_refused_and_shown() {
+    let coordinator = Coordinator::start().await;
+    let other = Coordinator::start().await;
+    let agent = Agent::connect(&other.endpoint(), "host-1").await;
+    other.apply(&set("web", 1, "")).await;
+    other.ready("web", 1).await;
+    let ledger = Arc::clone(&agent.ledger);
+    drop(agent);
+    other.stop().await;
+    let identity = Identity {
+        host: "host-1",
+        machine: "host-1",
+    };
+    let agent = Agent::with(&coordinator.endpoint(), identity, ledger).await;
+    let status = agent.ended().await;
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    coordinator.event("Host/host-1", "HostMismatch").await;
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_machine_with_the_name_is_refused_and_a_second_stream_takes_over() {
+    let coordinator = Coordinator::start().await;
+    let first = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 1, "")).await;
+    coordinator.ready("web", 1).await;
+    let clone = Identity {
+        host: "host-1",
+        machine: "another",
+    };
+    let clone = Agent::with(&coordinator.endpoint(), clone, Arc::default()).await;
+    assert_eq!(clone.ended().await.code(), Code::AlreadyExists);
+    let again = Identity {
+        host: "host-1",
+        machine: "host-1",
+    };
+    let ledger = Arc::clone(&first.ledger);
+    let second = Agent::with(&coordinator.endpoint(), again, ledger).await;
+    assert_eq!(first.ended().await.code(), Code::Aborted);
+    coordinator.ready("web", 1).await;
+    drop(second);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_host_is_unknown_and_its_logs_are_asked_of_it() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 1, "")).await;
+    coordinator.ready("web", 1).await;
+    let logs = || LogsRequest {
+        member: "web-0".to_owned(),
+        ..LogsRequest::default()
+    };
+    let mut client = MemberServiceClient::new(coordinator.channel().await);
+    let mut chunks = client.logs(logs()).await.unwrap().into_inner();
+    let chunk = chunks.message().await.unwrap().unwrap();
+    assert_eq!(chunk.data, b"log of default/web-0\n");
+    assert!(chunks.message().await.unwrap().is_none());
+    drop(agent);
+    let lost = until("the host to be lost", async || {
+        let member = coordinator.members("web").await.remove(0);
+        let rule = member.waiting.as_ref().map(|waiting| waiting.rule.clone());
+        if member.phase == "Unknown" && rule.as_deref() == Some("HostUnknown") {
+            Ok(member)
+        } else {
+            Err(format!("{} {rule:?}", member.phase))
+        }
+    })
+    .await;
+    assert!(!lost.ready);
+    let refused = client.logs(logs()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    coordinator.stop().await;
+}
