@@ -226,9 +226,8 @@ impl World {
             }
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
-                self.say(name.as_str(), &format!("{id} is ready"));
-                self.truth.ready.insert(id.clone());
                 self.write(name, &Record::PassedGate { member, epoch });
+                self.tell(name, id, Event::GateRecorded { epoch });
             }
             Effect::Forget => {
                 let member = id.clone();
@@ -239,7 +238,23 @@ impl World {
                 }
                 self.report_one(name, id);
             }
-            Effect::Changed => self.report_one(name, id),
+            Effect::Changed => {
+                self.notice_readiness(name, id);
+                self.report_one(name, id);
+            }
+        }
+    }
+
+    fn notice_readiness(&mut self, name: &HostName, id: &MemberId) {
+        let now = self.now;
+        let agent = self.hosts.get(name).and_then(|host| host.agent.as_ref());
+        let machine = agent.and_then(|agent| agent.machines.get(id));
+        let ready = machine.is_some_and(|machine| machine.report(now).ready);
+        if !ready {
+            self.truth.serving.remove(id);
+        } else if self.truth.serving.insert(id.clone()) {
+            self.truth.ready.insert(id.clone());
+            self.say(name.as_str(), &format!("{id} is ready"));
         }
     }
 

@@ -250,6 +250,8 @@ impl SimHost {
         Standing::Ordered(Wanted {
             epoch: order.epoch,
             desired: order.desired,
+            revision: order.revision.clone(),
+            founding: order.values.founding,
             volumes: order
                 .volumes
                 .into_iter()

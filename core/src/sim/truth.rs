@@ -38,6 +38,8 @@ pub(super) struct Truth {
     pub(super) broken: Option<(&'static str, String)>,
     /// Members that were ready once.
     pub(super) ready: BTreeSet<MemberId>,
+    /// Members that are ready as far as their agents know.
+    pub(super) serving: BTreeSet<MemberId>,
     /// The last zone that the coordinator sent out.
     pub(super) published: ZoneSerial,
     /// Where each claim was bound first.
@@ -185,7 +187,10 @@ impl World {
             return;
         };
         let ordered = |policy: GatePolicy| policy == GatePolicy::OrderedReady;
-        let strict = ordered(set.spec.pod_management_policy)
+        // A set that is founded together waits for starts only while no majority runs.
+        let together = self.coordinator.state.foundings.contains_key(&id.set);
+        let strict = !together
+            && ordered(set.spec.pod_management_policy)
             && ordered(set.spec.bootstrap_policy())
             && ordered(set.spec.cold_start_policy());
         if !strict {
