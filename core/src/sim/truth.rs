@@ -207,3 +207,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Each promise, broken by hand, is noticed: a world that cannot fail proves nothing.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use super::*;
+use crate::{
+    ids::Epoch,
+    sim::operator::SetOptions,
+    state::{Claim, ZoneHead},
+};
+
+fn host(n: u8) -> HostName {
+    format!("host-{n}").parse().unwrap()
+}
+
+fn key() -> SetKey {
+    "default/db".parse().unwrap()
+}
+
+fn member(n: u32) -> MemberId {
+    MemberId {
+        set: key(),
+        ordinal: Ordinal(n),
+    }
+}
+
+/// Three members that run on three of four hosts.
+fn world() -> World {
+    let mut world = World::new(0, false);
+    for n in 1..=4 {
+        world.add_host(&host(n), Ipv4Addr::new(10, 0, 0, n).into());
+    }
+    world.run(Duration::from_secs(1)).unwrap();
+    let options = SetOptions {
+        replicas: 3,
+        claim: true,
+        bootstrap: Some(GatePolicy::Parallel),
+        fixed: true,
+        ..SetOptions::default()
+    };
+    world.put_set(&key(), &options);
+    assert!(world.settle(Duration::from_secs(10)).unwrap());
+    world
+}
+
+fn broken(mut world: World) -> &'static str {
+    let violation = world.run(Duration::from_secs(20)).unwrap_err();
+    assert!(!violation.log.is_empty());
+    violation.promise
+}
+
+#[test]
+fn a_member_that_runs_twice() {
+    let mut world = world();
+    let keeper = world.hosts[&host(1)].keepers[&member(0)].clone();
+    let other = world.hosts.get_mut(&host(4)).unwrap();
+    other.keepers.insert(member(0), keeper);
+    assert_eq!(broken(world), "I2");
+}
+
+#[test]
+fn a_start_whose_name_is_not_served() {
+    let mut world = world();
+    let zone = &mut world.hosts.get_mut(&host(1)).unwrap().zone;
+    zone.records.clear();
+    world.kill_keeper(&member(0));
+    assert_eq!(broken(world), "I9");
+}
+
+#[test]
+fn a_member_that_founds_again() {
+    let mut world = world();
+    let ledger = &mut world.hosts.get_mut(&host(1)).unwrap().ledger;
+    ledger.passed_gate.clear();
+    let order = ledger.members.get_mut(&member(0)).unwrap();
+    order.values.founding = true;
+    world.kill_keeper(&member(0));
+    assert_eq!(broken(world), "I7");
+}
+
+#[test]
+fn a_stop_out_of_order() {
+    let mut world = world();
+    world.cut_link(&host(3), Duration::from_secs(100));
+    world.delete_set(&key());
+    world.run(Duration::from_secs(5)).unwrap();
+    let ledger = &mut world.hosts.get_mut(&host(1)).unwrap().ledger;
+    ledger.members.get_mut(&member(0)).unwrap().desired = Desired::Stop;
+    world.tell_standing(&host(1), &member(0));
+    assert_eq!(broken(world), "I3");
+}
+
+#[test]
+fn a_start_out_of_order() {
+    let mut world = world();
+    world.coordinator.state.foundings.clear();
+    let mut set = world.coordinator.state.sets[&key()].clone();
+    let mut spec = (*set.spec).clone();
+    spec.bootstrap_policy = None;
+    spec.cold_start_policy = Some(GatePolicy::OrderedReady);
+    set.spec = spec.into();
+    world.coordinator.state.sets.insert(key(), set);
+    world.truth.ready.remove(&member(0));
+    let run = world.hosts[&host(2)].keepers[&member(1)].run.clone();
+    world.truth_of_start(&host(2), &member(1), &run);
+    assert_eq!(world.truth.broken.take().unwrap().0, "I3");
+}
+
+#[test]
+fn decisions_that_are_taken_back() {
+    let world = world();
+    let state = &world.coordinator.state;
+    let mut truth = Truth::default();
+    let (claim, _): (&ClaimKey, &Claim) = state.claims.first_key_value().unwrap();
+    let bind = |n| Step::BindClaim {
+        key: claim.clone(),
+        host: host(n),
+    };
+    truth.decided(state, &bind(1));
+    truth.decided(state, &bind(1));
+    assert_eq!(truth.broken, None);
+    truth.decided(state, &bind(2));
+    assert_eq!(truth.broken.take().unwrap().0, "I4");
+
+    let take = |n| Step::TakeAddress {
+        member: member(0),
+        address: Ipv4Addr::new(10, 9, 0, n).into(),
+    };
+    truth.decided(state, &take(1));
+    truth.decided(state, &take(2));
+    assert_eq!(truth.broken.take().unwrap().0, "I1");
+}
+
+#[test]
+fn a_plan_that_the_checker_refuses() {
+    let mut world = world();
+    let set = world.coordinator.state.sets.get_mut(&key()).unwrap();
+    // An assignment that no zone can ever name: every plan must publish, and still does not.
+    let member = set.members.get_mut(&Ordinal(0)).unwrap();
+    member.named_in = ZoneSerial(u64::MAX);
+    member.epoch = Epoch::default();
+    world.coordinator.state.zone = ZoneHead::default();
+    world.reconcile();
+    assert_eq!(world.truth.broken.take().unwrap().0, "checker");
+}
