@@ -38,10 +38,16 @@ pub(crate) fn from_status(doing: &str, status: &Status) -> CliError {
         };
     }
     let (exit, hint) = table(status.code());
+    let mistakes = mistakes(status);
+    let (message, lines) = if mistakes.is_empty() {
+        (status.message().to_owned(), conditions(status))
+    } else {
+        (count(mistakes.len()), mistakes)
+    };
     CliError::Answer {
         doing: doing.to_owned(),
-        message: status.message().to_owned(),
-        lines: lines(status),
+        message,
+        lines,
         exit,
         hint: hint.to_owned(),
     }
@@ -105,27 +111,39 @@ fn table(code: Code) -> (Exit, &'static str) {
     }
 }
 
+/// How many mistakes there are, for the line above them.
+pub(crate) fn count(mistakes: usize) -> String {
+    match mistakes {
+        1 => "there is a mistake".to_owned(),
+        n => format!("there are {n} mistakes"),
+    }
+}
+
 /// One line per mistake. The description is complete where the text had a file; else the field
 /// stands before it.
-fn lines(status: &Status) -> Vec<String> {
-    let details = status.get_error_details();
-    let fields = details.bad_request().into_iter().flat_map(|bad| {
-        bad.field_violations.iter().map(|one| {
-            if one.field.is_empty() || one.description.contains(&one.field) {
-                one.description.clone()
-            } else {
-                format!("{}: {}", one.field, one.description)
-            }
-        })
-    });
-    let conditions = details
-        .precondition_failure()
-        .into_iter()
-        .flat_map(|failure| failure.violations.iter().map(|one| one.description.clone()));
-    fields
-        .chain(conditions)
-        .filter(|line| line != status.message())
-        .collect()
+fn mistakes(status: &Status) -> Vec<String> {
+    let violations = status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations)
+        .unwrap_or_default();
+    let line = |one: tonic_types::FieldViolation| {
+        if one.field.is_empty() || one.description.contains(&one.field) {
+            one.description
+        } else {
+            format!("{}: {}", one.field, one.description)
+        }
+    };
+    violations.into_iter().map(line).collect()
+}
+
+/// What else stands against it, as far as the message does not say so already.
+fn conditions(status: &Status) -> Vec<String> {
+    let failure = status.get_details_precondition_failure();
+    let violations = failure
+        .map(|failure| failure.violations)
+        .unwrap_or_default();
+    let lines = violations.into_iter().map(|one| one.description);
+    lines.filter(|line| line != status.message()).collect()
 }
 
 #[cfg(test)]
@@ -164,5 +182,6 @@ mod tests {
             ]
         );
         assert_eq!(error.exit(), Exit::Refused);
+        assert_eq!(error.to_string(), "cannot apply: there are 2 mistakes");
     }
 }

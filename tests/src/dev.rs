@@ -78,6 +78,11 @@ impl Dev {
         found[0]
     }
 
+    /// Everything that it keeps lies below this directory.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// The socket of an agent, for `berth local`.
     pub fn agent_socket(&self, host: &str) -> String {
         format!(

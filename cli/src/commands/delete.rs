@@ -104,10 +104,7 @@ fn in_files(context: &Context, args: &DeleteArgs) -> Result<Vec<v1::ObjectRef>, 
 fn unreadable(violations: Vec<Violation>) -> CliError {
     CliError::Answer {
         doing: "read the manifests".to_owned(),
-        message: match violations.len() {
-            1 => "there is a mistake".to_owned(),
-            n => format!("there are {n} mistakes"),
-        },
+        message: refusal::count(violations.len()),
         lines: violations.iter().map(ToString::to_string).collect(),
         exit: Exit::Refused,
         hint: "nothing was deleted; correct them, or delete by KIND/NAME".to_owned(),

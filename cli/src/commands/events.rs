@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_proto::v1;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::Context;
 use crate::{
@@ -78,7 +78,7 @@ async fn follow(
     past: Vec<v1::Event>,
     output: Format,
 ) -> Result<(), CliError> {
-    let mut last = past.last().map_or(0, |event| event.sequence);
+    let mut last = Some(past.last().map_or(0, |event| event.sequence));
     for event in past {
         show(event, output)?;
     }
@@ -87,7 +87,7 @@ async fn follow(
         let request = v1::WatchEventsRequest {
             namespace: namespace.to_owned(),
             subject: subject.to_owned(),
-            after_sequence: Some(last),
+            after_sequence: last,
         };
         let status = match context.coordinator.events().watch(request).await {
             Err(status) => status,
@@ -97,7 +97,7 @@ async fn follow(
                 loop {
                     match stream.message().await.and_then(watch::ended) {
                         Ok(event) => {
-                            last = event.sequence;
+                            last = Some(event.sequence);
                             show(event, output)?;
                         }
                         Err(status) => break status,
@@ -105,6 +105,11 @@ async fn follow(
                 }
             }
         };
+        if status.code() == Code::OutOfRange && last.is_some() {
+            output::note("older events are not kept any more; going on with the new ones");
+            last = None;
+            continue;
+        }
         away = again(&status, away).await?;
     }
 }

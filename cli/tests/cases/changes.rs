@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::{
     Server, berth, berth_with_input, manifest,
-    objects::{BROKEN, NEW, SHRINKING, STATIC},
+    objects::{BROKEN, HUGE, NEW, SHRINKING, STATIC},
 };
 
 #[test]
@@ -27,6 +27,18 @@ fn apply_prints_every_mistake_with_its_place() {
         berth(&server, &["apply", "-f", "etcd.yaml"])
     );
     assert_snapshot!("plan_broken", berth(&server, &["plan", "-f", "etcd.yaml"]));
+}
+
+#[test]
+fn a_thousand_mistakes_are_all_printed() {
+    let server = Server::start();
+    manifest(&server, "huge.yaml", HUGE);
+    let told = berth(&server, &["apply", "-f", "huge.yaml"]);
+    assert!(told.starts_with("exit code: 6\n"), "{told}");
+    for line in [1, 1000] {
+        let place = format!("\nhuge.yaml:{line}:1: StatefulSet/huge: ");
+        assert!(told.contains(&place), "{place} is missing");
+    }
 }
 
 #[test]

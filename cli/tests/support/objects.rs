@@ -65,6 +65,7 @@ pub(crate) fn wire(value: serde_json::Value) -> prost_types::Struct {
 pub(crate) const BROKEN: &str = "kind: StatefulSet # broken";
 pub(crate) const SHRINKING: &str = "kind: StatefulSet # shrinking";
 pub(crate) const STATIC: &str = "kind: StatefulSet # static";
+pub(crate) const HUGE: &str = "kind: StatefulSet # huge";
 pub(crate) const SLOW: &str = "kind: StatefulSet # slow";
 pub(crate) const NEW: &str = "kind: StatefulSet # new";
 
@@ -75,6 +76,9 @@ pub(crate) fn judge(sources: &[v1::Source], confirmed: bool) -> Result<(), Statu
     let has = |text: &str| sources.iter().any(|source| source.text.contains(text));
     if has(BROKEN) {
         return Err(broken(&sources[0].file));
+    }
+    if has(HUGE) {
+        return Err(huge());
     }
     if has(STATIC) {
         return Err(Status::failed_precondition(
@@ -102,6 +106,17 @@ fn broken(file: &str) -> Status {
         details.add_bad_request_violation(field, description);
     }
     Status::with_error_details(Code::InvalidArgument, "2 mistakes in the manifest", details)
+}
+
+/// As many mistakes as a coordinator puts into one answer.
+fn huge() -> Status {
+    let mut details = ErrorDetails::new();
+    for line in 1..=1000 {
+        let field = format!("spec.template.spec.processes[{line}].command");
+        let place = format!("huge.yaml:{line}:1: StatefulSet/huge: {field}");
+        details.add_bad_request_violation(field, format!("{place}: is missing"));
+    }
+    Status::with_error_details(Code::InvalidArgument, "1000 mistakes", details)
 }
 
 /// The refusal of something disruptive that is not confirmed.

@@ -17,6 +17,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// After which a connection that cannot be opened is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The largest refusal that is taken. gRPC sends a status, with a line for each mistake in a
+/// manifest, as header fields, for which the library's own limit of 16 KiB is too low.
+const MAX_STATUS_BYTES: u32 = 1 << 20;
+
 /// Why there is no connection.
 #[derive(Debug, Error)]
 #[error("cannot connect to {endpoint}")]
@@ -44,6 +48,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Channel, ConnectError> {
     let target = target
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
+        .http2_max_header_list_size(MAX_STATUS_BYTES)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);

@@ -157,7 +157,7 @@ impl Cluster {
         if let Some(coordinator) = &mut self.coordinator {
             coordinator.kill().await;
         }
-        leftovers::kill_keepers(&self.programs.agent, &self.layout.dir);
+        leftovers::kill_keepers(&self.layout);
         self.record.remove();
     }
 }

@@ -92,6 +92,7 @@ impl Layout {
         write(&self.coordinator_config(), &config)?;
         for host in &self.hosts {
             make(&host.dir)?;
+            make(&host.pool())?;
             write(&host.config(), &host.agent_config(&self.endpoint()))?;
         }
         Ok(())
@@ -122,17 +123,28 @@ impl HostLayout {
         format!("unix:{}", self.dir.join("agent.sock").display())
     }
 
+    /// Where the agent keeps the records of its members' keepers.
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    /// The one pool; agents make none themselves, because a missing one may be a missing disk.
+    fn pool(&self) -> PathBuf {
+        self.dir.join("volumes")
+    }
+
     fn agent_config(&self, coordinator: &str) -> Value {
         json!({
             "host": self.name,
             "coordinator": coordinator,
             "advertiseAddress": self.address,
-            "pools": { "default": self.dir.join("volumes") },
+            "pools": { "default": self.pool() },
             "dataDir": self.dir.join("data"),
-            "runDir": self.dir.join("run"),
+            "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
             "dns": { "listen": [self.dns] },
             "local": self.socket(),
+            "zone": ZONE,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Processes without a parent: daemons of a `berth dev` that was killed, and the keepers of members
 //! when everything is to be killed.
 //!
-//! A process is taken for one of ours only if its command line names our directory, because a
-//! number alone may belong to somebody else by now.
+//! A process is taken for one of ours only if its command line names our directory, or its start
+//! time is the one on record, because a number alone may belong to somebody else by now.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{layout::Layout, record};
 use crate::output;
+use serde::Deserialize;
 
 /// How long a daemon of a former run may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
@@ -48,21 +49,39 @@ pub(crate) async fn stop(layout: &Layout) {
     }
 }
 
-/// Kills the keepers below a directory, and with each one its member.
-pub(crate) fn kill_keepers(agent: &Path, dir: &Path) {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+/// What a keeper leaves on disk for the next agent, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Keeper {
+    pid: u32,
+    start_time: u64,
+}
+
+/// Kills the keepers of all hosts, and with each one its member. The agents, which would start
+/// them again, must be gone.
+pub(crate) fn kill_keepers(layout: &Layout) {
+    for host in &layout.hosts {
+        let Ok(runs) = fs::read_dir(host.run_dir()) else {
             continue;
         };
-        let ours = fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == agent);
-        if ours && mentions(pid, dir) {
-            send(pid, Signal::SIGKILL);
+        for run in runs.flatten() {
+            let text = fs::read(run.path().join("record.json")).unwrap_or_default();
+            let Ok(keeper) = serde_json::from_slice::<Keeper>(&text) else {
+                continue;
+            };
+            if start_time(keeper.pid) == Some(keeper.start_time) {
+                send(keeper.pid, Signal::SIGKILL);
+            }
         }
     }
+}
+
+/// When a process began, in clock ticks since boot: a number that was used again has another.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses, and may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// Whether a path, or one below it, stands in the command line of a process.
@@ -84,7 +103,33 @@ fn send(pid: u32, signal: Signal) {
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::process::ExitStatusExt as _, process::Command};
+
     use super::*;
+
+    #[test]
+    fn a_recorded_keeper_is_killed_unless_its_number_belongs_to_another() {
+        let dir = tempfile::Builder::new().prefix("b").tempdir().unwrap();
+        let layout = Layout::new(dir.path(), 1).unwrap();
+        let run = layout.hosts[0].run_dir().join("default_web-0");
+        fs::create_dir_all(&run).unwrap();
+        let mut child = Command::new("tail")
+            .args(["-f", "/dev/null"])
+            .spawn()
+            .unwrap();
+        let started = start_time(child.id()).unwrap();
+        let record = |time: u64| {
+            let text = format!("{{\"pid\": {}, \"startTime\": {time}}}", child.id());
+            fs::write(run.join("record.json"), text).unwrap();
+        };
+
+        record(started + 1);
+        kill_keepers(&layout);
+        assert_eq!(start_time(child.id()), Some(started));
+        record(started);
+        kill_keepers(&layout);
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
 
     #[test]
     fn a_process_is_known_by_the_paths_in_its_command_line() {

@@ -44,8 +44,11 @@ pub(crate) async fn stop(layout: &Layout, resume: &Resume) {
         members.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
     }
     let mut all = resume.read();
-    all.extend(sets.values().flatten().map(|(_, stopped)| stopped.clone()));
-    all.dedup();
+    for (_, stopped) in sets.values().flatten() {
+        if !all.contains(stopped) {
+            all.push(stopped.clone());
+        }
+    }
     if let Err(error) = resume.write(&all) {
         output::warning(&format!(
             "cannot write down which members to start next time ({error}); \
@@ -93,11 +96,10 @@ async fn stop_one(mut agent: LocalServiceClient<Channel>, stopped: &Stopped) -> 
 }
 
 fn is_stopped(member: &v1::MemberStatus) -> bool {
-    let nothing_runs = member.processes.iter().all(|process| process.pid == 0);
-    nothing_runs && !matches!(member.phase.as_str(), "Stopping" | "Running" | "Starting")
+    member.phase == "Stopped" && member.processes.iter().all(|process| process.pid == 0)
 }
 
-/// The members of a host that nobody holds.
+/// The members of a host that run, or would, and that nobody holds.
 async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::MemberStatus> {
     let listed = match agent.list(v1::LocalListRequest {}).await {
         Ok(response) => response.into_inner().members,
@@ -110,7 +112,7 @@ async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::
         }
     };
     let mut running = Vec::new();
-    for member in listed {
+    for member in listed.into_iter().filter(|member| !is_stopped(member)) {
         let request = v1::LocalStatusRequest {
             member: Some(v1::LocalMemberRequest {
                 namespace: member.namespace.clone(),
@@ -128,7 +130,8 @@ async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::
     running
 }
 
-/// Starts the members again that the last run stopped.
+/// Starts the members again that the last run stopped. Those of hosts that are not there this time
+/// stay written down.
 pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
     let members = resume.read();
     let hosts = layout
@@ -136,8 +139,10 @@ pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
         .iter()
         .filter(|host| members.iter().any(|stopped| stopped.on == host.name));
     let agents = connect(hosts).await;
+    let mut later = Vec::new();
     for stopped in &members {
         let Some(agent) = agents.get(&stopped.on) else {
+            later.push(stopped.clone());
             continue;
         };
         match agent.clone().start(request(stopped)).await {
@@ -152,7 +157,11 @@ pub(crate) async fn resume(layout: &Layout, resume: &Resume) {
             )),
         }
     }
-    resume.remove();
+    if later.is_empty() {
+        resume.remove();
+    } else if let Err(error) = resume.write(&later) {
+        output::warning(&format!("cannot write down what is still stopped: {error}"));
+    }
 }
 
 fn request(stopped: &Stopped) -> v1::LocalMemberRequest {

@@ -39,7 +39,9 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
         output::data(&cluster.ready_line())?;
         signals.next().await;
     }
-    output::note("stopping the members, then the hosts, then the coordinator; Ctrl-C again kills");
+    if cluster.is_up() {
+        output::note("stopping members, then hosts, then the coordinator; Ctrl-C again kills");
+    }
     let stopped = tokio::select! {
         () = cluster.stop() => Ok(()),
         () = signals.next() => Err(()),
