@@ -1,11 +1,12 @@
 //! Plans, and has the plan checked by code that shares nothing with the planner. A set whose plan
-//! is refused gets none; the others are planned without it.
+//! is refused gets no step; the others are planned without it.
 
 use std::collections::BTreeMap;
 
 use berth_core::{
+    check::{Breach, plan_checked},
     ids::SetKey,
-    plan::{Plan, Report, plan_without},
+    plan::{Plan, Report},
     time::Timestamp,
 };
 
@@ -18,23 +19,24 @@ pub(super) struct Decision {
     pub(super) plan: Plan,
     /// Why everything else waits.
     pub(super) report: Report,
-    /// Sets whose plan was refused, with the rule.
-    pub(super) refused: BTreeMap<SetKey, String>,
-    /// When to look again even if nothing happens.
-    pub(super) wake_at: Option<Timestamp>,
+    /// What was refused, by set; `None` is what concerns all of them.
+    pub(super) refused: BTreeMap<Option<SetKey>, String>,
 }
 
-/// Decides what to do now. Sets in `parked` get no step.
-pub(super) fn decide(view: &View, parked: &BTreeMap<SetKey, String>, now: Timestamp) -> Decision {
-    if let Some(key) = view.unreadable.first() {
-        // Part of what was decided is not known, so anything decided now could contradict it.
-        tracing::error!(%key, "nothing is decided while a record cannot be read");
+/// Decides what to do now.
+pub(super) fn decide(view: &View, now: Timestamp) -> Decision {
+    if !view.unreadable.is_empty() {
+        // Part of what was decided is not known (told when it was read), so anything decided now
+        // could contradict it.
         return Decision::default();
     }
-    let refused = parked.clone();
-    let (plan, report) = plan_without(&view.state, now, &refused);
+    let (plan, report, breaches) = plan_checked(&view.state, now);
+    let mut refused = BTreeMap::new();
+    for Breach { rule, set, detail } in breaches {
+        let text = format!("{}: {detail}", rule.name());
+        refused.entry(set).or_insert(text);
+    }
     Decision {
-        wake_at: report.wake_at,
         plan,
         report,
         refused,

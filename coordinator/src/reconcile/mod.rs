@@ -54,7 +54,7 @@ enum Outcome {
     /// The state changed under the plan: plan again.
     Outdated,
     /// It can never be committed as it is.
-    Impossible(String),
+    Impossible(CommitError),
 }
 
 /// The loop.
@@ -64,10 +64,8 @@ pub struct Reconciler {
     history: HistoryId,
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
-    /// Sets whose plan cannot be committed, until an object changes.
-    parked: BTreeMap<SetKey, String>,
     /// What was refused in the last round, so that it is told once.
-    refused: BTreeMap<SetKey, String>,
+    refused: BTreeMap<Option<SetKey>, String>,
 }
 
 impl Reconciler {
@@ -78,7 +76,6 @@ impl Reconciler {
             context,
             board,
             zone: ZoneKeeper::default(),
-            parked: BTreeMap::new(),
             refused: BTreeMap::new(),
         }
     }
@@ -116,8 +113,9 @@ impl Reconciler {
             orders::bring_up_to_date(&self.context, &self.history).await?;
             self.zone.push(&self.context);
             if idle {
+                let wake_at = decision.report.wake_at;
                 self.show(decision.report, now);
-                return Ok(decision.wake_at);
+                return Ok(wake_at);
             }
         }
         tracing::error!("{PLANS} plans in a row had steps; the loop pauses");
@@ -125,26 +123,25 @@ impl Reconciler {
     }
 
     fn decide(&mut self, now: Timestamp) -> Decision {
-        let decision = {
-            let view = self.context.view.read();
-            if view.orders_stale {
-                self.parked.clear();
-            }
-            decide::decide(&view, &self.parked, now)
-        };
+        let decision = decide::decide(&self.context.view.read(), now);
         let told = std::mem::replace(&mut self.refused, decision.refused.clone());
         for (set, rule) in &decision.refused {
             if told.get(set) != Some(rule) {
-                self.alarm(set, rule, now);
+                self.alarm(set.as_ref(), rule, now);
             }
         }
         decision
     }
 
-    /// Tells that a set's plan was refused: a bug, and the set waits.
-    fn alarm(&self, set: &SetKey, rule: &str, now: Timestamp) {
-        tracing::error!(%set, rule, "the plan of a set is refused; the set waits");
-        self.context.note(vec![events::refused(set, rule, now)]);
+    /// Tells that a plan was refused: a bug. What it is about waits.
+    fn alarm(&self, set: Option<&SetKey>, rule: &str, now: Timestamp) {
+        let subject = set.map_or_else(|| "all sets".to_owned(), ToString::to_string);
+        tracing::error!(%subject, rule, "a plan is refused; nothing of it is done");
+        self.context.note(
+            set.map(|set| events::refused(set, rule, now))
+                .into_iter()
+                .collect(),
+        );
     }
 
     /// Commits a plan, piece by piece, and sends what follows from each.
@@ -162,11 +159,10 @@ impl Reconciler {
                 Outcome::Done => {}
                 Outcome::Outdated => return Ok(()),
                 Outcome::Impossible(why) => {
-                    for set in sets {
-                        self.alarm(&set, &why, now);
-                        self.parked.insert(set, why.clone());
+                    for set in &sets {
+                        self.alarm(Some(set), &why.to_string(), now);
                     }
-                    return Ok(());
+                    return Err(RoundError::Store(why.into()));
                 }
             }
             orders::send(&self.context, piece.sends);
@@ -189,7 +185,7 @@ impl Reconciler {
                 why @ (CommitError::TooMany { .. }
                 | CommitError::TooLarge { .. }
                 | CommitError::Contradiction { .. }),
-            )) => Ok(Outcome::Impossible(why.to_string())),
+            )) => Ok(Outcome::Impossible(why)),
             Err(error) => Err(error),
         }
     }

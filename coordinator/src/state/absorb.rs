@@ -111,6 +111,9 @@ impl View {
         set.last_grants.remove(&ordinal);
         set.last_grants
             .extend(record.grant.map(|grant| (ordinal, grant)));
+        if record.set != set.uid {
+            return;
+        }
         set.addresses.remove(&ordinal);
         set.addresses
             .extend(record.address.map(|address| (ordinal, address)));

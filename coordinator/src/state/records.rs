@@ -2,12 +2,16 @@
 //!
 //! A member has a record of its own, so that the step of one ordinal does not rewrite its set.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use berth_core::{
     ids::{
         ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, Namespace, ObjectKey,
-        Ordinal, SetKey, TemplateHash,
+        Ordinal, SetKey, TemplateHash, Uid,
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
@@ -30,11 +34,14 @@ pub struct SetRecord {
     pub revisions: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
 }
 
-/// What is decided of one ordinal.
+/// What is decided of one ordinal. Its grant outlives the set: no epoch is ever granted twice, not
+/// even to a set that is made again under the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberRecord {
-    /// Its last grant. Outlives the set: no epoch is ever granted twice.
+    /// The set that it was written for; of another set of the name, only the grant counts.
+    pub set: Uid,
+    /// Its last grant.
     pub grant: Option<Grant>,
     /// Its address from a pool.
     pub address: Option<IpAddr>,
@@ -217,19 +224,14 @@ impl Writing<'_> {
         };
         let set_key = || Key::new(RecordKind::Set, key.clone());
         self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;
-        let ordinals = old.into_iter().chain(new).flat_map(ordinals);
-        for ordinal in ordinals.collect::<std::collections::BTreeSet<_>>() {
+        // Of a set that is removed, the members' records stay as they are.
+        let Some(new) = new else { return Ok(()) };
+        let all: BTreeSet<Ordinal> = old.into_iter().chain([new]).flat_map(ordinals).collect();
+        for ordinal in all {
             let before = old.map(|set| member_record(set, ordinal));
-            let after = match new {
-                Some(set) => Some(member_record(set, ordinal)),
-                // The set is gone; its last grants are not.
-                None => before.clone().map(|record| MemberRecord {
-                    grant: record.grant,
-                    ..MemberRecord::default()
-                }),
-            };
+            let after = member_record(new, ordinal);
             let key = member_key(key, ordinal)?;
-            self.record(|| key, before.as_ref(), after.as_ref())?;
+            self.record(|| key, before.as_ref(), Some(&after))?;
         }
         Ok(())
     }
@@ -257,6 +259,7 @@ fn ordinals(set: &Set) -> impl Iterator<Item = Ordinal> {
 
 fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
     MemberRecord {
+        set: set.uid.clone(),
         grant: set.last_grants.get(&ordinal).cloned(),
         address: set.addresses.get(&ordinal).copied(),
         member: set.members.get(&ordinal).cloned(),

@@ -180,19 +180,20 @@ async fn run(
                     .await;
                 }
             }
-            coordinator_message::Message::LogRequest(request) => {
-                say(Message::LogData(LogData {
-                    id: request.id,
-                    data: format!("log of {}\n", request.member).into_bytes(),
-                    end: true,
-                    error: String::new(),
-                }))
-                .await;
-            }
+            coordinator_message::Message::LogRequest(request) => say(log(&request)).await,
             coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
         }
     }
+}
+
+fn log(request: &v1::LogRequest) -> Message {
+    Message::LogData(LogData {
+        id: request.id,
+        data: format!("log of {}\n", request.member).into_bytes(),
+        end: true,
+        error: String::new(),
+    })
 }
 
 fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {

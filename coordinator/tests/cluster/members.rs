@@ -215,15 +215,15 @@ async fn a_lost_host_is_unknown_and_its_logs_are_asked_of_it() {
     drop(agent);
     let lost = until("the host to be lost", async || {
         let member = coordinator.members("web").await.remove(0);
-        if member.phase == "Unknown" {
+        let rule = member.waiting.as_ref().map(|waiting| waiting.rule.clone());
+        if member.phase == "Unknown" && rule.as_deref() == Some("HostUnknown") {
             Ok(member)
         } else {
-            Err(member.phase)
+            Err(format!("{} {rule:?}", member.phase))
         }
     })
     .await;
     assert!(!lost.ready);
-    assert_eq!(lost.waiting.unwrap().rule, "HostUnknown");
     let refused = client.logs(logs()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     coordinator.stop().await;

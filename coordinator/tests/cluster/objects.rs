@@ -366,3 +366,16 @@ async fn reflection_lists_the_services_and_health_says_serving() {
     assert_eq!(health.unwrap().into_inner().status, 1, "SERVING");
     coordinator.stop().await;
 }
+
+#[tokio::test]
+async fn more_mistakes_arrive_than_a_status_carries_by_default() {
+    let coordinator = Coordinator::start().await;
+    let long = "x".repeat(400);
+    let keys: Vec<String> = (0..100).map(|n| format!("{long}{n}: 1\n")).collect();
+    let text = format!("{}{}", config("wrong", "1"), keys.concat());
+    let status = coordinator.try_apply(&text, false).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    let details = status.get_error_details();
+    assert_eq!(details.bad_request().unwrap().field_violations.len(), 100);
+    coordinator.stop().await;
+}
