@@ -96,11 +96,10 @@ async fn stop_one(mut agent: LocalServiceClient<Channel>, stopped: &Stopped) -> 
 }
 
 fn is_stopped(member: &v1::MemberStatus) -> bool {
-    let nothing_runs = member.processes.iter().all(|process| process.pid == 0);
-    nothing_runs && !matches!(member.phase.as_str(), "Stopping" | "Running" | "Starting")
+    member.phase == "Stopped" && member.processes.iter().all(|process| process.pid == 0)
 }
 
-/// The members of a host that nobody holds.
+/// The members of a host that run, or would, and that nobody holds.
 async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::MemberStatus> {
     let listed = match agent.list(v1::LocalListRequest {}).await {
         Ok(response) => response.into_inner().members,
@@ -113,7 +112,7 @@ async fn running(host: &str, mut agent: LocalServiceClient<Channel>) -> Vec<v1::
         }
     };
     let mut running = Vec::new();
-    for member in listed {
+    for member in listed.into_iter().filter(|member| !is_stopped(member)) {
         let request = v1::LocalStatusRequest {
             member: Some(v1::LocalMemberRequest {
                 namespace: member.namespace.clone(),
