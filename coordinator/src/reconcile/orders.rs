@@ -42,6 +42,17 @@ pub(super) struct Send {
     change: Option<OrderDelta>,
 }
 
+#[cfg(test)]
+impl Send {
+    pub(super) fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    pub(super) fn order(&self) -> &SentOrder {
+        &self.order
+    }
+}
+
 /// What one host is to be sent so that it has what follows from a state. `None` if it has it. A
 /// new order is put into the batch.
 pub(super) fn next(

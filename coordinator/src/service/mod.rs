@@ -14,6 +14,11 @@ pub mod status;
 mod view;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use apply::{founders, to_batch};
+#[cfg(test)]
+pub(crate) use delete::marked;
+
 use std::{io, pin::Pin, time::Duration};
 
 use berth_proto::{
