@@ -1,5 +1,10 @@
 //! The examples that operators begin with: they are right, nothing in them is warned of, and they
 //! render to what the programs expect.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,14 +43,15 @@ fn set(text: &str) -> StatefulSet {
     let admission = apply(text);
     assert_eq!(admission.warnings, [""; 0]);
     assert_eq!(admission.disruptions, [""; 0]);
-    let objects = admission.changes.into_iter().map(|change| change.object);
-    objects
-        .filter_map(|object| match object {
-            Object::StatefulSet(set) => Some(set),
-            _ => None,
-        })
-        .next()
-        .expect("the example has a set")
+    let mut objects = admission.changes.into_iter().map(|change| change.object);
+    let set = objects.find_map(|object| {
+        if let Object::StatefulSet(set) = object {
+            Some(set)
+        } else {
+            None
+        }
+    });
+    set.expect("the example has a set")
 }
 
 /// The first process of a member, rendered as on a host of a cluster with the example's size.

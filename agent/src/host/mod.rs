@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub mod fake;
 mod handle;
 pub mod linux;
+pub(crate) mod watch;
 
 pub use crate::keeper::wire::{
     ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, ProcessStatus,

@@ -14,6 +14,7 @@ use std::{
     fs::{self, OpenOptions},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use berth_core::waiting::Reason;
@@ -30,7 +31,12 @@ pub(crate) struct Mounts {
     config: Bind,
     /// Files of the host that a rename may uncover.
     files: Vec<Bind>,
+    /// The next attempt to restore them, and the pause before it.
+    retry: Option<(Instant, Duration)>,
 }
+
+const FIRST_RETRY: Duration = Duration::from_millis(1);
+const LAST_RETRY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Bind {
@@ -123,6 +129,7 @@ impl Mounts {
             volumes,
             config: Bind::new(&spec.dirs.config, &rendered.config_dir, MsFlags::empty())?,
             files: vec![file("resolv.conf")?, file("hosts")?],
+            retry: None,
         })
     }
 
@@ -144,10 +151,32 @@ impl Mounts {
         special("proc", "/proc", safe | MsFlags::MS_NOEXEC, None)
     }
 
-    /// Puts back what a rename on the host uncovered.
-    pub(crate) fn restore(&self) -> Result<(), Reason> {
+    /// Puts back what a rename on the host uncovered; tried again by itself when it fails, for the
+    /// kernel drops the mount a moment before the new file can be mounted on.
+    ///
+    /// # Errors
+    /// `StepFailed`, when it has failed for long enough to tell people.
+    pub(crate) fn restore(&mut self) -> Result<(), Reason> {
         let mut lost = self.files.iter().filter(|bind| !bind.holds());
-        lost.try_for_each(Bind::apply)
+        let Err(reason) = lost.try_for_each(Bind::apply) else {
+            self.retry = None;
+            return Ok(());
+        };
+        let pause = self
+            .retry
+            .map_or(FIRST_RETRY, |(_, last)| last * 2)
+            .min(LAST_RETRY);
+        self.retry = Some((Instant::now() + pause, pause));
+        if pause < LAST_RETRY {
+            Ok(())
+        } else {
+            Err(reason)
+        }
+    }
+
+    /// When [`Self::restore`] is to be tried again.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.retry.map(|(at, _)| at)
     }
 
     /// The paths of the volumes in the member.

@@ -173,8 +173,9 @@ impl Keeper {
         let now = Instant::now();
         let running = self.jobs.iter().filter(|job| !job.timed_out());
         let jobs = running.map(|job| job.deadline.saturating_duration_since(now));
-        let look = self.seen.due().map(|at| at.saturating_duration_since(now));
-        let wait = machine.into_iter().chain(jobs).chain(look).min()?;
+        let own = self.seen.due().into_iter().chain(self.mounts.due());
+        let own = own.map(|at| at.saturating_duration_since(now));
+        let wait = machine.into_iter().chain(jobs).chain(own).min()?;
         // The machine counts whole milliseconds: never wake before one.
         Timespec::try_from(wait + Duration::from_micros(500)).ok()
     }
@@ -182,11 +183,7 @@ impl Keeper {
     fn handle(&mut self, source: Source) {
         match source {
             Source::Signals => self.handle_signals(),
-            Source::Mounts => {
-                if let Err(reason) = self.mounts.restore() {
-                    self.complain(&reason);
-                }
-            }
+            Source::Mounts => self.restore_mounts(),
             Source::Listener => self.greet(),
             Source::Client(id) => {
                 self.clients.flush(id);
@@ -204,6 +201,12 @@ impl Keeper {
                     job.drain();
                 }
             }
+        }
+    }
+
+    fn restore_mounts(&mut self) {
+        if let Err(reason) = self.mounts.restore() {
+            self.complain(&reason);
         }
     }
 
@@ -261,6 +264,9 @@ impl Keeper {
         }
         if self.seen.due().is_some_and(|at| at <= now) {
             self.seen.look();
+        }
+        if self.mounts.due().is_some_and(|at| at <= now) {
+            self.restore_mounts();
         }
         if self.machine.deadline().is_some_and(|at| at <= self.now()) {
             self.feed(Event::Tick);

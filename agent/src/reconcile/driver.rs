@@ -12,6 +12,7 @@ use berth_core::{
     member::{Done, Effect, Event, Machine, Standing, Wanted},
     order::MemberOrder,
     rendered::RenderedMember,
+    time::Timestamp,
     waiting::Reason,
 };
 use tokio::{
@@ -42,6 +43,8 @@ struct Slot {
     rendered: Option<Arc<RenderedMember>>,
     client: Option<KeeperClient>,
     run: Option<RunId>,
+    /// The reason that it was last seen to wait for, and since when.
+    waiting: (Option<Reason>, Timestamp),
 }
 
 pub(super) struct Driver<H> {
@@ -217,6 +220,12 @@ impl<H: Host> Driver<H> {
         };
         let effects = slot.machine.step(now, event);
         let wake = slot.machine.wake_at();
+        if effects.contains(&Effect::Changed) {
+            let waiting = slot.machine.report(now).waiting;
+            if slot.waiting.0 != waiting {
+                slot.waiting = (waiting, now);
+            }
+        }
         self.timers.set(member, wake);
         for effect in effects {
             self.effect(member, effect);
@@ -299,6 +308,7 @@ impl<H: Host> Driver<H> {
         Some(Seen {
             report: slot.machine.report(self.clock.now()),
             held: slot.machine.held(),
+            waiting_for: self.clock.now().since(slot.waiting.1),
         })
     }
 }
@@ -311,6 +321,7 @@ impl Slot {
             rendered: None,
             client: None,
             run: None,
+            waiting: (None, Timestamp(0)),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! through the queue, so that whatever hangs on one member holds up nothing else. Nothing is
 //! polled.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::MemberId,
@@ -108,6 +108,8 @@ pub struct Seen {
     pub report: MemberReport,
     /// Whether an operator holds it stopped.
     pub held: bool,
+    /// How long the reason in the report has held.
+    pub waiting_for: Duration,
 }
 
 /// The members of this host. Cheap to clone.
@@ -123,7 +125,7 @@ pub struct Members {
 /// The running driver.
 #[derive(Debug)]
 pub struct Reconciler {
-    task: tokio::task::JoinHandle<Result<(), LedgerError>>,
+    task: Option<tokio::task::JoinHandle<Result<(), LedgerError>>>,
 }
 
 /// Starts the members that the ledger says should run, and whatever is ordered from now on, until
@@ -151,16 +153,21 @@ pub fn start<H: Host>(
         ordering: Arc::new(Mutex::new(())),
     };
     let task = tokio::spawn(driver.run(shutdown));
-    (members, Reconciler { task })
+    (members, Reconciler { task: Some(task) })
 }
 
 impl Reconciler {
-    /// Returns when the driver has ended.
+    /// Returns when the driver has ended; the reason is told once.
     ///
     /// # Errors
     /// If it ended because the ledger failed.
     pub async fn ended(&mut self) -> Result<(), LedgerError> {
-        match (&mut self.task).await {
+        let Some(task) = &mut self.task else {
+            return Ok(());
+        };
+        let ended = task.await;
+        self.task = None;
+        match ended {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Ok(()),

@@ -9,13 +9,14 @@ use std::{
 };
 
 use berth_agent::host::{
-    DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch,
+    DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch, RunRecord,
     linux::{LinuxConfig, LinuxHost, UserPolicy},
 };
 use berth_core::{
     ids::{Epoch, MemberId, ProcessName, RunId, RunNumber, Term},
     rendered::{RenderedMember, RenderedProcess},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than anything here takes on a busy machine.
@@ -108,20 +109,45 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        let records = fs::read_dir(self.dir.path().join("run"))
+        let runs = fs::read_dir(self.dir.path().join("run"))
             .into_iter()
             .flatten();
-        for record in records.flatten() {
-            let text = fs::read_to_string(record.path().join("record.json")).unwrap_or_default();
-            let Ok(record) = serde_json::from_str::<serde_json::Value>(&text) else {
-                continue;
-            };
-            let pid = record["pid"].as_i64().unwrap();
-            if is_keeper(u32::try_from(pid).unwrap()) {
-                kill(u32::try_from(pid).unwrap(), "KILL");
+        for run in runs.flatten() {
+            let text = fs::read_to_string(run.path().join("record.json")).unwrap_or_default();
+            if let Ok(record) = serde_json::from_str::<RunRecord>(&text) {
+                end(&record);
             }
         }
+        // The mount point of the configuration, if it came to that.
+        let _ = fs::remove_dir(self.host.config_dir(&self.member()));
     }
+}
+
+/// Kills a keeper, waits until all of its member is gone, and removes its cgroup.
+fn end(record: &RunRecord) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(record.pid).unwrap()).unwrap();
+    if is_keeper(record.pid)
+        && let Ok(fd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+    {
+        let _ = rustix::process::pidfd_send_signal(&fd, rustix::process::Signal::KILL);
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        let deadline = Timespec::try_from(DEADLINE).unwrap();
+        assert_eq!(
+            poll(&mut fds, Some(&deadline)),
+            Ok(1),
+            "a keeper does not end"
+        );
+    }
+    for dir in record
+        .cgroup
+        .iter()
+        .flat_map(fs::read_dir)
+        .flatten()
+        .flatten()
+    {
+        let _ = fs::remove_dir(dir.path());
+    }
+    let _ = record.cgroup.as_ref().map(fs::remove_dir);
 }
 
 fn host_in(dir: &Path) -> LinuxHost {
@@ -239,13 +265,14 @@ pub(crate) fn runs(pid: u32) -> bool {
     state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
-/// The host process ids in whose command line a text occurs.
+/// The host process ids whose command line begins with a text.
 pub(crate) fn with_command_line(text: &str) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        runs(*pid) && String::from_utf8_lossy(&line).contains(text)
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        runs(*pid) && line.starts_with(text)
     })
     .collect()
 }

@@ -25,6 +25,9 @@ use tree::{Content, Fault, Node};
 /// The largest text that is read, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 
+/// Mistakes that are told at once; more would not be read.
+const MAX_VIOLATIONS: usize = 100;
+
 /// A text with one or more documents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
@@ -94,8 +97,25 @@ pub fn parse(
     if violations.is_empty() {
         Ok(objects)
     } else {
-        Err(violations)
+        Err(limited(violations))
     }
+}
+
+/// The first of many mistakes, and how many more there are.
+fn limited(mut violations: Vec<Violation>) -> Vec<Violation> {
+    let more = violations.len().saturating_sub(MAX_VIOLATIONS);
+    if more > 0 {
+        violations.truncate(MAX_VIOLATIONS);
+        violations.push(Violation {
+            file: None,
+            line: None,
+            column: None,
+            object: None,
+            field: String::new(),
+            message: format!("there are {more} more mistakes; correct these first"),
+        });
+    }
+    violations
 }
 
 /// Reads one object that an operator sent as JSON. If it names no namespace it gets

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::tree::{Content, Node, Place};
 
+/// Characters of a message. It may quote what was written, and that may be anything.
+const MAX_MESSAGE: usize = 600;
+
 /// One mistake, with everything that helps to find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Violation {
@@ -87,9 +90,9 @@ impl Origin {
             file: self.file.clone(),
             line: place.map(|p| p.line),
             column: place.map(|p| p.column),
-            object: object.map(ToOwned::to_owned),
-            field: field.to_owned(),
-            message: message.to_owned(),
+            object: object.map(shorten),
+            field: shorten(field),
+            message: shorten(message),
         }
     }
 
@@ -101,6 +104,17 @@ impl Origin {
             (None, _) => String::new(),
         }
     }
+}
+
+/// The text, or its two ends.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= MAX_MESSAGE {
+        return text.to_owned();
+    }
+    let first: String = text.chars().take(MAX_MESSAGE / 2).collect();
+    let count = text.chars().count();
+    let last: String = text.chars().skip(count - MAX_MESSAGE / 2).collect();
+    format!("{first} ... {last}")
 }
 
 /// The place of a field, or of the last node on the way to it. Keys may contain dots, so a field

@@ -329,6 +329,25 @@ fn no_text_makes_the_reader_work_without_bound() {
 }
 
 #[test]
+fn many_mistakes_and_long_values_give_a_short_answer() {
+    let many: String = (0..2000).map(|_| "a: 1\n").collect();
+    let told = refused(&many);
+    assert_eq!(told.len(), 101);
+    assert_eq!(
+        told[100],
+        "there are 1901 more mistakes; correct these first"
+    );
+    let long = refused(&SET.replace(
+        "name: etcd\nspec",
+        &format!("name: {}\nspec", "é".repeat(9000)),
+    ));
+    assert!(
+        long.iter().all(|line| line.chars().count() < 2000),
+        "{long:?}"
+    );
+}
+
+#[test]
 fn the_same_object_twice_is_refused() {
     let other = source(&SET.replace("etcd", "other"));
     let again = Source {

@@ -4,7 +4,7 @@
 //! "none" where an address should be is worse than a member that says why it does not start. Work
 //! and output are bounded, so that a template can neither hang nor flood an agent.
 
-use std::{collections::BTreeSet, io};
+use std::{cell::Cell, collections::BTreeSet, io};
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, syntax::SyntaxConfig,
@@ -12,6 +12,8 @@ use minijinja::{
 
 /// Instructions per text. A loop over a thousand peers takes about ten thousand.
 const FUEL: u64 = 200_000;
+/// Instructions for all texts that one engine renders: a set may have thousands of them.
+const FUEL_OF_ALL: u64 = 5_000_000;
 /// Bytes that one text may render to; larger files do not belong in a manifest.
 pub(crate) const MAX_OUTPUT: usize = 1 << 20;
 /// Elements of one `range()`.
@@ -20,6 +22,7 @@ const MAX_RANGE: i64 = 10_000;
 /// Renders texts; make one per member and use it for all its texts.
 pub(crate) struct Engine {
     environment: Environment<'static>,
+    used: Cell<u64>,
 }
 
 impl Engine {
@@ -54,7 +57,10 @@ impl Engine {
         {
             environment.set_syntax(syntax);
         }
-        Self { environment }
+        Self {
+            environment,
+            used: Cell::new(0),
+        }
     }
 
     /// Renders one text.
@@ -69,11 +75,24 @@ impl Engine {
             .environment
             .template_from_named_str("text", text)
             .map_err(|e| explain(&e, text))?;
+        if self.used.get() > FUEL_OF_ALL {
+            return Err("the templates do too much work together; loop less".to_owned());
+        }
         let mut out = Bounded(Vec::new());
-        template
-            .render_captured_to(values, &mut out)
-            .map_err(|e| explain(&e, text))?;
+        let rendered = template.render_captured_to(values, &mut out).map_err(|e| {
+            self.use_up(FUEL);
+            explain(&e, text)
+        })?;
+        let used = rendered
+            .state()
+            .fuel_levels()
+            .map_or(FUEL, |(used, _)| used);
+        self.use_up(used);
         String::from_utf8(out.0).map_err(|e| e.to_string())
+    }
+
+    fn use_up(&self, fuel: u64) {
+        self.used.set(self.used.get().saturating_add(fuel));
     }
 
     /// The values that a text refers to and does not define itself, such as `host.labels.zone`.
@@ -239,6 +258,17 @@ mod tests {
             let error = render(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn many_texts_together_are_bounded_too() {
+        let engine = Engine::new();
+        let text = "{% for a in range(9999) %}{{ a }}{% endfor %}";
+        let error = (0..1000).find_map(|_| engine.render(text, &Value::from(())).err());
+        assert_eq!(
+            error.as_deref(),
+            Some("the templates do too much work together; loop less")
+        );
     }
 
     #[test]

@@ -59,8 +59,15 @@ impl RenderError {
 /// Whether any template of the member refers to `founding` or `founders`. Texts in config objects
 /// are not looked at: a set that founds only there says `membership: Static` itself.
 pub fn uses_founding(template: &MemberTemplate) -> bool {
+    // Most sets never mention it, and this is asked for often.
+    let mentions = |text: &TemplateText<'_>| text.text.contains("found");
+    let candidates: Vec<TemplateText<'_>> =
+        texts(&template.spec).into_iter().filter(mentions).collect();
+    if candidates.is_empty() {
+        return false;
+    }
     let engine = engine::Engine::new();
-    texts(&template.spec).iter().any(|text| {
+    candidates.iter().any(|text| {
         engine
             .refers_to(text.text)
             .is_ok_and(|names| names.iter().any(|name| is_founding(name)))

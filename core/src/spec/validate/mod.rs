@@ -87,4 +87,6 @@ pub fn validate(object: &Object) -> Vec<Problem> {
 }
 
 #[cfg(test)]
+mod process_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,113 @@
+//! The agent as a whole: what is started in which order, and how it ends.
+//!
+//! Members first: they need nothing but the ledger, and neither a name server that cannot open its
+//! socket nor a coordinator that is away may keep them down.
+
+use std::{sync::Arc, time::Duration};
+
+use berth_core::state::HostRecord;
+use thiserror::Error;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    dns::{DnsError, DnsServer},
+    host::Host,
+    ledger::{LedgerError, LedgerStore},
+    local::{self, Local, ServeError},
+    reconcile,
+    session::Session,
+};
+
+/// How long requests that are open at the end may take.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why the agent ends before it was asked to.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The DNS server.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// The socket for `berth local`.
+    #[error(transparent)]
+    Local(#[from] ServeError),
+}
+
+/// Runs an agent until the token is cancelled. Its members run on afterwards. `ready` is called
+/// once everything is open.
+///
+/// # Errors
+/// If the ledger, the name server or the local socket cannot be used, then or later. Members that
+/// run are not stopped then either.
+pub async fn run<H: Host>(
+    config: Config,
+    host: Arc<H>,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send,
+) -> Result<(), RunError> {
+    let ledger = LedgerStore::open(&config.data_dir)?;
+    let stop = shutdown.child_token();
+    let _ends_with_this_call = stop.clone().drop_guard();
+    let (members, mut reconciler) = reconcile::start(
+        Arc::clone(&host),
+        ledger.clone(),
+        config.resolver,
+        stop.clone(),
+    );
+    let dns = Arc::new(DnsServer::start(config.dns.clone()).await?);
+    let connected = watch::Sender::new(false);
+    let service = Local {
+        name: config.host.clone(),
+        host: Arc::clone(&host),
+        ledger: ledger.clone(),
+        members: members.clone(),
+        connected: connected.subscribe(),
+    };
+    let serving = local::serve(service, &config.local, stop.clone()).await?;
+    let mut serving = tokio::spawn(serving);
+    let facts = host.facts();
+    let session = Session {
+        coordinator: config.coordinator.clone(),
+        record: record(&config, facts.pools, facts.machine_id),
+        boot: facts.boot,
+        host,
+        ledger,
+        members,
+        dns: Arc::clone(&dns),
+        connected,
+    };
+    let session = tokio::spawn(session.run(stop.clone()));
+    tracing::info!(host = %config.host, "ready");
+    ready();
+    let result = tokio::select! {
+        ended = reconciler.ended() => ended.map_err(RunError::from),
+        served = &mut serving => served.unwrap_or(Ok(())).map_err(RunError::from),
+    };
+    stop.cancel();
+    // Whoever still waits for an answer is cut off; everything that matters is durable.
+    drop(timeout(END_LIMIT, session).await);
+    if !serving.is_finished() {
+        drop(timeout(END_LIMIT, &mut serving).await);
+        serving.abort();
+    }
+    if let Some(dns) = Arc::into_inner(dns) {
+        dns.stop().await;
+    }
+    let ended = reconciler.ended().await.map_err(RunError::from);
+    result.and(ended)
+}
+
+fn record(config: &Config, pools: Vec<String>, machine_id: String) -> HostRecord {
+    HostRecord {
+        name: config.host.clone(),
+        advertise_address: config.advertise_address,
+        labels: config.labels.clone(),
+        pools,
+        unschedulable: false,
+        machine_id,
+    }
+}

@@ -1,0 +1,43 @@
+//! Waits for changes in a directory, with inotify.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
+
+/// A directory that is watched: files in it that are written, made, or renamed.
+#[derive(Debug)]
+pub(crate) struct DirWatch {
+    events: AsyncFd<OwnedFd>,
+}
+
+impl DirWatch {
+    /// Begins to watch. Changes from now on are noticed.
+    #[expect(unsafe_code, reason = "tokio wants the promise below")]
+    pub(crate) fn new(dir: &Path) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        inotify::add_watch(events.as_fd(), dir, what | WatchFlags::DELETE_SELF)?;
+        // SAFETY: the descriptor is owned by the `AsyncFd`, and closed only with it.
+        let events = unsafe { AsyncFd::register(events) };
+        Ok(Self { events: events? })
+    }
+
+    /// Returns when something has changed since the last call.
+    pub(crate) async fn changed(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            let mut ready = self.events.readable().await?;
+            let read = ready.try_io(|events| Ok(rustix::io::read(events.get_ref(), &mut buffer)?));
+            if let Ok(result) = read {
+                // What happened does not matter: the reader looks for itself. What is left in the
+                // queue makes the next call return at once.
+                return result.map(drop);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The agent's end of the session with the coordinator. Without one, everything on this host goes
+//! on: the session only brings orders and zones, and takes reports away.
+
+use std::{sync::Arc, time::Duration};
+
+use berth_core::{ids::BootId, session::WelcomeRefusal, state::HostRecord};
+use berth_proto::{
+    convert::ConvertError,
+    transport::{ConnectError, Endpoint},
+};
+use thiserror::Error;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    dns::{DnsServer, PublishError},
+    host::Host,
+    ledger::{LedgerError, LedgerStore},
+    reconcile::Members,
+};
+
+mod logs;
+mod stream;
+
+pub(crate) use logs::first_process;
+
+/// From the loss of a session to the first attempt at a new one; then doubling to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+
+/// Why a session ended.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The coordinator does not answer.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The stream broke, or the coordinator ended it and said why.
+    #[error("the coordinator ended the session")]
+    Stream(#[from] tonic::Status),
+    /// The coordinator ended it without a word.
+    #[error("the coordinator closed the stream; the agent connects again")]
+    Closed,
+    /// Nothing came when something had to.
+    #[error("the coordinator does not answer the hello; the agent connects again")]
+    Silent,
+    /// It is not the coordinator that this host follows.
+    #[error(transparent)]
+    Refused(#[from] WelcomeRefusal),
+    /// A message does not mean anything.
+    #[error(transparent)]
+    Message(#[from] ConvertError),
+    /// The zone cannot be served.
+    #[error(transparent)]
+    Zone(#[from] PublishError),
+    /// The ledger failed; the agent ends.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What a session needs.
+#[derive(Debug)]
+pub struct Session<H> {
+    /// Where the coordinator is.
+    pub coordinator: Endpoint,
+    /// What is said of this host.
+    pub record: HostRecord,
+    /// The boot.
+    pub boot: BootId,
+    /// For the logs' directories.
+    pub host: Arc<H>,
+    /// What the hello says of orders.
+    pub ledger: LedgerStore,
+    /// Takes orders, gives reports.
+    pub members: Members,
+    /// Takes zones.
+    pub dns: Arc<DnsServer>,
+    /// Whether a session is open.
+    pub connected: watch::Sender<bool>,
+}
+
+impl<H: Host> Session<H> {
+    /// Opens sessions, one after another, until the token is cancelled.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut failures = 0;
+        while let Some(ended) = shutdown.run_until_cancelled(self.one()).await {
+            if self.connected.send_replace(false) {
+                failures = 0;
+            }
+            // Each loss is told once; while it lasts, only to those who ask for every detail.
+            if failures == 0 {
+                tracing::warn!(coordinator = %self.coordinator, error = chain(&ended), "no session");
+            } else {
+                tracing::debug!(error = chain(&ended), "no session");
+            }
+            let pause = retry_after(failures, entropy());
+            failures = failures.saturating_add(1);
+            if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// The pause grows, and differs between agents that lost the same coordinator.
+fn retry_after(failures: u32, entropy: u64) -> Duration {
+    let factor = 1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX);
+    let whole = FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY);
+    let shortened = u32::try_from(entropy % 500).unwrap_or(0);
+    whole * (1000 - shortened) / 1000
+}
+
+fn entropy() -> u64 {
+    let bits = uuid::Uuid::now_v7().as_u128() & u128::from(u64::MAX);
+    u64::try_from(bits).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_retry_is_fast_and_no_pause_is_longer_than_two_seconds() {
+        for entropy in [0, 123, 499] {
+            assert!(retry_after(0, entropy) <= Duration::from_millis(50));
+            assert!(retry_after(99, entropy) <= LONGEST_RETRY);
+            assert!(retry_after(99, entropy) >= LONGEST_RETRY / 2);
+        }
+        assert!(retry_after(3, 0) > retry_after(0, 0));
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let error = SessionError::Stream(tonic::Status::aborted("a newer stream took over"));
+        assert!(chain(&error).contains("a newer stream took over"));
+    }
+}

@@ -1,0 +1,221 @@
+//! One session: hello, welcome, then orders, zones and log requests in; acknowledgements, reports
+//! and log data out. Reports are made when they can be sent, so that changes meet in one.
+
+use std::time::Duration;
+
+use berth_core::{
+    ids::{HistoryId, ReportNumber, Term},
+    session::{AgentLease, check_welcome},
+    state::ZoneHead,
+};
+use berth_proto::{
+    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
+    transport,
+    v1::{
+        self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
+        agent_service_client::AgentServiceClient, coordinator_message::Message as In,
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::{Session, SessionError, logs::Tails};
+use crate::{
+    clock::Clock,
+    host::Host,
+    reconcile::{Changes, OrderError},
+};
+
+/// The longest message: a complete order for a host with many members.
+const MESSAGE_LIMIT: usize = 64 << 20;
+/// From the hello to the welcome.
+const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+/// Messages that wait to be sent.
+const QUEUE: usize = 64;
+
+/// What one session remembers.
+struct Open {
+    out: mpsc::Sender<AgentMessage>,
+    zone: ZoneAssembly,
+    lease: AgentLease,
+    clock: Clock,
+    tails: Tails,
+    /// The number of the last report, and up to which version it told everything.
+    reported: (ReportNumber, Option<u64>),
+    version: watch::Receiver<u64>,
+}
+
+impl<H: Host> Session<H> {
+    /// Opens a session and serves it to its end.
+    pub(super) async fn one(&self) -> SessionError {
+        match self.open().await {
+            Ok((mut open, mut incoming, mut renew)) => {
+                self.connected.send_replace(true);
+                tracing::info!(coordinator = %self.coordinator, "connected");
+                let ended = self.serve(&mut open, &mut incoming, &mut renew).await;
+                ended.err().unwrap_or(SessionError::Closed)
+            }
+            Err(error) => error,
+        }
+    }
+
+    async fn open(&self) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
+        let channel = transport::connect(&self.coordinator).await?;
+        let mut client = AgentServiceClient::new(channel)
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT);
+        let (out, queue) = mpsc::channel(QUEUE);
+        send(&out, Out::Hello(self.hello().into())).await?;
+        let welcomed = timeout(WELCOME_LIMIT, async {
+            let mut incoming = client
+                .session(ReceiverStream::new(queue))
+                .await?
+                .into_inner();
+            let first = incoming.message().await?;
+            Ok::<_, SessionError>((incoming, first))
+        });
+        let (incoming, first) = welcomed.await.map_err(|_| SessionError::Silent)??;
+        let Some(In::Welcome(welcome)) = first.and_then(|message| message.message) else {
+            return Err(SessionError::Silent);
+        };
+        let history = HistoryId(welcome.history);
+        check_welcome(&self.ledger.read().head, &history, Term(welcome.term))?;
+        let lease = AgentLease::new(Duration::from_millis(welcome.lease_ms.max(1000)));
+        let mut renew = interval(lease.renew_every());
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let open = Open {
+            tails: Tails::new(out.clone()),
+            out,
+            zone: ZoneAssembly::default(),
+            lease,
+            clock: Clock::new(),
+            reported: (ReportNumber(0), None),
+            version: self.members.version(),
+        };
+        Ok((open, incoming, renew))
+    }
+
+    fn hello(&self) -> Hello {
+        let ledger = self.ledger.read();
+        let (serial, hash) = self.dns.serving();
+        Hello {
+            host: self.record.clone(),
+            boot: self.boot.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            head: ledger.head.clone(),
+            highest_epochs: ledger.highest_epochs.clone(),
+            zone: ZoneHead { serial, hash },
+        }
+    }
+
+    async fn serve(
+        &self,
+        open: &mut Open,
+        incoming: &mut Streaming<CoordinatorMessage>,
+        renew: &mut Interval,
+    ) -> Result<(), SessionError> {
+        self.report(open).await?;
+        loop {
+            tokio::select! {
+                message = incoming.message() => {
+                    let message = message?.ok_or(SessionError::Closed)?;
+                    if let Some(message) = message.message {
+                        self.take(open, message).await?;
+                    }
+                }
+                changed = open.version.changed() => {
+                    changed.map_err(|_| SessionError::Closed)?;
+                    self.report(open).await?;
+                }
+                _ = renew.tick() => {
+                    let number = open.lease.renew(open.clock.now());
+                    send(&open.out, Out::Renew(v1::Renew { number })).await?;
+                }
+            }
+        }
+    }
+
+    async fn take(&self, open: &mut Open, message: In) -> Result<(), SessionError> {
+        match message {
+            In::Order(order) => self.take_order(open, order).await,
+            In::Zone(chunk) => self.take_zone(open, chunk).await,
+            In::RenewAck(ack) => {
+                open.lease.acknowledge(ack.number);
+                Ok(())
+            }
+            In::LogRequest(request) => {
+                open.tails.begin(&*self.host, &self.ledger, request);
+                Ok(())
+            }
+            In::LogCancel(cancel) => {
+                open.tails.end(cancel.id);
+                Ok(())
+            }
+            // A second welcome says nothing new.
+            In::Welcome(_) => Ok(()),
+        }
+    }
+
+    /// Makes an order durable and acknowledges it, or says which rule refuses it.
+    async fn take_order(&self, open: &mut Open, order: v1::Order) -> Result<(), SessionError> {
+        let head = order.head.clone();
+        let delta = order.try_into()?;
+        let refusal = match self.members.order(&delta).await {
+            Ok(_) => String::new(),
+            Err(OrderError::Refused(refusal)) => {
+                tracing::error!(generation = %delta.head.generation, "order refused: {refusal}");
+                refusal.to_string()
+            }
+            Err(OrderError::Ledger(error)) => return Err(error.into()),
+        };
+        send(&open.out, Out::OrderAck(v1::OrderAck { head, refusal })).await
+    }
+
+    /// Serves a zone once it is complete, then acknowledges it.
+    async fn take_zone(&self, open: &mut Open, chunk: v1::Zone) -> Result<(), SessionError> {
+        let Some((zone, hash)) = open.zone.add(chunk)? else {
+            return Ok(());
+        };
+        let serial = zone.serial.0;
+        self.dns.publish(zone, &hash).await?;
+        let hash = hash.0;
+        send(&open.out, Out::ZoneAck(v1::ZoneAck { serial, hash })).await
+    }
+
+    /// Sends what changed since the last report; everything in the first.
+    async fn report(&self, open: &mut Open) -> Result<(), SessionError> {
+        open.version.borrow_and_update();
+        let (number, after) = open.reported;
+        let changes = self.members.changes(after).await;
+        let Changes {
+            version,
+            generation,
+            members,
+            forgotten,
+        } = changes.ok_or(SessionError::Closed)?;
+        let number = number.next();
+        open.reported = (number, Some(version));
+        let report = AgentReport {
+            number,
+            complete: after.is_none(),
+            members,
+            forgotten,
+            generation,
+        };
+        send(&open.out, Out::Report(report.try_into()?)).await
+    }
+}
+
+pub(super) async fn send(
+    out: &mpsc::Sender<AgentMessage>,
+    message: Out,
+) -> Result<(), SessionError> {
+    let message = AgentMessage {
+        message: Some(message),
+    };
+    out.send(message).await.map_err(|_| SessionError::Closed)
+}
