@@ -7,6 +7,8 @@
 //! same reason a set that is founded together waits only for starts, not for readiness, while fewer
 //! than a majority of its members run.
 
+use std::collections::BTreeMap;
+
 use crate::{
     ids::{Ordinal, SetKey},
     plan::{
@@ -29,33 +31,71 @@ pub(super) struct Shut {
     pub(super) wake: Option<Timestamp>,
 }
 
-/// Whether an ordinal may start, as far as order goes.
-pub(super) fn check(
-    state: &State,
-    key: &SetKey,
-    ordinal: Ordinal,
-    now: Timestamp,
-) -> Result<(), Shut> {
-    let Some(set) = state.sets.get(key) else {
-        return Ok(());
-    };
-    let policy = policy(state, key, set, ordinal);
-    first_shut(state, key, set, ordinal, policy, now)
+/// What governs the starts of a set in one plan: what is ordered in it changes none of this.
+#[derive(Debug)]
+pub(super) struct Gates {
+    /// Whether the first boot is still to be finished.
+    pub(super) founding: bool,
+    nobody_ready: bool,
+    majority: bool,
+    shut: BTreeMap<GatePolicy, Shut>,
 }
 
-/// The lowest declared ordinal below `end` that does not hold the gate of a policy.
-pub(super) fn first_shut(
+impl Gates {
+    pub(super) fn new(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Self {
+        let founded_together = state.foundings.contains_key(key);
+        let policies = [GatePolicy::OrderedReady, GatePolicy::OrderedStarted];
+        let shut = policies.into_iter().filter_map(|policy| {
+            let shut = first_shut(state, key, set, policy, now)?;
+            Some((policy, shut))
+        });
+        Self {
+            founding: founding::pending(state, key, set),
+            nobody_ready: nobody_ready(state, key, set),
+            majority: !founded_together || majority_runs(state, key, set),
+            shut: shut.collect(),
+        }
+    }
+
+    /// Whether an ordinal may start, as far as order goes.
+    pub(super) fn check(
+        &self,
+        state: &State,
+        key: &SetKey,
+        set: &Set,
+        ordinal: Ordinal,
+    ) -> Result<(), Shut> {
+        let policy = self.policy(state, key, set, ordinal);
+        match self.shut.get(&policy).filter(|shut| shut.by < ordinal) {
+            Some(shut) => Err(*shut),
+            None => Ok(()),
+        }
+    }
+
+    /// The policy that governs the start of an ordinal.
+    fn policy(&self, state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> GatePolicy {
+        let policy = set.spec.pod_management_policy;
+        if self.founding {
+            set.spec.bootstrap_policy()
+        } else if self.nobody_ready && comes_back(state, key, set, ordinal) {
+            set.spec.cold_start_policy()
+        } else if policy == GatePolicy::OrderedReady && !self.majority {
+            GatePolicy::OrderedStarted
+        } else {
+            policy
+        }
+    }
+}
+
+/// The lowest wanted ordinal that does not hold the gate of a policy.
+fn first_shut(
     state: &State,
     key: &SetKey,
     set: &Set,
-    end: Ordinal,
     policy: GatePolicy,
     now: Timestamp,
-) -> Result<(), Shut> {
-    if policy == GatePolicy::Parallel {
-        return Ok(());
-    }
-    for by in set.declared().take_while(|lower| *lower < end) {
+) -> Option<Shut> {
+    set.declared().find_map(|by| {
         let facts = facts(state, key, by);
         let standing = facts.map_or(Standing::Down, |facts| facts.standing(now));
         let holds = match policy {
@@ -63,31 +103,12 @@ pub(super) fn first_shut(
             GatePolicy::OrderedStarted => facts.is_some_and(|facts| facts.started()),
             GatePolicy::OrderedReady => standing == Standing::Available,
         };
-        if !holds {
-            let wake = match standing {
-                Standing::ReadyUntil(at) => Some(at),
-                Standing::Available | Standing::Unready | Standing::Down => None,
-            };
-            return Err(Shut { by, policy, wake });
-        }
-    }
-    Ok(())
-}
-
-/// The policy that governs the start of an ordinal now.
-fn policy(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> GatePolicy {
-    if founding::pending(state, key, set) {
-        set.spec.bootstrap_policy()
-    } else if comes_back(state, key, set, ordinal) && nobody_ready(state, key, set) {
-        set.spec.cold_start_policy()
-    } else if set.spec.pod_management_policy == GatePolicy::OrderedReady
-        && state.foundings.contains_key(key)
-        && !majority_runs(state, key, set)
-    {
-        GatePolicy::OrderedStarted
-    } else {
-        set.spec.pod_management_policy
-    }
+        let wake = match standing {
+            Standing::ReadyUntil(at) => Some(at),
+            Standing::Available | Standing::Unready | Standing::Down => None,
+        };
+        (!holds).then_some(Shut { by, policy, wake })
+    })
 }
 
 /// Whether more than half of the wanted members run.
