@@ -3,7 +3,9 @@
 //! Three policies, one at a time: `bootstrapPolicy` until the set is founded; `coldStartPolicy` for
 //! a member that comes back to its own filled volumes while no member is ready; else
 //! `podManagementPolicy`. "No member is ready", not "none runs": an application that needs a quorum
-//! is not ready with its first member up, and would wait for ever under an ordered policy.
+//! is not ready with its first member up, and would wait for ever under an ordered policy. For the
+//! same reason a set that is founded together waits only for starts, not for readiness, while fewer
+//! than a majority of its members run.
 
 use crate::{
     ids::{Ordinal, SetKey},
@@ -78,9 +80,21 @@ fn policy(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> GatePolic
         set.spec.bootstrap_policy()
     } else if comes_back(state, key, set, ordinal) && nobody_ready(state, key, set) {
         set.spec.cold_start_policy()
+    } else if set.spec.pod_management_policy == GatePolicy::OrderedReady
+        && state.foundings.contains_key(key)
+        && !majority_runs(state, key, set)
+    {
+        GatePolicy::OrderedStarted
     } else {
         set.spec.pod_management_policy
     }
+}
+
+/// Whether more than half of the wanted members run.
+fn majority_runs(state: &State, key: &SetKey, set: &Set) -> bool {
+    let started = |ordinal: &Ordinal| facts(state, key, *ordinal).is_some_and(|f| f.started());
+    let running = set.declared().filter(started).count();
+    u32::try_from(running).is_ok_and(|running| running > set.wanted() / 2)
 }
 
 /// Whether a member has volumes of its own and was started on all of them before.
