@@ -14,9 +14,6 @@ mod events;
 mod orders;
 mod zone;
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
@@ -219,3 +216,6 @@ async fn until(context: &Context, at: Option<Timestamp>) {
 
 /// The hosts whose streams are known, by name.
 type Links = BTreeMap<HostName, Link>;
+
+#[cfg(test)]
+mod tests;

@@ -42,17 +42,6 @@ pub(super) struct Send {
     change: Option<OrderDelta>,
 }
 
-#[cfg(test)]
-impl Send {
-    pub(super) fn host(&self) -> &HostName {
-        &self.host
-    }
-
-    pub(super) fn order(&self) -> &SentOrder {
-        &self.order
-    }
-}
-
 /// What one host is to be sent so that it has what follows from a state. `None` if it has it. A
 /// new order is put into the batch.
 pub(super) fn next(
@@ -204,4 +193,15 @@ pub(super) fn synced(links: &Links) -> BTreeMap<&HostName, &Link> {
         .iter()
         .filter(|(_, link)| link.order.is_some())
         .collect()
+}
+
+#[cfg(test)]
+impl Send {
+    pub(super) fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    pub(super) fn order(&self) -> &SentOrder {
+        &self.order
+    }
 }

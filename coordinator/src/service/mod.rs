@@ -14,11 +14,6 @@ pub mod status;
 mod view;
 mod watch;
 
-#[cfg(test)]
-pub(crate) use apply::{founders, to_batch};
-#[cfg(test)]
-pub(crate) use delete::marked;
-
 use std::{io, pin::Pin, time::Duration};
 
 use berth_proto::{
@@ -109,3 +104,8 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) use apply::{founders, to_batch};
+#[cfg(test)]
+pub(crate) use delete::marked;
