@@ -149,6 +149,17 @@ impl CliError {
         self
     }
 
+    /// The same refusal of something that only looks: there is no input to correct.
+    pub(crate) fn of_a_look(mut self, better: &str) -> Self {
+        if let Self::Answer { hint, exit, .. } = &mut self
+            && *exit == Exit::Refused
+        {
+            better.clone_into(hint);
+            *exit = Exit::Failure;
+        }
+        self
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> &str {
         match self {

@@ -111,11 +111,11 @@ fn table(code: Code) -> (Exit, &'static str) {
     }
 }
 
-/// How many mistakes there are, for the line above them.
-pub(crate) fn count(mistakes: usize) -> String {
-    match mistakes {
-        1 => "there is a mistake".to_owned(),
-        n => format!("there are {n} mistakes"),
+/// How many reasons there are, for the line above them.
+pub(crate) fn count(reasons: usize) -> String {
+    match reasons {
+        1 => "refused for this reason:".to_owned(),
+        n => format!("refused for these {n} reasons:"),
     }
 }
 
@@ -182,6 +182,9 @@ mod tests {
             ]
         );
         assert_eq!(error.exit(), Exit::Refused);
-        assert_eq!(error.to_string(), "cannot apply: there are 2 mistakes");
+        assert_eq!(
+            error.to_string(),
+            "cannot apply: refused for these 2 reasons:"
+        );
     }
 }

@@ -39,7 +39,10 @@ pub(crate) async fn copy(
     doing: &str,
     answer: Result<Response<Streaming<v1::LogChunk>>, Status>,
 ) -> Result<(), CliError> {
-    let wrap = |status: Status| refusal::from_status(doing, &status);
+    let wrap = |status: Status| {
+        let error = refusal::from_status(doing, &status);
+        error.of_a_look("`berth status` says how the member and its host are")
+    };
     let mut chunks = answer.map_err(wrap)?.into_inner();
     while let Some(chunk) = chunks.message().await.map_err(wrap)? {
         output::raw(&chunk.data)?;

@@ -101,6 +101,7 @@ fn logs_are_copied_as_they_are() {
             &["logs", "etcd-0", "-p", "etcd", "--previous", "--tail", "5"]
         )
     );
+    assert_snapshot!("logs_no_host", berth(&server, &["logs", "etcd-2"]));
 }
 
 #[test]

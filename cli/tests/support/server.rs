@@ -280,6 +280,11 @@ impl member::MemberService for Fake {
 }
 
 fn logs(request: &v1::LogsRequest) -> Answer<Streamed<v1::LogChunk>> {
+    if request.member == "etcd-2" {
+        return Err(Status::failed_precondition(
+            "default/etcd-2 has no host yet",
+        ));
+    }
     if request.member != "etcd-0" {
         let message = format!("member {} does not exist", request.member);
         return Err(Status::not_found(message));

@@ -200,6 +200,8 @@ impl Keeper {
             .arg("--config")
             .arg(&self.spec.config)
             .env("NOTIFY_SOCKET", &socket)
+            // Its log is a file, whatever this process writes to.
+            .env("NO_COLOR", "1")
             .env_remove("WATCHDOG_USEC")
             .env_remove("LISTEN_FDS")
             .stdin(Stdio::null())

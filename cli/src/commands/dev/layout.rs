@@ -92,6 +92,7 @@ impl Layout {
         write(&self.coordinator_config(), &config)?;
         for host in &self.hosts {
             make(&host.dir)?;
+            make(&host.pool())?;
             write(&host.config(), &host.agent_config(&self.endpoint()))?;
         }
         Ok(())
@@ -127,12 +128,17 @@ impl HostLayout {
         self.dir.join("run")
     }
 
+    /// The one pool; agents make none themselves, because a missing one may be a missing disk.
+    fn pool(&self) -> PathBuf {
+        self.dir.join("volumes")
+    }
+
     fn agent_config(&self, coordinator: &str) -> Value {
         json!({
             "host": self.name,
             "coordinator": coordinator,
             "advertiseAddress": self.address,
-            "pools": { "default": self.dir.join("volumes") },
+            "pools": { "default": self.pool() },
             "dataDir": self.dir.join("data"),
             "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
