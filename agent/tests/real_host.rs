@@ -107,8 +107,8 @@ async fn a_volume_belongs_to_its_user_keeps_its_data_and_its_loss_is_noticed() {
 #[tokio::test]
 async fn the_program_that_holds_a_port_is_named() {
     let bed = Bed::new("port");
-    let script = "import socket,time; s=socket.socket(); s.bind(('0.0.0.0',0)); s.listen(); \
-                  print(s.getsockname()[1], flush=True); time.sleep(9999)";
+    let script = "import socket; s=socket.socket(); s.bind(('0.0.0.0',0)); s.listen(); \
+                  print(s.getsockname()[1], flush=True); s.accept()";
     let mut holder = shell("holder", "");
     holder.argv = ["/usr/bin/env", "python3", "-c", script]
         .map(str::to_owned)

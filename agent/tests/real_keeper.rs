@@ -109,13 +109,17 @@ async fn nothing_is_left_of_a_member_that_was_cleaned_up() {
 async fn a_killed_process_is_back_at_once_and_the_others_stay() {
     let bed = Bed::new("restart");
     let mut handle = bed
-        .start(vec![shell("a", WAIT_FOREVER), shell("b", WAIT_FOREVER)])
+        .start(vec![
+            shell(
+                "a",
+                &format!("sleep 1.1; echo ran for a second; {WAIT_FOREVER}"),
+            ),
+            shell("b", WAIT_FOREVER),
+        ])
         .await;
     let (a, b) = (pid_of(&handle, "a").await, pid_of(&handle, "b").await);
     // It must have run for a second for the first restart to be immediate.
-    let status = |handle: &berth_agent::host::KeeperHandle| handle.client.clone();
-    let ran = tokio::time::Instant::now() + Duration::from_millis(1100);
-    tokio::time::sleep_until(ran).await;
+    bed.log_with("a.log", "ran for a second").await;
     kill(a, "KILL");
     let exited = event(&mut handle, |e| matches!(e, KeeperEvent::Exited { .. })).await;
     let KeeperEvent::Exited {
@@ -143,7 +147,7 @@ async fn a_killed_process_is_back_at_once_and_the_others_stay() {
     };
     assert_eq!((name, restarts), (process("a"), 1));
     assert!(pid != a && runs(pid) && runs(b));
-    let now = status(&handle).status().await.unwrap();
+    let now = handle.client.status().await.unwrap();
     let first = now.processes.first().unwrap();
     assert_eq!(
         (first.restarts, first.last_exit),

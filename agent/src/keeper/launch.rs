@@ -98,6 +98,7 @@ fn keeper(spec: LaunchSpec, cgroup: Option<Cgroup>) -> i32 {
         let _ = nix::unistd::dup2_stdin(&null);
         let _ = nix::unistd::dup2_stdout(&null);
     }
+    sys::drop_clean_pages();
     keeper.run()
 }
 

@@ -2,10 +2,13 @@
 //! sound here: a keeper has one thread.
 #![expect(
     unsafe_code,
-    reason = "fork, close_range and _exit have no safe wrapper"
+    reason = "fork, clone3, close_range, madvise and _exit have no safe wrapper"
 )]
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{
+    fs,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use nix::{
     errno::Errno,
@@ -93,4 +96,65 @@ pub(crate) fn default_signals() {
         let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
     let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Gives back the pages of program and libraries that only the start needed: the loader reads the
+/// whole relocation table of a program that is mostly the agent's. What is needed again comes back
+/// from the page cache. Returns how many mappings it was.
+pub(crate) fn drop_clean_pages() -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let clean = maps.lines().filter_map(clean_mapping);
+    let dropped = clean.filter(|(start, length)| {
+        // SAFETY: the range is a mapping of this process, backed by a file and never written to,
+        // so that reading it again gives the same bytes.
+        let done =
+            unsafe { libc::madvise(*start as *mut libc::c_void, *length, libc::MADV_DONTNEED) };
+        done == 0
+    });
+    dropped.count()
+}
+
+/// Start and length of a mapping that holds what is in its file and nothing else: code, and the
+/// beginning of a file up to its code. Later read-only mappings may hold relocated pointers.
+fn clean_mapping(line: &str) -> Option<(usize, usize)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (range, rights, offset) = (fields.next()?, fields.next()?, fields.next()?);
+    let file = fields.nth(2)?.starts_with('/');
+    let code = rights == "r-xp";
+    let head = rights == "r--p" && offset.bytes().all(|byte| byte == b'0');
+    if !file || !(code || head) {
+        return None;
+    }
+    let (start, end) = range.split_once('-')?;
+    let start = usize::from_str_radix(start, 16).ok()?;
+    let end = usize::from_str_radix(end, 16).ok()?;
+    Some((start, end.checked_sub(start)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_and_the_head_of_a_file_are_clean() {
+        let clean = |line: &str| clean_mapping(line).is_some();
+        assert!(clean("1000-3000 r--p 00000000 fe:00 7    /usr/bin/x"));
+        assert!(clean("3000-4000 r-xp 00002000 fe:00 7    /usr/bin/x"));
+        assert!(
+            !clean("4000-5000 r--p 00003000 fe:00 7    /usr/bin/x"),
+            "relocated"
+        );
+        assert!(!clean("5000-6000 rw-p 00004000 fe:00 7    /usr/bin/x"));
+        assert!(!clean("7000-8000 r-xp 00000000 00:00 0    [vdso]"));
+        assert!(!clean("8000-9000 rw-p 00000000 00:00 0"));
+    }
+
+    #[test]
+    fn the_program_goes_on_without_its_pages() {
+        assert!(drop_clean_pages() > 0);
+        assert_eq!(
+            clean_mapping("1000-3000 r-xp 0 0 0 /x"),
+            Some((0x1000, 0x2000))
+        );
+    }
 }

@@ -17,7 +17,7 @@ use berth_core::{
     rendered::{RenderedMember, RenderedProcess},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval, timeout};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -236,11 +236,12 @@ pub(crate) async fn until_gone(handle: &mut KeeperHandle) -> Vec<KeeperEvent> {
 /// Polls until `look` returns `Ok`; what it last returned is in the failure.
 pub(crate) async fn wait_for<T>(what: &str, look: impl Fn() -> Result<T, String>) -> T {
     let deadline = Instant::now() + DEADLINE;
+    let mut looks = interval(Duration::from_millis(5));
     loop {
+        looks.tick().await;
         match look() {
             Ok(found) => return found,
-            Err(last) if Instant::now() > deadline => panic!("{what}: {last}"),
-            Err(_) => sleep(Duration::from_millis(5)).await,
+            Err(last) => assert!(Instant::now() < deadline, "{what}: {last}"),
         }
     }
 }
