@@ -92,6 +92,8 @@ impl Layout {
         write(&self.coordinator_config(), &config)?;
         for host in &self.hosts {
             make(&host.dir)?;
+            // An agent does not make a pool: on a real host, its disk may not be mounted.
+            make(&host.pool())?;
             write(&host.config(), &host.agent_config(&self.endpoint()))?;
         }
         Ok(())
@@ -122,6 +124,11 @@ impl HostLayout {
         format!("unix:{}", self.dir.join("agent.sock").display())
     }
 
+    /// Where the members' volumes are.
+    fn pool(&self) -> PathBuf {
+        self.dir.join("volumes")
+    }
+
     /// Where the agent keeps the records of its members' keepers.
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.dir.join("run")
@@ -132,7 +139,7 @@ impl HostLayout {
             "host": self.name,
             "coordinator": coordinator,
             "advertiseAddress": self.address,
-            "pools": { "default": self.dir.join("volumes") },
+            "pools": { "default": self.pool() },
             "dataDir": self.dir.join("data"),
             "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
@@ -198,5 +205,6 @@ mod tests {
         assert!(text.contains(&expected), "{text}");
         assert!(text.contains("127.0.0.154:53"), "{text}");
         assert!(layout.coordinator_config().exists());
+        assert!(dir.path().join("host-1/volumes").is_dir());
     }
 }
