@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
+    rendered::RenderedMember,
     waiting::Reason,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +97,15 @@ impl KeeperClient {
     /// If the keeper is gone, is stopping, or has no such process.
     pub async fn restart(&self, process: Option<ProcessName>) -> Result<(), Reason> {
         self.tell(KeeperCommand::Restart { process }).await
+    }
+
+    /// Replaces what processes are rendered to, from their next start on.
+    ///
+    /// # Errors
+    /// If the keeper is gone, or has other processes.
+    pub async fn update(&self, rendered: RenderedMember) -> Result<(), Reason> {
+        let rendered = Box::new(rendered);
+        self.tell(KeeperCommand::Update { rendered }).await
     }
 
     /// Sends a signal to one process.

@@ -5,6 +5,7 @@
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
     keeper::Exit,
+    rendered::RenderedMember,
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,11 @@ pub enum KeeperCommand {
     Restart {
         /// Which; all if absent.
         process: Option<ProcessName>,
+    },
+    /// Replaces what processes are rendered to, from their next start on.
+    Update {
+        /// The same processes, rendered anew.
+        rendered: Box<RenderedMember>,
     },
     /// Sends a signal to one process.
     Signal {

@@ -233,6 +233,40 @@ impl<H: Host> Actor<H> {
         Ok((acted, Some(handle)))
     }
 
+    /// Renders a member anew and tells its keeper, if it differs from what it has. What fails is
+    /// tried again with the next order, record or adoption.
+    pub(super) fn refresh(
+        self: &Arc<Self>,
+        member: MemberId,
+        run: RunId,
+        known: Option<Arc<RenderedMember>>,
+        client: KeeperClient,
+    ) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            let order = actor.ledger.read().effective(&member);
+            let Some(order) = order.filter(|order| order.epoch == run.epoch) else {
+                return;
+            };
+            let rendered = match actor.render(&order) {
+                Ok(rendered) => Arc::new(rendered),
+                Err(reason) => return tracing::warn!(%member, "{reason}"),
+            };
+            if known.as_ref() == Some(&rendered) {
+                return;
+            }
+            let told = client.update((*rendered).clone());
+            match answer("update", told).await {
+                Ok(()) => actor.send(Command::Refreshed {
+                    member,
+                    run,
+                    rendered,
+                }),
+                Err(reason) => tracing::warn!(%member, "{reason}"),
+            }
+        });
+    }
+
     /// Tries a probe and says how it went.
     pub(super) fn probe(
         self: &Arc<Self>,

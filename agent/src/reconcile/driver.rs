@@ -42,6 +42,8 @@ struct Slot {
     prepared: Option<Arc<Prepared>>,
     rendered: Option<Arc<RenderedMember>>,
     client: Option<KeeperClient>,
+    /// What its keeper surely starts processes from; not known of an adopted one.
+    told: Option<Arc<RenderedMember>>,
     run: Option<RunId>,
     /// The reason that it was last seen to wait for, and since when.
     waiting: (Option<Reason>, Timestamp),
@@ -142,6 +144,17 @@ impl<H: Host> Driver<H> {
                 step,
                 result,
             } => self.acted(&member, step, result),
+            Command::Refreshed {
+                member,
+                run,
+                rendered,
+            } => {
+                let slot = self.slots.get_mut(&member);
+                if let Some(slot) = slot.filter(|slot| slot.run == Some(run)) {
+                    slot.rendered = Some(Arc::clone(&rendered));
+                    slot.told = Some(rendered);
+                }
+            }
             Command::Runs(runs) => {
                 self.on_record = runs.into_iter().map(|run| run.member).collect();
                 self.remove_strays();
@@ -206,6 +219,8 @@ impl<H: Host> Driver<H> {
                 done,
             } => {
                 slot.run = run_of(&done);
+                let started = matches!(done, Done::Started(_));
+                slot.told = rendered.clone().filter(|_| started);
                 (slot.client, slot.rendered) = (client, rendered);
                 done
             }
@@ -253,6 +268,12 @@ impl<H: Host> Driver<H> {
             Effect::RestartProcess { process } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
                     self.actor.restart_process(id, run, process, client);
+                }
+            }
+            Effect::Refresh => {
+                if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
+                    let known = slot.told.clone();
+                    self.actor.refresh(id, run, known, client);
                 }
             }
             Effect::Filled => {
@@ -320,6 +341,7 @@ impl Slot {
             prepared: None,
             rendered: None,
             client: None,
+            told: None,
             run: None,
             waiting: (None, Timestamp(0)),
         }

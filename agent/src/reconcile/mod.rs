@@ -8,10 +8,11 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
-    ids::MemberId,
+    ids::{MemberId, RunId},
     ledger::{Acceptance, Record, Refusal},
     member::Event,
     order::{OrderDelta, OrderHead},
+    rendered::RenderedMember,
     report::MemberReport,
     waiting::Reason,
 };
@@ -82,6 +83,12 @@ enum Command {
         member: MemberId,
         step: u64,
         result: Result<Acted, Reason>,
+    },
+    /// The keeper of this run starts processes as rendered here from now on.
+    Refreshed {
+        member: MemberId,
+        run: RunId,
+        rendered: Arc<RenderedMember>,
     },
     /// The runs that are on record on the host.
     Runs(Vec<RunRecord>),

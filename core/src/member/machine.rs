@@ -16,7 +16,7 @@ const STABLE: Duration = Duration::from_secs(10);
 impl Machine {
     pub(super) fn take(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::Order(standing) => self.take_order(standing),
+            Event::Order(standing) => self.take_order(standing, effects),
             Event::Held(held) => {
                 self.held = held;
                 self.try_at_once();
@@ -56,7 +56,11 @@ impl Machine {
                     up.restart_failed(now, &process);
                 }
             }
-            Event::GateRecorded { epoch } => self.passed_gate = Some(epoch),
+            Event::GateRecorded { epoch } => {
+                self.passed_gate = Some(epoch);
+                // From now on it is started as no founder, also by the keeper alone (I7).
+                self.refresh(effects);
+            }
             Event::Tick => {}
         }
     }
@@ -73,8 +77,16 @@ impl Machine {
         }
     }
 
+    fn refresh(&self, effects: &mut Vec<Effect>) {
+        if let (Place::Up(up), Goal::Run(epoch)) = (&self.place, self.goal())
+            && up.run.epoch == epoch
+        {
+            effects.push(Effect::Refresh);
+        }
+    }
+
     /// What is new may have removed the cause of a failure, so nothing waits for its pause.
-    fn take_order(&mut self, standing: Standing) {
+    fn take_order(&mut self, standing: Standing, effects: &mut Vec<Effect>) {
         let essence = |standing: &Standing| match standing {
             Standing::Unordered | Standing::Removed => None,
             Standing::Ordered(w) => Some((w.epoch, w.desired, w.revision.clone())),
@@ -86,6 +98,8 @@ impl Machine {
             self.standing = standing;
             self.forgotten = false;
         }
+        // Values that the machine does not know of may be others.
+        self.refresh(effects);
     }
 
     fn try_at_once(&mut self) {
@@ -117,6 +131,8 @@ impl Machine {
             (Action::Adopt, Done::Adopted(Some(running))) => {
                 self.ending.reset();
                 self.begin_up(now, running, effects);
+                // An agent that died may not have told its keeper what was new.
+                self.refresh(effects);
             }
             (Action::Adopt, Done::Adopted(None) | Done::Done) => {
                 self.ending.reset();

@@ -233,6 +233,9 @@ pub enum Effect {
         /// Which.
         process: ProcessName,
     },
+    /// Render the member anew and hand it to the living keeper, if it differs: what it starts from
+    /// now on starts with it. Nothing that runs is touched.
+    Refresh,
     /// The member was started on its volumes: write it to the ledger.
     Filled,
     /// A founder was ready in this epoch: write it to the ledger, then say so with

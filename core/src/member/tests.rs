@@ -119,7 +119,9 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Filled | Effect::Forget | Effect::Changed => self.other.push(effect),
+                Effect::Filled | Effect::Forget | Effect::Changed | Effect::Refresh => {
+                    self.other.push(effect);
+                }
             }
         }
         assert!(
@@ -421,6 +423,23 @@ fn a_new_order_does_not_wait_for_the_pause_of_an_old_failure() {
     assert_eq!(world.pending, None);
     world.step(Event::Order(wanted(2, Desired::Run)));
     assert!(matches!(world.pending, Some((_, Action::Prepare))));
+}
+
+#[test]
+fn a_living_keeper_is_told_what_is_rendered_anew() {
+    let told = |world: &World| world.other.iter().filter(|e| **e == Effect::Refresh).count();
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    assert_eq!(told(&world), 0, "there is no keeper yet");
+    world.settle();
+    let before = told(&world);
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    assert_eq!(told(&world), before + 1, "the order's values may be others");
+    let epoch = world.runs[0].epoch;
+    world.step(Event::GateRecorded { epoch });
+    assert_eq!(told(&world), before + 2, "it is a founder no more");
+    world.step(Event::Order(wanted(2, Desired::Run)));
+    assert_eq!(told(&world), before + 2, "another epoch is another run");
 }
 
 #[test]

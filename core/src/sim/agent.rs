@@ -214,8 +214,9 @@ impl World {
                 let host = name.clone();
                 self.schedule(takes, Happening::Agent { host, life, work });
             }
-            // The simulated template has no liveness probe.
-            Effect::RestartProcess { .. } => {}
+            // The simulated template has no liveness probe, and the simulated keeper starts no
+            // process by itself.
+            Effect::RestartProcess { .. } | Effect::Refresh => {}
             Effect::Filled => {
                 let claims = self.claims(name, id);
                 if let Some(host) = self.hosts.get_mut(name) {

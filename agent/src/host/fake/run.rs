@@ -211,6 +211,10 @@ impl State {
                 }
                 KeeperReply::Done
             }
+            KeeperCommand::Update { .. } => {
+                self.log.push(format!("update {member}"));
+                KeeperReply::Done
+            }
             KeeperCommand::Signal { process, signal } => {
                 self.log.push(format!("signal {member} {process} {signal}"));
                 KeeperReply::Done
