@@ -640,7 +640,10 @@ proptest! {
         let mut count = 0;
         for (desired, phase) in [(Desired::Run, Phase::Running), (Desired::Stop, Phase::Stopped)] {
             world.step(Event::Order(wanted(1, desired)));
-            while world.report().phase != phase {
+            for _ in 0..100 {
+                if world.report().phase == phase {
+                    break;
+                }
                 if world.pending.is_some() {
                     count += 1;
                     world.finish(count != nth + 1, survives);
@@ -649,6 +652,7 @@ proptest! {
                     world.step(Event::Tick);
                 }
             }
+            prop_assert_eq!(world.report().phase, phase);
         }
         prop_assert!(world.keeper.is_none() && !world.left);
     }
