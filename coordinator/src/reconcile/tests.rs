@@ -12,7 +12,7 @@ use berth_core::{
     report::{MemberReport, Phase},
     session::Base,
     state::{Contact, HostRecord, Observation, Ordered, State},
-    store::{Batch, Keep, MAX_WRITES, Model, RecordKind},
+    store::{Batch, CommitError, Keep, MAX_WRITES, Model, RecordKind},
     time::Timestamp,
 };
 
@@ -333,4 +333,19 @@ fn a_plan_that_is_too_large_for_one_commit_is_cut_and_each_part_stands() {
         "  podManagementPolicy: Parallel\n  minReadySeconds: 1",
     ));
     world.settle();
+}
+
+#[test]
+fn what_was_planned_for_another_spec_is_not_committed() {
+    let mut world = World::new(1);
+    world.apply(&set("web", 2, ""));
+    let (plan, _report, _) = plan_checked(&world.view.state, world.now);
+    let history = HistoryId("h".to_owned());
+    let links = Links::new();
+    let stale = cut::next(&world.view, &links, &history, &plan.steps, world.now).unwrap();
+    world.apply(&set("web", 3, ""));
+    let refused = world.model.commit(stale.batch).unwrap_err();
+    assert!(matches!(refused, CommitError::Conflict { .. }), "{refused}");
+    world.settle();
+    assert_eq!(world.running("web"), 3);
 }

@@ -134,6 +134,14 @@ pub fn changes(
     set: &SetKey,
     batch: &mut Batch,
 ) -> Result<(), RecordError> {
+    if view.state.sets.contains_key(set) {
+        // What was decided rests on what the operator wants of the set, written or not.
+        for kind in [RecordKind::Object(Kind::StatefulSet), RecordKind::Set] {
+            let key = Key::new(kind, set.clone());
+            let known = view.as_known(&key);
+            batch.preconditions.insert(key, known);
+        }
+    }
     let mut write = Writing { view, batch };
     write.set(set, view.state.sets.get(set), after.sets.get(set))?;
     write.claims(set, after)?;
