@@ -175,6 +175,33 @@ async fn the_death_of_a_keeper_takes_everything_with_it() {
 }
 
 #[tokio::test]
+async fn what_a_process_leaves_behind_goes_before_it_starts_again() {
+    let bed = Bed::new("leftovers");
+    let script = "sleep 76543.2 & echo up; while :; do sleep 0.05; done";
+    let mut handle = bed.start(vec![shell("main", script)]).await;
+    let mut left = Vec::new();
+    for round in 1..=3 {
+        bed.log_with("main.log", "up").await;
+        let now = wait_for("one child", || {
+            let found = with_command_line("sleep 76543.2");
+            let new = found.len() == 1 && found != left;
+            if new {
+                Ok(found)
+            } else {
+                Err(format!("{found:?}, {left:?}"))
+            }
+        });
+        left = now.await;
+        kill(pid_of(&handle, "main").await, "KILL");
+        event(
+            &mut handle,
+            |e| matches!(e, KeeperEvent::Started { restarts, .. } if *restarts == round),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_keeper_outlives_its_agent_and_is_adopted() {
     let bed = Bed::new("adopt");
     let first = bed

@@ -13,9 +13,6 @@ use berth_proto::transport::{Endpoint, EndpointError};
 use serde::Deserialize;
 use thiserror::Error;
 
-/// Where the store is, in the data directory.
-const STORE: &str = "store.redb";
-
 /// What the file says. Every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -121,7 +118,7 @@ impl Config {
 
     /// The file of the store.
     pub fn store_path(&self) -> PathBuf {
-        self.data_dir.join(STORE)
+        self.data_dir.join(crate::store::FILE)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod store;
 
 use std::{io, sync::Arc, time::Duration};
 
+use berth_core::store::{Commit, Key};
 use berth_proto::transport::{Incoming, ListenError, listen};
 use sd_notify::NotifyState;
 use thiserror::Error;
@@ -39,6 +40,12 @@ pub enum RunError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Part of what was decided is not known: nothing may be decided or sent.
+    #[error("record {key} of the store cannot be read (the log says why); restore a backup")]
+    Unreadable {
+        /// The record.
+        key: Key,
+    },
     /// No thread for the store.
     #[error("the store's thread cannot be started; look at the system's limits")]
     Thread(#[source] io::Error),
@@ -63,9 +70,13 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let opened = store::open(&config.store_path(), KEEP)?;
     let (term, history) = (opened.term, opened.history.clone());
-    let view = SharedView::new(View::load(opened.model(), term, &config.zone));
+    let view = View::load(opened.model(), term, &config.zone);
+    if let Some(key) = view.unreadable.first() {
+        return Err(RunError::Unreadable { key: key.clone() });
+    }
+    let view = SharedView::new(view);
     let observed = view.clone();
-    let observer = Box::new(move |commit: &berth_core::store::Commit| {
+    let observer = Box::new(move |commit: &Commit| {
         observed.write().absorb(commit);
     });
     let (store, thread) = opened.start(observer, fatal).map_err(RunError::Thread)?;

@@ -1,6 +1,6 @@
 //! `berth-coordinator --config FILE`: the daemon.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use berth_coordinator::{config::Config, run, store::StoreError};
@@ -21,7 +21,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter);
-    log.with_writer(std::io::stderr).init();
+    let colour = std::io::stderr().is_terminal();
+    log.with_writer(std::io::stderr).with_ansi(colour).init();
     match start(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -28,6 +28,8 @@ pub mod quantity;
 pub mod rendered;
 pub mod report;
 pub mod session;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod spec;
 pub mod state;
 pub mod store;

@@ -1,5 +1,6 @@
-//! The Elasticsearch example, unedited, with a stand-in in place of the program: it writes down the
-//! user, limits and configuration that it was given, and answers on both ports.
+//! The Elasticsearch example with a stand-in in place of the program: it writes down the user, limits
+//! and configuration that it was given, and answers on both ports. Two limits are edited
+//! where this machine allows less than Elasticsearch asks for: then the manifest asks for what it allows.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use berth_tests::{dev::Dev, machine, wait};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 const STAND_IN: &str = r#"#!/bin/sh
 set -eu
@@ -86,22 +88,34 @@ fn seen(dev: &Dev, member: &str) -> Option<String> {
 async fn the_program_gets_its_user_limits_and_rendered_configuration() {
     install_stand_in();
     let dev = Dev::start(3);
-    let manifest = machine::checkout().join("deploy/examples/elasticsearch/elasticsearch.yaml");
-    dev.cluster().berth(&[
-        "apply",
-        "-f",
-        manifest.to_str().unwrap(),
-        "--wait",
-        "--timeout",
-        "60s",
-    ]);
+    let example = machine::checkout().join("deploy/examples/elasticsearch/elasticsearch.yaml");
+    let text = fs::read_to_string(example).unwrap();
+    assert!(
+        text.contains("nofile: 65535") && text.contains("memlock: unlimited"),
+        "{text}"
+    );
+    let files = getrlimit(Resource::RLIMIT_NOFILE).unwrap().1.min(65535);
+    let memory = getrlimit(Resource::RLIMIT_MEMLOCK).unwrap().1;
+    let (memory, kib) = if memory == RLIM_INFINITY {
+        ("unlimited".to_owned(), "unlimited".to_owned())
+    } else {
+        (memory.to_string(), (memory / 1024).to_string())
+    };
+    let manifest = tempfile::NamedTempFile::new().unwrap();
+    let text = text
+        .replace("nofile: 65535", &format!("nofile: {files}"))
+        .replace("memlock: unlimited", &format!("memlock: {memory}"));
+    fs::write(manifest.path(), text).unwrap();
+    let manifest = manifest.path().to_str().unwrap();
+    let args = ["apply", "-f", manifest, "--wait", "--timeout", "60s"];
+    dev.cluster().berth(&args);
 
     let members = dev.cluster().ready("elasticsearch", 3).await;
 
     for (name, member) in &members {
         let text = seen(&dev, name).unwrap();
         for line in [
-            "user elasticsearch nofile 65535 memlock unlimited",
+            &format!("user elasticsearch nofile {files} memlock {kib}"),
             "nproc 4096",
             "package file: from the package",
             "configuration directory is writable",

@@ -37,7 +37,8 @@ fn start_coordinator(dir: &Path) -> Background {
 
 fn start_agent(network: &Network, dir: &Path, host: &str) -> Background {
     let own = dir.join(host);
-    fs::create_dir_all(&own).unwrap();
+    // An agent makes no pool: a missing one may be a disk that is not mounted.
+    fs::create_dir_all(own.join("volumes")).unwrap();
     let config = own.join("agent.yaml");
     let number = host.trim_start_matches('h');
     fs::write(

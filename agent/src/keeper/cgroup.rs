@@ -3,17 +3,32 @@
 //! there, and finds what a process left behind. Everything works without it.
 
 use std::{
+    collections::BTreeMap,
     fs,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use berth_core::{ids::ProcessName, rendered::RenderedProcess};
+use nix::{errno::Errno, unistd::Pid};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use super::sys;
 
 /// The member's cgroup directory.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     dir: PathBuf,
+    /// How many leaves of each process were killed.
+    killed: BTreeMap<ProcessName, u32>,
 }
+
+/// A cgroup without children: processes may be in it.
+#[derive(Debug)]
+pub(crate) struct Leaf(OwnedFd);
+
+/// The keeper's leaf.
+const KEEPER: &str = "keeper";
 
 /// The directory of the cgroup v2 that this process is in.
 pub(crate) fn own() -> Option<PathBuf> {
@@ -35,8 +50,8 @@ fn find(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
 }
 
 impl Cgroup {
-    /// Makes the member's cgroup below the one that this process is in, and moves this process into
-    /// it. `None` if the host has none that can be written to.
+    /// Makes the member's cgroup below the one that this process is in. `None` if the host has none
+    /// that can be written to.
     pub(crate) fn make(name: &str) -> Option<Self> {
         let own = own()?;
         // An agent that keeps itself in a leaf, so that its cgroup may have controllers.
@@ -46,16 +61,17 @@ impl Cgroup {
             own
         };
         let dir = base.join(format!("berth-{name}"));
-        let keeper = dir.join("keeper");
-        fs::create_dir_all(&keeper).ok()?;
-        fs::write(keeper.join("cgroup.procs"), "0").ok()?;
+        fs::create_dir_all(dir.join(KEEPER)).ok()?;
         for controller in ["+memory", "+cpu", "+pids"] {
             for level in [&base, &dir] {
                 // Fails where the controller is not there: then there is no limit either.
                 drop(fs::write(level.join("cgroup.subtree_control"), controller));
             }
         }
-        Some(Self { dir })
+        Some(Self {
+            dir,
+            killed: BTreeMap::new(),
+        })
     }
 
     /// The directory.
@@ -63,9 +79,13 @@ impl Cgroup {
         &self.dir
     }
 
-    /// Makes the leaf of a process, with its limits, and returns the file that takes its process
-    /// id.
-    pub(crate) fn leaf(&self, process: &RenderedProcess) -> Option<PathBuf> {
+    /// The keeper's own leaf.
+    pub(crate) fn keeper_leaf(&self) -> Option<Leaf> {
+        Leaf::open(&self.dir.join(KEEPER))
+    }
+
+    /// The leaf of a process, with its limits.
+    pub(crate) fn leaf(&self, process: &RenderedProcess) -> Option<Leaf> {
         let leaf = self.leaf_dir(&process.name);
         if !leaf.is_dir() {
             fs::create_dir(&leaf).ok()?;
@@ -78,16 +98,69 @@ impl Cgroup {
             let quota = milli.saturating_mul(100).max(1000);
             limit(&leaf.join("cpu.max"), &format!("{quota} 100000"));
         }
-        Some(leaf.join("cgroup.procs"))
+        Leaf::open(&leaf)
     }
 
-    /// Kills everything in the leaf of a process. False where the kernel has no `cgroup.kill`.
-    pub(crate) fn kill(&self, process: &ProcessName) -> bool {
-        fs::write(self.leaf_dir(process).join("cgroup.kill"), "1").is_ok()
+    /// Kills what a process left in its leaf, if anything. False where that is not known to have
+    /// worked: an older kernel has no `cgroup.kill`.
+    ///
+    /// The next start gets a leaf of its own: a kernel that counts kills (seen in 6.18) also kills
+    /// whatever is forked into one that was killed before.
+    pub(crate) fn kill_leftovers(&mut self, process: &ProcessName) -> bool {
+        let leaf = self.leaf_dir(process);
+        if fs::read_to_string(leaf.join("cgroup.procs")).is_ok_and(|pids| pids.is_empty()) {
+            return true;
+        }
+        let killed = fs::write(leaf.join("cgroup.kill"), "1").is_ok();
+        *self.killed.entry(process.clone()).or_default() += 1;
+        killed
     }
 
     fn leaf_dir(&self, process: &ProcessName) -> PathBuf {
-        self.dir.join(format!("process-{process}"))
+        let number = self.killed.get(process).copied().unwrap_or(0);
+        self.dir.join(format!("process-{process}.{number}"))
+    }
+}
+
+impl Leaf {
+    fn open(dir: &Path) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, dir, flags, Mode::empty()).ok().map(Self)
+    }
+
+    /// Forks a child into it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn fork(&self, body: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+        let mut body = Some(body);
+        let mut run = || body.take().map_or(126, |body| body());
+        match sys::fork_into(self.0.as_fd(), &mut run) {
+            // An older kernel.
+            Err(Errno::ENOSYS | Errno::EINVAL | Errno::E2BIG) => sys::fork(|| match self.join() {
+                Ok(()) => run(),
+                Err(_) => 126,
+            }),
+            forked => forked,
+        }
+    }
+
+    /// Moves this process into it.
+    fn join(&self) -> rustix::io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let procs = openat(&self.0, "cgroup.procs", flags, Mode::empty())?;
+        rustix::io::write(procs, b"0").map(drop)
+    }
+}
+
+/// Forks a child into a leaf, if there is one.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn fork_into(leaf: Option<&Leaf>, body: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    match leaf {
+        Some(leaf) => leaf.fork(body),
+        None => sys::fork(body),
     }
 }
 

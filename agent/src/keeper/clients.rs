@@ -72,12 +72,9 @@ impl Clients {
 
     /// The connections: which, its descriptor, and whether there is something to write to it.
     pub(crate) fn polled(&self) -> impl Iterator<Item = (ClientId, BorrowedFd<'_>, bool)> {
-        let polled = |(id, client): (&ClientId, &Client)| (*id, !client.output.is_empty());
-        self.clients.iter().map(move |entry| {
-            let (id, writes) = polled(entry);
-            // The map outlives the borrow.
-            (id, self.clients[&id].stream.as_fd(), writes)
-        })
+        self.clients
+            .iter()
+            .map(|(id, client)| (*id, client.stream.as_fd(), !client.output.is_empty()))
     }
 
     /// Takes up new connections; each is greeted with what `hello` returns.

@@ -41,7 +41,7 @@ impl Keeper {
             }
             Effect::KillProcess(slot) => {
                 if let Some(process) = self.processes.get(slot.0) {
-                    process.kill_with_leftovers(self.cgroup.as_ref());
+                    process.kill_with_leftovers(self.cgroup.as_mut());
                 }
                 None
             }

@@ -22,7 +22,7 @@ use nix::{
 };
 
 use super::{
-    cgroup::Cgroup,
+    cgroup::{Cgroup, fork_into},
     clients::Clients,
     files::Files,
     logs::LogDir,
@@ -47,7 +47,9 @@ pub(crate) fn main() -> i32 {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWPID) {
         return fail(step_failed("make a PID namespace", error.desc()));
     }
-    match sys::fork(|| keeper(spec)) {
+    let cgroup = Cgroup::make(&dir_name(&spec.launch.rendered.member));
+    let leaf = cgroup.as_ref().and_then(Cgroup::keeper_leaf);
+    match fork_into(leaf.as_ref(), || keeper(spec, cgroup)) {
         Ok(pid) => {
             let pid = pid.as_raw().unsigned_abs();
             say(&LaunchMessage::Forked { pid });
@@ -80,8 +82,8 @@ fn fail(reason: Reason) -> i32 {
 }
 
 /// PID 1.
-fn keeper(spec: LaunchSpec) -> i32 {
-    let mut keeper = match set_up(spec) {
+fn keeper(spec: LaunchSpec, cgroup: Option<Cgroup>) -> i32 {
+    let mut keeper = match set_up(spec, cgroup) {
         Ok(keeper) => keeper,
         Err(reason) => return fail(reason),
     };
@@ -99,7 +101,7 @@ fn keeper(spec: LaunchSpec) -> i32 {
     keeper.run()
 }
 
-fn set_up(spec: LaunchSpec) -> Result<Keeper, Reason> {
+fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let failed = |step: &'static str| move |e: nix::errno::Errno| step_failed(step, e.desc());
     setsid().map_err(failed("begin a session"))?;
     umask(Mode::from_bits_truncate(0o022));
@@ -107,7 +109,6 @@ fn set_up(spec: LaunchSpec) -> Result<Keeper, Reason> {
     let member = &spec.launch.rendered;
     let lock = record::lock(&spec.dirs.run)?;
     let lock = lock.ok_or_else(|| step_failed("lock the run", "another keeper of it is alive"))?;
-    let cgroup = Cgroup::make(&dir_name(&member.member));
     let host_proc = open_path(Path::new("/proc"))?;
     let clients = Clients::listen(&spec.dirs.run, SOCKET)?;
     record::write(&spec.dirs.run, &own_record(&spec, cgroup.as_ref())?)?;

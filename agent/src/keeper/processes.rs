@@ -68,12 +68,12 @@ impl Process {
     }
 
     /// Kills it and what it left behind: its cgroup, or, without one, its session.
-    pub(crate) fn kill_with_leftovers(&self, cgroup: Option<&Cgroup>) {
+    pub(crate) fn kill_with_leftovers(&self, cgroup: Option<&mut Cgroup>) {
         if let Some(child) = self.child {
             // Gone already is as good.
             let _ = kill(child.pid, Signal::SIGKILL);
         }
-        if cgroup.is_some_and(|cgroup| cgroup.kill(&self.rendered.name)) {
+        if cgroup.is_some_and(|cgroup| cgroup.kill_leftovers(&self.rendered.name)) {
             return;
         }
         if let Some(session) = self.session {

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use berth_core::{rendered::RenderedProcess, waiting::Reason};
@@ -17,6 +17,7 @@ use nix::{
 };
 
 use super::{
+    cgroup::{Leaf, fork_into},
     privileges::{Privileges, StepError},
     sys,
 };
@@ -44,8 +45,8 @@ pub(crate) struct Program<'a> {
     pub(crate) argv: &'a [String],
     /// Its stdout and stderr.
     pub(crate) output: OwnedFd,
-    /// The file that takes a process into its cgroup.
-    pub(crate) cgroup: Option<PathBuf>,
+    /// The cgroup that it begins in.
+    pub(crate) cgroup: Option<Leaf>,
 }
 
 /// A child, by its process id here and on the host.
@@ -83,10 +84,10 @@ impl Spawner {
         let env: Vec<_> = env.collect::<Result<_, _>>()?;
         let (ours, theirs) =
             pipe2(OFlag::O_CLOEXEC).map_err(|e| step_failed(starting(), e.desc()))?;
-        let pid = sys::fork(|| {
+        let pid = fork_into(program.cgroup.as_ref(), || {
             let mut report = File::from(theirs.try_clone().unwrap_or_else(|_| sys::exit_now(126)));
             let Err((step, errno)) = self.child(&program, &argv, &env, &mut report);
-            drop(writeln!(report, "E{} {step}", errno as i32));
+            drop(report.write_all(format!("E{} {step}\n", errno as i32).as_bytes()));
             126
         });
         let pid = pid.map_err(|e| step_failed(format!("{}: fork", starting()), e.desc()))?;
@@ -128,11 +129,8 @@ impl Spawner {
         report: &mut File,
     ) -> Result<std::convert::Infallible, StepError> {
         setsid().map_err(|e| ("begin a session", e))?;
-        if let Some(procs) = &program.cgroup {
-            write_file(procs, "0").map_err(|e| ("join the cgroup", e))?;
-        }
         let own = readlinkat(&self.host_proc, "self").map_err(|e| ("read /proc", e))?;
-        drop(writeln!(report, "P{}", own.to_string_lossy()));
+        drop(report.write_all(format!("P{}\n", own.to_string_lossy()).as_bytes()));
         self.redirect(&program.output)
             .map_err(|e| ("redirect output", e))?;
         if self.protected {

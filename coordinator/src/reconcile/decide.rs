@@ -25,11 +25,6 @@ pub(super) struct Decision {
 
 /// Decides what to do now.
 pub(super) fn decide(view: &View, now: Timestamp) -> Decision {
-    if !view.unreadable.is_empty() {
-        // Part of what was decided is not known (told when it was read), so anything decided now
-        // could contradict it.
-        return Decision::default();
-    }
     let (plan, report, breaches) = plan_checked(&view.state, now);
     let mut refused = BTreeMap::new();
     for Breach { rule, set, detail } in breaches {

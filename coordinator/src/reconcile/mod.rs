@@ -18,7 +18,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{HistoryId, HostName, SetKey},
-    store::CommitError,
+    plan::Report,
+    store::{Batch, CommitError, Key},
     time::Timestamp,
 };
 use thiserror::Error;
@@ -26,6 +27,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     context::{Board, Context},
+    sessions::Link,
     store::{RecordError, StoreError},
 };
 
@@ -46,6 +48,8 @@ enum RoundError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error("record {key} cannot be read (the log says why); restore a backup")]
+    Unreadable { key: Key },
 }
 
 /// What came of a commit.
@@ -104,6 +108,11 @@ impl Reconciler {
     /// Plans and commits until nothing is left to do; when to look again by itself.
     async fn round(&mut self) -> Result<Option<Timestamp>, RoundError> {
         for _ in 0..PLANS {
+            // Cannot be after a start (it would have been refused), and every record since is our
+            // own; if it ever is, part of what was decided is not known, and nothing is done.
+            if let Some(key) = self.context.view.read().unreadable.first() {
+                return Err(RoundError::Unreadable { key: key.clone() });
+            }
             let now = self.context.clock.now();
             let decision = self.decide(now);
             let idle = decision.plan.steps.is_empty();
@@ -174,7 +183,7 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn commit(&self, batch: berth_core::store::Batch) -> Result<Outcome, StoreError> {
+    async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
         match self.context.store.commit(batch).await {
             Ok(_) => Ok(Outcome::Done),
             Err(StoreError::Refused(CommitError::Conflict { key, .. })) => {
@@ -190,7 +199,7 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, report: berth_core::plan::Report, now: Timestamp) {
+    fn show(&self, report: Report, now: Timestamp) {
         let old = self.board.borrow().clone();
         let (board, events) = board::next(&old, report, now);
         self.context.note(events);
@@ -206,4 +215,7 @@ async fn until(context: &Context, at: Option<Timestamp>) {
 }
 
 /// The hosts whose streams are known, by name.
-type Links = BTreeMap<HostName, crate::sessions::Link>;
+type Links = BTreeMap<HostName, Link>;
+
+#[cfg(test)]
+mod tests;

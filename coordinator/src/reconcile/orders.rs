@@ -194,3 +194,14 @@ pub(super) fn synced(links: &Links) -> BTreeMap<&HostName, &Link> {
         .filter(|(_, link)| link.order.is_some())
         .collect()
 }
+
+#[cfg(test)]
+impl Send {
+    pub(super) fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    pub(super) fn order(&self) -> &SentOrder {
+        &self.order
+    }
+}

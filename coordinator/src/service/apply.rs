@@ -8,7 +8,7 @@ use berth_core::{
     ids::{ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
     plan::{self, Step},
-    spec::Object,
+    spec::{Kind, Object},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
 };
@@ -163,6 +163,7 @@ fn admitted(
     objects: Vec<ParsedObject>,
     options: Options,
 ) -> Result<Admission, ServiceError> {
+    refuse_claims(&objects)?;
     let founders = founders(view);
     let existing = Existing {
         objects: &view.objects,
@@ -171,8 +172,22 @@ fn admitted(
     admit(existing, objects, options).map_err(ServiceError::Invalid)
 }
 
+/// Claims are made by sets: one that an operator made would not be the set's.
+fn refuse_claims(objects: &[ParsedObject]) -> Result<(), ServiceError> {
+    let claims = objects
+        .iter()
+        .filter(|one| one.object.kind() == Kind::PersistentVolumeClaim);
+    let message = "claims are made by their set, from volumeClaimTemplates; leave this one out";
+    let violations: Vec<Violation> = claims.map(|one| one.violation("kind", message)).collect();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(ServiceError::Invalid(violations))
+    }
+}
+
 /// How many members founded each set.
-pub(super) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
+pub(crate) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
     let foundings = view.state.foundings.iter();
     foundings
         .map(|(set, founding)| {
@@ -184,7 +199,7 @@ pub(super) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
 
 /// The records that changes of objects write: the objects, and the revisions of every set whose
 /// template or config they touch.
-pub(super) fn to_batch(
+pub(crate) fn to_batch(
     view: &View,
     changes: &[Change],
     now: Timestamp,

@@ -97,7 +97,11 @@ fn prepare(
 }
 
 /// The set with the mark of its deletion; `None` if it has it already.
-fn marked(view: &View, object: &ObjectKey, now: berth_core::time::Timestamp) -> Option<Object> {
+pub(crate) fn marked(
+    view: &View,
+    object: &ObjectKey,
+    now: berth_core::time::Timestamp,
+) -> Option<Object> {
     let mut set = view
         .objects
         .get(&(Kind::StatefulSet, object.clone()))?

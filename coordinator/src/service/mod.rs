@@ -104,3 +104,8 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) use apply::{founders, to_batch};
+#[cfg(test)]
+pub(crate) use delete::marked;

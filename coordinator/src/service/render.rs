@@ -3,11 +3,8 @@
 
 use berth_core::{
     ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
-    spec::{
-        AccessMode, Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-        Sealed,
-    },
-    state::{Claim, Set},
+    spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec, Sealed},
+    state::{Claim, Set, State},
     store::{Key, RecordKind, Value},
 };
 use berth_proto::{
@@ -56,7 +53,7 @@ pub(super) fn object(
     value: &Value,
 ) -> Result<v1::Object, ServiceError> {
     let mut object = match key.kind {
-        RecordKind::Claim => claim_object(&key.object, &decode::<Claim>(value)?),
+        RecordKind::Claim => claim_object(look.state, &key.object, &decode::<Claim>(value)?),
         RecordKind::Object(_)
         | RecordKind::Set
         | RecordKind::Member
@@ -100,12 +97,18 @@ fn seal(object: &mut Object) {
     }
 }
 
-/// What operators see of a claim.
-pub(super) fn claim_object(key: &ClaimKey, claim: &Claim) -> Object {
+/// What operators see of a claim: what its set asks for, as long as there is the set.
+fn claim_object(state: &State, key: &ClaimKey, claim: &Claim) -> Object {
     let labels = [
         ("berth/set".to_owned(), claim.member.set.name.to_string()),
         ("berth/member".to_owned(), claim.member.name()),
     ];
+    let set = state.sets.get(&claim.member.set);
+    let mut templates = set
+        .into_iter()
+        .flat_map(|set| &set.spec.volume_claim_templates);
+    let template = templates.find(|template| template.metadata.name == claim.template);
+    let asked = template.map(|template| template.spec.clone());
     Object::PersistentVolumeClaim(PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: key.name.to_string(),
@@ -115,9 +118,8 @@ pub(super) fn claim_object(key: &ClaimKey, claim: &Claim) -> Object {
             ..ObjectMeta::default()
         },
         spec: PersistentVolumeClaimSpec {
-            access_modes: vec![AccessMode::ReadWriteOnce],
             storage_class_name: Some(claim.pool.clone()),
-            ..PersistentVolumeClaimSpec::default()
+            ..asked.unwrap_or_default()
         },
     })
 }

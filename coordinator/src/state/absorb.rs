@@ -170,9 +170,7 @@ impl View {
         self.orders_stale = true;
         self.objects.remove(&(kind, key.clone()));
         match kind {
-            Kind::StatefulSet => {
-                self.state.sets.remove(key);
-            }
+            Kind::StatefulSet => self.retire(key),
             Kind::Service => {
                 self.state.services.remove(key);
             }
@@ -186,6 +184,26 @@ impl View {
                 self.state.address_pools.remove(key);
             }
             Kind::PersistentVolumeClaim => {}
+        }
+    }
+
+    /// A set goes; the records of its members stay, and with them the epochs.
+    fn retire(&mut self, key: &SetKey) {
+        let Some(set) = self.state.sets.remove(key) else {
+            return;
+        };
+        let retired = self.retired.entry(key.clone()).or_default();
+        for (ordinal, grant) in set.last_grants {
+            let id = MemberId {
+                set: key.clone(),
+                ordinal,
+            };
+            let record = MemberRecord {
+                set: set.uid.clone(),
+                grant: Some(grant),
+                ..MemberRecord::default()
+            };
+            retired.insert(id, record);
         }
     }
 

@@ -23,11 +23,6 @@ mod tables;
 mod watch;
 mod writer;
 
-#[cfg(test)]
-mod faults;
-#[cfg(test)]
-mod tests;
-
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -51,6 +46,9 @@ pub const KEEP: Keep = Keep {
     commits: 4_096,
     events: 10_000,
 };
+
+/// The store's file, in the data directory.
+pub const FILE: &str = "store.redb";
 
 /// redb's page cache. Its own default is 1 GiB; all records are in memory anyway.
 const CACHE_BYTES: usize = 64 << 20;
@@ -240,3 +238,8 @@ impl Store {
 fn lock<T>(result: Result<T, std::sync::PoisonError<T>>) -> T {
     result.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod tests;

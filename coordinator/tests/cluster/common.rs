@@ -1,7 +1,7 @@
 //! A coordinator in this process on a temporary directory, clients to it, and an agent that does
 //! what a test tells it to.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use berth_coordinator::config::Config;
 use berth_proto::{
@@ -21,12 +21,25 @@ use tonic::{Status, transport::Channel};
 /// How long anything in these tests may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A running coordinator.
-pub(crate) struct Coordinator {
-    pub(crate) directory: Arc<TempDir>,
+/// A client's end.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
     endpoint: Endpoint,
+}
+
+/// A coordinator that runs in this process.
+pub(crate) struct Coordinator {
+    directory: Arc<TempDir>,
+    client: Client,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl Deref for Coordinator {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Coordinator {
@@ -50,16 +63,12 @@ impl Coordinator {
         });
         let started = Self {
             directory,
-            endpoint,
+            client: Client::new(endpoint),
             shutdown,
             task,
         };
         started.channel().await;
         started
-    }
-
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
     }
 
     /// Ends it, and starts it again on what it left.
@@ -75,6 +84,16 @@ impl Coordinator {
             .await
             .expect("it ends")
             .unwrap();
+    }
+}
+
+impl Client {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -156,15 +175,23 @@ impl Coordinator {
     }
 }
 
-impl Coordinator {
-    /// Waits until every host has acknowledged the last order that was recorded for it.
-    pub(crate) async fn quiet(&self) {
-        let mut client = HostServiceClient::new(self.channel().await);
-        let mut last = None;
-        let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        for _ in 0..500 {
-            ticks.tick().await;
+impl Client {
+    /// Waits until what a first start leads to is recorded, and every host has acknowledged the
+    /// last order that was recorded for it.
+    pub(crate) async fn quiet(&self, set: &str) {
+        until("the volumes to be recorded as filled", async || {
+            let members = self.members(set).await;
+            let filled = members
+                .iter()
+                .flat_map(|member| &member.volumes)
+                .all(|v| v.filled);
+            filled.then_some(()).ok_or_else(|| format!("{members:#?}"))
+        })
+        .await;
+        let client = HostServiceClient::new(self.channel().await);
+        until("the hosts to acknowledge", async || {
             let hosts = client
+                .clone()
                 .list(ListHostsRequest {})
                 .await
                 .unwrap()
@@ -173,13 +200,9 @@ impl Coordinator {
             let acked = hosts
                 .iter()
                 .all(|host| host.generation_sent == host.generation_acked);
-            // Twice the same, so that what an acknowledgement sets off has happened, too.
-            if acked && last.as_ref() == Some(&hosts) {
-                return;
-            }
-            last = Some(hosts);
-        }
-        panic!("the hosts do not come to rest: {last:#?}");
+            acked.then_some(()).ok_or_else(|| format!("{hosts:#?}"))
+        })
+        .await;
     }
 
     /// Waits for an event about a subject.

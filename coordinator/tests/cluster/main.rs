@@ -9,5 +9,6 @@
 
 mod agent;
 mod common;
+mod killed;
 mod members;
 mod objects;

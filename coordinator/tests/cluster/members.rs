@@ -110,7 +110,7 @@ async fn everything_is_there_after_a_restart_and_the_agent_is_sent_nothing_new()
     let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     coordinator.apply(&set("web", 2, "")).await;
     let before = coordinator.ready("web", 2).await;
-    coordinator.quiet().await;
+    coordinator.quiet("web").await;
     let ledger = Arc::clone(&agent.ledger);
     let coordinator = coordinator.restart().await;
     let unknown = coordinator.members("web").await;

@@ -195,6 +195,7 @@ async fn a_set_is_shown_with_its_status() {
     assert_eq!(status["conditions"][0]["status"], "True");
     let claim = get(&coordinator, "pvc", "data-web-1").await.unwrap();
     assert_eq!(claim["status"]["host"], "host-1");
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
     let delete = DeleteRequest {
         r#ref: Some(reference("pvc", "data-web-1")),
         typed_name: "data-web-1".to_owned(),

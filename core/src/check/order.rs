@@ -57,10 +57,18 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     });
     let own_data = !templates.is_empty() && filled.count() == templates.len();
     if own_data && !somebody_serves {
-        set.spec.cold_start_policy()
-    } else {
-        set.spec.pod_management_policy
+        return set.spec.cold_start_policy();
     }
+    let up = (0..set.spec.replicas()).map(Ordinal).filter(|ordinal| {
+        runs(state, &id(&member.set, *ordinal)).is_some_and(|report| report.started)
+    });
+    let up = u32::try_from(up.count()).unwrap_or(u32::MAX);
+    let no_majority = up.saturating_mul(2) <= set.spec.replicas();
+    let policy = set.spec.pod_management_policy;
+    if policy == GatePolicy::OrderedReady && founding.is_some() && no_majority {
+        return GatePolicy::OrderedStarted;
+    }
+    policy
 }
 
 pub(super) fn stop_order(case: &Case<'_>) -> Verdict {

@@ -1,18 +1,24 @@
 //! Assignment: every wanted ordinal gets a host, an address and a name as soon as it can, whatever
 //! its gate says. So all peers have names before the first of them starts.
 
+use std::{net::IpAddr, time::Duration};
+
 use crate::{
-    ids::{Epoch, MemberId, Ordinal, SetKey},
+    ids::{ClaimKey, Epoch, HostName, MemberId, Ordinal, SetKey},
     plan::{
         Step, addresses,
         addresses::Source,
         claims,
         draft::Draft,
         placement::{Need, choose},
+        step::Proof,
     },
-    state::Set,
+    state::{Claim, Ordered, Set},
     waiting::Reason,
 };
+
+/// How long a host may be out of contact before its members that never started go elsewhere.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Assigns the wanted ordinals of a set that are not: those whose volumes pin them first, so that
 /// no other takes their host; then lowest first.
@@ -28,6 +34,82 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
             draft.wait(key, ordinal, reason);
         }
     }
+    move_stranded(draft, key);
+}
+
+/// Gives a member another host that was never ordered to run and whose host is out of contact for
+/// too long, if one can take it. One that was ordered stays, whatever is known of it; so does a
+/// founder, whose address the others were told.
+fn move_stranded(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let founders = draft.state.foundings.get(key).map(|f| &f.founders);
+    let founds = |n: Ordinal| founders.is_some_and(|f| f.iter().any(|peer| peer.ordinal == n));
+    let mut stranded = Vec::new();
+    for (ordinal, member) in &set.members {
+        let host = draft.state.hosts.get(&member.host);
+        let Some(contact) = host.map(|h| &h.contact).filter(|c| !c.connected) else {
+            continue;
+        };
+        if member.ordered == Ordered::Nothing && !founds(*ordinal) {
+            stranded.push((*ordinal, member.epoch, contact.since.plus(PATIENCE)));
+        }
+    }
+    for (ordinal, epoch, at) in stranded {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        if at > draft.now {
+            draft.wake(Some(at));
+        } else if place(draft, &id).is_ok() {
+            let proof = Proof::NeverOrdered;
+            let member = id.clone();
+            draft.push(Step::Release {
+                member,
+                epoch,
+                proof,
+            });
+            if let Err(reason) = assign(draft, key, ordinal) {
+                draft.wait(key, ordinal, reason);
+            }
+        }
+    }
+}
+
+/// Where a member goes.
+struct Placement {
+    host: HostName,
+    address: IpAddr,
+    source: Source,
+    claims: Vec<(ClaimKey, Claim)>,
+}
+
+fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
+    let Some(set) = draft.state.sets.get(&id.set) else {
+        return Ok(None);
+    };
+    let claims = claims::of_member(&draft.state, set, id)?;
+    let source = addresses::source(draft, set, id.ordinal)?;
+    let need = Need {
+        key: &id.set,
+        set,
+        ordinal: id.ordinal,
+        template: &set.spec.template,
+        claims: &claims,
+        source,
+    };
+    let host = choose(draft, &need)?;
+    let Some(on) = draft.state.hosts.get(&host) else {
+        return Ok(None);
+    };
+    Ok(Some(Placement {
+        address: source.on(on),
+        host,
+        source,
+        claims,
+    }))
 }
 
 fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reason> {
@@ -35,36 +117,24 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
         set: key.clone(),
         ordinal,
     };
+    let Some(placement) = place(draft, &id)? else {
+        return Ok(());
+    };
     let Some(set) = draft.state.sets.get(key) else {
         return Ok(());
     };
-    let claims = claims::of_member(&draft.state, set, &id)?;
-    let source = addresses::source(draft, set, ordinal)?;
-    let need = Need {
-        key,
-        set,
-        ordinal,
-        template: &set.spec.template,
-        claims: &claims,
-        source,
-    };
-    let host = choose(draft, &need)?;
-    let Some(on) = draft.state.hosts.get(&host) else {
-        return Ok(());
-    };
-    let address = source.on(on);
     let step = Step::Assign {
         member: id.clone(),
         epoch: epoch(draft, set, ordinal),
-        host,
-        address,
+        host: placement.host,
+        address: placement.address,
         revision: set.revision.clone(),
     };
-    if let Source::Taken(address) = source {
+    if let Source::Taken(address) = placement.source {
         let member = id.clone();
         draft.push(Step::TakeAddress { member, address });
     }
-    claims::create(draft, claims);
+    claims::create(draft, placement.claims);
     draft.push(step);
     count_in(draft, &id);
     Ok(())

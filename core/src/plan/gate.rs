@@ -3,7 +3,11 @@
 //! Three policies, one at a time: `bootstrapPolicy` until the set is founded; `coldStartPolicy` for
 //! a member that comes back to its own filled volumes while no member is ready; else
 //! `podManagementPolicy`. "No member is ready", not "none runs": an application that needs a quorum
-//! is not ready with its first member up, and would wait for ever under an ordered policy.
+//! is not ready with its first member up, and would wait for ever under an ordered policy. For the
+//! same reason a set that is founded together waits only for starts, not for readiness, while fewer
+//! than a majority of its members run.
+
+use std::collections::BTreeMap;
 
 use crate::{
     ids::{Ordinal, SetKey},
@@ -27,33 +31,71 @@ pub(super) struct Shut {
     pub(super) wake: Option<Timestamp>,
 }
 
-/// Whether an ordinal may start, as far as order goes.
-pub(super) fn check(
-    state: &State,
-    key: &SetKey,
-    ordinal: Ordinal,
-    now: Timestamp,
-) -> Result<(), Shut> {
-    let Some(set) = state.sets.get(key) else {
-        return Ok(());
-    };
-    let policy = policy(state, key, set, ordinal);
-    first_shut(state, key, set, ordinal, policy, now)
+/// What governs the starts of a set in one plan: what is ordered in it changes none of this.
+#[derive(Debug)]
+pub(super) struct Gates {
+    /// Whether the first boot is still to be finished.
+    pub(super) founding: bool,
+    nobody_ready: bool,
+    majority: bool,
+    shut: BTreeMap<GatePolicy, Shut>,
 }
 
-/// The lowest declared ordinal below `end` that does not hold the gate of a policy.
-pub(super) fn first_shut(
+impl Gates {
+    pub(super) fn new(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Self {
+        let founded_together = state.foundings.contains_key(key);
+        let policies = [GatePolicy::OrderedReady, GatePolicy::OrderedStarted];
+        let shut = policies.into_iter().filter_map(|policy| {
+            let shut = first_shut(state, key, set, policy, now)?;
+            Some((policy, shut))
+        });
+        Self {
+            founding: founding::pending(state, key, set),
+            nobody_ready: nobody_ready(state, key, set),
+            majority: !founded_together || majority_runs(state, key, set),
+            shut: shut.collect(),
+        }
+    }
+
+    /// Whether an ordinal may start, as far as order goes.
+    pub(super) fn check(
+        &self,
+        state: &State,
+        key: &SetKey,
+        set: &Set,
+        ordinal: Ordinal,
+    ) -> Result<(), Shut> {
+        let policy = self.policy(state, key, set, ordinal);
+        match self.shut.get(&policy).filter(|shut| shut.by < ordinal) {
+            Some(shut) => Err(*shut),
+            None => Ok(()),
+        }
+    }
+
+    /// The policy that governs the start of an ordinal.
+    fn policy(&self, state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> GatePolicy {
+        let policy = set.spec.pod_management_policy;
+        if self.founding {
+            set.spec.bootstrap_policy()
+        } else if self.nobody_ready && comes_back(state, key, set, ordinal) {
+            set.spec.cold_start_policy()
+        } else if policy == GatePolicy::OrderedReady && !self.majority {
+            GatePolicy::OrderedStarted
+        } else {
+            policy
+        }
+    }
+}
+
+/// The lowest wanted ordinal that does not hold the gate of a policy.
+fn first_shut(
     state: &State,
     key: &SetKey,
     set: &Set,
-    end: Ordinal,
     policy: GatePolicy,
     now: Timestamp,
-) -> Result<(), Shut> {
-    if policy == GatePolicy::Parallel {
-        return Ok(());
-    }
-    for by in set.declared().take_while(|lower| *lower < end) {
+) -> Option<Shut> {
+    set.declared().find_map(|by| {
         let facts = facts(state, key, by);
         let standing = facts.map_or(Standing::Down, |facts| facts.standing(now));
         let holds = match policy {
@@ -61,26 +103,19 @@ pub(super) fn first_shut(
             GatePolicy::OrderedStarted => facts.is_some_and(|facts| facts.started()),
             GatePolicy::OrderedReady => standing == Standing::Available,
         };
-        if !holds {
-            let wake = match standing {
-                Standing::ReadyUntil(at) => Some(at),
-                Standing::Available | Standing::Unready | Standing::Down => None,
-            };
-            return Err(Shut { by, policy, wake });
-        }
-    }
-    Ok(())
+        let wake = match standing {
+            Standing::ReadyUntil(at) => Some(at),
+            Standing::Available | Standing::Unready | Standing::Down => None,
+        };
+        (!holds).then_some(Shut { by, policy, wake })
+    })
 }
 
-/// The policy that governs the start of an ordinal now.
-fn policy(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> GatePolicy {
-    if founding::pending(state, key, set) {
-        set.spec.bootstrap_policy()
-    } else if comes_back(state, key, set, ordinal) && nobody_ready(state, key, set) {
-        set.spec.cold_start_policy()
-    } else {
-        set.spec.pod_management_policy
-    }
+/// Whether more than half of the wanted members run.
+fn majority_runs(state: &State, key: &SetKey, set: &Set) -> bool {
+    let started = |ordinal: &Ordinal| facts(state, key, *ordinal).is_some_and(|f| f.started());
+    let running = set.declared().filter(started).count();
+    u32::try_from(running).is_ok_and(|running| running > set.wanted() / 2)
 }
 
 /// Whether a member has volumes of its own and was started on all of them before.

@@ -116,6 +116,10 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
 fn port_clash(draft: &Draft, need: &Need<'_>, address: IpAddr) -> Option<Refusal> {
     ports(need.template).find_map(|(port, protocol)| {
         let by = draft.index.sockets.get(&(address, port, protocol))?;
+        // A member that moves takes its own address along.
+        if by.set == *need.key && by.ordinal == need.ordinal {
+            return None;
+        }
         let suffix = match protocol {
             Protocol::Tcp => "",
             Protocol::Udp => "/UDP",

@@ -4,16 +4,15 @@
 use std::time::Duration;
 
 use crate::{
-    ids::{HostName, MemberId, Ordinal, SetKey, ZoneSerial},
+    ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
         Step, claims,
         draft::Draft,
         founding,
-        gate::{self, Shut},
+        gate::{Gates, Shut},
     },
     spec::GatePolicy,
-    state::{Member, Ordered, State, orders},
-    time::Timestamp,
+    state::{Member, Ordered, Set, State, orders},
     waiting::Reason,
 };
 
@@ -29,18 +28,23 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         let member = set.members.get(ordinal);
         member.is_some_and(|member| member.ordered == Ordered::Nothing)
     };
-    for ordinal in set.declared().filter(waiting).collect::<Vec<_>>() {
+    let waiting: Vec<_> = set.declared().filter(waiting).collect();
+    if waiting.is_empty() {
+        return;
+    }
+    let gates = Gates::new(&draft.state, key, set, draft.now);
+    for ordinal in waiting {
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
-        if let Err(reason) = start(draft, &id) {
+        if let Err(reason) = start(draft, &gates, &id) {
             draft.wait(key, ordinal, reason);
         }
     }
 }
 
-fn start(draft: &mut Draft, id: &MemberId) -> Result<(), Reason> {
+fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> {
     let Some(set) = draft.state.sets.get(&id.set) else {
         return Ok(());
     };
@@ -49,14 +53,14 @@ fn start(draft: &mut Draft, id: &MemberId) -> Result<(), Reason> {
     };
     let (epoch, host) = (member.epoch, member.host.clone());
     own_faults(&draft.state, id, member)?;
-    let wake = gate::check(&draft.state, &id.set, id.ordinal, draft.now)
-        .map_err(|shut| (predecessor(&shut), shut.wake));
-    if let Err((reason, at)) = wake {
-        draft.wake(at);
-        return Err(reason);
+    if let Err(shut) = gates.check(&draft.state, &id.set, set, id.ordinal) {
+        draft.wake(shut.wake);
+        return Err(predecessor(&shut));
     }
-    let until = barrier_end(draft, id);
-    let lacking = lacking(&draft.state, id);
+    let named = named(set, gates, id);
+    let last = named.iter().map(|member| member.assigned_at).max();
+    let until = last.unwrap_or_default().plus(BARRIER);
+    let lacking = lacking(&draft.state, &named);
     if !lacking.is_empty() && draft.now < until {
         draft.wake(Some(until));
         return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
@@ -106,27 +110,16 @@ pub(super) fn predecessor(shut: &Shut) -> Reason {
 
 /// The members whose names must be served before this one starts: itself, and while the set is not
 /// founded all its peers, because they look for each other from the first moment.
-fn named<'a>(state: &'a State, id: &MemberId) -> Vec<&'a Member> {
-    let Some(set) = state.sets.get(&id.set) else {
-        return Vec::new();
-    };
-    let together = founding::pending(state, &id.set, set);
+fn named<'a>(set: &'a Set, gates: &Gates, id: &MemberId) -> Vec<&'a Member> {
     let members = set.members.iter();
-    let concerned = members.filter(|(ordinal, _)| together || **ordinal == id.ordinal);
+    let concerned = members.filter(|(ordinal, _)| gates.founding || **ordinal == id.ordinal);
     concerned.map(|(_, member)| member).collect()
 }
 
-/// Until when the start waits for acknowledgements.
-fn barrier_end(draft: &Draft, id: &MemberId) -> Timestamp {
-    let named = named(&draft.state, id);
-    let last = named.iter().map(|member| member.assigned_at).max();
-    last.unwrap_or_default().plus(BARRIER)
-}
-
-/// The hosts in contact whose agents do not serve the names yet.
-fn lacking(state: &State, id: &MemberId) -> Vec<HostName> {
-    let serials = named(state, id).into_iter().map(|member| member.named_in);
-    let serial = serials.max().unwrap_or(ZoneSerial(0));
+/// The hosts in contact whose agents do not serve the names of some members yet.
+fn lacking(state: &State, named: &[&Member]) -> Vec<HostName> {
+    let serial = named.iter().map(|member| member.named_in).max();
+    let serial = serial.unwrap_or_default();
     let hosts = state.hosts.iter();
     let behind =
         hosts.filter(|(_, host)| host.contact.connected && host.contact.zone_acked < serial);

@@ -1,6 +1,6 @@
 //! The steps of a plan. Each is complete: whoever carries it out has no choice left.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,46 @@ pub enum Proof {
     ReportedStopped,
     /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
     ReportedAbsent,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateClaim { key, .. } => write!(f, "create claim {key}"),
+            Self::BindClaim { key, host } => write!(f, "bind claim {key} to {host}"),
+            Self::FillClaim { key } => write!(f, "mark claim {key} as filled"),
+            Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
+            Self::Assign {
+                member,
+                epoch,
+                host,
+                address,
+                ..
+            } => write!(f, "assign {member} to {host} at {address}, epoch {epoch}"),
+            Self::Found { set, founders } if founders.is_empty() => {
+                write!(f, "count {set} as founded")
+            }
+            Self::Found { set, founders } => {
+                let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
+                write!(f, "found {set} with {}", names.join(", "))
+            }
+            Self::Start { member, .. } => write!(f, "start {member}"),
+            Self::PassGate { member, .. } => write!(f, "{member} has passed its gate"),
+            Self::Stop { member, .. } => write!(f, "stop {member}"),
+            Self::Release { member, proof, .. } => {
+                let because = match proof {
+                    Proof::NeverOrdered => "it was never ordered to run",
+                    Proof::ReportedStopped => "its agent reported it stopped",
+                    Proof::ReportedAbsent => "its agent has nothing of it",
+                };
+                write!(f, "release {member}: {because}")
+            }
+            Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
+            Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
+            Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
+            Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
+        }
+    }
 }
 
 impl Step {

@@ -87,7 +87,7 @@ impl StatefulSetSpec {
 }
 
 /// What holds the next ordinal back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum GatePolicy {
     /// Every lower ordinal is ready, and has been for `minReadySeconds`.
     #[default]

@@ -92,7 +92,6 @@ impl Layout {
         write(&self.coordinator_config(), &config)?;
         for host in &self.hosts {
             make(&host.dir)?;
-            // An agent does not make a pool: on a real host, its disk may not be mounted.
             make(&host.pool())?;
             write(&host.config(), &host.agent_config(&self.endpoint()))?;
         }
@@ -124,14 +123,14 @@ impl HostLayout {
         format!("unix:{}", self.dir.join("agent.sock").display())
     }
 
-    /// Where the members' volumes are.
-    fn pool(&self) -> PathBuf {
-        self.dir.join("volumes")
-    }
-
     /// Where the agent keeps the records of its members' keepers.
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.dir.join("run")
+    }
+
+    /// The one pool; agents make none themselves, because a missing one may be a missing disk.
+    fn pool(&self) -> PathBuf {
+        self.dir.join("volumes")
     }
 
     fn agent_config(&self, coordinator: &str) -> Value {

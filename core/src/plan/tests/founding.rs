@@ -83,6 +83,25 @@ fn bootstrap_policy_governs_until_founded_and_no_longer() {
 }
 
 #[test]
+fn without_a_majority_a_founded_set_waits_for_starts_only() {
+    let mut friends = friends(3, 1);
+    friends.settle();
+    // It grows to three, and the first is not ready without a second.
+    put_set(&mut friends.state, "db", quorum(3));
+    friends.unready.extend([0, 1, 2].map(|n| member("db", n)));
+    friends.agents();
+    friends.settle();
+    assert_eq!(
+        friends.log,
+        ["+db-0", "+db-1"],
+        "two of three run: the third waits"
+    );
+    friends.unready.clear();
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0", "+db-1", "+db-2"]);
+}
+
+#[test]
 fn a_founder_that_lost_its_volume_is_not_founded_again() {
     let mut friends = friends(3, 3);
     friends.unready.extend([0, 1, 2].map(|n| member("db", n)));

@@ -263,6 +263,37 @@ fn an_agent_out_of_contact_is_not_waited_for() {
 }
 
 #[test]
+fn a_member_that_never_started_leaves_a_host_that_is_gone() {
+    let mut state = state(3);
+    pool(&mut state, "dev", "10.9.0.0/24", true);
+    put_set(&mut state, "db", spec(2, true));
+    let mut friends = Friends::new(state);
+    friends.unready.insert(member("db", 0));
+    friends.settle();
+    friends.contact(&host_name(2), false);
+    friends.settle();
+    let unknown = Reason::HostUnknown { host: host_name(2) };
+    assert_eq!(friends.report.waiting[&member("db", 1)], unknown);
+    assert_eq!(
+        friends.report.wake_at,
+        Some(friends.now.plus(Duration::from_secs(30)))
+    );
+    friends.now = friends.report.wake_at.unwrap();
+    friends.settle();
+    let places = placed(&friends, "db");
+    assert_eq!(places[1], ("host-3".to_owned(), "10.9.0.2".to_owned()));
+}
+
+#[test]
+fn a_member_that_was_ordered_stays_on_a_host_that_is_gone() {
+    let mut friends = one("db", spec(1, false), state(2));
+    friends.contact(&host_name(1), false);
+    friends.now = friends.now.plus(Duration::from_secs(3600));
+    friends.settle();
+    assert_eq!(placed(&friends, "db")[0].0, "host-1");
+}
+
+#[test]
 fn an_assignment_is_published_even_if_no_record_changes() {
     let mut friends = one("db", spec(1, false), state(1));
     let before = friends.state.zone.clone();
@@ -287,7 +318,7 @@ fn a_plan_whose_end_was_not_committed_is_made_up_for() {
         friends.state.apply(step, friends.now);
     }
     let again = friends.plan();
-    assert_eq!(again.steps, [publish.clone()]);
+    assert_eq!(again.steps, std::slice::from_ref(publish));
 }
 
 #[test]

@@ -1,0 +1,258 @@
+//! The agent's own program on a real host: an order comes in, a process runs, and goes on running
+//! when the agent is killed or asked to end. Needs root.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::{
+    fs::{self, File},
+    process::{Child, Command},
+};
+
+use berth_core::{ids::MemberId, order::Desired, report::MemberReport, waiting::Reason};
+use berth_proto::v1::{
+    LogCancel, LogRequest, agent_message::Message as FromAgent,
+    coordinator_message::Message as ToAgent,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+mod stub;
+
+use stub::{Agent, Stub, complete, member_order, ready, socket};
+
+const SCRIPT: &str = "echo hello from $0; echo data > /data/file; exec sleep 600";
+
+/// A host's directories, and the agent that runs there. What is left is killed at the end.
+struct Machine {
+    dir: TempDir,
+    agent: Child,
+    /// The member's name. It keeps the tests' control groups apart.
+    name: String,
+}
+
+impl Machine {
+    /// `address` keeps the name servers of tests apart.
+    fn new(name: &str, address: &str) -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let at = dir.path().display();
+        fs::create_dir(dir.path().join("pool")).unwrap();
+        let config = format!(
+            "host: host-1\n\
+             coordinator: unix:{at}/coordinator.sock\n\
+             advertiseAddress: 127.0.0.1\n\
+             pools: {{default: {at}/pool}}\n\
+             dataDir: {at}/data\n\
+             runDir: {at}/run\n\
+             logDir: {at}/log\n\
+             dns: {{listen: ['{address}:53'], upstreams: []}}\n\
+             local: unix:{at}/agent.sock\n"
+        );
+        fs::write(dir.path().join("agent.yaml"), config).unwrap();
+        let agent = start(&dir);
+        let name = name.to_owned();
+        Self { dir, agent, name }
+    }
+
+    fn member(&self) -> MemberId {
+        format!("default/{}", self.name).parse().unwrap()
+    }
+
+    /// Orders the member to run; the process id of its process.
+    async fn run(&self, agent: &mut Agent) -> u32 {
+        let order = member_order(&self.name, Desired::Run, &command());
+        assert_eq!(agent.order(&complete(1, vec![order])).await, "");
+        pid(&agent.until(&self.member(), ready).await)
+    }
+
+    /// Takes every member out of the order.
+    async fn forget(&self, agent: &mut Agent) {
+        assert_eq!(agent.order(&complete(2, vec![])).await, "");
+        agent.until_gone(&self.member()).await;
+    }
+
+    fn restart(&mut self) {
+        self.agent = start(&self.dir);
+    }
+
+    /// Signals the agent and waits for its end.
+    fn end(&mut self, signal: Signal) -> bool {
+        let pid = Pid::from_raw(i32::try_from(self.agent.id()).unwrap());
+        kill(pid, signal).unwrap();
+        self.agent.wait().unwrap().success()
+    }
+
+    async fn stub(&self) -> Stub {
+        Stub::listen(&socket(self.dir.path(), "coordinator.sock")).await
+    }
+}
+
+fn start(dir: &TempDir) -> Child {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.path().join("agent.log"))
+        .unwrap();
+    Command::new(env!("CARGO_BIN_EXE_berth-agent"))
+        .arg("--config")
+        .arg(dir.path().join("agent.yaml"))
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        drop(self.agent.kill());
+        drop(self.agent.wait());
+        // Killing a keeper kills its member.
+        for run in fs::read_dir(self.dir.path().join("run"))
+            .into_iter()
+            .flatten()
+        {
+            let record = run.unwrap().path().join("record.json");
+            let text = fs::read_to_string(record).unwrap_or_default();
+            let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            if let Some(pid) = record["pid"].as_i64() {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                if name.trim() == "berth-keeper" {
+                    let keeper = Pid::from_raw(i32::try_from(pid).unwrap());
+                    // Gone already is as good.
+                    let _ = kill(keeper, Signal::SIGKILL);
+                }
+            }
+        }
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.dir.path().join("agent.log"));
+            std::io::Write::write_all(&mut std::io::stderr(), log.unwrap().as_bytes()).unwrap();
+        }
+    }
+}
+
+fn pid(report: &MemberReport) -> u32 {
+    report.processes[0].pid.unwrap()
+}
+
+fn command() -> [&'static str; 4] {
+    ["/bin/sh", "-c", SCRIPT, "real"]
+}
+
+/// Follows a log until it holds a text.
+async fn log_with(agent: &mut Agent, member: &MemberId, text: &str) {
+    let request = LogRequest {
+        id: 1,
+        member: member.to_string(),
+        follow: true,
+        ..LogRequest::default()
+    };
+    agent.send(ToAgent::LogRequest(request)).await;
+    let mut log = String::new();
+    while !log.contains(text) {
+        if let FromAgent::LogData(data) = agent.next().await.unwrap() {
+            assert!(!data.end, "{log}{}", data.error);
+            log.push_str(&String::from_utf8(data.data).unwrap());
+        }
+    }
+    agent.send(ToAgent::LogCancel(LogCancel { id: 1 })).await;
+}
+
+#[tokio::test]
+async fn a_process_keeps_its_pid_over_the_death_and_the_end_of_its_agent() {
+    let mut machine = Machine::new("pid-0", "127.0.77.1");
+    let mut stub = machine.stub().await;
+    let mut agent = stub.agent().await;
+    assert_eq!(agent.hello.host.pools, ["default"]);
+    let first = machine.run(&mut agent).await;
+    log_with(&mut agent, &machine.member(), "hello from real\n").await;
+
+    assert!(!machine.end(Signal::SIGKILL));
+    machine.restart();
+    let mut agent = stub.agent().await;
+    assert_eq!(
+        pid(&agent.until(&machine.member(), ready).await),
+        first,
+        "adopted"
+    );
+
+    assert!(machine.end(Signal::SIGTERM), "a clean end");
+    machine.restart();
+    let mut agent = stub.agent().await;
+    let report = agent.until(&machine.member(), ready).await;
+    assert_eq!(pid(&report), first, "adopted");
+    assert_eq!(report.restarts, 0);
+
+    machine.forget(&mut agent).await;
+    assert!(!fs::exists(format!("/proc/{first}")).unwrap());
+    let data = machine.dir.path().join("pool/default_data-pid-0/data/file");
+    assert_eq!(fs::read_to_string(data).unwrap(), "data\n", "data stays");
+    assert!(machine.end(Signal::SIGTERM));
+}
+
+#[tokio::test]
+async fn a_killed_process_and_a_killed_keeper_come_back() {
+    let mut machine = Machine::new("kill-0", "127.0.77.2");
+    let mut stub = machine.stub().await;
+    let mut agent = stub.agent().await;
+    let first = machine.run(&mut agent).await;
+    kill(
+        Pid::from_raw(i32::try_from(first).unwrap()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
+    let again = |r: &MemberReport| r.ready && r.restarts == 1;
+    let second = pid(&agent.until(&machine.member(), again).await);
+    assert_ne!(first, second);
+
+    let record = machine.dir.path().join("run/default_kill-0/record.json");
+    let record: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+    let keeper = i32::try_from(record["pid"].as_i64().unwrap()).unwrap();
+    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    let other = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number.0 == 2;
+    let third = pid(&agent.until(&machine.member(), other).await);
+    assert!(!fs::exists(format!("/proc/{second}")).unwrap());
+    assert_ne!(second, third);
+    machine.forget(&mut agent).await;
+    assert!(machine.end(Signal::SIGTERM));
+}
+
+#[tokio::test]
+async fn what_is_missing_on_the_host_is_named_and_holds_up_nothing_else() {
+    let mut machine = Machine::new("good-0", "127.0.77.3");
+    let mut stub = machine.stub().await;
+    let mut agent = stub.agent().await;
+    let mut user = member_order("user-0", Desired::Run, &command());
+    let mut template = (*user.template).clone();
+    template.processes[0].user = Some("no-such-user".to_owned());
+    user.template = template.into();
+    let orders = vec![
+        member_order("good-0", Desired::Run, &command()),
+        member_order("command-0", Desired::Run, &["/no/such/program"]),
+        user,
+    ];
+    agent.order(&complete(1, orders)).await;
+    agent.until(&machine.member(), ready).await;
+    let missing = "default/command-0".parse().unwrap();
+    let report = agent
+        .until(&missing, |r| {
+            matches!(r.waiting, Some(Reason::CommandMissing { .. }))
+        })
+        .await;
+    assert!(!report.started);
+    let nobody = "default/user-0".parse().unwrap();
+    agent
+        .until(&nobody, |r| {
+            matches!(&r.waiting, Some(Reason::UserMissing { user, .. }) if user == "no-such-user")
+        })
+        .await;
+    machine.forget(&mut agent).await;
+    agent.until_gone(&missing).await;
+    agent.until_gone(&nobody).await;
+    assert!(machine.end(Signal::SIGTERM));
+}

@@ -1,0 +1,350 @@
+//! A whole agent over the host in memory: its session with a coordinator, and its local service.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::sync::Arc;
+
+use berth_agent::{
+    RunError,
+    config::{Config, Policy},
+    dns::{DnsConfig, Upstreams},
+    host::fake::FakeHost,
+};
+use berth_core::{
+    ids::{ContentHash, MemberId, ZoneSerial},
+    order::Desired,
+    report::Phase,
+    waiting::Reason,
+    zone::{RecordData, Zone},
+};
+use berth_proto::{
+    convert::zone::chunks,
+    transport::connect,
+    v1::{
+        LocalListRequest, LocalMemberRequest, LocalStatusRequest, LogRequest,
+        agent_message::Message as FromAgent, coordinator_message::Message as ToAgent,
+        local_service_client::LocalServiceClient,
+    },
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, transport::Channel};
+
+mod stub;
+
+use stub::{DEADLINE, Stub, complete, member_order, ready, socket};
+
+const COMMAND: [&str; 1] = ["/bin/server"];
+
+fn id(name: &str) -> MemberId {
+    format!("default/{name}").parse().unwrap()
+}
+
+/// An agent on a host in memory.
+struct Bed {
+    dir: TempDir,
+    host: FakeHost,
+    agent: Option<(CancellationToken, JoinHandle<Result<(), RunError>>)>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            host: FakeHost::new(&["default"]),
+            agent: None,
+        }
+    }
+
+    fn config(&self) -> Config {
+        let dir = self.dir.path();
+        Config {
+            host: "host-1".parse().unwrap(),
+            coordinator: socket(dir, "coordinator.sock"),
+            advertise_address: [127, 0, 0, 1].into(),
+            labels: [("rack".to_owned(), "a".to_owned())].into(),
+            pools: [("default".to_owned(), dir.join("pool"))].into(),
+            data_dir: dir.join("data"),
+            run_dir: dir.join("run"),
+            log_dir: dir.join("log"),
+            dns: DnsConfig {
+                listen: vec![([127, 0, 0, 1], 0).into()],
+                upstreams: Upstreams::These(Vec::new()),
+                data_dir: dir.join("data"),
+                origin: "berth.internal".to_owned(),
+            },
+            resolver: [127, 0, 0, 1].into(),
+            local: socket(dir, "agent.sock"),
+            policy: Policy::default(),
+        }
+    }
+
+    async fn stub(&self) -> Stub {
+        Stub::listen(&socket(self.dir.path(), "coordinator.sock")).await
+    }
+
+    async fn start(&mut self) {
+        let stop = CancellationToken::new();
+        let (opened, open) = oneshot::channel();
+        let ready = move || opened.send(()).unwrap();
+        let host = Arc::new(self.host.clone());
+        let run = berth_agent::run(self.config(), host, stop.clone(), ready);
+        let task = tokio::spawn(run);
+        timeout(DEADLINE, open).await.unwrap().unwrap();
+        self.agent = Some((stop, task));
+    }
+
+    async fn stop(&mut self) {
+        let (stop, task) = self.agent.take().unwrap();
+        stop.cancel();
+        timeout(DEADLINE, task).await.unwrap().unwrap().unwrap();
+    }
+
+    async fn local(&self) -> LocalServiceClient<Channel> {
+        let channel = connect(&socket(self.dir.path(), "agent.sock")).await;
+        LocalServiceClient::new(channel.unwrap())
+    }
+}
+
+fn request(name: &str) -> LocalMemberRequest {
+    LocalMemberRequest {
+        namespace: "default".to_owned(),
+        member: name.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn orders_go_in_and_reports_come_out() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    assert_eq!(agent.hello.host.name.as_str(), "host-1");
+    assert_eq!(agent.hello.host.pools, ["default"]);
+    assert_eq!(agent.hello.boot.0, "boot-1");
+    let Some(FromAgent::Report(first)) = agent.next().await else {
+        panic!("the first message is a report");
+    };
+    assert!(first.complete && first.members.is_empty());
+
+    let run = complete(3, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    assert_eq!(agent.order(&run).await, "");
+    assert!(agent.until(&id("web-0"), ready).await.started);
+    let older = complete(2, vec![]);
+    assert!(agent.order(&older).await.contains("generation 2"));
+
+    assert_eq!(agent.order(&complete(4, vec![])).await, "");
+    agent.until_gone(&id("web-0")).await;
+    assert!(bed.host.alive().is_empty());
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_is_opened_again_with_what_is_known() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(3, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    agent.until(&id("web-0"), ready).await;
+    drop(agent);
+    let mut agent = stub.agent().await;
+    assert_eq!(agent.hello.head, run.head);
+    assert_eq!(agent.hello.highest_epochs.len(), 1);
+    agent.until(&id("web-0"), ready).await;
+    assert_eq!(bed.host.log().len(), 2, "cleaned up and started once");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_coordinator_members_are_taken_up_again() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(1, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    agent.until(&id("web-0"), ready).await;
+    drop((agent, stub));
+    bed.stop().await;
+    assert_eq!(bed.host.alive().len(), 1, "it outlives the agent");
+    bed.host.reboot();
+    bed.start().await;
+    let mut local = bed.local().await;
+    let list = local.list(LocalListRequest {}).await.unwrap().into_inner();
+    assert!(!list.coordinator_connected);
+    assert_eq!(list.members[0].name, "web-0");
+    let mut stub = bed.stub().await;
+    let mut agent = stub.agent().await;
+    let report = agent.until(&id("web-0"), ready).await;
+    assert_eq!(report.run.unwrap().boot.0, "boot-2");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn another_history_or_an_older_term_is_not_obeyed() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(1, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    drop(agent);
+    for (history, term) in [("other", 1), ("h", 0)] {
+        let mut stranger = stub.hello().await;
+        stranger.welcome(history, term).await;
+        assert!(stranger.next().await.is_none(), "the agent hangs up");
+    }
+    stub.agent().await.until(&id("web-0"), ready).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_zone_is_acknowledged_once_it_is_served_and_outlives_the_agent() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    assert_eq!(agent.hello.zone.serial, ZoneSerial(0));
+    let address = RecordData::A([127, 77, 1, 0].into());
+    let zone = Zone {
+        origin: "berth.internal".to_owned(),
+        serial: ZoneSerial(7),
+        records: [(
+            "web-0.web.default.svc.berth.internal".to_owned(),
+            vec![address],
+        )]
+        .into(),
+    };
+    let hash: ContentHash = zone.hash();
+    for chunk in chunks(&zone, &hash).unwrap() {
+        agent.send(ToAgent::Zone(chunk)).await;
+    }
+    let ack = loop {
+        if let FromAgent::ZoneAck(ack) = agent.next().await.unwrap() {
+            break ack;
+        }
+    };
+    assert_eq!((ack.serial, ack.hash), (7, hash.0.clone()));
+    bed.stop().await;
+    bed.start().await;
+    let again = stub.agent().await;
+    assert_eq!(again.hello.zone.serial, ZoneSerial(7));
+    assert_eq!(again.hello.zone.hash, hash);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_ends_with_its_reason() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(1, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    for (member, reason) in [
+        ("default/web-0", "no current log"),
+        ("default/web-9", "no such member"),
+    ] {
+        let request = LogRequest {
+            id: 5,
+            member: member.to_owned(),
+            follow: true,
+            ..LogRequest::default()
+        };
+        agent.send(ToAgent::LogRequest(request)).await;
+        let data = loop {
+            if let FromAgent::LogData(data) = agent.next().await.unwrap() {
+                break data;
+            }
+        };
+        assert!(data.end && data.id == 5);
+        assert!(data.error.contains(reason), "{}", data.error);
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_local_service_stops_and_starts_members_durably() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(1, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    agent.until(&id("web-0"), ready).await;
+    let mut local = bed.local().await;
+    local.stop(request("web-0")).await.unwrap();
+    assert!(
+        bed.host.alive().is_empty(),
+        "the answer comes when it is done"
+    );
+    let held = |r: &berth_core::report::MemberReport| {
+        r.phase == Phase::Stopped && r.waiting == Some(Reason::HeldByOperator)
+    };
+    agent.until(&id("web-0"), held).await;
+    drop(agent);
+    bed.stop().await;
+    bed.start().await;
+    let mut local = bed.local().await;
+    let wanted = LocalStatusRequest {
+        member: Some(request("web-0")),
+    };
+    let status = local.status(wanted).await.unwrap().into_inner();
+    assert!(status.held_by_operator);
+    let refused = local.restart(request("web-0")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let unknown = local.stop(request("web-9")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let nonsense = local.stop(request("web")).await.unwrap_err();
+    assert_eq!(nonsense.code(), Code::InvalidArgument);
+    local.start(request("web-0")).await.unwrap();
+    stub.agent().await.until(&id("web-0"), ready).await;
+    let list = local.list(LocalListRequest {}).await.unwrap().into_inner();
+    assert_eq!(list.members[0].fqdn, "web-0.x.default.svc.berth.internal");
+    assert_eq!(list.members[0].volumes.len(), 1);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_local_socket_answers_health_and_reflection() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let mut bed = Bed::new();
+    bed.start().await;
+    let channel = connect(&socket(bed.dir.path(), "agent.sock"))
+        .await
+        .unwrap();
+    let request = HealthCheckRequest {
+        service: "berth.v1.LocalService".to_owned(),
+    };
+    let mut health = HealthClient::new(channel.clone());
+    let serving = health.check(request).await.unwrap().into_inner().status;
+    assert_eq!(serving, 1, "SERVING");
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(channel);
+    let answer = reflection
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .unwrap();
+    let answer = answer.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+        panic!("a list of services");
+    };
+    let mut names = list.service.iter().map(|service| service.name.as_str());
+    assert!(names.any(|name| name == "berth.v1.LocalService"));
+    bed.stop().await;
+}

@@ -1,0 +1,274 @@
+//! The agent: its stream, its ledger, and what its member machines ask for.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    ids::{HostName, MemberId, Uid},
+    ledger::{Acceptance, Record},
+    member::{Action, Effect, Event, Machine},
+    order::OrderDelta,
+    session::check_welcome,
+    sim::{
+        host::AgentWork,
+        net::{Happening, StreamId, ToAgent, ToCoordinator},
+        world::World,
+    },
+};
+
+/// How long an agent waits before it opens its next stream.
+const RETRY: u64 = 500;
+
+impl World {
+    pub(super) fn connect(&mut self, name: &HostName) {
+        let possible = self.coordinator.up;
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        let linked = host.linked && host.up;
+        let Some(agent) = host.agent.as_mut().filter(|agent| agent.stream.is_none()) else {
+            return;
+        };
+        if !possible || !linked {
+            let again = self.delay(RETRY, 50, 1500);
+            self.schedule(again, Happening::Connect(name.clone()));
+            return;
+        }
+        self.streams += 1;
+        let stream = self.streams;
+        agent.stream = Some(stream);
+        agent.welcome = false;
+        let hello = ToCoordinator::Hello {
+            head: host.ledger.head.clone(),
+            highest_epochs: host.ledger.highest_epochs.clone(),
+            zone: host.zone.serial,
+        };
+        self.wires.insert(name.clone(), stream);
+        self.last_arrival.remove(&(name.clone(), true));
+        self.last_arrival.remove(&(name.clone(), false));
+        self.send_up(name, stream, hello);
+    }
+
+    pub(super) fn stream_lost(&mut self, name: &HostName, stream: StreamId) {
+        let host = self.hosts.get_mut(name);
+        let agent = host.and_then(|host| host.agent.as_mut());
+        if let Some(agent) = agent.filter(|agent| agent.stream == Some(stream)) {
+            agent.stream = None;
+            let again = self.delay(RETRY, 50, 1500);
+            self.schedule(again, Happening::Connect(name.clone()));
+        }
+    }
+
+    pub(super) fn agent_hears(&mut self, name: &HostName, stream: StreamId, message: ToAgent) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        let Some(agent) = host.agent.as_mut().filter(|a| a.stream == Some(stream)) else {
+            return;
+        };
+        match message {
+            ToAgent::Welcome { history, term } => {
+                if let Err(refusal) = check_welcome(&host.ledger.head, &history, term) {
+                    let detail = format!("{name} refuses the coordinator: {refusal}");
+                    self.truth.breaks("I6", detail);
+                    return;
+                }
+                agent.welcome = true;
+                self.report_all(name);
+            }
+            ToAgent::Zone(zone) => {
+                if zone.serial >= host.zone.serial {
+                    host.zone = *zone;
+                }
+                let ack = ToCoordinator::ZoneAck(host.zone.serial);
+                self.send_up(name, stream, ack);
+            }
+            ToAgent::Order(delta) => self.accept(name, stream, &delta),
+        }
+    }
+
+    fn accept(&mut self, name: &HostName, stream: StreamId, delta: &OrderDelta) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        let changed = match host.ledger.accept(delta) {
+            Err(_) => {
+                let refused = ToCoordinator::OrderAck { refused: true };
+                self.send_up(name, stream, refused);
+                return;
+            }
+            Ok(Acceptance::Known) => BTreeSet::new(),
+            Ok(Acceptance::New { record, changed }) => {
+                host.ledger.apply(&record);
+                changed
+            }
+        };
+        let boot = host.boot(name);
+        for id in &changed {
+            let last = host.ledger.runs.get(id).cloned();
+            let Some(agent) = host.agent.as_mut() else {
+                return;
+            };
+            let machine = || Machine::new(id.clone(), boot.clone(), last, 7);
+            agent.machines.entry(id.clone()).or_insert_with(machine);
+        }
+        self.send_up(name, stream, ToCoordinator::OrderAck { refused: false });
+        for id in changed {
+            self.tell_standing(name, &id);
+        }
+        self.report_all(name);
+    }
+
+    /// A report of everything that the host has, about the order that it has.
+    fn report_all(&mut self, name: &HostName) {
+        let now = self.now;
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let Some(agent) = host.agent.as_ref().filter(|agent| agent.welcome) else {
+            return;
+        };
+        let Some(stream) = agent.stream else { return };
+        let report = ToCoordinator::Report {
+            complete: true,
+            members: agent.machines.values().map(|m| m.report(now)).collect(),
+            forgotten: Vec::new(),
+            generation: host.ledger.head.generation,
+        };
+        self.send_up(name, stream, report);
+    }
+
+    fn report_one(&mut self, name: &HostName, id: &MemberId) {
+        let now = self.now;
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let Some(agent) = host.agent.as_ref().filter(|agent| agent.welcome) else {
+            return;
+        };
+        let Some(stream) = agent.stream else { return };
+        let machine = agent.machines.get(id);
+        let forgotten = machine.is_none().then(|| id.clone());
+        let report = ToCoordinator::Report {
+            complete: false,
+            members: machine.map(|m| m.report(now)).into_iter().collect(),
+            forgotten: forgotten.into_iter().collect(),
+            generation: host.ledger.head.generation,
+        };
+        self.send_up(name, stream, report);
+    }
+
+    pub(super) fn tell_standing(&mut self, name: &HostName, id: &MemberId) {
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let standing = host.standing(id);
+        self.tell(name, id, Event::Order(standing));
+    }
+
+    /// Feeds a machine one event and begins what it asks for.
+    pub(super) fn tell(&mut self, name: &HostName, id: &MemberId, event: Event) {
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        let Some(agent) = host.agent.as_mut() else {
+            return;
+        };
+        let life = agent.life;
+        let Some(machine) = agent.machines.get_mut(id) else {
+            return;
+        };
+        let effects = machine.step(now, event);
+        let wake = machine.wake_at();
+        for effect in effects {
+            self.carry_out(name, life, id, effect);
+        }
+        if let Some(at) = wake {
+            let work = AgentWork::Wake(id.clone());
+            let host = name.clone();
+            self.schedule_at(at, Happening::Agent { host, life, work });
+        }
+    }
+
+    fn carry_out(&mut self, name: &HostName, life: u64, id: &MemberId, effect: Effect) {
+        match effect {
+            Effect::Act { step, action } => {
+                if let Action::Start(run) = &action {
+                    let (member, run) = (id.clone(), run.clone());
+                    self.write(name, &Record::Run { member, run });
+                }
+                self.truth_of_action(name, id, &action);
+                let work = AgentWork::Action {
+                    member: id.clone(),
+                    step,
+                    action,
+                };
+                let takes = self.delay(1, 0, 60);
+                let host = name.clone();
+                self.schedule(takes, Happening::Agent { host, life, work });
+            }
+            Effect::Probe(attempt) => {
+                let member = id.clone();
+                let work = AgentWork::Probe { member, attempt };
+                let takes = self.delay(1, 0, 20);
+                let host = name.clone();
+                self.schedule(takes, Happening::Agent { host, life, work });
+            }
+            // The simulated template has no liveness probe.
+            Effect::RestartProcess { .. } => {}
+            Effect::Filled => {
+                let claims = self.claims(name, id);
+                if let Some(host) = self.hosts.get_mut(name) {
+                    host.volumes
+                        .extend(claims.iter().map(|uid| (uid.clone(), true)));
+                }
+                self.write(name, &Record::Filled { claims });
+            }
+            Effect::PassedGate { epoch } => {
+                let member = id.clone();
+                self.write(name, &Record::PassedGate { member, epoch });
+                self.tell(name, id, Event::GateRecorded { epoch });
+            }
+            Effect::Forget => {
+                let member = id.clone();
+                self.write(name, &Record::Forgotten { member });
+                let host = self.hosts.get_mut(name);
+                if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
+                    agent.machines.remove(id);
+                }
+                self.report_one(name, id);
+            }
+            Effect::Changed => {
+                self.notice_readiness(name, id);
+                self.report_one(name, id);
+            }
+        }
+    }
+
+    fn notice_readiness(&mut self, name: &HostName, id: &MemberId) {
+        let now = self.now;
+        let agent = self.hosts.get(name).and_then(|host| host.agent.as_ref());
+        let machine = agent.and_then(|agent| agent.machines.get(id));
+        let ready = machine.is_some_and(|machine| machine.report(now).ready);
+        if !ready {
+            self.truth.serving.remove(id);
+        } else if self.truth.serving.insert(id.clone()) {
+            self.truth.ready.insert(id.clone());
+            self.say(name.as_str(), &format!("{id} is ready"));
+        }
+    }
+
+    fn write(&mut self, name: &HostName, record: &Record) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.ledger.apply(record);
+        }
+    }
+
+    /// The claims of a member's volumes, as its order has them.
+    fn claims(&self, name: &HostName, id: &MemberId) -> BTreeSet<Uid> {
+        let host = self.hosts.get(name);
+        let order = host.and_then(|host| host.ledger.effective(id));
+        let volumes = order.map(|order| order.volumes).unwrap_or_default();
+        volumes.into_iter().map(|volume| volume.claim_uid).collect()
+    }
+}

@@ -1,0 +1,382 @@
+//! The coordinator: a store of what was decided, and the loop that plans, checks, commits and sends.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    check::plan_checked,
+    ids::{ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
+    order::{MemberOrder, OrderHead, order_hash},
+    plan::{Report, Step},
+    report::MemberReport,
+    session::{SentOrders, match_hello},
+    sim::{
+        net::{Happening, StreamId, ToAgent, ToCoordinator},
+        world::World,
+    },
+    state::{
+        Contact, Observation, State,
+        orders::{delta, host_order, snapshot},
+    },
+    time::Timestamp,
+    waiting::Reason,
+    zone,
+};
+
+/// More plans in a row than this follow from their own effect.
+const PLANS: u32 = 50;
+
+/// The coordinator. What is durable survives [`World::crash_coordinator`].
+#[derive(Debug)]
+pub(super) struct Coordinator {
+    /// Durable, but for the contacts.
+    pub(super) state: State,
+    /// Whether it runs.
+    pub(super) up: bool,
+    /// What everything waits for, by the last plan.
+    pub(super) report: Report,
+    /// After so many steps the next commit is cut off and the coordinator crashes.
+    pub(super) crash_after: Option<usize>,
+    history: HistoryId,
+    /// The orders that were recorded as sent. Durable.
+    sent: BTreeMap<HostName, Sent>,
+    /// The last epoch of every member, of sets that are gone too. Durable.
+    epochs: BTreeMap<MemberId, Epoch>,
+    streams: BTreeMap<HostName, StreamId>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Sent {
+    head: OrderHead,
+    members: BTreeMap<MemberId, MemberOrder>,
+    hashes: BTreeMap<Generation, ContentHash>,
+}
+
+impl Coordinator {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State {
+                term: Term(1),
+                zone_name: "berth.internal".to_owned(),
+                ..State::default()
+            },
+            up: true,
+            report: Report::default(),
+            crash_after: None,
+            history: HistoryId("history".to_owned()),
+            sent: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a stream is the one that it talks on.
+    fn listens(&self, host: &HostName, stream: StreamId) -> bool {
+        self.up && self.streams.get(host) == Some(&stream)
+    }
+}
+
+impl World {
+    /// The coordinator is gone with everything that is not durable; it starts again after a while.
+    pub fn crash_coordinator(&mut self, back_after: Duration) {
+        if !self.coordinator.up {
+            return;
+        }
+        self.say("fault", "the coordinator crashes");
+        self.coordinator.up = false;
+        self.coordinator.crash_after = None;
+        self.coordinator.streams.clear();
+        let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
+        for host in hosts {
+            self.break_stream(&host);
+        }
+        self.schedule(back_after, Happening::CoordinatorStarts);
+    }
+
+    pub(super) fn start_coordinator(&mut self) {
+        if self.coordinator.up {
+            return;
+        }
+        let now = self.now;
+        self.coordinator.up = true;
+        self.coordinator.state.term = self.coordinator.state.term.next();
+        for host in self.coordinator.state.hosts.values_mut() {
+            host.contact = Contact {
+                since: now,
+                ..Contact::default()
+            };
+        }
+        let term = self.coordinator.state.term;
+        self.say("coord", &format!("starts in term {term}"));
+        self.reconcile();
+    }
+
+    pub(super) fn contact_lost(&mut self, host: &HostName, stream: StreamId) {
+        if !self.coordinator.listens(host, stream) {
+            return;
+        }
+        self.coordinator.streams.remove(host);
+        let now = self.now;
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.contact.connected = false;
+            host.contact.settled = false;
+            host.contact.since = now;
+        }
+        self.say("coord", &format!("loses contact with {host}"));
+        self.reconcile();
+    }
+
+    pub(super) fn coordinator_hears(
+        &mut self,
+        host: &HostName,
+        stream: StreamId,
+        message: ToCoordinator,
+    ) {
+        if let ToCoordinator::Hello {
+            head,
+            highest_epochs,
+            zone,
+        } = &message
+        {
+            self.welcome(host, stream, head, highest_epochs, *zone);
+            return;
+        }
+        if !self.coordinator.listens(host, stream) {
+            return;
+        }
+        match message {
+            ToCoordinator::Hello { .. } | ToCoordinator::OrderAck { refused: false } => {}
+            ToCoordinator::OrderAck { refused: true } => self.send_complete(host),
+            ToCoordinator::ZoneAck(serial) => {
+                if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+                    host.contact.zone_acked = host.contact.zone_acked.max(serial);
+                }
+            }
+            ToCoordinator::Report {
+                complete,
+                members,
+                forgotten,
+                generation,
+            } => self.take_report(host, complete, members, &forgotten, generation),
+        }
+        self.reconcile();
+    }
+
+    fn welcome(
+        &mut self,
+        host: &HostName,
+        stream: StreamId,
+        head: &OrderHead,
+        highest_epochs: &BTreeMap<MemberId, Epoch>,
+        zone: ZoneSerial,
+    ) {
+        if !self.coordinator.up {
+            self.break_stream(host);
+            return;
+        }
+        let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
+        let recorded = SentOrders {
+            history: self.coordinator.history.clone(),
+            term: self.coordinator.state.term,
+            orders: sent.hashes.clone(),
+            epochs: self.coordinator.epochs.clone(),
+        };
+        if let Err(mismatch) = match_hello(&recorded, head, highest_epochs) {
+            let detail = format!("the hello of {host} does not match: {mismatch}");
+            self.truth.breaks("I6", detail);
+            return;
+        }
+        self.coordinator.streams.insert(host.clone(), stream);
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.contact.connected = false;
+            host.contact.settled = false;
+            host.contact.zone_acked = zone;
+        }
+        let history = self.coordinator.history.clone();
+        let term = self.coordinator.state.term;
+        self.send_down(host, stream, ToAgent::Welcome { history, term });
+        self.send_zone(host, stream);
+        if *head != sent.head {
+            self.send_complete(host);
+        }
+    }
+
+    fn send_zone(&mut self, host: &HostName, stream: StreamId) {
+        let zone = zone::build(&self.coordinator.state);
+        self.send_down(host, stream, ToAgent::Zone(Box::new(zone)));
+    }
+
+    fn send_complete(&mut self, host: &HostName) {
+        let stream = self.coordinator.streams.get(host).copied();
+        let sent = self.coordinator.sent.get(host).cloned();
+        if let (Some(stream), Some(sent)) = (stream, sent) {
+            let order = snapshot(sent.head, &sent.members);
+            self.send_down(host, stream, ToAgent::Order(order));
+        }
+    }
+
+    fn take_report(
+        &mut self,
+        host: &HostName,
+        complete: bool,
+        members: Vec<MemberReport>,
+        forgotten: &[MemberId],
+        generation: Generation,
+    ) {
+        let newest = self.coordinator.sent.get(host).map(|sent| &sent.head);
+        let newest = newest.map(|head| head.generation).unwrap_or_default();
+        let now = self.now;
+        let Some(known) = self.coordinator.state.hosts.get_mut(host) else {
+            return;
+        };
+        let contact = &mut known.contact;
+        let mut old = BTreeMap::new();
+        if complete {
+            old = std::mem::take(&mut contact.members);
+            if !contact.connected {
+                contact.connected = true;
+                contact.since = now;
+            }
+        }
+        for report in members {
+            let id = report.member.clone();
+            let before = contact.members.remove(&id).or_else(|| old.remove(&id));
+            contact.members.insert(id, observe(before, report, now));
+        }
+        for id in forgotten {
+            contact.members.remove(id);
+        }
+        contact.settled = contact.connected && generation == newest;
+    }
+
+    /// Plans, checks, commits and sends until there is nothing to do.
+    pub(super) fn reconcile(&mut self) {
+        for _ in 0..PLANS {
+            if !self.coordinator.up {
+                return;
+            }
+            let (plan, report, breaches) = plan_checked(&self.coordinator.state, self.now);
+            if let Some(breach) = breaches.first() {
+                self.truth.breaks("checker", breach.to_string());
+            }
+            let idle = plan.steps.is_empty();
+            let crash = self.coordinator.crash_after.filter(|_| !idle);
+            let end = crash.unwrap_or(plan.steps.len()).min(plan.steps.len());
+            for step in plan.steps.iter().take(end) {
+                self.commit(step);
+            }
+            if crash.is_some() {
+                self.record_orders(false);
+                let back = self.delay(1000, 100, 5000);
+                self.crash_coordinator(back);
+                return;
+            }
+            // Names first, on every stream.
+            self.publish();
+            self.record_orders(true);
+            if idle {
+                if let Some(at) = report.wake_at {
+                    self.schedule_at(at, Happening::CoordinatorWakes);
+                }
+                self.coordinator.report = report;
+                return;
+            }
+        }
+        let detail = format!("{PLANS} plans in a row had steps");
+        self.truth.breaks("rest", detail);
+    }
+
+    fn commit(&mut self, step: &Step) {
+        if let Step::Assign { member, epoch, .. } = step {
+            self.coordinator.epochs.insert(member.clone(), *epoch);
+        }
+        let now = self.now;
+        self.truth.decided(&self.coordinator.state, step);
+        self.coordinator.state.apply(step, now);
+        if !matches!(step, Step::FillClaim { .. } | Step::DropRevision { .. }) {
+            self.say("coord", &step.to_string());
+        }
+    }
+
+    /// Records the orders that changed, and sends them to the hosts that listen.
+    fn record_orders(&mut self, send: bool) {
+        let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
+        for host in hosts {
+            let members = host_order(&self.coordinator.state, &host);
+            let sent = self
+                .coordinator
+                .sent
+                .get(&host)
+                .cloned()
+                .unwrap_or_default();
+            if sent.members == members && !(sent.hashes.is_empty() && send) {
+                continue;
+            }
+            let head = OrderHead {
+                history: self.coordinator.history.clone(),
+                term: self.coordinator.state.term,
+                generation: sent.head.generation.next(),
+                hash: order_hash(&members),
+            };
+            let change = delta(&sent.head, &sent.members, head.clone(), &members);
+            let mut hashes = sent.hashes;
+            hashes.insert(head.generation, head.hash.clone());
+            let record = Sent {
+                head,
+                members,
+                hashes,
+            };
+            self.coordinator.sent.insert(host.clone(), record);
+            if let Some(host) = self.coordinator.state.hosts.get_mut(&host) {
+                host.contact.settled = false;
+            }
+            let stream = self.coordinator.streams.get(&host).copied();
+            if let Some(stream) = stream.filter(|_| send) {
+                self.send_down(&host, stream, ToAgent::Order(change));
+            }
+        }
+    }
+
+    /// Sends the zone to every host that listens and did not get this one.
+    fn publish(&mut self) {
+        let serial = self.coordinator.state.zone.serial;
+        if self.truth.published == serial {
+            return;
+        }
+        self.truth.published = serial;
+        for (host, stream) in self.coordinator.streams.clone() {
+            self.send_zone(&host, stream);
+        }
+    }
+
+    /// Whether nobody waits for anything.
+    pub(super) fn at_rest(&self) -> bool {
+        let coordinator = &self.coordinator;
+        let hosts = coordinator.state.hosts.values();
+        let in_contact = hosts.filter(|host| host.contact.connected && host.contact.settled);
+        coordinator.up
+            && coordinator.report.waiting.is_empty()
+            && in_contact.count() == coordinator.state.hosts.len()
+            && coordinator.state.sets.values().all(|set| {
+                let wanted: Vec<_> = set.declared().collect();
+                set.deleting.is_none() && set.members.keys().copied().eq(wanted)
+            })
+    }
+}
+
+fn observe(before: Option<Observation>, report: MemberReport, now: Timestamp) -> Observation {
+    let before = before.filter(|seen| seen.report.epoch == report.epoch);
+    let rule = |report: &MemberReport| report.waiting.as_ref().map(Reason::rule);
+    let since = |seen: &Observation| seen.report.run == report.run;
+    let kept = before.as_ref().filter(|seen| since(seen));
+    let began = Timestamp(now.0.saturating_sub(report.ready_for_ms));
+    let same_reason = before
+        .as_ref()
+        .filter(|seen| rule(&seen.report) == rule(&report));
+    Observation {
+        ready_since: report
+            .ready
+            .then(|| kept.and_then(|seen| seen.ready_since).unwrap_or(began)),
+        waiting_since: same_reason.map_or(now, |seen| seen.waiting_since),
+        report,
+    }
+}

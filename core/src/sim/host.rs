@@ -1,0 +1,262 @@
+//! A host: what of it is durable, what its agent has in memory, what runs; and what befalls it.
+//! Keepers and their processes outlive the agent; a boot ends them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use crate::{
+    ids::{BootId, HostName, MemberId, RunId, Uid},
+    ledger::Ledger,
+    member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
+    sim::{
+        net::{Happening, StreamId},
+        world::World,
+    },
+    state::{Contact, Host, HostRecord},
+    zone::Zone,
+};
+
+/// A host.
+#[derive(Debug)]
+pub(super) struct SimHost {
+    /// Whether it is switched on.
+    pub(super) up: bool,
+    /// Whether the network to it works.
+    pub(super) linked: bool,
+    /// The zone that its agent serves. Durable.
+    pub(super) zone: Zone,
+    /// Members with a living keeper.
+    pub(super) keepers: BTreeMap<MemberId, Keeper>,
+    /// What the agent wrote to disk.
+    pub(super) ledger: Ledger,
+    pub(super) agent: Option<Agent>,
+    boots: u64,
+    lives: u64,
+    /// Claims whose volume is here, and whether it holds data.
+    pub(super) volumes: BTreeMap<Uid, bool>,
+}
+
+/// What lives only as long as the agent's process.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) life: u64,
+    pub(super) machines: BTreeMap<MemberId, Machine>,
+    pub(super) stream: Option<StreamId>,
+    pub(super) welcome: bool,
+}
+
+/// A keeper with its one process.
+#[derive(Debug, Clone)]
+pub(super) struct Keeper {
+    /// Which run it keeps.
+    pub(super) run: RunId,
+    /// Whether its process runs.
+    pub(super) alive: bool,
+    /// How often the process was started again.
+    pub(super) restarts: u32,
+    pub(super) stopping: bool,
+    pub(super) ready_at: crate::time::Timestamp,
+}
+
+/// Something that an agent waits for.
+#[derive(Debug, Clone)]
+pub(super) enum AgentWork {
+    /// An action comes to its end.
+    Action {
+        member: MemberId,
+        step: u64,
+        action: Action,
+    },
+    /// A probe has its result.
+    Probe {
+        member: MemberId,
+        attempt: AttemptId,
+    },
+    /// A machine asked to be woken.
+    Wake(MemberId),
+}
+
+impl World {
+    /// Adds a host, and starts its agent.
+    pub fn add_host(&mut self, name: &HostName, address: IpAddr) {
+        let record = HostRecord {
+            name: name.clone(),
+            advertise_address: address,
+            labels: BTreeMap::new(),
+            pools: vec!["default".to_owned()],
+            unschedulable: false,
+            machine_id: name.to_string(),
+        };
+        let contact = Contact::default();
+        let hosts = &mut self.coordinator.state.hosts;
+        hosts.insert(name.clone(), Host { record, contact });
+        let host = SimHost {
+            up: true,
+            linked: true,
+            zone: Zone::default(),
+            keepers: BTreeMap::new(),
+            ledger: Ledger::default(),
+            agent: None,
+            boots: 1,
+            lives: 0,
+            volumes: BTreeMap::new(),
+        };
+        self.hosts.insert(name.clone(), host);
+        self.start_agent(name);
+    }
+
+    /// The agent's process dies; what it keeps lives on.
+    pub fn crash_agent(&mut self, name: &HostName, back_after: Duration) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        if host.agent.take().is_none() {
+            return;
+        }
+        self.say("fault", &format!("the agent of {name} crashes"));
+        self.break_stream(name);
+        self.schedule(back_after, Happening::AgentStarts(name.clone()));
+    }
+
+    /// The host loses power: agent, keepers and processes are gone.
+    pub fn crash_host(&mut self, name: &HostName, back_after: Duration) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        if !host.up {
+            return;
+        }
+        host.up = false;
+        host.agent = None;
+        host.keepers.clear();
+        self.say("fault", &format!("{name} loses power"));
+        self.break_stream(name);
+        self.schedule(back_after, Happening::HostStarts(name.clone()));
+    }
+
+    /// The network to a host is cut for a while.
+    pub fn cut_link(&mut self, name: &HostName, heals_after: Duration) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.linked = false;
+            self.say("fault", &format!("{name} is cut off"));
+            self.break_stream(name);
+            self.schedule(heals_after, Happening::LinkHeals(name.clone()));
+        }
+    }
+
+    pub(super) fn heal_link(&mut self, name: &HostName) {
+        let healed = self.hosts.get_mut(name).filter(|host| !host.linked);
+        if let Some(host) = healed {
+            host.linked = true;
+            self.say("fault", &format!("{name} is reachable again"));
+        }
+    }
+
+    /// A member's process dies; its keeper starts it again.
+    pub fn kill_process(&mut self, id: &MemberId) {
+        let Some((name, run)) = self.keeper_of(id) else {
+            return;
+        };
+        let keeper = self
+            .hosts
+            .get_mut(&name)
+            .and_then(|h| h.keepers.get_mut(id));
+        let Some(keeper) = keeper.filter(|keeper| keeper.alive && !keeper.stopping) else {
+            return;
+        };
+        keeper.alive = false;
+        self.say("fault", &format!("the process of {id} dies"));
+        let exit = "was killed by SIGKILL".to_owned();
+        self.tell_process(&name, id, &run, ProcessChange::Exited { exit });
+        let after = self.delay(100, 1, 3000);
+        let run = Box::new((id.clone(), run));
+        self.schedule(after, Happening::ProcessStarts { host: name, run });
+    }
+
+    /// A member's keeper dies, and every process with it.
+    pub fn kill_keeper(&mut self, id: &MemberId) {
+        if let Some((name, run)) = self.keeper_of(id) {
+            self.say("fault", &format!("the keeper of {id} dies"));
+            self.keeper_ends(&name, id, &run);
+        }
+    }
+
+    fn keeper_of(&self, id: &MemberId) -> Option<(HostName, RunId)> {
+        self.hosts.iter().find_map(|(name, host)| {
+            let keeper = host.keepers.get(id)?;
+            Some((name.clone(), keeper.run.clone()))
+        })
+    }
+
+    pub(super) fn start_host(&mut self, name: &HostName) {
+        let Some(host) = self.hosts.get_mut(name).filter(|host| !host.up) else {
+            return;
+        };
+        host.up = true;
+        host.boots += 1;
+        self.say(name.as_str(), "boots");
+        self.start_agent(name);
+    }
+
+    pub(super) fn start_agent(&mut self, name: &HostName) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        if !host.up || host.agent.is_some() {
+            return;
+        }
+        host.lives += 1;
+        let boot = host.boot(name);
+        let members = host.ledger.members.keys().chain(host.ledger.leaving.keys());
+        let members: BTreeSet<MemberId> = members.cloned().collect();
+        let ledger = &host.ledger;
+        let machine = |id: &MemberId| {
+            let last = ledger.runs.get(id).cloned();
+            (id.clone(), Machine::new(id.clone(), boot.clone(), last, 7))
+        };
+        let agent = Agent {
+            life: host.lives,
+            machines: members.iter().map(machine).collect(),
+            stream: None,
+            welcome: false,
+        };
+        host.agent = Some(agent);
+        for id in members {
+            self.tell_standing(name, &id);
+        }
+        let soon = self.delay(1, 1, 200);
+        self.schedule(soon, Happening::Connect(name.clone()));
+    }
+}
+
+impl SimHost {
+    pub(super) fn boot(&self, name: &HostName) -> BootId {
+        BootId(format!("{name}-boot-{}", self.boots))
+    }
+
+    pub(super) fn standing(&self, id: &MemberId) -> Standing {
+        if !self.ledger.has_order() {
+            return Standing::Unordered;
+        }
+        if !self.ledger.members.contains_key(id) {
+            return Standing::Removed;
+        }
+        let Some(order) = self.ledger.effective(id) else {
+            return Standing::Removed;
+        };
+        Standing::Ordered(Wanted {
+            epoch: order.epoch,
+            desired: order.desired,
+            revision: order.revision.clone(),
+            founding: order.values.founding,
+            volumes: order
+                .volumes
+                .into_iter()
+                .map(|v| (v.name, v.filled))
+                .collect(),
+        })
+    }
+}

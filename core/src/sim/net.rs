@@ -1,0 +1,144 @@
+//! What coordinator and agents say to each other, and the streams that carry it: in order, with
+//! delay, and gone with everything under way when a stream breaks.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
+    order::{OrderDelta, OrderHead},
+    report::MemberReport,
+    sim::{host::AgentWork, world::World},
+    zone::Zone,
+};
+
+/// One stream of one agent; numbered over the whole run.
+pub(super) type StreamId = u64;
+
+/// From the coordinator to an agent.
+#[derive(Debug, Clone)]
+pub(super) enum ToAgent {
+    Welcome { history: HistoryId, term: Term },
+    Order(OrderDelta),
+    Zone(Box<Zone>),
+}
+
+/// From an agent to the coordinator.
+#[derive(Debug, Clone)]
+pub(super) enum ToCoordinator {
+    Hello {
+        head: OrderHead,
+        highest_epochs: BTreeMap<MemberId, Epoch>,
+        zone: ZoneSerial,
+    },
+    OrderAck {
+        refused: bool,
+    },
+    ZoneAck(ZoneSerial),
+    Report {
+        complete: bool,
+        members: Vec<MemberReport>,
+        forgotten: Vec<MemberId>,
+        generation: Generation,
+    },
+}
+
+/// Something that happens at its time.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    /// A message arrives, if its stream is still whole.
+    Down {
+        host: HostName,
+        stream: StreamId,
+        message: Box<ToAgent>,
+    },
+    /// The other way.
+    Up {
+        host: HostName,
+        stream: StreamId,
+        message: Box<ToCoordinator>,
+    },
+    /// The coordinator finds out that a stream is broken.
+    CoordinatorNotices { host: HostName, stream: StreamId },
+    /// The agent finds out.
+    AgentNotices { host: HostName, stream: StreamId },
+    /// An agent tries to open a stream.
+    Connect(HostName),
+    /// The coordinator starts.
+    CoordinatorStarts,
+    /// A deadline of the coordinator's report has come.
+    CoordinatorWakes,
+    /// A host is switched on.
+    HostStarts(HostName),
+    /// The agent of a host starts.
+    AgentStarts(HostName),
+    /// Something on a host that belongs to one life of its agent.
+    Agent {
+        host: HostName,
+        life: u64,
+        work: AgentWork,
+    },
+    /// A keeper and its processes are gone, if this run is still what it keeps.
+    KeeperEnds {
+        host: HostName,
+        run: Box<(MemberId, crate::ids::RunId)>,
+    },
+    /// A process that ended is started again by its keeper.
+    ProcessStarts {
+        host: HostName,
+        run: Box<(MemberId, crate::ids::RunId)>,
+    },
+    /// The network to a host works again.
+    LinkHeals(HostName),
+}
+
+impl World {
+    /// Sends a message down a stream. It arrives after everything sent before it.
+    pub(super) fn send_down(&mut self, host: &HostName, stream: StreamId, message: ToAgent) {
+        let at = self.arrival(host, true);
+        let happening = Happening::Down {
+            host: host.clone(),
+            stream,
+            message: Box::new(message),
+        };
+        self.schedule_at(at, happening);
+    }
+
+    /// Sends a message up a stream.
+    pub(super) fn send_up(&mut self, host: &HostName, stream: StreamId, message: ToCoordinator) {
+        let at = self.arrival(host, false);
+        let happening = Happening::Up {
+            host: host.clone(),
+            stream,
+            message: Box::new(message),
+        };
+        self.schedule_at(at, happening);
+    }
+
+    fn arrival(&mut self, host: &HostName, down: bool) -> crate::time::Timestamp {
+        let delay = self.delay(5, 1, 40);
+        let earliest = self.now.plus(delay);
+        let last = self.last_arrival.entry((host.clone(), down)).or_default();
+        *last = earliest.max(*last);
+        *last
+    }
+
+    /// Whether a stream is whole: what arrives on another one never does.
+    pub(super) fn whole(&self, host: &HostName, stream: StreamId) -> bool {
+        self.wires.get(host) == Some(&stream)
+    }
+
+    /// Breaks the stream of a host, if it has one. Each end finds out later.
+    pub(super) fn break_stream(&mut self, host: &HostName) {
+        let Some(stream) = self.wires.remove(host) else {
+            return;
+        };
+        let (agent, coordinator) = (self.delay(200, 1, 2000), self.delay(400, 1, 3000));
+        let host = host.clone();
+        let notices = Happening::AgentNotices {
+            host: host.clone(),
+            stream,
+        };
+        self.schedule(agent, notices);
+        self.schedule(coordinator, Happening::CoordinatorNotices { host, stream });
+    }
+}

@@ -1,0 +1,195 @@
+//! What an operator does to the simulated cluster.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    ids::{HostName, Ordinal, SetKey, Uid},
+    order::ConfigData,
+    sim::World,
+    spec::{
+        AddressPool, AddressPoolSpec, ClaimTemplate, EnvVar, GatePolicy, Membership, Port, Process,
+        Spread, StatefulSetSpec,
+    },
+    state::Set,
+    template::revision_hash,
+};
+
+/// A set, as far as the simulation tells sets apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetOptions {
+    /// How many members.
+    pub replicas: u32,
+    /// `podManagementPolicy`
+    pub policy: GatePolicy,
+    /// `bootstrapPolicy`
+    pub bootstrap: Option<GatePolicy>,
+    /// `coldStartPolicy`
+    pub cold: Option<GatePolicy>,
+    /// `spread`
+    pub spread: Spread,
+    /// Whether its number of members is fixed once it is founded.
+    pub fixed: bool,
+    /// Whether each member has a claim `data`.
+    pub claim: bool,
+    /// Whether a member is ready only while more than half of them run.
+    pub quorum: bool,
+    /// The port that each member declares.
+    pub port: Option<u32>,
+    /// `minReadySeconds`
+    pub min_ready: u32,
+    /// Changes the template.
+    pub revision: u32,
+    /// `addressPool`
+    pub pool: Option<String>,
+}
+
+impl Default for SetOptions {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            policy: GatePolicy::OrderedReady,
+            bootstrap: None,
+            cold: None,
+            spread: Spread::Require,
+            fixed: false,
+            claim: false,
+            quorum: false,
+            port: None,
+            min_ready: 0,
+            revision: 1,
+            pool: None,
+        }
+    }
+}
+
+impl SetOptions {
+    fn spec(&self) -> StatefulSetSpec {
+        let mut process = Process {
+            name: "main".to_owned(),
+            command: vec!["/bin/app".to_owned()],
+            user: Some("app".to_owned()),
+            env: vec![EnvVar {
+                name: "REVISION".to_owned(),
+                value: Some(self.revision.to_string()),
+                ..EnvVar::default()
+            }],
+            ..Process::default()
+        };
+        process.ports.extend(self.port.map(|container_port| Port {
+            container_port,
+            ..Port::default()
+        }));
+        let mut spec = StatefulSetSpec {
+            replicas: Some(self.replicas.into()),
+            pod_management_policy: self.policy,
+            bootstrap_policy: self.bootstrap,
+            cold_start_policy: self.cold,
+            membership: self.fixed.then_some(Membership::Static),
+            spread: self.spread,
+            min_ready_seconds: self.min_ready,
+            address_pool: self.pool.clone(),
+            ..StatefulSetSpec::default()
+        };
+        spec.template.spec.processes.push(process);
+        if self.claim {
+            let mut template = ClaimTemplate::default();
+            template.metadata.name = "data".to_owned();
+            spec.volume_claim_templates.push(template);
+        }
+        spec
+    }
+}
+
+impl World {
+    /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
+    /// set that is being deleted: the coordinator refuses such a change.
+    pub fn put_set(&mut self, key: &SetKey, options: &SetOptions) {
+        if !self.coordinator.up {
+            return;
+        }
+        let spec = options.spec();
+        let revision = revision_hash(&spec.template, &ConfigData::default());
+        self.scheduled_uid += 1;
+        let uid = Uid(format!("set-{}", self.scheduled_uid));
+        let sets = &mut self.coordinator.state.sets;
+        let set = sets.entry(key.clone()).or_insert_with(|| Set {
+            uid,
+            spec: Arc::default(),
+            labels: BTreeMap::new(),
+            revision: revision.clone(),
+            revisions: BTreeMap::new(),
+            deleting: None,
+            members: BTreeMap::new(),
+            last_grants: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        });
+        if set.deleting.is_some() {
+            return;
+        }
+        set.revisions
+            .insert(revision.clone(), Arc::new(spec.template.clone()));
+        set.revision = revision;
+        set.spec = Arc::new(spec);
+        if options.quorum {
+            self.quorums.insert(key.clone());
+        }
+        self.reconcile();
+    }
+
+    /// Asks for the deletion of a set.
+    pub fn delete_set(&mut self, key: &SetKey) {
+        let now = self.now;
+        let sets = &mut self.coordinator.state.sets;
+        if let Some(set) = sets.get_mut(key).filter(|_| self.coordinator.up) {
+            set.deleting.get_or_insert(now);
+        }
+        self.reconcile();
+    }
+
+    /// Applies an address pool.
+    pub fn put_pool(&mut self, key: &SetKey, cidr: &str, default: bool) {
+        let cidr = cidr.to_owned();
+        let pool = AddressPool {
+            spec: AddressPoolSpec { cidr, default },
+            ..AddressPool::default()
+        };
+        let pools = &mut self.coordinator.state.address_pools;
+        pools.insert(key.clone(), pool);
+        self.reconcile();
+    }
+
+    /// Cordons a host, or lets it take members again.
+    pub fn cordon(&mut self, host: &HostName, cordoned: bool) {
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.unschedulable = cordoned;
+        }
+        self.reconcile();
+    }
+
+    /// Every member of every set, with where it is, and why it waits.
+    pub fn show(&self) -> Vec<String> {
+        let state = &self.coordinator.state;
+        let mut lines = Vec::new();
+        for (key, set) in &state.sets {
+            let assigned = set.members.keys().copied();
+            let ordinals: std::collections::BTreeSet<Ordinal> =
+                set.declared().chain(assigned).collect();
+            for ordinal in ordinals {
+                let id = crate::ids::MemberId {
+                    set: key.clone(),
+                    ordinal,
+                };
+                let place = set.members.get(&ordinal).map_or_else(
+                    || "-".to_owned(),
+                    |member| format!("{} {} {:?}", member.host, member.address, member.ordered),
+                );
+                let keeper = self.hosts.values().any(|h| h.keepers.contains_key(&id));
+                let runs = if keeper { "runs" } else { "down" };
+                let waits = self.coordinator.report.waiting.get(&id);
+                let why = waits.map_or_else(String::new, |why| format!("  {}: {why}", why.rule()));
+                lines.push(format!("{}  {place}  {runs}{why}", id.name()));
+            }
+        }
+        lines
+    }
+}

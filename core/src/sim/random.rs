@@ -1,0 +1,236 @@
+//! Random histories: a seed decides how the sets are, what the operator does, and what goes wrong.
+//! Afterwards everything is mended, and everything must come to rest where it should be.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use crate::{
+    ids::{HostName, MemberId, Ordinal, SetKey},
+    sim::{Violation, World, operator::SetOptions, rng::Rng},
+    spec::{GatePolicy, Spread},
+};
+
+/// How long a mended world may take to come to rest.
+const REST: Duration = Duration::from_secs(600);
+/// Names of sets.
+const SETS: [&str; 3] = ["a", "b", "c"];
+
+/// What one history came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The whole log.
+    pub log: Vec<String>,
+}
+
+/// Plays the history of a seed.
+///
+/// # Errors
+/// The promise that was broken, or `liveness` if the world did not come to rest.
+pub fn play(seed: u64) -> Result<Outcome, Violation> {
+    let mut plot = Plot::new(seed);
+    let events = 10 + plot.rng.below(30);
+    for _ in 0..events {
+        plot.event();
+        let pause = plot.rng.millis(1, 4000);
+        // Often, much happens at once.
+        if plot.rng.chance(70) {
+            plot.world.run(pause)?;
+        }
+    }
+    plot.mend();
+    if plot.world.settle(REST)? {
+        return Ok(Outcome {
+            log: plot.world.log,
+        });
+    }
+    let mut log = plot
+        .world
+        .log
+        .split_off(plot.world.log.len().saturating_sub(60));
+    log.extend(plot.world.show());
+    Err(Violation {
+        promise: "liveness",
+        detail: "everything is mended and it does not come to rest".to_owned(),
+        at: plot.world.seconds(),
+        log,
+    })
+}
+
+/// A world and what may happen in it.
+struct Plot {
+    rng: Rng,
+    world: World,
+    hosts: Vec<HostName>,
+    sets: Vec<(SetKey, SetOptions)>,
+}
+
+impl Plot {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next(), true);
+        let mut hosts = Vec::new();
+        for n in 1..=4_u8 {
+            if let Ok(name) = format!("host-{n}").parse::<HostName>() {
+                world.add_host(&name, Ipv4Addr::new(10, 0, 0, n).into());
+                hosts.push(name);
+            }
+        }
+        let mut sets = Vec::new();
+        for (port, name) in (7000..).zip(SETS) {
+            if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
+                sets.push((key, options(&mut rng, port)));
+            }
+        }
+        if let (true, Ok(key)) = (rng.chance(50), "default/dev".parse()) {
+            world.put_pool(&key, "127.77.0.0/16", true);
+        }
+        Self {
+            rng,
+            world,
+            hosts,
+            sets,
+        }
+    }
+
+    fn host(&mut self) -> Option<HostName> {
+        self.rng.pick(&self.hosts).cloned()
+    }
+
+    fn member(&mut self) -> Option<MemberId> {
+        let (set, _) = self.rng.pick(&self.sets)?.clone();
+        let ordinal = u32::try_from(self.rng.below(4)).unwrap_or_default();
+        Some(MemberId {
+            set,
+            ordinal: Ordinal(ordinal),
+        })
+    }
+
+    fn event(&mut self) {
+        match self.rng.below(100) {
+            0..=29 => self.apply(),
+            30..=34 => {
+                if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
+                    self.world.say("operator", &format!("deletes {key}"));
+                    self.world.delete_set(&key);
+                }
+            }
+            35..=44 => self.member_fault(),
+            45..=54 => self.toggle_health(),
+            55..=64 => {
+                if let Some(host) = self.host() {
+                    let back = self.rng.millis(100, 8000);
+                    self.world.crash_agent(&host, back);
+                }
+            }
+            65..=71 => {
+                if let Some(host) = self.host() {
+                    let back = self.rng.millis(500, 20_000);
+                    self.world.crash_host(&host, back);
+                }
+            }
+            72..=79 => {
+                if let Some(host) = self.host() {
+                    let heals = self.rng.millis(10, 15_000);
+                    self.world.cut_link(&host, heals);
+                }
+            }
+            80..=86 => {
+                let back = self.rng.millis(50, 6000);
+                self.world.crash_coordinator(back);
+            }
+            87..=92 => {
+                let steps = usize::try_from(self.rng.below(12)).unwrap_or_default();
+                self.world.coordinator.crash_after = Some(steps);
+                self.apply();
+            }
+            _ => {
+                if let Some(host) = self.host() {
+                    let cordoned = self.rng.chance(50);
+                    self.world.cordon(&host, cordoned);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self) {
+        let at = self.rng.below(3);
+        let replicas = u32::try_from(self.rng.below(5)).unwrap_or_default();
+        let changes = self.rng.chance(30);
+        let index = usize::try_from(at).unwrap_or_default();
+        let Some((key, options)) = self.sets.get_mut(index) else {
+            return;
+        };
+        // A set that is founded by all members needs a host for each, and keeps its number.
+        if !options.fixed || options.replicas == 0 {
+            options.replicas = replicas;
+        }
+        options.revision += u32::from(changes);
+        let (key, options) = (key.clone(), options.clone());
+        let (replicas, revision) = (options.replicas, options.revision);
+        let what = format!("wants {replicas} of {key}, revision {revision}");
+        self.world.say("operator", &what);
+        self.world.put_set(&key, &options);
+    }
+
+    fn member_fault(&mut self) {
+        let Some(id) = self.member() else { return };
+        if self.rng.chance(50) {
+            self.world.kill_process(&id);
+        } else {
+            self.world.kill_keeper(&id);
+        }
+    }
+
+    fn toggle_health(&mut self) {
+        let Some(id) = self.member() else { return };
+        if !self.world.broken.remove(&id) {
+            self.world
+                .say("fault", &format!("{id} does not become ready"));
+            self.world.broken.insert(id);
+        }
+    }
+
+    /// Ends what does not end by itself.
+    fn mend(&mut self) {
+        self.world.say("operator", "mends everything");
+        self.world.broken.clear();
+        self.world.rough = false;
+        self.world.coordinator.crash_after = None;
+        for host in self.hosts.clone() {
+            self.world.cordon(&host, false);
+        }
+    }
+}
+
+fn options(rng: &mut Rng, port: u32) -> SetOptions {
+    let policies = [
+        GatePolicy::OrderedReady,
+        GatePolicy::OrderedStarted,
+        GatePolicy::Parallel,
+    ];
+    let mut policy = || rng.pick(&policies).copied().unwrap_or_default();
+    let (first, second, third) = (policy(), policy(), policy());
+    let quorum = rng.chance(30);
+    let spread = if rng.chance(70) {
+        Spread::Require
+    } else {
+        Spread::Prefer
+    };
+    SetOptions {
+        replicas: 0,
+        policy: first,
+        // A quorum comes about only if its members need not wait for each other's readiness.
+        bootstrap: if quorum {
+            Some(GatePolicy::Parallel)
+        } else {
+            rng.chance(50).then_some(second)
+        },
+        cold: (rng.chance(50) && !quorum).then_some(third),
+        spread,
+        fixed: rng.chance(30),
+        claim: quorum || rng.chance(50),
+        quorum,
+        port: (spread == Spread::Require).then_some(port),
+        min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        ..SetOptions::default()
+    }
+}

@@ -1,0 +1,248 @@
+//! Written histories: one command a line, and a transcript of what came of it. `#` begins a comment.
+//!
+//! ```text
+//! hosts 3                      three hosts, host-1 to host-3, at 10.0.0.1 and on
+//! pool NAME CIDR               a default address pool
+//! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision;
+//!                              words: claim fixed quorum
+//! scale NAME N                 update NAME                    delete NAME
+//! run SECONDS                  settle SECONDS (at most)       show
+//! kill process MEMBER          kill keeper MEMBER
+//! crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
+//! break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST
+//! ```
+
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    ids::{HostName, MemberId, SetKey},
+    sim::{Violation, World, operator::SetOptions},
+    spec::{GatePolicy, Spread},
+};
+
+/// Why a script cannot be played.
+#[derive(Debug, Error)]
+pub enum ScriptError {
+    /// A line is not a command.
+    #[error("line {line}: '{text}' is no command; see the list at the head of sim/script.rs")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+    /// A promise was broken.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+}
+
+/// Plays a script; the transcript.
+///
+/// # Errors
+/// A line that is no command, or a promise that was broken.
+pub fn play(script: &str) -> Result<String, ScriptError> {
+    let mut player = Player {
+        world: World::new(0, false),
+        sets: BTreeMap::new(),
+        transcript: String::new(),
+        told: 0,
+    };
+    for (index, text) in script.lines().enumerate() {
+        let command = text.split('#').next().unwrap_or_default().trim();
+        if command.is_empty() {
+            continue;
+        }
+        player.line(&format!("> {command}"));
+        let words: Vec<&str> = command.split_whitespace().collect();
+        if player.command(&words)?.is_none() {
+            return Err(ScriptError::Line {
+                line: index + 1,
+                text: text.to_owned(),
+            });
+        }
+        player.tell_news();
+    }
+    Ok(player.transcript)
+}
+
+struct Player {
+    world: World,
+    sets: BTreeMap<SetKey, SetOptions>,
+    transcript: String,
+    /// So many lines of the log are in the transcript.
+    told: usize,
+}
+
+impl Player {
+    fn line(&mut self, text: &str) {
+        self.transcript.push_str(text);
+        self.transcript.push('\n');
+    }
+
+    fn tell_news(&mut self) {
+        let news: Vec<String> = self.world.log.iter().skip(self.told).cloned().collect();
+        self.told += news.len();
+        for line in news {
+            self.line(&line);
+        }
+    }
+
+    /// Carries out a command; `None` if it is none.
+    fn command(&mut self, words: &[&str]) -> Result<Option<()>, Violation> {
+        match words {
+            ["run", time] => {
+                let Some(time) = seconds(time) else {
+                    return Ok(None);
+                };
+                self.world.run(time)?;
+                Ok(Some(()))
+            }
+            ["hosts", count] => {
+                if self.hosts(count).is_none() {
+                    return Ok(None);
+                }
+                // All agents are in contact before anything else happens.
+                self.world.run(Duration::from_millis(100))?;
+                Ok(Some(()))
+            }
+            ["settle", time] => {
+                let Some(time) = seconds(time) else {
+                    return Ok(None);
+                };
+                let rests = self.world.settle(time)?;
+                self.tell_news();
+                let at = self.world.seconds();
+                self.line(if rests { "  settled" } else { "  not settled" });
+                self.line(&format!("  at {at} s"));
+                Ok(Some(()))
+            }
+            ["show"] => {
+                for line in self.world.show() {
+                    self.line(&format!("  {line}"));
+                }
+                Ok(Some(()))
+            }
+            _ => Ok(self.change(words).or_else(|| self.fault(words))),
+        }
+    }
+
+    /// What an operator does.
+    fn change(&mut self, words: &[&str]) -> Option<()> {
+        match words {
+            ["hosts", count] => {
+                for n in 1..=count.parse::<u8>().ok()? {
+                    let address = Ipv4Addr::new(10, 0, 0, n).into();
+                    self.world
+                        .add_host(&format!("host-{n}").parse().ok()?, address);
+                }
+            }
+            ["pool", name, cidr] => self.world.put_pool(&key(name)?, cidr, true),
+            ["set", name, options @ ..] => {
+                let mut set = SetOptions::default();
+                for option in options {
+                    read_option(&mut set, option)?;
+                }
+                self.put(&key(name)?, set);
+            }
+            ["scale", name, replicas] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                set.replicas = replicas.parse().ok()?;
+                self.put(&key, set);
+            }
+            ["update", name] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                set.revision += 1;
+                self.put(&key, set);
+            }
+            ["delete", name] => self.world.delete_set(&key(name)?),
+            ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
+            ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn hosts(&mut self, count: &str) -> Option<()> {
+        for n in 1..=count.parse::<u8>().ok()? {
+            let address = Ipv4Addr::new(10, 0, 0, n).into();
+            self.world
+                .add_host(&format!("host-{n}").parse().ok()?, address);
+        }
+        Some(())
+    }
+
+    fn put(&mut self, key: &SetKey, set: SetOptions) {
+        self.world.put_set(key, &set);
+        self.sets.insert(key.clone(), set);
+    }
+
+    /// What goes wrong.
+    fn fault(&mut self, words: &[&str]) -> Option<()> {
+        match words {
+            ["kill", "process", id] => self.world.kill_process(&member(id)?),
+            ["kill", "keeper", id] => self.world.kill_keeper(&member(id)?),
+            ["crash", "coordinator", time] => self.world.crash_coordinator(seconds(time)?),
+            ["crash", "agent", host, time] => self.world.crash_agent(&name(host)?, seconds(time)?),
+            ["crash", "host", host, time] => self.world.crash_host(&name(host)?, seconds(time)?),
+            ["cut", host, time] => self.world.cut_link(&name(host)?, seconds(time)?),
+            ["break", id] => {
+                self.world.broken.insert(member(id)?);
+            }
+            ["mend", id] => {
+                self.world.broken.remove(&member(id)?);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn key(name: &str) -> Option<SetKey> {
+    format!("default/{name}").parse().ok()
+}
+
+fn member(name: &str) -> Option<MemberId> {
+    format!("default/{name}").parse().ok()
+}
+
+fn name(host: &str) -> Option<HostName> {
+    host.parse().ok()
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn policy(text: &str) -> Option<GatePolicy> {
+    match text {
+        "OrderedReady" => Some(GatePolicy::OrderedReady),
+        "OrderedStarted" => Some(GatePolicy::OrderedStarted),
+        "Parallel" => Some(GatePolicy::Parallel),
+        _ => None,
+    }
+}
+
+fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    match name {
+        "replicas" => set.replicas = value.parse().ok()?,
+        "policy" => set.policy = policy(value)?,
+        "bootstrap" => set.bootstrap = Some(policy(value)?),
+        "cold" => set.cold = Some(policy(value)?),
+        "port" => set.port = Some(value.parse().ok()?),
+        "minReady" => set.min_ready = value.parse().ok()?,
+        "revision" => set.revision = value.parse().ok()?,
+        "pool" => set.pool = Some(value.to_owned()),
+        "spread" if value == "Prefer" => set.spread = Spread::Prefer,
+        "claim" => set.claim = true,
+        "fixed" => set.fixed = true,
+        "quorum" => set.quorum = true,
+        _ => return None,
+    }
+    Some(())
+}

@@ -1,0 +1,209 @@
+//! The promises, checked against the world itself. Numbers are those of the design: I1 identity, I2
+//! at most one, I3 order, I4 data, I6 durability, I7 founded once, I9 names first. Further there
+//! is `checker` (the checker refused a plan) and `rest` (plans that follow from their own effect).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, Uid, ZoneSerial},
+    member::Action,
+    order::{Desired, Peer},
+    plan::Step,
+    sim::World,
+    spec::GatePolicy,
+    state::State,
+    zone::RecordData,
+};
+
+/// A promise was broken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{promise} is broken at {at} s: {detail}\n{}", log.join("\n"))]
+pub struct Violation {
+    /// Which promise.
+    pub promise: &'static str,
+    /// How.
+    pub detail: String,
+    /// When, in seconds since the beginning.
+    pub at: String,
+    /// The last lines of the log.
+    pub log: Vec<String>,
+}
+
+/// What has to be remembered to judge.
+#[derive(Debug, Default)]
+pub(super) struct Truth {
+    /// What was found broken within an event.
+    pub(super) broken: Option<(&'static str, String)>,
+    /// Members that were ready once.
+    pub(super) ready: BTreeSet<MemberId>,
+    /// Members that are ready as far as their agents know.
+    pub(super) serving: BTreeSet<MemberId>,
+    /// The last zone that the coordinator sent out.
+    pub(super) published: ZoneSerial,
+    /// Where each claim was bound first.
+    bound: BTreeMap<(ClaimKey, Uid), HostName>,
+    /// The addresses that ordinals took, by the set's id.
+    addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
+    /// The founders that were rendered first.
+    founders: BTreeMap<SetKey, Vec<Peer>>,
+    /// Who served once and founds nothing any more.
+    founded: BTreeSet<MemberId>,
+}
+
+impl Truth {
+    /// Notes a broken promise; the first one counts.
+    pub(super) fn breaks(&mut self, promise: &'static str, detail: String) {
+        self.broken.get_or_insert((promise, detail));
+    }
+
+    /// Judges what the coordinator decided: what it must never take back.
+    pub(super) fn decided(&mut self, state: &State, step: &Step) {
+        match step {
+            Step::BindClaim { key, host } => {
+                let uid = state.claims.get(key).map(|claim| claim.uid.clone());
+                let at = (key.clone(), uid.unwrap_or_default());
+                let first = self.bound.entry(at).or_insert_with(|| host.clone()).clone();
+                if first != *host {
+                    self.breaks("I4", format!("claim {key} goes from {first} to {host}"));
+                }
+            }
+            Step::TakeAddress { member, address } => {
+                let uid = state.sets.get(&member.set).map(|set| set.uid.clone());
+                let at = (uid.unwrap_or_default(), member.ordinal);
+                let first = *self.addresses.entry(at).or_insert(*address);
+                if first != *address {
+                    self.breaks("I1", format!("{member} had {first} and takes {address}"));
+                }
+            }
+            Step::ForgetFounding { set } => {
+                self.founders.remove(set);
+                self.founded.retain(|id| id.set != *set);
+            }
+            Step::PassGate { member, .. } => {
+                self.founded.insert(member.clone());
+            }
+            Step::CreateClaim { .. }
+            | Step::FillClaim { .. }
+            | Step::Assign { .. }
+            | Step::Found { .. }
+            | Step::Start { .. }
+            | Step::Stop { .. }
+            | Step::Release { .. }
+            | Step::RemoveSet { .. }
+            | Step::DropRevision { .. }
+            | Step::PublishZone { .. } => {}
+        }
+    }
+}
+
+impl World {
+    /// I2: no member runs twice.
+    pub(super) fn broken_promise(&self) -> Option<(&'static str, String)> {
+        let mut seen: BTreeMap<&MemberId, &HostName> = BTreeMap::new();
+        for (name, host) in &self.hosts {
+            for id in host.keepers.keys() {
+                if let Some(other) = seen.insert(id, name) {
+                    return Some(("I2", format!("{id} runs on {other} and on {name}")));
+                }
+            }
+        }
+        None
+    }
+
+    /// Judges an action when it begins: who is stopped, and in which order.
+    pub(super) fn truth_of_action(&mut self, name: &HostName, id: &MemberId, action: &Action) {
+        let order = self.hosts.get(name).and_then(|h| h.ledger.members.get(id));
+        let stops = order.is_some_and(|order| order.desired == Desired::Stop);
+        if *action != Action::Stop || !stops {
+            return;
+        }
+        let Some(set) = self.coordinator.state.sets.get(&id.set) else {
+            return;
+        };
+        let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
+        if parallel || set.is_declared(id.ordinal) {
+            return;
+        }
+        let keepers = self.hosts.values().flat_map(|host| host.keepers.keys());
+        let mut higher = keepers.filter(|other| {
+            other.set == id.set && other.ordinal > id.ordinal && !set.is_declared(other.ordinal)
+        });
+        if let Some(higher) = higher.next() {
+            let detail = format!("{id} is stopped while {higher} runs");
+            self.truth.breaks("I3", detail);
+        }
+    }
+
+    /// Judges a start.
+    pub(super) fn truth_of_start(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
+        self.served_before_start(name, id);
+        let first = run.number.0 == 1;
+        let Some(order) = self.hosts.get(name).and_then(|h| h.ledger.effective(id)) else {
+            return;
+        };
+        if order.values.founding {
+            let founders = &order.values.founders;
+            let frozen = self.truth.founders.entry(id.set.clone());
+            let frozen = frozen.or_insert_with(|| founders.clone()).clone();
+            if frozen != *founders {
+                let detail = format!("{id} founds with other members than those before it");
+                self.truth.breaks("I7", detail);
+            }
+            if self.truth.founded.contains(id) {
+                let detail = format!("{id} has served and founds again");
+                self.truth.breaks("I7", detail);
+            }
+        }
+        if first {
+            self.started_in_order(id);
+        }
+    }
+
+    /// I9: the own host serves the member's name with its address.
+    fn served_before_start(&mut self, name: &HostName, id: &MemberId) {
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let Some(order) = host.ledger.effective(id) else {
+            return;
+        };
+        let address: Option<std::net::IpAddr> = order.values.address.parse().ok();
+        let records = host.zone.records.get(&order.values.fqdn);
+        let served = address.is_some_and(|address| {
+            records.is_some_and(|records| records.contains(&RecordData::from(address)))
+        });
+        if !served {
+            let fqdn = order.values.fqdn;
+            let detail = format!("{id} starts and {name} does not serve {fqdn}");
+            self.truth.breaks("I9", detail);
+        }
+    }
+
+    /// I3: under a strictly ordered set, every lower ordinal was ready before this one first starts.
+    fn started_in_order(&mut self, id: &MemberId) {
+        let Some(set) = self.coordinator.state.sets.get(&id.set) else {
+            return;
+        };
+        let ordered = |policy: GatePolicy| policy == GatePolicy::OrderedReady;
+        // A set that is founded together waits for starts only while no majority runs.
+        let together = self.coordinator.state.foundings.contains_key(&id.set);
+        let strict = !together
+            && ordered(set.spec.pod_management_policy)
+            && ordered(set.spec.bootstrap_policy())
+            && ordered(set.spec.cold_start_policy());
+        if !strict {
+            return;
+        }
+        let lower = set.declared().take_while(|lower| *lower < id.ordinal);
+        let mut lower = lower.map(|ordinal| MemberId {
+            set: id.set.clone(),
+            ordinal,
+        });
+        if let Some(unready) = lower.find(|lower| !self.truth.ready.contains(lower)) {
+            let detail = format!("{id} starts and {unready} was never ready");
+            self.truth.breaks("I3", detail);
+        }
+    }
+}
