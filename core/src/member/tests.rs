@@ -427,7 +427,13 @@ fn a_new_order_does_not_wait_for_the_pause_of_an_old_failure() {
 
 #[test]
 fn a_living_keeper_is_told_what_is_rendered_anew() {
-    let told = |world: &World| world.other.iter().filter(|e| **e == Effect::Refresh).count();
+    let told = |world: &World| {
+        world
+            .other
+            .iter()
+            .filter(|e| **e == Effect::Refresh)
+            .count()
+    };
     let mut world = World::new(ProbeSpecs::default());
     world.step(Event::Order(wanted(1, Desired::Run)));
     assert_eq!(told(&world), 0, "there is no keeper yet");
