@@ -1,3 +1,5 @@
+//! One file per group of commands: what each prints, and how it ends.
+
 mod asking;
 mod changes;
 mod local;
