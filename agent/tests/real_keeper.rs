@@ -507,6 +507,67 @@ async fn files_are_written_for_the_user_and_before_the_start() {
 }
 
 #[tokio::test]
+async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
+    let bed = Bed::new("anew");
+    let conf = bed.host.config_dir(&bed.member()).join("app.conf");
+    let script = format!(
+        "trap 'cat {}' HUP; echo up; while :; do sleep 0.05; done",
+        conf.display()
+    );
+    let with = |text: &str, on_change| {
+        let mut signalled = shell("signalled", &script);
+        signalled.files.push(berth_core::rendered::RenderedFile {
+            path: conf.to_string_lossy().into_owned(),
+            mode: 0o644,
+            content: berth_core::spec::Sealed::new(text.to_owned()),
+            when: berth_core::spec::FileWhen::Start,
+            on_change,
+        });
+        vec![
+            signalled,
+            shell("plain", &format!("echo {text}; {WAIT_FOREVER}")),
+        ]
+    };
+    use berth_core::spec::OnChange;
+    let mut handle = bed.start(with("first", OnChange::Signal)).await;
+    bed.log_with("signalled.log", "up").await;
+    let (signalled, plain) = (
+        pid_of(&handle, "signalled").await,
+        pid_of(&handle, "plain").await,
+    );
+
+    let rendered = bed.launch(with("second", OnChange::Signal)).rendered;
+    handle.client.update(rendered).await.unwrap();
+
+    bed.log_with("signalled.log", "second").await;
+    assert_eq!(pid_of(&handle, "signalled").await, signalled);
+    assert_eq!(
+        pid_of(&handle, "plain").await,
+        plain,
+        "nothing that runs is touched"
+    );
+    handle.client.restart(Some(process("plain"))).await.unwrap();
+    event(&mut handle, |e| {
+        matches!(e, KeeperEvent::Started { restarts: 1, .. })
+    })
+    .await;
+    bed.log_with("plain.log", "second").await;
+
+    let rendered = bed.launch(with("third", OnChange::Restart)).rendered;
+    handle.client.update(rendered).await.unwrap();
+    event(
+        &mut handle,
+        |e| matches!(e, KeeperEvent::Started { process, .. } if process.as_str() == "signalled"),
+    )
+    .await;
+    let others = bed.launch(vec![shell("other", "true")]).rendered;
+    assert!(
+        handle.client.update(others).await.is_err(),
+        "other processes are another start"
+    );
+}
+
+#[tokio::test]
 async fn capabilities_on_the_keep_list_are_kept_and_no_others() {
     let bed = Bed::new("caps");
     let mut main = shell(

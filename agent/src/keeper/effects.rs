@@ -5,7 +5,6 @@ use std::{io::Write, time::Duration};
 use berth_core::{
     ids::ProcessName,
     keeper::{Effect, Event, Exit, Slot, signal_number},
-    rendered::RenderedMember,
     waiting::Reason,
 };
 use nix::{
@@ -268,8 +267,10 @@ impl Keeper {
             },
             KeeperCommand::Update { rendered } => {
                 let updated = self.update(*rendered);
-                let reply = updated.map_or_else(KeeperReply::Refused, |()| KeeperReply::Done);
-                (Some(reply), None)
+                match updated {
+                    Ok(restart) => (Some(KeeperReply::Done), restart.map(Event::Restart)),
+                    Err(reason) => (Some(KeeperReply::Refused(reason)), None),
+                }
             }
             KeeperCommand::Signal { process, signal } => {
                 let sent = self.send_signal(&process, &signal);
@@ -305,23 +306,6 @@ impl Keeper {
             Some(slot) if slot.0 >= self.machine.inits() => Ok(vec![slot]),
             Some(_) | None => refused("no such process"),
         }
-    }
-
-    /// Who each process is and what it may comes from the same template, and stays.
-    fn update(&mut self, rendered: RenderedMember) -> Result<(), Reason> {
-        let news: Vec<_> = rendered
-            .init_processes
-            .into_iter()
-            .chain(rendered.processes)
-            .collect();
-        let known = self.processes.iter().map(|process| &process.rendered.name);
-        if !known.eq(news.iter().map(|process| &process.name)) {
-            return Err(step_failed("update the keeper", "its processes are others"));
-        }
-        for (process, rendered) in self.processes.iter_mut().zip(news) {
-            process.rendered = rendered;
-        }
-        Ok(())
     }
 
     fn send_signal(&self, name: &ProcessName, signal: &str) -> Result<(), Reason> {

@@ -24,6 +24,7 @@ mod seen;
 mod spawn;
 pub mod spec;
 mod sys;
+mod update;
 pub mod wire;
 
 pub(crate) use beneath::Beneath;
