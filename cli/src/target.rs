@@ -40,14 +40,17 @@ impl fmt::Display for TargetKind {
 
 fn kind(text: &str) -> Result<TargetKind, CliError> {
     match text.to_ascii_lowercase().as_str() {
-        "member" | "members" => Ok(TargetKind::Member),
-        "host" | "hosts" => Ok(TargetKind::Host),
+        // The words of Kubernetes name what takes their place here.
+        "member" | "members" | "pod" | "pods" | "po" => Ok(TargetKind::Member),
+        "host" | "hosts" | "node" | "nodes" | "no" => Ok(TargetKind::Host),
         _ => text
             .parse()
             .map(TargetKind::Object)
             .map_err(|_| CliError::Usage {
                 message: format!("there is no kind '{text}'"),
-                hint: "use sts, svc, cm, secret, pool, pvc, member or host".to_owned(),
+                hint: "use sts, svc, cm, secret, pool, pvc, member or host; events are shown by \
+                       `berth events`"
+                    .to_owned(),
             }),
     }
 }
@@ -92,12 +95,12 @@ pub(crate) fn parse_named(
     }
 }
 
-/// Reads `sts/NAME`, or a bare `NAME`, where only a set makes sense.
-pub(crate) fn parse_set(text: &str) -> Result<String, CliError> {
-    if !text.contains('/') {
-        return Ok(text.to_owned());
+/// Reads `sts/NAME`, `sts NAME`, or a bare `NAME`, where only a set makes sense.
+pub(crate) fn parse_set(first: &str, second: Option<&str>) -> Result<String, CliError> {
+    if !first.contains('/') && second.is_none() {
+        return Ok(first.to_owned());
     }
-    match parse_named(text, None)? {
+    match parse_named(first, second)? {
         (TargetKind::Object(Kind::StatefulSet), name) => Ok(name),
         (kind, _) => Err(CliError::Usage {
             message: format!("this works on a StatefulSet, not on a {kind}"),
@@ -130,18 +133,20 @@ mod tests {
         assert_eq!(slashed, parse("StatefulSets", Some("etcd")).unwrap());
         assert_eq!(slashed.kind, TargetKind::Object(Kind::StatefulSet));
         assert_eq!(parse("members", None).unwrap().kind, TargetKind::Member);
-        assert_eq!(parse_set("etcd").unwrap(), "etcd");
+        assert_eq!(parse_set("etcd", None).unwrap(), "etcd");
+        assert_eq!(parse_set("sts", Some("etcd")).unwrap(), "etcd");
+        assert_eq!(parse("pods", None).unwrap().kind, TargetKind::Member);
         assert_eq!(parse_member("member/etcd-0").unwrap(), "etcd-0");
     }
 
     #[test]
     fn wrong_ones_say_what_would_be_right() {
-        for (first, second) in [("pods", None), ("sts/", None), ("sts/a", Some("b"))] {
+        for (first, second) in [("deployments", None), ("sts/", None), ("sts/a", Some("b"))] {
             let error = parse(first, second).unwrap_err();
             assert!(!error.hint().is_empty(), "{error}");
         }
         assert!(parse_named("sts", None).is_err());
-        assert!(parse_set("svc/web").is_err());
+        assert!(parse_set("svc/web", None).is_err());
         assert!(parse_member("sts/etcd").is_err());
     }
 }

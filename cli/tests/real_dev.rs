@@ -167,10 +167,12 @@ fn it_comes_up_with_its_hosts_and_pool_and_ends_with_all() {
     let dir = directory();
     let dev = Dev::start(dir.path(), 2);
     let endpoint = format!("unix:{}", dir.path().join("coordinator.sock").display());
+    let sockets = format!("unix:{}/host-N/agent.sock", dir.path().display());
     assert_eq!(
         dev.first_line,
         format!(
-            "berth dev is ready: 2 hosts, endpoint {endpoint} (export BERTH_ENDPOINT={endpoint})\n"
+            "berth dev is ready: 2 hosts, endpoint {endpoint} (export BERTH_ENDPOINT={endpoint}), \
+             berth local --socket {sockets}\n"
         )
     );
     assert_eq!(dev.hosts_in_contact(), 2);

@@ -202,8 +202,10 @@ pub(crate) struct NamedArgs {
 /// `berth status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Only this set.
+    /// Only this set: sts/NAME, or sts.
     pub(crate) set: Option<String>,
+    /// The name, if not given with the kind.
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]
@@ -213,8 +215,10 @@ pub(crate) struct StatusArgs {
 /// `berth scale`.
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
-    /// sts/NAME.
+    /// sts/NAME, or sts.
     pub(crate) set: String,
+    /// The name, if not given with the kind.
+    pub(crate) name: Option<String>,
     /// The number of members from now on.
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) replicas: u32,

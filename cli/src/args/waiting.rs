@@ -18,8 +18,10 @@ pub(crate) struct WaitOptions {
 /// `berth wait`.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// sts/NAME.
+    /// sts/NAME, or sts.
     pub(crate) set: String,
+    /// The name, if not given with the kind.
+    pub(crate) name: Option<String>,
     /// Available (all members are available), Ready (all members are ready), Deleted, or
     /// replicas=N (exactly N members exist, all ready).
     #[arg(long = "for", value_name = "CONDITION")]
@@ -48,7 +50,8 @@ impl FromStr for Condition {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.to_ascii_lowercase();
-        match lower.as_str() {
+        let lower = lower.strip_prefix("condition=").unwrap_or(&lower);
+        match lower {
             "available" => Ok(Self::Available),
             "ready" => Ok(Self::Ready),
             "deleted" | "delete" => Ok(Self::Deleted),
@@ -131,6 +134,7 @@ mod tests {
     #[test]
     fn conditions_are_read_in_any_case() {
         assert_eq!("available".parse(), Ok(Condition::Available));
+        assert_eq!("condition=Ready".parse(), Ok(Condition::Ready));
         assert_eq!("replicas=0".parse(), Ok(Condition::Replicas(0)));
         for text in ["", "replicas", "replicas=-1", "RolledOut"] {
             assert!(text.parse::<Condition>().is_err(), "{text}");

@@ -21,22 +21,32 @@ pub(crate) async fn go_on(message: &str, hint: &str) -> Result<(), CliError> {
     }
 }
 
-/// Asks for the name of what is to be deleted.
+/// Asks for the names of what is to be deleted, given as what it is called and its name.
 ///
 /// # Errors
-/// `NeedsConfirmation` if nobody can be asked, or another name is given.
-pub(crate) async fn typed_name(subject: &str, name: &str) -> Result<(), CliError> {
-    let refusal = |message: String| CliError::NeedsConfirmation {
-        message,
-        hint: format!("confirm with --yes-i-mean {name}"),
+/// `NeedsConfirmation` with all of them if nobody can be asked, or if another name is given.
+pub(crate) async fn typed_names(things: &[(String, String)]) -> Result<(), CliError> {
+    if things.is_empty() {
+        return Ok(());
+    }
+    let refusal = |message: String| {
+        let flags = things
+            .iter()
+            .map(|(_, name)| format!("--yes-i-mean {name}"));
+        CliError::NeedsConfirmation {
+            message,
+            hint: format!("confirm with {}", flags.collect::<Vec<_>>().join(" ")),
+        }
     };
     if !output::is_interactive() {
-        return Err(refusal(format!("{subject} would be deleted")));
+        let subjects: Vec<&str> = things.iter().map(|(subject, _)| subject.as_str()).collect();
+        return Err(refusal(format!("{} would be deleted", subjects.join(", "))));
     }
-    let answer = output::ask(format!("Type its name to delete {subject}: ")).await?;
-    if answer.as_deref() == Some(name) {
-        Ok(())
-    } else {
-        Err(refusal(format!("that is not the name of {subject}")))
+    for (subject, name) in things {
+        let answer = output::ask(format!("Type its name to delete {subject}: ")).await?;
+        if answer.as_deref() != Some(name) {
+            return Err(refusal(format!("that is not the name of {subject}")));
+        }
     }
+    Ok(())
 }

@@ -23,12 +23,18 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
         Some(kind) => vec![named(context, kind, args.name.as_deref())?],
         None => in_files(context, &args)?,
     };
+    let mut to_confirm = Vec::new();
     for reference in &references {
         if asks_for_name(reference) && !args.yes_i_mean.contains(&reference.name) {
+            // What does not exist needs no confirmation; deleting it says so.
+            if !exists(context, reference).await? {
+                continue;
+            }
             let subject = tables::subject(reference, &context.namespace);
-            confirm::typed_name(&subject, &reference.name).await?;
+            to_confirm.push((subject, reference.name.clone()));
         }
     }
+    confirm::typed_names(&to_confirm).await?;
     let mut missing = None;
     for reference in &references {
         match delete(context, reference, args.kind.is_none()).await? {
@@ -54,6 +60,20 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
         .await?;
     }
     Ok(())
+}
+
+async fn exists(context: &Context, reference: &v1::ObjectRef) -> Result<bool, CliError> {
+    let request = v1::GetRequest {
+        r#ref: Some(reference.clone()),
+    };
+    match context.coordinator.objects().get(request).await {
+        Ok(_) => Ok(true),
+        Err(status) if status.code() == tonic::Code::NotFound => Ok(false),
+        Err(status) => {
+            let subject = tables::subject(reference, &context.namespace);
+            Err(refusal::from_status(&format!("delete {subject}"), &status))
+        }
+    }
 }
 
 fn asks_for_name(reference: &v1::ObjectRef) -> bool {

@@ -11,7 +11,7 @@ use crate::{
 
 /// Scales.
 pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<(), CliError> {
-    let name = target::parse_set(&args.set)?;
+    let name = target::parse_set(&args.set, args.name.as_deref())?;
     let request = v1::ScaleRequest {
         namespace: context.namespace.clone(),
         name: name.clone(),

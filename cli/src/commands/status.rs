@@ -12,7 +12,10 @@ use crate::{
 
 /// Shows the status of one set or of all.
 pub(crate) async fn run(context: &Context, args: StatusArgs) -> Result<(), CliError> {
-    let named = args.set.as_deref().map(target::parse_set).transpose()?;
+    let named = match &args.set {
+        Some(set) => Some(target::parse_set(set, args.name.as_deref())?),
+        None => None,
+    };
     let sets = match &named {
         Some(name) => vec![one(context, name).await?],
         None => list(context, &context.scope(args.all.all_namespaces)).await?,

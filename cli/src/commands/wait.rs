@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Waits.
 pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<(), CliError> {
-    let name = target::parse_set(&args.set)?;
+    let name = target::parse_set(&args.set, args.name.as_deref())?;
     let sets = [(context.namespace.clone(), name)];
     all(context, &sets, args.condition, args.timeout.as_ref()).await
 }

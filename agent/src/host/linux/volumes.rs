@@ -77,7 +77,13 @@ fn guard(dir: &Path, request: &PrepareVolume, identity: &Identity) -> Result<(),
         };
     };
     if record.claim_uid != request.volume.claim_uid {
-        let owner = format!("claim {} with uid {}", record.claim, record.claim_uid);
+        let whose = if record.claim == request.volume.claim {
+            "a deleted claim of the same name"
+        } else {
+            "another claim"
+        };
+        let (claim, uid) = (&record.claim, &record.claim_uid);
+        let owner = format!("{whose}: {claim} with uid {uid}, in {}", dir.display());
         return Err(Reason::VolumeForeign { volume, owner });
     }
     if record.epoch > request.epoch {

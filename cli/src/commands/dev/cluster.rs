@@ -59,8 +59,10 @@ impl Cluster {
     pub(crate) fn ready_line(&self) -> String {
         let endpoint = self.layout.endpoint();
         format!(
-            "berth dev is ready: {} hosts, endpoint {endpoint} (export BERTH_ENDPOINT={endpoint})",
-            self.layout.hosts.len()
+            "berth dev is ready: {} hosts, endpoint {endpoint} (export BERTH_ENDPOINT={endpoint}), \
+             berth local --socket {}",
+            self.layout.hosts.len(),
+            self.layout.socket_pattern(),
         )
     }
 

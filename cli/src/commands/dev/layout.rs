@@ -80,6 +80,11 @@ impl Layout {
         self.dir.join("coordinator/coordinator.yaml")
     }
 
+    /// Where the agents listen for `berth local`, for people to read.
+    pub(crate) fn socket_pattern(&self) -> String {
+        format!("unix:{}/host-N/agent.sock", self.dir.display())
+    }
+
     /// Writes all config files, and makes the directories that they name.
     pub(crate) fn write_configs(&self) -> Result<(), CliError> {
         let coordinator = self.dir.join("coordinator");
