@@ -365,6 +365,16 @@ fn warnings_name_the_trap() {
     assert!(texts[0].contains("bootstrapPolicy"), "{texts:?}");
     assert!(texts[1].contains("nowhere"), "{texts:?}");
     wanted.service_name = None;
+    for bootstrap in [
+        GatePolicy::OrderedReady,
+        GatePolicy::OrderedStarted,
+        GatePolicy::Parallel,
+    ] {
+        wanted.bootstrap_policy = Some(bootstrap);
+        put_set(&mut state, "db", wanted.clone());
+        assert!(warnings(&state).is_empty(), "the operator chose");
+    }
+    wanted.bootstrap_policy = None;
     wanted.pod_management_policy = GatePolicy::Parallel;
     put_set(&mut state, "db", wanted);
     assert!(warnings(&state).is_empty());
