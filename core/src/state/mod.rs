@@ -14,7 +14,10 @@ use crate::{
     },
     order::{Desired, Peer},
     report::MemberReport,
-    spec::{AddressPool, ConfigMap, MemberTemplate, Secret, Service, StatefulSetSpec},
+    spec::{
+        AddressPool, ConfigMap, MemberTemplate, PersistentVolumeClaimSpec, Secret, Service,
+        StatefulSetSpec,
+    },
     time::Timestamp,
 };
 
@@ -225,6 +228,15 @@ pub struct Claim {
     pub host: Option<HostName>,
     /// Whether a member was ever started on it.
     pub filled: bool,
+    /// What its template asked for when it was made; empty in records of earlier releases.
+    #[serde(default)]
+    pub spec: PersistentVolumeClaimSpec,
+    /// Labels of its template.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it was made; not known in records of earlier releases.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
 }
 
 /// Who founds a set. Frozen before the first start. Durable.
