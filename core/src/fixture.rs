@@ -213,6 +213,9 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
             pool: "default".to_owned(),
             host: Some(host_name(n)),
             filled: false,
+            spec: template.spec,
+            labels: template.metadata.labels,
+            created_at: Some(NOW),
         };
         state.claims.entry(key).or_insert(claim);
     }

@@ -305,6 +305,41 @@ fn the_map_names_every_folder() {
     );
 }
 
+/// A path on the map may be short: below `core/src/`, or below the folder that its line begins with.
+#[test]
+fn every_path_on_the_map_exists() {
+    let map = read("docs/architecture.md");
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    for (i, line) in map.lines().enumerate() {
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let folder = quoted.first().copied().unwrap_or_default();
+        let paths = quoted.iter().filter(|text| is_path(text));
+        for path in paths {
+            looked_at += 1;
+            let homes = ["", "core/src/", folder];
+            let there = homes
+                .iter()
+                .any(|home| checkout().join(home).join(path).exists());
+            if !there {
+                found.push(format!("docs/architecture.md:{}: {path}", i + 1));
+            }
+        }
+    }
+    assert!(looked_at > 50, "only {looked_at} paths were recognised");
+    report("correct the path", found);
+}
+
+/// Whether a text in backticks looks like a path of the project.
+fn is_path(text: &str) -> bool {
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let ends = [".rs", ".md", ".toml", ".proto"];
+    let file = ends
+        .iter()
+        .any(|end| text.strip_suffix(end).is_some_and(|name| !name.is_empty()));
+    text.chars().all(of_path) && (text.contains('/') || file)
+}
+
 #[test]
 fn every_link_of_a_page_leads_somewhere() {
     let mut found = Vec::new();

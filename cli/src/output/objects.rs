@@ -6,7 +6,7 @@ use berth_core::{spec::Kind, time::Timestamp};
 use berth_proto::v1;
 use serde_json::Value;
 
-use super::{age::since, status::yes, table::Table};
+use super::{age::short, status::yes, table::Table};
 
 /// Where the status of a set is found: by namespace and name.
 pub(crate) type Statuses = BTreeMap<(String, String), v1::SetStatus>;
@@ -164,6 +164,7 @@ fn ports(object: &Value) -> String {
 fn age(object: &Value, now: Timestamp) -> String {
     object
         .pointer("/metadata/creationTimestamp")
-        .and_then(Value::as_i64)
-        .map_or_else(|| "-".to_owned(), |ms| since(ms, now))
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok())
+        .map_or_else(|| "-".to_owned(), |then| short(now.since(then)))
 }

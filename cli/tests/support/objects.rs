@@ -1,5 +1,6 @@
 //! Canned objects, and what the canned coordinator says to manifests.
 
+use berth_core::time::Timestamp;
 use berth_proto::{convert::structs::from_value, v1};
 use serde_json::json;
 use tonic::{Code, Status};
@@ -9,11 +10,12 @@ use super::data::hours_ago;
 
 /// Objects of a kind.
 pub(crate) fn of_kind(kind: &str) -> Vec<serde_json::Value> {
+    let made = Timestamp(hours_ago(6).unsigned_abs());
     let meta = |name: &str| {
         json!({
             "name": name,
             "namespace": "default",
-            "creationTimestamp": hours_ago(6),
+            "creationTimestamp": made.to_string(),
             "resourceVersion": "17",
         })
     };

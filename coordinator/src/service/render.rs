@@ -97,31 +97,40 @@ fn seal(object: &mut Object) {
     }
 }
 
-/// What operators see of a claim: what its set asks for, as long as there is the set.
+/// What operators see of a claim: what its template asked for when it was made.
 fn claim_object(state: &State, key: &ClaimKey, claim: &Claim) -> Object {
-    let labels = [
+    let mut labels = claim.labels.clone();
+    labels.extend([
         ("berth/set".to_owned(), claim.member.set.name.to_string()),
         ("berth/member".to_owned(), claim.member.name()),
-    ];
-    let set = state.sets.get(&claim.member.set);
-    let mut templates = set
-        .into_iter()
-        .flat_map(|set| &set.spec.volume_claim_templates);
-    let template = templates.find(|template| template.metadata.name == claim.template);
-    let asked = template.map(|template| template.spec.clone());
+    ]);
+    // A record of an earlier release does not say; its set still may.
+    let asked = if claim.created_at.is_some() {
+        claim.spec.clone()
+    } else {
+        asked_now(state, claim).unwrap_or_default()
+    };
     Object::PersistentVolumeClaim(PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
-            labels: labels.into(),
+            labels,
             uid: claim.uid.to_string(),
+            creation_timestamp: claim.created_at,
             ..ObjectMeta::default()
         },
         spec: PersistentVolumeClaimSpec {
             storage_class_name: Some(claim.pool.clone()),
-            ..asked.unwrap_or_default()
+            ..asked
         },
     })
+}
+
+fn asked_now(state: &State, claim: &Claim) -> Option<PersistentVolumeClaimSpec> {
+    let set = state.sets.get(&claim.member.set)?;
+    let mut templates = set.spec.volume_claim_templates.iter();
+    let template = templates.find(|template| template.metadata.name == claim.template)?;
+    Some(template.spec.clone())
 }
 
 fn claim_status(claim: &Claim) -> Json {

@@ -36,6 +36,9 @@ impl Look<'_> {
             set: key.clone(),
             ordinal,
         };
+        // The board is as old as the last round, and an agent's report may be newer.
+        let waiting = self.board.waiting.get(&id);
+        let waiting = waiting.filter(|_| !self.state.in_place(&id));
         let mut status = v1::MemberStatus {
             namespace: key.namespace.to_string(),
             set: key.name.to_string(),
@@ -43,7 +46,7 @@ impl Look<'_> {
             name: id.name(),
             fqdn: self.state.member_fqdn(set, &id),
             phase: "Declared".to_owned(),
-            waiting: self.board.waiting.get(&id).map(status::waiting),
+            waiting: waiting.map(status::waiting),
             volumes: self.volumes(set, &id),
             founder: self.founder(&id),
             ..v1::MemberStatus::default()
@@ -231,5 +234,122 @@ pub(super) fn host(
         zone_acked: host.contact.zone_acked.0,
         agent_version: link.map(|link| link.version.clone()).unwrap_or_default(),
         mismatch: mismatch.cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use berth_core::{
+        ids::{TemplateHash, Uid},
+        report::{MemberReport, Phase},
+        spec::StatefulSetSpec,
+        state::{Contact, HostRecord},
+        waiting::{Reason, Waiting},
+    };
+
+    use super::*;
+
+    fn reported(ready: bool) -> Observation {
+        Observation {
+            report: MemberReport {
+                member: "default/web-0".parse().unwrap(),
+                epoch: "1.1".parse().unwrap(),
+                run: None,
+                phase: Phase::Running,
+                started: true,
+                ready,
+                ready_for_ms: 0,
+                restarts: 0,
+                processes: Vec::new(),
+                waiting: None,
+                filled: Vec::new(),
+            },
+            ready_since: None,
+            waiting_since: Timestamp(0),
+        }
+    }
+
+    fn host(ready: bool) -> Host {
+        let name: HostName = "host-3".parse().unwrap();
+        Host {
+            record: HostRecord {
+                name,
+                advertise_address: "10.0.0.3".parse().unwrap(),
+                labels: BTreeMap::new(),
+                pools: Vec::new(),
+                unschedulable: false,
+                machine_id: String::new(),
+            },
+            contact: Contact {
+                connected: true,
+                settled: true,
+                members: [("default/web-0".parse().unwrap(), reported(ready))].into(),
+                ..Contact::default()
+            },
+        }
+    }
+
+    fn set() -> Set {
+        let member = Member {
+            epoch: "1.1".parse().unwrap(),
+            host: "host-3".parse().unwrap(),
+            address: "10.0.0.3".parse().unwrap(),
+            revision: TemplateHash("r".to_owned()),
+            ordered: Ordered::Run,
+            assigned_at: Timestamp(0),
+            named_in: berth_core::ids::ZoneSerial(1),
+            passed_gate: true,
+            previous_address: None,
+        };
+        let spec = StatefulSetSpec {
+            replicas: Some(1),
+            ..StatefulSetSpec::default()
+        };
+        Set {
+            uid: Uid("u".to_owned()),
+            spec: Arc::new(spec),
+            labels: BTreeMap::new(),
+            revision: TemplateHash("r".to_owned()),
+            revisions: BTreeMap::new(),
+            deleting: None,
+            members: [(Ordinal(0), member)].into(),
+            last_grants: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_board_older_than_a_report_does_not_make_a_ready_member_wait() {
+        let id: MemberId = "default/web-0".parse().unwrap();
+        let host_name: HostName = "host-3".parse().unwrap();
+        let waiting = Waiting {
+            reason: Reason::Ordered {
+                host: host_name.clone(),
+            },
+            since: Timestamp(1),
+        };
+        let board = Board {
+            waiting: [(id.clone(), waiting)].into(),
+            ..Board::default()
+        };
+        let rule = |ready: bool| {
+            let state = State {
+                hosts: [(host_name.clone(), host(ready))].into(),
+                sets: [(id.set.clone(), set())].into(),
+                ..State::default()
+            };
+            let look = Look {
+                state: &state,
+                board: &board,
+                now: Timestamp(2),
+            };
+            let members = look.members(&id.set, &state.sets[&id.set]);
+            let waiting = members[0].waiting.clone();
+            waiting.map(|waiting| waiting.rule)
+        };
+        assert_eq!(rule(true), None);
+        assert_eq!(rule(false), Some("Ordered".to_owned()));
     }
 }

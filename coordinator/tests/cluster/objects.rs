@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Agent,
-    common::{Coordinator, DEADLINE, set},
+    common::{Coordinator, DEADLINE, set, until},
 };
 use berth_proto::{
     convert::structs::to_value,
@@ -207,6 +207,38 @@ async fn a_set_is_shown_with_its_status() {
         .await
         .unwrap_err();
     assert_eq!(used.code(), Code::FailedPrecondition, "{used}");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_claim_shows_what_it_was_made_with_when_its_set_is_gone_too() {
+    let coordinator = Coordinator::start().await;
+    let _agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    let labelled = set("web", 1, "").replace("{name: data}", "{name: data, labels: {tier: db}}");
+    coordinator.apply(&labelled).await;
+    coordinator.ready("web", 1).await;
+    let delete = DeleteRequest {
+        r#ref: Some(reference("sts", "web")),
+        typed_name: "web".to_owned(),
+    };
+    coordinator.objects().await.delete(delete).await.unwrap();
+    until("the set to be gone", async || {
+        match get(&coordinator, "sts", "web").await {
+            Err(status) if status.code() == Code::NotFound => Ok(()),
+            Err(status) => Err(status.to_string()),
+            Ok(_) => Err("it is there".to_owned()),
+        }
+    })
+    .await;
+    let claim = get(&coordinator, "pvc", "data-web-0").await.unwrap();
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
+    assert_eq!(claim["spec"]["accessModes"][0], "ReadWriteOnce");
+    assert_eq!(claim["spec"]["storageClassName"], "default");
+    assert_eq!(claim["metadata"]["labels"]["tier"], "db");
+    let created = claim["metadata"]["creationTimestamp"].as_str().unwrap();
+    assert!(created.ends_with('Z'), "{created}");
+    assert_eq!(claim["status"]["phase"], "Bound");
+    assert_eq!(claim["status"]["host"], "host-1");
     coordinator.stop().await;
 }
 

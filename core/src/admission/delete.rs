@@ -46,9 +46,10 @@ pub fn delete(
             "all members of {key} stop, the highest first; their volumes are kept"
         )),
         Kind::PersistentVolumeClaim => {
-            deletion
-                .disruptions
-                .push(format!("the data of claim {key} is removed"));
+            deletion.disruptions.push(format!(
+                "the record of claim {key} is removed; its data stays on its host until it is \
+                     removed there by hand"
+            ));
             if let Some(member) = user_of_claim(existing, key) {
                 refuse(
                     "metadata.name",

@@ -440,7 +440,15 @@ fn deletion_asks_for_the_name_of_what_holds_members_or_data() {
           scale or delete its set first"
         ]
     );
-    assert!(try_it(Kind::PersistentVolumeClaim, "data-etcd-3", "data-etcd-3").is_ok());
+    assert_eq!(
+        try_it(Kind::PersistentVolumeClaim, "data-etcd-3", "data-etcd-3")
+            .unwrap()
+            .disruptions,
+        [
+            "the record of claim default/data-etcd-3 is removed; its data stays on its host until \
+          it is removed there by hand"
+        ]
+    );
     assert_eq!(
         try_it(Kind::ConfigMap, "conf", "").unwrap().warnings.len(),
         1

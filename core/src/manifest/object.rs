@@ -112,11 +112,14 @@ fn envelope(
     let found = kind.as_ref().and_then(Value::as_str).and_then(|text| {
         let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
         if found.is_none() {
-            let hint = nearest(text, &known).map_or_else(
-                || format!("use one of {}", known.join(", ")),
-                |near| format!("did you mean {near}?"),
+            let meant = nearest(text, &known);
+            let meant = meant.map(|near| format!("did you mean {near}? "));
+            let message = format!(
+                "there is no kind '{text}'; {}the kinds are {}",
+                meant.unwrap_or_default(),
+                known.join(", ")
             );
-            refuse("kind", &format!("there is no kind '{text}'; {hint}"));
+            refuse("kind", &message);
         }
         found
     });

@@ -221,8 +221,19 @@ metadata: {name: c}
             "etcd.yaml:16:19: StatefulSet/Etcd: spec.template.spec.processes[2].command[0]: 'a' is not an absolute path; give the path of the program",
             "etcd.yaml:18:32: StatefulSet/Etcd: spec.template.spec.processes[2].env[0].value: the number 1 is not a text; put it in quotes",
             "etcd.yaml:19:16: StatefulSet/Etcd: spec.template.spec.processes[2].args[0]: template syntax: unexpected end of input, expected end of variable block",
-            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service?",
+            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service? the kinds are AddressPool, ConfigMap, Secret, Service, PersistentVolumeClaim, StatefulSet",
             "etcd.yaml:25:1: ConfigMap/c: apiVersion: no apiVersion is given; give berth/v1",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_kind_is_placed_and_the_known_ones_are_listed() {
+    let text = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {nam: x}\n";
+    assert_eq!(
+        refused(text),
+        [
+            "etcd.yaml:2:7: DaemonSet/: kind: there is no kind 'DaemonSet'; the kinds are AddressPool, ConfigMap, Secret, Service, PersistentVolumeClaim, StatefulSet"
         ]
     );
 }

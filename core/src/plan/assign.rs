@@ -90,7 +90,7 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
     let Some(set) = draft.state.sets.get(&id.set) else {
         return Ok(None);
     };
-    let claims = claims::of_member(&draft.state, set, id)?;
+    let claims = claims::of_member(&draft.state, set, id, draft.now)?;
     let source = addresses::source(draft, set, id.ordinal)?;
     let need = Need {
         key: &id.set,

@@ -10,6 +10,7 @@ use crate::{
     plan::{Step, draft::Draft},
     spec::ClaimTemplate,
     state::{Claim, Set, State},
+    time::Timestamp,
     waiting::Reason,
 };
 
@@ -24,6 +25,7 @@ pub(super) fn of_member(
     state: &State,
     set: &Set,
     id: &MemberId,
+    now: Timestamp,
 ) -> Result<Vec<(ClaimKey, Claim)>, Reason> {
     let mut found = Vec::new();
     for template in &set.spec.volume_claim_templates {
@@ -38,7 +40,10 @@ pub(super) fn of_member(
                 });
             }
             Some(have) => have.clone(),
-            None => new(state, set, id, &key, template),
+            None => Claim {
+                created_at: Some(now),
+                ..new(state, set, id, &key, template)
+            },
         };
         found.push((key, claim));
     }
@@ -55,6 +60,9 @@ fn new(state: &State, set: &Set, id: &MemberId, key: &ClaimKey, template: &Claim
         pool: pool.unwrap_or(DEFAULT_POOL).to_owned(),
         host: None,
         filled: false,
+        spec: template.spec.clone(),
+        labels: template.metadata.labels.clone(),
+        created_at: None,
     }
 }
 

@@ -65,7 +65,7 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         draft.wake(Some(until));
         return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
     }
-    let claims = claims::of_member(&draft.state, set, id)?;
+    let claims = claims::of_member(&draft.state, set, id, draft.now)?;
     founding::freeze(draft, &id.set)?;
     // One may have been deleted since the assignment made it.
     claims::create(draft, claims);

@@ -114,10 +114,10 @@ pub struct ObjectMeta {
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: u64,
     /// When the object was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "super::instant", skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<Timestamp>,
     /// When its deletion was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "super::instant", skip_serializing_if = "Option::is_none")]
     pub deletion_timestamp: Option<Timestamp>,
 }
 

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+mod instant;
 mod lenient;
 pub mod meta;
 pub mod network;

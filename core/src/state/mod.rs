@@ -14,7 +14,10 @@ use crate::{
     },
     order::{Desired, Peer},
     report::MemberReport,
-    spec::{AddressPool, ConfigMap, MemberTemplate, Secret, Service, StatefulSetSpec},
+    spec::{
+        AddressPool, ConfigMap, MemberTemplate, PersistentVolumeClaimSpec, Secret, Service,
+        StatefulSetSpec,
+    },
     time::Timestamp,
 };
 
@@ -225,6 +228,15 @@ pub struct Claim {
     pub host: Option<HostName>,
     /// Whether a member was ever started on it.
     pub filled: bool,
+    /// What its template asked for when it was made; empty in records of earlier releases.
+    #[serde(default)]
+    pub spec: PersistentVolumeClaimSpec,
+    /// Labels of its template.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When it was made; not known in records of earlier releases.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
 }
 
 /// Who founds a set. Frozen before the first start. Durable.
@@ -255,5 +267,55 @@ impl State {
             None if host.contact.settled => Knowledge::Absent,
             Some(_) | None => Knowledge::Unknown,
         }
+    }
+
+    /// Whether a member is ready, wanted, and of its set's revision: it waits for nothing. A reason
+    /// that an earlier plan gave is of a time before this was reported.
+    pub fn in_place(&self, id: &MemberId) -> bool {
+        let Some(set) = self.sets.get(&id.set) else {
+            return false;
+        };
+        let Some(member) = set.members.get(&id.ordinal) else {
+            return false;
+        };
+        let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
+        let ready = match self.knowledge(id, member) {
+            Knowledge::Known(seen) => seen.report.ready,
+            Knowledge::Absent | Knowledge::Unknown => false,
+        };
+        wanted && ready && member.revision == set.revision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        fixture::{member, put_set, report, run_all, spec, state},
+        report::Phase,
+    };
+
+    #[test]
+    fn a_member_is_in_place_while_it_is_ready_wanted_and_up_to_date() {
+        let mut state = state(2);
+        put_set(&mut state, "db", spec(2, false));
+        run_all(&mut state, "db");
+        let id = member("db", 1);
+        assert!(!state.in_place(&id), "nothing is known of it");
+        for n in 0..2 {
+            report(&mut state, &member("db", n), Phase::Running, true);
+        }
+        assert!(state.in_place(&id));
+        assert!(!state.in_place(&member("db", 2)), "there is none");
+        let mut unready = state.clone();
+        report(&mut unready, &id, Phase::Running, false);
+        assert!(!unready.in_place(&id));
+        let mut outdated = state.clone();
+        let mut newer = spec(2, false);
+        newer.template.spec.processes[0].command = vec!["/bin/newer".to_owned()];
+        put_set(&mut outdated, "db", newer);
+        assert!(!outdated.in_place(&id));
+        put_set(&mut state, "db", spec(1, false));
+        assert!(!state.in_place(&id), "it is to stop");
+        assert!(state.in_place(&member("db", 0)));
     }
 }

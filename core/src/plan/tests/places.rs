@@ -365,7 +365,39 @@ fn warnings_name_the_trap() {
     assert!(texts[0].contains("bootstrapPolicy"), "{texts:?}");
     assert!(texts[1].contains("nowhere"), "{texts:?}");
     wanted.service_name = None;
+    for bootstrap in [
+        GatePolicy::OrderedReady,
+        GatePolicy::OrderedStarted,
+        GatePolicy::Parallel,
+    ] {
+        wanted.bootstrap_policy = Some(bootstrap);
+        put_set(&mut state, "db", wanted.clone());
+        assert!(warnings(&state).is_empty(), "the operator chose");
+    }
+    wanted.bootstrap_policy = None;
     wanted.pod_management_policy = GatePolicy::Parallel;
     put_set(&mut state, "db", wanted);
     assert!(warnings(&state).is_empty());
+}
+
+#[test]
+fn a_claim_is_made_with_what_its_template_asks_for() {
+    let mut wanted = spec(1, true);
+    let template = &mut wanted.volume_claim_templates[0];
+    template.spec.access_modes = vec![crate::spec::AccessMode::ReadWriteOncePod];
+    let requests = &mut template.spec.resources.requests;
+    requests.insert("storage".to_owned(), "1Gi".to_owned());
+    let labels = &mut template.metadata.labels;
+    labels.insert("tier".to_owned(), "db".to_owned());
+    let template = template.clone();
+    let mut state = state(1);
+    put_set(&mut state, "db", wanted);
+    let (plan, _) = plan(&state, crate::fixture::NOW);
+    for step in &plan.steps {
+        state.apply(step, crate::fixture::NOW);
+    }
+    let claim = &state.claims[&"default/data-db-0".parse().unwrap()];
+    assert_eq!(claim.spec, template.spec);
+    assert_eq!(claim.labels, template.metadata.labels);
+    assert_eq!(claim.created_at, Some(crate::fixture::NOW));
 }
