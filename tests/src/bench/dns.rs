@@ -77,7 +77,8 @@ fn measure(serve: &str, questions: &[Vec<u8>], seconds: u64) -> anyhow::Result<(
 fn memory() -> anyhow::Result<Figure> {
     let of = |members: u32| -> anyhow::Result<Value> {
         let server = Server::start("serve-dns", &members.to_string())?;
-        let kib = process::resident_kib(server.pid());
+        let memory = process::memory(server.pid());
+        let kib = memory.map(|memory| memory.resident);
         Ok(kib.map_or_else(|| Value::Missing("it ended".into()), Value::Kib))
     };
     let name = format!("DNS, memory with {MEMBERS} names");

@@ -2,7 +2,11 @@
 
 use anyhow::Context as _;
 
-use super::{Figure, Goal, Value, bed::Bed, process};
+use super::{
+    Figure, Goal, Value,
+    bed::Bed,
+    process::{self, Memory},
+};
 use crate::machine;
 
 /// The figures.
@@ -12,26 +16,46 @@ use crate::machine;
 pub async fn run(bed: &mut Bed) -> anyhow::Result<Vec<Figure>> {
     let host = "host-1";
     let agent = bed.dev.daemon("berth-agent", host);
-    let idle = kib(agent)?;
+    let idle = memory(agent)?;
     let name = "memory";
     let marks = bed.start_set(name, 30, "Parallel").await?;
-    let busy = kib(agent)?;
+    let busy = memory(agent)?;
     let payload = bed.marks.payload();
     let words = [&*payload.to_string_lossy(), &marks[0].name];
     let found = machine::processes_with(&words);
     let keeper = found.first().and_then(|pid| machine::parent_of(*pid));
-    let keeper = kib(keeper.context("the keeper of a payload")?)?;
-    let smallest = kib(*found.first().context("a payload")?)?;
+    let keeper = memory(keeper.context("the keeper of a payload")?)?;
+    let smallest = memory(*found.first().context("a payload")?)?;
     bed.remove_set(name).await?;
-    Ok(vec![
-        Figure::new("agent, memory, idle", idle, ("with 10 members", busy))
-            .goal(Goal::AtMost(12.0 * 1024.0)),
-        Figure::new("keeper, memory", keeper, ("the payload", smallest))
-            .goal(Goal::AtMost(2.0 * 1024.0)),
-    ])
+    Ok([
+        pair("agent, idle", idle, ("with 10 members", busy), 12 * 1024),
+        pair("keeper", keeper, ("the payload", smallest), 2 * 1024),
+    ]
+    .into_iter()
+    .flatten()
+    .collect())
 }
 
-fn kib(pid: u32) -> anyhow::Result<Value> {
-    let kib = process::resident_kib(pid).with_context(|| format!("process {pid} is gone"))?;
-    Ok(Value::Kib(kib))
+/// All its memory, with the goal, and what of it no other process shares.
+fn pair(name: &str, ours: Memory, beside: (&str, Memory), most: u32) -> [Figure; 2] {
+    let (word, theirs) = beside;
+    let resident = (word, Value::Kib(theirs.resident));
+    let own = (word, Value::Kib(theirs.own));
+    [
+        Figure::new(
+            format!("{name}: memory"),
+            Value::Kib(ours.resident),
+            resident,
+        )
+        .goal(Goal::AtMost(f64::from(most))),
+        Figure::new(
+            format!("{name}: without shared pages"),
+            Value::Kib(ours.own),
+            own,
+        ),
+    ]
+}
+
+fn memory(pid: u32) -> anyhow::Result<Memory> {
+    process::memory(pid).with_context(|| format!("process {pid} is gone"))
 }

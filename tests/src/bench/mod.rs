@@ -51,6 +51,17 @@ impl Value {
             Self::Missing(_) => None,
         }
     }
+
+    /// What that number counts.
+    fn unit(&self) -> &'static str {
+        match self {
+            Self::Times(_) => "ms",
+            Self::Rate(_) => "/s",
+            Self::CpuMicros(_) => "µs",
+            Self::Kib(_) => "KiB",
+            Self::Missing(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Value {
@@ -125,13 +136,13 @@ impl fmt::Display for Figure {
             .map_or_else(|| "-".to_owned(), |r| format!("{r:.2}"));
         write!(
             f,
-            "{:<34} {:<28} {:<44} ratio {ratio:<7}",
+            "{:<38} {:<28} {:<46} ratio {ratio:<7}",
             self.name,
             self.ours.to_string(),
             format!("{} {}", self.beside.0, self.beside.1),
         )?;
         let goal = match self.goal {
-            Some(Goal::AtMost(most)) => format!("<= {most}"),
+            Some(Goal::AtMost(most)) => format!("<= {most:.1} {}", self.ours.unit()),
             Some(Goal::RatioAtLeast(least)) => format!("ratio >= {least}"),
             None => return Ok(()),
         };
@@ -155,7 +166,7 @@ mod tests {
         assert!(text.contains("90.0 k/s") && text.contains("0.90"), "{text}");
         assert!(text.ends_with("ratio >= 0.8: met"), "{text}");
         let text = figure.goal(Goal::AtMost(1.0)).to_string();
-        assert!(text.ends_with("<= 1: missed"), "{text}");
+        assert!(text.ends_with("<= 1.0 /s: missed"), "{text}");
     }
 
     #[test]

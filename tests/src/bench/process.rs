@@ -16,11 +16,26 @@ pub fn cpu(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis((user + kernel) * 1000 / TICKS))
 }
 
-/// Resident memory of a process in kibibytes; `None` if it is gone.
-pub fn resident_kib(pid: u32) -> Option<u64> {
+/// Resident memory of a process in kibibytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it, the pages of its program included. All processes of one program share those.
+    pub resident: u64,
+    /// What it wrote, and so has alone; a fork shares it until one of the two writes again.
+    pub own: u64,
+}
+
+/// Memory of a process; `None` if it is gone.
+pub fn memory(pid: u32) -> Option<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+    let kib = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    Some(Memory {
+        resident: kib("VmRSS:")?,
+        own: kib("RssAnon:")?,
+    })
 }
 
 /// Whether a program is installed.
@@ -36,7 +51,8 @@ mod tests {
     #[test]
     fn this_process_has_memory_and_cpu_time() {
         let own = std::process::id();
-        assert!(resident_kib(own).unwrap() > 100);
+        let memory = memory(own).unwrap();
+        assert!(memory.own > 0 && memory.own < memory.resident, "{memory:?}");
         assert!(cpu(own).is_some());
         assert!(cpu(u32::MAX).is_none());
         assert!(installed("sh") && !installed("no-such-program"));

@@ -1,5 +1,6 @@
-//! From SIGKILL of a process to the `main` of the next one; each process is killed once, because
-//! the second restart in a row waits on purpose.
+//! From SIGKILL of a process to the `main` of the next one. Each process is killed once, and not
+//! before it has run for a second: the second restart in a row waits on purpose, and so does the
+//! first of a process that hardly ran.
 
 use std::{
     fs, io,
@@ -23,7 +24,7 @@ use crate::machine;
 const MEMBERS: u32 = 40;
 /// Services that runit restarts.
 const SERVICES: u32 = 20;
-/// runit restarts at once only what lived for a second.
+/// runit and Berth restart at once only what lived for a second.
 const LIVED: Duration = Duration::from_millis(1200);
 /// Starts that make up the limit.
 const SPAWNS: usize = 200;
@@ -35,6 +36,7 @@ const SPAWNS: usize = 200;
 pub async fn run(bed: &mut Bed) -> anyhow::Result<Vec<Figure>> {
     let name = "restart";
     let marks = bed.start_set(name, MEMBERS, "Parallel").await?;
+    live(&bed.marks)?;
     let mut ours = Samples::default();
     for mark in &marks {
         ours.push(kill(&mut bed.marks, &mark.name)?);
@@ -81,6 +83,15 @@ fn is_exactly(pid: u32, name: &str) -> bool {
     line.trim_end_matches('\0').rsplit('\0').next() == Some(name)
 }
 
+/// Lets everything that runs live for long enough.
+fn live(marks: &Marks) -> io::Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < LIVED {
+        marks.idle(LIVED.saturating_sub(begun.elapsed()))?;
+    }
+    Ok(())
+}
+
 fn runit(marks: &mut Marks) -> io::Result<Value> {
     if !process::installed("runsv") {
         return Ok(Value::Missing("runsv is not installed".into()));
@@ -91,10 +102,7 @@ fn runit(marks: &mut Marks) -> io::Result<Value> {
     for _ in &services {
         marks.wait()?;
     }
-    let started = Instant::now();
-    while started.elapsed() < LIVED {
-        marks.idle(LIVED)?;
-    }
+    live(marks)?;
     services
         .iter()
         .map(|service| kill(marks, &service.name))
