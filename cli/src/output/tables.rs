@@ -81,7 +81,7 @@ pub(crate) fn events(events: &[v1::Event], with_namespace: bool, now: Timestamp)
 
 /// One event of a stream, whose later lines are not known yet: fixed columns, absolute time.
 pub(crate) fn event_line(event: &v1::Event) -> String {
-    let time = instant(event.time_ms).map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let time = instant(event.time_ms).map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
     format!(
         "{time:<24} {:<8} {:<22} {:<26} {}",
         event.r#type, event.reason, event.subject, event.message

@@ -31,7 +31,7 @@ fn wrong_usage_is_told_with_a_hint() {
     let all: Vec<String> = [
         vec!["aply"],
         vec!["apply"],
-        vec!["get", "pods"],
+        vec!["get", "deployments"],
         vec!["get", "sts/etcd", "etcd"],
         vec!["describe", "sts"],
         vec!["wait", "sts/etcd", "--for=Happy"],
