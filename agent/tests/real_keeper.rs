@@ -106,6 +106,30 @@ async fn nothing_is_left_of_a_member_that_was_cleaned_up() {
 }
 
 #[tokio::test]
+async fn two_agents_with_members_of_one_name_leave_each_other_alone() {
+    let (bed, other) = (Bed::new("twin"), Bed::new("twin"));
+    let mut handle = bed.start(vec![shell("main", WAIT_FOREVER)]).await;
+    let twin = other.start(vec![shell("main", WAIT_FOREVER)]).await;
+    let alive = pid_of(&twin, "main").await;
+    // What a process left is killed before its next start: its own cgroup, nothing else.
+    kill(pid_of(&handle, "main").await, "KILL");
+    event(
+        &mut handle,
+        |e| matches!(e, KeeperEvent::Started { restarts, .. } if *restarts == 1),
+    )
+    .await;
+    assert!(runs(alive));
+    handle.client.stop(None).await.unwrap();
+    until_gone(&mut handle).await;
+    bed.host.cleanup(&bed.member()).await.unwrap();
+    let status = twin.client.status().await.unwrap();
+    let main = status.processes.first().unwrap();
+    assert_eq!((main.pid, main.restarts), (Some(alive), 0));
+    let cgroup = other.host.list_runs().await.unwrap().remove(0).cgroup;
+    assert!(cgroup.is_none_or(|dir| dir.is_dir()));
+}
+
+#[tokio::test]
 async fn a_killed_process_is_back_at_once_and_the_others_stay() {
     let bed = Bed::new("restart");
     let mut handle = bed

@@ -203,8 +203,7 @@ pub fn path_failed(step: &str, path: &Path, error: impl ToString) -> Reason {
     step_failed(format!("{step} {}", path.display()), error)
 }
 
-/// The name of a member's directories and cgroup, `<namespace>_<set>-<ordinal>`: no id contains an
-/// underscore.
+/// The name of a member's directories, `<namespace>_<set>-<ordinal>`: no id contains an underscore.
 pub fn dir_name(member: &MemberId) -> String {
     format!("{}_{}", member.set.namespace, member.name())
 }

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -30,6 +31,17 @@ pub(crate) struct Leaf(OwnedFd);
 /// The keeper's leaf.
 const KEEPER: &str = "keeper";
 
+/// The name of a member's cgroup. Several agents of one machine may share a parent cgroup, and each
+/// may have a member of the same name; the path of the run directory is the agent's alone. Which
+/// name it was is on record: whoever looks for the cgroup later reads it there.
+fn name(run: &Path) -> Option<String> {
+    let run = fs::canonicalize(run).ok()?;
+    let mut hash = DefaultHasher::new();
+    run.hash(&mut hash);
+    let member = run.file_name()?.to_str()?;
+    Some(format!("berth-{member}-{:08x}", hash.finish() >> 32))
+}
+
 /// The directory of the cgroup v2 that this process is in.
 pub(crate) fn own() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -50,9 +62,9 @@ fn find(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
 }
 
 impl Cgroup {
-    /// Makes the member's cgroup below the one that this process is in. `None` if the host has none
-    /// that can be written to.
-    pub(crate) fn make(name: &str) -> Option<Self> {
+    /// Makes the cgroup of the member with this run directory, below the one that this process is
+    /// in. `None` if the host has none that can be written to.
+    pub(crate) fn make(run: &Path) -> Option<Self> {
         let own = own()?;
         // An agent that keeps itself in a leaf, so that its cgroup may have controllers.
         let base = if own.ends_with("agent") {
@@ -60,7 +72,7 @@ impl Cgroup {
         } else {
             own
         };
-        let dir = base.join(format!("berth-{name}"));
+        let dir = base.join(name(run)?);
         fs::create_dir_all(dir.join(KEEPER)).ok()?;
         for controller in ["+memory", "+cpu", "+pids"] {
             for level in [&base, &dir] {
@@ -203,6 +215,20 @@ mod tests {
         let nested = "26 24 0:24 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let found = find(nested, "0::/box/inner\n");
         assert_eq!(found, Some("/sys/fs/cgroup/inner".into()));
+    }
+
+    #[test]
+    fn members_of_one_name_under_two_agents_have_two_names_and_one_member_has_one() {
+        let agents = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let names = agents.each_ref().map(|agent| {
+            let run = agent.path().join("default_web-0");
+            fs::create_dir(&run).unwrap();
+            let found = name(&run).unwrap();
+            assert_eq!(name(&run.join("../default_web-0")), Some(found.clone()));
+            found
+        });
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().all(|n| n.starts_with("berth-default_web-0-")));
     }
 
     #[test]

@@ -35,7 +35,7 @@ use super::{
     spec::{LaunchMessage, LaunchSpec},
     sys,
 };
-use crate::host::{RunRecord, dir_name, path_failed, step_failed};
+use crate::host::{RunRecord, path_failed, step_failed};
 
 /// The launcher; its exit code matters to nobody, what it has to say is on its output.
 pub(crate) fn main() -> i32 {
@@ -47,7 +47,7 @@ pub(crate) fn main() -> i32 {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWPID) {
         return fail(step_failed("make a PID namespace", error.desc()));
     }
-    let cgroup = Cgroup::make(&dir_name(&spec.launch.rendered.member));
+    let cgroup = Cgroup::make(&spec.dirs.run);
     let leaf = cgroup.as_ref().and_then(Cgroup::keeper_leaf);
     match fork_into(leaf.as_ref(), || keeper(spec, cgroup)) {
         Ok(pid) => {
