@@ -156,8 +156,9 @@ pub struct RenderValues {
     pub fqdn: String,
     /// The member's address.
     pub address: String,
-    /// All declared members in ordinal order, this one included.
-    pub peers: Vec<Peer>,
+    /// All declared members in ordinal order, this one included. Shared: the members of a set on
+    /// one host have the same list, and its length is the set's.
+    pub peers: Arc<[Peer]>,
     /// The members that found the cluster, frozen before the first start.
     pub founders: Vec<Peer>,
     /// Whether this member is one of them and the cluster is still to be founded by it.

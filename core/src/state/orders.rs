@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use base64::Engine as _;
 
 use crate::{
-    ids::{HostName, MemberId, Namespace, ObjectKey, Ordinal},
+    ids::{HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
     order::{
         ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder,
         VolumeSource,
@@ -23,21 +23,44 @@ pub use crate::order::order_hash;
 
 /// The complete order for one host.
 pub fn host_order(state: &State, host: &HostName) -> BTreeMap<MemberId, MemberOrder> {
-    let on_host = state.sets.iter().flat_map(|(key, set)| {
-        let here = set.members.iter().filter(|(_, m)| m.host == *host);
-        here.map(|(ordinal, _)| MemberId {
-            set: key.clone(),
-            ordinal: *ordinal,
-        })
-    });
-    on_host
-        .filter_map(|id| member_order(state, &id).map(|order| (id, order)))
-        .collect()
+    let mut orders = BTreeMap::new();
+    for (key, set) in &state.sets {
+        let mut here = set.members.iter().filter(|(_, m)| m.host == *host);
+        let Some(first) = here.next() else { continue };
+        // One list for all of them: otherwise an order costs the square of the set's size.
+        let declared = declared_peers(state, key, set);
+        for (ordinal, _) in std::iter::once(first).chain(here) {
+            let id = MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            };
+            let order = order_among(state, set, &id, &declared);
+            orders.extend(order.map(|order| (id, order)));
+        }
+    }
+    orders
 }
 
 /// The order for one member; `None` if it is not assigned, or nothing was ordered of it.
 pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
     let set = state.sets.get(&id.set)?;
+    order_among(state, set, id, &declared_peers(state, &id.set, set))
+}
+
+fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
+    let ids = (0..set.spec.replicas()).map(|ordinal| MemberId {
+        set: key.clone(),
+        ordinal: Ordinal(ordinal),
+    });
+    ids.map(|id| peer(state, set, &id)).collect()
+}
+
+fn order_among(
+    state: &State,
+    set: &Set,
+    id: &MemberId,
+    declared: &Arc<[Peer]>,
+) -> Option<MemberOrder> {
     let member = set.members.get(&id.ordinal)?;
     let desired = member.ordered.desired()?;
     let template = set.revisions.get(&member.revision)?;
@@ -47,7 +70,7 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
         desired,
         revision: member.revision.clone(),
         template: Arc::new(template.spec.clone()),
-        values: values(state, set, id, member),
+        values: values(state, set, id, member, declared),
         volumes: volumes(state, set, id),
         config: config_data(state, &id.set.namespace, &template.spec),
     })
@@ -119,7 +142,13 @@ impl Founding {
     }
 }
 
-fn values(state: &State, set: &Set, id: &MemberId, member: &Member) -> RenderValues {
+fn values(
+    state: &State,
+    set: &Set,
+    id: &MemberId,
+    member: &Member,
+    declared: &Arc<[Peer]>,
+) -> RenderValues {
     let founding = state.foundings.get(&id.set);
     let open = founding.is_some_and(|founding| {
         founding.open.contains(&id.ordinal) && !founding.lost_volume(state, id)
@@ -127,14 +156,12 @@ fn values(state: &State, set: &Set, id: &MemberId, member: &Member) -> RenderVal
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
     let replicas = set.spec.replicas();
-    let own = (id.ordinal.0 >= replicas).then_some(id.ordinal);
-    let peers = (0..replicas).map(Ordinal).chain(own).map(|ordinal| {
-        let id = MemberId {
-            set: id.set.clone(),
-            ordinal,
-        };
-        peer(state, set, &id)
-    });
+    let peers = if id.ordinal.0 < replicas {
+        Arc::clone(declared)
+    } else {
+        let own = std::iter::once(peer(state, set, id));
+        declared.iter().cloned().chain(own).collect()
+    };
     RenderValues {
         namespace: id.set.namespace.to_string(),
         set: id.set.name.to_string(),
@@ -143,7 +170,7 @@ fn values(state: &State, set: &Set, id: &MemberId, member: &Member) -> RenderVal
         replicas,
         fqdn: state.member_fqdn(set, id),
         address: member.address.to_string(),
-        peers: peers.collect(),
+        peers,
         founders: founding
             .map(|founding| founding.founders.clone())
             .unwrap_or_default(),

@@ -38,7 +38,7 @@ fn order(spec: serde_json::Value) -> MemberOrder {
             fqdn: peer(1).fqdn,
             address: peer(1).address,
             founders: peers.clone(),
-            peers,
+            peers: peers.into(),
             founding: true,
             host_labels: peer(1).host_labels,
             previous_address: None,

@@ -114,7 +114,7 @@ pub(crate) fn sample(namespace: &str, set: &str, ordinal: u32, founding: bool) -
         fqdn: format!("{set}-{ordinal}.{set}.{namespace}.svc.berth.internal"),
         address: "192.0.2.1".to_owned(),
         founders: peers.clone(),
-        peers,
+        peers: peers.into(),
         founding,
         host_labels: BTreeMap::new(),
         previous_address: (!founding).then(|| "192.0.2.2".to_owned()),

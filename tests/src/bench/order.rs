@@ -260,7 +260,7 @@ fn member(marks: &Marks, ordinal: u32) -> anyhow::Result<MemberOrder> {
             replicas: ORDERS,
             fqdn: own.fqdn.clone(),
             address: own.address.clone(),
-            peers: vec![own],
+            peers: [own].into(),
             ..RenderValues::default()
         },
         volumes: Vec::new(),
