@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use berth_core::{
-    ids::{MemberId, ProcessName, RunId},
+    ids::{Epoch, MemberId, ProcessName, RunId},
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
@@ -113,7 +113,7 @@ impl<H: Host> Actor<H> {
         let done = match action {
             Action::Adopt => return self.adopt(member).await,
             Action::Start(run) => return self.start(member, run, needs.prepared).await,
-            Action::Prepare => Acted::Prepared(Arc::new(self.prepare(member).await?)),
+            Action::Prepare(epoch) => Acted::Prepared(Arc::new(self.prepare(member, epoch).await?)),
             Action::Cleanup => {
                 self.host.cleanup(member).await?;
                 Acted::Done
@@ -165,12 +165,16 @@ impl<H: Host> Actor<H> {
         })
     }
 
-    async fn prepare(&self, member: &MemberId) -> Result<Prepared, Reason> {
+    /// Refuses once another epoch is ordered: what is prepared belongs to the one asked for.
+    async fn prepare(&self, member: &MemberId, epoch: Epoch) -> Result<Prepared, Reason> {
         let (order, history) = {
             let ledger = self.ledger.read();
             (ledger.effective(member), ledger.head.history.clone())
         };
-        let order = order.ok_or_else(|| step_failed("prepare", "the order is gone"))?;
+        let order = order.filter(|order| order.epoch == epoch);
+        let order = order.ok_or_else(|| {
+            step_failed("prepare", format!("epoch {epoch} is not ordered any more"))
+        })?;
         let rendered = Arc::new(self.render(&order)?);
         let mut volumes = BTreeMap::new();
         for volume in &order.volumes {
@@ -179,7 +183,7 @@ impl<H: Host> Actor<H> {
             };
             let request = PrepareVolume {
                 member: member.clone(),
-                epoch: order.epoch,
+                epoch,
                 history: history.clone(),
                 volume: volume.clone(),
                 owner,

@@ -204,8 +204,9 @@ pub enum Action {
     Adopt,
     /// Remove what a run left, and make sure that nothing is left.
     Cleanup,
-    /// Render, and make the volumes ready.
-    Prepare,
+    /// Render, and make the volumes ready for a start in this epoch. Refused once another is
+    /// ordered.
+    Prepare(Epoch),
     /// See that the declared ports are free.
     CheckPorts,
     /// Write the run to the ledger, then start the keeper.
@@ -373,7 +374,7 @@ impl Machine {
     /// When the next action may begin, if it has to wait.
     fn action_at(&self) -> Option<Timestamp> {
         match self.next_action()? {
-            Action::Prepare | Action::CheckPorts | Action::Start(_) => self.starting.until(),
+            Action::Prepare(_) | Action::CheckPorts | Action::Start(_) => self.starting.until(),
             Action::Adopt | Action::Cleanup | Action::Stop => self.ending.until(),
             Action::Kill => self.ending.until().max(self.kill_at()),
         }

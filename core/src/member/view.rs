@@ -74,14 +74,17 @@ impl Machine {
         let act = self.busy.as_ref().map(|(_, action)| action);
         let waits = act.is_none() && self.starting.until().is_some();
         match &self.place {
-            Place::Clean if !runs => Phase::Stopped,
+            // A preparation that is under way still writes to the volumes.
+            Place::Clean if !runs && act.is_none() => Phase::Stopped,
             Place::Unknown => Phase::Pending,
             Place::Up(up) if up.stopping() || !runs => Phase::Stopping,
             Place::Up(_) if matches!(act, Some(Action::Stop | Action::Kill)) => Phase::Stopping,
             Place::Up(up) if up.waits() => Phase::BackOff,
             Place::Up(up) if up.running() => Phase::Running,
             Place::Up(_) => Phase::Starting,
-            Place::Dirty | Place::Prepared(_) | Place::PortsFree(_) if !runs => Phase::Stopping,
+            Place::Dirty | Place::Clean | Place::Prepared(_) | Place::PortsFree(_) if !runs => {
+                Phase::Stopping
+            }
             Place::Dirty | Place::Clean | Place::Prepared(_) | Place::PortsFree(_) => match act {
                 Some(Action::Start(_)) => Phase::Starting,
                 _ if waits => Phase::BackOff,
@@ -89,7 +92,7 @@ impl Machine {
                 Some(
                     Action::Adopt
                     | Action::Cleanup
-                    | Action::Prepare
+                    | Action::Prepare(_)
                     | Action::CheckPorts
                     | Action::Stop
                     | Action::Kill,
