@@ -1,10 +1,10 @@
 //! Carries out what a member machine asks for. Each effect is a task of its own; none decides
 //! anything.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::{BTreeMap, BTreeSet}, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use berth_core::{
-    ids::{Epoch, MemberId, ProcessName, RunId},
+    ids::{Epoch, MemberId, ProcessName, RunId, Uid},
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
@@ -36,6 +36,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Prepared {
     pub(super) rendered: Arc<RenderedMember>,
     volumes: BTreeMap<String, PathBuf>,
+    /// The claims of these volumes.
+    claims: BTreeSet<Uid>,
 }
 
 /// What came of an action that succeeded.
@@ -141,7 +143,14 @@ impl<H: Host> Actor<H> {
         let order = self.ledger.read().effective(member);
         let rendered = match (&handle, order) {
             (Some(handle), Some(order)) if order.epoch == handle.run.epoch => {
-                self.render(&order).ok().map(Arc::new)
+                let rendered = self.render(&order).ok().map(Arc::new);
+                // It is there already, unless the ledger was lost.
+                if let Some(rendered) = &rendered {
+                    let claims = mounted(&order, rendered);
+                    let noted = self.ledger.note(Record::Filled { claims }).await;
+                    noted.map_err(|e| step_failed("write the ledger", e))?;
+                }
+                rendered
             }
             _ => None,
         };
@@ -176,6 +185,7 @@ impl<H: Host> Actor<H> {
             step_failed("prepare", format!("epoch {epoch} is not ordered any more"))
         })?;
         let rendered = Arc::new(self.render(&order)?);
+        let claims = mounted(&order, &rendered);
         let mut volumes = BTreeMap::new();
         for volume in &order.volumes {
             let Some(owner) = owner(&rendered, &volume.name) else {
@@ -191,7 +201,11 @@ impl<H: Host> Actor<H> {
             let ready = self.host.prepare_volume(request).await?;
             volumes.insert(ready.name, ready.path);
         }
-        Ok(Prepared { rendered, volumes })
+        Ok(Prepared {
+            rendered,
+            volumes,
+            claims,
+        })
     }
 
     async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {
@@ -202,7 +216,8 @@ impl<H: Host> Actor<H> {
         self.host.check_ports(address, &ports).await
     }
 
-    /// Writes the run down, then starts it: no two starts ever have the same id.
+    /// Writes the run down, then starts it: no two starts ever have the same id, and no start is on
+    /// a volume that still counts as new.
     async fn start(
         &self,
         member: &MemberId,
@@ -210,11 +225,15 @@ impl<H: Host> Actor<H> {
         prepared: Option<Arc<Prepared>>,
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
         let prepared = prepared.ok_or_else(|| lost("start"))?;
-        let record = Record::Run {
-            member: member.clone(),
-            run: run.clone(),
-        };
-        if let Err(error) = self.ledger.write(vec![record]).await {
+        let claims = prepared.claims.clone();
+        let records = vec![
+            Record::Run {
+                member: member.clone(),
+                run: run.clone(),
+            },
+            Record::Filled { claims },
+        ];
+        if let Err(error) = self.ledger.write(records).await {
             let reason = step_failed("write the ledger", &error);
             self.send(Command::Fatal(error));
             return Err(reason);
@@ -347,6 +366,13 @@ fn probe_of(process: &RenderedProcess, attempt: &AttemptId) -> Option<berth_core
         ProbeKind::Readiness => process.readiness_probe.clone(),
         ProbeKind::Liveness => process.liveness_probe.clone(),
     }
+}
+
+/// The claims of the volumes that a process mounts: the others are not made, and hold nothing.
+fn mounted(order: &MemberOrder, rendered: &RenderedMember) -> BTreeSet<Uid> {
+    let volumes = order.volumes.iter();
+    let mounted = volumes.filter(|volume| owner(rendered, &volume.name).is_some());
+    mounted.map(|volume| volume.claim_uid.clone()).collect()
 }
 
 /// Who owns a new volume: the first process that mounts it. A volume that none mounts is not made.

@@ -225,6 +225,8 @@ impl<H: Host> Driver<H> {
                 done
             }
         });
+        // A start and an adoption write down which volumes are filled.
+        self.order(member);
         self.step(member, Event::Done { step, result });
     }
 
@@ -275,15 +277,6 @@ impl<H: Host> Driver<H> {
                     let known = slot.told.clone();
                     self.actor.refresh(id, run, known, client);
                 }
-            }
-            Effect::Filled => {
-                let claims = {
-                    let ledger = self.actor.ledger.read();
-                    let order = ledger.members.get(member);
-                    let volumes = order.into_iter().flat_map(|order| &order.volumes);
-                    volumes.map(|volume| volume.claim_uid.clone()).collect()
-                };
-                self.actor.note(Record::Filled { claims }, None);
             }
             Effect::PassedGate { epoch } => {
                 let record = Record::PassedGate {

@@ -342,6 +342,26 @@ async fn a_volume_lost_while_nobody_told_is_a_fault_not_a_new_volume() {
     assert_eq!(report.filled, ["data"], "known from the ledger");
 }
 
+/// A program may write as soon as it is launched, and the agent may end before it knows of that.
+#[tokio::test]
+async fn what_a_member_is_launched_on_is_filled_before_the_launch() {
+    let host = FakeHost::new(&["default"]);
+    for nth in 1..100 {
+        host.fail(Call::StartKeeper, nth, step_failed("test", "on purpose"));
+    }
+    let mut world = World::new(host);
+    let mut run = order("web-0", 1, Desired::Run);
+    let mut spare = run.volumes[0].clone();
+    spare.name = "spare".to_owned();
+    spare.claim_uid = Uid("uid-spare".to_owned());
+    let claim = run.volumes[0].claim_uid.clone();
+    run.volumes.push(spare);
+    world.order(vec![run]).await;
+    let report = world.until("web-0", |r| r.phase == Phase::BackOff).await;
+    assert_eq!(report.filled, ["data"], "no process mounts the other one");
+    assert_eq!(world.members.ledger.read().filled, [claim].into());
+}
+
 #[tokio::test]
 async fn a_member_that_was_ready_once_is_no_founder_any_more() {
     let mut world = World::new(FakeHost::new(&["default"]));

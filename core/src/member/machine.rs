@@ -130,7 +130,7 @@ impl Machine {
         match (action, done) {
             (Action::Adopt, Done::Adopted(Some(running))) => {
                 self.ending.reset();
-                self.begin_up(now, running, effects);
+                self.begin_up(now, running);
                 // An agent that died may not have told its keeper what was new.
                 self.refresh(effects);
             }
@@ -155,7 +155,7 @@ impl Machine {
             }
             (Action::Start(_), Done::Started(running)) => {
                 self.starting.explained();
-                self.begin_up(now, running, effects);
+                self.begin_up(now, running);
             }
             (Action::Stop, _) => {
                 self.ending.reset();
@@ -179,8 +179,7 @@ impl Machine {
         }
     }
 
-    fn begin_up(&mut self, now: Timestamp, running: Running, effects: &mut Vec<Effect>) {
-        self.started_in = Some(running.run.epoch);
+    fn begin_up(&mut self, now: Timestamp, running: Running) {
         if self
             .last_run
             .as_ref()
@@ -189,7 +188,6 @@ impl Machine {
             self.last_run = Some(running.run.clone());
         }
         self.place = Place::Up(Box::new(Up::new(now, running)));
-        effects.push(Effect::Filled);
     }
 
     fn take_failure(&mut self, now: Timestamp, action: &Action, reason: Reason) {

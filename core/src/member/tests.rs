@@ -119,7 +119,7 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Filled | Effect::Forget | Effect::Changed | Effect::Refresh => {
+                Effect::Forget | Effect::Changed | Effect::Refresh => {
                     self.other.push(effect);
                 }
             }
@@ -281,9 +281,7 @@ fn a_start_goes_through_every_step_and_ends_ready() {
     let report = world.report();
     assert_eq!((report.phase, report.ready), (Phase::Running, true));
     assert_eq!((report.epoch, report.run), (epoch(1), Some(run)));
-    assert_eq!(report.filled, ["data"]);
     assert_eq!(report.waiting, None);
-    assert!(world.other.contains(&Effect::Filled));
     assert_eq!(world.passed, [epoch(1)]);
 }
 

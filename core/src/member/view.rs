@@ -130,16 +130,12 @@ impl Machine {
         })
     }
 
-    /// The claim templates whose volume is filled: known to be, or started on in this epoch.
+    /// The claim templates whose volume is known to be filled.
     fn filled(&self) -> Vec<String> {
         let Standing::Ordered(wanted) = &self.standing else {
             return Vec::new();
         };
-        let started = self.started_in == Some(wanted.epoch);
-        let filled = wanted
-            .volumes
-            .iter()
-            .filter(|(_, filled)| started || **filled);
+        let filled = wanted.volumes.iter().filter(|(_, filled)| **filled);
         filled.map(|(name, _)| name.clone()).collect()
     }
 }
