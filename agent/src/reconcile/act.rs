@@ -1,7 +1,13 @@
 //! Carries out what a member machine asks for. Each effect is a task of its own; none decides
 //! anything.
 
-use std::{collections::{BTreeMap, BTreeSet}, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use berth_core::{
     ids::{Epoch, MemberId, ProcessName, RunId, Uid},
@@ -23,7 +29,7 @@ use crate::{
         DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolume, VolumeOwner,
         step_failed,
     },
-    ledger::{LedgerError, LedgerStore},
+    ledger::LedgerStore,
     probe::{self, Target},
 };
 
@@ -233,11 +239,8 @@ impl<H: Host> Actor<H> {
             },
             Record::Filled { claims },
         ];
-        if let Err(error) = self.ledger.write(records).await {
-            let reason = step_failed("write the ledger", &error);
-            self.send(Command::Fatal(error));
-            return Err(reason);
-        }
+        let written = self.ledger.write(records).await;
+        written.map_err(|e| step_failed("write the ledger", e))?;
         tracing::info!(%member, epoch = %run.epoch, number = %run.number, "starting");
         let launch = KeeperLaunch {
             run,
@@ -350,10 +353,9 @@ impl<H: Host> Actor<H> {
     pub(super) fn note(self: &Arc<Self>, record: Record, then: Option<Command>) {
         let actor = Arc::clone(self);
         self.spawn(async move {
-            match actor.ledger.note(record).await {
-                Ok(()) => then.into_iter().for_each(|command| actor.send(command)),
-                Err(LedgerError::Failed) => {}
-                Err(error) => actor.send(Command::Fatal(error)),
+            // The driver learns of a failure from the ledger itself.
+            if actor.ledger.note(record).await.is_ok() {
+                then.into_iter().for_each(|command| actor.send(command));
             }
         });
     }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
 };
 
@@ -81,14 +82,14 @@ impl<H: Host> Driver<H> {
     /// Runs until the token is cancelled, or the ledger fails.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), LedgerError> {
         self.begin();
+        let ledger = self.actor.ledger.clone();
+        let mut failure = pin!(ledger.failed());
         let result = loop {
             let wake = self.timers.next().map(|at| self.clock.instant(at));
             tokio::select! {
                 command = self.queue.recv() => {
                     let Some(command) = command else { break Ok(()) };
-                    if let Err(error) = self.take(command) {
-                        break Err(error);
-                    }
+                    self.take(command);
                 }
                 () = async { sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)).await },
                     if wake.is_some() => {
@@ -97,6 +98,7 @@ impl<H: Host> Driver<H> {
                         self.step(&member, Event::Tick);
                     }
                 }
+                error = &mut failure => break Err(error),
                 () = shutdown.cancelled() => break Ok(()),
             }
         };
@@ -128,7 +130,7 @@ impl<H: Host> Driver<H> {
         });
     }
 
-    fn take(&mut self, command: Command) -> Result<(), LedgerError> {
+    fn take(&mut self, command: Command) {
         match command {
             Command::Order(changed) => {
                 for member in &changed {
@@ -160,14 +162,12 @@ impl<H: Host> Driver<H> {
                 self.remove_strays();
             }
             Command::Forgotten(member) => self.forgotten(&member),
-            Command::Fatal(error) => return Err(error),
             Command::Changes { after, reply } => {
                 // A session that ended meanwhile needs no answer, nor does a caller below.
                 drop(reply.send(self.changes(after)));
             }
             Command::Look { member, reply } => drop(reply.send(self.look(&member))),
         }
-        Ok(())
     }
 
     /// Tells a member's machine what the ledger says of it.

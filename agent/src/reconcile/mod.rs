@@ -94,8 +94,6 @@ enum Command {
     Runs(Vec<RunRecord>),
     /// Nothing is left of a member that left the order.
     Forgotten(MemberId),
-    /// The ledger failed: the agent ends.
-    Fatal(LedgerError),
     /// What changed after a version; everything without one.
     Changes {
         after: Option<u64>,

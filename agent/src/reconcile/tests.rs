@@ -98,6 +98,10 @@ impl World {
 
     fn begin(host: FakeHost, dir: TempDir, generation: u64) -> Self {
         let ledger = LedgerStore::open(dir.path()).unwrap();
+        Self::over(ledger, host, dir, generation)
+    }
+
+    fn over(ledger: LedgerStore, host: FakeHost, dir: TempDir, generation: u64) -> Self {
         let stop = CancellationToken::new();
         let resolver = [127, 0, 0, 153].into();
         let (members, reconciler) = start(Arc::new(host.clone()), ledger, resolver, stop.clone());
@@ -360,6 +364,19 @@ async fn what_a_member_is_launched_on_is_filled_before_the_launch() {
     let report = world.until("web-0", |r| r.phase == Phase::BackOff).await;
     assert_eq!(report.filled, ["data"], "no process mounts the other one");
     assert_eq!(world.members.ledger.read().filled, [claim].into());
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_written_ends_the_driver() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = LedgerStore::open_full(dir.path()).unwrap();
+    let mut world = World::over(ledger, FakeHost::new(&["default"]), dir, 0);
+    let delta = world.delta(vec![order("web-0", 1, Desired::Run)]);
+    let refused = world.members.order(&delta).await.unwrap_err();
+    assert!(matches!(refused, OrderError::Ledger(_)), "{refused}");
+    let ended = tokio::time::timeout(DEADLINE, world.reconciler.ended()).await;
+    let error = ended.unwrap().unwrap_err();
+    assert!(matches!(error, LedgerError::Io { .. }), "{error}");
 }
 
 #[tokio::test]
