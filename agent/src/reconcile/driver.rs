@@ -139,7 +139,10 @@ impl<H: Host> Driver<H> {
                 self.remove_strays();
                 self.board.touch();
             }
-            Command::Held(member, held) => self.step(&member, Event::Held(held)),
+            Command::Held(member) => {
+                let held = self.actor.ledger.read().held.contains(&member);
+                self.step(&member, Event::Held(held));
+            }
             Command::Event(member, event) => self.step(&member, event),
             Command::Acted {
                 member,

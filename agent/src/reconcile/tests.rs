@@ -422,6 +422,25 @@ async fn a_local_stop_outlives_the_agent_until_it_is_let_go() {
     ));
 }
 
+/// The asker's connection may be lost at any moment.
+#[tokio::test]
+async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
+    use futures_util::FutureExt as _;
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    let member = id("web-0");
+    let looked = world.members.look(&member).await;
+    assert!(!looked.unwrap().held);
+    let mut asked = Box::pin(world.members.hold(&member, true));
+    while world.members.ordering.try_lock().is_ok() {
+        assert!((&mut asked).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    drop(asked);
+    world.until("web-0", stopped).await;
+}
+
 #[tokio::test]
 async fn a_local_restart_is_another_run() {
     let mut world = World::new(FakeHost::new(&["default"]));
