@@ -33,8 +33,8 @@ use crate::{
     probe::{self, Target},
 };
 
-/// After which a start has failed, a keeper does not answer.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// After which a keeper does not answer. A start has no limit here: the host has its own, and kills
+/// what does not get ready; to stop waiting would leave it behind.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a member was rendered to, and where its volumes are.
@@ -248,9 +248,7 @@ impl<H: Host> Actor<H> {
             volumes: prepared.volumes.clone(),
             dns: dns(&prepared.rendered, self.resolver),
         };
-        let handle = timeout(START_LIMIT, self.host.start_keeper(launch))
-            .await
-            .map_err(|_| step_failed("start the keeper", "it does not get ready"))??;
+        let handle = self.host.start_keeper(launch).await?;
         let acted = Acted::Up {
             client: Some(handle.client.clone()),
             rendered: Some(Arc::clone(&prepared.rendered)),
