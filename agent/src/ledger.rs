@@ -4,7 +4,8 @@
 //! One thread owns the file. It appends, calls fdatasync, and only then applies and answers, so
 //! that memory never knows more than the disk. Records that arrive while it syncs go into one frame
 //! together. After a failed write nothing is known of the file any more: the ledger refuses all
-//! further records and the agent ends; its members run on.
+//! further records and says so to whoever waits for it in
+//! [`LedgerStore::failed`]: the agent ends, its members run on.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -17,13 +18,13 @@ use std::{
 
 use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Frames after which the file is written anew.
 const COMPACT_FRAMES: usize = 1000;
 
 /// Why the ledger cannot be used.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum LedgerError {
     /// The file cannot be opened, read or written.
     #[error("cannot {what} {path}; make room or repair the disk, then start the agent again")]
@@ -34,7 +35,7 @@ pub enum LedgerError {
         path: PathBuf,
         /// What the system said.
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The file is not what was written.
     #[error("{path} cannot be read")]
@@ -56,7 +57,7 @@ pub enum LedgerError {
     Encode {
         /// What is wrong with it.
         #[source]
-        source: serde_json::Error,
+        source: Arc<serde_json::Error>,
     },
     /// An earlier write failed.
     #[error("the ledger failed before; start the agent again")]
@@ -69,6 +70,7 @@ pub enum LedgerError {
 pub struct LedgerStore {
     shared: Arc<Mutex<Ledger>>,
     thread: Arc<WriterThread>,
+    failure: watch::Receiver<Option<LedgerError>>,
 }
 
 #[derive(Debug)]
@@ -100,36 +102,17 @@ impl LedgerStore {
     /// If another agent uses it, or it cannot be read. A frame that a power cut tore is dropped:
     /// nothing was done on its account.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
-        fs::create_dir_all(dir).map_err(|source| failed("make", dir, source))?;
-        let lock = lock(dir)?;
-        let path = dir.join("ledger");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(failed("read", &path, source)),
-        };
-        let decoded = decode(&bytes).map_err(|source| LedgerError::Damaged {
-            path: path.clone(),
-            source,
-        })?;
-        let shared = Arc::new(Mutex::new(decoded.ledger));
-        let mut writer = Writer {
-            file: None,
-            _lock: lock,
-            dir: dir.to_owned(),
-            path,
-            frames: decoded.frames,
-            shared: Arc::clone(&shared),
-        };
-        // Also cuts off a torn frame, and makes the file of a new agent.
-        writer.compact()?;
-        let (writes, queue) = mpsc::channel();
-        let thread = thread::spawn(move || writer.run(&queue));
-        let thread = Arc::new(WriterThread {
-            writes: Some(writes),
-            thread: Some(thread),
-        });
-        Ok(Self { shared, thread })
+        Writer::open(dir).map(Writer::start)
+    }
+
+    /// A store whose writes fail, as on a disk that is full.
+    #[cfg(test)]
+    pub(crate) fn open_full(dir: &Path) -> Result<Self, LedgerError> {
+        let mut writer = Writer::open(dir)?;
+        let full = Path::new("/dev/full");
+        let file = OpenOptions::new().write(true).open(full);
+        writer.file = Some(file.map_err(|source| failed("open", full, source))?);
+        Ok(writer.start())
     }
 
     /// What is durable now. Do not hold it across anything that waits.
@@ -148,6 +131,16 @@ impl LedgerStore {
             .send(Write { records, done })
             .map_err(|_| LedgerError::Failed)?;
         written.await.unwrap_or(Err(LedgerError::Failed))
+    }
+
+    /// Returns when a write has failed, whoever asked for it, with the cause.
+    pub async fn failed(&self) -> LedgerError {
+        let mut failure = self.failure.clone();
+        let failed = failure.wait_for(Option::is_some).await;
+        // Without its thread nothing is written any more either.
+        failed.map_or(LedgerError::Failed, |error| {
+            error.clone().unwrap_or(LedgerError::Failed)
+        })
     }
 
     /// Makes a record durable if it says something new.
@@ -169,33 +162,74 @@ struct Writer {
     path: PathBuf,
     frames: usize,
     shared: Arc<Mutex<Ledger>>,
+    failed: watch::Sender<Option<LedgerError>>,
 }
 
 impl Writer {
+    fn open(dir: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(dir).map_err(|source| failed("make", dir, source))?;
+        let lock = lock(dir)?;
+        let path = dir.join("ledger");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(failed("read", &path, source)),
+        };
+        let decoded = decode(&bytes).map_err(|source| LedgerError::Damaged {
+            path: path.clone(),
+            source,
+        })?;
+        let shared = Arc::new(Mutex::new(decoded.ledger));
+        let mut writer = Writer {
+            file: None,
+            _lock: lock,
+            dir: dir.to_owned(),
+            path,
+            frames: decoded.frames,
+            shared: Arc::clone(&shared),
+            failed: watch::Sender::new(None),
+        };
+        // Also cuts off a torn frame, and makes the file of a new agent.
+        writer.compact()?;
+        Ok(writer)
+    }
+
+    /// Starts the thread.
+    fn start(self) -> LedgerStore {
+        let (shared, failure) = (Arc::clone(&self.shared), self.failed.subscribe());
+        let (writes, queue) = mpsc::channel();
+        let thread = thread::spawn(move || self.run(&queue));
+        let thread = Arc::new(WriterThread {
+            writes: Some(writes),
+            thread: Some(thread),
+        });
+        LedgerStore {
+            shared,
+            thread,
+            failure,
+        }
+    }
+
     fn run(mut self, queue: &mpsc::Receiver<Write>) {
         while let Ok(first) = queue.recv() {
             let batch: Vec<Write> = std::iter::once(first).chain(queue.try_iter()).collect();
             let records: Vec<Record> = batch.iter().flat_map(|w| w.records.clone()).collect();
             let result = self.append(&records);
-            let ended = result.is_err();
-            let mut result = Some(result);
-            for write in batch {
-                // The first asker learns the cause, the others that there is one. An asker that
-                // went away needs no answer.
-                let answer = match &mut result {
-                    Some(Ok(())) => Ok(()),
-                    other => other.take().unwrap_or(Err(LedgerError::Failed)),
-                };
-                drop(write.done.send(answer));
+            if let Err(error) = &result {
+                self.failed.send_replace(Some(error.clone()));
             }
-            if ended {
+            for write in batch {
+                // An asker that went away needs no answer.
+                drop(write.done.send(result.clone()));
+            }
+            if result.is_err() {
                 return;
             }
         }
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
-        let frame = encode_frame(records).map_err(|source| LedgerError::Encode { source })?;
+        let frame = encode_frame(records).map_err(unencodable)?;
         let wrap = |source| failed("write", &self.path, source);
         let file = self.file.as_mut().ok_or(LedgerError::Failed)?;
         file.write_all(&frame).map_err(wrap)?;
@@ -215,7 +249,7 @@ impl Writer {
     fn compact(&mut self) -> Result<(), LedgerError> {
         let bytes = {
             let ledger = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            encode_new(&ledger).map_err(|source| LedgerError::Encode { source })?
+            encode_new(&ledger).map_err(unencodable)?
         };
         let new = self.path.with_extension("new");
         let wrap = |source| failed("write", &new, source);
@@ -252,8 +286,13 @@ fn failed(what: &'static str, path: &Path, source: io::Error) -> LedgerError {
     LedgerError::Io {
         what,
         path: path.to_owned(),
-        source,
+        source: Arc::new(source),
     }
+}
+
+fn unencodable(source: serde_json::Error) -> LedgerError {
+    let source = Arc::new(source);
+    LedgerError::Encode { source }
 }
 
 #[cfg(test)]

@@ -113,6 +113,8 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let host_proc = open_path(Path::new("/proc"))?;
     let clients = Clients::listen(&spec.dirs.run, SOCKET)?;
     record::write(&spec.dirs.run, &own_record(&spec, cgroup.as_ref())?)?;
+    // A cleanup that began before the lock was taken may have removed what it found.
+    record::still_there(&spec.dirs.run, &lock)?;
     let null = Path::new("/dev/null");
     let options = fs::OpenOptions::new().read(true).write(true).open(null);
     let spawner = Spawner {

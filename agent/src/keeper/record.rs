@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -25,7 +25,7 @@ pub(crate) const SOCKET: &str = "keeper.sock";
 /// the file is closed.
 ///
 /// # Errors
-/// `StepFailed`.
+/// `StepFailed`; also if the file was removed meanwhile: its lock keeps nobody out.
 pub(crate) fn lock(run: &Path) -> Result<Option<File>, Reason> {
     let path = run.join(LOCK);
     let file = OpenOptions::new()
@@ -36,10 +36,25 @@ pub(crate) fn lock(run: &Path) -> Result<Option<File>, Reason> {
         .open(&path)
         .map_err(|e| path_failed("open", &path, e))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => still_there(run, &file).map(|()| Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(path_failed("lock", &path, error)),
     }
+}
+
+/// Whether a lock that was taken is the one that others find.
+///
+/// # Errors
+/// `StepFailed` if it is not.
+pub(crate) fn still_there(run: &Path, lock: &File) -> Result<(), Reason> {
+    let path = run.join(LOCK);
+    let failed = |e| path_failed("lock", &path, e);
+    let (ours, there) = (lock.metadata().map_err(failed)?, fs::metadata(&path));
+    let there = there.map_err(failed)?;
+    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+        return Ok(());
+    }
+    Err(path_failed("lock", &path, "it was removed meanwhile"))
 }
 
 /// Writes the record, whole or not at all.
@@ -68,6 +83,18 @@ pub(crate) fn start_time(stat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_on_a_file_that_was_removed_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap().unwrap();
+        assert!(lock(dir.path()).unwrap().is_none());
+        still_there(dir.path(), &first).unwrap();
+        fs::remove_file(dir.path().join(LOCK)).unwrap();
+        still_there(dir.path(), &first).unwrap_err();
+        let _second = lock(dir.path()).unwrap().unwrap();
+        still_there(dir.path(), &first).unwrap_err();
+    }
 
     #[test]
     fn a_start_time_is_read_past_a_hostile_program_name() {

@@ -1,10 +1,16 @@
 //! Carries out what a member machine asks for. Each effect is a task of its own; none decides
 //! anything.
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use berth_core::{
-    ids::{MemberId, ProcessName, RunId},
+    ids::{Epoch, MemberId, ProcessName, RunId, Uid},
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
@@ -23,12 +29,12 @@ use crate::{
         DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolume, VolumeOwner,
         step_failed,
     },
-    ledger::{LedgerError, LedgerStore},
+    ledger::LedgerStore,
     probe::{self, Target},
 };
 
-/// After which a start has failed, a keeper does not answer.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// After which a keeper does not answer. A start has no limit here: the host has its own, and kills
+/// what does not get ready; to stop waiting would leave it behind.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a member was rendered to, and where its volumes are.
@@ -36,6 +42,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Prepared {
     pub(super) rendered: Arc<RenderedMember>,
     volumes: BTreeMap<String, PathBuf>,
+    /// The claims of these volumes.
+    claims: BTreeSet<Uid>,
 }
 
 /// What came of an action that succeeded.
@@ -113,7 +121,7 @@ impl<H: Host> Actor<H> {
         let done = match action {
             Action::Adopt => return self.adopt(member).await,
             Action::Start(run) => return self.start(member, run, needs.prepared).await,
-            Action::Prepare => Acted::Prepared(Arc::new(self.prepare(member).await?)),
+            Action::Prepare(epoch) => Acted::Prepared(Arc::new(self.prepare(member, epoch).await?)),
             Action::Cleanup => {
                 self.host.cleanup(member).await?;
                 Acted::Done
@@ -141,7 +149,14 @@ impl<H: Host> Actor<H> {
         let order = self.ledger.read().effective(member);
         let rendered = match (&handle, order) {
             (Some(handle), Some(order)) if order.epoch == handle.run.epoch => {
-                self.render(&order).ok().map(Arc::new)
+                let rendered = self.render(&order).ok().map(Arc::new);
+                // It is there already, unless the ledger was lost.
+                if let Some(rendered) = &rendered {
+                    let claims = mounted(&order, rendered);
+                    let noted = self.ledger.note(Record::Filled { claims }).await;
+                    noted.map_err(|e| step_failed("write the ledger", e))?;
+                }
+                rendered
             }
             _ => None,
         };
@@ -165,13 +180,18 @@ impl<H: Host> Actor<H> {
         })
     }
 
-    async fn prepare(&self, member: &MemberId) -> Result<Prepared, Reason> {
+    /// Refuses once another epoch is ordered: what is prepared belongs to the one asked for.
+    async fn prepare(&self, member: &MemberId, epoch: Epoch) -> Result<Prepared, Reason> {
         let (order, history) = {
             let ledger = self.ledger.read();
             (ledger.effective(member), ledger.head.history.clone())
         };
-        let order = order.ok_or_else(|| step_failed("prepare", "the order is gone"))?;
+        let order = order.filter(|order| order.epoch == epoch);
+        let order = order.ok_or_else(|| {
+            step_failed("prepare", format!("epoch {epoch} is not ordered any more"))
+        })?;
         let rendered = Arc::new(self.render(&order)?);
+        let claims = mounted(&order, &rendered);
         let mut volumes = BTreeMap::new();
         for volume in &order.volumes {
             let Some(owner) = owner(&rendered, &volume.name) else {
@@ -179,7 +199,7 @@ impl<H: Host> Actor<H> {
             };
             let request = PrepareVolume {
                 member: member.clone(),
-                epoch: order.epoch,
+                epoch,
                 history: history.clone(),
                 volume: volume.clone(),
                 owner,
@@ -187,7 +207,11 @@ impl<H: Host> Actor<H> {
             let ready = self.host.prepare_volume(request).await?;
             volumes.insert(ready.name, ready.path);
         }
-        Ok(Prepared { rendered, volumes })
+        Ok(Prepared {
+            rendered,
+            volumes,
+            claims,
+        })
     }
 
     async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {
@@ -198,7 +222,8 @@ impl<H: Host> Actor<H> {
         self.host.check_ports(address, &ports).await
     }
 
-    /// Writes the run down, then starts it: no two starts ever have the same id.
+    /// Writes the run down, then starts it: no two starts ever have the same id, and no start is on
+    /// a volume that still counts as new.
     async fn start(
         &self,
         member: &MemberId,
@@ -206,15 +231,16 @@ impl<H: Host> Actor<H> {
         prepared: Option<Arc<Prepared>>,
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
         let prepared = prepared.ok_or_else(|| lost("start"))?;
-        let record = Record::Run {
-            member: member.clone(),
-            run: run.clone(),
-        };
-        if let Err(error) = self.ledger.write(vec![record]).await {
-            let reason = step_failed("write the ledger", &error);
-            self.send(Command::Fatal(error));
-            return Err(reason);
-        }
+        let claims = prepared.claims.clone();
+        let records = vec![
+            Record::Run {
+                member: member.clone(),
+                run: run.clone(),
+            },
+            Record::Filled { claims },
+        ];
+        let written = self.ledger.write(records).await;
+        written.map_err(|e| step_failed("write the ledger", e))?;
         tracing::info!(%member, epoch = %run.epoch, number = %run.number, "starting");
         let launch = KeeperLaunch {
             run,
@@ -222,9 +248,7 @@ impl<H: Host> Actor<H> {
             volumes: prepared.volumes.clone(),
             dns: dns(&prepared.rendered, self.resolver),
         };
-        let handle = timeout(START_LIMIT, self.host.start_keeper(launch))
-            .await
-            .map_err(|_| step_failed("start the keeper", "it does not get ready"))??;
+        let handle = self.host.start_keeper(launch).await?;
         let acted = Acted::Up {
             client: Some(handle.client.clone()),
             rendered: Some(Arc::clone(&prepared.rendered)),
@@ -327,10 +351,9 @@ impl<H: Host> Actor<H> {
     pub(super) fn note(self: &Arc<Self>, record: Record, then: Option<Command>) {
         let actor = Arc::clone(self);
         self.spawn(async move {
-            match actor.ledger.note(record).await {
-                Ok(()) => then.into_iter().for_each(|command| actor.send(command)),
-                Err(LedgerError::Failed) => {}
-                Err(error) => actor.send(Command::Fatal(error)),
+            // The driver learns of a failure from the ledger itself.
+            if actor.ledger.note(record).await.is_ok() {
+                then.into_iter().for_each(|command| actor.send(command));
             }
         });
     }
@@ -343,6 +366,13 @@ fn probe_of(process: &RenderedProcess, attempt: &AttemptId) -> Option<berth_core
         ProbeKind::Readiness => process.readiness_probe.clone(),
         ProbeKind::Liveness => process.liveness_probe.clone(),
     }
+}
+
+/// The claims of the volumes that a process mounts: the others are not made, and hold nothing.
+fn mounted(order: &MemberOrder, rendered: &RenderedMember) -> BTreeSet<Uid> {
+    let volumes = order.volumes.iter();
+    let mounted = volumes.filter(|volume| owner(rendered, &volume.name).is_some());
+    mounted.map(|volume| volume.claim_uid.clone()).collect()
 }
 
 /// Who owns a new volume: the first process that mounts it. A volume that none mounts is not made.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
 };
 
@@ -81,14 +82,14 @@ impl<H: Host> Driver<H> {
     /// Runs until the token is cancelled, or the ledger fails.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), LedgerError> {
         self.begin();
+        let ledger = self.actor.ledger.clone();
+        let mut failure = pin!(ledger.failed());
         let result = loop {
             let wake = self.timers.next().map(|at| self.clock.instant(at));
             tokio::select! {
                 command = self.queue.recv() => {
                     let Some(command) = command else { break Ok(()) };
-                    if let Err(error) = self.take(command) {
-                        break Err(error);
-                    }
+                    self.take(command);
                 }
                 () = async { sleep_until(wake.unwrap_or_else(tokio::time::Instant::now)).await },
                     if wake.is_some() => {
@@ -97,6 +98,7 @@ impl<H: Host> Driver<H> {
                         self.step(&member, Event::Tick);
                     }
                 }
+                error = &mut failure => break Err(error),
                 () = shutdown.cancelled() => break Ok(()),
             }
         };
@@ -128,7 +130,7 @@ impl<H: Host> Driver<H> {
         });
     }
 
-    fn take(&mut self, command: Command) -> Result<(), LedgerError> {
+    fn take(&mut self, command: Command) {
         match command {
             Command::Order(changed) => {
                 for member in &changed {
@@ -137,7 +139,10 @@ impl<H: Host> Driver<H> {
                 self.remove_strays();
                 self.board.touch();
             }
-            Command::Held(member, held) => self.step(&member, Event::Held(held)),
+            Command::Held(member) => {
+                let held = self.actor.ledger.read().held.contains(&member);
+                self.step(&member, Event::Held(held));
+            }
             Command::Event(member, event) => self.step(&member, event),
             Command::Acted {
                 member,
@@ -160,14 +165,12 @@ impl<H: Host> Driver<H> {
                 self.remove_strays();
             }
             Command::Forgotten(member) => self.forgotten(&member),
-            Command::Fatal(error) => return Err(error),
             Command::Changes { after, reply } => {
                 // A session that ended meanwhile needs no answer, nor does a caller below.
                 drop(reply.send(self.changes(after)));
             }
             Command::Look { member, reply } => drop(reply.send(self.look(&member))),
         }
-        Ok(())
     }
 
     /// Tells a member's machine what the ledger says of it.
@@ -225,6 +228,8 @@ impl<H: Host> Driver<H> {
                 done
             }
         });
+        // A start and an adoption write down which volumes are filled.
+        self.order(member);
         self.step(member, Event::Done { step, result });
     }
 
@@ -275,15 +280,6 @@ impl<H: Host> Driver<H> {
                     let known = slot.told.clone();
                     self.actor.refresh(id, run, known, client);
                 }
-            }
-            Effect::Filled => {
-                let claims = {
-                    let ledger = self.actor.ledger.read();
-                    let order = ledger.members.get(member);
-                    let volumes = order.into_iter().flat_map(|order| &order.volumes);
-                    volumes.map(|volume| volume.claim_uid.clone()).collect()
-                };
-                self.actor.note(Record::Filled { claims }, None);
             }
             Effect::PassedGate { epoch } => {
                 let record = Record::PassedGate {

@@ -17,7 +17,7 @@ use berth_core::{
     waiting::Reason,
 };
 use thiserror::Error;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -74,8 +74,8 @@ pub enum LocalError {
 enum Command {
     /// The ledger has another order for these members.
     Order(BTreeSet<MemberId>),
-    /// The operator's hold of a member changed in the ledger.
-    Held(MemberId, bool),
+    /// The operator's hold of a member may have changed: the ledger says how it stands.
+    Held(MemberId),
     /// Something happened to a member.
     Event(MemberId, Event),
     /// An action ended.
@@ -94,8 +94,6 @@ enum Command {
     Runs(Vec<RunRecord>),
     /// Nothing is left of a member that left the order.
     Forgotten(MemberId),
-    /// The ledger failed: the agent ends.
-    Fatal(LedgerError),
     /// What changed after a version; everything without one.
     Changes {
         after: Option<u64>,
@@ -125,7 +123,8 @@ pub struct Members {
     commands: mpsc::UnboundedSender<Command>,
     ledger: LedgerStore,
     version: watch::Receiver<u64>,
-    /// Orders are taken one after another: each is held against what the one before left.
+    /// Orders and an operator's wishes are taken one after another: each is held against what the
+    /// one before left, and their commands come in the order of their records.
     ordering: Arc<Mutex<()>>,
 }
 
@@ -188,13 +187,31 @@ impl Members {
     /// # Errors
     /// The rule that refuses it; or that it cannot be made durable.
     pub async fn order(&self, delta: &OrderDelta) -> Result<OrderHead, OrderError> {
-        let _one_at_a_time = self.ordering.lock().await;
+        let one_at_a_time = Arc::clone(&self.ordering).lock_owned().await;
         let acceptance = self.ledger.read().accept(delta)?;
         if let Acceptance::New { record, changed } = acceptance {
-            self.ledger.write(vec![*record]).await?;
-            self.send(Command::Order(changed));
+            let then = Command::Order(changed);
+            self.write(*record, then, one_at_a_time).await?;
         }
         Ok(delta.head.clone())
+    }
+
+    /// Writes a record and tells the driver, also if the asker goes away meanwhile: what is durable
+    /// is acted on.
+    async fn write(
+        &self,
+        record: Record,
+        then: Command,
+        one_at_a_time: OwnedMutexGuard<()>,
+    ) -> Result<(), LedgerError> {
+        let members = self.clone();
+        let work = tokio::spawn(async move {
+            members.ledger.note(record).await?;
+            members.send(then);
+            drop(one_at_a_time);
+            Ok(())
+        });
+        work.await.unwrap_or(Err(LedgerError::Failed))
     }
 
     /// What changed after a version; everything if there is none.
@@ -231,15 +248,11 @@ impl Members {
     /// If there is no such member, or the ledger fails.
     pub async fn hold(&self, member: &MemberId, held: bool) -> Result<(), LocalError> {
         self.look(member).await?;
+        let one_at_a_time = Arc::clone(&self.ordering).lock_owned().await;
         let member = member.clone();
-        self.ledger
-            .note(Record::Held {
-                member: member.clone(),
-                held,
-            })
-            .await?;
-        self.send(Command::Held(member, held));
-        Ok(())
+        let then = Command::Held(member.clone());
+        let record = Record::Held { member, held };
+        Ok(self.write(record, then, one_at_a_time).await?)
     }
 
     /// Stops a member's processes and starts them again.

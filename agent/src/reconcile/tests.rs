@@ -98,6 +98,10 @@ impl World {
 
     fn begin(host: FakeHost, dir: TempDir, generation: u64) -> Self {
         let ledger = LedgerStore::open(dir.path()).unwrap();
+        Self::over(ledger, host, dir, generation)
+    }
+
+    fn over(ledger: LedgerStore, host: FakeHost, dir: TempDir, generation: u64) -> Self {
         let stop = CancellationToken::new();
         let resolver = [127, 0, 0, 153].into();
         let (members, reconciler) = start(Arc::new(host.clone()), ledger, resolver, stop.clone());
@@ -342,6 +346,39 @@ async fn a_volume_lost_while_nobody_told_is_a_fault_not_a_new_volume() {
     assert_eq!(report.filled, ["data"], "known from the ledger");
 }
 
+/// A program may write as soon as it is launched, and the agent may end before it knows of that.
+#[tokio::test]
+async fn what_a_member_is_launched_on_is_filled_before_the_launch() {
+    let host = FakeHost::new(&["default"]);
+    for nth in 1..100 {
+        host.fail(Call::StartKeeper, nth, step_failed("test", "on purpose"));
+    }
+    let mut world = World::new(host);
+    let mut run = order("web-0", 1, Desired::Run);
+    let mut spare = run.volumes[0].clone();
+    spare.name = "spare".to_owned();
+    spare.claim_uid = Uid("uid-spare".to_owned());
+    let claim = run.volumes[0].claim_uid.clone();
+    run.volumes.push(spare);
+    world.order(vec![run]).await;
+    let report = world.until("web-0", |r| r.phase == Phase::BackOff).await;
+    assert_eq!(report.filled, ["data"], "no process mounts the other one");
+    assert_eq!(world.members.ledger.read().filled, [claim].into());
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_written_ends_the_driver() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = LedgerStore::open_full(dir.path()).unwrap();
+    let mut world = World::over(ledger, FakeHost::new(&["default"]), dir, 0);
+    let delta = world.delta(vec![order("web-0", 1, Desired::Run)]);
+    let refused = world.members.order(&delta).await.unwrap_err();
+    assert!(matches!(refused, OrderError::Ledger(_)), "{refused}");
+    let ended = tokio::time::timeout(DEADLINE, world.reconciler.ended()).await;
+    let error = ended.unwrap().unwrap_err();
+    assert!(matches!(error, LedgerError::Io { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_member_that_was_ready_once_is_no_founder_any_more() {
     let mut world = World::new(FakeHost::new(&["default"]));
@@ -383,6 +420,25 @@ async fn a_local_stop_outlives_the_agent_until_it_is_let_go() {
         world.members.hold(&id("web-9"), true).await,
         Err(LocalError::Unknown { .. })
     ));
+}
+
+/// The asker's connection may be lost at any moment.
+#[tokio::test]
+async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
+    use futures_util::FutureExt as _;
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    let member = id("web-0");
+    let looked = world.members.look(&member).await;
+    assert!(!looked.unwrap().held);
+    let mut asked = Box::pin(world.members.hold(&member, true));
+    while world.members.ordering.try_lock().is_ok() {
+        assert!((&mut asked).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    drop(asked);
+    world.until("web-0", stopped).await;
 }
 
 #[tokio::test]

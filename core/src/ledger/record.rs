@@ -48,7 +48,8 @@ pub enum Record {
         /// The start.
         run: RunId,
     },
-    /// A member was started on the volumes of these claims.
+    /// A member is about to be started on the volumes of these claims: written with the run, so that
+    /// no program ever wrote to a volume that counts as new.
     Filled {
         /// The claims.
         claims: BTreeSet<Uid>,

@@ -130,7 +130,7 @@ impl Machine {
         match (action, done) {
             (Action::Adopt, Done::Adopted(Some(running))) => {
                 self.ending.reset();
-                self.begin_up(now, running, effects);
+                self.begin_up(now, running);
                 // An agent that died may not have told its keeper what was new.
                 self.refresh(effects);
             }
@@ -142,12 +142,10 @@ impl Machine {
                 self.ending.reset();
                 self.place = Place::Clean;
             }
-            (Action::Prepare, _) => {
+            // For the epoch that was asked for, whatever is wanted by now.
+            (Action::Prepare(epoch), _) => {
                 self.starting.explained();
-                self.place = match self.goal() {
-                    Goal::Run(epoch) => Place::Prepared(epoch),
-                    Goal::Leave | Goal::Stop => Place::Dirty,
-                };
+                self.place = Place::Prepared(*epoch);
             }
             (Action::CheckPorts, _) => {
                 self.starting.explained();
@@ -157,7 +155,7 @@ impl Machine {
             }
             (Action::Start(_), Done::Started(running)) => {
                 self.starting.explained();
-                self.begin_up(now, running, effects);
+                self.begin_up(now, running);
             }
             (Action::Stop, _) => {
                 self.ending.reset();
@@ -181,8 +179,7 @@ impl Machine {
         }
     }
 
-    fn begin_up(&mut self, now: Timestamp, running: Running, effects: &mut Vec<Effect>) {
-        self.started_in = Some(running.run.epoch);
+    fn begin_up(&mut self, now: Timestamp, running: Running) {
         if self
             .last_run
             .as_ref()
@@ -191,13 +188,16 @@ impl Machine {
             self.last_run = Some(running.run.clone());
         }
         self.place = Place::Up(Box::new(Up::new(now, running)));
-        effects.push(Effect::Filled);
     }
 
     fn take_failure(&mut self, now: Timestamp, action: &Action, reason: Reason) {
         match action {
+            // It says nothing of what is wanted by now.
+            Action::Prepare(epoch) if self.goal() != Goal::Run(*epoch) => {
+                self.place = Place::Dirty;
+            }
             // What a failed attempt left is removed at once; only the next attempt waits.
-            Action::Prepare | Action::Start(_) => {
+            Action::Prepare(_) | Action::Start(_) => {
                 self.starting.fail(now, reason);
                 self.place = Place::Dirty;
             }
@@ -290,7 +290,7 @@ impl Machine {
         }
         let action = self.next_action()?;
         let may = match &action {
-            Action::Prepare | Action::CheckPorts | Action::Start(_) => self.starting.may(now),
+            Action::Prepare(_) | Action::CheckPorts | Action::Start(_) => self.starting.may(now),
             Action::Adopt | Action::Cleanup | Action::Stop => self.ending.may(now),
             Action::Kill => self.ending.may(now) && self.kill_at().is_some_and(|at| at <= now),
         };
@@ -312,7 +312,7 @@ impl Machine {
             (_, Goal::Leave) => None,
             (Place::Unknown, _) => Some(Action::Adopt),
             (Place::Dirty, _) => Some(Action::Cleanup),
-            (Place::Clean, Goal::Run(_)) => Some(Action::Prepare),
+            (Place::Clean, Goal::Run(epoch)) => Some(Action::Prepare(epoch)),
             (Place::Clean, Goal::Stop) => None,
             (Place::Prepared(prepared), Goal::Run(epoch)) if *prepared == epoch => {
                 Some(Action::CheckPorts)

@@ -204,11 +204,13 @@ pub enum Action {
     Adopt,
     /// Remove what a run left, and make sure that nothing is left.
     Cleanup,
-    /// Render, and make the volumes ready.
-    Prepare,
+    /// Render, and make the volumes ready for a start in this epoch. Refused once another is
+    /// ordered.
+    Prepare(Epoch),
     /// See that the declared ports are free.
     CheckPorts,
-    /// Write the run to the ledger, then start the keeper.
+    /// Write the run to the ledger, and in the same write that the volumes it is about to be started
+    /// on are filled; then start the keeper.
     Start(RunId),
     /// Tell the keeper to stop everything.
     Stop,
@@ -236,8 +238,6 @@ pub enum Effect {
     /// Render the member anew and hand it to the living keeper, if it differs: what it starts from
     /// now on starts with it. Nothing that runs is touched.
     Refresh,
-    /// The member was started on its volumes: write it to the ledger.
-    Filled,
     /// A founder was ready in this epoch: write it to the ledger, then say so with
     /// [`Event::GateRecorded`].
     PassedGate {
@@ -294,8 +294,6 @@ pub struct Machine {
     ending: Backoff,
     /// Restarts that the keepers before this one counted.
     restarts_before: u32,
-    /// The epoch in which the member was started.
-    started_in: Option<Epoch>,
     /// The epoch that [`Effect::PassedGate`] was asked for, and the one that the ledger has.
     passing_gate: Option<Epoch>,
     passed_gate: Option<Epoch>,
@@ -321,7 +319,6 @@ impl Machine {
             starting: Backoff::new(seed),
             ending: Backoff::new(seed.rotate_left(32)),
             restarts_before: 0,
-            started_in: None,
             passing_gate: None,
             passed_gate: None,
             forgotten: false,
@@ -373,7 +370,7 @@ impl Machine {
     /// When the next action may begin, if it has to wait.
     fn action_at(&self) -> Option<Timestamp> {
         match self.next_action()? {
-            Action::Prepare | Action::CheckPorts | Action::Start(_) => self.starting.until(),
+            Action::Prepare(_) | Action::CheckPorts | Action::Start(_) => self.starting.until(),
             Action::Adopt | Action::Cleanup | Action::Stop => self.ending.until(),
             Action::Kill => self.ending.until().max(self.kill_at()),
         }

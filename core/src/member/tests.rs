@@ -119,7 +119,7 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Filled | Effect::Forget | Effect::Changed | Effect::Refresh => {
+                Effect::Forget | Effect::Changed | Effect::Refresh => {
                     self.other.push(effect);
                 }
             }
@@ -173,7 +173,7 @@ impl World {
                 self.left = true;
                 Done::Started(self.running(run.clone()))
             }
-            Action::Prepare | Action::CheckPorts | Action::Stop | Action::Kill => Done::Done,
+            Action::Prepare(_) | Action::CheckPorts | Action::Stop | Action::Kill => Done::Done,
         }
     }
 
@@ -273,7 +273,7 @@ fn a_start_goes_through_every_step_and_ends_ready() {
     let expected = [
         Action::Adopt,
         Action::Cleanup,
-        Action::Prepare,
+        Action::Prepare(epoch(1)),
         Action::CheckPorts,
         Action::Start(run.clone()),
     ];
@@ -281,9 +281,7 @@ fn a_start_goes_through_every_step_and_ends_ready() {
     let report = world.report();
     assert_eq!((report.phase, report.ready), (Phase::Running, true));
     assert_eq!((report.epoch, report.run), (epoch(1), Some(run)));
-    assert_eq!(report.filled, ["data"]);
     assert_eq!(report.waiting, None);
-    assert!(world.other.contains(&Effect::Filled));
     assert_eq!(world.passed, [epoch(1)]);
 }
 
@@ -319,6 +317,37 @@ fn a_stop_ends_in_stopped_only_after_the_keeper_is_gone_and_all_is_removed() {
     world.settle();
     assert_eq!(world.report().phase, Phase::Stopped);
     assert_eq!(world.report().waiting, None);
+}
+
+#[test]
+fn a_member_is_not_stopped_while_it_is_still_prepared() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.finish(true, false);
+    world.finish(true, false);
+    world.step(Event::Order(wanted(1, Desired::Stop)));
+    assert_eq!(world.report().phase, Phase::Stopping);
+    world.finish(true, false);
+    assert_eq!(world.report().phase, Phase::Stopping, "not cleaned up yet");
+    world.settle();
+    assert_eq!(world.report().phase, Phase::Stopped);
+}
+
+#[test]
+fn what_was_prepared_for_an_older_epoch_is_not_started_on() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.finish(true, false);
+    world.finish(true, false);
+    world.step(Event::Order(wanted(2, Desired::Run)));
+    world.finish(true, false);
+    assert!(matches!(world.pending, Some((_, Action::Cleanup))));
+    world.finish(true, false);
+    assert!(
+        matches!(world.pending, Some((_, Action::Prepare(for_epoch))) if for_epoch == epoch(2))
+    );
+    world.settle();
+    assert_eq!(world.report().epoch, epoch(2));
 }
 
 #[test]
@@ -394,7 +423,7 @@ fn a_failing_step_says_why_and_is_tried_again_with_growing_pauses() {
     world.finish(true, false);
     let mut pauses = Vec::new();
     for _ in 0..3 {
-        assert!(matches!(world.pending, Some((_, Action::Prepare))));
+        assert!(matches!(world.pending, Some((_, Action::Prepare(_)))));
         world.finish(false, false);
         assert_eq!(world.report().waiting, Some(reason()));
         world.finish(true, false);
@@ -422,7 +451,7 @@ fn a_new_order_does_not_wait_for_the_pause_of_an_old_failure() {
     world.finish(true, false);
     assert_eq!(world.pending, None);
     world.step(Event::Order(wanted(2, Desired::Run)));
-    assert!(matches!(world.pending, Some((_, Action::Prepare))));
+    assert!(matches!(world.pending, Some((_, Action::Prepare(_)))));
 }
 
 #[test]

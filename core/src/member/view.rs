@@ -74,14 +74,17 @@ impl Machine {
         let act = self.busy.as_ref().map(|(_, action)| action);
         let waits = act.is_none() && self.starting.until().is_some();
         match &self.place {
-            Place::Clean if !runs => Phase::Stopped,
+            // A preparation that is under way still writes to the volumes.
+            Place::Clean if !runs && act.is_none() => Phase::Stopped,
             Place::Unknown => Phase::Pending,
             Place::Up(up) if up.stopping() || !runs => Phase::Stopping,
             Place::Up(_) if matches!(act, Some(Action::Stop | Action::Kill)) => Phase::Stopping,
             Place::Up(up) if up.waits() => Phase::BackOff,
             Place::Up(up) if up.running() => Phase::Running,
             Place::Up(_) => Phase::Starting,
-            Place::Dirty | Place::Prepared(_) | Place::PortsFree(_) if !runs => Phase::Stopping,
+            Place::Dirty | Place::Clean | Place::Prepared(_) | Place::PortsFree(_) if !runs => {
+                Phase::Stopping
+            }
             Place::Dirty | Place::Clean | Place::Prepared(_) | Place::PortsFree(_) => match act {
                 Some(Action::Start(_)) => Phase::Starting,
                 _ if waits => Phase::BackOff,
@@ -89,7 +92,7 @@ impl Machine {
                 Some(
                     Action::Adopt
                     | Action::Cleanup
-                    | Action::Prepare
+                    | Action::Prepare(_)
                     | Action::CheckPorts
                     | Action::Stop
                     | Action::Kill,
@@ -127,16 +130,12 @@ impl Machine {
         })
     }
 
-    /// The claim templates whose volume is filled: known to be, or started on in this epoch.
+    /// The claim templates whose volume is known to be filled.
     fn filled(&self) -> Vec<String> {
         let Standing::Ordered(wanted) = &self.standing else {
             return Vec::new();
         };
-        let started = self.started_in == Some(wanted.epoch);
-        let filled = wanted
-            .volumes
-            .iter()
-            .filter(|(_, filled)| started || **filled);
+        let filled = wanted.volumes.iter().filter(|(_, filled)| **filled);
         filled.map(|(name, _)| name.clone()).collect()
     }
 }

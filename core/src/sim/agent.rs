@@ -194,8 +194,7 @@ impl World {
         match effect {
             Effect::Act { step, action } => {
                 if let Action::Start(run) = &action {
-                    let (member, run) = (id.clone(), run.clone());
-                    self.write(name, &Record::Run { member, run });
+                    self.write_start(name, id, run);
                 }
                 self.truth_of_action(name, id, &action);
                 let work = AgentWork::Action {
@@ -217,14 +216,6 @@ impl World {
             // The simulated template has no liveness probe, and the simulated keeper starts no
             // process by itself.
             Effect::RestartProcess { .. } | Effect::Refresh => {}
-            Effect::Filled => {
-                let claims = self.claims(name, id);
-                if let Some(host) = self.hosts.get_mut(name) {
-                    host.volumes
-                        .extend(claims.iter().map(|uid| (uid.clone(), true)));
-                }
-                self.write(name, &Record::Filled { claims });
-            }
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
                 self.write(name, &Record::PassedGate { member, epoch });
@@ -263,6 +254,19 @@ impl World {
         if let Some(host) = self.hosts.get_mut(name) {
             host.ledger.apply(record);
         }
+    }
+
+    /// What the ledger has before a start, and the machine then knows.
+    fn write_start(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
+        let claims = self.claims(name, id);
+        let (member, run) = (id.clone(), run.clone());
+        self.write(name, &Record::Run { member, run });
+        if let Some(host) = self.hosts.get_mut(name) {
+            let filled = claims.iter().map(|uid| (uid.clone(), true));
+            host.volumes.extend(filled);
+        }
+        self.write(name, &Record::Filled { claims });
+        self.tell_standing(name, id);
     }
 
     /// The claims of a member's volumes, as its order has them.

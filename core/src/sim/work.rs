@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    ids::{HostName, MemberId, ProcessName, RunId},
+    ids::{Epoch, HostName, MemberId, ProcessName, RunId},
     member::{Action, Done, Event, ProcessChange, ProcessState, Running},
     probe::{Outcome, ProbeSpecs},
     sim::{
@@ -76,7 +76,7 @@ impl World {
                 }
                 Ok(Done::Done)
             }
-            Action::Prepare => self.prepare(name, id).map(|()| Done::Done),
+            Action::Prepare(epoch) => self.prepare(name, id, *epoch).map(|()| Done::Done),
             Action::CheckPorts => Ok(Done::Done),
             Action::Start(run) => {
                 self.spawn(name, id, run);
@@ -90,12 +90,17 @@ impl World {
         }
     }
 
-    fn prepare(&mut self, name: &HostName, id: &MemberId) -> Result<(), Reason> {
+    fn prepare(&mut self, name: &HostName, id: &MemberId, epoch: Epoch) -> Result<(), Reason> {
         let Some(host) = self.hosts.get_mut(name) else {
             return Ok(());
         };
         let order = host.ledger.effective(id);
-        for volume in order.map(|order| order.volumes).unwrap_or_default() {
+        let order = order.filter(|order| order.epoch == epoch);
+        let order = order.ok_or_else(|| Reason::StepFailed {
+            step: "prepare".to_owned(),
+            error: format!("epoch {epoch} is not ordered any more"),
+        })?;
+        for volume in order.volumes {
             let data = host.volumes.entry(volume.claim_uid).or_insert(false);
             if volume.filled && !*data {
                 let volume = volume.name;

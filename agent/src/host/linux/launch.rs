@@ -46,9 +46,14 @@ pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<Keep
     let prepared = host.blocking(move |inner| prepare(inner, launch)).await?;
     let run = prepared.run.clone();
     let program = &host.inner.config.keeper_program;
-    let mut child = spawn(program, &member, prepared).await?;
+    let Prepared { spec, log, .. } = prepared;
+    let mut child = spawn(program, &member, log)?;
     let mut progress = Progress::default();
-    let in_time = timeout(LAUNCH, progress.follow(&mut child)).await.is_ok();
+    let launch = async {
+        hand_over(&mut child, &spec).await;
+        progress.follow(&mut child).await;
+    };
+    let in_time = timeout(LAUNCH, launch).await.is_ok();
     if !in_time {
         // What hangs is in it, or in the launcher.
         drop(child.start_kill());
@@ -164,23 +169,25 @@ fn hosts(member: &RenderedMember) -> String {
     format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own}")
 }
 
-async fn spawn(program: &Path, member: &MemberId, prepared: Prepared) -> Result<Child, Reason> {
-    let failed = |e: std::io::Error| step_failed("spawn the keeper", e);
-    let mut child = Command::new(program)
+fn spawn(program: &Path, member: &MemberId, log: File) -> Result<Child, Reason> {
+    Command::new(program)
         .arg(ARGUMENT)
         .arg(member.to_string())
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(prepared.log)
+        .stderr(log)
         .spawn()
-        .map_err(failed)?;
+        .map_err(|e| step_failed("spawn the keeper", e))
+}
+
+/// Tells the launcher what to do.
+async fn hand_over(child: &mut Child, spec: &[u8]) {
     if let Some(mut stdin) = child.stdin.take() {
         // A launcher that died early is found out by its silence.
-        drop(stdin.write_all(&prepared.spec).await);
+        drop(stdin.write_all(spec).await);
     }
-    Ok(child)
 }
 
 /// How far a launch got.
