@@ -56,15 +56,16 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let contact = case.state.hosts.get(&member.host).map(|host| &host.contact);
+    // What was said before the newest order was answered proves nothing about that order.
+    let answered = contact.filter(|contact| contact.connected && contact.settled);
     let proven = match proof {
         Proof::NeverOrdered => member.ordered == Ordered::Nothing,
         Proof::ReportedStopped => {
             member.ordered == Ordered::Stop
+                && answered.is_some()
                 && heard(case.state, id).is_some_and(|seen| seen.report.phase == Phase::Stopped)
         }
-        Proof::ReportedAbsent => contact.is_some_and(|contact| {
-            contact.connected && contact.settled && !contact.members.contains_key(id)
-        }),
+        Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
     };
     if proven {
         Ok(())

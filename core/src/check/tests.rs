@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    fixture::{NOW, friend::Friends, host_name, key, member, put_set, spec, state},
+    fixture::{NOW, friend::Friends, host_name, key, member, put_set, report, spec, state},
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{EnvVar, GatePolicy, Membership},
@@ -401,6 +401,36 @@ fn good_plans_break_nothing() {
         let (same, _, breaches) = plan_checked(&friends.state, friends.now);
         assert_eq!((same, breaches), (plan, Vec::new()));
     }
+}
+
+#[test]
+fn a_report_from_before_the_order_to_stop_proves_nothing() {
+    let mut friends = running();
+    let id = member("db", 2);
+    // An operator holds it on its host, so it is stopped under an order to run.
+    report(&mut friends.state, &id, Phase::Stopped, false);
+    put_set(&mut friends.state, "db", spec(2, true));
+    for step in stop(&friends.state, 2) {
+        friends.state.apply(&step, NOW);
+    }
+    let release = Step::Release {
+        member: id,
+        epoch: epoch(&friends.state, 2),
+        proof: Proof::ReportedStopped,
+    };
+    let released = |state: &State| plan_without(state, NOW, &Parked::new()).0.steps;
+    let refused = |state: &State| {
+        let plan = whole(Rule::ReleaseProven, state, vec![release.clone()]);
+        let found = check_plan(state, &plan, NOW);
+        found
+            .iter()
+            .any(|breach| breach.rule == Rule::ReleaseProven)
+    };
+    assert!(!released(&friends.state).contains(&release));
+    assert!(refused(&friends.state));
+    friends.agents();
+    assert!(released(&friends.state).contains(&release));
+    assert!(!refused(&friends.state));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(super) struct Facts<'a> {
     pub(super) absent: bool,
     /// Whether its host is in contact.
     pub(super) in_contact: bool,
+    /// Whether it is in contact and its last report answers the newest order recorded for it.
+    pub(super) settled: bool,
 }
 
 /// The facts of an assigned ordinal.
@@ -51,13 +53,14 @@ pub(super) fn facts<'a>(state: &'a State, key: &SetKey, ordinal: Ordinal) -> Opt
         Knowledge::Absent => (None, true),
         Knowledge::Unknown => (None, false),
     };
-    let host = state.hosts.get(&member.host);
+    let contact = state.hosts.get(&member.host).map(|host| &host.contact);
     Some(Facts {
         set,
         member,
         seen,
         absent,
-        in_contact: host.is_some_and(|host| host.contact.connected),
+        in_contact: contact.is_some_and(|contact| contact.connected),
+        settled: contact.is_some_and(|contact| contact.connected && contact.settled),
     })
 }
 

@@ -49,7 +49,10 @@ fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
         }
         Ordered::Run => facts.absent.then_some(Proof::ReportedAbsent),
         Ordered::Stop => {
-            let stopped = facts.seen.map(|seen| seen.report.phase) == Some(Phase::Stopped);
+            // A member that is held on its host reports the same under an order to run, and one
+            // that reports it before the agent has the order to stop may have begun to run since.
+            let seen = facts.seen.filter(|_| facts.settled);
+            let stopped = seen.map(|seen| seen.report.phase) == Some(Phase::Stopped);
             let absent = facts.absent.then_some(Proof::ReportedAbsent);
             stopped.then_some(Proof::ReportedStopped).or(absent)
         }
