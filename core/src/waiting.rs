@@ -331,9 +331,7 @@ impl Reason {
             Self::UserForbidden { .. } => "change the set's user, or the agent's policy",
             Self::PoolMissing { .. } => "add the pool to the agent's configuration",
             Self::PortTaken { .. } => "stop the program that holds the port",
-            Self::VolumeForeign { .. } => {
-                "put the right volume in place; move away what a deleted claim left"
-            }
+            Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
             Self::VolumeEmpty { .. } => "put the volume's data back in place",
             Self::VolumeNotEmpty { .. } => "empty the directory, or move it away",
             Self::StepFailed { .. } => "event: the next attempt succeeds",
