@@ -77,6 +77,10 @@ impl Machine {
         agent.until_gone(&self.member()).await;
     }
 
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("agent.log")).unwrap()
+    }
+
     fn restart(&mut self) {
         self.agent = start(&self.dir);
     }
@@ -192,6 +196,10 @@ async fn a_process_keeps_its_pid_over_the_death_and_the_end_of_its_agent() {
     let data = machine.dir.path().join("pool/default_data-pid-0/data/file");
     assert_eq!(fs::read_to_string(data).unwrap(), "data\n", "data stays");
     assert!(machine.end(Signal::SIGTERM));
+    let log = machine.log();
+    let (_, stopping) = log.rsplit_once("stopping; the members run on").unwrap();
+    assert!(!stopping.contains("WARN"), "{log}");
+    assert!(!log.contains('\u{1b}'), "colours in a file: {log:?}");
 }
 
 #[tokio::test]
