@@ -10,9 +10,15 @@
 use std::{
     fs::{self, File},
     process::{Child, Command},
+    time::{Duration, Instant},
 };
 
-use berth_core::{ids::MemberId, order::Desired, report::MemberReport, waiting::Reason};
+use berth_core::{
+    ids::MemberId,
+    order::Desired,
+    report::{MemberReport, Phase},
+    waiting::Reason,
+};
 use berth_proto::v1::{
     LogCancel, LogRequest, agent_message::Message as FromAgent,
     coordinator_message::Message as ToAgent,
@@ -71,10 +77,23 @@ impl Machine {
         pid(&agent.until(&self.member(), ready).await)
     }
 
+    /// The member's keeper.
+    fn keeper(&self) -> Pid {
+        let record = self.dir.path().join("run");
+        let record = record.join(format!("default_{}/record.json", self.name));
+        let record: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+        Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
+    }
+
     /// Takes every member out of the order.
-    async fn forget(&self, agent: &mut Agent) {
-        assert_eq!(agent.order(&complete(2, vec![])).await, "");
+    async fn forget(&self, agent: &mut Agent, generation: u64) {
+        assert_eq!(agent.order(&complete(generation, vec![])).await, "");
         agent.until_gone(&self.member()).await;
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("agent.log")).unwrap()
     }
 
     fn restart(&mut self) {
@@ -187,11 +206,15 @@ async fn a_process_keeps_its_pid_over_the_death_and_the_end_of_its_agent() {
     assert_eq!(pid(&report), first, "adopted");
     assert_eq!(report.restarts, 0);
 
-    machine.forget(&mut agent).await;
+    machine.forget(&mut agent, 2).await;
     assert!(!fs::exists(format!("/proc/{first}")).unwrap());
     let data = machine.dir.path().join("pool/default_data-pid-0/data/file");
     assert_eq!(fs::read_to_string(data).unwrap(), "data\n", "data stays");
     assert!(machine.end(Signal::SIGTERM));
+    let log = machine.log();
+    let (_, stopping) = log.rsplit_once("stopping; the members run on").unwrap();
+    assert!(!stopping.contains("WARN"), "{log}");
+    assert!(!log.contains('\u{1b}'), "colours in a file: {log:?}");
 }
 
 #[tokio::test]
@@ -209,16 +232,45 @@ async fn a_killed_process_and_a_killed_keeper_come_back() {
     let second = pid(&agent.until(&machine.member(), again).await);
     assert_ne!(first, second);
 
-    let record = machine.dir.path().join("run/default_kill-0/record.json");
-    let record: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
-    let keeper = i32::try_from(record["pid"].as_i64().unwrap()).unwrap();
-    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    kill(machine.keeper(), Signal::SIGKILL).unwrap();
     let other = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number.0 == 2;
     let third = pid(&agent.until(&machine.member(), other).await);
     assert!(!fs::exists(format!("/proc/{second}")).unwrap());
     assert_ne!(second, third);
-    machine.forget(&mut agent).await;
+    machine.forget(&mut agent, 2).await;
+    assert!(machine.end(Signal::SIGTERM));
+}
+
+/// A keeper that hangs hears neither of a stop nor of a kill.
+#[tokio::test]
+async fn a_keeper_that_does_not_answer_is_killed_after_the_grace_period() {
+    let mut machine = Machine::new("hangs-0", "127.0.77.4");
+    let mut stub = machine.stub().await;
+    let mut agent = stub.agent().await;
+    let order = |desired| {
+        let mut order = member_order("hangs-0", desired, &command());
+        let mut template = (*order.template).clone();
+        template.termination_grace_period_seconds = Some(1);
+        order.template = template.into();
+        vec![order]
+    };
+    agent.order(&complete(1, order(Desired::Run))).await;
+    let process = pid(&agent.until(&machine.member(), ready).await);
+    let keeper = machine.keeper();
+    kill(keeper, Signal::SIGSTOP).unwrap();
+
+    let asked = Instant::now();
+    agent.order(&complete(2, order(Desired::Stop))).await;
+    let stopped = |r: &MemberReport| r.phase == Phase::Stopped;
+    agent.until(&machine.member(), stopped).await;
+    // The grace period, its margin, and two commands without an answer.
+    let bound = Duration::from_secs(1 + 5 + 2 * 10);
+    assert!(asked.elapsed() < bound + Duration::from_secs(10));
+    assert!(!fs::exists(format!("/proc/{process}")).unwrap());
+
+    agent.order(&complete(3, order(Desired::Run))).await;
+    agent.until(&machine.member(), ready).await;
+    machine.forget(&mut agent, 4).await;
     assert!(machine.end(Signal::SIGTERM));
 }
 
@@ -251,7 +303,7 @@ async fn what_is_missing_on_the_host_is_named_and_holds_up_nothing_else() {
             matches!(&r.waiting, Some(Reason::UserMissing { user, .. }) if user == "no-such-user")
         })
         .await;
-    machine.forget(&mut agent).await;
+    machine.forget(&mut agent, 2).await;
     agent.until_gone(&missing).await;
     agent.until_gone(&nobody).await;
     assert!(machine.end(Signal::SIGTERM));

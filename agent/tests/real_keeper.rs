@@ -498,6 +498,23 @@ async fn a_process_is_restarted_and_signalled_on_request() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_refused_is_named_with_what_would_be_allowed() {
+    let bed = Bed::new("limits");
+    let mut greedy = shell("greedy", WAIT_FOREVER);
+    let most = fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+    let more = most.trim().parse::<u64>().unwrap() + 1;
+    greedy.rlimits.insert("nofile".to_owned(), Some(more));
+    let error = bed
+        .host
+        .start_keeper(bed.launch(vec![greedy]))
+        .await
+        .unwrap_err();
+    let expected = format!("set rlimit nofile to {more}: Operation not permitted; ");
+    assert!(error.to_string().contains(&expected), "{error}");
+    bed.host.cleanup(&bed.member()).await.unwrap();
+}
+
+#[tokio::test]
 async fn files_are_written_for_the_user_and_before_the_start() {
     let bed = Bed::new("files");
     let path = bed.host.config_dir(&bed.member()).join("sub/app.conf");

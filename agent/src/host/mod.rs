@@ -89,6 +89,18 @@ pub trait Host: Send + Sync + 'static {
         member: &MemberId,
     ) -> impl Future<Output = Result<Option<KeeperHandle>, Reason>> + Send;
 
+    /// Kills the keeper of this run, and with it everything, without asking it: it may not answer.
+    /// Its handle's events end as soon as all of it is gone. Does nothing if it is gone already,
+    /// or if another run is on record.
+    ///
+    /// # Errors
+    /// `StepFailed`.
+    fn kill(
+        &self,
+        member: &MemberId,
+        run: &RunId,
+    ) -> impl Future<Output = Result<(), Reason>> + Send;
+
     /// What is on record about runs, alive or not, in the order of the members.
     ///
     /// # Errors

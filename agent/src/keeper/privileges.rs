@@ -1,12 +1,12 @@
 //! Who a process is and what it may: user and groups, capabilities, resource limits. Prepared in
 //! the keeper, applied in the child between fork and exec.
 
-use std::fs;
+use std::{borrow::Cow, fs};
 
 use berth_core::{rendered::RenderedProcess, waiting::Reason};
 use nix::{
     errno::Errno,
-    sys::resource::{RLIM_INFINITY, Resource, setrlimit},
+    sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
 use rustix::thread::{
@@ -27,11 +27,23 @@ pub(crate) struct Privileges {
     gid: Gid,
     groups: Vec<Gid>,
     keep: CapabilitySet,
-    rlimits: Vec<(Resource, u64)>,
+    rlimits: Vec<Rlimit>,
+}
+
+#[derive(Debug, Clone)]
+struct Rlimit {
+    name: String,
+    resource: Resource,
+    value: u64,
 }
 
 /// A step between fork and exec that failed.
-pub(crate) type StepError = (&'static str, Errno);
+pub(crate) type StepError = (Cow<'static, str>, Errno);
+
+/// What turns an error of the kernel into that of a step.
+pub(crate) fn at(step: &'static str) -> impl FnOnce(Errno) -> StepError {
+    move |errno| (step.into(), errno)
+}
 
 impl Privileges {
     /// Translates names into numbers.
@@ -44,7 +56,11 @@ impl Privileges {
         let mut rlimits = Vec::new();
         for (name, value) in &process.rlimits {
             let resource = resource(name).ok_or_else(|| unknown(process, "rlimit", name))?;
-            rlimits.push((resource, value.unwrap_or_else(|| unlimited(resource))));
+            rlimits.push(Rlimit {
+                name: name.clone(),
+                resource,
+                value: value.unwrap_or_else(|| unlimited(resource)),
+            });
         }
         Ok(Self {
             uid: Uid::from_raw(identity.uid),
@@ -57,8 +73,9 @@ impl Privileges {
 
     /// Takes them on. There is no way back.
     pub(crate) fn apply(&self) -> Result<(), StepError> {
-        for (resource, value) in &self.rlimits {
-            setrlimit(*resource, *value, *value).map_err(|e| ("set a resource limit", e))?;
+        for limit in &self.rlimits {
+            setrlimit(limit.resource, limit.value, limit.value)
+                .map_err(|e| (limit.step().into(), e))?;
         }
         for number in 0..=LAST_CAPABILITY {
             let one = CapabilitySet::from_bits_retain(1 << number);
@@ -69,24 +86,71 @@ impl Privileges {
                 Ok(()) => {}
                 // The kernel knows no higher one.
                 Err(rustix::io::Errno::INVAL) => break,
-                Err(e) => return Err(("drop capabilities", raw(e))),
+                Err(e) => return Err(at("drop capabilities")(raw(e))),
             }
         }
-        set_keep_capabilities(true).map_err(|e| ("keep capabilities", raw(e)))?;
-        setgroups(&self.groups).map_err(|e| ("set groups", e))?;
-        setresgid(self.gid, self.gid, self.gid).map_err(|e| ("set the group", e))?;
-        setresuid(self.uid, self.uid, self.uid).map_err(|e| ("set the user", e))?;
+        set_keep_capabilities(true)
+            .map_err(raw)
+            .map_err(at("keep capabilities"))?;
+        setgroups(&self.groups).map_err(at("set groups"))?;
+        setresgid(self.gid, self.gid, self.gid).map_err(at("set the group"))?;
+        setresuid(self.uid, self.uid, self.uid).map_err(at("set the user"))?;
         let sets = CapabilitySets {
             effective: self.keep,
             permitted: self.keep,
             inheritable: self.keep,
         };
-        set_capabilities(None, sets).map_err(|e| ("set capabilities", raw(e)))?;
+        set_capabilities(None, sets)
+            .map_err(raw)
+            .map_err(at("set capabilities"))?;
         for one in self.keep.iter() {
             configure_capability_in_ambient_set(one, true)
-                .map_err(|e| ("keep a capability", raw(e)))?;
+                .map_err(raw)
+                .map_err(at("keep a capability"))?;
         }
-        set_no_new_privs(true).map_err(|e| ("set no_new_privs", raw(e)))
+        set_no_new_privs(true)
+            .map_err(raw)
+            .map_err(at("set no_new_privs"))
+    }
+
+    /// What there is to say about a step that failed: for a limit that was refused, what would be
+    /// allowed. The keeper has the agent's hard limits.
+    pub(crate) fn explain(&self, step: &str, errno: Errno) -> String {
+        let limit = self.rlimits.iter().find(|limit| limit.step() == step);
+        let advice = limit
+            .filter(|_| errno == Errno::EPERM)
+            .and_then(Rlimit::advice);
+        format!("{}{}", errno.desc(), advice.unwrap_or_default())
+    }
+}
+
+impl Rlimit {
+    fn step(&self) -> String {
+        format!("set rlimit {} to {}", self.name, number(self.value))
+    }
+
+    /// Why it may have been refused; what the kernel itself refuses, no agent can allow.
+    fn advice(&self) -> Option<String> {
+        let highest = unlimited(self.resource);
+        if self.value > highest {
+            return Some(format!(
+                "; this kernel's highest is {highest}: ask for less"
+            ));
+        }
+        let (_, hard) = getrlimit(self.resource).ok()?;
+        Some(format!(
+            "; the agent's hard limit is {}: raise it (Limit{}= of berth-agent.service) or ask for \
+             less",
+            number(hard),
+            self.name.to_uppercase()
+        ))
+    }
+}
+
+fn number(value: u64) -> String {
+    match value {
+        RLIM_INFINITY => "unlimited".to_owned(),
+        value => value.to_string(),
     }
 }
 
@@ -129,4 +193,52 @@ fn unlimited(resource: Resource) -> u64 {
     let highest = fs::read_to_string("/proc/sys/fs/nr_open");
     let highest = highest.ok().and_then(|text| text.trim().parse().ok());
     highest.unwrap_or(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limited(value: u64) -> Privileges {
+        Privileges {
+            uid: Uid::from_raw(65534),
+            gid: Gid::from_raw(65534),
+            groups: Vec::new(),
+            keep: CapabilitySet::empty(),
+            rlimits: vec![Rlimit {
+                name: "nofile".to_owned(),
+                resource: Resource::RLIMIT_NOFILE,
+                value,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_refused_limit_names_the_hard_limit_and_where_to_raise_it() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let error = limited(64).explain("set rlimit nofile to 64", Errno::EPERM);
+        let expected = format!(
+            "Operation not permitted; the agent's hard limit is {}: raise it (LimitNOFILE= of \
+             berth-agent.service) or ask for less",
+            number(hard)
+        );
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn other_failures_say_what_the_kernel_says() {
+        let some = limited(64);
+        let invalid = some.explain("set rlimit nofile to 64", Errno::EINVAL);
+        assert_eq!(invalid, "Invalid argument");
+        let user = some.explain("set the user", Errno::EPERM);
+        assert_eq!(user, "Operation not permitted");
+    }
+
+    #[test]
+    fn what_no_agent_can_allow_is_told_as_the_kernels() {
+        let highest = unlimited(Resource::RLIMIT_NOFILE);
+        let step = format!("set rlimit nofile to {}", highest + 1);
+        let error = limited(highest + 1).explain(&step, Errno::EPERM);
+        assert!(error.contains("this kernel's highest is"), "{error}");
+    }
 }

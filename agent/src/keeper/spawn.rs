@@ -18,7 +18,7 @@ use nix::{
 
 use super::{
     cgroup::{Leaf, fork_into},
-    privileges::{Privileges, StepError},
+    privileges::{Privileges, StepError, at},
     sys,
 };
 use crate::host::step_failed;
@@ -117,7 +117,8 @@ impl Spawner {
                 error: errno.desc().to_owned(),
             };
         }
-        step_failed(format!("start {}: {step}", process.name), errno.desc())
+        let error = program.privileges.explain(step, errno);
+        step_failed(format!("start {}: {step}", process.name), error)
     }
 
     /// Runs in the child; returns only if it fails.
@@ -128,20 +129,22 @@ impl Spawner {
         env: &[CString],
         report: &mut File,
     ) -> Result<std::convert::Infallible, StepError> {
-        setsid().map_err(|e| ("begin a session", e))?;
-        let own = readlinkat(&self.host_proc, "self").map_err(|e| ("read /proc", e))?;
+        setsid().map_err(at("begin a session"))?;
+        let own = readlinkat(&self.host_proc, "self").map_err(at("read /proc"))?;
         drop(report.write_all(format!("P{}\n", own.to_string_lossy()).as_bytes()));
         self.redirect(&program.output)
-            .map_err(|e| ("redirect output", e))?;
+            .map_err(at("redirect output"))?;
         if self.protected {
             let adj = Path::new("/proc/self/oom_score_adj");
-            write_file(adj, "0").map_err(|e| ("reset oom_score_adj", e))?;
+            write_file(adj, "0").map_err(at("reset oom_score_adj"))?;
         }
         program.privileges.apply()?;
-        chdir(program.process.working_dir.as_str()).map_err(|e| ("enter workingDir", e))?;
+        chdir(program.process.working_dir.as_str()).map_err(at("enter workingDir"))?;
         sys::default_signals();
-        let path = argv.first().ok_or((EXECUTE, Errno::ENOENT))?;
-        execve(path, argv, env).map_err(|e| (EXECUTE, e))
+        let path = argv
+            .first()
+            .ok_or_else(|| (EXECUTE.into(), Errno::ENOENT))?;
+        execve(path, argv, env).map_err(at(EXECUTE))
     }
 
     /// `/dev/null` in, `output` out.

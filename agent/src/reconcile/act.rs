@@ -63,6 +63,7 @@ pub(super) enum Acted {
 pub(super) struct Needs {
     pub(super) prepared: Option<Arc<Prepared>>,
     pub(super) client: Option<KeeperClient>,
+    pub(super) run: Option<RunId>,
 }
 
 pub(super) struct Actor<H> {
@@ -131,17 +132,29 @@ impl<H: Host> Actor<H> {
                 Acted::Done
             }
             Action::Stop => {
-                let client = needs.client.ok_or_else(|| lost("stop"))?;
-                answer("stop", client.stop(None)).await?;
+                stop(member, needs.client).await?;
                 Acted::Done
             }
             Action::Kill => {
-                let client = needs.client.ok_or_else(|| lost("kill"))?;
-                answer("kill", client.kill()).await?;
+                self.kill(member, needs).await?;
                 Acted::Done
             }
         };
         Ok((done, None))
+    }
+
+    /// Tells the keeper to kill everything. One that does not answer is killed itself.
+    async fn kill(&self, member: &MemberId, needs: Needs) -> Result<(), Reason> {
+        let (Some(client), Some(run)) = (needs.client, needs.run) else {
+            return Err(lost("kill"));
+        };
+        match timeout(ANSWER_LIMIT, client.kill()).await {
+            Ok(told) => told,
+            Err(_) => {
+                tracing::warn!(%member, "the keeper does not answer; it is killed");
+                self.host.kill(member, &run).await
+            }
+        }
     }
 
     async fn adopt(&self, member: &MemberId) -> Result<(Acted, Option<KeeperHandle>), Reason> {
@@ -398,6 +411,19 @@ fn dns(rendered: &RenderedMember, server: IpAddr) -> DnsSettings {
         ]
     });
     DnsSettings { server, search }
+}
+
+/// Tells the keeper to stop. For one that does not answer the time to be killed comes as for one
+/// that does: it has the command, and may be slow.
+async fn stop(member: &MemberId, client: Option<KeeperClient>) -> Result<(), Reason> {
+    let client = client.ok_or_else(|| lost("stop"))?;
+    match timeout(ANSWER_LIMIT, client.stop(None)).await {
+        Ok(told) => told,
+        Err(_) => {
+            tracing::warn!(%member, "the keeper does not answer; it has the grace period to stop");
+            Ok(())
+        }
+    }
 }
 
 fn lost(step: &str) -> Reason {

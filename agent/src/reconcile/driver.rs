@@ -262,6 +262,7 @@ impl<H: Host> Driver<H> {
                 let needs = Needs {
                     prepared: slot.prepared.clone(),
                     client: slot.client.clone(),
+                    run: slot.run.clone(),
                 };
                 self.actor.act(id, step, action, needs);
             }

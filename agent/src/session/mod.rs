@@ -40,6 +40,9 @@ pub enum SessionError {
     /// The coordinator ended it without a word.
     #[error("the coordinator closed the stream; the agent connects again")]
     Closed,
+    /// The members are not driven any more: the agent ends.
+    #[error("the agent is stopping")]
+    Stopping,
     /// Nothing came when something had to.
     #[error("the coordinator does not answer the hello; the agent connects again")]
     Silent,
@@ -86,11 +89,13 @@ impl<H: Host> Session<H> {
             if self.connected.send_replace(false) {
                 failures = 0;
             }
-            // Each loss is told once; while it lasts, only to those who ask for every detail.
-            if failures == 0 {
-                tracing::warn!(coordinator = %self.coordinator, error = chain(&ended), "no session");
-            } else {
-                tracing::debug!(error = chain(&ended), "no session");
+            match loss(&ended, shutdown.is_cancelled(), failures) {
+                Loss::Expected => return,
+                Loss::New => {
+                    let error = chain(&ended);
+                    tracing::warn!(coordinator = %self.coordinator, error, "no session");
+                }
+                Loss::Lasting => tracing::debug!(error = chain(&ended), "no session"),
             }
             let pause = retry_after(failures, entropy());
             failures = failures.saturating_add(1);
@@ -98,6 +103,29 @@ impl<H: Host> Session<H> {
                 return;
             }
         }
+    }
+}
+
+/// What the end of a session is to the operator.
+#[derive(Debug, PartialEq, Eq)]
+enum Loss {
+    /// The agent ends, and the session with it.
+    Expected,
+    /// Told once.
+    New,
+    /// Told only to those who ask for every detail.
+    Lasting,
+}
+
+/// A session may notice that the agent ends before its own token says so: whoever it talks to ends
+/// at the same time.
+fn loss(ended: &SessionError, stopping: bool, failures: u32) -> Loss {
+    if stopping || matches!(ended, SessionError::Stopping) {
+        Loss::Expected
+    } else if failures == 0 {
+        Loss::New
+    } else {
+        Loss::Lasting
     }
 }
 
@@ -135,6 +163,14 @@ mod tests {
             assert!(retry_after(99, entropy) >= LONGEST_RETRY / 2);
         }
         assert!(retry_after(3, 0) > retry_after(0, 0));
+    }
+
+    #[test]
+    fn a_session_that_ends_with_its_agent_is_no_loss() {
+        assert_eq!(loss(&SessionError::Closed, true, 0), Loss::Expected);
+        assert_eq!(loss(&SessionError::Stopping, false, 0), Loss::Expected);
+        assert_eq!(loss(&SessionError::Closed, false, 0), Loss::New);
+        assert_eq!(loss(&SessionError::Closed, false, 1), Loss::Lasting);
     }
 
     #[test]

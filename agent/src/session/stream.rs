@@ -128,7 +128,7 @@ impl<H: Host> Session<H> {
                     }
                 }
                 changed = open.version.changed() => {
-                    changed.map_err(|_| SessionError::Closed)?;
+                    changed.map_err(|_| SessionError::Stopping)?;
                     self.report(open).await?;
                 }
                 _ = renew.tick() => {
@@ -196,7 +196,7 @@ impl<H: Host> Session<H> {
             generation,
             members,
             forgotten,
-        } = changes.ok_or(SessionError::Closed)?;
+        } = changes.ok_or(SessionError::Stopping)?;
         let number = number.next();
         open.reported = (number, Some(version));
         let report = AgentReport {

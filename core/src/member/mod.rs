@@ -189,7 +189,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// Of [`Action::Cleanup`], [`Action::Prepare`], [`Action::CheckPorts`]; of [`Action::Stop`] and
-    /// [`Action::Kill`] when the keeper has taken the command.
+    /// [`Action::Kill`] when the keeper was told, whether or not it is known to have listened.
     Done,
     /// Of [`Action::Adopt`]: the run that lives, if one does.
     Adopted(Option<Running>),

@@ -218,6 +218,14 @@ impl Host for FakeHost {
         Ok(self.connect(member))
     }
 
+    async fn kill(&self, member: &MemberId, run: &RunId) -> Result<(), Reason> {
+        let mut state = self.lock();
+        if state.alive().get(member) == Some(run) {
+            state.end(member);
+        }
+        Ok(())
+    }
+
     async fn list_runs(&self) -> Result<Vec<RunRecord>, Reason> {
         let mut state = self.lock();
         state.call(Call::ListRuns)?;

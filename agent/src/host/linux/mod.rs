@@ -13,7 +13,7 @@ use std::{
 };
 
 use berth_core::{
-    ids::{BootId, MemberId},
+    ids::{BootId, MemberId, RunId},
     spec::Port,
     waiting::Reason,
 };
@@ -152,6 +152,10 @@ impl Host for LinuxHost {
 
     async fn adopt(&self, member: &MemberId) -> Result<Option<KeeperHandle>, Reason> {
         runs::adopt(self, member).await
+    }
+
+    async fn kill(&self, member: &MemberId, run: &RunId) -> Result<(), Reason> {
+        runs::kill(self, member, run)
     }
 
     async fn list_runs(&self) -> Result<Vec<RunRecord>, Reason> {

@@ -2,7 +2,10 @@
 
 use std::{fs, io::ErrorKind, path::Path, time::Duration};
 
-use berth_core::{ids::MemberId, waiting::Reason};
+use berth_core::{
+    ids::{MemberId, RunId},
+    waiting::Reason,
+};
 use tokio::time::timeout;
 
 use super::{KeeperHandle, LinuxHost, RunRecord, connect, path_failed, pidfd::PidFd, step_failed};
@@ -83,6 +86,18 @@ pub(super) async fn adopt(
         Ok(_) => Ok(None),
         Err(_) => Err(refusal),
     }
+}
+
+/// Kills the keeper of a run, if that is the one on record and it is alive.
+pub(super) fn kill(host: &LinuxHost, member: &MemberId, run: &RunId) -> Result<(), Reason> {
+    let record = read(&host.inner.run_dir(member))?;
+    let Some(record) = record.filter(|record| record.run == *run) else {
+        return Ok(());
+    };
+    if let Some(keeper) = keeper_of(host, &record)? {
+        keeper.kill();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
