@@ -180,7 +180,7 @@ impl Writer {
             source,
         })?;
         let shared = Arc::new(Mutex::new(decoded.ledger));
-        let mut writer = Writer {
+        let mut writer = Self {
             file: None,
             _lock: lock,
             dir: dir.to_owned(),

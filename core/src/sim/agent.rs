@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{HostName, MemberId, Uid},
+    ids::{HostName, MemberId, RunId, Uid},
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine},
     order::OrderDelta,
