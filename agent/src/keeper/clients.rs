@@ -11,18 +11,20 @@ use std::{
     path::Path,
 };
 
-use berth_core::waiting::Reason;
+use berth_core::{manifest::MAX_TEXT, waiting::Reason};
 
 use super::{
     mounts::open_path,
-    wire::{Message, Request},
+    wire::{KeeperReply, Message, Request},
 };
-use crate::host::path_failed;
+use crate::host::{path_failed, step_failed};
 
 /// What an agent may leave unread.
 const MAX_UNREAD: usize = 1 << 20;
-/// The longest request.
-const MAX_REQUEST: usize = 1 << 20;
+/// The longest request. The largest carries a rendered member: its template and each config object
+/// it uses come from texts of at most [`MAX_TEXT`], a few of them together, and JSON escapes what it
+/// carries.
+const MAX_REQUEST: usize = 8 * MAX_TEXT;
 
 /// Names a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +34,8 @@ pub(crate) struct ClientId(u64);
 struct Client {
     stream: UnixStream,
     input: Vec<u8>,
+    /// The rest of a request that is too large is read and dropped.
+    skipping: bool,
     output: Vec<u8>,
 }
 
@@ -88,6 +92,7 @@ impl Clients {
             let client = Client {
                 stream,
                 input: Vec::new(),
+                skipping: false,
                 output: Vec::new(),
             };
             self.clients.insert(id, client);
@@ -103,6 +108,9 @@ impl Clients {
         let requests = client.read();
         if requests.is_none() {
             self.clients.remove(&id);
+        } else {
+            // A refusal, perhaps.
+            self.flush(id);
         }
         requests.unwrap_or_default()
     }
@@ -136,24 +144,49 @@ impl Client {
     /// The complete requests; `None` if the connection is to be dropped.
     fn read(&mut self) -> Option<Vec<Request>> {
         let mut chunk = [0; 4096];
+        let mut requests = Vec::new();
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
-                Ok(count) => self.input.extend(chunk.get(..count)?),
+                Ok(count) => self.take(chunk.get(..count)?, &mut requests)?,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return None,
             }
-            if self.input.len() > MAX_REQUEST {
-                return None;
-            }
-        }
-        let mut requests = Vec::new();
-        while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            requests.push(serde_json::from_slice(&line).ok()?);
         }
         Some(requests)
+    }
+
+    fn take(&mut self, mut chunk: &[u8], requests: &mut Vec<Request>) -> Option<()> {
+        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = chunk.split_at(end + 1);
+            self.extend(line)?;
+            if !std::mem::take(&mut self.skipping) {
+                requests.push(serde_json::from_slice(&self.input).ok()?);
+            }
+            self.input.clear();
+            chunk = rest;
+        }
+        self.extend(chunk)
+    }
+
+    /// Keeps a part of a request; refuses one that gets too large.
+    fn extend(&mut self, part: &[u8]) -> Option<()> {
+        if self.skipping {
+            return Some(());
+        }
+        self.input.extend(part);
+        if self.input.len() > MAX_REQUEST {
+            let id = id_of(&self.input)?;
+            self.input = Vec::new();
+            self.skipping = true;
+            let error = format!(
+                "it has more than {MAX_REQUEST} bytes; make the files of the member smaller"
+            );
+            let reply = KeeperReply::Refused(step_failed("read a request to the keeper", error));
+            self.queue(&Message::Reply { id, reply });
+        }
+        Some(())
     }
 
     fn queue(&mut self, message: &Message) {
@@ -177,5 +210,55 @@ impl Client {
             }
         }
         true
+    }
+}
+
+/// The id of a request that is not whole: its first field.
+fn id_of(request: &[u8]) -> Option<u64> {
+    let rest = request.strip_prefix(br#"{"id":"#)?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(rest.get(..end)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::wire::KeeperCommand;
+
+    fn line(id: u64, bytes: usize) -> Vec<u8> {
+        let command = KeeperCommand::Signal {
+            process: "main".parse().unwrap(),
+            signal: "x".repeat(bytes),
+        };
+        let mut line = serde_json::to_vec(&Request { id, command }).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_refused_and_the_next_one_is_read() {
+        let (stream, _other) = UnixStream::pair().unwrap();
+        let mut client = Client {
+            stream,
+            input: Vec::new(),
+            skipping: false,
+            output: Vec::new(),
+        };
+        let sizes = [2 << 20, MAX_REQUEST, 1];
+        let text: Vec<u8> = (1..).zip(sizes).flat_map(|(id, n)| line(id, n)).collect();
+        let mut requests = Vec::new();
+        for chunk in text.chunks(4096) {
+            client.take(chunk, &mut requests).unwrap();
+        }
+        let ids: Vec<_> = requests.iter().map(|request| request.id).collect();
+        assert_eq!(ids, [1, 3]);
+        let reply = serde_json::from_slice(&client.output).unwrap();
+        assert!(matches!(
+            reply,
+            Message::Reply {
+                id: 2,
+                reply: KeeperReply::Refused(_)
+            }
+        ));
     }
 }

@@ -56,7 +56,7 @@ fn probes(rendered: &RenderedMember) -> BTreeMap<berth_core::ids::ProcessName, P
         .collect()
 }
 
-/// Passes a keeper's events on until it is gone.
+/// Passes a keeper's events on until it is gone, or not heard of any more.
 pub(super) async fn pump(
     member: MemberId,
     run: RunId,
@@ -64,6 +64,7 @@ pub(super) async fn pump(
     commands: mpsc::UnboundedSender<Command>,
 ) {
     while let Some(event) = events.recv().await {
+        let last = event == KeeperEvent::Gone;
         if let Some(event) = machine_event(&run, event)
             && commands
                 .send(Command::Event(member.clone(), event))
@@ -71,9 +72,12 @@ pub(super) async fn pump(
         {
             return;
         }
+        if last {
+            return;
+        }
     }
-    // Also if the other end was dropped without a word: nothing will be heard of this run again.
-    drop(commands.send(Command::Event(member, Event::KeeperGone { run })));
+    // Without that word the keeper may live: only `Gone` is a proof.
+    drop(commands.send(Command::Event(member, Event::KeeperLost { run })));
 }
 
 fn machine_event(run: &RunId, event: KeeperEvent) -> Option<Event> {

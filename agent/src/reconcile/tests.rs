@@ -442,6 +442,19 @@ async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
 }
 
 #[tokio::test]
+async fn a_lost_connection_is_no_lost_keeper() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    let before = world.host.count(Call::Adopt);
+    world.host.lose_connection(&id("web-0"));
+    let host = world.host.clone();
+    let adopted = |r: &MemberReport| r.ready && host.count(Call::Adopt) > before;
+    assert_eq!(world.until("web-0", adopted).await.restarts, 0);
+    assert_eq!(world.starts(), 1);
+}
+
+#[tokio::test]
 async fn a_local_restart_is_another_run() {
     let mut world = World::new(FakeHost::new(&["default"]));
     world.order(vec![order("web-0", 1, Desired::Run)]).await;

@@ -46,6 +46,11 @@ impl Machine {
                 }
             }
             Event::KeeperGone { run } => self.take_gone(now, &run),
+            Event::KeeperLost { run } => {
+                if self.up(&run).is_some() {
+                    self.place = Place::Unknown;
+                }
+            }
             Event::Probed { attempt, outcome } => {
                 if let Place::Up(up) = &mut self.place {
                     up.probed(now, &attempt, outcome);

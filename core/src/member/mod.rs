@@ -162,6 +162,11 @@ pub enum Event {
         /// Which run.
         run: RunId,
     },
+    /// Nothing is heard of the keeper of a run any more, and it may live: it is looked for again.
+    KeeperLost {
+        /// Which run.
+        run: RunId,
+    },
     /// A probe was tried.
     Probed {
         /// Which attempt.

@@ -416,6 +416,21 @@ fn a_lost_keeper_is_replaced_at_once_then_after_a_growing_pause() {
 }
 
 #[test]
+fn a_keeper_that_is_not_heard_of_is_looked_for_and_proves_nothing() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    let run = world.keeper.clone().unwrap();
+    world.step(Event::KeeperLost { run: run.clone() });
+    assert!(!world.report().ready);
+    assert!(matches!(world.pending, Some((_, Action::Adopt))));
+    world.settle();
+    assert!(world.report().ready);
+    assert_eq!(world.runs, [run]);
+    assert_eq!(world.report().restarts, 0);
+}
+
+#[test]
 fn a_failing_step_says_why_and_is_tried_again_with_growing_pauses() {
     let mut world = World::new(ProbeSpecs::default());
     world.step(Event::Order(wanted(1, Desired::Run)));

@@ -115,6 +115,11 @@ impl FakeHost {
         self.lock().end(member);
     }
 
+    /// The connection to a living keeper breaks.
+    pub fn lose_connection(&self, member: &MemberId) {
+        self.lock().lose_connection(member);
+    }
+
     /// Power cut and boot: every keeper is gone, the boot id is another one, volumes stay.
     pub fn reboot(&self) {
         self.lock().reboot();

@@ -160,6 +160,12 @@ impl State {
         self.log.push(format!("gone {member}"));
     }
 
+    pub(super) fn lose_connection(&mut self, member: &MemberId) {
+        if let Some(run) = self.runs.get_mut(member) {
+            run.listeners.clear();
+        }
+    }
+
     pub(super) fn finish_stop(&mut self, member: &MemberId) {
         self.held_stops.remove(member);
         let stopping = |run: &FakeRun| run.alive && run.status.stopping;
