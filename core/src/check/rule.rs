@@ -76,7 +76,7 @@ rules! {
     FoundedFirst = founding::founded_first,
     /// A founder that lost its volume during the founding is not started (I7).
     FounderDisk = founding::founder_disk,
-    /// Only a member that serves has passed its gate (I7).
+    /// Only a member that served in its epoch has passed its gate (I7).
     GatePassed = founding::gate_passed,
     /// Who founded a set is forgotten only with the set and its last claim (I7).
     FoundingKept = founding::founding_kept,
