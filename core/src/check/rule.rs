@@ -41,6 +41,8 @@ rules! {
     CurrentGrant = grants::current_grant,
     /// Within an epoch a member is ordered to run once, and to stop once after that.
     OrderedOnce = grants::ordered_once,
+    /// While an agent has what the store never sent, nothing is assigned, started or replaced (I2).
+    HistoryKnown = grants::history_known,
     /// Only ordinals that are wanted are assigned and started.
     Wanted = grants::wanted,
     /// A start waits for the lower ordinals as the policy in force says (I3).
