@@ -9,7 +9,10 @@ use berth_proto::{
     transport::{ConnectError, Endpoint},
 };
 use thiserror::Error;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -82,8 +85,13 @@ impl<H: Host> Session<H> {
     /// Opens sessions, one after another, until the token is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
-        while let Some(ended) = shutdown.run_until_cancelled(self.one()).await {
-            if self.connected.send_replace(false) {
+        loop {
+            let began = Instant::now();
+            let Some(ended) = shutdown.run_until_cancelled(self.one()).await else {
+                return;
+            };
+            let was_open = self.connected.send_replace(false);
+            if was_open && lasted(began.elapsed()) {
                 failures = 0;
             }
             // Each loss is told once; while it lasts, only to those who ask for every detail.
@@ -108,6 +116,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// Whether a session held for so long that its end is a new event. One that ends sooner, such as
+/// when an order is refused, would end the same way again at once.
+fn lasted(session: Duration) -> bool {
+    session > LONGEST_RETRY
 }
 
 /// The pause grows, and differs between agents that lost the same coordinator.
@@ -135,6 +149,13 @@ mod tests {
             assert!(retry_after(99, entropy) >= LONGEST_RETRY / 2);
         }
         assert!(retry_after(3, 0) > retry_after(0, 0));
+    }
+
+    #[test]
+    fn only_a_session_that_lasted_makes_the_next_retry_fast() {
+        assert!(!lasted(Duration::ZERO));
+        assert!(!lasted(LONGEST_RETRY));
+        assert!(lasted(LONGEST_RETRY + FIRST_RETRY));
     }
 
     #[test]
