@@ -154,6 +154,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         phase,
         started: running,
         ready,
+        passed_gate: ready,
         ready_for_ms: 0,
         restarts: 0,
         processes: Vec::new(),

@@ -242,8 +242,13 @@ impl Ledger {
         for volume in &mut order.volumes {
             volume.filled |= self.filled.contains(&volume.claim_uid);
         }
-        order.values.founding &= self.passed_gate.get(member) != Some(&order.epoch);
+        order.values.founding &= !self.has_passed(member, order.epoch);
         Some(order)
+    }
+
+    /// Whether a member was ready once in an epoch.
+    pub fn has_passed(&self, member: &MemberId, epoch: Epoch) -> bool {
+        self.passed_gate.get(member) == Some(&epoch)
     }
 
     /// Whether writing this record would change anything.
@@ -281,7 +286,10 @@ impl Ledger {
             Record::Forgotten { member } => {
                 self.leaving.remove(member);
                 if !self.members.contains_key(member) {
-                    // The next grant has a higher epoch, so nothing of these is needed again.
+                    // The next grant has a higher epoch, which no hold and no run is about. That
+                    // the member passed its gate holds beyond this one: it was told with every
+                    // report, and the coordinator recorded it before it took the member out of the
+                    // order.
                     self.held.remove(member);
                     self.runs.remove(member);
                     self.passed_gate.remove(member);

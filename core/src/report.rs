@@ -23,6 +23,11 @@ pub struct MemberReport {
     pub started: bool,
     /// Whether it serves.
     pub ready: bool,
+    /// Whether it was ready once in this epoch: of a founder, what the ledger has. It stays true
+    /// when the member serves no more and when it is stopped, so that nobody who hears of it late
+    /// takes it for a founder still.
+    #[serde(default)]
+    pub passed_gate: bool,
     /// How long it has been ready, in milliseconds of the agent's clock, when this was sent.
     pub ready_for_ms: u64,
     /// How often its processes were started again.

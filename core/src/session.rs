@@ -10,8 +10,9 @@ use std::{collections::BTreeMap, time::Duration};
 use thiserror::Error;
 
 use crate::{
-    ids::{ContentHash, Epoch, Generation, HistoryId, MemberId, Term},
+    ids::{ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Term},
     order::OrderHead,
+    state::{Ordered, State},
     time::Timestamp,
 };
 
@@ -82,6 +83,19 @@ pub enum Mismatch {
         /// The generation.
         generation: Generation,
     },
+    /// The host's name belongs to another machine, on which members may run.
+    #[error(
+        "the name {host} belongs to the machine {known}, where members may still run; give this \
+         machine ({ours}) another name, bring the old one back, or remove its members"
+    )]
+    OtherMachine {
+        /// The name.
+        host: HostName,
+        /// The machine id on record.
+        known: String,
+        /// The machine id of the one that is refused.
+        ours: String,
+    },
     /// The agent was granted an epoch that the store knows nothing of.
     #[error(
         "the agent has seen epoch {agent} of {member}, the store has granted {store}; \
@@ -140,6 +154,29 @@ pub fn match_hello(
         }),
         Some(_) => Ok(Base::Generation(head.generation)),
     }
+}
+
+/// The coordinator's end: whether a machine may have a host's name. A name that members were
+/// ordered under passes to no other machine, in contact or not: out of contact, they may run on
+/// the first one still.
+///
+/// # Errors
+/// [`Mismatch::OtherMachine`] if it may not.
+pub fn check_machine(state: &State, host: &HostName, machine_id: &str) -> Result<(), Mismatch> {
+    let known = state.hosts.get(host);
+    let known = known.map_or("", |known| known.record.machine_id.as_str());
+    if known.is_empty() || machine_id.is_empty() || known == machine_id {
+        return Ok(());
+    }
+    let mut members = state.sets.values().flat_map(|set| set.members.values());
+    if members.any(|member| member.host == *host && member.ordered != Ordered::Nothing) {
+        return Err(Mismatch::OtherMachine {
+            host: host.clone(),
+            known: known.to_owned(),
+            ours: machine_id.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Why an agent does not listen to a coordinator.
@@ -267,6 +304,7 @@ impl HostLease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
 
     fn epochs(counter: u64) -> BTreeMap<MemberId, Epoch> {
         let term = Term(2);
@@ -333,6 +371,22 @@ mod tests {
             refused(OrderHead::default(), 5),
             Mismatch::NewerEpoch { .. }
         ));
+    }
+
+    #[test]
+    fn a_name_with_members_passes_to_no_other_machine() {
+        let mut state = fixture::state(2);
+        let host = fixture::host_name(1);
+        let check = |state: &State, said| check_machine(state, &host, said).is_ok();
+        state.hosts.get_mut(&host).unwrap().record.machine_id = "first".to_owned();
+        fixture::put_set(&mut state, "db", fixture::spec(1, false));
+        fixture::assign(&mut state, &fixture::member("db", 0));
+        assert!(check(&state, "other"), "nothing was ordered there");
+        fixture::run_all(&mut state, "db");
+        state.hosts.get_mut(&host).unwrap().contact.connected = false;
+        assert!(!check(&state, "other"));
+        assert!(check(&state, "first"));
+        assert!(check(&state, ""), "one that does not know its id");
     }
 
     #[test]

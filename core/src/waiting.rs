@@ -50,6 +50,12 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
+    /// Agents have what this coordinator never sent: it may run on a restored backup, or beside
+    /// another one. What it does not know of may run anywhere.
+    HistoryMismatch {
+        /// The hosts of those agents.
+        hosts: Vec<HostName>,
+    },
     /// The set names a pool that does not exist.
     AddressPoolMissing {
         /// The pool.
@@ -278,6 +284,7 @@ impl Reason {
             Self::SuccessorNotStopped { .. } => "SuccessorNotStopped",
             Self::NoEligibleHost { .. } => "NoEligibleHost",
             Self::HostUnknown { .. } => "HostUnknown",
+            Self::HistoryMismatch { .. } => "HistoryMismatch",
             Self::AddressPoolMissing { .. } => "AddressPoolMissing",
             Self::AddressPoolExhausted { .. } => "AddressPoolExhausted",
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
@@ -315,6 +322,10 @@ impl Reason {
             Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
             Self::NoEligibleHost { .. } => "event: a host that fits comes into contact",
             Self::HostUnknown { .. } => "event: the host's agent comes back",
+            Self::HistoryMismatch { .. } => {
+                "bring the right coordinator's data back, or wait for the host with the matching \
+                 ledger"
+            }
             Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
             Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
@@ -367,6 +378,13 @@ impl fmt::Display for Reason {
                 Ok(())
             }
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
+            Self::HistoryMismatch { hosts } => {
+                write!(
+                    f,
+                    "what the agents of {} have was not sent by this coordinator",
+                    join(hosts)
+                )
+            }
             Self::AddressPoolMissing { pool } => write!(f, "AddressPool '{pool}' does not exist"),
             Self::AddressPoolExhausted { pool } => write!(f, "AddressPool '{pool}' is full"),
             Self::ZoneNotAcknowledged { hosts } => {

@@ -178,7 +178,14 @@ impl<H: Host> Driver<H> {
         let (standing, held, last_run) = {
             let ledger = self.actor.ledger.read();
             let standing = match ledger.members.get(member) {
-                Some(order) => Standing::Ordered(wanted(order, |uid| ledger.filled.contains(uid))),
+                Some(order) => {
+                    let passed_gate = ledger.has_passed(member, order.epoch);
+                    let wanted = wanted(order, |uid| ledger.filled.contains(uid));
+                    Standing::Ordered(Wanted {
+                        passed_gate,
+                        ..wanted
+                    })
+                }
                 None => Standing::Removed,
             };
             let last_run = ledger.runs.get(member).cloned();
@@ -352,6 +359,7 @@ fn wanted(order: &MemberOrder, filled: impl Fn(&berth_core::ids::Uid) -> bool) -
         desired: order.desired,
         revision: order.revision.clone(),
         founding: order.values.founding,
+        passed_gate: false,
         volumes: volumes
             .map(|v| (v.name.clone(), v.filled || filled(&v.claim_uid)))
             .collect(),

@@ -9,7 +9,10 @@ use berth_proto::{
     transport::{ConnectError, Endpoint},
 };
 use thiserror::Error;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -85,8 +88,13 @@ impl<H: Host> Session<H> {
     /// Opens sessions, one after another, until the token is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
-        while let Some(ended) = shutdown.run_until_cancelled(self.one()).await {
-            if self.connected.send_replace(false) {
+        loop {
+            let began = Instant::now();
+            let Some(ended) = shutdown.run_until_cancelled(self.one()).await else {
+                return;
+            };
+            let was_open = self.connected.send_replace(false);
+            if was_open && lasted(began.elapsed()) {
                 failures = 0;
             }
             match loss(&ended, shutdown.is_cancelled(), failures) {
@@ -138,6 +146,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
+/// Whether a session held for so long that its end is a new event. One that ends sooner, such as
+/// when an order is refused, would end the same way again at once.
+fn lasted(session: Duration) -> bool {
+    session > LONGEST_RETRY
+}
+
 /// The pause grows, and differs between agents that lost the same coordinator.
 fn retry_after(failures: u32, entropy: u64) -> Duration {
     let factor = 1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX);
@@ -171,6 +185,13 @@ mod tests {
         assert_eq!(loss(&SessionError::Stopping, false, 0), Loss::Expected);
         assert_eq!(loss(&SessionError::Closed, false, 0), Loss::New);
         assert_eq!(loss(&SessionError::Closed, false, 1), Loss::Lasting);
+    }
+
+    #[test]
+    fn only_a_session_that_lasted_makes_the_next_retry_fast() {
+        assert!(!lasted(Duration::ZERO));
+        assert!(!lasted(LONGEST_RETRY));
+        assert!(lasted(LONGEST_RETRY + FIRST_RETRY));
     }
 
     #[test]

@@ -48,6 +48,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
         // Told with the refusal, once for the set.
+        | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }

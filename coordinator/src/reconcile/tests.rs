@@ -226,6 +226,7 @@ fn report(id: &MemberId, epoch: berth_core::ids::Epoch, runs: bool) -> MemberRep
         phase: if runs { Phase::Running } else { Phase::Stopped },
         started: runs,
         ready: runs,
+        passed_gate: runs,
         ready_for_ms: 0,
         restarts: 0,
         processes: Vec::new(),

@@ -115,6 +115,7 @@ impl From<ServiceError> for Status {
             ServiceError::Log(error) => match error {
                 LogError::NoContact { .. } => Self::failed_precondition(text),
                 LogError::Agent(_) => Self::failed_precondition(text),
+                LogError::StreamLost => Self::unavailable(text),
                 LogError::TooSlow => Self::resource_exhausted(text),
             },
         }

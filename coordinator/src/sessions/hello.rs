@@ -3,7 +3,7 @@
 
 use berth_core::{
     ids::HostName,
-    session::{Base, Mismatch, match_hello},
+    session::{Base, Mismatch, check_machine, match_hello},
     state::HostRecord,
     store::{Batch, CommitError, RecordKind},
 };
@@ -60,34 +60,64 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
             taken,
             ours: hello.host.machine_id.clone(),
         };
-        warn(context, host, "HostNameTaken", &error);
+        warn(context, hello, "HostNameTaken", &error);
         return Err(error);
     }
+    check_name(context, hello)?;
     let sent = context.view.read().sent_orders(host, &context.history);
     let base = match match_hello(&sent, &hello.head, &hello.highest_epochs) {
         Ok(base) => base,
         Err(mismatch) => {
             let error = HelloError::Mismatch(mismatch);
-            // Agents try again and again; one event per reason is enough.
-            if context.sessions.set_mismatch(host, error.to_string()) {
-                warn(context, host, "HostMismatch", &error);
-            }
+            context.sessions.set_mismatch(host, error.to_string());
+            latch(context, host, true);
+            warn(context, hello, "HostMismatch", &error);
             return Err(error);
         }
     };
+    latch(context, host, false);
     register(context, &hello.host).await?;
     Ok(base)
 }
 
-fn warn(context: &Context, host: &HostName, reason: &str, error: &HelloError) {
-    let text = error.to_string();
-    context.note(vec![notes::host(
-        context.clock.now(),
-        host,
-        WARNING,
-        reason,
-        text,
-    )]);
+/// Whether this machine may have the host's name, as far as the record tells. Asked again when the
+/// stream joins: members may have been ordered, or the record changed, in between.
+pub(super) fn check_name(context: &Context, hello: &Hello) -> Result<(), HelloError> {
+    let checked = {
+        let view = context.view.read();
+        check_machine(&view.state, &hello.host.name, &hello.host.machine_id)
+    };
+    checked.map_err(|mismatch| {
+        let error = HelloError::Mismatch(mismatch);
+        warn(context, hello, "HostNameTaken", &error);
+        error
+    })
+}
+
+/// Notes whether a host has what the store never sent: while one has, nothing starts anywhere. It
+/// stays noted when the agent goes away, because what it has stays.
+fn latch(context: &Context, host: &HostName, mismatched: bool) {
+    let changed = {
+        let hosts = &mut context.view.write().state.mismatched;
+        if mismatched {
+            hosts.insert(host.clone())
+        } else {
+            hosts.remove(host)
+        }
+    };
+    if changed {
+        context.trigger.fire();
+    }
+}
+
+/// Tells of a refusal. Agents try again and again; one event per reason is enough.
+fn warn(context: &Context, hello: &Hello, reason: &'static str, error: &HelloError) {
+    let (host, text) = (&hello.host.name, error.to_string());
+    let generation = hello.head.generation;
+    if context.sessions.is_news(host, reason, generation, &text) {
+        let now = context.clock.now();
+        context.note(vec![notes::host(now, host, WARNING, reason, text)]);
+    }
 }
 
 /// Makes the host's record durable if it is new or changed. What operators decided of the host

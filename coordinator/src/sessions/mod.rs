@@ -90,6 +90,8 @@ struct Slot {
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
     mismatches: BTreeMap<HostName, String>,
+    /// The last refusal of each kind that was told of a host.
+    refusals: BTreeMap<(HostName, &'static str), (Generation, String)>,
 }
 
 /// All streams; cheap to clone.
@@ -125,7 +127,10 @@ impl Sessions {
     }
 
     /// Enters a stream; an older one of the same host ends.
-    fn join(&self, who: Joining) -> Joined {
+    ///
+    /// # Errors
+    /// The machine that the name is taken by, if another joined since the hello was judged.
+    fn join(&self, who: Joining) -> Result<Joined, String> {
         let stream = self.counter.fetch_add(1, Ordering::Relaxed);
         let (synced, wait) = oneshot::channel();
         let ended = CancellationToken::new();
@@ -150,15 +155,19 @@ impl Sessions {
             logs: LogRoutes::default(),
         };
         let mut registry = self.registry();
+        let taken = registry.slots.get(&who.host).map(|slot| &slot.machine_id);
+        if let Some(taken) = taken.filter(|taken| **taken != slot.machine_id) {
+            return Err(taken.clone());
+        }
         registry.mismatches.remove(&who.host);
         if let Some(old) = registry.slots.insert(who.host, slot) {
             old.end(Status::aborted("a newer stream of this host took over"));
         }
-        Joined {
+        Ok(Joined {
             stream,
             synced: wait,
             ended,
-        }
+        })
     }
 
     /// Takes a stream out; whether it was still the host's newest.
@@ -190,9 +199,24 @@ impl Sessions {
         (slot.machine_id != machine_id).then(|| slot.machine_id.clone())
     }
 
-    fn set_mismatch(&self, host: &HostName, why: String) -> bool {
+    fn set_mismatch(&self, host: &HostName, why: String) {
+        self.registry().mismatches.insert(host.clone(), why);
+    }
+
+    /// Whether a refusal is another than the last of its kind that was told of a host.
+    fn is_news(
+        &self,
+        host: &HostName,
+        reason: &'static str,
+        generation: Generation,
+        text: &str,
+    ) -> bool {
+        let refusal = (generation, text.to_owned());
         let mut registry = self.registry();
-        registry.mismatches.insert(host.clone(), why.clone()) != Some(why)
+        let last = registry
+            .refusals
+            .insert((host.clone(), reason), refusal.clone());
+        last != Some(refusal)
     }
 
     /// Why hosts are sent nothing although their agents asked.

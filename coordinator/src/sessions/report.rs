@@ -150,6 +150,7 @@ mod tests {
             phase: Phase::Running,
             started: true,
             ready,
+            passed_gate: ready,
             ready_for_ms,
             restarts: 0,
             processes: Vec::new(),

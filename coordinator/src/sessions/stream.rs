@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::{
     Joined, Joining, Outgoing, QUEUE,
-    hello::{HelloError, accept},
+    hello::{HelloError, accept, check_name},
     report,
 };
 use crate::{
@@ -83,6 +83,7 @@ impl Session {
 
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
         let base = accept(&self.context, &hello).await?;
+        check_name(&self.context, &hello)?;
         let welcome = Message::Welcome(Welcome {
             history: self.context.history.0.clone(),
             term: self.context.view.read().state.term.0,
@@ -96,13 +97,18 @@ impl Session {
         let (host, zone) = (hello.host.name.clone(), hello.zone.clone());
         let joined = self.context.sessions.join(Joining {
             host: host.clone(),
-            machine_id: hello.host.machine_id,
+            machine_id: hello.host.machine_id.clone(),
             version: hello.version,
             base,
             hello: hello.head,
             zone: hello.zone,
             send: self.send.clone(),
         });
+        let joined = joined.map_err(|taken| HelloError::NameTaken {
+            host: host.clone(),
+            taken,
+            ours: hello.host.machine_id,
+        })?;
         // After joining: what an older stream says from now on does not count any more.
         let mut view = self.context.view.write();
         let current = view.state.zone.clone();
@@ -191,8 +197,12 @@ impl Session {
         }
         let message = format!("it refused order {}: {}", head.generation, ack.refusal);
         let now = self.context.clock.now();
-        let event = notes::host(now, host, WARNING, "OrderRefused", message.clone());
-        self.context.note(vec![event]);
+        let (reason, sessions) = ("OrderRefused", &self.context.sessions);
+        // The agent comes back with the same order and refuses the same again.
+        if sessions.is_news(host, reason, Generation(head.generation), &ack.refusal) {
+            let event = notes::host(now, host, WARNING, reason, message.clone());
+            self.context.note(vec![event]);
+        }
         Err(Status::failed_precondition(message))
     }
 
@@ -237,18 +247,22 @@ impl Session {
             return;
         }
         let now = self.context.clock.now();
-        {
+        let was_connected = {
             let mut view = self.context.view.write();
-            if let Some(contact) = view.contact(host) {
-                contact.connected = false;
+            view.contact(host).is_some_and(|contact| {
                 contact.settled = false;
                 contact.since = now;
-            }
+                std::mem::take(&mut contact.connected)
+            })
+        };
+        self.context.trigger.fire();
+        // A stream that ends before its first report is no loss: nothing was known by it.
+        if !was_connected {
+            return;
         }
         let message = "its stream ended; what runs there is not known until it returns";
         let event = notes::host(now, host, WARNING, "HostLost", message.to_owned());
         self.context.note(vec![event]);
-        self.context.trigger.fire();
     }
 }
 

@@ -292,6 +292,7 @@ fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
         phase: if runs { Phase::Running } else { Phase::Stopped },
         started: runs,
         ready,
+        passed_gate: ready,
         ready_for_ms: 0,
         restarts: 0,
         processes: Vec::new(),

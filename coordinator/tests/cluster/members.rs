@@ -170,6 +170,21 @@ async fn a_ledger_of_another_history_is_refused_and_shown() {
     let status = agent.ended().await;
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     coordinator.event("Host/host-1", "HostMismatch").await;
+    // And nothing starts on any host, until the right ledger is back.
+    let other = Agent::connect(&coordinator.endpoint(), "host-2").await;
+    coordinator.apply(&set("web", 1, "")).await;
+    until("the member to wait", async || {
+        let rule = coordinator.members("web").await.into_iter().next();
+        let rule = rule.and_then(|member| member.waiting).map(|w| w.rule);
+        (rule.as_deref() == Some("HistoryMismatch"))
+            .then_some(())
+            .ok_or_else(|| format!("{rule:?}"))
+    })
+    .await;
+    assert!(other.started().is_empty());
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.ready("web", 1).await;
+    drop(agent);
     coordinator.stop().await;
 }
 
@@ -194,6 +209,32 @@ async fn a_second_machine_with_the_name_is_refused_and_a_second_stream_takes_ove
     assert_eq!(first.ended().await.code(), Code::Aborted);
     coordinator.ready("web", 1).await;
     drop(second);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_clone_that_comes_after_the_loss_does_not_get_the_name() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 1, "")).await;
+    coordinator.ready("web", 1).await;
+    let ledger = Arc::clone(&agent.ledger);
+    drop(agent);
+    coordinator.event("Host/host-1", "HostLost").await;
+    let identity = |machine| Identity {
+        host: "host-1",
+        machine,
+    };
+    let clone = identity("another");
+    let clone = Agent::with(&coordinator.endpoint(), clone, Arc::default()).await;
+    let status = clone.ended().await;
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    assert!(status.message().contains("another name"), "{status}");
+    coordinator.event("Host/host-1", "HostNameTaken").await;
+    let first = identity("host-1");
+    let first = Agent::with(&coordinator.endpoint(), first, ledger).await;
+    coordinator.ready("web", 1).await;
+    drop(first);
     coordinator.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{grant, runs},
+        standing::{grant, heard},
     },
     ids::SetKey,
     order::Peer,
@@ -111,10 +111,12 @@ pub(super) fn gate_passed(case: &Case<'_>) -> Verdict {
     let Step::PassGate { member: id, .. } = case.step else {
         return Ok(());
     };
-    if grant(case.state, id).is_none() || runs(case.state, id).is_some_and(|r| r.ready) {
+    if grant(case.state, id).is_none()
+        || heard(case.state, id).is_some_and(|seen| seen.report.passed_gate)
+    {
         Ok(())
     } else {
-        Err(format!("{id} is not ready"))
+        Err(format!("{id} never served in its epoch"))
     }
 }
 

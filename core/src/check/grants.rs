@@ -115,6 +115,36 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
     }
 }
 
+pub(super) fn history_known(case: &Case<'_>) -> Verdict {
+    let Some(host) = case.state.mismatched.first() else {
+        return Ok(());
+    };
+    let replaces = |id: &MemberId| {
+        let set = case.state.sets.get(&id.set);
+        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas())
+    };
+    match case.step {
+        Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
+            "{id} would start, and {host} follows another history"
+        )),
+        Step::Stop { member: id, .. } if replaces(id) => Err(format!(
+            "{id} would be replaced, and {host} follows another history"
+        )),
+        Step::CreateClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::FillClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Found { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => Ok(()),
+    }
+}
+
 pub(super) fn wanted(case: &Case<'_>) -> Verdict {
     let (Step::Assign { member: id, .. } | Step::Start { member: id, .. }) = case.step else {
         return Ok(());

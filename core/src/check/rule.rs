@@ -41,6 +41,8 @@ rules! {
     CurrentGrant = grants::current_grant,
     /// Within an epoch a member is ordered to run once, and to stop once after that.
     OrderedOnce = grants::ordered_once,
+    /// While an agent has what the store never sent, nothing is assigned, started or replaced (I2).
+    HistoryKnown = grants::history_known,
     /// Only ordinals that are wanted are assigned and started.
     Wanted = grants::wanted,
     /// A start waits for the lower ordinals as the policy in force says (I3).
@@ -76,7 +78,7 @@ rules! {
     FoundedFirst = founding::founded_first,
     /// A founder that lost its volume during the founding is not started (I7).
     FounderDisk = founding::founder_disk,
-    /// Only a member that serves has passed its gate (I7).
+    /// Only a member that served in its epoch has passed its gate (I7).
     GatePassed = founding::gate_passed,
     /// Who founded a set is forgotten only with the set and its last claim (I7).
     FoundingKept = founding::founding_kept,

@@ -154,6 +154,12 @@ fn grants(rule: Rule) -> Option<Bad> {
             let steps = start(&state, 2);
             (state, steps)
         }
+        Rule::HistoryKnown => {
+            let mut state = named().state;
+            state.mismatched.insert(host_name(4));
+            let steps = start(&state, 0);
+            (state, steps)
+        }
         Rule::Wanted => {
             let state = running().state;
             let step = assign(&state, "db", 3, 4);

@@ -99,6 +99,11 @@ impl Machine {
         if essence(&self.standing) != essence(&standing) {
             self.try_at_once();
         }
+        if let Standing::Ordered(wanted) = &standing
+            && wanted.passed_gate
+        {
+            self.passed_gate = Some(wanted.epoch);
+        }
         if self.standing != standing {
             self.standing = standing;
             self.forgotten = false;

@@ -46,6 +46,8 @@ pub struct Wanted {
     /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
     /// has it, so that no later start of it is rendered as a founder again.
     pub founding: bool,
+    /// Whether the ledger has it that the member was ready in this epoch.
+    pub passed_gate: bool,
 }
 
 /// What the order says of a member, or that it does not say anything.

@@ -28,6 +28,7 @@ fn wanted(counter: u64, desired: Desired) -> Standing {
         revision: TemplateHash("r".to_owned()),
         volumes: [("data".to_owned(), false)].into(),
         founding: true,
+        passed_gate: false,
     })
 }
 
@@ -490,6 +491,35 @@ fn a_living_keeper_is_told_what_is_rendered_anew() {
     assert_eq!(told(&world), before + 2, "it is a founder no more");
     world.step(Event::Order(wanted(2, Desired::Run)));
     assert_eq!(told(&world), before + 2, "another epoch is another run");
+}
+
+#[test]
+fn that_it_served_once_is_told_as_long_as_the_epoch_lasts() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    assert!(!world.report().passed_gate);
+    world.settle();
+    assert!(world.report().passed_gate);
+    world.step(Event::Order(wanted(1, Desired::Stop)));
+    world.settle();
+    let report = world.report();
+    assert_eq!((report.phase, report.passed_gate), (Phase::Stopped, true));
+    let next = wanted(2, Desired::Run);
+    world.step(Event::Order(next));
+    assert!(
+        !world.report().passed_gate,
+        "another epoch has its own gate"
+    );
+    // A new agent knows it from the ledger alone.
+    let mut world = World::new(ProbeSpecs::default());
+    let Standing::Ordered(wanted) = wanted(1, Desired::Stop) else {
+        panic!("it is ordered");
+    };
+    world.step(Event::Order(Standing::Ordered(Wanted {
+        passed_gate: true,
+        ..wanted
+    })));
+    assert!(world.report().passed_gate);
 }
 
 #[test]

@@ -29,6 +29,7 @@ impl Machine {
             phase,
             started: false,
             ready: false,
+            passed_gate: false,
             ready_for_ms: 0,
             restarts: self.restarts_before,
             processes: Vec::new(),
@@ -51,6 +52,7 @@ impl Machine {
                 })
                 .collect();
         }
+        report.passed_gate = report.ready || self.passed_gate == Some(report.epoch);
         report
     }
 

@@ -29,6 +29,12 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let assigned = |ordinal: &Ordinal| set.members.contains_key(ordinal);
     let mut missing: Vec<_> = set.declared().filter(|n| !assigned(n)).collect();
     missing.sort_by_key(|ordinal| !claims::pinned(&draft.state, set, key, *ordinal));
+    if let Some(reason) = draft.mismatch() {
+        for ordinal in missing {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
     for ordinal in missing {
         if let Err(reason) = assign(draft, key, ordinal) {
             draft.wait(key, ordinal, reason);

@@ -90,6 +90,12 @@ impl Draft {
         self.state.sets.get(key)
     }
 
+    /// Why nothing may start or move now, if agents have what the store never sent.
+    pub(super) fn mismatch(&self) -> Option<Reason> {
+        let hosts: Vec<HostName> = self.state.mismatched.iter().cloned().collect();
+        (!hosts.is_empty()).then_some(Reason::HistoryMismatch { hosts })
+    }
+
     /// Fills the index; what frees something is decided by now.
     pub(super) fn index_hosts(&mut self) {
         let mut index = Index::default();

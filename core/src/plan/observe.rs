@@ -39,8 +39,9 @@ fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
         .map(|key| Step::FillClaim { key })
         .collect();
     let member = facts.member;
-    // Whatever the policy: only a member that serves has surely finished its part of the founding.
-    if facts.ready() && !member.passed_gate {
+    // Whatever the policy: only a member that served has surely finished its part of the founding.
+    // That it served once is enough: it may be down by now, or on its way out.
+    if seen.report.passed_gate && !member.passed_gate {
         steps.push(Step::PassGate {
             member: id.clone(),
             epoch: member.epoch,

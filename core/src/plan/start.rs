@@ -32,6 +32,12 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     if waiting.is_empty() {
         return;
     }
+    if let Some(reason) = draft.mismatch() {
+        for ordinal in waiting {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
     let gates = Gates::new(&draft.state, key, set, draft.now);
     for ordinal in waiting {
         let id = MemberId {

@@ -35,6 +35,13 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     if old.is_empty() {
         return;
     }
+    // What it stopped could not be started again.
+    if let Some(reason) = draft.mismatch() {
+        for ordinal in old {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
     if starting(draft, key, set) {
         return;
     }

@@ -252,6 +252,7 @@ impl SimHost {
             desired: order.desired,
             revision: order.revision.clone(),
             founding: order.values.founding,
+            passed_gate: self.ledger.has_passed(id, order.epoch),
             volumes: order
                 .volumes
                 .into_iter()

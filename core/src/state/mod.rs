@@ -3,7 +3,11 @@
 //! [`State`] is the whole input of [`crate::plan::plan`]. What the store keeps is written at each
 //! type; the rest is rebuilt from the agents' reports after a start.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +38,10 @@ pub struct State {
     pub zone_name: String,
     /// The zone as last published. Durable.
     pub zone: ZoneHead,
+    /// Hosts whose agents have what this store never sent: the store may be a restored backup, or
+    /// one of two. While there is any, nothing is assigned, started or replaced. Not durable: a
+    /// host leaves it with a hello that matches, and all of them with a start of the coordinator.
+    pub mismatched: BTreeSet<HostName>,
     /// Hosts that ever joined, and what is known of them now.
     pub hosts: BTreeMap<HostName, Host>,
     /// Sets with their members.

@@ -76,6 +76,7 @@ mod tests {
                 phase: Phase::Running,
                 started: true,
                 ready: true,
+                passed_gate: true,
                 ready_for_ms: 12,
                 restarts: 1,
                 processes: Vec::new(),

@@ -1,8 +1,9 @@
 //! A cluster is founded once, by members that all have names before the first of them starts.
 
 use crate::{
-    fixture::{friend::Friends, key, member, put_set, spec, state},
+    fixture::{friend::Friends, key, member, put_set, report, spec, state},
     ids::{Ordinal, Uid},
+    report::Phase,
     spec::{GatePolicy, Membership, StatefulSetSpec},
     state::{State, orders::member_order},
     waiting::Reason,
@@ -132,6 +133,27 @@ fn a_claim_lost_after_the_founding_makes_no_founder() {
     friends.settle();
     assert!(!founding(&friends.state, 1));
     assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn a_founder_that_served_unnoticed_is_no_founder_again() {
+    let mut friends = friends(3, 3);
+    friends.plan();
+    friends.agents();
+    friends.plan();
+    let id = member("db", 1);
+    // It served while nobody heard it, and is held by an operator when its agent is back.
+    report(&mut friends.state, &id, Phase::Stopped, false);
+    let host = friends.state.sets[&id.set].members[&id.ordinal]
+        .host
+        .clone();
+    let contact = &mut friends.state.hosts.get_mut(&host).unwrap().contact;
+    contact.members.get_mut(&id).unwrap().report.passed_gate = true;
+    friends.plan();
+    assert!(!founding(&friends.state, 1));
+    friends.lose(&id);
+    friends.settle();
+    assert!(!founding(&friends.state, 1), "nor under its next epoch");
 }
 
 #[test]

@@ -34,6 +34,36 @@ fn one(set: &str, wanted: StatefulSetSpec, mut state: State) -> Friends {
 }
 
 #[test]
+fn while_a_host_has_another_history_nothing_starts_or_moves_and_what_runs_stays() {
+    let mut state = state(4);
+    put_set(&mut state, "db", spec(2, true));
+    let mut friends = Friends::new(state);
+    friends.settle();
+    let log = friends.log.clone();
+    friends.state.mismatched.insert(host_name(4));
+    let mut changed = spec(3, true);
+    changed.template.spec.processes[0]
+        .env
+        .push(crate::spec::EnvVar::default());
+    put_set(&mut friends.state, "db", changed);
+    put_set(&mut friends.state, "other", spec(1, false));
+    friends.settle();
+    assert_eq!(friends.log, log, "no start, and no stop to replace");
+    let hosts = vec![host_name(4)];
+    let reason = Reason::HistoryMismatch { hosts };
+    for id in [member("db", 0), member("db", 2), member("other", 0)] {
+        assert_eq!(friends.report.waiting[&id], reason, "{id}");
+    }
+    friends.state.mismatched.clear();
+    friends.settle();
+    assert!(
+        friends.log.contains(&"+db-2".to_owned()),
+        "{:?}",
+        friends.log
+    );
+}
+
+#[test]
 fn members_of_a_set_are_on_different_hosts() {
     let friends = one("db", spec(3, false), state(2));
     assert_eq!(friends.running(), ["db-0", "db-1"]);
