@@ -322,10 +322,7 @@ impl Reason {
             Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
             Self::NoEligibleHost { .. } => "event: a host that fits comes into contact",
             Self::HostUnknown { .. } => "event: the host's agent comes back",
-            Self::HistoryMismatch { .. } => {
-                "bring the right coordinator's data back, or wait for the host with the matching \
-                 ledger"
-            }
+            Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
             Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
             Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
