@@ -254,6 +254,7 @@ mod tests {
     fn reported(ready: bool) -> Observation {
         Observation {
             report: MemberReport {
+                passed_gate: true,
                 member: "default/web-0".parse().unwrap(),
                 epoch: "1.1".parse().unwrap(),
                 run: None,
