@@ -83,7 +83,7 @@ fn process(set: &StatefulSet, ordinal: u32, founding: bool) -> RenderedProcess {
             fqdn: peer(ordinal).fqdn,
             address: peer(ordinal).address,
             founders: peers.clone(),
-            peers,
+            peers: peers.into(),
             founding,
             host_labels: BTreeMap::new(),
             previous_address: None,
