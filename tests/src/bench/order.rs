@@ -122,9 +122,16 @@ async fn ordered(marks: &mut Marks) -> anyhow::Result<Samples> {
     let stops = stops.collect();
     let message = change(&mut members, u64::from(ORDERS) + 1, stops)?;
     session.send(ToAgent::Order(message)).await?;
-    let fifo = marks.fifo();
-    wait::until("the members to stop", async || {
-        let left = machine::processes_with(&[&*fifo.to_string_lossy()]);
+    // The agent removes a member's cgroup, then its run directory; one that is killed before
+    // leaves the cgroups on this machine.
+    let runs = folder.path().join("run");
+    wait::until("the members to be cleaned up", async || {
+        let left: Vec<_> = fs::read_dir(&runs)
+            .map_err(|error| vec![error.to_string()])?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains("order-"))
+            .collect();
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
