@@ -3,9 +3,9 @@
 //! Members first: they need nothing but the ledger, and neither a name server that cannot open its
 //! socket nor a coordinator that is away may keep them down.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use berth_core::state::HostRecord;
+use berth_core::{state::HostRecord, volume::PoolInfo};
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -101,7 +101,7 @@ pub async fn run<H: Host>(
     result.and(ended)
 }
 
-fn record(config: &Config, pools: Vec<String>, machine_id: String) -> HostRecord {
+fn record(config: &Config, pools: BTreeMap<String, PoolInfo>, machine_id: String) -> HostRecord {
     HostRecord {
         name: config.host.clone(),
         advertise_address: config.advertise_address,

@@ -11,7 +11,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 use berth_agent::host::{ExecOrder, Host, KeeperHandle, PrepareVolume, VolumeOwner};
 use berth_core::{
     ids::{Epoch, HistoryId, Term, Uid},
-    order::{VolumeOrder, VolumeSource},
+    order::VolumeOrder,
     rendered::RenderedMount,
     spec::{Port, Protocol},
     waiting::Reason,
@@ -34,13 +34,14 @@ fn volume(bed: &Bed, counter: u64, filled: bool) -> PrepareVolume {
         },
         history: HistoryId("h".to_owned()),
         volume: VolumeOrder {
-            name: "data".to_owned(),
-            claim: bed.member().claim("data").unwrap(),
-            claim_uid: Uid("u-1".to_owned()),
-            source: VolumeSource::Local {
-                pool: "default".to_owned(),
-            },
             filled,
+            ..VolumeOrder::local(
+                "data",
+                bed.member().claim("data").unwrap(),
+                Uid("u-1".to_owned()),
+                "host-1".parse().unwrap(),
+                "default",
+            )
         },
         owner: VolumeOwner {
             process: process("main"),

@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use crate::{
-    ids::{HostName, MemberId, Ordinal, SetKey, TemplateHash, Term, Uid},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, TemplateHash, Term, Uid},
     plan::Step,
     report::{MemberReport, Phase},
     spec::{
-        AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, Port, Process, Service,
-        StatefulSetSpec,
+        AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, Port, Process, ReclaimPolicy,
+        Service, StatefulSetSpec,
     },
-    state::{Claim, Contact, Host, HostRecord, Observation, Set, State},
+    state::{
+        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
+    },
     time::Timestamp,
+    volume::{PoolInfo, VolumeSource},
     waiting::Reason,
 };
 
@@ -57,7 +60,7 @@ fn host(n: u8) -> Host {
             name: host_name(n),
             advertise_address: Ipv4Addr::new(10, 0, 0, n).into(),
             labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
-            pools: vec!["default".to_owned()],
+            pools: BTreeMap::from([("default".to_owned(), PoolInfo::default())]),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
         },
@@ -162,6 +165,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
             process: "main".parse().unwrap(),
             error: "connection refused".to_owned(),
         }),
+        volumes: Vec::new(),
         filled: if running {
             vec!["data".to_owned()]
         } else {
@@ -209,16 +213,53 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
         let key = id.claim(&name).unwrap();
         let claim = Claim {
             uid: Uid(format!("uid-{}", key.name)),
-            member: id.clone(),
+            member: Some(id.clone()),
             template: name,
-            pool: "default".to_owned(),
-            host: Some(host_name(n)),
-            filled: false,
             spec: template.spec,
             labels: template.metadata.labels,
-            created_at: Some(NOW),
+            volume: None,
+            filled: false,
+            owner: None,
+            created_at: NOW,
         };
-        state.claims.entry(key).or_insert(claim);
+        state.claims.entry(key.clone()).or_insert(claim);
+        if state.claims[&key].volume.is_none() {
+            let bind = bind_claim(state, &key, &host_name(n));
+            state.apply(&bind, NOW);
+        }
     }
     state.apply(&step, NOW);
+}
+
+/// Binds a claim to a new volume in the pool `default` of a host.
+pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step {
+    let claim = &state.claims[key];
+    Step::BindClaim {
+        key: key.clone(),
+        name: format!("default/pvc-{}", claim.uid).parse().unwrap(),
+        volume: Volume {
+            source: VolumeSource::Local {
+                host: host.clone(),
+                pool: "default".to_owned(),
+                dir: format!("{}_{}", key.namespace, key.name),
+            },
+            provisioned: true,
+            capacity: claim.spec.storage(),
+            access_modes: claim.spec.access_modes.clone(),
+            class: String::new(),
+            reclaim: ReclaimPolicy::Retain,
+            claim: Some(BoundClaim {
+                key: key.clone(),
+                uid: claim.uid.clone(),
+            }),
+            adopt: false,
+            state: VolumeState::Live,
+            created_at: NOW,
+        },
+    }
+}
+
+/// Marks a claim as filled.
+pub(crate) fn fill(key: ClaimKey) -> Step {
+    Step::FillClaim { key, owner: None }
 }

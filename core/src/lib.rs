@@ -2,15 +2,10 @@
 //! `HashMap`: whatever is decided here is decided the same way twice.
 //!
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
-//! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`zone`] is what names resolve to; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
-//! the coordinator knows; [`plan`] decides; [`order`] and [`report`] are what coordinator and agent
-//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are
+//! what coordinator and agent tell each other; [`volume`] is where data lies; [`zone`] is what names
+//! resolve to; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
 //! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
-//! tell each other; [`ledger`] is what an agent keeps of them; [`zone`] is what names resolve to;
-//! [`waiting`] says why something does not happen.
-//! tell each other; [`session`] and [`ledger`] say what is believed of that; [`keeper`]
-//! runs one member on its host; [`waiting`] says why something does not happen.
 
 pub mod admission;
 pub mod check;
@@ -35,5 +30,6 @@ pub mod state;
 pub mod store;
 pub mod template;
 pub mod time;
+pub mod volume;
 pub mod waiting;
 pub mod zone;

@@ -11,10 +11,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     ids::{
-        ClaimKey, ContentHash, Epoch, Generation, HistoryId, MemberId, Ordinal, TemplateHash, Term,
-        Uid,
+        ClaimKey, ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Ordinal,
+        TemplateHash, Term, Uid,
     },
     spec::{MemberSpec, Sealed},
+    volume::{Ownership, VolumeSource},
 };
 
 /// Names one order: nothing about it may differ under the same head.
@@ -173,7 +174,7 @@ pub struct RenderValues {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeOrder {
-    /// The claim template's name, which `volumeMounts` refer to.
+    /// The name that `volumeMounts` refer to: of a claim template, or of a shared volume.
     pub name: String,
     /// The claim.
     pub claim: ClaimKey,
@@ -181,19 +182,46 @@ pub struct VolumeOrder {
     pub claim_uid: Uid,
     /// Where the data is.
     pub source: VolumeSource,
+    /// How much was asked for, in bytes; 0 if nothing was said.
+    #[serde(default)]
+    pub capacity: u64,
     /// Whether a member was ever started on it: then an empty or missing volume is a fault.
     pub filled: bool,
+    /// Whether data that is there, of whoever, is to become this claim's.
+    #[serde(default)]
+    pub adopt: bool,
+    /// Whether nobody may write to it.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether other members use the same claim: then the owner record holds no epoch.
+    #[serde(default)]
+    pub shared: bool,
+    /// Who owned its files when it was last started on, for volumes that hold no record themselves.
+    #[serde(default)]
+    pub owner: Option<Ownership>,
 }
 
-/// Where the data of a volume is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum VolumeSource {
-    /// A directory in a pool of the host.
-    Local {
-        /// The pool, by the name in the agent's configuration.
-        pool: String,
-    },
+impl VolumeOrder {
+    /// A new volume in a pool of a host, in a directory named after its claim.
+    pub fn local(name: &str, claim: ClaimKey, claim_uid: Uid, host: HostName, pool: &str) -> Self {
+        let dir = format!("{}_{}", claim.namespace, claim.name);
+        Self {
+            name: name.to_owned(),
+            claim,
+            claim_uid,
+            source: VolumeSource::Local {
+                host,
+                pool: pool.to_owned(),
+                dir,
+            },
+            capacity: 0,
+            filled: false,
+            adopt: false,
+            read_only: false,
+            shared: false,
+            owner: None,
+        }
+    }
 }
 
 /// The content of the config objects that a template uses, by object name and key.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Epoch, MemberId, ProcessName, RunId},
+    volume::VolumeReport,
     waiting::Reason,
 };
 
@@ -38,6 +39,9 @@ pub struct MemberReport {
     pub waiting: Option<Reason>,
     /// Claim templates whose volume this member was started on: they are filled from now on.
     pub filled: Vec<String>,
+    /// What is known of the volumes that it runs on.
+    #[serde(default)]
+    pub volumes: Vec<VolumeReport>,
 }
 
 /// Where a member stands on its host.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName},
+    spec::AccessMode,
     time::Timestamp,
 };
 
@@ -95,6 +96,53 @@ pub enum Reason {
         /// The founder.
         member: MemberId,
     },
+    /// The claim names a class that does not exist, and no volume has it.
+    ClassMissing {
+        /// The claim.
+        claim: ObjectKey,
+        /// The class.
+        class: String,
+    },
+    /// No volume that was made by hand fits the claim.
+    NoMatchingVolume {
+        /// The claim.
+        claim: ObjectKey,
+        /// Per volume, why not.
+        volumes: Vec<VolumeRefusal>,
+    },
+    /// A claim that was made by hand has the name of the member's and does not satisfy its template.
+    ClaimMismatch {
+        /// The claim.
+        claim: ObjectKey,
+        /// What it lacks.
+        differences: Vec<String>,
+    },
+    /// The set uses a claim of its own name that does not exist.
+    ClaimMissing {
+        /// The claim.
+        claim: ObjectKey,
+    },
+    /// A claim that the member uses has no volume yet.
+    ClaimPending {
+        /// The claim.
+        claim: ObjectKey,
+    },
+    /// The access mode does not let the member use the volume beside another one.
+    VolumeInUse {
+        /// The claim.
+        claim: ObjectKey,
+        /// The mode.
+        mode: AccessMode,
+        /// The member that has it.
+        by: MemberId,
+    },
+    /// The volume is in the trash, or on its way there or back.
+    VolumeGone {
+        /// The claim.
+        claim: ObjectKey,
+        /// The volume.
+        volume: String,
+    },
     /// The member keeps its revision until it is replaced.
     RevisionOutdated,
     /// The checker refused the plan of this set.
@@ -163,6 +211,72 @@ pub enum Reason {
     VolumeNotEmpty {
         /// The claim template.
         volume: String,
+    },
+    /// The directory of a pool is there and is not the pool: its disk is not mounted.
+    PoolNotMounted {
+        /// The pool.
+        pool: String,
+        /// Its directory.
+        path: String,
+    },
+    /// The volume cannot be mounted.
+    MountFailed {
+        /// The claim template.
+        volume: String,
+        /// What was to be mounted.
+        source: String,
+        /// What the system said.
+        error: String,
+    },
+    /// The storage of the volume does not answer.
+    VolumeHung {
+        /// The claim template.
+        volume: String,
+        /// What does not answer.
+        source: String,
+        /// What was asked.
+        step: String,
+    },
+    /// The server does not know the mounted directory any more.
+    VolumeStale {
+        /// The claim template.
+        volume: String,
+        /// What was mounted.
+        source: String,
+    },
+    /// An earlier use of the volume on this host has not ended yet.
+    VolumeBusy {
+        /// The claim template.
+        volume: String,
+        /// What still holds it.
+        by: String,
+    },
+    /// The pool or the file system has no room for the volume.
+    VolumeNoSpace {
+        /// The claim template.
+        volume: String,
+        /// Bytes that are wanted.
+        wanted: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The user has another number here than when the volume was made.
+    UserIdMismatch {
+        /// The claim template.
+        volume: String,
+        /// The user.
+        user: String,
+        /// Its number then.
+        recorded: u32,
+        /// Its number here.
+        here: u32,
+    },
+    /// A subPath leads out of its volume, or over a symbolic link.
+    PathEscape {
+        /// The claim template.
+        volume: String,
+        /// The path.
+        path: String,
     },
     /// A step on the host failed; it is tried again.
     StepFailed {
@@ -259,6 +373,87 @@ pub enum Refusal {
         /// The pool.
         pool: String,
     },
+    /// Its pool has no room.
+    PoolFull {
+        /// The pool.
+        pool: String,
+        /// Bytes that are asked for.
+        wanted: u64,
+        /// Bytes that are not promised to other claims.
+        free: u64,
+    },
+    /// A claim that only one host may use is in use on another one.
+    ClaimElsewhere {
+        /// The claim.
+        claim: ObjectKey,
+        /// The host that uses it.
+        host: HostName,
+    },
+}
+
+/// Why one volume does not fit a claim.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeRefusal {
+    /// The volume.
+    pub volume: String,
+    /// Why not.
+    pub because: VolumeMisfit,
+}
+
+/// What rules a volume out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all_fields = "camelCase")]
+pub enum VolumeMisfit {
+    /// It is, or was last, another claim's.
+    Bound {
+        /// That claim.
+        claim: ObjectKey,
+        /// Whether that claim is gone: then an operator may release the volume.
+        released: bool,
+    },
+    /// It is kept for another claim.
+    Reserved {
+        /// That claim.
+        claim: ObjectKey,
+    },
+    /// It is smaller than asked for.
+    TooSmall {
+        /// Its size in bytes.
+        capacity: u64,
+    },
+    /// It is of another class.
+    Class {
+        /// Its class; empty without one.
+        class: String,
+    },
+    /// It does not offer all access modes that are asked for.
+    AccessModes,
+    /// It lacks labels that the selector asks for.
+    Labels,
+    /// The claim asks for another volume by name.
+    Name,
+    /// It is being deleted, or in the trash.
+    Deleted,
+}
+
+impl fmt::Display for VolumeRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.volume)?;
+        match &self.because {
+            VolumeMisfit::Bound { claim, released } if *released => {
+                write!(f, "is released by {claim} (berth volume release)")
+            }
+            VolumeMisfit::Bound { claim, .. } => write!(f, "is bound to {claim}"),
+            VolumeMisfit::Reserved { claim } => write!(f, "is kept for {claim} (claimRef)"),
+            VolumeMisfit::TooSmall { capacity } => write!(f, "has only {capacity} bytes"),
+            VolumeMisfit::Class { class } => write!(f, "is of class '{class}'"),
+            VolumeMisfit::AccessModes => f.write_str("does not offer the access modes"),
+            VolumeMisfit::Labels => f.write_str("lacks labels of the selector"),
+            VolumeMisfit::Name => f.write_str("is not the one asked for"),
+            VolumeMisfit::Deleted => f.write_str("is deleted"),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -271,6 +466,13 @@ impl fmt::Display for Refusal {
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
             Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),
+            Self::PoolFull { pool, wanted, free } => {
+                write!(
+                    f,
+                    "pool '{pool}' has {free} bytes left, {wanted} are asked for"
+                )
+            }
+            Self::ClaimElsewhere { claim, host } => write!(f, "claim {claim} is in use on {host}"),
         }
     }
 }
@@ -292,6 +494,13 @@ impl Reason {
             Self::ConfigMissing { .. } => "ConfigMissing",
             Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
+            Self::ClassMissing { .. } => "ClassMissing",
+            Self::NoMatchingVolume { .. } => "NoMatchingVolume",
+            Self::ClaimMismatch { .. } => "ClaimMismatch",
+            Self::ClaimMissing { .. } => "ClaimMissing",
+            Self::ClaimPending { .. } => "ClaimPending",
+            Self::VolumeInUse { .. } => "VolumeInUse",
+            Self::VolumeGone { .. } => "VolumeGone",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
@@ -304,6 +513,14 @@ impl Reason {
             Self::VolumeForeign { .. } => "VolumeForeign",
             Self::VolumeEmpty { .. } => "VolumeEmpty",
             Self::VolumeNotEmpty { .. } => "VolumeNotEmpty",
+            Self::PoolNotMounted { .. } => "PoolNotMounted",
+            Self::MountFailed { .. } => "MountFailed",
+            Self::VolumeHung { .. } => "VolumeHung",
+            Self::VolumeStale { .. } => "VolumeStale",
+            Self::VolumeBusy { .. } => "VolumeBusy",
+            Self::VolumeNoSpace { .. } => "VolumeNoSpace",
+            Self::UserIdMismatch { .. } => "UserIdMismatch",
+            Self::PathEscape { .. } => "PathEscape",
             Self::StepFailed { .. } => "StepFailed",
             Self::RenderFailed { .. } => "RenderFailed",
             Self::BackOff { .. } => "BackOff",
@@ -330,6 +547,17 @@ impl Reason {
             Self::ConfigMissing { .. } => "berth apply -f (the missing object)",
             Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
+            Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
+            Self::NoMatchingVolume { .. } => {
+                "berth apply -f (a PersistentVolume that fits), or berth volume release"
+            }
+            Self::ClaimMismatch { .. } => {
+                "berth delete pvc, or berth apply -f (a claim that satisfies it)"
+            }
+            Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
+            Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
+            Self::VolumeInUse { .. } => "event: the other member is gone",
+            Self::VolumeGone { .. } => "berth volume undelete",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
@@ -342,6 +570,18 @@ impl Reason {
             Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
             Self::VolumeEmpty { .. } => "put the volume's data back in place",
             Self::VolumeNotEmpty { .. } => "empty the directory, or move it away",
+            Self::PoolNotMounted { .. } => "mount the pool's disk on the host",
+            Self::MountFailed { .. } => {
+                "event: the next attempt succeeds; look at the server, or the image"
+            }
+            Self::VolumeHung { .. } => "event: the storage answers again",
+            Self::VolumeStale { .. } => "event: the member has been restarted on a new mount",
+            Self::VolumeBusy { .. } => "event: it lets go; the last resort is a reboot of the host",
+            Self::VolumeNoSpace { .. } => "make room in the pool on the host",
+            Self::UserIdMismatch { .. } => {
+                "give the user its old number on the host, or change the owner of the files"
+            }
+            Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
             Self::StepFailed { .. } => "event: the next attempt succeeds",
             Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
             Self::BackOff { .. } => "event: the next start succeeds",
@@ -403,6 +643,28 @@ impl fmt::Display for Reason {
                     "founder {member} lost its volume before the set was founded"
                 )
             }
+            Self::ClassMissing { claim, class } => {
+                write!(f, "storage class '{class}' of claim {claim} does not exist")
+            }
+            Self::NoMatchingVolume { claim, volumes } if volumes.is_empty() => {
+                write!(f, "there is no volume for claim {claim}")
+            }
+            Self::NoMatchingVolume { claim, volumes } => {
+                write!(f, "no volume fits claim {claim}: {}", join(volumes))
+            }
+            Self::ClaimMismatch { claim, differences } => write!(
+                f,
+                "claim {claim} does not satisfy the template: {}",
+                differences.join("; ")
+            ),
+            Self::ClaimMissing { claim } => write!(f, "claim {claim} does not exist"),
+            Self::ClaimPending { claim } => write!(f, "claim {claim} is not bound to a volume"),
+            Self::VolumeInUse { claim, mode, by } => {
+                write!(f, "claim {claim} ({}) is used by {by}", mode.short())
+            }
+            Self::VolumeGone { claim, volume } => {
+                write!(f, "volume {volume} of claim {claim} is in the trash")
+            }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
@@ -445,6 +707,45 @@ impl fmt::Display for Reason {
                     "volume {volume} is new and holds data that nobody declared"
                 )
             }
+            Self::PoolNotMounted { pool, path } => {
+                write!(f, "{path} is not pool '{pool}': its disk is not mounted")
+            }
+            Self::MountFailed {
+                volume,
+                source,
+                error,
+            } => write!(f, "volume {volume}: {source}: {error}"),
+            Self::VolumeHung {
+                volume,
+                source,
+                step,
+            } => write!(f, "volume {volume}: {source} does not answer ({step})"),
+            Self::VolumeStale { volume, source } => write!(
+                f,
+                "volume {volume}: {source} is not what was mounted any more; it is mounted anew"
+            ),
+            Self::VolumeBusy { volume, by } => write!(f, "volume {volume} is still held by {by}"),
+            Self::VolumeNoSpace {
+                volume,
+                wanted,
+                free,
+            } => write!(
+                f,
+                "volume {volume} needs {wanted} bytes and {free} are free"
+            ),
+            Self::UserIdMismatch {
+                volume,
+                user,
+                recorded,
+                here,
+            } => write!(
+                f,
+                "volume {volume}: user '{user}' is {here} here and was {recorded} when the volume was made"
+            ),
+            Self::PathEscape { volume, path } => write!(
+                f,
+                "volume {volume}: subPath '{path}' leads over a symbolic link or out of the volume"
+            ),
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
             Self::RenderFailed { field, error } => write!(f, "{field}: {error}"),
             Self::BackOff {

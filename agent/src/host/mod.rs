@@ -16,6 +16,7 @@ use berth_core::{
     order::VolumeOrder,
     rendered::RenderedMember,
     spec::Port,
+    volume::PoolInfo,
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -122,8 +123,8 @@ pub struct HostFacts {
     pub boot: BootId,
     /// `/etc/machine-id`; empty if there is none.
     pub machine_id: String,
-    /// The names of its volume pools.
-    pub pools: Vec<String>,
+    /// Its volume pools.
+    pub pools: BTreeMap<String, PoolInfo>,
 }
 
 /// A volume to make ready.

@@ -2,12 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use berth_core::{
-    ids::HostName,
-    order::{MemberOrder, VolumeSource},
-    time::Timestamp,
-    waiting::Waiting,
-};
+use berth_core::{ids::HostName, order::MemberOrder, time::Timestamp, waiting::Waiting};
 use berth_proto::{convert::status, v1};
 
 use crate::reconcile::Seen;
@@ -59,15 +54,14 @@ pub(super) fn member(
 fn volumes(host: &HostName, order: &MemberOrder) -> Vec<v1::VolumeStatus> {
     let volumes = order.volumes.iter();
     volumes
-        .map(|volume| {
-            let VolumeSource::Local { pool } = &volume.source;
-            v1::VolumeStatus {
-                name: volume.name.clone(),
-                claim: volume.claim.to_string(),
-                pool: pool.clone(),
-                host: host.to_string(),
-                filled: volume.filled,
-            }
+        .map(|volume| v1::VolumeStatus {
+            name: volume.name.clone(),
+            claim: volume.claim.to_string(),
+            pool: volume.source.pool().unwrap_or_default().to_owned(),
+            host: host.to_string(),
+            filled: volume.filled,
+            source: volume.source.describe(),
+            ..v1::VolumeStatus::default()
         })
         .collect()
 }

@@ -11,11 +11,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use berth_core::{
     ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
     keeper::Exit,
-    order::{
-        ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, VolumeSource, order_hash,
-    },
+    order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
     report::Phase,
     spec::{MemberSpec, Process, VolumeMount},
+    volume::VolumeSource,
 };
 use tempfile::TempDir;
 
@@ -46,7 +45,7 @@ fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
         volume_mounts: vec![VolumeMount {
             name: "data".to_owned(),
             mount_path: "/data".to_owned(),
-            read_only: false,
+            ..VolumeMount::default()
         }],
         ..Process::default()
     };
@@ -67,15 +66,13 @@ fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
             founding: true,
             ..RenderValues::default()
         },
-        volumes: vec![VolumeOrder {
-            name: "data".to_owned(),
-            claim: member.claim("data").unwrap(),
-            claim_uid: Uid(format!("uid-{name}")),
-            source: VolumeSource::Local {
-                pool: "default".to_owned(),
-            },
-            filled: false,
-        }],
+        volumes: vec![VolumeOrder::local(
+            "data",
+            member.claim("data").unwrap(),
+            Uid(format!("uid-{name}")),
+            "host-1".parse().unwrap(),
+            "default",
+        )],
         config: ConfigData::default(),
         member,
     }
@@ -254,7 +251,9 @@ async fn a_failure_holds_up_its_own_member_only_and_ends_when_its_cause_does() {
     let mut world = World::new(FakeHost::new(&["default"]));
     let mut lost = order("lost-0", 1, Desired::Run);
     lost.volumes[0].source = VolumeSource::Local {
+        host: "host-1".parse().unwrap(),
         pool: "fast".to_owned(),
+        dir: "lost".to_owned(),
     };
     world
         .order(vec![lost, order("web-0", 1, Desired::Run)])

@@ -6,7 +6,7 @@ use berth_core::{
     ids::{ContentHash, Epoch, Generation, HistoryId, MemberId, TemplateHash, Term, Uid},
     order::{
         ConfigData, Desired, MemberOrder, OrderDelta, OrderHead, RenderValues, VolumeOrder,
-        VolumeSource, order_hash,
+        order_hash,
     },
     report::MemberReport,
     spec::{MemberSpec, Process, VolumeMount},
@@ -185,7 +185,7 @@ pub(crate) fn member_order(name: &str, desired: Desired, command: &[&str]) -> Me
         volume_mounts: vec![VolumeMount {
             name: "data".to_owned(),
             mount_path: "/data".to_owned(),
-            read_only: false,
+            ..VolumeMount::default()
         }],
         ..Process::default()
     };
@@ -208,15 +208,13 @@ pub(crate) fn member_order(name: &str, desired: Desired, command: &[&str]) -> Me
             address: "127.0.0.1".to_owned(),
             ..RenderValues::default()
         },
-        volumes: vec![VolumeOrder {
-            name: "data".to_owned(),
-            claim: member.claim("data").unwrap(),
-            claim_uid: Uid(format!("uid-{name}")),
-            source: VolumeSource::Local {
-                pool: "default".to_owned(),
-            },
-            filled: false,
-        }],
+        volumes: vec![VolumeOrder::local(
+            "data",
+            member.claim("data").unwrap(),
+            Uid(format!("uid-{name}")),
+            "host-1".parse().unwrap(),
+            "default",
+        )],
         config: ConfigData::default(),
         member,
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use berth_core::{spec::Kind, time::Timestamp};
+use berth_core::{
+    spec::{Kind, storage::DEFAULT_CLASS},
+    time::Timestamp,
+};
 use berth_proto::v1;
 use serde_json::Value;
 
@@ -51,7 +54,17 @@ fn columns(kind: Kind, wide: bool) -> Vec<&'static str> {
         Kind::Service => (&["SELECTOR", "PORTS"], &[]),
         Kind::ConfigMap | Kind::Secret => (&["DATA"], &["KEYS"]),
         Kind::AddressPool => (&["CIDR", "DEFAULT"], &[]),
-        Kind::PersistentVolumeClaim => (&["STORAGE", "CLASS"], &["ACCESS MODES"]),
+        Kind::StorageClass => (
+            &["PROVISIONER", "RECLAIM POLICY", "DEFAULT"],
+            &["BINDING MODE", "EXPANSION"],
+        ),
+        Kind::PersistentVolume => (
+            &["CAPACITY", "ACCESS MODES", "STATUS", "CLAIM", "CLASS"],
+            &["SOURCE", "RECLAIM POLICY"],
+        ),
+        Kind::PersistentVolumeClaim => {
+            (&["STATUS", "VOLUME", "STORAGE", "CLASS"], &["ACCESS MODES"])
+        }
     };
     let mut columns = always.to_vec();
     if wide {
@@ -78,8 +91,12 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
             ],
             Vec::new(),
         ),
+        Kind::StorageClass => class_cells(object),
+        Kind::PersistentVolume => volume_cells(object),
         Kind::PersistentVolumeClaim => (
             vec![
+                text(object, "/status/phase"),
+                text(object, "/spec/volumeName"),
                 text(object, "/spec/resources/requests/storage"),
                 text(object, "/spec/storageClassName"),
             ],
@@ -90,6 +107,41 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
         cells.extend(more);
     }
     cells
+}
+
+fn class_cells(object: &Value) -> (Vec<String>, Vec<String>) {
+    let default = format!("/metadata/annotations/{}", DEFAULT_CLASS.replace('/', "~1"));
+    (
+        vec![
+            text(object, "/provisioner"),
+            text(object, "/reclaimPolicy"),
+            yes(text(object, &default) == "true"),
+        ],
+        vec![
+            text(object, "/volumeBindingMode"),
+            yes(object.pointer("/allowVolumeExpansion") == Some(&Value::Bool(true))),
+        ],
+    )
+}
+
+fn volume_cells(object: &Value) -> (Vec<String>, Vec<String>) {
+    let claim = match text(object, "/spec/claimRef/name") {
+        name if name.is_empty() => name,
+        name => format!("{}/{name}", text(object, "/spec/claimRef/namespace")),
+    };
+    (
+        vec![
+            text(object, "/spec/capacity/storage"),
+            items(object, "/spec/accessModes").join(","),
+            text(object, "/status/phase"),
+            claim,
+            text(object, "/spec/storageClassName"),
+        ],
+        vec![
+            text(object, "/status/source"),
+            text(object, "/spec/persistentVolumeReclaimPolicy"),
+        ],
+    )
 }
 
 fn set_cells(object: &Value, statuses: &Statuses) -> (Vec<String>, Vec<String>) {

@@ -60,6 +60,7 @@ pub(crate) fn running(set: &str, ordinal: u32) -> v1::MemberStatus {
             pool: "default".into(),
             host: format!("host-{}", ordinal + 1),
             filled: true,
+            ..v1::VolumeStatus::default()
         }],
         restarts: 1,
         founder: true,

@@ -44,6 +44,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StopNotConfirmed { .. }
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
+        | Reason::VolumeInUse { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
@@ -66,6 +67,20 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeForeign { .. }
         | Reason::VolumeEmpty { .. }
         | Reason::VolumeNotEmpty { .. }
+        | Reason::ClassMissing { .. }
+        | Reason::NoMatchingVolume { .. }
+        | Reason::ClaimMismatch { .. }
+        | Reason::ClaimMissing { .. }
+        | Reason::ClaimPending { .. }
+        | Reason::VolumeGone { .. }
+        | Reason::PoolNotMounted { .. }
+        | Reason::MountFailed { .. }
+        | Reason::VolumeHung { .. }
+        | Reason::VolumeStale { .. }
+        | Reason::VolumeBusy { .. }
+        | Reason::VolumeNoSpace { .. }
+        | Reason::UserIdMismatch { .. }
+        | Reason::PathEscape { .. }
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::{HistoryId, HostName, SetKey},
+    ids::{ClaimKey, HistoryId, HostName, SetKey},
     plan::Step,
     state::State,
     store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
@@ -20,7 +20,7 @@ use super::{Links, events, orders};
 use crate::{
     state::{
         View,
-        records::{changes, put, zone_key},
+        records::{changes, claim_changes, put, zone_key},
     },
     store::RecordError,
 };
@@ -74,7 +74,9 @@ fn piece(
     let mut batch = Batch::default();
     let mut sets = BTreeSet::new();
     let mut hosts = BTreeSet::new();
+    let mut claims = BTreeSet::new();
     for step in steps {
+        claims.extend(claim_of(step).cloned());
         batch.notes.extend(events::event(&after, step, now));
         sets.extend(set_of(&after, step));
         hosts.extend(host_of(&after, step));
@@ -83,6 +85,7 @@ fn piece(
     for set in &sets {
         changes(view, &after, set, &mut batch)?;
     }
+    claim_changes(view, &after, &claims, &mut batch)?;
     let zone = publish(view, &after, &mut batch)?;
     let mut sends = Vec::new();
     for (host, link) in orders::synced(links) {
@@ -112,11 +115,13 @@ fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>
 /// The set that a step is about.
 pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
     match step {
-        Step::CreateClaim { claim, .. } => Some(claim.member.set.clone()),
-        Step::BindClaim { key, .. } | Step::FillClaim { key } => {
-            state.claims.get(key).map(|claim| claim.member.set.clone())
+        Step::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
+        Step::BindClaim { key, .. } | Step::FillClaim { key, .. } => {
+            let member = state.claims.get(key)?.member.as_ref();
+            member.map(|id| id.set.clone())
         }
-        Step::TakeAddress { member, .. }
+        Step::AdoptClaim { member, .. }
+        | Step::TakeAddress { member, .. }
         | Step::Assign { member, .. }
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
@@ -130,6 +135,27 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
     }
 }
 
+/// The claim that a step changes.
+fn claim_of(step: &Step) -> Option<&ClaimKey> {
+    match step {
+        Step::CreateClaim { key, .. }
+        | Step::AdoptClaim { key, .. }
+        | Step::BindClaim { key, .. }
+        | Step::FillClaim { key, .. } => Some(key),
+        Step::TakeAddress { .. }
+        | Step::Assign { .. }
+        | Step::Found { .. }
+        | Step::Start { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => None,
+    }
+}
+
 /// The host whose order a step changes, before it takes effect.
 fn host_of(state: &State, step: &Step) -> Option<HostName> {
     match step {
@@ -140,9 +166,14 @@ fn host_of(state: &State, step: &Step) -> Option<HostName> {
             let member = state.sets.get(&member.set)?.members.get(&member.ordinal)?;
             Some(member.host.clone())
         }
-        Step::FillClaim { key } => state.claims.get(key)?.host.clone(),
+        Step::FillClaim { key, .. } => {
+            let member = state.claims.get(key)?.member.as_ref()?;
+            let granted = state.sets.get(&member.set)?.members.get(&member.ordinal)?;
+            Some(granted.host.clone())
+        }
         Step::Assign { host, .. } => Some(host.clone()),
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Found { .. }

@@ -35,8 +35,9 @@ pub fn line(step: &Step) -> Line {
 fn named(step: &Step) -> (&'static str, String) {
     match step {
         Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
+        Step::AdoptClaim { key, .. } => ("AdoptClaim", key.to_string()),
         Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
-        Step::FillClaim { key } => ("FillClaim", key.to_string()),
+        Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
         Step::Found { set, .. } => ("Found", set.to_string()),
@@ -53,9 +54,14 @@ fn named(step: &Step) -> (&'static str, String) {
 
 fn text(step: &Step) -> String {
     match step {
-        Step::CreateClaim { key, claim } => format!("makes claim {key} in pool '{}'", claim.pool),
-        Step::BindClaim { key, host } => format!("binds claim {key} to {host}"),
-        Step::FillClaim { key } => format!("marks claim {key} as filled"),
+        Step::CreateClaim { key, .. } => format!("makes claim {key}"),
+        Step::AdoptClaim { key, member, .. } => format!("gives claim {key} to {member}"),
+        Step::BindClaim { key, name, volume } => format!(
+            "binds claim {key} to volume {} at {}",
+            name.name,
+            volume.source.describe()
+        ),
+        Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
         Step::Assign {
             member,
@@ -122,6 +128,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
             ));
         }
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }

@@ -54,7 +54,11 @@ impl World {
                 name: name.clone(),
                 advertise_address: format!("10.0.0.{}", n + 1).parse().unwrap(),
                 labels: BTreeMap::new(),
-                pools: vec!["default".to_owned()],
+                pools: [(
+                    "default".to_owned(),
+                    berth_core::volume::PoolInfo::default(),
+                )]
+                .into(),
                 unschedulable: false,
                 machine_id: name.to_string(),
             };
@@ -231,6 +235,7 @@ fn report(id: &MemberId, epoch: berth_core::ids::Epoch, runs: bool) -> MemberRep
         restarts: 0,
         processes: Vec::new(),
         waiting: None,
+        volumes: Vec::new(),
         filled: if runs {
             vec!["data".to_owned()]
         } else {

@@ -238,7 +238,11 @@ fn take_in(state: &mut berth_core::state::State, key: &ObjectKey, object: Object
         Object::Secret(object) => {
             state.secrets.insert(key.clone(), object);
         }
-        Object::Service(_) | Object::AddressPool(_) | Object::PersistentVolumeClaim(_) => {}
+        Object::Service(_)
+        | Object::AddressPool(_)
+        | Object::StorageClass(_)
+        | Object::PersistentVolume(_)
+        | Object::PersistentVolumeClaim(_) => {}
     }
 }
 

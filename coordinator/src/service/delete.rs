@@ -75,7 +75,12 @@ fn prepare(
             batch.deletes.insert(key);
             "it was deleted; its data stays where it is"
         }
-        Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::AddressPool => {
+        Kind::Service
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::AddressPool
+        | Kind::StorageClass
+        | Kind::PersistentVolume => {
             batch.deletes.insert(key);
             "it was deleted"
         }
@@ -138,7 +143,9 @@ fn may_delete(
 
 /// Admission knows what sets declare; a member that is on its way out still has its claim.
 fn check_unused(state: &State, key: &ObjectKey, claim: &Claim) -> Result<(), ServiceError> {
-    let member = &claim.member;
+    let Some(member) = &claim.member else {
+        return Ok(());
+    };
     let used = state.sets.get(&member.set).is_some_and(|set| {
         set.members.contains_key(&member.ordinal) || set.is_declared(member.ordinal)
     });

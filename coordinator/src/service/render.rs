@@ -23,9 +23,13 @@ const SEALED: &str = "<sealed>";
 pub(super) fn record_kind(kind: Kind) -> RecordKind {
     match kind {
         Kind::PersistentVolumeClaim => RecordKind::Claim,
-        Kind::StatefulSet | Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::AddressPool => {
-            RecordKind::Object(kind)
-        }
+        Kind::StatefulSet
+        | Kind::Service
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::AddressPool
+        | Kind::StorageClass
+        | Kind::PersistentVolume => RecordKind::Object(kind),
     }
 }
 
@@ -35,7 +39,8 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Object(Kind::PersistentVolumeClaim) => None,
         RecordKind::Object(kind) => Some(kind),
         RecordKind::Claim => Some(Kind::PersistentVolumeClaim),
-        RecordKind::Set
+        RecordKind::Volume
+        | RecordKind::Set
         | RecordKind::Member
         | RecordKind::Founding
         | RecordKind::Host
@@ -53,8 +58,9 @@ pub(super) fn object(
     value: &Value,
 ) -> Result<v1::Object, ServiceError> {
     let mut object = match key.kind {
-        RecordKind::Claim => claim_object(look.state, &key.object, &decode::<Claim>(value)?),
+        RecordKind::Claim => claim_object(&key.object, &decode::<Claim>(value)?),
         RecordKind::Object(_)
+        | RecordKind::Volume
         | RecordKind::Set
         | RecordKind::Member
         | RecordKind::Founding
@@ -73,8 +79,13 @@ pub(super) fn object(
             .sets
             .get(&key.object)
             .map(|set| set_status(look, &key.object, set, generation)),
-        Kind::PersistentVolumeClaim => Some(claim_status(&decode::<Claim>(value)?)),
-        Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::AddressPool => None,
+        Kind::PersistentVolumeClaim => Some(claim_status(look.state, &decode::<Claim>(value)?)),
+        Kind::Service
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::AddressPool
+        | Kind::StorageClass
+        | Kind::PersistentVolume => None,
     };
     if let (Some(fields), Some(status)) = (json.as_object_mut(), status) {
         fields.insert("status".to_owned(), status);
@@ -98,50 +109,40 @@ fn seal(object: &mut Object) {
 }
 
 /// What operators see of a claim: what its template asked for when it was made.
-fn claim_object(state: &State, key: &ClaimKey, claim: &Claim) -> Object {
+fn claim_object(key: &ClaimKey, claim: &Claim) -> Object {
     let mut labels = claim.labels.clone();
-    labels.extend([
-        ("berth/set".to_owned(), claim.member.set.name.to_string()),
-        ("berth/member".to_owned(), claim.member.name()),
-    ]);
-    // A record of an earlier release does not say; its set still may.
-    let asked = if claim.created_at.is_some() {
-        claim.spec.clone()
-    } else {
-        asked_now(state, claim).unwrap_or_default()
-    };
+    if let Some(member) = &claim.member {
+        labels.extend([
+            ("berth/set".to_owned(), member.set.name.to_string()),
+            ("berth/member".to_owned(), member.name()),
+        ]);
+    }
+    let bound = claim.volume.as_ref();
     Object::PersistentVolumeClaim(PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: key.name.to_string(),
             namespace: key.namespace.to_string(),
             labels,
             uid: claim.uid.to_string(),
-            creation_timestamp: claim.created_at,
+            creation_timestamp: Some(claim.created_at),
             ..ObjectMeta::default()
         },
         spec: PersistentVolumeClaimSpec {
-            storage_class_name: Some(claim.pool.clone()),
-            ..asked
+            volume_name: bound.map_or_else(String::new, |name| name.name.to_string()),
+            ..claim.spec.clone()
         },
     })
 }
 
-fn asked_now(state: &State, claim: &Claim) -> Option<PersistentVolumeClaimSpec> {
-    let set = state.sets.get(&claim.member.set)?;
-    let mut templates = set.spec.volume_claim_templates.iter();
-    let template = templates.find(|template| template.metadata.name == claim.template)?;
-    Some(template.spec.clone())
-}
-
-fn claim_status(claim: &Claim) -> Json {
-    let phase = if claim.host.is_some() {
+fn claim_status(state: &State, claim: &Claim) -> Json {
+    let phase = if claim.volume.is_some() {
         "Bound"
     } else {
         "Pending"
     };
     json!({
         "phase": phase,
-        "host": claim.host.as_ref().map(HostName::to_string),
+        "host": state.host_of(claim).map(HostName::to_string),
         "filled": claim.filled,
     })
 }

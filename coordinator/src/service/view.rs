@@ -99,16 +99,20 @@ impl Look<'_> {
         let claims = templates.filter_map(|template| {
             let key = id.claim(&template.metadata.name).ok()?;
             let claim = self.state.claims.get(&key)?;
+            let volume = self.state.volume_of(claim);
+            let source = volume.map(|volume| &volume.source);
+            let host = source.and_then(|source| source.host());
+            let pool = source.and_then(|source| source.pool());
+            let name = claim.volume.as_ref();
             Some(v1::VolumeStatus {
                 name: template.metadata.name.clone(),
                 claim: key.name.to_string(),
-                pool: claim.pool.clone(),
-                host: claim
-                    .host
-                    .as_ref()
-                    .map(HostName::to_string)
-                    .unwrap_or_default(),
+                pool: pool.unwrap_or_default().to_owned(),
+                host: host.map(HostName::to_string).unwrap_or_default(),
                 filled: claim.filled,
+                volume: name.map(|name| name.name.to_string()).unwrap_or_default(),
+                source: source.map(|source| source.describe()).unwrap_or_default(),
+                ..v1::VolumeStatus::default()
             })
         });
         claims.collect()
@@ -226,7 +230,7 @@ pub(super) fn host(
         connected: host.contact.connected,
         since_ms: status::millis(Some(host.contact.since)),
         labels: host.record.labels.clone().into_iter().collect(),
-        pools: host.record.pools.clone(),
+        pools: host.record.pools.keys().cloned().collect(),
         unschedulable: host.record.unschedulable,
         members: members.collect(),
         generation_sent: sent.unwrap_or_default(),
@@ -265,6 +269,7 @@ mod tests {
                 restarts: 0,
                 processes: Vec::new(),
                 waiting: None,
+                volumes: Vec::new(),
                 filled: Vec::new(),
             },
             ready_since: None,
@@ -279,7 +284,7 @@ mod tests {
                 name,
                 advertise_address: "10.0.0.3".parse().unwrap(),
                 labels: BTreeMap::new(),
-                pools: Vec::new(),
+                pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
             },

@@ -155,6 +155,7 @@ mod tests {
             restarts: 0,
             processes: Vec::new(),
             waiting: None,
+            volumes: Vec::new(),
             filled: Vec::new(),
         }
     }

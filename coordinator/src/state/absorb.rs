@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     ids::{MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, ZoneHead},
+    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
@@ -37,6 +37,11 @@ impl View {
                 self.state
                     .claims
                     .insert(object.clone(), decode::<Claim>(value)?);
+            }
+            RecordKind::Volume => {
+                self.orders_stale = true;
+                let volume = decode::<Volume>(value)?;
+                self.state.volumes.insert(object.clone(), volume);
             }
             RecordKind::Set => self.insert_set(object, decode(value)?),
             RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
@@ -77,6 +82,12 @@ impl View {
             }
             Object::AddressPool(o) => {
                 self.state.address_pools.insert(key, o);
+            }
+            Object::StorageClass(o) => {
+                self.state.storage_classes.insert(key, o);
+            }
+            Object::PersistentVolume(o) => {
+                self.state.persistent_volumes.insert(key, o);
             }
             // What operators see of a claim is made of the Claim record.
             Object::PersistentVolumeClaim(_) => {}
@@ -142,7 +153,11 @@ impl View {
             RecordKind::Object(kind) => self.remove_object(*kind, object),
             RecordKind::Claim => {
                 let claim = self.state.claims.remove(object);
-                self.touched.extend(claim.map(|claim| claim.member.set));
+                let member = claim.and_then(|claim| claim.member);
+                self.touched.extend(member.map(|member| member.set));
+            }
+            RecordKind::Volume => {
+                self.state.volumes.remove(object);
             }
             // The set itself goes with its object.
             RecordKind::Set => {}
@@ -182,6 +197,12 @@ impl View {
             }
             Kind::AddressPool => {
                 self.state.address_pools.remove(key);
+            }
+            Kind::StorageClass => {
+                self.state.storage_classes.remove(key);
+            }
+            Kind::PersistentVolume => {
+                self.state.persistent_volumes.remove(key);
             }
             Kind::PersistentVolumeClaim => {}
         }

@@ -15,7 +15,7 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Claim, Grant, Member, Set, State, orders::config_data},
+    state::{Grant, Member, Set, State, orders::config_data},
     store::{Batch, Key, RecordKind},
     template::revision_hash,
 };
@@ -144,7 +144,6 @@ pub fn changes(
     }
     let mut write = Writing { view, batch };
     write.set(set, view.state.sets.get(set), after.sets.get(set))?;
-    write.claims(set, after)?;
     let key = || Key::new(RecordKind::Founding, set.clone());
     let (old, new) = (view.state.foundings.get(set), after.foundings.get(set));
     write.record(key, old, new)
@@ -178,13 +177,31 @@ pub fn revisions(view: &View, after: &State, batch: &mut Batch) -> Result<(), Re
     Ok(())
 }
 
-/// The claims of a set's members, whether or not the set exists.
-fn claims_of<'a>(
-    state: &'a State,
-    set: &'a SetKey,
-) -> impl Iterator<Item = (&'a ClaimKey, &'a Claim)> {
-    let all = state.claims.iter();
-    all.filter(move |(_, claim)| claim.member.set == *set)
+/// Writes the difference of some claims and their volumes between two states into a batch, each
+/// record under the condition that it is as the view knows it.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn claim_changes(
+    view: &View,
+    after: &State,
+    claims: &BTreeSet<ClaimKey>,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let mut write = Writing { view, batch };
+    let mut volumes: BTreeSet<&ObjectKey> = BTreeSet::new();
+    for key in claims {
+        let record = || Key::new(RecordKind::Claim, key.clone());
+        let (old, new) = (view.state.claims.get(key), after.claims.get(key));
+        write.record(record, old, new)?;
+        volumes.extend(new.and_then(|claim| claim.volume.as_ref()));
+    }
+    for name in volumes {
+        let record = || Key::new(RecordKind::Volume, name.clone());
+        let (old, new) = (view.state.volumes.get(name), after.volumes.get(name));
+        write.record(record, old, new)?;
+    }
+    Ok(())
 }
 
 struct Writing<'a> {
@@ -240,20 +257,6 @@ impl Writing<'_> {
             let after = member_record(new, ordinal);
             let key = member_key(key, ordinal)?;
             self.record(|| key, before.as_ref(), Some(&after))?;
-        }
-        Ok(())
-    }
-
-    fn claims(&mut self, set: &SetKey, after: &State) -> Result<(), RecordError> {
-        for (key, old) in claims_of(&self.view.state, set) {
-            let record = || Key::new(RecordKind::Claim, key.clone());
-            self.record(record, Some(old), after.claims.get(key))?;
-        }
-        for (key, new) in claims_of(after, set) {
-            if !self.view.state.claims.contains_key(key) {
-                let record = || Key::new(RecordKind::Claim, key.clone());
-                self.record(record, None, Some(new))?;
-            }
         }
         Ok(())
     }

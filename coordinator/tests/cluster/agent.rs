@@ -202,7 +202,11 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             name: identity.host.parse().unwrap(),
             advertise_address: "127.77.0.1".parse().unwrap(),
             labels: BTreeMap::new(),
-            pools: vec!["default".to_owned()],
+            pools: [(
+                "default".to_owned(),
+                berth_core::volume::PoolInfo::default(),
+            )]
+            .into(),
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
         },
@@ -297,6 +301,7 @@ fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
         restarts: 0,
         processes: Vec::new(),
         waiting: None,
+        volumes: Vec::new(),
         filled: filled.map(|volume| volume.name.clone()).collect(),
     }
 }

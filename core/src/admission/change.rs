@@ -27,6 +27,8 @@ pub(super) fn check(current: &Object, object: &Object, refuse: &mut dyn FnMut(&s
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::AddressPool(_)
+            | Object::StorageClass(_)
+            | Object::PersistentVolume(_)
             | Object::PersistentVolumeClaim(_),
             _,
         ) => {}

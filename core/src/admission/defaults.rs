@@ -25,7 +25,10 @@ pub(super) fn fill(object: &mut Object) {
         }
         Object::Secret(secret) => fold(secret),
         Object::PersistentVolumeClaim(pvc) => claim(&mut pvc.spec),
-        Object::ConfigMap(_) | Object::AddressPool(_) => {}
+        Object::ConfigMap(_)
+        | Object::AddressPool(_)
+        | Object::StorageClass(_)
+        | Object::PersistentVolume(_) => {}
     }
 }
 

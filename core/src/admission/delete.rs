@@ -72,6 +72,7 @@ pub fn delete(
                 ));
             }
         }
+        Kind::StorageClass | Kind::PersistentVolume => {}
         Kind::Service => deletion
             .warnings
             .push(format!("the names of service {key} are gone at once")),

@@ -103,6 +103,8 @@ fn config(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> ConfigData {
                 Object::StatefulSet(_)
                 | Object::Service(_)
                 | Object::AddressPool(_)
+                | Object::StorageClass(_)
+                | Object::PersistentVolume(_)
                 | Object::PersistentVolumeClaim(_),
             )
             | None => {}

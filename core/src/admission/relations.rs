@@ -20,6 +20,8 @@ pub(super) fn check(after: &Objects, new: &[ParsedObject], violations: &mut Vec<
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
+            | Object::StorageClass(_)
+            | Object::PersistentVolume(_)
             | Object::PersistentVolumeClaim(_) => {}
         }
     }
@@ -34,6 +36,8 @@ fn pools(
     let others = after.iter().filter_map(|((_, key), object)| match object {
         Object::AddressPool(other) if *key != parsed.key => Some((key, other)),
         Object::AddressPool(_)
+        | Object::StorageClass(_)
+        | Object::PersistentVolume(_)
         | Object::StatefulSet(_)
         | Object::Service(_)
         | Object::ConfigMap(_)

@@ -50,6 +50,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
             Ok(())
         }
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }

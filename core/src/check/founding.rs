@@ -60,7 +60,7 @@ pub(super) fn founders_complete(case: &Case<'_>) -> Verdict {
 fn ran(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut claims = state.claims.values();
     let mut members = set.members.values();
-    claims.any(|claim| claim.member.set == *key && claim.filled)
+    claims.any(|claim| claim.is_of(key) && claim.filled)
         || members.any(|member| member.ordered != Ordered::Nothing)
 }
 
@@ -128,7 +128,7 @@ pub(super) fn founding_kept(case: &Case<'_>) -> Verdict {
     if case.state.sets.contains_key(set) {
         return Err(format!("{set} exists"));
     }
-    match claims.find(|(_, claim)| claim.member.set == *set) {
+    match claims.find(|(_, claim)| claim.is_of(set)) {
         Some((key, _)) => Err(format!("claim {key} of {set} exists")),
         None => Ok(()),
     }

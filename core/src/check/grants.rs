@@ -96,6 +96,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         Step::Start { member, .. } => (member, Ordered::Nothing),
         Step::Stop { member, .. } => (member, Ordered::Run),
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
@@ -131,6 +132,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
             "{id} would be replaced, and {host} follows another history"
         )),
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }

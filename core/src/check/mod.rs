@@ -167,14 +167,18 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         return Some(set.clone());
     }
     match step {
-        Step::BindClaim { key, .. } | Step::FillClaim { key } => {
-            state.claims.get(key).map(|claim| claim.member.set.clone())
-        }
+        Step::BindClaim { key, .. } | Step::FillClaim { key, .. } => state
+            .claims
+            .get(key)?
+            .member
+            .as_ref()
+            .map(|member| member.set.clone()),
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Assign { .. }
         | Step::Start { .. }

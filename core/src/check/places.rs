@@ -119,7 +119,7 @@ fn unfit(state: &State, id: &MemberId, host: &crate::ids::HostName) -> Option<&'
     let elsewhere = |template: &crate::spec::ClaimTemplate| {
         let key = id.claim(&template.metadata.name).ok();
         let claim = key.and_then(|key| state.claims.get(&key));
-        let bound = claim.and_then(|claim| claim.host.as_ref());
+        let bound = claim.and_then(|claim| state.host_of(claim));
         bound.is_some_and(|bound| bound != host)
     };
     let mut templates = set.spec.volume_claim_templates.iter();

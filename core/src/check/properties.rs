@@ -227,7 +227,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             friends
                 .state
                 .claims
-                .retain(|_, claim| assigned(&state, &claim.member));
+                .retain(|_, claim| claim.member.as_ref().is_some_and(|id| assigned(&state, id)));
         }
     }
 }

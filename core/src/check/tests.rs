@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    fixture::{NOW, friend::Friends, host_name, key, member, put_set, report, spec, state},
+    fixture::{
+        NOW, bind_claim, fill, friend::Friends, host_name, key, member, put_set, report, spec,
+        state,
+    },
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{EnvVar, GatePolicy, Membership},
@@ -63,7 +66,7 @@ fn start(state: &State, ordinal: u32) -> Vec<Step> {
     let id = member("db", ordinal);
     let key = data(ordinal);
     vec![
-        Step::BindClaim { key, host },
+        bind_claim(state, &key, &host),
         Step::Start { member: id, epoch },
     ]
 }
@@ -222,9 +225,11 @@ fn order(rule: Rule) -> Option<Bad> {
         }
         Rule::ClaimHost => {
             let (key, host) = (data(0), host_name(2));
-            (named().state, vec![Step::BindClaim { key, host }])
+            let state = named().state;
+            let step = bind_claim(&state, &key, &host);
+            (state, vec![step])
         }
-        Rule::FillReported => (named().state, vec![Step::FillClaim { key: data(0) }]),
+        Rule::FillReported => (named().state, vec![fill(data(0))]),
         _ => return None,
     })
 }

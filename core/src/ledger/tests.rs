@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     ids::TemplateHash,
-    order::{ConfigData, Desired, RenderValues, VolumeOrder, VolumeSource},
+    order::{ConfigData, Desired, RenderValues, VolumeOrder},
     spec::MemberSpec,
 };
 
@@ -31,15 +31,13 @@ fn order(member: &str, counter: u64) -> MemberOrder {
             founding: true,
             ..RenderValues::default()
         },
-        volumes: vec![VolumeOrder {
-            name: "data".into(),
-            claim: id(member).claim("data").unwrap(),
-            claim_uid: Uid(format!("uid-{member}")),
-            source: VolumeSource::Local {
-                pool: "default".into(),
-            },
-            filled: false,
-        }],
+        volumes: vec![VolumeOrder::local(
+            "data",
+            id(member).claim("data").unwrap(),
+            Uid(format!("uid-{member}")),
+            "host-1".parse().unwrap(),
+            "default",
+        )],
         config: ConfigData::default(),
     }
 }

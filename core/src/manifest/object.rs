@@ -60,7 +60,7 @@ pub(super) fn read(
         return Err(violations);
     }
     let meta = object.meta_mut();
-    if meta.namespace.is_empty() && kind != Kind::AddressPool {
+    if meta.namespace.is_empty() && !kind.is_cluster_scoped() {
         default_namespace.clone_into(&mut meta.namespace);
     }
     Ok(object)
@@ -150,7 +150,12 @@ fn envelope(
 fn accepts(kind: Kind, version: &str) -> bool {
     let upstream = match kind {
         Kind::StatefulSet => Some("apps/v1"),
-        Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::PersistentVolumeClaim => Some("v1"),
+        Kind::Service
+        | Kind::ConfigMap
+        | Kind::Secret
+        | Kind::PersistentVolume
+        | Kind::PersistentVolumeClaim => Some("v1"),
+        Kind::StorageClass => Some("storage.k8s.io/v1"),
         Kind::AddressPool => None,
     };
     version == "berth/v1" || Some(version) == upstream
@@ -164,6 +169,8 @@ fn fields(kind: Kind, map: Map<String, Value>) -> (Option<Object>, Vec<Finding>)
         Kind::ConfigMap => of(decode(tree, false), Object::ConfigMap),
         Kind::Secret => of(decode(tree, true), Object::Secret),
         Kind::AddressPool => of(decode(tree, false), Object::AddressPool),
+        Kind::StorageClass => of(decode(tree, false), Object::StorageClass),
+        Kind::PersistentVolume => of(decode(tree, false), Object::PersistentVolume),
         Kind::PersistentVolumeClaim => of(decode(tree, false), Object::PersistentVolumeClaim),
     }
 }

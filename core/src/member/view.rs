@@ -34,6 +34,7 @@ impl Machine {
             restarts: self.restarts_before,
             processes: Vec::new(),
             waiting: self.waiting(phase),
+            volumes: Vec::new(),
             filled: self.filled(),
         };
         report.run.take_if(|run| run.epoch != report.epoch);

@@ -5,12 +5,13 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, Uid},
+    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey, Uid},
     order::hex,
     plan::{Step, draft::Draft},
-    spec::ClaimTemplate,
-    state::{Claim, Set, State},
+    spec::{ClaimTemplate, ReclaimPolicy},
+    state::{BoundClaim, Claim, Set, State, Volume, VolumeState},
     time::Timestamp,
+    volume::VolumeSource,
     waiting::Reason,
 };
 
@@ -33,37 +34,50 @@ pub(super) fn of_member(
         // Validation keeps the joined name within a label.
         let Ok(key) = id.claim(name) else { continue };
         let claim = match state.claims.get(&key) {
-            Some(have) if have.member != *id || have.template != *name => {
+            Some(have) if !have.is_for(id) || have.template != *name => {
+                let owner = have.member.as_ref().map(ToString::to_string);
                 return Err(Reason::VolumeForeign {
                     volume: name.clone(),
-                    owner: have.member.to_string(),
+                    owner: owner.unwrap_or_else(|| "nobody".to_owned()),
                 });
             }
             Some(have) => have.clone(),
-            None => Claim {
-                created_at: Some(now),
-                ..new(state, set, id, &key, template)
-            },
+            None => new(state, set, id, &key, template, now),
         };
         found.push((key, claim));
     }
     Ok(found)
 }
 
-fn new(state: &State, set: &Set, id: &MemberId, key: &ClaimKey, template: &ClaimTemplate) -> Claim {
-    let class = template.spec.storage_class_name.as_deref();
-    let pool = class.filter(|class| !class.is_empty());
+fn new(
+    state: &State,
+    set: &Set,
+    id: &MemberId,
+    key: &ClaimKey,
+    template: &ClaimTemplate,
+    now: Timestamp,
+) -> Claim {
     Claim {
         uid: uid(state, set, key),
-        member: id.clone(),
+        member: Some(id.clone()),
         template: template.metadata.name.clone(),
-        pool: pool.unwrap_or(DEFAULT_POOL).to_owned(),
-        host: None,
-        filled: false,
         spec: template.spec.clone(),
         labels: template.metadata.labels.clone(),
-        created_at: None,
+        volume: None,
+        filled: false,
+        owner: None,
+        created_at: now,
     }
+}
+
+/// The pool that a claim takes space of, or will.
+pub(super) fn pool(state: &State, claim: &Claim) -> String {
+    if let Some(volume) = state.volume_of(claim) {
+        return volume.source.pool().unwrap_or_default().to_owned();
+    }
+    let class = claim.spec.storage_class_name.as_deref();
+    let class = class.filter(|class| !class.is_empty());
+    class.unwrap_or(DEFAULT_POOL).to_owned()
 }
 
 /// A unique id without randomness: no two claims of one name are made under the same zone serial,
@@ -92,7 +106,7 @@ pub(super) fn pinned(state: &State, set: &Set, key: &SetKey, ordinal: Ordinal) -
     templates.any(|template| {
         let claim = id.claim(&template.metadata.name).ok();
         let claim = claim.and_then(|key| state.claims.get(&key));
-        claim.is_some_and(|claim| claim.host.is_some())
+        claim.is_some_and(|claim| state.host_of(claim).is_some())
     })
 }
 
@@ -114,10 +128,38 @@ pub(super) fn bind(draft: &mut Draft, id: &MemberId, host: &HostName) {
     let keys = templates.filter_map(|template| id.claim(&template.metadata.name).ok());
     let unbound = |key: &ClaimKey| {
         let claim = draft.state.claims.get(key);
-        claim.is_some_and(|claim| claim.host.is_none())
+        claim.is_some_and(|claim| claim.volume.is_none())
     };
     for key in keys.filter(unbound).collect::<Vec<_>>() {
-        let host = host.clone();
-        draft.push(Step::BindClaim { key, host });
+        let Some(claim) = draft.state.claims.get(&key) else {
+            continue;
+        };
+        let Ok(name) = format!("pvc-{}", claim.uid).parse() else {
+            continue;
+        };
+        let volume = Volume {
+            source: VolumeSource::Local {
+                host: host.clone(),
+                pool: pool(&draft.state, claim),
+                dir: format!("{}_{}", key.namespace, key.name),
+            },
+            provisioned: true,
+            capacity: claim.spec.storage(),
+            access_modes: claim.spec.access_modes.clone(),
+            class: claim.spec.storage_class_name.clone().unwrap_or_default(),
+            reclaim: ReclaimPolicy::Retain,
+            claim: Some(BoundClaim {
+                key: key.clone(),
+                uid: claim.uid.clone(),
+            }),
+            adopt: false,
+            state: VolumeState::Live,
+            created_at: draft.now,
+        };
+        let name = ObjectKey {
+            namespace: Namespace::default(),
+            name,
+        };
+        draft.push(Step::BindClaim { key, name, volume });
     }
 }

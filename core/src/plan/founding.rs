@@ -31,8 +31,7 @@ fn needed(set: &Set) -> bool {
 fn ran_before(state: &State, key: &SetKey, set: &Set) -> bool {
     let ordered = |member: &crate::state::Member| member.ordered != Ordered::Nothing;
     let mut claims = state.claims.values();
-    set.members.values().any(ordered)
-        || claims.any(|claim| claim.filled && claim.member.set == *key)
+    set.members.values().any(ordered) || claims.any(|claim| claim.filled && claim.is_of(key))
 }
 
 /// Makes the record if the set needs one that it does not have.

@@ -34,9 +34,9 @@ fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
     let mut steps: Vec<Step> = claims
         .filter(|key| {
             let claim = draft.state.claims.get(key);
-            claim.is_some_and(|claim| !claim.filled && claim.member == *id)
+            claim.is_some_and(|claim| !claim.filled && claim.is_for(id))
         })
-        .map(|key| Step::FillClaim { key })
+        .map(|key| Step::FillClaim { key, owner: None })
         .collect();
     let member = facts.member;
     // Whatever the policy: only a member that served has surely finished its part of the founding.

@@ -7,6 +7,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     plan::{
         addresses::Source,
+        claims,
         draft::{Draft, ports},
     },
     spec::{MemberTemplate, Protocol, Spread},
@@ -70,8 +71,8 @@ fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
         .state
         .claims
         .values()
-        .filter(|claim| claim.member.set == *need.key && claim.host.as_ref() == Some(name));
-    let left = claims.map(|claim| claim.member.ordinal);
+        .filter(|claim| claim.is_of(need.key) && draft.state.host_of(claim) == Some(name));
+    let left = claims.filter_map(|claim| claim.member.as_ref().map(|member| member.ordinal));
     let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
     siblings.remove(&need.ordinal);
     let load = draft.index.load.get(name).copied().unwrap_or_default();
@@ -80,7 +81,7 @@ fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
 
 fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Option<Refusal> {
     let mut bound = need.claims.iter().filter_map(|(key, claim)| {
-        let at = claim.host.as_ref()?;
+        let at = draft.state.host_of(claim)?;
         (at != name).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next() {
@@ -105,9 +106,11 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
             return Some(Refusal::SpreadTaken { by });
         }
     }
-    let mut pools = need.claims.iter().map(|(_, claim)| &claim.pool);
-    if let Some(pool) = pools.find(|pool| !host.record.pools.contains(pool)) {
-        let pool = pool.clone();
+    let mut pools = need
+        .claims
+        .iter()
+        .map(|(_, claim)| claims::pool(&draft.state, claim));
+    if let Some(pool) = pools.find(|pool| !host.record.pools.contains_key(pool)) {
         return Some(Refusal::NoPool { pool });
     }
     port_clash(draft, need, need.source.on(host))

@@ -78,7 +78,7 @@ pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
         let mut claims = state.claims.values();
         !state.sets.contains_key(*key)
             && !parked.contains_key(*key)
-            && !claims.any(|claim| claim.member.set == **key)
+            && !claims.any(|claim| claim.is_of(key))
     };
     let gone: Vec<SetKey> = state.foundings.keys().filter(gone).cloned().collect();
     for set in gone {

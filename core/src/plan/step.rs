@@ -5,9 +5,10 @@ use std::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, Ordinal, SetKey, TemplateHash, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, ZoneHead},
+    state::{Claim, Volume, ZoneHead},
+    volume::Ownership,
 };
 
 /// What to do, in the order in which it takes effect; committed together.
@@ -33,17 +34,30 @@ pub enum Step {
         /// that the plan needs no randomness.
         claim: Claim,
     },
-    /// Binds a claim to the host that its member is assigned to.
+    /// Gives a claim that was made by hand to the member whose claim has that name.
+    AdoptClaim {
+        /// The claim.
+        key: ClaimKey,
+        /// The member.
+        member: MemberId,
+        /// The claim template.
+        template: String,
+    },
+    /// Binds a claim and a volume to each other, for good. The volume is new, or was free.
     BindClaim {
         /// The claim.
         key: ClaimKey,
-        /// The host.
-        host: HostName,
+        /// The volume's name.
+        name: ObjectKey,
+        /// The volume, as it is from now on.
+        volume: Volume,
     },
     /// Marks a claim as one that a member was started on.
     FillClaim {
         /// The claim.
         key: ClaimKey,
+        /// Who owns its files.
+        owner: Option<Ownership>,
     },
     /// Gives an ordinal its own address for as long as the set exists.
     TakeAddress {
@@ -145,8 +159,11 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateClaim { key, .. } => write!(f, "create claim {key}"),
-            Self::BindClaim { key, host } => write!(f, "bind claim {key} to {host}"),
-            Self::FillClaim { key } => write!(f, "mark claim {key} as filled"),
+            Self::AdoptClaim { key, member, .. } => write!(f, "give claim {key} to {member}"),
+            Self::BindClaim { key, name, .. } => {
+                write!(f, "bind claim {key} to volume {}", name.name)
+            }
+            Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
             Self::Assign {
                 member,
@@ -191,7 +208,11 @@ impl Step {
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
             | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
-            Self::CreateClaim { claim, .. } => Some((&claim.member.set, claim.member.ordinal)),
+            Self::AdoptClaim { member, .. } => Some((&member.set, member.ordinal)),
+            Self::CreateClaim { claim, .. } => {
+                let member = claim.member.as_ref()?;
+                Some((&member.set, member.ordinal))
+            }
             Self::BindClaim { .. }
             | Self::FillClaim { .. }
             | Self::Found { .. }

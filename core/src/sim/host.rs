@@ -86,7 +86,7 @@ impl World {
             name: name.clone(),
             advertise_address: address,
             labels: BTreeMap::new(),
-            pools: vec!["default".to_owned()],
+            pools: BTreeMap::from([("default".to_owned(), crate::volume::PoolInfo::default())]),
             unschedulable: false,
             machine_id: name.to_string(),
         };

@@ -43,7 +43,7 @@ pub(super) struct Truth {
     /// The last zone that the coordinator sent out.
     pub(super) published: ZoneSerial,
     /// Where each claim was bound first.
-    bound: BTreeMap<(ClaimKey, Uid), HostName>,
+    bound: BTreeMap<(ClaimKey, Uid), crate::volume::VolumeSource>,
     /// The addresses that ordinals took, by the set's id.
     addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
     /// The founders that were rendered first.
@@ -61,12 +61,13 @@ impl Truth {
     /// Judges what the coordinator decided: what it must never take back.
     pub(super) fn decided(&mut self, state: &State, step: &Step) {
         match step {
-            Step::BindClaim { key, host } => {
+            Step::BindClaim { key, volume, .. } => {
                 let uid = state.claims.get(key).map(|claim| claim.uid.clone());
                 let at = (key.clone(), uid.unwrap_or_default());
-                let first = self.bound.entry(at).or_insert_with(|| host.clone()).clone();
-                if first != *host {
-                    self.breaks("I4", format!("claim {key} goes from {first} to {host}"));
+                let to = &volume.source;
+                let first = self.bound.entry(at).or_insert_with(|| to.clone()).clone();
+                if first != *to {
+                    self.breaks("I4", format!("claim {key} goes from {first:?} to {to:?}"));
                 }
             }
             Step::TakeAddress { member, address } => {
@@ -85,6 +86,7 @@ impl Truth {
                 self.founded.insert(member.clone());
             }
             Step::CreateClaim { .. }
+            | Step::AdoptClaim { .. }
             | Step::FillClaim { .. }
             | Step::Assign { .. }
             | Step::Found { .. }

@@ -22,17 +22,23 @@ pub enum Kind {
     Secret,
     /// `pool`
     AddressPool,
+    /// `sc`
+    StorageClass,
+    /// `pv`
+    PersistentVolume,
     /// `pvc`
     PersistentVolumeClaim,
 }
 
 impl Kind {
     /// Every kind, in the order in which a manifest's objects are stored.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::AddressPool,
         Self::ConfigMap,
         Self::Secret,
         Self::Service,
+        Self::StorageClass,
+        Self::PersistentVolume,
         Self::PersistentVolumeClaim,
         Self::StatefulSet,
     ];
@@ -45,6 +51,8 @@ impl Kind {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
             Self::AddressPool => "AddressPool",
+            Self::StorageClass => "StorageClass",
+            Self::PersistentVolume => "PersistentVolume",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
         }
     }
@@ -57,7 +65,21 @@ impl Kind {
             Self::ConfigMap => "cm",
             Self::Secret => "secret",
             Self::AddressPool => "pool",
+            Self::StorageClass => "sc",
+            Self::PersistentVolume => "pv",
             Self::PersistentVolumeClaim => "pvc",
+        }
+    }
+
+    /// Whether its objects belong to the cluster instead of a namespace; they live in `default`.
+    pub fn is_cluster_scoped(self) -> bool {
+        match self {
+            Self::AddressPool | Self::StorageClass | Self::PersistentVolume => true,
+            Self::StatefulSet
+            | Self::Service
+            | Self::ConfigMap
+            | Self::Secret
+            | Self::PersistentVolumeClaim => false,
         }
     }
 }
@@ -79,11 +101,12 @@ impl FromStr for Kind {
                 let name = kind.as_str().to_ascii_lowercase();
                 lower == name
                     || lower.strip_suffix('s').is_some_and(|one| one == name)
+                    || lower.strip_suffix("es").is_some_and(|one| one == name)
                     || lower == kind.short()
             })
             .ok_or_else(|| IdError::Shape {
                 text: text.to_owned(),
-                expected: "a kind; use sts, svc, cm, secret, pool or pvc",
+                expected: "a kind; use sts, svc, cm, secret, pool, sc, pv or pvc",
             })
     }
 }

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod process;
 pub mod secret;
 pub mod set;
+pub mod storage;
 pub mod validate;
 pub mod volume;
 
@@ -32,8 +33,13 @@ pub use set::{
     ConfigDir, GatePolicy, LabelSelector, MemberSpec, MemberTemplate, Membership, Spread,
     StatefulSet, StatefulSetSpec,
 };
+pub use storage::{
+    Adopt, BindingMode, ClaimRef, ClassParameters, NfsVolumeSource, PersistentVolume,
+    PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
+};
 pub use volume::{
-    AccessMode, ClaimResources, ClaimTemplate, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+    AccessMode, ClaimReference, ClaimResources, ClaimTemplate, DataSource, MemberVolume,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeMode,
 };
 
 /// One object of any kind, as it is written, stored and sent.
@@ -54,7 +60,11 @@ pub enum Object {
     Secret(Secret),
     /// Addresses that ordinals get one each of.
     AddressPool(AddressPool),
-    /// A member's claim to a volume; outlives its set.
+    /// A way to make volumes.
+    StorageClass(StorageClass),
+    /// A volume that was made by hand.
+    PersistentVolume(PersistentVolume),
+    /// A claim to a volume; outlives the set that uses it.
     PersistentVolumeClaim(PersistentVolumeClaim),
 }
 
@@ -67,6 +77,8 @@ impl Object {
             Self::ConfigMap(_) => Kind::ConfigMap,
             Self::Secret(_) => Kind::Secret,
             Self::AddressPool(_) => Kind::AddressPool,
+            Self::StorageClass(_) => Kind::StorageClass,
+            Self::PersistentVolume(_) => Kind::PersistentVolume,
             Self::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
         }
     }
@@ -79,6 +91,8 @@ impl Object {
             Self::ConfigMap(o) => &o.metadata,
             Self::Secret(o) => &o.metadata,
             Self::AddressPool(o) => &o.metadata,
+            Self::StorageClass(o) => &o.metadata,
+            Self::PersistentVolume(o) => &o.metadata,
             Self::PersistentVolumeClaim(o) => &o.metadata,
         }
     }
@@ -91,6 +105,8 @@ impl Object {
             Self::ConfigMap(o) => &mut o.metadata,
             Self::Secret(o) => &mut o.metadata,
             Self::AddressPool(o) => &mut o.metadata,
+            Self::StorageClass(o) => &mut o.metadata,
+            Self::PersistentVolume(o) => &mut o.metadata,
             Self::PersistentVolumeClaim(o) => &mut o.metadata,
         }
     }

@@ -204,12 +204,19 @@ pub struct Resources {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VolumeMount {
-    /// The claim template's name.
+    /// The name of a claim template, or of an entry of the template's `volumes`.
     pub name: String,
     /// An absolute path.
     pub mount_path: String,
     /// Whether it is mounted read-only.
     pub read_only: bool,
+    /// The directory of the volume that appears there, relative to the volume's root: all of the
+    /// volume when left out. It is made, for the process's user, if it is missing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sub_path: String,
+    /// As `subPath`, with `$(VAR)` of the process's environment in it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sub_path_expr: String,
 }
 
 /// A file that is written before a process starts.

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{meta::ObjectMeta, process::Process, volume::ClaimTemplate};
+use super::{
+    meta::ObjectMeta,
+    process::Process,
+    volume::{ClaimTemplate, MemberVolume},
+};
 
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -144,6 +148,9 @@ pub struct MemberSpec {
     pub init_processes: Vec<Process>,
     /// Started in this order, stopped in the reverse one.
     pub processes: Vec<Process>,
+    /// Volumes of claims that all members use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<MemberVolume>,
     /// From the stop signal to KILL, in seconds; 30 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_grace_period_seconds: Option<u32>,

@@ -12,6 +12,7 @@ use crate::{
     plan::Step,
     state::{Founding, Grant, Member, Ordered, State},
     time::Timestamp,
+    volume::Ownership,
 };
 
 impl State {
@@ -21,12 +22,23 @@ impl State {
             Step::CreateClaim { key, claim } => {
                 self.claims.insert(key.clone(), claim.clone());
             }
-            Step::BindClaim { key, host } => {
+            Step::AdoptClaim {
+                key,
+                member,
+                template,
+            } => {
                 if let Some(claim) = self.claims.get_mut(key) {
-                    claim.host = Some(host.clone());
+                    claim.member = Some(member.clone());
+                    claim.template.clone_from(template);
                 }
             }
-            Step::FillClaim { key } => self.fill(key),
+            Step::BindClaim { key, name, volume } => {
+                if let Some(claim) = self.claims.get_mut(key) {
+                    claim.volume = Some(name.clone());
+                    self.volumes.insert(name.clone(), volume.clone());
+                }
+            }
+            Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -145,14 +157,18 @@ impl State {
         }
     }
 
-    fn fill(&mut self, key: &ClaimKey) {
+    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
         claim.filled = true;
-        let founding = self.foundings.get_mut(&claim.member.set);
+        claim.owner = owner.cloned().or_else(|| claim.owner.take());
+        let Some(member) = &claim.member else {
+            return;
+        };
+        let founding = self.foundings.get_mut(&member.set);
         if let Some(founding) = founding
-            && founding.open.contains(&claim.member.ordinal)
+            && founding.open.contains(&member.ordinal)
         {
             founding.filled.insert(key.clone(), claim.uid.clone());
         }

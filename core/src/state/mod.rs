@@ -19,10 +19,11 @@ use crate::{
     order::{Desired, Peer},
     report::MemberReport,
     spec::{
-        AddressPool, ConfigMap, MemberTemplate, PersistentVolumeClaimSpec, Secret, Service,
-        StatefulSetSpec,
+        AccessMode, AddressPool, ConfigMap, MemberTemplate, PersistentVolume,
+        PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
     },
     time::Timestamp,
+    volume::{Ownership, PoolInfo, VolumeSource},
 };
 
 pub mod apply;
@@ -58,6 +59,12 @@ pub struct State {
     pub secrets: BTreeMap<ObjectKey, Secret>,
     /// Address pools. Durable.
     pub address_pools: BTreeMap<ObjectKey, AddressPool>,
+    /// Storage classes. Durable.
+    pub storage_classes: BTreeMap<ObjectKey, StorageClass>,
+    /// Volumes that operators made. Durable.
+    pub persistent_volumes: BTreeMap<ObjectKey, PersistentVolume>,
+    /// Volumes that are, or were, bound. Durable.
+    pub volumes: BTreeMap<ObjectKey, Volume>,
 }
 
 /// Which zone was last published.
@@ -89,8 +96,8 @@ pub struct HostRecord {
     pub advertise_address: IpAddr,
     /// Labels for placement.
     pub labels: BTreeMap<String, String>,
-    /// The names of its local pools.
-    pub pools: Vec<String>,
+    /// Its local pools.
+    pub pools: BTreeMap<String, PoolInfo>,
     /// Whether new members may be placed there.
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
@@ -224,27 +231,92 @@ impl Ordered {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
-    /// Its unique id; the owner record on the host holds it.
+    /// Its unique id; the owner record of its volume holds it.
     pub uid: Uid,
-    /// The member that it was made for.
-    pub member: MemberId,
-    /// The claim template's name.
+    /// The member that uses it: the one that it was made for, or that found it under the name of
+    /// its own. None for a claim that was made by hand and that no member has taken.
+    pub member: Option<MemberId>,
+    /// The claim template's name; empty without a member.
     pub template: String,
-    /// The pool that holds its data.
-    pub pool: String,
-    /// The host that holds its data, once a member was assigned with it.
-    pub host: Option<HostName>,
+    /// What it asks for, with its class named and its templates rendered.
+    pub spec: PersistentVolumeClaimSpec,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The volume that it is bound to. Once set it never changes.
+    pub volume: Option<ObjectKey>,
     /// Whether a member was ever started on it.
     pub filled: bool,
-    /// What its template asked for when it was made; empty in records of earlier releases.
-    #[serde(default)]
-    pub spec: PersistentVolumeClaimSpec,
-    /// Labels of its template.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// When it was made; not known in records of earlier releases.
-    #[serde(default)]
-    pub created_at: Option<Timestamp>,
+    /// Who owned its files then.
+    pub owner: Option<Ownership>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Claim {
+    /// Whether it is a member's of this set.
+    pub fn is_of(&self, set: &SetKey) -> bool {
+        self.member.as_ref().is_some_and(|id| id.set == *set)
+    }
+
+    /// Whether it is this member's.
+    pub fn is_for(&self, member: &MemberId) -> bool {
+        self.member.as_ref() == Some(member)
+    }
+}
+
+/// A volume that is, or was, bound to a claim. Volumes that operators made are objects until their
+/// first claim; from then on this record says what was decided of them. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// Where its data lies.
+    pub source: VolumeSource,
+    /// Whether a class made it, and not an operator.
+    pub provisioned: bool,
+    /// Its size in bytes; 0 if nobody said.
+    pub capacity: u64,
+    /// Who may use it at the same time.
+    pub access_modes: Vec<AccessMode>,
+    /// Its class; empty without one.
+    pub class: String,
+    /// What becomes of it when its claim is deleted.
+    pub reclaim: ReclaimPolicy,
+    /// The claim that has it, or had it last: it is `Released` if that claim is gone.
+    pub claim: Option<BoundClaim>,
+    /// Whether data that is on it is to become its next claim's.
+    pub adopt: bool,
+    /// What is to become of it, if it is not just there.
+    pub state: VolumeState,
+    /// When it was first bound.
+    pub created_at: Timestamp,
+}
+
+/// The claim's side of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoundClaim {
+    /// Its name.
+    pub key: ClaimKey,
+    /// Its unique id: another claim of the name has no part in the volume.
+    pub uid: Uid,
+}
+
+/// What becomes of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum VolumeState {
+    /// It is there.
+    #[default]
+    Live,
+    /// An agent is to move its data to the trash.
+    Trashing,
+    /// Its data is in the trash since then.
+    Trashed {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// An agent is to move its data back.
+    Restoring,
 }
 
 /// Who founds a set. Frozen before the first start. Durable.
@@ -261,6 +333,16 @@ pub struct Founding {
 }
 
 impl State {
+    /// The volume that a claim is bound to.
+    pub fn volume_of(&self, claim: &Claim) -> Option<&Volume> {
+        self.volumes.get(claim.volume.as_ref()?)
+    }
+
+    /// The host that a claim's data is on, if it is bound and on one.
+    pub fn host_of(&self, claim: &Claim) -> Option<&HostName> {
+        self.volume_of(claim)?.source.host()
+    }
+
     /// What is known of the epoch that a member is assigned with.
     pub fn knowledge(&self, id: &MemberId, member: &Member) -> Knowledge<'_> {
         let Some(host) = self

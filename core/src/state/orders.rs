@@ -10,10 +10,7 @@ use base64::Engine as _;
 
 use crate::{
     ids::{HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
-    order::{
-        ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder,
-        VolumeSource,
-    },
+    order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
     spec::{Kind, MemberSpec, Sealed, Secret},
     state::{Founding, Member, Set, State},
     template::config_refs,
@@ -189,14 +186,18 @@ fn volumes(state: &State, set: &Set, id: &MemberId) -> Vec<VolumeOrder> {
             let name = &template.metadata.name;
             let key = id.claim(name).ok()?;
             let claim = state.claims.get(&key)?;
+            let volume = state.volume_of(claim)?;
             Some(VolumeOrder {
                 name: name.clone(),
                 claim: key,
                 claim_uid: claim.uid.clone(),
-                source: VolumeSource::Local {
-                    pool: claim.pool.clone(),
-                },
+                source: volume.source.clone(),
+                capacity: volume.capacity,
                 filled: claim.filled,
+                adopt: volume.adopt,
+                read_only: false,
+                shared: false,
+                owner: claim.owner.clone(),
             })
         })
         .collect()

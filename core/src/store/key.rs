@@ -17,6 +17,8 @@ pub enum RecordKind {
     Object(Kind),
     /// A claim (and with it the PersistentVolumeClaim that operators see), by its key.
     Claim,
+    /// A volume that is, or was, bound, by its name.
+    Volume,
     /// What the coordinator decided of a whole set, by the set's key.
     Set,
     /// One ordinal of a set: its last epoch, its address, its assignment. By member name.
@@ -33,14 +35,17 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
         Self::Object(Kind::Service),
+        Self::Object(Kind::StorageClass),
+        Self::Object(Kind::PersistentVolume),
         Self::Object(Kind::PersistentVolumeClaim),
         Self::Object(Kind::StatefulSet),
         Self::Claim,
+        Self::Volume,
         Self::Set,
         Self::Member,
         Self::Founding,
@@ -54,6 +59,7 @@ impl RecordKind {
         match self {
             Self::Object(kind) => kind.as_str(),
             Self::Claim => "claim",
+            Self::Volume => "volume",
             Self::Set => "set",
             Self::Member => "member",
             Self::Founding => "founding",
@@ -66,7 +72,7 @@ impl RecordKind {
     /// Whether operators can watch it: only its changes are kept in the history.
     pub fn watched(self) -> bool {
         match self {
-            Self::Object(_) | Self::Claim => true,
+            Self::Object(_) | Self::Claim | Self::Volume => true,
             Self::Set | Self::Member | Self::Founding | Self::Host | Self::Order | Self::Zone => {
                 false
             }

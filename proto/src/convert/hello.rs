@@ -6,6 +6,7 @@ use berth_core::{
     ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
     order::OrderHead,
     state::{HostRecord, ZoneHead},
+    volume::{PoolInfo, PoolKind},
 };
 
 use super::{ConvertError, id};
@@ -35,7 +36,7 @@ impl From<Hello> for v1::Hello {
             host: hello.host.name.to_string(),
             advertise_address: hello.host.advertise_address.to_string(),
             labels: hello.host.labels.into_iter().collect(),
-            pools: hello.host.pools,
+            pools: hello.host.pools.into_iter().map(to_pool).collect(),
             machine_id: hello.host.machine_id,
             boot_id: hello.boot.0,
             agent_version: hello.version,
@@ -57,7 +58,7 @@ impl TryFrom<v1::Hello> for Hello {
             name: id("host", &hello.host)?,
             advertise_address: address("advertise_address", &hello.advertise_address)?,
             labels: hello.labels.into_iter().collect(),
-            pools: hello.pools,
+            pools: hello.pools.into_iter().map(from_pool).collect(),
             unschedulable: false,
             machine_id: hello.machine_id,
         };
@@ -79,6 +80,30 @@ impl TryFrom<v1::Hello> for Hello {
     }
 }
 
+fn to_pool((name, info): (String, PoolInfo)) -> v1::Pool {
+    v1::Pool {
+        name,
+        image: info.kind == PoolKind::Image,
+        capacity_bytes: info.capacity,
+        limits: info.limits,
+        clones: info.clones,
+    }
+}
+
+fn from_pool(pool: v1::Pool) -> (String, PoolInfo) {
+    let info = PoolInfo {
+        kind: if pool.image {
+            PoolKind::Image
+        } else {
+            PoolKind::Directory
+        },
+        capacity: pool.capacity_bytes,
+        limits: pool.limits,
+        clones: pool.clones,
+    };
+    (pool.name, info)
+}
+
 fn address(field: &'static str, text: &str) -> Result<IpAddr, ConvertError> {
     text.parse().map_err(|_| ConvertError::Address {
         field,
@@ -98,7 +123,7 @@ mod tests {
                 name: "host-1".parse().unwrap(),
                 advertise_address: "127.77.0.1".parse().unwrap(),
                 labels: [("rack".to_owned(), "a".to_owned())].into(),
-                pools: vec!["default".to_owned()],
+                pools: [("default".to_owned(), PoolInfo::default())].into(),
                 unschedulable: false,
                 machine_id: "m".to_owned(),
             },

@@ -81,6 +81,7 @@ mod tests {
                 restarts: 1,
                 processes: Vec::new(),
                 waiting: None,
+                volumes: Vec::new(),
                 filled: vec!["data".to_owned()],
             }],
             forgotten: vec!["default/etcd-1".parse().unwrap()],

@@ -14,6 +14,7 @@ use berth_core::{
     ids::{ClaimKey, MemberId, ProcessName, RunId},
     keeper::Exit,
     spec::{Port, Protocol},
+    volume::PoolInfo,
     waiting::Reason,
 };
 
@@ -169,7 +170,11 @@ impl Host for FakeHost {
         HostFacts {
             boot: state.boot.clone(),
             machine_id: "fake".to_owned(),
-            pools: state.pools.iter().cloned().collect(),
+            pools: state
+                .pools
+                .iter()
+                .map(|pool| (pool.clone(), PoolInfo::default()))
+                .collect(),
         }
     }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
     ids::{BootId, ClaimKey, Epoch, MemberId, RunId, Uid},
-    order::VolumeSource,
     waiting::Reason,
 };
 
@@ -89,9 +88,13 @@ impl State {
         request: &PrepareVolume,
     ) -> Result<PreparedVolume, Reason> {
         let volume = &request.volume;
-        let VolumeSource::Local { pool } = &volume.source;
-        if !self.pools.contains(pool) {
-            return Err(Reason::PoolMissing { pool: pool.clone() });
+        if let Some(pool) = volume
+            .source
+            .pool()
+            .filter(|pool| !self.pools.contains(*pool))
+        {
+            let pool = pool.to_owned();
+            return Err(Reason::PoolMissing { pool });
         }
         match self.volumes.get(&volume.claim) {
             None if volume.filled => {
@@ -113,7 +116,7 @@ impl State {
         self.volumes.insert(volume.claim.clone(), record);
         Ok(PreparedVolume {
             name: volume.name.clone(),
-            path: format!("/fake/{pool}/{}", volume.claim).into(),
+            path: format!("/fake/{}", volume.claim).into(),
         })
     }
 

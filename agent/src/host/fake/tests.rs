@@ -2,7 +2,7 @@
 
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, RunNumber, Term, Uid},
-    order::{VolumeOrder, VolumeSource},
+    order::VolumeOrder,
     rendered::{RenderedMember, RenderedProcess},
 };
 
@@ -77,13 +77,14 @@ fn volume(uid: &str, counter: u64, filled: bool) -> PrepareVolume {
         epoch: epoch(counter),
         history: HistoryId("h".to_owned()),
         volume: VolumeOrder {
-            name: "data".to_owned(),
-            claim: "default/data-web-0".parse().unwrap(),
-            claim_uid: Uid(uid.to_owned()),
-            source: VolumeSource::Local {
-                pool: "default".to_owned(),
-            },
             filled,
+            ..VolumeOrder::local(
+                "data",
+                "default/data-web-0".parse().unwrap(),
+                Uid(uid.to_owned()),
+                "host-1".parse().unwrap(),
+                "default",
+            )
         },
         owner: VolumeOwner {
             process: main_process(),

@@ -15,6 +15,7 @@ use std::{
 use berth_core::{
     ids::{BootId, MemberId, RunId},
     spec::Port,
+    volume::PoolInfo,
     waiting::Reason,
 };
 
@@ -89,7 +90,11 @@ impl LinuxHost {
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine_id: machine_id.trim().to_owned(),
-            pools: config.pools.keys().cloned().collect(),
+            pools: config
+                .pools
+                .keys()
+                .map(|pool| (pool.clone(), PoolInfo::default()))
+                .collect(),
         };
         Ok(Self {
             inner: Arc::new(Inner { config, facts }),

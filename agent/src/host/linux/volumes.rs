@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use berth_core::{order::VolumeSource, waiting::Reason};
+use berth_core::{volume::VolumeSource, waiting::Reason};
 
 use super::{
     PrepareVolume, PreparedVolume,
@@ -25,7 +25,9 @@ pub(super) fn prepare(
     identity: &Identity,
 ) -> Result<PreparedVolume, Reason> {
     let volume = &request.volume;
-    let VolumeSource::Local { pool } = &volume.source;
+    let VolumeSource::Local { pool, dir, .. } = &volume.source else {
+        return Err(step_failed("prepare a volume", "it is not local"));
+    };
     let pool_dir = pools
         .get(pool)
         .ok_or_else(|| Reason::PoolMissing { pool: pool.clone() })?;
@@ -37,8 +39,7 @@ pub(super) fn prepare(
             error,
         ));
     }
-    let claim = format!("{}_{}", volume.claim.namespace, volume.claim.name);
-    let dir = pool_dir.join(claim);
+    let dir = pool_dir.join(dir);
     guard(&dir, request, identity)?;
     make_dir(&dir, None)?;
     make_dir(&dir.join(OWNER), None)?;

@@ -429,5 +429,5 @@ fn a_claim_is_made_with_what_its_template_asks_for() {
     let claim = &state.claims[&"default/data-db-0".parse().unwrap()];
     assert_eq!(claim.spec, template.spec);
     assert_eq!(claim.labels, template.metadata.labels);
-    assert_eq!(claim.created_at, Some(crate::fixture::NOW));
+    assert_eq!(claim.created_at, crate::fixture::NOW);
 }

@@ -7,6 +7,7 @@ use crate::{
     ids::Epoch,
     sim::operator::SetOptions,
     state::{Claim, ZoneHead},
+    volume::VolumeSource,
 };
 
 fn host(n: u8) -> HostName {
@@ -112,9 +113,16 @@ fn decisions_that_are_taken_back() {
     let state = &world.coordinator.state;
     let mut truth = Truth::default();
     let (claim, _): (&ClaimKey, &Claim) = state.claims.first_key_value().unwrap();
-    let bind = |n| Step::BindClaim {
-        key: claim.clone(),
-        host: host(n),
+    let bind = |n| {
+        let name = state.claims[claim].volume.clone().unwrap();
+        let mut volume = state.volumes[&name].clone();
+        volume.source = VolumeSource::Local {
+            host: host(n),
+            pool: "default".to_owned(),
+            dir: "x".to_owned(),
+        };
+        let key = claim.clone();
+        Step::BindClaim { key, name, volume }
     };
     truth.decided(state, &bind(1));
     truth.decided(state, &bind(1));

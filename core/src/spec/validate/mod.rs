@@ -19,6 +19,7 @@ mod probe;
 mod process;
 mod resources;
 mod set;
+mod storage;
 mod words;
 
 pub use network::{Cidr, CidrError};
@@ -79,6 +80,8 @@ pub fn validate(object: &Object) -> Vec<Problem> {
         Object::AddressPool(pool) => network::pool(&mut problems, pool),
         Object::ConfigMap(map) => config::config_map(&mut problems, map),
         Object::Secret(secret) => config::secret(&mut problems, secret),
+        Object::StorageClass(class) => storage::class(&mut problems, class),
+        Object::PersistentVolume(volume) => storage::volume(&mut problems, volume),
         Object::PersistentVolumeClaim(claim) => {
             resources::claim(&mut problems, "spec", &claim.spec);
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    fixture::{NOW, assign, host_name, key, member, put_set, run_all, spec, state},
+    fixture::{NOW, assign, fill, host_name, key, member, put_set, run_all, spec, state},
     ids::{Ordinal, Term, ZoneSerial},
     order::Peer,
     plan::step::Proof,
@@ -138,7 +138,7 @@ fn a_founder_is_open_until_it_passed_its_gate() {
     assert_eq!(state.foundings[&set].open, [Ordinal(0)]);
 
     let claim = member("db", 0).claim("data").unwrap();
-    state.apply(&Step::FillClaim { key: claim.clone() }, NOW);
+    state.apply(&fill(claim.clone()), NOW);
     assert!(state.claims[&claim].filled);
     assert!(state.foundings[&set].filled.contains_key(&claim));
 

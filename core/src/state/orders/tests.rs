@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    fixture::{NOW, assign, host_name, key, member, put_set, run_all, spec, state},
+    fixture::{NOW, assign, fill, host_name, key, member, put_set, run_all, spec, state},
     ids::Generation,
     order::Desired,
     plan::Step,
@@ -89,7 +89,7 @@ fn founding_is_true_until_the_gate_and_never_after_the_volume_was_lost() {
     assert!(founding(&state));
 
     let claim = id.claim("data").unwrap();
-    state.apply(&Step::FillClaim { key: claim.clone() }, NOW);
+    state.apply(&fill(claim.clone()), NOW);
     assert!(founding(&state));
     let kept = state.clone();
     state.claims.get_mut(&claim).unwrap().uid = crate::ids::Uid("new".to_owned());

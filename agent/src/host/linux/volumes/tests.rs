@@ -44,13 +44,14 @@ impl Pool {
             },
             history: HistoryId("h".to_owned()),
             volume: VolumeOrder {
-                name: "data".to_owned(),
-                claim: "default/data-web-0".parse().unwrap(),
-                claim_uid: Uid(uid.to_owned()),
-                source: VolumeSource::Local {
-                    pool: "default".to_owned(),
-                },
                 filled,
+                ..VolumeOrder::local(
+                    "data",
+                    "default/data-web-0".parse().unwrap(),
+                    Uid(uid.to_owned()),
+                    "host-1".parse().unwrap(),
+                    "default",
+                )
             },
             owner: VolumeOwner {
                 process: "web".parse().unwrap(),
