@@ -86,8 +86,8 @@ pub struct ClassParameters {
         deserialize_with = "lenient::text"
     )]
     pub version: Option<String>,
-    /// The name of a claim's directory, a template over `namespace`, `claim`, and for the claims
-    /// of a set `set`, `member`, `ordinal`; `{{ namespace }}_{{ claim }}` when left out.
+    /// The name of a claim's directory, a template over the values of
+    /// [`crate::template::ClaimValues`]; `{{ namespace }}_{{ claim }}` when left out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sub_dir: String,
 }

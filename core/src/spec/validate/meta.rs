@@ -30,19 +30,23 @@ pub(super) fn labels(problems: &mut Problems, at: &str, labels: &BTreeMap<String
     for (name, value) in labels {
         let field = format!("{at}.{name}");
         problems.check(&field, label_key(name));
-        if !value.is_empty() && !is_word(value) {
-            problems.add(
-                field,
-                format!(
-                    "'{value}' is not a label value; use at most {MAX_LABEL} of a-z, A-Z, 0-9, \
-                     '-', '_', '.', and begin and end with a letter or digit"
-                ),
-            );
-        }
+        problems.check(field, label_value(value));
     }
 }
 
-fn label_key(key: &str) -> Result<(), String> {
+/// Checks the value of a label.
+pub(crate) fn label_value(value: &str) -> Result<(), String> {
+    if value.is_empty() || is_word(value) {
+        return Ok(());
+    }
+    Err(format!(
+        "'{value}' is not a label value; use at most {MAX_LABEL} of a-z, A-Z, 0-9, '-', '_', '.', \
+         and begin and end with a letter or digit"
+    ))
+}
+
+/// Checks the name of a label.
+pub(super) fn label_key(key: &str) -> Result<(), String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),

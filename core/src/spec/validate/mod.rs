@@ -22,6 +22,7 @@ mod set;
 mod storage;
 mod words;
 
+pub(crate) use meta::label_value;
 pub use network::{Cidr, CidrError};
 
 /// The most members that a set may have: far above any real one, and low enough that a slip of the
