@@ -16,7 +16,7 @@ spec:
       processes:
       - {name: etcd, command: [/bin/etcd, '{{ founding }}'], user: etcd}
   volumeClaimTemplates:
-  - {metadata: {name: data}}
+  - {metadata: {name: data}, spec: {resources: {requests: {storage: 1Gi}}}}
 ";
 const WEB: &str = "\
 apiVersion: apps/v1

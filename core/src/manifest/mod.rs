@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod decode;
+mod hints;
 mod messages;
 mod object;
 mod origin;

@@ -36,8 +36,8 @@ pub use set::{
     MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
 };
 pub use storage::{
-    Adopt, BindingMode, ClaimRef, ClassParameters, NfsVolumeSource, PersistentVolume,
-    PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
+    Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
+    PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, DataSource, MemberVolume,

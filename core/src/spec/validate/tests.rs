@@ -50,7 +50,8 @@ fn good() -> Value {
                 { "metadata": { "name": "data" }, "spec": {
                     "accessModes": ["ReadWriteOnce"],
                     "resources": { "requests": { "storage": "1Gi" } } } },
-                { "metadata": { "name": "logs" } },
+                { "metadata": { "name": "logs" }, "spec": {
+                    "resources": { "requests": { "storage": 1 } } } },
             ],
         },
     })
@@ -214,7 +215,7 @@ fn rules_about_other_kinds() {
             "data.a: the decoded value is not UTF-8 text; binary values are not supported",
         ),
         (
-            json!({ "kind": "PersistentVolumeClaim", "metadata": { "name": "c" }, "spec": { "resources": { "requests": { "disk": "1" } } } }),
+            json!({ "kind": "PersistentVolumeClaim", "metadata": { "name": "c" }, "spec": { "resources": { "requests": { "storage": 1, "disk": "1" } } } }),
             "spec.resources.requests.disk: 'disk' is not known here; use storage",
         ),
     ];
