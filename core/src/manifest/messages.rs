@@ -18,6 +18,8 @@ pub(super) struct Problem {
     pub(super) missing: bool,
     /// The field that was probably meant instead.
     pub(super) meant: Option<String>,
+    /// A word that could be there instead of an unknown one.
+    pub(super) word: Option<String>,
 }
 
 /// Takes an error of serde apart. With `hide`, the message shows nothing of what was written.
@@ -28,6 +30,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
         key: false,
         missing: false,
         meant: None,
+        word: None,
     };
     if let Some((name, expected)) = unknown(text, "unknown field ") {
         return Problem {
@@ -36,6 +39,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             key: true,
             missing: false,
             meant: meant(name, &expected).map(ToOwned::to_owned),
+            word: None,
         };
     }
     if let Some(name) = text.strip_prefix("missing field ") {
@@ -46,6 +50,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             key: false,
             missing: true,
             meant: None,
+            word: None,
         };
     }
     if hide {
@@ -53,15 +58,17 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
     }
     if let Some((word, expected)) = unknown(text, "unknown variant ") {
         let words = expected.join(", ");
-        return whole(
-            match (hints::word(word, &expected), nearest(word, &expected)) {
-                (Some(hint), _) => format!("'{word}' is not known here; {hint}"),
-                (None, Some(near)) => {
-                    format!("'{word}' is not known here; did you mean {near}? ({words})")
-                }
-                (None, None) => format!("'{word}' is not known here; use {words}"),
-            },
-        );
+        let message = match (hints::word(word, &expected), nearest(word, &expected)) {
+            (Some(hint), _) => format!("'{word}' is not known here; {hint}"),
+            (None, Some(near)) => {
+                format!("'{word}' is not known here; did you mean {near}? ({words})")
+            }
+            (None, None) => format!("'{word}' is not known here; use {words}"),
+        };
+        return Problem {
+            word: expected.first().map(ToString::to_string),
+            ..whole(message)
+        };
     }
     for form in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = text

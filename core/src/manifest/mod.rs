@@ -281,3 +281,5 @@ fn whole_numbers(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume_tests;

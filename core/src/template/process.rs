@@ -186,7 +186,7 @@ fn sub_path(
     match check_sub_path(&path) {
         Ok(()) => Ok(Some(path)),
         // The value may be a secret: the message must not show it.
-        Err(e) if mount.sub_path == path => Err(RenderError::new(field, e.to_string())),
+        Err(e) if mount.sub_path_expr.is_empty() => Err(RenderError::new(field, e.to_string())),
         Err(_) => Err(RenderError::new(
             field,
             format!(

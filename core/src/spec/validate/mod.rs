@@ -93,3 +93,5 @@ pub fn validate(object: &Object) -> Vec<Problem> {
 mod process_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume_tests;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A set that breaks no rule and uses everything.
-fn good() -> Value {
+pub(super) fn good() -> Value {
     json!({
         "kind": "StatefulSet",
         "metadata": { "name": "db", "labels": { "example.com/team": "a_B.c" } },
@@ -57,7 +57,7 @@ fn good() -> Value {
     })
 }
 
-fn problems(object: Value) -> Vec<String> {
+pub(super) fn problems(object: Value) -> Vec<String> {
     validate(&serde_json::from_value(object).unwrap())
         .into_iter()
         .map(|p| format!("{}: {}", p.field, p.message))
@@ -65,7 +65,7 @@ fn problems(object: Value) -> Vec<String> {
 }
 
 /// Replaces what a JSON pointer points to, or adds a field.
-fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+pub(super) fn with(mut object: Value, pointer: &str, value: Value) -> Value {
     if let Some(slot) = object.pointer_mut(pointer) {
         *slot = value;
         return object;
