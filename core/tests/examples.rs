@@ -122,9 +122,12 @@ fn each_web_server_selects_the_directory_that_is_meant_for_it() {
     let changes = apply(NFS_STATIC).changes;
     let volumes: Vec<&PersistentVolume> = changes
         .iter()
-        .filter_map(|change| match &change.object {
-            Object::PersistentVolume(volume) => Some(volume),
-            _ => None,
+        .filter_map(|change| {
+            if let Object::PersistentVolume(volume) = &change.object {
+                Some(volume)
+            } else {
+                None
+            }
         })
         .collect();
     let template = set.spec.volume_claim_templates.first();
@@ -140,9 +143,12 @@ fn each_web_server_selects_the_directory_that_is_meant_for_it() {
             member: Some(&member),
         };
         let asked = claim_spec(template, values).expect("the selector renders");
-        let made = changes.iter().find_map(|change| match &change.object {
-            Object::PersistentVolumeClaim(made) if change.key == claim => Some(&made.spec),
-            _ => None,
+        let made = changes.iter().find_map(|change| {
+            if let Object::PersistentVolumeClaim(made) = &change.object {
+                (change.key == claim).then_some(&made.spec)
+            } else {
+                None
+            }
         });
         assert_eq!(made, Some(&asked), "the claim made beforehand is the set's");
         let selector = asked.selector.expect("a selector");

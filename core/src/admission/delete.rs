@@ -45,24 +45,7 @@ pub fn delete(
         Kind::StatefulSet => deletion.disruptions.push(format!(
             "all members of {key} stop, the highest first; their volumes are kept"
         )),
-        Kind::PersistentVolumeClaim => {
-            deletion.disruptions.push(format!(
-                "claim {key} is removed; its volume keeps the data until 'berth volume release', \
-                 or moves it to the trash if its reclaim policy is Delete"
-            ));
-            for set in sharers(existing, key) {
-                refuse(
-                    "metadata.name",
-                    format!("members of {set} share the claim; delete that set first"),
-                );
-            }
-            if let Some(member) = user_of_claim(existing, key) {
-                refuse(
-                    "metadata.name",
-                    format!("member {member} uses the claim; scale or delete its set first"),
-                );
-            }
-        }
+        Kind::PersistentVolumeClaim => claim(existing, key, &mut deletion, &mut refuse),
         Kind::AddressPool => {
             for set in users_of_pool(existing, key) {
                 refuse(
@@ -85,21 +68,7 @@ pub fn delete(
                 ));
             }
         }
-        Kind::PersistentVolume => {
-            deletion.disruptions.push(format!(
-                "the record of volume '{}' is removed; its data stays where it is",
-                key.name
-            ));
-            if let Some(claim) = existing.bound.get(key) {
-                refuse(
-                    "metadata.name",
-                    format!(
-                        "claim {claim} has the volume; delete the claim, then free the volume \
-                         with 'berth volume release'"
-                    ),
-                );
-            }
-        }
+        Kind::PersistentVolume => volume(existing, key, &mut deletion, &mut refuse),
         Kind::Service => deletion
             .warnings
             .push(format!("the names of service {key} are gone at once")),
@@ -108,6 +77,53 @@ pub fn delete(
         Ok(deletion)
     } else {
         Err(violations)
+    }
+}
+
+/// A claim goes when no member uses it.
+fn claim(
+    existing: Existing<'_>,
+    key: &ObjectKey,
+    deletion: &mut Deletion,
+    refuse: &mut dyn FnMut(&str, String),
+) {
+    deletion.disruptions.push(format!(
+        "claim {key} is removed; its volume keeps the data until 'berth volume release', or \
+         moves it to the trash if its reclaim policy is Delete"
+    ));
+    for set in sharers(existing, key) {
+        refuse(
+            "metadata.name",
+            format!("members of {set} share the claim; delete that set first"),
+        );
+    }
+    if let Some(member) = user_of_claim(existing, key) {
+        refuse(
+            "metadata.name",
+            format!("member {member} uses the claim; scale or delete its set first"),
+        );
+    }
+}
+
+/// A volume goes when no claim has it, or had it last.
+fn volume(
+    existing: Existing<'_>,
+    key: &ObjectKey,
+    deletion: &mut Deletion,
+    refuse: &mut dyn FnMut(&str, String),
+) {
+    deletion.disruptions.push(format!(
+        "the record of volume '{}' is removed; its data stays where it is",
+        key.name
+    ));
+    if let Some(claim) = existing.bound.get(key) {
+        refuse(
+            "metadata.name",
+            format!(
+                "claim {claim} has the volume, or had it last; delete the claim, then free the \
+                 volume with 'berth volume release'"
+            ),
+        );
     }
 }
 

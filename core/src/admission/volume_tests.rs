@@ -427,8 +427,8 @@ fn what_holds_data_is_not_deleted_in_passing() {
     assert_eq!(
         try_it(Kind::PersistentVolume, "v0").unwrap_err(),
         [
-            "PersistentVolume/v0: metadata.name: claim default/c has the volume; delete the claim, \
-             then free the volume with 'berth volume release'"
+            "PersistentVolume/v0: metadata.name: claim default/c has the volume, or had \
+             it last; delete the claim, then free the volume with 'berth volume release'"
         ]
     );
     assert_eq!(

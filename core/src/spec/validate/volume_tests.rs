@@ -366,6 +366,7 @@ fn rules_about_shared_volumes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases reads best whole")]
 fn rules_about_sub_paths() {
     let mounts = |one: Value| {
         let mut one = one;
