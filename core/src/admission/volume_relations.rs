@@ -86,6 +86,7 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> BTreeSet<String> 
         let key = &change.key;
         match &change.object {
             Object::PersistentVolume(volume) => {
+                found.extend(nested(after, key, volume));
                 found.extend(twins(after, key, volume).map(|(other, _)| {
                     let (a, b) = (key.min(other), key.max(other));
                     format!(
@@ -118,6 +119,37 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> BTreeSet<String> 
         }
     }
     found
+}
+
+/// A directory in another one: whoever has the outer one may remove the inner one.
+fn nested(after: &Objects, key: &ObjectKey, volume: &PersistentVolume) -> Vec<String> {
+    let Some(place) = &volume.spec.nfs else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (other, its) in volumes(after).filter(|(other, _)| *other != key) {
+        let Some(there) = &its.spec.nfs else { continue };
+        let pair = if lies_in(place, there) {
+            (key, other)
+        } else if lies_in(there, place) {
+            (other, key)
+        } else {
+            continue;
+        };
+        found.push(format!(
+            "the directory of volume '{}' lies in that of '{}': who has the outer one can change \
+             the inner one",
+            pair.0.name, pair.1.name
+        ));
+    }
+    found
+}
+
+fn lies_in(inner: &NfsVolumeSource, outer: &NfsVolumeSource) -> bool {
+    let dir = outer.path.trim_end_matches('/');
+    let rest = inner.path.strip_prefix(dir);
+    inner.server.eq_ignore_ascii_case(&outer.server)
+        && rest.is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
 }
 
 fn several_defaults(after: &Objects) -> Option<String> {

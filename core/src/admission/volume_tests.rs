@@ -384,6 +384,26 @@ fn two_volumes_are_two_directories() {
 }
 
 #[test]
+fn a_directory_in_another_one_is_warned_of() {
+    let mut world = World::default();
+    world.apply(VOLUME).unwrap();
+    let at = |path: &str| {
+        let other = VOLUME.replace("name: v0", "name: w");
+        accepted(&world, &other.replace("/exports/v0", path)).warnings
+    };
+    let inside = |inner: &str, outer: &str| {
+        [format!(
+            "the directory of volume '{inner}' lies in that of '{outer}': who has the outer one can \
+             change the inner one"
+        )]
+    };
+    assert_eq!(at("/exports/v0/a"), inside("w", "v0"));
+    assert_eq!(at("/exports/"), inside("v0", "w"));
+    assert_eq!(at("/"), inside("v0", "w"));
+    assert_eq!(at("/exports/v00"), [""; 0]);
+}
+
+#[test]
 fn names_of_what_is_not_there_are_warned_of() {
     let shared = SET.replace(
         "      processes:",

@@ -2,7 +2,7 @@
 //! operators begin with a manifest that they found somewhere.
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 49] = [
+const FIELDS: [(&str, &str); 54] = [
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -49,6 +49,13 @@ const FIELDS: [(&str, &str); 49] = [
     ),
     ("ownerReferences", "remove it: claims outlive their set"),
     ("generateName", "give a name"),
+    // As `kubectl get -o yaml` prints claim templates.
+    ("apiVersion", "remove it: it stands at the object only"),
+    ("kind", "remove it: it stands at the object only"),
+    (
+        "status",
+        "remove it: it is what was found, not what is wanted",
+    ),
     // Volumes of a pod that are no claim.
     (
         "emptyDir",
@@ -137,6 +144,14 @@ const FIELDS: [(&str, &str); 49] = [
     (
         "archiveOnDelete",
         "write reclaimPolicy: what is deleted goes to a trash first",
+    ),
+    (
+        "onDelete",
+        "write reclaimPolicy: what is deleted goes to a trash first",
+    ),
+    (
+        "mountPermissions",
+        "remove it: a new directory belongs to the user of its process",
     ),
     (
         "pathPattern",

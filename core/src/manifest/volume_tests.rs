@@ -181,7 +181,7 @@ fn provisioners_of_kubernetes_are_answered_with_ours() {
             "v.yaml:4:14: StorageClass/c: provisioner: 'nfs.csi.k8s.io' is not known here; write \
              nfs, with parameters server and share",
             "v.yaml:5:38: StorageClass/c: parameters.mountPermissions: there is no field \
-             'mountPermissions' here; use one of pool, server, share, version, subDir",
+             'mountPermissions' here; remove it: a new directory belongs to the user of its process",
         ]
     );
     assert_eq!(
@@ -196,6 +196,60 @@ fn provisioners_of_kubernetes_are_answered_with_ours() {
         [
             "v.yaml:4:14: StorageClass/c: provisioner: 'example.com/mine' is not known here; use \
              local, nfs, kubernetes.io/no-provisioner"
+        ]
+    );
+}
+
+#[test]
+fn a_claim_template_as_kubectl_prints_it_is_told_what_to_leave_out() {
+    let text = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: s}
+spec:
+  template: {spec: {processes: [{name: a, command: [/bin/a], user: u}]}}
+  volumeClaimTemplates:
+  - apiVersion: v1
+    kind: PersistentVolumeClaim
+    metadata:
+      name: d
+      annotations: {volume.alpha.kubernetes.io/storage-class: anything}
+    spec: {resources: {requests: {storage: 1Gi}, limits: {storage: 2Gi}}}
+    status: {phase: Pending}
+";
+    let at = |place: &str, field: &str, rest: &str| {
+        format!("v.yaml:{place}: StatefulSet/s: spec.volumeClaimTemplates[0].{field}: {rest}")
+    };
+    let object = "remove it: it stands at the object only";
+    assert_eq!(
+        refused(text),
+        [
+            at(
+                "7:5",
+                "apiVersion",
+                &format!("there is no field 'apiVersion' here; {object}")
+            ),
+            at(
+                "8:5",
+                "kind",
+                &format!("there is no field 'kind' here; {object}")
+            ),
+            at(
+                "11:63",
+                "metadata.annotations.volume.alpha.kubernetes.io/storage-class",
+                "this annotation has no meaning any more; write spec.storageClassName"
+            ),
+            at(
+                "12:50",
+                "spec.resources.limits",
+                "there is no field 'limits' here; remove it: a claim gets what it requests"
+            ),
+            at(
+                "13:5",
+                "status",
+                "there is no field 'status' here; remove it: it is what was found, not what is \
+                 wanted"
+            ),
         ]
     );
 }

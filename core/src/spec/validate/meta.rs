@@ -32,10 +32,14 @@ pub(super) fn notes(problems: &mut Problems, at: &str, meta: &ObjectMeta) {
     }
 }
 
-/// The annotation that said the class before there was a field for it.
+/// The annotations that said the class before there was a field for it.
 pub(super) fn old_class(problems: &mut Problems, at: &str, meta: &ObjectMeta) {
-    let old = "volume.beta.kubernetes.io/storage-class";
-    replaced(problems, at, meta, old, "spec.storageClassName");
+    for old in [
+        "volume.alpha.kubernetes.io/storage-class",
+        "volume.beta.kubernetes.io/storage-class",
+    ] {
+        replaced(problems, at, meta, old, "spec.storageClassName");
+    }
 }
 
 /// An annotation that had a meaning and that manifests of that time still have: it is refused,
