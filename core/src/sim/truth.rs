@@ -87,6 +87,7 @@ impl Truth {
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
+            | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
             | Step::Assign { .. }
             | Step::Found { .. }
