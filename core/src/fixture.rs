@@ -151,6 +151,9 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
     let Some(member) = state.sets[&id.set].members.get(&id.ordinal).cloned() else {
         panic!("{id} is not assigned");
     };
+    let template = &state.sets[&id.set].revisions[&member.revision];
+    let shared = template.spec.volumes.iter().map(|used| used.name.clone());
+    let names = std::iter::once("data".to_owned()).chain(shared).collect();
     let report = MemberReport {
         member: id.clone(),
         epoch: member.epoch,
@@ -167,11 +170,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
             error: "connection refused".to_owned(),
         }),
         volumes: Vec::new(),
-        filled: if running {
-            vec!["data".to_owned()]
-        } else {
-            Vec::new()
-        },
+        filled: if running { names } else { Vec::new() },
     };
     let seen = Observation {
         report,

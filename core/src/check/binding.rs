@@ -6,7 +6,7 @@ use crate::{
     plan::Step,
     spec::{AccessMode, PersistentVolume},
     state::{Claim, State, Volume, VolumeState},
-    volume::VolumeSource,
+    volume::{NfsSource, VolumeSource},
 };
 
 pub(super) fn bound_once(case: &Case<'_>) -> Verdict {
@@ -146,19 +146,21 @@ fn neighbour<'a>(state: &'a State, name: &ObjectKey, volume: &Volume) -> Option<
 }
 
 fn in_common(a: &VolumeSource, b: &VolumeSource) -> bool {
-    let parts = |source: &VolumeSource| match source {
-        VolumeSource::Local { host, pool, dir } => {
-            vec![format!("local {host}"), pool.clone(), dir.clone()]
+    match (a, b) {
+        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
+            let same = a.server.eq_ignore_ascii_case(&b.server);
+            // The shorter path is the other one, or one around it.
+            same && parts(a).zip(parts(b)).all(|(a, b)| a == b)
         }
-        VolumeSource::Nfs(nfs) => {
-            let server = format!("nfs {}", nfs.server.to_ascii_lowercase());
-            let path = nfs.path.split('/').filter(|part| !part.is_empty());
-            let path = path.map(str::to_owned).chain(nfs.sub_dir.clone());
-            std::iter::once(server).chain(path).collect()
-        }
-    };
-    let (a, b) = (parts(a), parts(b));
-    a.iter().zip(&b).all(|(a, b)| a == b)
+        (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
+        (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
+        | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
+    }
+}
+
+fn parts(nfs: &NfsSource) -> impl Iterator<Item = &str> {
+    let path = nfs.path.split('/').filter(|part| !part.is_empty());
+    path.chain(nfs.sub_dir.as_deref())
 }
 
 pub(super) fn bound_host(case: &Case<'_>) -> Verdict {

@@ -74,7 +74,7 @@ pub fn asks_for_certain(spec: &PersistentVolumeClaimSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixture::class, spec::DEFAULT_CLASS, time::Timestamp};
+    use crate::{fixture::class, spec::storage::DEFAULT_CLASS, time::Timestamp};
 
     fn wanted(state: &State) -> String {
         of_claim(state, &PersistentVolumeClaimSpec::default())

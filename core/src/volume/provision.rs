@@ -141,8 +141,8 @@ pub fn overlap(a: &VolumeSource, b: &VolumeSource) -> bool {
     match (a, b) {
         (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
             let same = a.server.eq_ignore_ascii_case(&b.server);
-            let (a, b) = (a.directory(), b.directory());
-            same && (a.starts_with(&b) || b.starts_with(&a))
+            // One path is the other, or leads to it.
+            same && a.names().zip(b.names()).all(|(a, b)| a == b)
         }
         (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
         (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
@@ -151,13 +151,10 @@ pub fn overlap(a: &VolumeSource, b: &VolumeSource) -> bool {
 }
 
 impl NfsSource {
-    /// Its directory with a final `/`, so that one inside another begins with it.
-    fn directory(&self) -> String {
-        let path = self.path.trim_end_matches('/');
-        match &self.sub_dir {
-            Some(dir) => format!("{path}/{dir}/"),
-            None => format!("{path}/"),
-        }
+    /// The names on the way to its directory.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let path = self.path.split('/').filter(|name| !name.is_empty());
+        path.chain(self.sub_dir.as_deref())
     }
 }
 

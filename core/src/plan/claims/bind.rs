@@ -59,7 +59,8 @@ pub(super) fn choose(
         Err(none) => none,
     };
     let Some(class) = class else {
-        let known = none.volumes.iter().any(|refusal| !is_class(refusal));
+        let mut made = state.persistent_volumes.values();
+        let known = made.any(|volume| volume.spec.storage_class_name == class_name);
         return Err(if class_name.is_empty() || known {
             no_match(key, none.volumes)
         } else {
@@ -89,10 +90,6 @@ pub(super) fn choose(
             }
         }
     }
-}
-
-fn is_class(refusal: &VolumeRefusal) -> bool {
-    matches!(refusal.because, VolumeMisfit::Class { .. })
 }
 
 /// The reason, with the volumes that an operator can do something about first.
