@@ -567,7 +567,9 @@ impl Reason {
             Self::NoMatchingVolume { .. } => {
                 "berth apply -f (a PersistentVolume that fits), or berth volume release"
             }
-            Self::ExportTaken { .. } => "berth apply -f (a StorageClass with another subDir)",
+            Self::ExportTaken { .. } => {
+                "berth volume delete (the other one), or berth apply -f (a class with another subDir)"
+            }
             Self::ClaimMismatch { .. } => {
                 "berth delete pvc, or berth apply -f (a claim that satisfies it)"
             }
