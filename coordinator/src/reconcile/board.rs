@@ -44,6 +44,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StopNotConfirmed { .. }
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
+        | Reason::RestartAsked
         | Reason::VolumeInUse { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }

@@ -308,6 +308,7 @@ mod tests {
             named_in: berth_core::ids::ZoneSerial(1),
             passed_gate: true,
             previous_address: None,
+            restart_asked: None,
         };
         let spec = StatefulSetSpec {
             replicas: Some(1),

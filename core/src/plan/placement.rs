@@ -90,7 +90,9 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }
-    if host.record.unschedulable {
+    // A cordon keeps new members away. One whose data is there has nowhere else to go.
+    let lives_here = |(_, claim): &(ClaimKey, Claim)| draft.state.host_of(claim) == Some(name);
+    if host.record.unschedulable && !need.claims.iter().any(lives_here) {
         return Some(Refusal::Cordoned);
     }
     let mut selector = need.template.spec.node_selector.iter();
