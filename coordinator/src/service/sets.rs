@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_core::{
-    admission::{self, Existing, Outcome},
+    admission::{self, Outcome},
     ids::{ObjectKey, SetKey},
     spec::{Kind, Membership, Object},
 };
@@ -17,7 +17,7 @@ use berth_proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    apply::{commit, founders, to_batch},
+    apply::{commit, existing, founders, to_batch},
     objects::named,
     status::ServiceError,
     view::Look,
@@ -76,10 +76,7 @@ async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse
             };
             let previous = before.spec.replicas();
             let founders = founders(&view);
-            let existing = Existing {
-                objects: &view.objects,
-                founders: &founders,
-            };
+            let existing = existing(&view, &founders);
             let scaled = admission::scale(existing, &key, request.replicas);
             let is_static = before.spec.membership() == Membership::Static;
             let (change, disruptions) = scaled.map_err(|violations| {
