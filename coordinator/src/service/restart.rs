@@ -120,7 +120,7 @@ fn disruption(state: &State, set: &Set, id: &MemberId, member: &Member) -> Strin
         .get(host)
         .is_some_and(|host| host.record.unschedulable);
     let place = match (cordoned, has_data) {
-        (_, true) => format!("and starts again there, where its data is ({host})"),
+        (_, true) => format!("and starts again on {host}, where its data is"),
         (false, false) => format!("and starts again, on {host} if it still fits"),
         (true, false) => format!("and starts again on another host: {host} is cordoned"),
     };

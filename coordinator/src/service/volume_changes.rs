@@ -252,11 +252,17 @@ pub(super) fn undelete(
     match (&record.state, bound) {
         (VolumeState::Restoring, None) => return Ok(batch),
         (VolumeState::Live, None) => {
-            let message = format!(
-                "volume {} is not in the trash, and the claim that it had is not known; there is \
-                 nothing to bring back",
-                name.name
-            );
+            let message = match holder(view, record) {
+                Some(bound) => format!(
+                    "volume {} is bound to claim {}; there is nothing to bring back",
+                    name.name, bound.key
+                ),
+                None => format!(
+                    "volume {} is not in the trash, and no claim is known that it had; there is \
+                     nothing to bring back",
+                    name.name
+                ),
+            };
             return Err(refused("NOT_DELETED", name, message));
         }
         (VolumeState::Trashing | VolumeState::Trashed { .. }, _)
