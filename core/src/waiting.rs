@@ -154,6 +154,8 @@ pub enum Reason {
     },
     /// The member keeps its revision until it is replaced.
     RevisionOutdated,
+    /// An operator asked for a restart, and it waits for the others.
+    RestartAsked,
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -518,6 +520,7 @@ impl Reason {
             Self::VolumeInUse { .. } => "VolumeInUse",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::RevisionOutdated => "RevisionOutdated",
+            Self::RestartAsked => "RestartAsked",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",
@@ -578,6 +581,7 @@ impl Reason {
             Self::VolumeInUse { .. } => "event: the other member is gone",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::RevisionOutdated => "event: the member is replaced",
+            Self::RestartAsked => "event: the other members are available",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",
@@ -693,6 +697,7 @@ impl fmt::Display for Reason {
                 write!(f, "volume {volume} of claim {claim} is in the trash")
             }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
+            Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),

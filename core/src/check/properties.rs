@@ -62,6 +62,10 @@ enum Event {
         host: u8,
         cordoned: bool,
     },
+    Restart {
+        set: usize,
+        ordinal: u32,
+    },
     /// The agent of one host does what it is to do and reports.
     Agent {
         host: u8,
@@ -98,8 +102,9 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(set, ordinal)| Event::Lose { set, ordinal }),
         3 => (set.clone(), ordinal.clone(), any::<bool>())
             .prop_map(|(set, ordinal, unready)| Event::Unready { set, ordinal, unready }),
-        1 => (set, ordinal, any::<bool>())
+        1 => (set.clone(), ordinal.clone(), any::<bool>())
             .prop_map(|(set, ordinal, lingers)| Event::Linger { set, ordinal, lingers }),
+        2 => (set, ordinal).prop_map(|(set, ordinal)| Event::Restart { set, ordinal }),
         2 => (host.clone(), any::<bool>())
             .prop_map(|(host, connected)| Event::Contact { host, connected }),
         1 => (host.clone(), any::<bool>())
@@ -294,6 +299,14 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         Event::Cordon { host, cordoned } => {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
             host.record.unschedulable = *cordoned;
+        }
+        Event::Restart { set, ordinal } => {
+            let (now, id) = (friends.now, member(SETS[*set], *ordinal));
+            let set = friends.state.sets.get_mut(&id.set);
+            let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+            if let Some(member) = member {
+                member.restart_asked = Some(now);
+            }
         }
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),

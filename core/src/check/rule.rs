@@ -49,7 +49,8 @@ rules! {
     StartOrder = order::start_order,
     /// What is no longer wanted stops from the highest down, unless the set is parallel (I3).
     StopOrder = order::stop_order,
-    /// A member is stopped only because it is not wanted, or carries an older revision.
+    /// A member is stopped only because it is not wanted, carries an older revision, or an operator
+    /// asked for its restart.
     StopCause = order::stop_cause,
     /// One member of a set is taken down at a time; a ready one only while all others are ready
     /// (I8).

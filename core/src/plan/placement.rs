@@ -112,7 +112,10 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }
-    if host.record.unschedulable {
+    // A cordon keeps new members away. One whose data is there has nowhere else to go.
+    let mut own = need.own.iter();
+    let lives_here = own.any(|own| claims::host(state, &own.claim) == Some(name));
+    if host.record.unschedulable && !lives_here {
         return Some(Refusal::Cordoned);
     }
     let mut selector = need.template.spec.node_selector.iter();

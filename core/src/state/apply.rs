@@ -119,6 +119,7 @@ impl State {
             named_in,
             passed_gate: false,
             previous_address,
+            restart_asked: None,
         };
         set.members.insert(id.ordinal, member);
     }

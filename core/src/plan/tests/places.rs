@@ -7,7 +7,7 @@ use crate::{
     ids::Ordinal,
     plan::{Step, plan, plan_without},
     spec::{ConfigMap, EnvFromSource, GatePolicy, Spread, StatefulSetSpec},
-    state::State,
+    state::{Ordered, State},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -185,6 +185,27 @@ fn a_member_goes_back_to_its_host_even_without_a_volume() {
         "host-1",
         "although it is loaded more"
     );
+}
+
+#[test]
+fn a_restart_leaves_a_cordoned_host_unless_its_data_is_there() {
+    let restarted = |claim: bool| {
+        let mut friends = one("db", spec(1, claim), state(2));
+        friends.settle();
+        let id = member("db", 0);
+        let set = friends.state.sets.get_mut(&id.set).unwrap();
+        let member = set.members.get_mut(&id.ordinal).unwrap();
+        member.restart_asked = Some(friends.now);
+        let host = member.host.clone();
+        let record = &mut friends.state.hosts.get_mut(&host).unwrap().record;
+        record.unschedulable = true;
+        friends.settle();
+        let after = &friends.state.sets[&id.set].members[&id.ordinal];
+        assert_eq!(after.ordered, Ordered::Run);
+        after.host == host
+    };
+    assert!(restarted(true), "its data is there");
+    assert!(!restarted(false), "nothing holds it there");
 }
 
 #[test]
