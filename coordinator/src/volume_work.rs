@@ -1,64 +1,26 @@
-//! What agents have to do with volumes beside running members on them: it follows from the state,
-//! and is asked for until its result is recorded. Pure.
+//! The work on volumes that the state asks of agents, with the numbers that tell one decision from
+//! the next.
 
 use berth_core::{
     ids::{HostName, ObjectKey},
-    state::{State, Volume, VolumeState},
+    state::Volume,
     store::{Key, RecordKind},
     time::Timestamp,
+    volume::work::{self, VolumeTask, VolumeWork},
 };
-use berth_proto::convert::work::{Numbered, VolumeTask, VolumeWork};
+use berth_proto::convert::work::Numbered;
 
-use crate::state::{View, claims::is_limited};
+use crate::state::View;
 
-/// What the agent of a host has to do. The volumes of a server are done by the first host in
-/// contact, so that one of them does it.
+/// What the agent of a host has to do.
 pub fn of_host(view: &View, host: &HostName) -> Vec<Numbered<VolumeWork>> {
-    let volumes = view.state.volumes.iter();
-    let here = volumes.filter(|(_, volume)| is_for(&view.state, volume, host));
-    let due = here.filter_map(|(name, volume)| {
-        let of = VolumeWork {
-            volume: name.clone(),
-            source: volume.source.clone(),
-            claim_uid: volume.claim.as_ref().map(|bound| bound.uid.clone()),
-            task: task(view, name, volume)?,
-        };
-        let id = number(view, name, volume);
+    let due = work::work(&view.state, host).into_iter();
+    due.filter_map(|of| {
+        let volume = view.state.volumes.get(&of.volume)?;
+        let id = number(view, &of.volume, volume);
         Some(Numbered { id, of })
-    });
-    due.collect()
-}
-
-/// Whether a host's agent is the one to work on a volume.
-fn is_for(state: &State, volume: &Volume, host: &HostName) -> bool {
-    match volume.source.host() {
-        Some(at) => at == host,
-        None => {
-            let mut hosts = state.hosts.iter();
-            let first = hosts.find(|(_, host)| host.contact.connected);
-            first.is_some_and(|(first, _)| first == host)
-        }
-    }
-}
-
-fn task(view: &View, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> {
-    if !volume.provisioned {
-        return None;
-    }
-    match volume.state {
-        VolumeState::Trashing => Some(VolumeTask::Trash),
-        VolumeState::Restoring => Some(VolumeTask::Restore),
-        VolumeState::Trashed { .. } => None,
-        VolumeState::Live => {
-            let bound = volume.claim.as_ref()?;
-            let claim = view.state.claims.get(&bound.key)?;
-            let bytes = claim.spec.storage();
-            let own = claim.uid == bound.uid && claim.volume.as_ref() == Some(name);
-            // One that no member was started on yet is made as large as it is to be.
-            let grows = own && claim.filled && is_limited(view, &volume.source);
-            (grows && bytes > volume.capacity).then_some(VolumeTask::Grow { bytes })
-        }
-    }
+    })
+    .collect()
 }
 
 /// The number of the work that a volume needs now: the revision of what was decided last of it.
@@ -79,27 +41,11 @@ pub fn done(
     task: VolumeTask,
     now: Timestamp,
 ) -> Option<(Volume, &'static str, String)> {
-    let mut after = volume.clone();
-    let (reason, text) = match (&volume.state, task) {
-        (VolumeState::Trashing, VolumeTask::Trash) => {
-            after.state = VolumeState::Trashed { since: now };
-            ("Trashed", "its data is in the trash".to_owned())
-        }
-        (VolumeState::Restoring, VolumeTask::Restore) => {
-            after.state = VolumeState::Live;
-            ("Restored", "its data is back in its place".to_owned())
-        }
-        (VolumeState::Live, VolumeTask::Grow { bytes }) if bytes > volume.capacity => {
-            after.capacity = bytes;
-            ("Grown", format!("it holds {bytes} bytes now"))
-        }
-        (
-            VolumeState::Live
-            | VolumeState::Trashing
-            | VolumeState::Trashed { .. }
-            | VolumeState::Restoring,
-            VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Grow { .. },
-        ) => return None,
+    let after = work::done(volume, task, now)?;
+    let (reason, text) = match task {
+        VolumeTask::Trash => ("Trashed", "its data is in the trash".to_owned()),
+        VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
+        VolumeTask::Grow { bytes } => ("Grown", format!("it holds {bytes} bytes now")),
     };
     Some((after, reason, text))
 }

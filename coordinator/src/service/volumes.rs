@@ -9,6 +9,7 @@ use berth_core::{
     store::Batch,
     time::Timestamp,
     volume::Ownership,
+    volume::phase::{self, VolumePhase},
 };
 use berth_proto::{
     convert::{ConvertError, status::millis},
@@ -21,7 +22,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     apply::commit,
-    persistent, phase,
+    persistent,
     status::ServiceError,
     usage,
     volume_changes::{self, Found, find},
@@ -72,7 +73,9 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
         (None, None) => v1::Volume::default(),
     };
     name.name.as_str().clone_into(&mut volume.name);
-    volume.phase = phase::of_volume(state, name).unwrap_or_default().to_owned();
+    volume.phase = phase::of_volume(state, name)
+        .map_or("", VolumePhase::as_str)
+        .to_owned();
     persistent::state_text(found.record).clone_into(&mut volume.state);
     volume.source = persistent::source_text(found.object, found.record);
     volume.can_undelete =

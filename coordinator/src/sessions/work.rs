@@ -5,8 +5,9 @@ use berth_core::{
     state::Volume,
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
+    volume::work::VolumeDone,
 };
-use berth_proto::convert::work::{Numbered, VolumeDone};
+use berth_proto::convert::work::Numbered;
 
 use crate::{
     context::Context,

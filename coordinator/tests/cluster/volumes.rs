@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use berth_core::volume::work::VolumeTask;
 use berth_proto::{
-    convert::{structs::to_value, work::VolumeTask},
+    convert::structs::to_value,
     v1::{
         DeleteRequest, DeleteVolumeRequest, GetRequest, ListRequest, ListVolumesRequest, ObjectRef,
         Volume, VolumeRequest, WatchEvent, WatchRequest,

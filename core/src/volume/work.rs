@@ -28,7 +28,8 @@ pub struct VolumeWork {
     pub task: VolumeTask,
 }
 
-/// What to do about a volume.
+/// What to do about a volume. Each says how it is to be in the end, so that doing it twice is doing
+/// it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "camelCase")]
 pub enum VolumeTask {
@@ -37,10 +38,33 @@ pub enum VolumeTask {
         /// In bytes.
         bytes: u64,
     },
-    /// Move its data to the trash.
+    /// Move its data to the trash. One that was never made is there already.
     Trash,
     /// Move its data back from the trash.
     Restore,
+}
+
+impl VolumeTask {
+    /// As events tell it: `cannot <this>`.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Trash => "move it to the trash".to_owned(),
+            Self::Restore => "bring it back from the trash".to_owned(),
+            Self::Grow { bytes } => format!("grow it to {bytes} bytes"),
+        }
+    }
+}
+
+/// What came of a work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeDone {
+    /// The volume.
+    pub volume: ObjectKey,
+    /// What was to be done.
+    pub task: VolumeTask,
+    /// Why it is not done; it is asked for again.
+    pub error: Option<String>,
 }
 
 /// What the agent of a host has to do. The volumes of a server are done by the first host in
@@ -105,7 +129,7 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<Volume>
 }
 
 /// Whether a volume is larger by a word alone: nothing holds what is written to it within its size.
-pub(crate) fn grows_by_itself(state: &State, volume: &Volume) -> bool {
+pub fn grows_by_itself(state: &State, volume: &Volume) -> bool {
     match &volume.source {
         VolumeSource::Nfs(nfs) => nfs.sub_dir.is_some(),
         VolumeSource::Local { host, pool, .. } => {
