@@ -103,3 +103,6 @@ pub fn done(
     };
     Some((after, reason, text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,3 +175,6 @@ pub fn is_limited(view: &View, source: &VolumeSource) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
