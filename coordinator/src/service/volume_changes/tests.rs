@@ -20,10 +20,11 @@ fn delete_claim(world: &mut World) -> String {
 }
 
 fn rule(outcome: Result<Batch, ServiceError>) -> &'static str {
-    match outcome.unwrap_err() {
-        ServiceError::Refused { rule, .. } => rule,
-        other => panic!("{other:?}"),
-    }
+    let error = outcome.unwrap_err();
+    let ServiceError::Refused { rule, .. } = error else {
+        panic!("{error:?}");
+    };
+    rule
 }
 
 #[test]

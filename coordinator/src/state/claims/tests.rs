@@ -7,10 +7,11 @@ use crate::fixture::{NOW, World, claim, key, storage, volume};
 
 fn stored(world: &World) -> &PersistentVolumeClaim {
     let id = (Kind::PersistentVolumeClaim, key("data"));
-    match &world.view.objects[&id] {
-        Object::PersistentVolumeClaim(claim) => claim,
-        other => panic!("{other:?}"),
-    }
+    let object = &world.view.objects[&id];
+    let Object::PersistentVolumeClaim(claim) = object else {
+        panic!("{object:?}");
+    };
+    claim
 }
 
 fn apply(world: &mut World, object: &PersistentVolumeClaim) {
