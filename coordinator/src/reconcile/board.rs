@@ -72,6 +72,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::NoMatchingVolume { .. }
         | Reason::ClaimMismatch { .. }
         | Reason::ClaimMissing { .. }
+        | Reason::ExportTaken { .. }
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
         | Reason::PoolNotMounted { .. }

@@ -18,7 +18,7 @@ use berth_core::{
 
 use super::{Links, cut};
 use crate::{
-    service::{existing, founders, to_batch},
+    service::{Known, to_batch},
     sessions::{Link, SentOrder},
     state::{
         View,
@@ -95,8 +95,8 @@ impl World {
             file: "test.yaml".to_owned(),
             text: text.to_owned(),
         }];
-        let founders = founders(&self.view);
-        let existing = existing(&self.view, &founders);
+        let known = Known::of(&self.view);
+        let existing = known.existing(&self.view);
         let objects = parse(&sources, "default").unwrap();
         let admission = admit(existing, objects, Options::default()).unwrap();
         let batch = to_batch(&self.view, &admission.changes, self.now).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
-    ids::{ObjectKey, SetKey},
+    ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
     plan::{self, Step},
     spec::{Kind, Object},
@@ -166,15 +166,32 @@ fn admitted(
             claims::complete(view, &parsed.key, claim);
         }
     }
-    let founders = founders(view);
-    admit(existing(view, &founders), objects, options).map_err(ServiceError::Invalid)
+    let known = Known::of(view);
+    admit(known.existing(view), objects, options).map_err(ServiceError::Invalid)
 }
 
-/// What admission holds new objects against.
-pub(crate) fn existing<'a>(view: &'a View, founders: &'a BTreeMap<SetKey, u32>) -> Existing<'a> {
-    Existing {
-        objects: &view.objects,
-        founders,
+/// What admission holds new objects against, beside the objects.
+pub(crate) struct Known {
+    founders: BTreeMap<SetKey, u32>,
+    bound: BTreeMap<ObjectKey, ObjectKey>,
+}
+
+impl Known {
+    /// What is known now.
+    pub(crate) fn of(view: &View) -> Self {
+        Self {
+            founders: founders(view),
+            bound: bound(view),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn existing<'a>(&'a self, view: &'a View) -> Existing<'a> {
+        Existing {
+            objects: &view.objects,
+            founders: &self.founders,
+            bound: &self.bound,
+        }
     }
 }
 
@@ -197,13 +214,21 @@ fn refuse_taken_names(view: &View, objects: &[ParsedObject]) -> Result<(), Servi
 }
 
 /// How many members founded each set.
-pub(crate) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
+fn founders(view: &View) -> BTreeMap<SetKey, u32> {
     let foundings = view.state.foundings.iter();
     foundings
         .map(|(set, founding)| {
             let count = u32::try_from(founding.founders.len()).unwrap_or(u32::MAX);
             (set.clone(), count)
         })
+        .collect()
+}
+
+/// The claim that has each volume, or had it last.
+fn bound(view: &View) -> BTreeMap<ObjectKey, ClaimKey> {
+    let volumes = view.state.volumes.iter();
+    volumes
+        .filter_map(|(key, volume)| Some((key.clone(), volume.claim.as_ref()?.key.clone())))
         .collect()
 }
 

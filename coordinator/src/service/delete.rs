@@ -9,13 +9,7 @@ use berth_core::{
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
-use super::{
-    apply::{existing, founders},
-    objects::named,
-    render,
-    status::ServiceError,
-    usage, volume_changes,
-};
+use super::{apply::Known, objects::named, render, status::ServiceError, usage, volume_changes};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -126,8 +120,8 @@ fn may_delete(
     object: &ObjectKey,
     typed: &str,
 ) -> Result<(), ServiceError> {
-    let founders = founders(view);
-    let existing = existing(view, &founders);
+    let known = Known::of(view);
+    let existing = known.existing(view);
     let Err(violations) = admission::delete(existing, kind, object, typed) else {
         return Ok(());
     };

@@ -114,6 +114,6 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
 }
 
 #[cfg(test)]
-pub(crate) use apply::{existing, founders, to_batch};
+pub(crate) use apply::{Known, to_batch};
 #[cfg(test)]
 pub(crate) use delete::marked;
