@@ -341,13 +341,13 @@ fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u32, bytes: u
         Storage::Shared(AccessMode::ReadWriteOnce) => (format!("shared-{set}"), "local", None),
         Storage::Shared(mode) => (format!("shared-{set}"), "nfs", Some(mode)),
     };
-    let made = u64::try_from(state.claims.len()).unwrap() + state.zone.serial.0 * 100;
+    let made = (state.claims.len(), state.volumes.len(), state.zone.serial);
     if state.claims.contains_key(&key(&name)) {
         return;
     }
     let claim = hand_made(state, &name, bytes);
     // The next one of that name has another id.
-    claim.uid = Uid(format!("uid-{name}-{made}"));
+    claim.uid = Uid(format!("uid-{name}-{made:?}"));
     claim.spec.storage_class_name = Some(class.to_owned());
     claim.spec.access_modes.extend(mode);
 }
