@@ -81,6 +81,7 @@ async fn a_volume_belongs_to_its_user_keeps_its_data_and_its_loss_is_noticed() {
         volume: "data".to_owned(),
         mount_path: "/mnt/berth-volume".to_owned(),
         read_only: false,
+        sub_path: None,
     });
     for counter in [1, 2] {
         let ready = volume(&bed, counter, counter > 1);

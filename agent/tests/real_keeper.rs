@@ -45,6 +45,7 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
         volume: "data".to_owned(),
         mount_path: "/mnt/berth-test".to_owned(),
         read_only: true,
+        sub_path: None,
     });
     let second = shell("second", WAIT_FOREVER);
     let mut launch = bed.launch(vec![main, second]);

@@ -18,7 +18,7 @@ use berth_core::{
 
 use super::{Links, cut};
 use crate::{
-    service::{founders, to_batch},
+    service::{bound, founders, to_batch},
     sessions::{Link, SentOrder},
     state::{
         View,
@@ -95,10 +95,11 @@ impl World {
             file: "test.yaml".to_owned(),
             text: text.to_owned(),
         }];
-        let founders = founders(&self.view);
+        let (founders, bound) = (founders(&self.view), bound(&self.view));
         let existing = Existing {
             objects: &self.view.objects,
             founders: &founders,
+            bound: &bound,
         };
         let objects = parse(&sources, "default").unwrap();
         let admission = admit(existing, objects, Options::default()).unwrap();

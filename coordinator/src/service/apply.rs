@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
-    ids::{ObjectKey, SetKey},
+    ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
     plan::{self, Step},
     spec::{Kind, Object},
@@ -164,10 +164,11 @@ fn admitted(
     options: Options,
 ) -> Result<Admission, ServiceError> {
     refuse_claims(&objects)?;
-    let founders = founders(view);
+    let (founders, bound) = (founders(view), bound(view));
     let existing = Existing {
         objects: &view.objects,
         founders: &founders,
+        bound: &bound,
     };
     admit(existing, objects, options).map_err(ServiceError::Invalid)
 }
@@ -194,6 +195,14 @@ pub(crate) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
             let count = u32::try_from(founding.founders.len()).unwrap_or(u32::MAX);
             (set.clone(), count)
         })
+        .collect()
+}
+
+/// The claim that has each volume, or had it last.
+pub(crate) fn bound(view: &View) -> BTreeMap<ObjectKey, ClaimKey> {
+    let volumes = view.state.volumes.iter();
+    volumes
+        .filter_map(|(key, volume)| Some((key.clone(), volume.claim.as_ref()?.key.clone())))
         .collect()
 }
 

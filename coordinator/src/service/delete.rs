@@ -9,7 +9,12 @@ use berth_core::{
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
-use super::{apply::founders, objects::named, render, status::ServiceError};
+use super::{
+    apply::{bound, founders},
+    objects::named,
+    render,
+    status::ServiceError,
+};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -125,10 +130,11 @@ fn may_delete(
     object: &ObjectKey,
     typed: &str,
 ) -> Result<(), ServiceError> {
-    let founders = founders(view);
+    let (founders, bound) = (founders(view), bound(view));
     let existing = Existing {
         objects: &view.objects,
         founders: &founders,
+        bound: &bound,
     };
     let Err(violations) = admission::delete(existing, kind, object, typed) else {
         return Ok(());

@@ -106,6 +106,6 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
 }
 
 #[cfg(test)]
-pub(crate) use apply::{founders, to_batch};
+pub(crate) use apply::{bound, founders, to_batch};
 #[cfg(test)]
 pub(crate) use delete::marked;

@@ -17,7 +17,7 @@ use berth_proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    apply::{commit, founders, to_batch},
+    apply::{bound, commit, founders, to_batch},
     objects::named,
     status::ServiceError,
     view::Look,
@@ -75,10 +75,11 @@ async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse
                 return Err(not_found(&key));
             };
             let previous = before.spec.replicas();
-            let founders = founders(&view);
+            let (founders, bound) = (founders(&view), bound(&view));
             let existing = Existing {
                 objects: &view.objects,
                 founders: &founders,
+                bound: &bound,
             };
             let scaled = admission::scale(existing, &key, request.replicas);
             let is_static = before.spec.membership() == Membership::Static;

@@ -36,8 +36,8 @@ pub use set::{
     MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
 };
 pub use storage::{
-    Adopt, BindingMode, ClaimRef, ClassParameters, NfsVolumeSource, PersistentVolume,
-    PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
+    Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
+    PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, DataSource, MemberVolume,
@@ -47,10 +47,6 @@ pub use volume::{
 /// One object of any kind, as it is written, stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "objects are few and short-lived in this form"
-)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),

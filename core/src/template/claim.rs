@@ -11,13 +11,22 @@ use super::{
     engine::{Engine, is_template},
 };
 use crate::{
-    ids::{ClaimKey, MemberId},
-    spec::{PersistentVolumeClaimSpec, check_dir_name, validate::label_value},
+    ids::{ClaimKey, IdError, MemberId, Ordinal, SetKey},
+    spec::{
+        ClaimTemplate, PersistentVolumeClaimSpec, StatefulSet, check_dir_name,
+        validate::{MAX_REPLICAS, label_value},
+    },
 };
 
 /// A claim's directory when its class does not say. No other claim has it: names and namespaces
 /// contain no `_`.
 const DEFAULT_DIR: &str = "{{ namespace }}_{{ claim }}";
+
+/// The set whose members templates are tried out with when no other is known.
+const SAMPLE: &str = "default/sample";
+
+/// The names of the values.
+const NAMES: [&str; 5] = ["namespace", "claim", "set", "member", "ordinal"];
 
 /// What the templates of claims may refer to: `namespace`, `claim`, and for the claims of a set
 /// `set`, `member` and `ordinal`.
@@ -54,8 +63,16 @@ pub fn claim_spec(
     values: ClaimValues<'_>,
 ) -> Result<PersistentVolumeClaimSpec, RenderError> {
     let mut rendered = spec.clone();
-    let Some(selector) = &mut rendered.selector else {
-        return Ok(rendered);
+    match render(&mut rendered, values).into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(rendered),
+    }
+}
+
+/// Renders what is a template in a claim; everything that could not be.
+fn render(spec: &mut PersistentVolumeClaimSpec, values: ClaimValues<'_>) -> Vec<RenderError> {
+    let Some(selector) = &mut spec.selector else {
+        return Vec::new();
     };
     let engine = Engine::new();
     let context = values.context();
@@ -66,15 +83,95 @@ pub fn claim_spec(
         let listed = one.values.iter_mut().enumerate();
         listed.map(move |(j, text)| (format!("matchExpressions[{i}].values[{j}]"), text))
     });
+    let mut errors = Vec::new();
     for (field, text) in labels.chain(expressions) {
-        let value = engine.render(text, &context);
-        let value = value.and_then(|value| label_value(&value).map(|()| value));
-        *text = value.map_err(|message| RenderError {
-            field: format!("spec.selector.{field}"),
-            message,
-        })?;
+        let value = unknown_value(&engine, text).and_then(|()| engine.render(text, &context));
+        match value.and_then(|value| label_value(&value).map(|()| value)) {
+            Ok(value) => *text = value,
+            Err(message) => errors.push(RenderError {
+                field: format!("spec.selector.{field}"),
+                message,
+            }),
+        }
     }
-    Ok(rendered)
+    errors
+}
+
+/// Looks for names that no claim has a value for, even where the values do not lead.
+fn unknown_value(engine: &Engine, text: &str) -> Result<(), String> {
+    let names = engine.refers_to(text)?;
+    let root = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+    match names
+        .iter()
+        .map(root)
+        .find(|n| !NAMES.contains(&n.as_str()))
+    {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "there is no value '{name}' for a claim; use {}",
+            NAMES.join(", ")
+        )),
+    }
+}
+
+/// Everything in the selector of a set's claim template that cannot be rendered, for the first
+/// member and for the one with the longest name.
+pub(crate) fn try_selector(set: &StatefulSet, template: &ClaimTemplate) -> Vec<RenderError> {
+    if template.spec.selector.is_none() {
+        return Vec::new();
+    }
+    // A name that is none is told elsewhere.
+    let key = set.metadata.key().or_else(|_| SAMPLE.parse());
+    let Ok(key) = key else { return Vec::new() };
+    let mut found: Vec<RenderError> = Vec::new();
+    for ordinal in [0, set.spec.replicas().clamp(1, MAX_REPLICAS) - 1] {
+        let member = MemberId {
+            set: key.clone(),
+            ordinal: Ordinal(ordinal),
+        };
+        let Ok(claim) = member.claim(&template.metadata.name) else {
+            continue;
+        };
+        let values = ClaimValues {
+            claim: &claim,
+            member: Some(&member),
+        };
+        for error in render(&mut template.spec.clone(), values) {
+            if !found.iter().any(|one| one.field == error.field) {
+                found.push(error);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a class can name the directories of claims so: one plain name each, and not the same
+/// for two members.
+///
+/// # Errors
+/// What is wrong, for the operator.
+pub(crate) fn try_sub_dir(text: &str) -> Result<(), String> {
+    unknown_value(&Engine::new(), text)?;
+    let set: SetKey = SAMPLE.parse().map_err(|e: IdError| e.to_string())?;
+    let of = |ordinal: u32| {
+        let member = MemberId {
+            set: set.clone(),
+            ordinal: Ordinal(ordinal),
+        };
+        let claim = member.claim("data").map_err(|e| e.to_string())?;
+        let values = ClaimValues {
+            claim: &claim,
+            member: Some(&member),
+        };
+        sub_dir(text, values).map_err(|e| e.message)
+    };
+    let (first, second) = (of(0)?, of(1)?);
+    if first == second {
+        return Err(format!(
+            "every claim would have directory '{first}'; use {{{{ claim }}}} or {{{{ member }}}}"
+        ));
+    }
+    Ok(())
 }
 
 /// The name of a claim's directory. `text` is the `subDir` of its class; an empty one is the
@@ -150,7 +247,9 @@ mod tests {
         };
         let (field, message) = error("{{ peers }}", "");
         assert_eq!(field, "spec.selector.matchLabels.slot");
-        assert_eq!(message, "`peers` is undefined");
+        let known = "namespace, claim, set, member, ordinal";
+        let expected = format!("there is no value 'peers' for a claim; use {known}");
+        assert_eq!(message, expected);
         let (field, message) = error("x", "{{ 'a b' }}");
         assert_eq!(field, "spec.selector.matchExpressions[0].values[1]");
         assert!(
