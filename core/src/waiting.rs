@@ -110,6 +110,15 @@ pub enum Reason {
         /// Per volume, why not.
         volumes: Vec<VolumeRefusal>,
     },
+    /// Another volume has the directory that a class gives the claim, part of it, or one around it.
+    ExportTaken {
+        /// The claim.
+        claim: ObjectKey,
+        /// The directory.
+        path: String,
+        /// The volume that has it.
+        volume: String,
+    },
     /// A claim that was made by hand has the name of the member's and does not satisfy its template.
     ClaimMismatch {
         /// The claim.
@@ -433,6 +442,11 @@ pub enum VolumeMisfit {
     Labels,
     /// The claim asks for another volume by name.
     Name,
+    /// Its directory is another one's that is bound, or lies around it or in it.
+    Overlaps {
+        /// That volume.
+        volume: String,
+    },
     /// It is being deleted, or in the trash.
     Deleted,
 }
@@ -451,6 +465,7 @@ impl fmt::Display for VolumeRefusal {
             VolumeMisfit::AccessModes => f.write_str("does not offer the access modes"),
             VolumeMisfit::Labels => f.write_str("lacks labels of the selector"),
             VolumeMisfit::Name => f.write_str("is not the one asked for"),
+            VolumeMisfit::Overlaps { volume } => write!(f, "shares its directory with {volume}"),
             VolumeMisfit::Deleted => f.write_str("is deleted"),
         }
     }
@@ -496,6 +511,7 @@ impl Reason {
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
             Self::NoMatchingVolume { .. } => "NoMatchingVolume",
+            Self::ExportTaken { .. } => "ExportTaken",
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::ClaimMissing { .. } => "ClaimMissing",
             Self::ClaimPending { .. } => "ClaimPending",
@@ -550,6 +566,9 @@ impl Reason {
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
             Self::NoMatchingVolume { .. } => {
                 "berth apply -f (a PersistentVolume that fits), or berth volume release"
+            }
+            Self::ExportTaken { .. } => {
+                "berth volume delete (the other one), or berth apply -f (a class with another subDir)"
             }
             Self::ClaimMismatch { .. } => {
                 "berth delete pvc, or berth apply -f (a claim that satisfies it)"
@@ -652,6 +671,14 @@ impl fmt::Display for Reason {
             Self::NoMatchingVolume { claim, volumes } => {
                 write!(f, "no volume fits claim {claim}: {}", join(volumes))
             }
+            Self::ExportTaken {
+                claim,
+                path,
+                volume,
+            } => write!(
+                f,
+                "claim {claim} would have {path}, which overlaps volume {volume}"
+            ),
             Self::ClaimMismatch { claim, differences } => write!(
                 f,
                 "claim {claim} does not satisfy the template: {}",

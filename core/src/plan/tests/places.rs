@@ -419,7 +419,7 @@ fn a_claim_is_made_with_what_its_template_asks_for() {
     requests.insert("storage".to_owned(), "1Gi".to_owned());
     let labels = &mut template.metadata.labels;
     labels.insert("tier".to_owned(), "db".to_owned());
-    let template = template.clone();
+    let mut template = template.clone();
     let mut state = state(1);
     put_set(&mut state, "db", wanted);
     let (plan, _) = plan(&state, crate::fixture::NOW);
@@ -427,7 +427,8 @@ fn a_claim_is_made_with_what_its_template_asks_for() {
         state.apply(step, crate::fixture::NOW);
     }
     let claim = &state.claims[&"default/data-db-0".parse().unwrap()];
-    assert_eq!(claim.spec, template.spec);
+    template.spec.storage_class_name = Some("local".to_owned());
+    assert_eq!(claim.spec, template.spec, "its class is named");
     assert_eq!(claim.labels, template.metadata.labels);
     assert_eq!(claim.created_at, crate::fixture::NOW);
 }
