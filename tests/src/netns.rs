@@ -1,11 +1,22 @@
-//! Hosts as network namespaces on one bridge: own addresses, own port 53, cables that can be cut.
+//! Hosts as network namespaces on one bridge: own addresses, own port 53, own host names, cables that
+//! can be cut, and a power switch.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    process::{Child, Command, Stdio},
+};
 
-use crate::machine::run;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
-/// A few hosts on a bridge. The test's own namespace is on it as 10.99.0.254. Everything ends with
-/// the sandbox that the suite runs in.
+use crate::{machine::run, wait::until_sync};
+
+const NETNS: &str = "/run/netns";
+
+/// A few hosts on a bridge. The test's own namespace is on it as 10.99.0.254.
 #[derive(Debug)]
 pub struct Network {
     hosts: Vec<String>,
@@ -17,9 +28,8 @@ impl Network {
         ip("link add br0 type bridge forward_delay 0 stp_state 0");
         ip("addr add 10.99.0.254/24 dev br0");
         ip("link set br0 up");
-        let hosts = (1..=count).map(|n| format!("h{n}")).collect();
-        run(Command::new("mkdir").args(["-p", "/run/netns"]));
-        run(Command::new("mount").args(["-t", "tmpfs", "netns", "/run/netns"]));
+        run(Command::new("mkdir").args(["-p", NETNS]));
+        run(Command::new("mount").args(["-t", "tmpfs", "netns", NETNS]));
         for n in 1..=count {
             ip(&format!("netns add h{n}"));
             ip(&format!(
@@ -29,7 +39,16 @@ impl Network {
             ip(&format!("-n h{n} addr add 10.99.0.{n}/24 dev eth0"));
             ip(&format!("-n h{n} link set eth0 up"));
             ip(&format!("-n h{n} link set lo up"));
+            // An NFS server tells its clients apart by their host names.
+            let names = format!("{NETNS}/h{n}.uts");
+            fs::write(&names, "").expect("file for a namespace");
+            run(Command::new("unshare").args([
+                &format!("--uts={names}"),
+                "hostname",
+                &format!("h{n}"),
+            ]));
         }
+        let hosts = (1..=count).map(|n| format!("h{n}")).collect();
         Self { hosts }
     }
 
@@ -42,11 +61,76 @@ impl Network {
     pub fn on(&self, host: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .arg(format!("--net=/run/netns/{host}"))
+            .arg(format!("--net={NETNS}/{host}"))
+            .arg(format!("--uts={NETNS}/{host}.uts"))
             .arg("--")
             .arg(program);
         command
     }
+
+    /// Unplugs a host's cable: nobody hears of it, no connection is reset.
+    pub fn cut(&self, host: &str) {
+        ip(&format!("link set {} down", port(host)));
+    }
+
+    /// Plugs it in again.
+    pub fn mend(&self, host: &str) {
+        ip(&format!("link set {} up", port(host)));
+    }
+
+    /// All processes on a host, whoever started them.
+    pub fn processes(&self, host: &str) -> Vec<u32> {
+        let namespace = fs::metadata(format!("{NETNS}/{host}")).expect("a host of this network");
+        let pids = fs::read_dir("/proc").expect("/proc").flatten();
+        pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                fs::metadata(format!("/proc/{pid}/ns/net"))
+                    .is_ok_and(|own| (own.dev(), own.ino()) == (namespace.dev(), namespace.ino()))
+            })
+            .collect()
+    }
+
+    /// Ends all processes on a host as a power cut does. Its disks and mounts stay as they are.
+    ///
+    /// # Panics
+    /// If one cannot be killed.
+    pub fn power_off(&self, host: &str) {
+        until_sync(&format!("{host} to be off"), || {
+            let left = self.processes(host);
+            for pid in &left {
+                let pid = Pid::from_raw(i32::try_from(*pid).unwrap());
+                // It may have ended by itself since.
+                kill(pid, Signal::SIGKILL).ok();
+            }
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        });
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in &self.hosts {
+            if !std::thread::panicking() {
+                self.power_off(host);
+            }
+            let port = port(host);
+            Command::new("ip")
+                .args(["link", "del", &port])
+                .status()
+                .ok();
+        }
+        Command::new("ip")
+            .args(["link", "del", "br0"])
+            .status()
+            .ok();
+        let umount = ["--recursive", "--lazy", NETNS];
+        Command::new("umount").args(umount).status().ok();
+    }
+}
+
+/// The bridge's end of a host's cable.
+fn port(host: &str) -> String {
+    host.replacen('h', "p", 1)
 }
 
 fn ip(words: &str) {
@@ -69,6 +153,11 @@ impl Background {
                 .spawn()
                 .expect("command starts"),
         )
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 

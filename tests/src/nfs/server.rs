@@ -1,0 +1,170 @@
+//! The kernel's NFS server, and what can go wrong with one: stopped, frozen, exports that are gone or
+//! not the same any more.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crate::{machine::run, netns::Background, wait::until_sync};
+
+/// Where `rpc.mountd` listens, for NFSv3.
+pub const MOUNTD_PORT: u16 = 20048;
+
+const CONTROL: &str = "/proc/fs/nfsd";
+const EXPORTS: &str = "/srv/nfs";
+/// The shortest that the kernel takes. Both are fixed while the server runs.
+const LEASE_SECONDS: &str = "10";
+/// Marks the file handles of an export: never used twice, so that a handle of an export that was made
+/// anew is stale.
+static NEXT_FSID: AtomicU32 = AtomicU32::new(1);
+
+/// The server, in the network namespace of the test.
+#[derive(Debug)]
+pub struct Server {
+    daemons: Vec<Background>,
+}
+
+impl Server {
+    /// Starts it without exports.
+    pub(super) fn start_new() -> Self {
+        if !Path::new(CONTROL).join("threads").exists() {
+            run(Command::new("modprobe").arg("nfsd"));
+            run(Command::new("mount").args(["-t", "nfsd", "nfsd", CONTROL]));
+        }
+        fs::create_dir_all(EXPORTS).expect("exports");
+        // Without `-w`: what it remembers of the last test's server is wrong.
+        let rpcbind = Background::start(Command::new("rpcbind").arg("-f"));
+        until_listens(111);
+        let server = Self {
+            daemons: vec![
+                rpcbind,
+                Background::start(Command::new("rpc.mountd").args([
+                    "--foreground",
+                    "--port",
+                    &MOUNTD_PORT.to_string(),
+                ])),
+            ],
+        };
+        until_listens(MOUNTD_PORT);
+        server.start();
+        server
+    }
+
+    /// Starts it, again after [`Self::stop`], and ends its grace period at once.
+    pub fn start(&self) {
+        control("nfsv4leasetime", LEASE_SECONDS);
+        control("nfsv4gracetime", LEASE_SECONDS);
+        run(Command::new("rpc.nfsd").arg("4"));
+        control("v4_end_grace", "Y");
+    }
+
+    /// Stops it as a clean shutdown does: connections are closed, new ones refused.
+    pub fn stop(&self) {
+        run(Command::new("rpc.nfsd").arg("0"));
+    }
+
+    /// From now on it takes connections and answers nothing on them, as a server that has hung up.
+    pub fn freeze(&self) {
+        // Whatever carries data is longer; SYN and bare ACK are not.
+        nft(&format!(
+            "table inet frozen {{\n chain input {{\n  type filter hook input priority 0;\n  \
+             ip daddr {} tcp dport {{ 2049, {MOUNTD_PORT} }} meta length > 64 drop\n }}\n}}\n",
+            super::SERVER
+        ));
+    }
+
+    /// Ends a [`Self::freeze`].
+    pub fn thaw(&self) {
+        nft("delete table inet frozen\n");
+    }
+
+    /// Makes a directory, exports it to everybody and gives back its path on the server. `options` are
+    /// those of exports(5); `no_root_squash` unless they say otherwise.
+    pub fn export(&self, name: &str, options: &str) -> PathBuf {
+        let path = Path::new(EXPORTS).join(name);
+        fs::create_dir_all(&path).expect("export");
+        let fsid = NEXT_FSID.fetch_add(1, Ordering::Relaxed);
+        let squash = if options.contains("root_squash") {
+            ""
+        } else {
+            "no_root_squash,"
+        };
+        let more = if options.is_empty() {
+            String::new()
+        } else {
+            format!(",{options}")
+        };
+        let all = format!("rw,sync,insecure,no_subtree_check,{squash}fsid={fsid}{more}");
+        run(Command::new("exportfs").args(["-o", &all, &format!("*:{}", path.display())]));
+        path
+    }
+
+    /// Ends an export; its files stay.
+    pub fn unexport(&self, name: &str) {
+        let path = format!("*:{EXPORTS}/{name}");
+        run(Command::new("exportfs").args(["-u", &path]));
+        run(Command::new("exportfs").arg("-f"));
+    }
+
+    /// Makes an export anew and empty, as after the server's disk was replaced: what clients still hold
+    /// of the old one is stale.
+    pub fn replace(&self, name: &str, options: &str) -> PathBuf {
+        self.unexport(name);
+        fs::remove_dir_all(Path::new(EXPORTS).join(name)).expect("old export");
+        self.export(name, options)
+    }
+
+    /// The NFSv4 clients that the server knows, by the names that they gave.
+    pub fn clients(&self) -> Vec<String> {
+        let entries = fs::read_dir(Path::new(CONTROL).join("clients")).expect("clients");
+        let name = |dir: PathBuf| {
+            let info = fs::read_to_string(dir.join("info")).ok()?;
+            let line = info.lines().find_map(|line| line.strip_prefix("name: "))?;
+            Some(line.trim_matches('"').to_owned())
+        };
+        let mut names: Vec<_> = entries.flatten().filter_map(|e| name(e.path())).collect();
+        names.sort();
+        names
+    }
+
+    /// Undoes what a test did to it, whatever that was.
+    pub(super) fn make_answer(&self) {
+        let frozen = ["delete", "table", "inet", "frozen"];
+        Command::new("nft").args(frozen).output().ok();
+        if fs::read_to_string(Path::new(CONTROL).join("threads")).is_ok_and(|n| n.trim() == "0") {
+            self.start();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.daemons.pop();
+        for words in [["exportfs", "-ua"], ["exportfs", "-f"], ["rpc.nfsd", "0"]] {
+            Command::new(words[0]).arg(words[1]).status().ok();
+        }
+        fs::remove_dir_all(EXPORTS).ok();
+    }
+}
+
+fn control(file: &str, value: &str) {
+    let path = Path::new(CONTROL).join(file);
+    fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn nft(rules: &str) {
+    let file = tempfile::NamedTempFile::new().expect("file");
+    fs::write(file.path(), rules).expect("file");
+    run(Command::new("nft").arg("-f").arg(file.path()));
+}
+
+/// Waits until a daemon that has no other sign of life listens.
+fn until_listens(port: u16) {
+    until_sync(&format!("a listener on port {port}"), || {
+        TcpStream::connect(("127.0.0.1", port))
+    });
+}
