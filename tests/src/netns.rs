@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::MetadataExt as _,
     process::{Child, Command, Stdio},
 };
@@ -25,20 +26,28 @@ pub struct Network {
 impl Network {
     /// Makes a bridge and `count` hosts with the addresses 10.99.0.1 and up.
     pub fn new(count: u8) -> Self {
-        ip("link add br0 type bridge forward_delay 0 stp_state 0");
-        ip("addr add 10.99.0.254/24 dev br0");
-        ip("link set br0 up");
         run(Command::new("mkdir").args(["-p", NETNS]));
         run(Command::new("mount").args(["-t", "tmpfs", "netns", NETNS]));
+        let mut lines = vec![
+            "link add br0 type bridge forward_delay 0 stp_state 0".to_owned(),
+            "addr add 10.99.0.254/24 dev br0".to_owned(),
+            "link set br0 up".to_owned(),
+        ];
         for n in 1..=count {
-            ip(&format!("netns add h{n}"));
-            ip(&format!(
-                "link add p{n} type veth peer name eth0 netns h{n}"
-            ));
-            ip(&format!("link set p{n} master br0 up"));
-            ip(&format!("-n h{n} addr add 10.99.0.{n}/24 dev eth0"));
-            ip(&format!("-n h{n} link set eth0 up"));
-            ip(&format!("-n h{n} link set lo up"));
+            lines.push(format!("netns add h{n}"));
+            lines.push(format!("link add p{n} type veth peer name eth0 netns h{n}"));
+            lines.push(format!("link set p{n} master br0 up"));
+        }
+        ip(&lines);
+        for n in 1..=count {
+            ip_in(
+                &format!("h{n}"),
+                &[
+                    format!("addr add 10.99.0.{n}/24 dev eth0"),
+                    "link set eth0 up".to_owned(),
+                    "link set lo up".to_owned(),
+                ],
+            );
             // An NFS server tells its clients apart by their host names.
             let names = format!("{NETNS}/h{n}.uts");
             fs::write(&names, "").expect("file for a namespace");
@@ -70,12 +79,12 @@ impl Network {
 
     /// Unplugs a host's cable: nobody hears of it, no connection is reset.
     pub fn cut(&self, host: &str) {
-        ip(&format!("link set {} down", port(host)));
+        ip(&[format!("link set {} down", port(host))]);
     }
 
     /// Plugs it in again.
     pub fn mend(&self, host: &str) {
-        ip(&format!("link set {} up", port(host)));
+        ip(&[format!("link set {} up", port(host))]);
     }
 
     /// All processes on a host, whoever started them.
@@ -113,16 +122,11 @@ impl Drop for Network {
             if !std::thread::panicking() {
                 self.power_off(host);
             }
-            let port = port(host);
-            Command::new("ip")
-                .args(["link", "del", &port])
-                .status()
-                .ok();
         }
-        Command::new("ip")
-            .args(["link", "del", "br0"])
-            .status()
-            .ok();
+        // A cable goes with either of its ends, but with its namespace only some time later.
+        let mut words = vec!["link del br0".to_owned()];
+        words.extend(self.hosts.iter().map(|h| format!("link del {}", port(h))));
+        ip(&words);
         let umount = ["--recursive", "--lazy", NETNS];
         Command::new("umount").args(umount).status().ok();
     }
@@ -133,8 +137,27 @@ fn port(host: &str) -> String {
     host.replacen('h', "p", 1)
 }
 
-fn ip(words: &str) {
-    run(Command::new("ip").args(words.split(' ')));
+/// One process for many lines: in an emulated guest, each process counts.
+fn ip(lines: &[String]) {
+    batch(Command::new("ip").args(["-batch", "-"]), lines);
+}
+
+fn ip_in(host: &str, lines: &[String]) {
+    batch(Command::new("ip").args(["-n", host, "-batch", "-"]), lines);
+}
+
+fn batch(command: &mut Command, lines: &[String]) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("ip is installed");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .expect("ip reads");
+    drop(stdin);
+    let status = child.wait().expect("own child");
+    assert!(status.success(), "ip: {status}: {lines:?}");
 }
 
 /// A child that is killed when dropped.

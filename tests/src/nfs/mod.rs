@@ -28,7 +28,7 @@ pub const SERVER: &str = "10.99.0.254";
 /// How long a call may take on a server that answers; generous, because all is emulated.
 pub const SOON: Duration = Duration::from_secs(30);
 /// A call that takes this long hangs: one on a server that answers takes some milliseconds.
-pub const HANG: Duration = Duration::from_secs(3);
+pub const HANG: Duration = Duration::from_millis(1500);
 
 /// The versions of the protocol that Berth has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +56,14 @@ impl Version {
         let number = host.trim_start_matches('h');
         match self {
             Self::V3 => format!(
-                "vers=3,addr={SERVER},proto=tcp,port=2049,nolock,mountaddr={SERVER},mountproto=tcp,\
+                "vers=3,sec=sys,addr={SERVER},proto=tcp,port=2049,nolock,mountaddr={SERVER},mountproto=tcp,\
                  mountport={}",
                 server::MOUNTD_PORT
             ),
             Self::V4 => {
-                format!("vers=4.2,addr={SERVER},proto=tcp,port=2049,clientaddr=10.99.0.{number}")
+                format!(
+                    "vers=4.2,sec=sys,addr={SERVER},proto=tcp,port=2049,clientaddr=10.99.0.{number}"
+                )
             }
         }
     }

@@ -2,7 +2,7 @@
 //! not the same any more.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -15,9 +15,13 @@ use crate::{machine::run, netns::Background, wait::until_sync};
 pub const MOUNTD_PORT: u16 = 20048;
 
 const CONTROL: &str = "/proc/fs/nfsd";
+/// Where kernel and `nfsdcld` talk.
+const PIPES: &str = "/run/rpc_pipefs";
 const EXPORTS: &str = "/srv/nfs";
 /// The shortest that the kernel takes. Both are fixed while the server runs.
 const LEASE_SECONDS: &str = "10";
+/// What the daemons say; for a look at a guest that failed.
+const LOG: &str = "/run/nfs.log";
 /// Marks the file handles of an export: never used twice, so that a handle of an export that was made
 /// anew is stale.
 static NEXT_FSID: AtomicU32 = AtomicU32::new(1);
@@ -34,32 +38,46 @@ impl Server {
         if !Path::new(CONTROL).join("threads").exists() {
             run(Command::new("modprobe").arg("nfsd"));
             run(Command::new("mount").args(["-t", "nfsd", "nfsd", CONTROL]));
+            fs::create_dir_all(PIPES).expect("directory");
+            run(Command::new("mount").args(["-t", "rpc_pipefs", "pipes", PIPES]));
         }
         fs::create_dir_all(EXPORTS).expect("exports");
-        // Without `-w`: what it remembers of the last test's server is wrong.
-        let rpcbind = Background::start(Command::new("rpcbind").arg("-f"));
-        until_listens(111);
-        let server = Self {
-            daemons: vec![
-                rpcbind,
-                Background::start(Command::new("rpc.mountd").args([
-                    "--foreground",
-                    "--port",
-                    &MOUNTD_PORT.to_string(),
-                ])),
-            ],
+        let mut server = Self {
+            daemons: Vec::new(),
         };
+        // Without `-w`: what it remembers of the last test's server is wrong.
+        server.daemon(&["rpcbind", "-f"]);
+        // Remembers the clients over a restart. Without it the kernel waits a second for it at each
+        // start, and nobody may reclaim what he had open.
+        server.daemon(&["nfsdcld", "--foreground", "--pipefsdir", PIPES]);
+        until_listens(111);
+        let port = MOUNTD_PORT.to_string();
+        server.daemon(&["rpc.mountd", "--foreground", "--port", &port]);
         until_listens(MOUNTD_PORT);
         server.start();
+        server.end_grace();
         server
     }
 
-    /// Starts it, again after [`Self::stop`], and ends its grace period at once.
+    fn daemon(&mut self, words: &[&str]) {
+        let mut command = Command::new(words[0]);
+        let log = File::options().create(true).append(true).open(LOG);
+        command.args(&words[1..]).stderr(log.expect("log"));
+        self.daemons.push(Background::start(&mut command));
+    }
+
+    /// Starts it, again after [`Self::stop`]. Clients that it remembers have ten seconds to reclaim what
+    /// they had open, as after a boot; it ends early when all have.
     pub fn start(&self) {
         control("nfsv4leasetime", LEASE_SECONDS);
         control("nfsv4gracetime", LEASE_SECONDS);
         run(Command::new("rpc.nfsd").arg("4"));
-        control("v4_end_grace", "Y");
+    }
+
+    /// Ends the grace period for clients that will not come back.
+    pub fn end_grace(&self) {
+        // It fails when there is none.
+        fs::write(Path::new(CONTROL).join("v4_end_grace"), "Y").ok();
     }
 
     /// Stops it as a clean shutdown does: connections are closed, new ones refused.
@@ -138,15 +156,16 @@ impl Server {
         if fs::read_to_string(Path::new(CONTROL).join("threads")).is_ok_and(|n| n.trim() == "0") {
             self.start();
         }
+        self.end_grace();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.daemons.pop();
         for words in [["exportfs", "-ua"], ["exportfs", "-f"], ["rpc.nfsd", "0"]] {
             Command::new(words[0]).arg(words[1]).status().ok();
         }
+        self.daemons.clear();
         fs::remove_dir_all(EXPORTS).ok();
     }
 }
