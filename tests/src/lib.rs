@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cluster;
 pub mod dev;
 pub mod etcd;
+pub mod guest;
 pub mod hosts;
 pub mod limit;
 pub mod machine;
