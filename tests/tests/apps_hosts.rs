@@ -1,6 +1,5 @@
 //! The etcd manifest, unedited, on three hosts with addresses of their own: network namespaces on a
 //! bridge, one agent each, the coordinator on a fourth address.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use berth_tests::{etcd, hosts::Hosts, machine, netns::Network};
 

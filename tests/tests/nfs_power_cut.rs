@@ -1,6 +1,5 @@
 //! A power cut of the guest: what was synced is there after it, what was not is not. Tests of
 //! acknowledged writes stand on both.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{
     fs::{self, File},
