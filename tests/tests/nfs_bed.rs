@@ -2,7 +2,10 @@
 //! tests of volumes take for granted, most of all how they fail.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use berth_tests::{
     hosts::Hosts,
@@ -32,7 +35,7 @@ fn unseen(file: &str) -> String {
     format!("{file}-unseen")
 }
 
-fn umount(bed: &Bed, how: &str, target: &PathBuf) -> Ended {
+fn umount(bed: &Bed, how: &str, target: &Path) -> Ended {
     bed.tool("h1", &["umount", how, target.to_str().unwrap()])
 }
 
