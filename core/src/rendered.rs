@@ -85,12 +85,15 @@ pub struct RenderedProcess {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RenderedMount {
-    /// The claim template's name.
+    /// The name of a claim template, or of an entry of the template's `volumes`.
     pub volume: String,
     /// An absolute path in the member's mount namespace.
     pub mount_path: String,
     /// Whether it is read-only there.
     pub read_only: bool,
+    /// The directory of the volume that appears there, relative and plain; `None` for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_path: Option<String>,
 }
 
 /// A file to write.

@@ -92,6 +92,7 @@ impl World {
                 last_exit: None,
                 failure: None,
             }],
+            volumes: Vec::new(),
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
         }

@@ -144,6 +144,7 @@ fn mounts(process: &Process) -> Vec<RenderedMount> {
             volume: mount.name.clone(),
             mount_path: mount.mount_path.clone(),
             read_only: mount.read_only,
+            sub_path: None,
         })
         .collect()
 }
