@@ -48,7 +48,7 @@ impl Network {
                     "link set lo up".to_owned(),
                 ],
             );
-            // An NFS server tells its clients apart by their host names.
+            // NFS clients name themselves to the server after their host.
             let names = format!("{NETNS}/h{n}.uts");
             fs::write(&names, "").expect("file for a namespace");
             run(Command::new("unshare").args([

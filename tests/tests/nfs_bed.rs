@@ -69,7 +69,7 @@ fn both_versions_mount_by_both_calls_and_share_their_files() {
     }
 }
 
-/// Otherwise the server takes the second for the first after a boot, and throws away its state.
+/// With one name, the server could take the second for the first after a boot.
 #[test]
 fn two_hosts_are_two_clients() {
     let bed = Bed::new(2);
