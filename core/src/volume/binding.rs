@@ -17,7 +17,7 @@ use crate::{
     spec::{AccessMode, Adopt, ClaimRef, PersistentVolume},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{NfsOptions, NfsSource, NfsVersion, VolumeSource, access, provision},
+    volume::{NfsOptions, NfsSource, VolumeSource, access, provision},
     waiting::{VolumeMisfit, VolumeRefusal},
 };
 
@@ -224,7 +224,7 @@ pub fn static_source(object: &PersistentVolume) -> Option<VolumeSource> {
         server: nfs.server.clone(),
         path: nfs.path.clone(),
         sub_dir: None,
-        version: NfsVersion::default(),
+        version: options.version().unwrap_or_default(),
         options,
         read_only: nfs.read_only,
     }))

@@ -337,3 +337,20 @@ fn declared_data_is_for_the_first_claim() {
         .is_none()
     );
 }
+
+#[test]
+fn the_version_of_the_protocol_is_one_of_the_mount_options() {
+    let mut state = pair();
+    let version = |state: &State| {
+        let object = &state.persistent_volumes[&volume_key("pv")];
+        let VolumeSource::Nfs(nfs) = static_source(object).unwrap() else {
+            panic!("not on a server");
+        };
+        nfs.version.to_string()
+    };
+    assert_eq!(version(&state), "4.2");
+    change(&mut state, |spec| {
+        spec.mount_options = vec!["hard".to_owned(), "nfsvers=3".to_owned()];
+    });
+    assert_eq!(version(&state), "3");
+}
