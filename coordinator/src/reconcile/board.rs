@@ -69,6 +69,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeNotEmpty { .. }
         | Reason::ClassMissing { .. }
         | Reason::NoMatchingVolume { .. }
+        | Reason::ExportTaken { .. }
         | Reason::ClaimMismatch { .. }
         | Reason::ClaimMissing { .. }
         | Reason::ClaimPending { .. }

@@ -117,9 +117,7 @@ fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>
 pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
     match step {
         Step::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
-        Step::BindClaim { key, .. }
-        | Step::GrowClaim { key, .. }
-        | Step::FillClaim { key, .. } => {
+        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
             let member = state.claims.get(key)?.member.as_ref();
             member.map(|id| id.set.clone())
         }
@@ -169,12 +167,15 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Release { member, .. } => {
             let set = state.sets.get(&member.set);
             let granted = set.and_then(|set| set.members.get(&member.ordinal));
-            granted.map(|member| member.host.clone()).into_iter().collect()
+            granted
+                .map(|member| member.host.clone())
+                .into_iter()
+                .collect()
         }
         // A claim that members share is in the orders of all of them.
-        Step::BindClaim { key, .. }
-        | Step::GrowClaim { key, .. }
-        | Step::FillClaim { key, .. } => access::hosts_of(state, key),
+        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
+            access::hosts_of(state, key)
+        }
         Step::Assign { host, .. } => vec![host.clone()],
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
