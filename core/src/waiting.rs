@@ -413,9 +413,7 @@ impl Reason {
             Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
-            Self::NoMatchingVolume { .. } => {
-                "berth apply -f (a volume that fits), or berth volume release"
-            }
+            Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
             Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
             Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
             Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
