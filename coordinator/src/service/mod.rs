@@ -9,7 +9,6 @@ mod hosts;
 mod members;
 mod objects;
 mod persistent;
-mod phase;
 mod render;
 mod restart;
 mod sets;

@@ -9,12 +9,15 @@ use berth_core::{
     },
     state::{State, Volume, VolumeState},
     store::{Change, Entry, Key, Model, RecordKind},
-    volume::VolumeSource,
+    volume::{
+        VolumeSource,
+        phase::{self, VolumePhase},
+    },
 };
 use berth_proto::v1::watch_event::Type;
 use serde_json::{Value as Json, json};
 
-use super::{phase, render::record_kind, usage};
+use super::{render::record_kind, usage};
 use crate::store::{RecordError, decode};
 
 /// The records that objects of a kind are shown by, each with the revision of its last change.
@@ -146,7 +149,7 @@ pub(super) fn status(
 ) -> Json {
     let source = record.map(|record| &record.source);
     let bound = record.and_then(|record| record.claim.as_ref());
-    let bound = bound.filter(|bound| phase::is_there(state, bound));
+    let bound = bound.filter(|bound| bound.is_there(state));
     let users = bound.map(|bound| usage::users(state, &bound.key));
     let users: Vec<String> = users
         .into_iter()
@@ -154,7 +157,7 @@ pub(super) fn status(
         .map(|user| user.member.to_string())
         .collect();
     json!({
-        "phase": phase::of_volume(state, name),
+        "phase": phase::of_volume(state, name).map(VolumePhase::as_str),
         "source": source_text(object, record),
         "host": source.and_then(VolumeSource::host).map(HostName::to_string),
         "pool": source.and_then(VolumeSource::pool),

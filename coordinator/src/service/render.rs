@@ -6,6 +6,7 @@ use berth_core::{
     spec::{Kind, Object, PersistentVolume, Sealed},
     state::{Claim, Set, State, Volume},
     store::{Key, RecordKind, Value},
+    volume::phase,
 };
 use berth_proto::{
     convert::object::{manifest, to_wire},
@@ -13,7 +14,7 @@ use berth_proto::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{persistent, phase, status::ServiceError, usage, view::Look};
+use super::{persistent, status::ServiceError, usage, view::Look};
 use crate::{
     state::{View, claims},
     store::decode,
@@ -138,7 +139,7 @@ fn claim_status(state: &State, key: &ClaimKey, claim: &Claim) -> Json {
     let users: Vec<String> = users.iter().map(|user| user.member.to_string()).collect();
     let usage = usage::usage(state, key);
     json!({
-        "phase": phase::of_claim(state, claim),
+        "phase": phase::of_claim(state, claim).as_str(),
         "accessModes": volume.map(|volume| &volume.access_modes),
         "capacity": volume.map(|volume| json!({"storage": usage::quantity(volume.capacity)})),
         "source": volume.map(|volume| volume.source.describe()),

@@ -11,7 +11,7 @@ use berth_core::{
     time::Timestamp,
 };
 
-use super::{phase, status::ServiceError};
+use super::status::ServiceError;
 use crate::{
     notes::{self, NORMAL},
     state::{View, claims::write_as_known},
@@ -86,7 +86,7 @@ fn former_key(name: &ObjectKey) -> Key {
 /// The claim that has a volume, if it exists.
 pub(super) fn holder<'a>(view: &View, volume: &'a Volume) -> Option<&'a BoundClaim> {
     let bound = volume.claim.as_ref();
-    bound.filter(|bound| phase::is_there(&view.state, bound))
+    bound.filter(|bound| bound.is_there(&view.state))
 }
 
 fn in_trash(volume: &Volume) -> bool {

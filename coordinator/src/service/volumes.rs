@@ -8,7 +8,10 @@ use berth_core::{
     state::{BoundClaim, State, Volume, VolumeState},
     store::Batch,
     time::Timestamp,
-    volume::Ownership,
+    volume::{
+        Ownership,
+        phase::{self, VolumePhase},
+    },
 };
 use berth_proto::{
     convert::{ConvertError, status::millis},
@@ -21,7 +24,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     apply::commit,
-    persistent, phase,
+    persistent,
     status::ServiceError,
     usage,
     volume_changes::{self, Found, find},
@@ -72,7 +75,8 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
         (None, None) => v1::Volume::default(),
     };
     name.name.as_str().clone_into(&mut volume.name);
-    volume.phase = phase::of_volume(state, name).unwrap_or_default().to_owned();
+    let phase = phase::of_volume(state, name).map(VolumePhase::as_str);
+    volume.phase = phase.unwrap_or_default().to_owned();
     persistent::state_text(found.record).clone_into(&mut volume.state);
     volume.source = persistent::source_text(found.object, found.record);
     volume.can_undelete =

@@ -5,6 +5,7 @@ use berth_core::{
     state::Volume,
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
+    volume::work,
 };
 use berth_proto::convert::work::{Numbered, VolumeDone};
 
@@ -71,11 +72,12 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
-    let after =
-        answered(view, host, done).and_then(|volume| volume_work::done(volume, done.of.task, now));
-    let Some((after, reason, text)) = after else {
+    let volume = answered(view, host, done);
+    let after = volume.and_then(|volume| work::done(volume, done.of.task, now));
+    let Some(after) = after else {
         return Ok(None);
     };
+    let (reason, text) = volume_work::told(done.of.task);
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
     write_as_known(view, key, &after, &mut batch)?;
@@ -101,7 +103,7 @@ fn failed(
         }
     });
     if is_news {
-        let doing = done.of.task.describe();
+        let doing = volume_work::doing(done.of.task);
         let text = format!("{host} cannot {doing}: {error}; it is tried again");
         let event = note(&done.of.volume, now, WARNING, "VolumeWorkFailed", text);
         context.note(vec![event]);

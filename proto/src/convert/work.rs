@@ -2,56 +2,12 @@
 //!
 //! Not part of an order: it is about volumes that no member uses, or that grow under one, and it ends.
 
-use berth_core::{
-    ids::{ObjectKey, Uid},
-    volume::VolumeSource,
-};
+use berth_core::ids::ObjectKey;
+pub use berth_core::volume::work::{VolumeTask, VolumeWork};
 use serde::{Deserialize, Serialize};
 
 use super::{ConvertError, from_json, to_json};
 use crate::v1;
-
-/// A volume and what to do with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeWork {
-    /// The volume's name.
-    pub volume: ObjectKey,
-    /// Where its data lies.
-    pub source: VolumeSource,
-    /// The claim that it is, or was last, bound to: an owner record that names another forbids the
-    /// work.
-    pub claim_uid: Option<Uid>,
-    /// What to do.
-    pub task: VolumeTask,
-}
-
-/// What to do with a volume. Each says how it is to be in the end, so that doing it twice is doing
-/// it once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "camelCase")]
-pub enum VolumeTask {
-    /// Its data is in the trash. One that was never made is there already.
-    Trash,
-    /// Its data is back in its place.
-    Restore,
-    /// It holds so many bytes.
-    Grow {
-        /// How many.
-        bytes: u64,
-    },
-}
-
-impl VolumeTask {
-    /// As events tell it: `cannot <this>`.
-    pub fn describe(self) -> String {
-        match self {
-            Self::Trash => "move it to the trash".to_owned(),
-            Self::Restore => "bring it back from the trash".to_owned(),
-            Self::Grow { bytes } => format!("grow it to {bytes} bytes"),
-        }
-    }
-}
 
 /// What came of a work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +64,8 @@ impl TryFrom<v1::VolumeDone> for Numbered<VolumeDone> {
 
 #[cfg(test)]
 mod tests {
+    use berth_core::{ids::Uid, volume::VolumeSource};
+
     use super::*;
 
     #[test]

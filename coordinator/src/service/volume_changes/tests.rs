@@ -1,6 +1,13 @@
 //! What is written of volumes whose claims go and come back, and what stands against it.
 
-use berth_core::{ids::Uid, store::CommitError, volume::PoolInfo};
+use berth_core::{
+    ids::Uid,
+    store::CommitError,
+    volume::{
+        PoolInfo,
+        phase::{VolumePhase, of_volume},
+    },
+};
 
 use super::*;
 use crate::fixture::{NOW, World, claim, key, name, volume};
@@ -17,6 +24,10 @@ fn delete_claim(world: &mut World) -> String {
     batch.deletes.insert(record);
     world.commit(batch).unwrap();
     text
+}
+
+fn phase(world: &World) -> VolumePhase {
+    of_volume(&world.view.state, &name()).unwrap()
 }
 
 fn rule(outcome: Result<Batch, ServiceError>) -> &'static str {
@@ -56,13 +67,10 @@ fn what_is_kept_and_what_an_operator_made_never_goes_to_the_trash() {
         let text = delete_claim(world);
         assert!(text.contains("keeps the data"), "{text}");
         assert_eq!(world.record().state, VolumeState::Live);
-        assert_eq!(
-            phase::of_volume(&world.view.state, &name()),
-            Some("Released")
-        );
+        assert_eq!(phase(world), VolumePhase::Released);
         let batch = undelete(&world.view, &name(), NOW).unwrap();
         world.commit(batch).unwrap();
-        assert_eq!(phase::of_volume(&world.view.state, &name()), Some("Bound"));
+        assert_eq!(phase(world), VolumePhase::Bound);
     }
 }
 
