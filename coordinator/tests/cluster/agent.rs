@@ -47,6 +47,8 @@ pub(crate) struct Ledger {
     pub(crate) orders: u32,
     /// Members that the test lets become ready.
     pub(crate) held: BTreeSet<MemberId>,
+    /// Whether volumes hold back starts, as those that hold foreign data do: nothing is filled.
+    pub(crate) volumes_wait: bool,
     /// The works on volumes that it was asked to do, in order.
     pub(crate) works: Vec<Numbered<VolumeWork>>,
     /// What every work fails with.
@@ -347,7 +349,10 @@ fn report(ledger: &mut Ledger, number: &mut u64, complete: bool) -> Message {
 fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
     let runs = order.desired == Desired::Run;
     let ready = runs && !ledger.held.contains(&order.member);
-    let filled = order.volumes.iter().filter(|_| runs);
+    let filled = order
+        .volumes
+        .iter()
+        .filter(|_| runs && !ledger.volumes_wait);
     MemberReport {
         member: order.member.clone(),
         epoch: order.epoch,
