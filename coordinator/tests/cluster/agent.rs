@@ -76,14 +76,14 @@ enum Poke {
     /// How its members are.
     Report,
     /// That a work on a volume is done.
-    Done(Numbered<VolumeWork>),
+    Done(Box<Numbered<VolumeWork>>),
 }
 
 impl Poke {
     fn message(self, ledger: &Mutex<Ledger>, number: &mut u64) -> Message {
         match self {
             Self::Report => report(&mut ledger.lock().unwrap(), number, false),
-            Self::Done(work) => done(work, None),
+            Self::Done(work) => done(*work, None),
         }
     }
 }
@@ -138,7 +138,7 @@ impl Agent {
 
     /// Says that a work is done.
     pub(crate) async fn answer(&self, work: Numbered<VolumeWork>) {
-        self.poke.send(Poke::Done(work)).await.unwrap();
+        self.poke.send(Poke::Done(Box::new(work))).await.unwrap();
     }
 
     pub(crate) fn started(&self) -> Vec<String> {
