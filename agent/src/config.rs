@@ -6,12 +6,18 @@ use std::{
     path::PathBuf,
 };
 
-use berth_core::ids::{HostName, IdError};
+use berth_core::{
+    ids::{HostName, IdError},
+    volume::PoolKind,
+};
 use berth_proto::transport::{Endpoint, EndpointError};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::dns::{DnsConfig, Upstreams};
+use crate::{
+    dns::{DnsConfig, Upstreams},
+    host::storage::Pool,
+};
 
 /// The file as it is written. Every field but the first three has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,9 +32,9 @@ pub struct ConfigFile {
     /// Labels for placement.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Directories for local volumes, by pool.
+    /// Pools for local volumes: each a directory, or a directory and how volumes are kept in it.
     #[serde(default = "default_pools")]
-    pub pools: BTreeMap<String, PathBuf>,
+    pub pools: BTreeMap<String, PoolFile>,
     /// The ledger and the kept zone.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
@@ -50,6 +56,40 @@ pub struct ConfigFile {
     /// The DNS zone; the coordinator's.
     #[serde(default = "default_zone")]
     pub zone: String,
+}
+
+/// A pool for local volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a directory, or {path: <directory>, type: directory|image}"
+)]
+pub enum PoolFile {
+    /// Its directory; each volume is a directory in it.
+    Path(PathBuf),
+    /// With the kind of its volumes.
+    Pool(PoolTable),
+}
+
+/// A pool with the kind of its volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolTable {
+    /// Its directory. The agent makes none: an unmounted disk must not be taken for an empty pool.
+    pub path: PathBuf,
+    /// How it keeps volumes.
+    #[serde(default, rename = "type")]
+    pub kind: PoolKind,
+}
+
+impl From<PoolFile> for Pool {
+    fn from(file: PoolFile) -> Self {
+        let (path, kind) = match file {
+            PoolFile::Path(path) => (path, PoolKind::default()),
+            PoolFile::Pool(PoolTable { path, kind }) => (path, kind),
+        };
+        Self { path, kind }
+    }
 }
 
 /// The DNS server.
@@ -92,8 +132,8 @@ pub struct Config {
     pub advertise_address: IpAddr,
     /// Labels for placement.
     pub labels: BTreeMap<String, String>,
-    /// Directories for local volumes, by pool.
-    pub pools: BTreeMap<String, PathBuf>,
+    /// Pools for local volumes.
+    pub pools: BTreeMap<String, Pool>,
     /// The ledger and the kept zone.
     pub data_dir: PathBuf,
     /// Keepers' sockets and records, and the members' configuration directories.
@@ -137,6 +177,18 @@ pub enum ConfigError {
         /// The path.
         path: PathBuf,
     },
+    /// A pool in the way of another directory.
+    #[error("pools.{pool}: {path} lies in {other} ({other_path}), or holds it; give each its own")]
+    Overlap {
+        /// The pool.
+        pool: String,
+        /// Its directory.
+        path: PathBuf,
+        /// The other field.
+        other: String,
+        /// The other directory.
+        other_path: PathBuf,
+    },
     /// No address for the DNS server.
     #[error("dns.listen: no address; give one, such as 127.0.0.153:53")]
     NoDns,
@@ -163,7 +215,13 @@ impl TryFrom<ConfigFile> for Config {
         };
         let coordinator = endpoint("coordinator", &file.coordinator);
         let local = endpoint("local", &file.local);
-        errors.extend(relative_paths(&file));
+        let pools: BTreeMap<String, Pool> = file
+            .pools
+            .iter()
+            .map(|(name, pool)| (name.clone(), pool.clone().into()))
+            .collect();
+        errors.extend(relative_paths(&file, &pools));
+        errors.extend(overlaps(&file, &pools));
         let first = file.dns.listen.first().copied().ok_or(ConfigError::NoDns);
         let resolver = first.and_then(|address| match address.port() {
             53 => Ok(address.ip()),
@@ -184,7 +242,7 @@ impl TryFrom<ConfigFile> for Config {
             coordinator,
             advertise_address: file.advertise_address,
             labels: file.labels,
-            pools: file.pools,
+            pools,
             dns: DnsConfig {
                 listen: file.dns.listen,
                 upstreams: file
@@ -204,10 +262,36 @@ impl TryFrom<ConfigFile> for Config {
     }
 }
 
-fn relative_paths(file: &ConfigFile) -> Vec<ConfigError> {
-    let pools = file.pools.iter();
+/// Pools that share a directory, with each other or with the agent's own.
+fn overlaps(file: &ConfigFile, pools: &BTreeMap<String, Pool>) -> Vec<ConfigError> {
+    let own = [
+        ("dataDir", &file.data_dir),
+        ("runDir", &file.run_dir),
+        ("logDir", &file.log_dir),
+    ];
+    let mut errors = Vec::new();
+    for (n, (name, pool)) in pools.iter().enumerate() {
+        let before = pools.iter().take(n);
+        let before = before.map(|(other, pool)| (format!("pools.{other}"), &pool.path));
+        let own = own.map(|(field, path)| (field.to_owned(), path));
+        for (other, path) in before.chain(own) {
+            if path.starts_with(&pool.path) || pool.path.starts_with(path) {
+                errors.push(ConfigError::Overlap {
+                    pool: name.clone(),
+                    path: pool.path.clone(),
+                    other,
+                    other_path: path.clone(),
+                });
+            }
+        }
+    }
+    errors
+}
+
+fn relative_paths(file: &ConfigFile, pools: &BTreeMap<String, Pool>) -> Vec<ConfigError> {
     let mut paths: Vec<(String, &PathBuf)> = pools
-        .map(|(name, path)| (format!("pools.{name}"), path))
+        .iter()
+        .map(|(name, pool)| (format!("pools.{name}"), &pool.path))
         .collect();
     paths.push(("dataDir".to_owned(), &file.data_dir));
     paths.push(("runDir".to_owned(), &file.run_dir));
@@ -221,8 +305,9 @@ fn relative_paths(file: &ConfigFile) -> Vec<ConfigError> {
         .collect()
 }
 
-fn default_pools() -> BTreeMap<String, PathBuf> {
-    [("default".to_owned(), "/var/lib/berth/volumes".into())].into()
+fn default_pools() -> BTreeMap<String, PoolFile> {
+    let path = PoolFile::Path("/var/lib/berth/volumes".into());
+    [("default".to_owned(), path)].into()
 }
 
 fn default_data_dir() -> PathBuf {
@@ -262,6 +347,37 @@ mod tests {
         assert_eq!(config.resolver, IpAddr::from([127, 0, 0, 153]));
         assert_eq!(config.local.to_string(), "unix:/run/berth/agent.sock");
         assert!(!config.policy.allow_root);
+    }
+
+    #[test]
+    fn a_pool_is_a_directory_and_may_say_how_it_keeps_volumes() {
+        let config = read(
+            r#"{"host": "host-1", "coordinator": "127.0.0.1:7400", "advertiseAddress": "10.0.0.1",
+                "pools": {"default": "/srv/berth", "fast": {"path": "/nvme", "type": "image"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.pools["default"].kind, PoolKind::Directory);
+        assert_eq!(config.pools["fast"].kind, PoolKind::Image);
+        assert_eq!(config.pools["fast"].path, PathBuf::from("/nvme"));
+    }
+
+    #[test]
+    fn each_pool_has_a_directory_of_its_own() {
+        for (pools, wrong) in [
+            (r#"{"a": "/srv/a", "b": "/srv/a/"}"#, 1),
+            (r#"{"a": "/srv", "b": {"path": "/srv/b"}}"#, 1),
+            (r#"{"a": "/var/lib/berth/agent/pool"}"#, 1),
+            (r#"{"a": "/run/berth/agent"}"#, 1),
+            (r#"{"a": "/"}"#, 3),
+            (r#"{"a": "/srv/a", "b": "/srv/ab"}"#, 0),
+        ] {
+            let text = format!(
+                r#"{{"host": "host-1", "coordinator": "127.0.0.1:7400",
+                    "advertiseAddress": "10.0.0.1", "pools": {pools}}}"#
+            );
+            let told = read(&text).err().unwrap_or_default();
+            assert_eq!(told.len(), wrong, "{pools}: {told:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     berth_agent::keeper::main_if_keeper();
+    berth_agent::host::storage::helper::main_if_helper();
     let args = Args::parse();
     log(args.log_json);
     let config = config(&args)?;

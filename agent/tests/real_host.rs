@@ -8,10 +8,8 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use berth_agent::host::{ExecOrder, Host, KeeperHandle, PrepareVolume, VolumeOwner};
+use berth_agent::host::{ExecOrder, Host, KeeperHandle};
 use berth_core::{
-    ids::{Epoch, HistoryId, Term, Uid},
-    order::VolumeOrder,
     rendered::RenderedMount,
     spec::{Port, Protocol},
     waiting::Reason,
@@ -25,32 +23,6 @@ use nix::{
 mod support;
 use support::*;
 
-fn volume(bed: &Bed, counter: u64, filled: bool) -> PrepareVolume {
-    PrepareVolume {
-        member: bed.member(),
-        epoch: Epoch {
-            term: Term(1),
-            counter,
-        },
-        history: HistoryId("h".to_owned()),
-        volume: VolumeOrder {
-            filled,
-            ..VolumeOrder::local(
-                "data",
-                bed.member().claim("data").unwrap(),
-                Uid("u-1".to_owned()),
-                "host-1".parse().unwrap(),
-                "default",
-            )
-        },
-        owner: VolumeOwner {
-            process: process("main"),
-            user: "nobody".to_owned(),
-            group: None,
-        },
-    }
-}
-
 async fn exec(handle: &KeeperHandle, argv: &[&str]) -> String {
     let order = ExecOrder {
         process: process("main"),
@@ -63,12 +35,11 @@ async fn exec(handle: &KeeperHandle, argv: &[&str]) -> String {
 #[tokio::test]
 async fn a_volume_belongs_to_its_user_keeps_its_data_and_its_loss_is_noticed() {
     let bed = Bed::new("volume");
-    let made = bed
-        .host
-        .prepare_volume(volume(&bed, 1, false))
+    let data = bed.data("data");
+    bed.prepare(&[bed.volume("data", "default")], 1)
         .await
         .unwrap();
-    let about = fs::metadata(&made.path).unwrap();
+    let about = fs::metadata(&data).unwrap();
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     assert_eq!(
         (about.uid(), about.mode() & 0o7777),
@@ -84,24 +55,22 @@ async fn a_volume_belongs_to_its_user_keeps_its_data_and_its_loss_is_noticed() {
         sub_path: None,
     });
     for counter in [1, 2] {
-        let ready = volume(&bed, counter, counter > 1);
-        let ready = bed.host.prepare_volume(ready).await.unwrap();
+        let mut order = bed.volume("data", "default");
+        order.filled = counter > 1;
         let mut launch = bed.launch(vec![main.clone()]);
-        launch.volumes.insert(ready.name, ready.path);
+        launch.volumes = bed.prepare(&[order], counter).await.unwrap();
         let mut handle = bed.host.start_keeper(launch).await.unwrap();
         bed.log_with("main.log", "written").await;
         handle.client.kill().await.unwrap();
         until_gone(&mut handle).await;
     }
-    let starts = fs::read_to_string(made.path.join("starts")).unwrap();
+    let starts = fs::read_to_string(data.join("starts")).unwrap();
     assert_eq!(starts.lines().count(), 2);
 
-    fs::remove_file(made.path.join("starts")).unwrap();
-    let lost = bed
-        .host
-        .prepare_volume(volume(&bed, 3, true))
-        .await
-        .unwrap_err();
+    fs::remove_file(data.join("starts")).unwrap();
+    let mut order = bed.volume("data", "default");
+    order.filled = true;
+    let lost = bed.prepare(&[order], 3).await.unwrap_err();
     assert!(matches!(lost, Reason::VolumeEmpty { .. }), "{lost}");
     fs::remove_dir("/mnt/berth-volume").unwrap();
 }

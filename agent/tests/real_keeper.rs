@@ -18,9 +18,8 @@ const WAIT_FOREVER: &str = "while :; do sleep 60; done";
 #[tokio::test]
 async fn a_member_has_its_own_namespaces_and_no_privileges() {
     let bed = Bed::new("spaces");
-    let volume = bed.dir.path().join("pool/v/data");
-    fs::create_dir_all(&volume).unwrap();
-    fs::create_dir_all(volume.with_file_name("owner")).unwrap();
+    let volumes = bed.prepare(&[bed.volume("data", "default")], 1).await;
+    let volume = bed.data("data");
     fs::write(volume.join("greeting"), "hello from the volume").unwrap();
     let mut main = shell(
         "main",
@@ -49,7 +48,7 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
     });
     let second = shell("second", WAIT_FOREVER);
     let mut launch = bed.launch(vec![main, second]);
-    launch.volumes.insert("data".to_owned(), volume.clone());
+    launch.volumes = volumes.unwrap();
     let mut handle = bed.host.start_keeper(launch).await.unwrap();
     let log = bed.log_with("main.log", "ready").await;
 

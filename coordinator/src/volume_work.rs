@@ -1,11 +1,12 @@
-//! The number and the words of what agents have to do with volumes. What that is, and what its result
-//! changes, is decided in [`berth_core::volume::work`]. Pure.
+//! The work on volumes that the state asks of agents, with the numbers that tell one decision from
+//! the next.
 
 use berth_core::{
     ids::{HostName, ObjectKey},
     state::Volume,
     store::{Key, RecordKind},
-    volume::work::{VolumeTask, VolumeWork, work},
+    time::Timestamp,
+    volume::work::{self, VolumeTask, VolumeWork},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -13,13 +14,13 @@ use crate::state::View;
 
 /// What the agent of a host has to do.
 pub fn of_host(view: &View, host: &HostName) -> Vec<Numbered<VolumeWork>> {
-    let works = work(&view.state, host).into_iter();
-    let numbered = works.filter_map(|of| {
+    let due = work::work(&view.state, host).into_iter();
+    due.filter_map(|of| {
         let volume = view.state.volumes.get(&of.volume)?;
         let id = number(view, &of.volume, volume);
         Some(Numbered { id, of })
-    });
-    numbered.collect()
+    })
+    .collect()
 }
 
 /// The number of the work that a volume needs now: the revision of what was decided last of it.
@@ -33,22 +34,20 @@ pub fn number(view: &View, name: &ObjectKey, volume: &Volume) -> u64 {
     newest.unwrap_or_default().0
 }
 
-/// What is told of a task that is done.
-pub fn told(task: VolumeTask) -> (&'static str, String) {
-    match task {
+/// The record of a volume after a task is done, and the event of it; `None` if that says nothing
+/// new.
+pub fn done(
+    volume: &Volume,
+    task: VolumeTask,
+    now: Timestamp,
+) -> Option<(Volume, &'static str, String)> {
+    let after = work::done(volume, task, now)?;
+    let (reason, text) = match task {
         VolumeTask::Trash => ("Trashed", "its data is in the trash".to_owned()),
         VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
         VolumeTask::Grow { bytes } => ("Grown", format!("it holds {bytes} bytes now")),
-    }
-}
-
-/// A task as it is told when it failed: `cannot <this>`.
-pub fn doing(task: VolumeTask) -> String {
-    match task {
-        VolumeTask::Trash => "move it to the trash".to_owned(),
-        VolumeTask::Restore => "bring it back from the trash".to_owned(),
-        VolumeTask::Grow { bytes } => format!("grow it to {bytes} bytes"),
-    }
+    };
+    Some((after, reason, text))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
     rendered::RenderedMember,
+    volume::MountedVolume,
     waiting::Reason,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -34,6 +35,8 @@ pub struct KeeperHandle {
     pub run: RunId,
     /// The keeper's process id on the host.
     pub pid: u32,
+    /// The volumes that it has mounted.
+    pub volumes: Vec<MountedVolume>,
     /// What was true when the handle was made; `events` continue from here, so an event of before
     /// is not repeated.
     pub status: KeeperStatus,

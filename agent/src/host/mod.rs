@@ -16,7 +16,7 @@ use berth_core::{
     order::VolumeOrder,
     rendered::RenderedMember,
     spec::Port,
-    volume::PoolInfo,
+    volume::{MountedVolume, PoolInfo, VolumeHealth, VolumeReport},
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -25,12 +25,15 @@ use serde::{Deserialize, Serialize};
 pub mod fake;
 mod handle;
 pub mod linux;
+pub mod storage;
 pub(crate) mod watch;
 
+use crate::keeper::spec::Identity;
 pub use crate::keeper::wire::{
     ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, ProcessStatus,
 };
 pub use handle::{Commanded, KeeperClient, KeeperHandle};
+pub use storage::Place;
 
 /// What an agent can do to its machine.
 ///
@@ -47,16 +50,27 @@ pub trait Host: Send + Sync + 'static {
     /// `<process>.previous.log` the one before; a numeric suffix (`.log.1`) is an older part.
     fn log_dir(&self, member: &MemberId) -> PathBuf;
 
-    /// Makes a volume ready for a start: looks at its owner record, refuses what is missing,
-    /// unexpectedly empty or foreign, makes it if it is new, and writes the epoch into the record.
+    /// Makes a member's volumes ready for a start: looks at each one's owner record, refuses what is
+    /// missing, unexpectedly empty or foreign, makes it if it is new, and writes the epoch into the
+    /// record. It ends in bounded time, whatever the storage does.
     ///
     /// # Errors
-    /// `PoolMissing`, `VolumeForeign`, `VolumeEmpty`, `VolumeNotEmpty`, `UserMissing`,
-    /// `UserForbidden`, `StepFailed`.
-    fn prepare_volume(
+    /// `PoolMissing`, `PoolNotMounted`, `MountFailed`, `VolumeHung`, `VolumeForeign`, `VolumeEmpty`,
+    /// `VolumeNotEmpty`, `VolumeNoSpace`, `UserMissing`, `UserForbidden`, `UserIdMismatch`,
+    /// `StepFailed`.
+    fn prepare_volumes(
         &self,
-        request: PrepareVolume,
-    ) -> impl Future<Output = Result<PreparedVolume, Reason>> + Send;
+        request: PrepareVolumes,
+    ) -> impl Future<Output = Result<Vec<PreparedVolume>, Reason>> + Send;
+
+    /// Looks at the volumes that a run has mounted, and how full they are. It ends in bounded time,
+    /// whatever the storage does; volumes that could not be looked at for another reason are left
+    /// out.
+    fn look_at_volumes(
+        &self,
+        member: &MemberId,
+        run: &RunId,
+    ) -> impl Future<Output = BTreeMap<String, VolumeHealth>> + Send;
 
     /// Looks whether the declared ports are free on the address.
     ///
@@ -127,23 +141,22 @@ pub struct HostFacts {
     pub pools: BTreeMap<String, PoolInfo>,
 }
 
-/// A volume to make ready.
+/// The volumes of a member to make ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrepareVolume {
+pub struct PrepareVolumes {
     /// For whom.
     pub member: MemberId,
     /// Under which grant.
     pub epoch: Epoch,
     /// The history of the store that granted it.
     pub history: HistoryId,
-    /// The volume.
-    pub volume: VolumeOrder,
-    /// Who is to own a new volume's directory: the first process that mounts it.
-    pub owner: VolumeOwner,
+    /// Each volume, and who is to own its directory if it is new: the first process that mounts it.
+    pub volumes: Vec<(VolumeOrder, VolumeOwner)>,
 }
 
 /// Who is to own a new volume's directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VolumeOwner {
     /// The process, for error messages.
     pub process: ProcessName,
@@ -153,13 +166,24 @@ pub struct VolumeOwner {
     pub group: Option<String>,
 }
 
-/// A volume that is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A volume that is ready to be mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PreparedVolume {
-    /// The claim template's name.
+    /// The name that `volumeMounts` refer to.
     pub name: String,
-    /// The directory of the data on the host.
-    pub path: PathBuf,
+    /// Where its data is, for people.
+    pub source: String,
+    /// Where its data is.
+    pub place: Place,
+    /// Whether nobody may write to it.
+    pub read_only: bool,
+    /// The epoch that its owner record has now, if one lies beside the data.
+    pub epoch: Option<Epoch>,
+    /// Who owns it, as numbers.
+    pub identity: Identity,
+    /// What is told of it.
+    pub report: VolumeReport,
 }
 
 /// A member to start.
@@ -170,8 +194,8 @@ pub struct KeeperLaunch {
     pub run: RunId,
     /// What to run.
     pub rendered: RenderedMember,
-    /// Where each volume's data is, by claim template.
-    pub volumes: BTreeMap<String, PathBuf>,
+    /// Its volumes, made ready.
+    pub volumes: Vec<PreparedVolume>,
     /// What its `/etc/resolv.conf` says.
     pub dns: DnsSettings,
 }
@@ -201,6 +225,39 @@ pub struct RunRecord {
     pub start_time: u64,
     /// The member's cgroup directory, if it has one.
     pub cgroup: Option<PathBuf>,
+    /// The volumes that its keeper has mounted.
+    #[serde(default)]
+    pub volumes: Vec<RunVolume>,
+}
+
+/// A volume that a keeper has mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunVolume {
+    /// What it is.
+    pub volume: MountedVolume,
+    /// The keeper's descriptor of it.
+    pub fd: i32,
+    /// Whether other volumes write to the same file system.
+    pub shared: bool,
+    /// What the kernel must let go of before it is used again.
+    pub held: Option<HeldDevice>,
+}
+
+/// A device of the kernel that exists as long as a mount does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum HeldDevice {
+    /// A loop device that shows this image.
+    Loop {
+        /// The image.
+        image: PathBuf,
+    },
+    /// The device of an NFS mount, `0:57`.
+    Nfs {
+        /// Its numbers, as the kernel lists them.
+        device: String,
+    },
 }
 
 /// A [`Reason::StepFailed`].

@@ -11,10 +11,11 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, mkdirat, openat,
+        AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat, openat,
         openat2, renameat, statat, unlinkat,
     },
     io::{Errno, Result},
+    process::geteuid,
 };
 
 /// A directory, opened.
@@ -34,6 +35,15 @@ impl Beneath {
             uid: Uid::from_raw(uid),
             gid: Gid::from_raw(gid),
         })
+    }
+
+    /// As [`Self::open`], for a directory that is open.
+    pub(crate) fn at(dir: OwnedFd, uid: u32, gid: u32) -> Self {
+        Self {
+            dir,
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+        }
     }
 
     /// Whether something is there.
@@ -81,9 +91,18 @@ impl Beneath {
             }
             let name = made.file_name().unwrap_or_default();
             if statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
-                mkdirat(&dir, name, Mode::from_raw_mode(0o755))?;
-                let new = self.resolve(&made, flags)?;
-                fchown(&new, Some(self.uid), Some(self.gid))?;
+                match mkdirat(&dir, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => {
+                        let new = self.resolve(&made, flags)?;
+                        // Only what is ours: the member may have put something else there.
+                        if fstat(&new)?.st_uid == geteuid().as_raw() {
+                            fchown(&new, Some(self.uid), Some(self.gid))?;
+                        }
+                    }
+                    // Somebody was faster.
+                    Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error),
+                }
             }
             dir = self.resolve(&made, flags)?;
         }

@@ -64,6 +64,7 @@ impl Keeper {
                 None
             }
             Effect::Finish => {
+                self.unmount();
                 self.tell(KeeperEvent::AllStopped);
                 self.finished = true;
                 None
@@ -73,13 +74,12 @@ impl Keeper {
 
     fn start(&mut self, slot: Slot) -> Event {
         let restarts = self.machine.starts(slot);
+        let written = self.write_files(slot);
         let Some(process) = self.processes.get_mut(slot.0) else {
             return Event::NotExecuted(slot);
         };
         let cgroup = self.cgroup.as_ref();
-        let started = self
-            .files
-            .write(&process.rendered, &process.identity)
+        let started = written
             .and_then(|()| self.mounts.restore())
             .and_then(|()| process.log.begin_run(&self.logs))
             .and_then(|output| {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::{Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use berth_core::{
 };
 
 use super::{beneath::Beneath, spec::Identity};
-use crate::host::path_failed;
+use crate::host::{path_failed, step_failed};
 
 /// Where files may be written, and which of those that are written once were.
 #[derive(Debug)]
@@ -40,6 +40,16 @@ impl Files {
             once: file,
             written: text.lines().map(str::to_owned).collect(),
         })
+    }
+
+    /// Reads the list again, after a child of this process added to it.
+    pub(crate) fn reload(&mut self) -> Result<(), Reason> {
+        let mut text = String::new();
+        let read = self.once.rewind();
+        let read = read.and_then(|()| self.once.read_to_string(&mut text));
+        read.map_err(|e| step_failed("read the files that were written once", e))?;
+        self.written = text.lines().map(str::to_owned).collect();
+        Ok(())
     }
 
     /// Lets files be written beneath a directory of the member.

@@ -5,7 +5,8 @@
 use std::{
     fs,
     io::{Read, Write},
-    path::Path,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
 };
 
 use berth_core::{
@@ -112,9 +113,11 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let lock = lock.ok_or_else(|| step_failed("lock the run", "another keeper of it is alive"))?;
     let host_proc = open_path(Path::new("/proc"))?;
     let clients = Clients::listen(&spec.dirs.run, SOCKET)?;
-    record::write(&spec.dirs.run, &own_record(&spec, cgroup.as_ref())?)?;
+    let record = own_record(&spec, cgroup.as_ref())?;
+    record::write(&spec.dirs.run, &record)?;
     // A cleanup that began before the lock was taken may have removed what it found.
     record::still_there(&spec.dirs.run, &lock)?;
+    let run_dir = open_path(&spec.dirs.run)?;
     let null = Path::new("/dev/null");
     let options = fs::OpenOptions::new().read(true).write(true).open(null);
     let spawner = Spawner {
@@ -127,14 +130,23 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
         limits: LogLimits::default(),
     };
     let mut files = Files::open(&spec.dirs.once)?;
-    let seen = SeenData::open(&spec.dirs.volumes)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
         .map_err(failed("make mount and UTS namespaces"))?;
-    let mounts = Mounts::open(&spec)?;
+    let mut mounts = Mounts::open(&spec, |volume| {
+        say(&LaunchMessage::Mounting {
+            volume: volume.name.clone(),
+            source: volume.source.clone(),
+        });
+    })?;
     mounts.apply()?;
+    let seen = SeenData::new(mounts.volumes.watched())?;
+    let volumes = mounts.volumes.run_volumes.clone();
+    // The run directory's own path may be covered by now.
+    let run_dir = PathBuf::from(format!("/proc/self/fd/{}", run_dir.as_raw_fd()));
+    record::write(&run_dir, &RunRecord { volumes, ..record })?;
     sethostname(&member.hostname).map_err(failed("set the host name"))?;
     files.allow(Path::new(&member.config_dir));
-    mounts.volume_paths().for_each(|path| files.allow(path));
+    mounts.volumes.targets().for_each(|path| files.allow(path));
     processes::check_programs(member)?;
     Ok(Keeper {
         machine: KeeperMachine::new(plan(&spec)?),
@@ -170,6 +182,7 @@ fn own_record(spec: &LaunchSpec, cgroup: Option<&Cgroup>) -> Result<RunRecord, R
         pid: pid.to_string_lossy().parse().map_err(|e| failed(&e))?,
         start_time: record::start_time(&stat).ok_or_else(|| failed(&"no start time"))?,
         cgroup: cgroup.map(|cgroup| cgroup.dir().to_owned()),
+        volumes: Vec::new(),
     })
 }
 

@@ -23,8 +23,10 @@ mod run;
 mod seen;
 mod spawn;
 pub mod spec;
-mod sys;
+pub(crate) mod sys;
+mod unmount;
 mod update;
+mod volumes;
 pub mod wire;
 
 pub(crate) use beneath::Beneath;

@@ -10,7 +10,6 @@
 //! without a word; [`Mounts::restore`] puts it back.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, OpenOptions},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
@@ -21,13 +20,13 @@ use berth_core::waiting::Reason;
 use nix::mount::{MsFlags, mount};
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat};
 
-use super::spec::LaunchSpec;
-use crate::host::path_failed;
+use super::{spec::LaunchSpec, volumes::Volumes};
+use crate::host::{PreparedVolume, path_failed};
 
 /// The mounts of a member, as they should be.
 #[derive(Debug)]
 pub(crate) struct Mounts {
-    volumes: Vec<Bind>,
+    pub(crate) volumes: Volumes,
     config: Bind,
     /// Files of the host that a rename may uncover.
     files: Vec<Bind>,
@@ -93,31 +92,14 @@ impl Bind {
 
 impl Mounts {
     /// Opens every source, in the new mount namespace (the kernel binds no others) while it still
-    /// looks like the host's.
-    pub(crate) fn open(spec: &LaunchSpec) -> Result<Self, Reason> {
+    /// looks like the host's. `at` is told each volume before it is touched: it may hang.
+    pub(crate) fn open(spec: &LaunchSpec, at: impl Fn(&PreparedVolume)) -> Result<Self, Reason> {
+        // Before anything is mounted: nothing of this is to appear on the host.
+        let root = Path::new("/");
+        let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+        mount(NONE, root, NONE, slave, NONE).map_err(|e| path_failed("mount", root, e))?;
         let rendered = &spec.launch.rendered;
         let run = &spec.dirs.run;
-        // A path shows the same volume to all processes; it is read-only if it is so for all.
-        let mut wanted: BTreeMap<&str, (&str, bool)> = BTreeMap::new();
-        let processes = rendered.init_processes.iter().chain(&rendered.processes);
-        for m in processes.flat_map(|process| &process.mounts) {
-            let entry = wanted.entry(&m.mount_path).or_insert((&m.volume, true));
-            entry.1 &= m.read_only;
-        }
-        let mut volumes = Vec::new();
-        // In the order of the paths: one beneath another comes after it.
-        for (path, (volume, read_only)) in wanted {
-            let source = spec.launch.volumes.get(volume);
-            let source = source.ok_or_else(|| {
-                path_failed("mount", Path::new(path), format!("no volume '{volume}'"))
-            })?;
-            let flags = if read_only {
-                MsFlags::MS_RDONLY
-            } else {
-                MsFlags::empty()
-            };
-            volumes.push(Bind::new(source, path, flags)?);
-        }
         let file = |name| {
             Bind::new(
                 &run.join(name),
@@ -125,25 +107,26 @@ impl Mounts {
                 MsFlags::MS_RDONLY,
             )
         };
+        // The volumes last: they may cover the run directory while they are opened.
+        let (config, files) = (
+            Bind::new(&spec.dirs.config, &rendered.config_dir, MsFlags::empty())?,
+            vec![file("resolv.conf")?, file("hosts")?],
+        );
         Ok(Self {
-            volumes,
-            config: Bind::new(&spec.dirs.config, &rendered.config_dir, MsFlags::empty())?,
-            files: vec![file("resolv.conf")?, file("hosts")?],
+            volumes: Volumes::open(spec, at)?,
+            config,
+            files,
             retry: None,
         })
     }
 
     /// Sets everything up in the new mount namespace that this process is in.
-    pub(crate) fn apply(&self) -> Result<(), Reason> {
-        let root = Path::new("/");
-        let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
-        mount(NONE, root, NONE, slave, NONE).map_err(|e| path_failed("mount", root, e))?;
+    pub(crate) fn apply(&mut self) -> Result<(), Reason> {
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         special("tmpfs", "/tmp", safe, Some("mode=1777"))?;
-        for dir in std::iter::once(&self.config).chain(&self.volumes) {
-            make_dir(&dir.target)?;
-            dir.apply()?;
-        }
+        make_dir(&self.config.target)?;
+        self.config.apply()?;
+        self.volumes.apply()?;
         for file in &self.files {
             make_file(&file.target)?;
             file.apply()?;
@@ -177,11 +160,6 @@ impl Mounts {
     /// When [`Self::restore`] is to be tried again.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.retry.map(|(at, _)| at)
-    }
-
-    /// The paths of the volumes in the member.
-    pub(crate) fn volume_paths(&self) -> impl Iterator<Item = &Path> {
-        self.volumes.iter().map(|bind| bind.target.as_path())
     }
 }
 

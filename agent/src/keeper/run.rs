@@ -246,6 +246,9 @@ impl Keeper {
             self.job_ended(job, exit);
             return;
         }
+        if self.seen.looked(pid, exit) {
+            return;
+        }
         let Some(slot) = slot_of(&self.processes, pid) else {
             return;
         };

@@ -7,13 +7,18 @@
 
 use std::{
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use berth_core::waiting::Reason;
-use rustix::fs::{CWD, Dir, Mode, OFlags, fsync, openat};
+use berth_core::{keeper::Exit, waiting::Reason};
+use nix::unistd::Pid;
+use rustix::{
+    fs::{AtFlags, Dir, Mode, OFlags, fsync, openat, statat},
+    io::Errno,
+};
 
+use super::sys;
 use crate::host::path_failed;
 
 /// The directory of the data, beneath the volume's.
@@ -26,25 +31,48 @@ pub(crate) const DATA_SEEN: &str = "data-seen";
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LAST_INTERVAL: Duration = Duration::from_secs(600);
 
+/// A volume to look at.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) data: OwnedFd,
+    /// Where the note goes.
+    pub(crate) records: OwnedFd,
+    /// Whether its storage may not answer: then a child looks.
+    pub(crate) remote: bool,
+}
+
 /// The volumes that were not seen with data yet.
 #[derive(Debug)]
 pub(crate) struct SeenData {
-    waiting: Vec<(OwnedFd, OwnedFd)>,
+    waiting: Vec<Watched>,
+    /// The child that looks at those that may hang; there is never a second one.
+    looking: Option<Pid>,
     next: Instant,
     interval: Duration,
 }
 
 impl SeenData {
-    /// Opens the volumes, in the host's mount namespace.
-    pub(crate) fn open(volumes: &[PathBuf]) -> Result<Self, Reason> {
+    /// Watches volumes, but for those that have their note already.
+    pub(crate) fn new(volumes: Vec<Watched>) -> Result<Self, Reason> {
         let mut waiting = Vec::new();
         for volume in volumes {
-            if !volume.join(OWNER).join(DATA_SEEN).exists() {
-                waiting.push((dir(&volume.join(DATA))?, dir(&volume.join(OWNER))?));
+            let noted = match statat(&volume.records, DATA_SEEN, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(_) => true,
+                Err(Errno::NOENT) => false,
+                // A server that takes root for nobody: the note cannot be written either.
+                Err(Errno::ACCESS) if volume.remote => true,
+                Err(error) => {
+                    let error = std::io::Error::from(error);
+                    return Err(path_failed("look for", Path::new(DATA_SEEN), error));
+                }
+            };
+            if !noted {
+                waiting.push(volume);
             }
         }
         Ok(Self {
             waiting,
+            looking: None,
             next: Instant::now() + FIRST_LOOK,
             interval: FIRST_LOOK,
         })
@@ -58,20 +86,55 @@ impl SeenData {
     /// Looks.
     pub(crate) fn look(&mut self) {
         self.waiting
-            .retain(|(data, owner)| !(holds_data(data) && note(owner).is_ok()));
+            .retain(|volume| volume.remote || !volume.look());
+        let remote = self.waiting.iter().any(|volume| volume.remote);
+        if self.looking.is_none() && remote {
+            self.looking = sys::fork(|| {
+                sys::default_signals();
+                // Each one, whatever the others hold.
+                let remote = self.waiting.iter().filter(|volume| volume.remote);
+                let all = remote.fold(true, |all, volume| volume.look() && all);
+                i32::from(!all)
+            })
+            .ok();
+        }
         self.interval = (self.interval * 2).min(LAST_INTERVAL);
         self.next = Instant::now() + self.interval;
     }
+
+    /// A child has ended: whether it was the one that looked.
+    pub(crate) fn looked(&mut self, pid: Pid, exit: Exit) -> bool {
+        if self.looking != Some(pid) {
+            return false;
+        }
+        self.looking = None;
+        if exit.success() {
+            self.waiting.retain(|volume| !volume.remote);
+        }
+        true
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn end(&mut self) {
+        self.waiting.clear();
+        if let Some(pid) = self.looking.take() {
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
 }
 
-fn dir(path: &Path) -> Result<OwnedFd, Reason> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty()).map_err(|e| path_failed("open", path, e))
+impl Watched {
+    /// Whether it is on record by now that it holds data.
+    fn look(&self) -> bool {
+        holds_data(&self.data) && note(&self.records).is_ok()
+    }
 }
 
 /// Whether a directory holds anything but what its file system put there.
 fn holds_data(dir: &OwnedFd) -> bool {
-    let Ok(entries) = Dir::read_from(dir) else {
+    let readable = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let entries = openat(dir, ".", readable, Mode::empty()).and_then(Dir::new);
+    let Ok(entries) = entries else {
         return false;
     };
     let mut names = entries.flatten();
@@ -82,7 +145,8 @@ fn note(owner: &OwnedFd) -> rustix::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
     let file = openat(owner, DATA_SEEN, flags, Mode::RUSR | Mode::WUSR)?;
     fsync(file)?;
-    fsync(owner)
+    let dir = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    fsync(openat(owner, ".", dir, Mode::empty())?)
 }
 
 #[cfg(test)]
@@ -98,8 +162,19 @@ mod tests {
         fs::create_dir(path(DATA)).unwrap();
         fs::create_dir(path(OWNER)).unwrap();
         fs::create_dir(path("data/lost+found")).unwrap();
-        let volumes = [volume.path().to_owned()];
-        let mut seen = SeenData::open(&volumes).unwrap();
+        let open = |name: &str| {
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            openat(rustix::fs::CWD, path(name), flags, Mode::empty()).unwrap()
+        };
+        let watch = || {
+            let watched = Watched {
+                data: open(DATA),
+                records: open(OWNER),
+                remote: false,
+            };
+            SeenData::new(vec![watched]).unwrap()
+        };
+        let mut seen = watch();
         seen.look();
         assert!(seen.due().is_some());
         assert!(!path("owner/data-seen").exists());
@@ -107,6 +182,6 @@ mod tests {
         seen.look();
         assert!(seen.due().is_none());
         assert!(path("owner/data-seen").exists());
-        assert!(SeenData::open(&volumes).unwrap().due().is_none());
+        assert!(watch().due().is_none());
     }
 }

@@ -44,8 +44,8 @@ pub struct LaunchDirs {
     pub once: PathBuf,
     /// Its configuration directory on the host; it is mounted at the rendered one's path.
     pub config: PathBuf,
-    /// The directories of its volumes: in each, `data` and `owner`.
-    pub volumes: Vec<PathBuf>,
+    /// The agent's own directories and pools: no volume appears in them.
+    pub protected: Vec<PathBuf>,
 }
 
 /// A line that a launch writes.
@@ -56,6 +56,13 @@ pub enum LaunchMessage {
     Forked {
         /// The id.
         pid: u32,
+    },
+    /// A volume is opened now; it may hang.
+    Mounting {
+        /// Its name.
+        volume: String,
+        /// Where its data is.
+        source: String,
     },
     /// The namespaces are set up and the first processes run; the socket answers.
     Ready,

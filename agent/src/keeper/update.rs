@@ -26,7 +26,7 @@ impl Keeper {
         }
         let inits = self.machine.inits();
         let may_restart = self.machine.init_done() && !self.machine.stopping();
-        let mut restart = Vec::new();
+        let (mut restart, mut signal) = (Vec::new(), Vec::new());
         for (number, (process, rendered)) in self.processes.iter_mut().zip(news).enumerate() {
             let change = change(&process.rendered, &rendered);
             process.rendered = rendered;
@@ -36,12 +36,15 @@ impl Keeper {
             }
             match change {
                 OnChange::Ignore => {}
-                OnChange::Signal => {
-                    self.files.write(&process.rendered, &process.identity)?;
-                    process.signal(Signal::SIGHUP);
-                }
+                OnChange::Signal => signal.push(Slot(number)),
                 OnChange::Restart if may_restart => restart.push(Slot(number)),
                 OnChange::Restart => {}
+            }
+        }
+        for slot in signal {
+            self.write_files(slot)?;
+            if let Some(process) = self.process(slot) {
+                process.signal(Signal::SIGHUP);
             }
         }
         Ok(Some(restart).filter(|slots| !slots.is_empty()))

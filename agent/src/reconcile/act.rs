@@ -1,13 +1,7 @@
 //! Carries out what a member machine asks for. Each effect is a task of its own; none decides
 //! anything.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{Epoch, MemberId, ProcessName, RunId, Uid},
@@ -26,8 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Command, keeper};
 use crate::{
     host::{
-        DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolume, VolumeOwner,
-        step_failed,
+        DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolumes,
+        PreparedVolume, VolumeOwner, step_failed,
     },
     ledger::LedgerStore,
     probe::{self, Target},
@@ -41,7 +35,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) rendered: Arc<RenderedMember>,
-    volumes: BTreeMap<String, PathBuf>,
+    volumes: Vec<PreparedVolume>,
     /// The claims of these volumes.
     claims: BTreeSet<Uid>,
 }
@@ -205,21 +199,17 @@ impl<H: Host> Actor<H> {
         })?;
         let rendered = Arc::new(self.render(&order)?);
         let claims = mounted(&order, &rendered);
-        let mut volumes = BTreeMap::new();
-        for volume in &order.volumes {
-            let Some(owner) = owner(&rendered, &volume.name) else {
-                continue;
-            };
-            let request = PrepareVolume {
-                member: member.clone(),
-                epoch,
-                history: history.clone(),
-                volume: volume.clone(),
-                owner,
-            };
-            let ready = self.host.prepare_volume(request).await?;
-            volumes.insert(ready.name, ready.path);
-        }
+        let volumes = order.volumes.iter().filter_map(|volume| {
+            let owner = owner(&rendered, &volume.name)?;
+            Some((volume.clone(), owner))
+        });
+        let request = PrepareVolumes {
+            member: member.clone(),
+            epoch,
+            history,
+            volumes: volumes.collect(),
+        };
+        let volumes = self.host.prepare_volumes(request).await?;
         Ok(Prepared {
             rendered,
             volumes,
@@ -336,6 +326,15 @@ impl<H: Host> Actor<H> {
             actor.send(Command::Event(member, Event::Probed { attempt, outcome }));
         };
         self.spawn(work);
+    }
+
+    /// Looks at the volumes of a run and says how they are.
+    pub(super) fn look_at_volumes(self: &Arc<Self>, member: MemberId, run: RunId) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            let seen = actor.host.look_at_volumes(&member, &run).await;
+            actor.send(Command::Event(member, Event::VolumesSeen { run, seen }));
+        });
     }
 
     /// Tells the keeper to restart a process, and the machine if that fails.

@@ -278,6 +278,7 @@ impl<H: Host> Driver<H> {
                 let client = slot.client.clone();
                 self.actor.probe(attempt, rendered, client, id);
             }
+            Effect::LookAtVolumes { run } => self.actor.look_at_volumes(id, run),
             Effect::RestartProcess { process } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
                     self.actor.restart_process(id, run, process, client);

@@ -24,6 +24,7 @@ pub(super) fn running(handle: &KeeperHandle, rendered: Option<&RenderedMember>) 
         init_done: handle.status.init_done,
         stopping: handle.status.stopping,
         processes: processes.collect(),
+        volumes: handle.volumes.clone(),
         probes: rendered.map(probes).unwrap_or_default(),
         grace: rendered.map_or(UNKNOWN_GRACE, |rendered| {
             Duration::from_secs(rendered.grace_seconds.into())

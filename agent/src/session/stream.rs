@@ -7,14 +7,10 @@ use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
     session::{AgentLease, check_welcome},
     state::ZoneHead,
+    volume::work::{VolumeDone, VolumeWork},
 };
 use berth_proto::{
-    convert::{
-        hello::Hello,
-        report::AgentReport,
-        work::{Numbered, VolumeDone, VolumeWork},
-        zone::ZoneAssembly,
-    },
+    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
     transport,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,

@@ -9,12 +9,17 @@ use std::{
 };
 
 use berth_agent::host::{
-    DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch, RunRecord,
+    DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
+    RunRecord, VolumeOwner,
     linux::{LinuxConfig, LinuxHost, UserPolicy},
+    storage::Pool,
 };
 use berth_core::{
-    ids::{Epoch, MemberId, ProcessName, RunId, RunNumber, Term},
+    ids::{Epoch, HistoryId, MemberId, ProcessName, RunId, RunNumber, Term, Uid},
+    order::VolumeOrder,
     rendered::{RenderedMember, RenderedProcess},
+    volume::PoolKind,
+    waiting::Reason,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, interval, timeout};
@@ -33,8 +38,10 @@ impl Bed {
     /// A host for the member of this name; the name keeps tests apart.
     pub(crate) fn new(member: &str) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        for pool in ["pool", "images"] {
+            fs::create_dir(dir.path().join(pool)).unwrap();
+        }
         let host = host_in(dir.path());
-        fs::create_dir(dir.path().join("pool")).unwrap();
         Self {
             host,
             dir,
@@ -76,12 +83,50 @@ impl Bed {
         KeeperLaunch {
             run,
             rendered,
-            volumes: BTreeMap::new(),
+            volumes: Vec::new(),
             dns: DnsSettings {
                 server: [127, 0, 0, 153].into(),
                 search: vec!["default.svc.berth.internal".to_owned()],
             },
         }
+    }
+
+    /// A new volume of the member; pools are `default` and `images`.
+    pub(crate) fn volume(&self, name: &str, pool: &str) -> VolumeOrder {
+        let claim = self.member().claim(name).unwrap();
+        let uid = Uid(format!("u-{name}"));
+        let order = VolumeOrder::local(name, claim, uid, "host-1".parse().unwrap(), pool);
+        VolumeOrder {
+            capacity: 16 << 20,
+            ..order
+        }
+    }
+
+    /// The data of a volume in the pool `default`.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        let dir = format!("default_{name}-{}", self.member().name());
+        self.dir.path().join("pool").join(dir).join("data")
+    }
+
+    /// Makes volumes ready for a start in the epoch with this number.
+    pub(crate) async fn prepare(
+        &self,
+        volumes: &[VolumeOrder],
+        counter: u64,
+    ) -> Result<Vec<PreparedVolume>, Reason> {
+        let owner = VolumeOwner {
+            process: process("main"),
+            user: "nobody".to_owned(),
+            group: None,
+        };
+        let term = Term(1);
+        let request = PrepareVolumes {
+            member: self.member(),
+            epoch: Epoch { term, counter },
+            history: HistoryId("h".to_owned()),
+            volumes: volumes.iter().map(|v| (v.clone(), owner.clone())).collect(),
+        };
+        self.host.prepare_volumes(request).await
     }
 
     /// Starts a member with these processes.
@@ -155,11 +200,27 @@ fn host_in(dir: &Path) -> LinuxHost {
         data_dir: dir.join("data"),
         run_dir: dir.join("run"),
         log_dir: dir.join("log"),
-        pools: BTreeMap::from([("default".to_owned(), dir.join("pool"))]),
+        pools: BTreeMap::from([
+            (
+                "default".to_owned(),
+                pool(&dir.join("pool"), PoolKind::Directory),
+            ),
+            (
+                "images".to_owned(),
+                pool(&dir.join("images"), PoolKind::Image),
+            ),
+        ]),
         policy: UserPolicy::default(),
         keeper_program: PathBuf::from(env!("CARGO_BIN_EXE_berth-agent")),
     })
     .unwrap()
+}
+
+fn pool(path: &Path, kind: PoolKind) -> Pool {
+    Pool {
+        path: path.to_owned(),
+        kind,
+    }
 }
 
 /// A process that runs a shell script as `nobody`.

@@ -4,9 +4,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use berth_core::{ids::HostName, time::Timestamp};
+use berth_core::{ids::HostName, time::Timestamp, volume::work::VolumeWork};
 use berth_proto::{
-    convert::work::{Numbered, VolumeWork},
+    convert::work::Numbered,
     v1::{self, coordinator_message::Message},
 };
 

@@ -9,10 +9,8 @@ use berth_core::{
     },
     state::{State, Volume, VolumeState},
     store::{Change, Entry, Key, Model, RecordKind},
-    volume::{
-        VolumeSource,
-        phase::{self, VolumePhase},
-    },
+    volume::VolumeSource,
+    volume::phase::{self, VolumePhase},
 };
 use berth_proto::v1::watch_event::Type;
 use serde_json::{Value as Json, json};

@@ -8,10 +8,8 @@ use berth_core::{
     state::{BoundClaim, State, Volume, VolumeState},
     store::Batch,
     time::Timestamp,
-    volume::{
-        Ownership,
-        phase::{self, VolumePhase},
-    },
+    volume::Ownership,
+    volume::phase::{self, VolumePhase},
 };
 use berth_proto::{
     convert::{ConvertError, status::millis},
@@ -75,8 +73,9 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
         (None, None) => v1::Volume::default(),
     };
     name.name.as_str().clone_into(&mut volume.name);
-    let phase = phase::of_volume(state, name).map(VolumePhase::as_str);
-    volume.phase = phase.unwrap_or_default().to_owned();
+    volume.phase = phase::of_volume(state, name)
+        .map_or("", VolumePhase::as_str)
+        .to_owned();
     persistent::state_text(found.record).clone_into(&mut volume.state);
     volume.source = persistent::source_text(found.object, found.record);
     volume.can_undelete =

@@ -5,9 +5,9 @@ use berth_core::{
     state::Volume,
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work,
+    volume::work::VolumeDone,
 };
-use berth_proto::convert::work::{Numbered, VolumeDone};
+use berth_proto::convert::work::Numbered;
 
 use crate::{
     context::Context,
@@ -72,12 +72,11 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
-    let volume = answered(view, host, done);
-    let after = volume.and_then(|volume| work::done(volume, done.of.task, now));
-    let Some(after) = after else {
+    let after =
+        answered(view, host, done).and_then(|volume| volume_work::done(volume, done.of.task, now));
+    let Some((after, reason, text)) = after else {
         return Ok(None);
     };
-    let (reason, text) = volume_work::told(done.of.task);
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
     write_as_known(view, key, &after, &mut batch)?;
@@ -103,7 +102,7 @@ fn failed(
         }
     });
     if is_news {
-        let doing = volume_work::doing(done.of.task);
+        let doing = done.of.task.describe();
         let text = format!("{host} cannot {doing}: {error}; it is tried again");
         let event = note(&done.of.volume, now, WARNING, "VolumeWorkFailed", text);
         context.note(vec![event]);

@@ -7,7 +7,7 @@ use berth_core::{
     state::{Claim, Volume},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
-    volume::{PoolKind, VolumeSource},
+    volume::work::grows_by_itself,
 };
 
 use super::{View, records::put};
@@ -153,7 +153,7 @@ fn grown(view: &View, claim: &Claim) -> Option<(ObjectKey, Volume)> {
     let name = claim.volume.as_ref()?;
     let volume = view.state.volumes.get(name)?;
     let wanted = claim.spec.storage();
-    let free = volume.provisioned && !is_limited(view, &volume.source);
+    let free = volume.provisioned && grows_by_itself(&view.state, volume);
     (free && wanted > volume.capacity).then(|| {
         let volume = Volume {
             capacity: wanted,
@@ -161,19 +161,6 @@ fn grown(view: &View, claim: &Claim) -> Option<(ObjectKey, Volume)> {
         };
         (name.clone(), volume)
     })
-}
-
-/// Whether a volume of this source cannot outgrow its size. What is not known is taken to be so: an
-/// agent that is asked to grow what has no limit has nothing to do.
-pub fn is_limited(view: &View, source: &VolumeSource) -> bool {
-    match source {
-        VolumeSource::Nfs(_) => false,
-        VolumeSource::Local { host, pool, .. } => {
-            let host = view.state.hosts.get(host);
-            let pool = host.and_then(|host| host.record.pools.get(pool));
-            pool.is_none_or(|pool| pool.limits || pool.kind == PoolKind::Image)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use berth_core::{
     state::{Claim, VolumeState},
-    volume::{PoolInfo, PoolKind, work::done},
+    volume::{PoolInfo, PoolKind},
 };
 
 use super::*;
@@ -22,20 +22,24 @@ fn tasks(world: &World, host: &str) -> Vec<VolumeTask> {
 }
 
 #[test]
-fn a_volume_is_grown_by_the_agent_that_has_it_once_it_was_used() {
+fn a_volume_is_grown_by_its_agent_only_where_something_limits_it() {
     let larger = Claim {
         spec: storage("2Gi"),
         ..claim()
     };
     let grow = VolumeTask::Grow { bytes: 2 << 30 };
-    for (filled, expected) in [(true, vec![grow]), (false, vec![])] {
-        let mut world = world(true);
+    for (limits, filled, expected) in [
+        (true, true, vec![grow]),
+        (false, true, vec![]),
+        (true, false, vec![]),
+    ] {
+        let mut world = world(limits);
         assert!(tasks(&world, "host-1").is_empty());
         world.claim(&Claim {
             filled,
             ..larger.clone()
         });
-        assert_eq!(tasks(&world, "host-1"), expected, "{filled}");
+        assert_eq!(tasks(&world, "host-1"), expected, "{limits} {filled}");
         assert!(tasks(&world, "host-2").is_empty(), "it is not there");
     }
 }
@@ -67,10 +71,18 @@ fn each_decision_has_a_number_and_its_result_is_taken_once() {
         assert_eq!(works[0].of.task, task);
         assert_eq!(works[0].id, number(&world.view, &name(), world.record()));
         numbers.push(works[0].id);
-        let after = done(world.record(), task, NOW).unwrap();
+        let (after, _, _) = done(world.record(), task, NOW).unwrap();
         world.volume(&after);
         assert!(tasks(&world, "host-1").is_empty());
         assert!(done(&after, task, NOW).is_none());
     }
     assert!(numbers.is_sorted() && numbers[0] < numbers[2]);
+}
+
+#[test]
+fn a_volume_never_shrinks_by_a_late_answer() {
+    let larger = VolumeTask::Grow { bytes: 2 << 30 };
+    let (after, reason, _) = done(&volume(), larger, NOW).unwrap();
+    assert_eq!((after.capacity, reason), (2 << 30, "Grown"));
+    assert!(done(&after, VolumeTask::Grow { bytes: 1 << 30 }, NOW).is_none());
 }

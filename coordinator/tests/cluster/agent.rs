@@ -11,15 +11,11 @@ use berth_core::{
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     report::{MemberReport, Phase},
     state::{HostRecord, ZoneHead},
+    volume::work::{VolumeDone, VolumeTask, VolumeWork},
     zone::Zone,
 };
 use berth_proto::{
-    convert::{
-        hello::Hello,
-        report::AgentReport,
-        work::{Numbered, VolumeDone, VolumeTask, VolumeWork},
-        zone::ZoneAssembly,
-    },
+    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
     transport::{Endpoint, connect},
     v1::{
         self, AgentMessage, LogData, OrderAck, ZoneAck, agent_message::Message,

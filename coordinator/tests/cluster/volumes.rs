@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use berth_core::volume::work::VolumeTask;
 use berth_proto::{
-    convert::{structs::to_value, work::VolumeTask},
+    convert::structs::to_value,
     v1::{
         ApplyRequest, DeleteRequest, DeleteVolumeRequest, GetRequest, ListRequest,
         ListVolumesRequest, ObjectRef, Source, Volume, VolumeRequest, WatchEvent, WatchRequest,

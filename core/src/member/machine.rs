@@ -56,6 +56,13 @@ impl Machine {
                     up.probed(now, &attempt, outcome);
                 }
             }
+            Event::VolumesSeen { run, seen } => {
+                if let Some(up) = self.up(&run)
+                    && up.volumes.seen(now, &seen)
+                {
+                    self.restart = true;
+                }
+            }
             Event::RestartFailed { run, process } => {
                 if let Some(up) = self.up(&run) {
                     up.restart_failed(now, &process);
@@ -269,6 +276,10 @@ impl Machine {
             effects.extend(up.due(now).into_iter().map(Effect::Probe));
             for process in up.restarts_due(now) {
                 effects.push(Effect::RestartProcess { process });
+            }
+            if up.look_due(now) {
+                let run = up.run.clone();
+                effects.push(Effect::LookAtVolumes { run });
             }
             let ready = up.ready();
             let epoch = up.run.epoch;

@@ -21,6 +21,7 @@ use crate::{
     probe::{Outcome, ProbeKind, ProbeSpecs},
     report::MemberReport,
     time::Timestamp,
+    volume::{MountedVolume, VolumeHealth},
     waiting::Reason,
 };
 
@@ -28,6 +29,7 @@ mod backoff;
 mod machine;
 mod up;
 mod view;
+mod volumes;
 
 use backoff::Backoff;
 use up::Up;
@@ -91,6 +93,8 @@ pub struct Running {
     pub processes: Vec<ProcessState>,
     /// Their probes.
     pub probes: BTreeMap<ProcessName, ProbeSpecs>,
+    /// The volumes that it has mounted.
+    pub volumes: Vec<MountedVolume>,
     /// From the stop signal to KILL.
     pub grace: Duration,
 }
@@ -176,6 +180,14 @@ pub enum Event {
         /// What came of it.
         outcome: Outcome,
     },
+    /// The volumes of a run were looked at: how each one is, by its name. Those of which that could
+    /// not be found out are left out.
+    VolumesSeen {
+        /// Which run.
+        run: RunId,
+        /// How they are.
+        seen: BTreeMap<String, VolumeHealth>,
+    },
     /// A process could not be told to restart.
     RestartFailed {
         /// Which run.
@@ -241,6 +253,11 @@ pub enum Effect {
     RestartProcess {
         /// Which.
         process: ProcessName,
+    },
+    /// Look at the run's volumes, each with a deadline, and say how they are.
+    LookAtVolumes {
+        /// Which run.
+        run: RunId,
     },
     /// Render the member anew and hand it to the living keeper, if it differs: what it starts from
     /// now on starts with it. Nothing that runs is touched.

@@ -92,6 +92,7 @@ impl World {
                 last_exit: None,
                 failure: None,
             }],
+            volumes: Vec::new(),
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
         }
@@ -120,7 +121,10 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Forget | Effect::Changed | Effect::Refresh => {
+                Effect::Forget
+                | Effect::Changed
+                | Effect::Refresh
+                | Effect::LookAtVolumes { .. } => {
                     self.other.push(effect);
                 }
             }

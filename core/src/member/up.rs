@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{AttemptId, ProcessChange, ProcessState, Running};
+use super::{AttemptId, ProcessChange, ProcessState, Running, volumes::Volumes};
 use crate::{
     ids::{ProcessName, RunId},
     probe::{Outcome, ProbeKind, ProbeSpecs, ProcessProbes, Verdict},
@@ -22,6 +22,7 @@ pub(super) struct Up {
     pub(super) init_done: bool,
     pub(super) processes: Vec<ProcessState>,
     pub(super) ready_since: Option<Timestamp>,
+    pub(super) volumes: Volumes,
     /// When everything is killed, once a stop was asked for.
     kill_at: Option<Timestamp>,
     grace: Duration,
@@ -41,6 +42,7 @@ impl Up {
             init_done: running.init_done,
             processes: running.processes,
             ready_since: None,
+            volumes: Volumes::new(now, running.volumes),
             kill_at: None,
             grace: running.grace,
             specs: running.probes,
@@ -161,6 +163,11 @@ impl Up {
         attempts
     }
 
+    /// Whether the volumes are to be looked at now. While it stops, nothing follows from it.
+    pub(super) fn look_due(&mut self, now: Timestamp) -> bool {
+        !self.stopping() && self.volumes.due(now)
+    }
+
     pub(super) fn probed(&mut self, now: Timestamp, attempt: &AttemptId, outcome: Outcome) {
         let Some((start, probes)) = self.probes.get_mut(&attempt.process) else {
             return;
@@ -202,6 +209,7 @@ impl Up {
         probes
             .filter_map(|(_, probes)| probes.wake_at())
             .chain(restart)
+            .chain(self.volumes.wake_at())
             .min()
     }
 
@@ -220,7 +228,10 @@ impl Up {
     /// Whether it serves. A member that stops does not.
     pub(super) fn ready(&self) -> bool {
         let ready = |p: &ProcessState| self.probes.get(&p.name).is_some_and(|(_, s)| s.ready());
-        self.started() && !self.stopping() && self.mains().all(ready)
+        self.started()
+            && !self.stopping()
+            && self.volumes.reason().is_none()
+            && self.mains().all(ready)
     }
 
     /// Whether all processes run.
@@ -246,7 +257,9 @@ impl Up {
 
     /// Why it is not running and ready.
     pub(super) fn reason(&self) -> Option<Reason> {
-        self.processes.iter().find_map(|p| self.process_reason(p))
+        // What its processes do without their data is what follows from it.
+        let volumes = self.volumes.reason().cloned();
+        volumes.or_else(|| self.processes.iter().find_map(|p| self.process_reason(p)))
     }
 
     fn process_reason(&self, state: &ProcessState) -> Option<Reason> {

@@ -42,6 +42,7 @@ impl Machine {
             report.started = up.started();
             report.ready = up.ready() && phase == Phase::Running && !self.founds(up.run.epoch);
             report.restarts += up.restart_count();
+            report.volumes = up.volumes.reports();
             report.processes = up
                 .processes
                 .iter()

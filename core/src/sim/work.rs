@@ -168,6 +168,7 @@ impl World {
                 last_exit: (!keeper.alive).then(|| "exited with 1".to_owned()),
                 failure: None,
             }],
+            volumes: Vec::new(),
             probes: [(process, specs)].into(),
             grace: Duration::from_secs(30),
         })

@@ -145,3 +145,30 @@ pub struct VolumeReport {
     /// How full it is, if that was asked since the start.
     pub usage: Option<Usage>,
 }
+
+/// A volume that a member runs on, as its host has mounted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountedVolume {
+    /// What is told of it.
+    pub report: VolumeReport,
+    /// Where its data is, for people.
+    pub source: String,
+    /// Whether its storage may stop to answer while the host is well.
+    pub remote: bool,
+}
+
+/// What a look at a mounted volume showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum VolumeHealth {
+    /// It answers.
+    Fine(Usage),
+    /// It does not.
+    Hung {
+        /// What was asked.
+        step: String,
+    },
+    /// The server does not know the mounted directory any more.
+    Stale,
+}

@@ -2,24 +2,10 @@
 //!
 //! Not part of an order: it is about volumes that no member uses, or that grow under one, and it ends.
 
-use berth_core::ids::ObjectKey;
-pub use berth_core::volume::work::{VolumeTask, VolumeWork};
-use serde::{Deserialize, Serialize};
+use berth_core::volume::work::{VolumeDone, VolumeWork};
 
 use super::{ConvertError, from_json, to_json};
 use crate::v1;
-
-/// What came of a work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeDone {
-    /// The volume.
-    pub volume: ObjectKey,
-    /// What was to be done.
-    pub task: VolumeTask,
-    /// Why it is not done; it is asked for again.
-    pub error: Option<String>,
-}
 
 /// A work with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +50,10 @@ impl TryFrom<v1::VolumeDone> for Numbered<VolumeDone> {
 
 #[cfg(test)]
 mod tests {
-    use berth_core::{ids::Uid, volume::VolumeSource};
+    use berth_core::{
+        ids::{ObjectKey, Uid},
+        volume::{VolumeSource, work::VolumeTask},
+    };
 
     use super::*;
 

@@ -14,12 +14,12 @@ use berth_core::{
     ids::{ClaimKey, MemberId, ProcessName, RunId},
     keeper::Exit,
     spec::{Port, Protocol},
-    volume::PoolInfo,
+    volume::{PoolInfo, VolumeHealth},
     waiting::Reason,
 };
 
 use super::{
-    ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolume, PreparedVolume,
+    ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
     RunRecord, step_failed,
 };
 
@@ -31,7 +31,7 @@ use state::State;
 /// The calls of [`Host`] that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
-    /// [`Host::prepare_volume`]
+    /// [`Host::prepare_volumes`], for each volume
     PrepareVolume,
     /// [`Host::check_ports`]
     CheckPorts,
@@ -153,6 +153,11 @@ impl FakeHost {
         self.lock().taken.remove(&(address.to_owned(), port));
     }
 
+    /// What looks at the volumes of a member show from now on.
+    pub fn volumes_are(&self, member: &MemberId, health: BTreeMap<String, VolumeHealth>) {
+        self.lock().health.insert(member.clone(), health);
+    }
+
     /// Loses a volume's directory, owner record included.
     pub fn lose_volume(&self, claim: &ClaimKey) {
         self.lock().volumes.remove(claim);
@@ -186,10 +191,29 @@ impl Host for FakeHost {
         PathBuf::from(format!("/fake/log/{member}"))
     }
 
-    async fn prepare_volume(&self, request: PrepareVolume) -> Result<PreparedVolume, Reason> {
+    async fn prepare_volumes(
+        &self,
+        request: PrepareVolumes,
+    ) -> Result<Vec<PreparedVolume>, Reason> {
         let mut state = self.lock();
-        state.call(Call::PrepareVolume)?;
-        state.prepare_volume(&request)
+        let mut ready = Vec::new();
+        for (volume, owner) in &request.volumes {
+            state.call(Call::PrepareVolume)?;
+            ready.push(state.prepare_volume(request.epoch, volume, owner)?);
+        }
+        Ok(ready)
+    }
+
+    async fn look_at_volumes(
+        &self,
+        member: &MemberId,
+        run: &RunId,
+    ) -> BTreeMap<String, VolumeHealth> {
+        let state = self.lock();
+        if state.alive().get(member) != Some(run) {
+            return BTreeMap::new();
+        }
+        state.health.get(member).cloned().unwrap_or_default()
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

@@ -3,6 +3,7 @@
 use berth_core::{
     ids::{MemberId, ProcessName},
     keeper::Exit,
+    volume::MountedVolume,
 };
 use tokio::sync::mpsc;
 
@@ -31,6 +32,16 @@ impl FakeRun {
             .retain(|listener| listener.send(event.clone()).is_ok());
     }
 
+    /// Its volumes; all of them are remote, so that they are looked at often.
+    fn volumes(&self) -> Vec<MountedVolume> {
+        let volumes = self.launch.volumes.iter().map(|volume| MountedVolume {
+            report: volume.report.clone(),
+            source: volume.source.clone(),
+            remote: true,
+        });
+        volumes.collect()
+    }
+
     fn process(&mut self, name: &ProcessName) -> Option<&mut ProcessStatus> {
         let mut processes = self.status.processes.iter_mut();
         processes.find(|process| process.name == *name)
@@ -49,6 +60,7 @@ impl FakeHost {
             member: member.clone(),
             run: run.launch.run.clone(),
             pid: run.pid,
+            volumes: run.volumes(),
             status: run.status.clone(),
             client,
             events,

@@ -4,10 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
     ids::{BootId, ClaimKey, Epoch, MemberId, RunId, Uid},
+    order::VolumeOrder,
+    volume::{Ownership, VolumeHealth, VolumeReport},
     waiting::Reason,
 };
 
-use super::{super::ExecResult, Call, PrepareVolume, PreparedVolume, RunRecord, run::FakeRun};
+use super::{
+    super::{
+        ExecResult, VolumeOwner,
+        storage::{Place, PoolPlace},
+    },
+    Call, PreparedVolume, RunRecord,
+    run::FakeRun,
+};
+use crate::keeper::spec::Identity;
+
+/// The number of every user on the fake host.
+const FAKE_USER: u32 = 1000;
 
 /// A volume on the fake host.
 #[derive(Debug, Clone)]
@@ -26,6 +39,7 @@ pub(super) struct State {
     pub(super) pools: BTreeSet<String>,
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
     pub(super) runs: BTreeMap<MemberId, FakeRun>,
+    pub(super) health: BTreeMap<MemberId, BTreeMap<String, VolumeHealth>>,
     pub(super) taken: BTreeMap<(String, u32), (String, u32)>,
     pub(super) exec: BTreeMap<MemberId, ExecResult>,
     pub(super) held_stops: BTreeSet<MemberId>,
@@ -43,6 +57,7 @@ impl State {
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             volumes: BTreeMap::new(),
             runs: BTreeMap::new(),
+            health: BTreeMap::new(),
             taken: BTreeMap::new(),
             exec: BTreeMap::new(),
             held_stops: BTreeSet::new(),
@@ -79,15 +94,17 @@ impl State {
             pid: run.pid,
             start_time: u64::from(run.pid),
             cgroup: None,
+            volumes: Vec::new(),
         };
         self.runs.iter().map(record).collect()
     }
 
     pub(super) fn prepare_volume(
         &mut self,
-        request: &PrepareVolume,
+        epoch: Epoch,
+        volume: &VolumeOrder,
+        owner: &VolumeOwner,
     ) -> Result<PreparedVolume, Reason> {
-        let volume = &request.volume;
         if let Some(pool) = volume
             .source
             .pool()
@@ -101,7 +118,7 @@ impl State {
                 let volume = volume.name.clone();
                 return Err(Reason::VolumeEmpty { volume });
             }
-            Some(found) if found.uid != volume.claim_uid || found.epoch > request.epoch => {
+            Some(found) if found.uid != volume.claim_uid || found.epoch > epoch => {
                 return Err(Reason::VolumeForeign {
                     volume: volume.name.clone(),
                     owner: format!("claim {}, epoch {}", found.uid, found.epoch),
@@ -111,12 +128,37 @@ impl State {
         }
         let record = FakeVolume {
             uid: volume.claim_uid.clone(),
-            epoch: request.epoch,
+            epoch,
         };
         self.volumes.insert(volume.claim.clone(), record);
         Ok(PreparedVolume {
             name: volume.name.clone(),
-            path: format!("/fake/{}", volume.claim).into(),
+            source: volume.source.describe(),
+            place: Place::Directory {
+                pool: PoolPlace {
+                    name: "fake".to_owned(),
+                    path: "/fake".into(),
+                    id: None,
+                },
+                dir: volume.claim.to_string(),
+            },
+            read_only: volume.read_only,
+            epoch: Some(epoch),
+            identity: Identity {
+                uid: FAKE_USER,
+                gid: FAKE_USER,
+                groups: Vec::new(),
+            },
+            report: VolumeReport {
+                name: volume.name.clone(),
+                recorded: true,
+                owner: Ownership {
+                    user: owner.user.clone(),
+                    uid: FAKE_USER,
+                    gid: FAKE_USER,
+                },
+                usage: None,
+            },
         })
     }
 

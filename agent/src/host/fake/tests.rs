@@ -58,7 +58,7 @@ fn launch() -> KeeperLaunch {
             processes: vec![process],
             grace_seconds: 1,
         },
-        volumes: BTreeMap::new(),
+        volumes: Vec::new(),
         dns: DnsSettings {
             server: [127, 0, 0, 153].into(),
             search: Vec::new(),
@@ -71,26 +71,27 @@ fn epoch(counter: u64) -> Epoch {
     Epoch { term, counter }
 }
 
-fn volume(uid: &str, counter: u64, filled: bool) -> PrepareVolume {
-    PrepareVolume {
+fn volume(uid: &str, counter: u64, filled: bool) -> PrepareVolumes {
+    let order = VolumeOrder {
+        filled,
+        ..VolumeOrder::local(
+            "data",
+            "default/data-web-0".parse().unwrap(),
+            Uid(uid.to_owned()),
+            "host-1".parse().unwrap(),
+            "default",
+        )
+    };
+    let owner = VolumeOwner {
+        process: main_process(),
+        user: "nobody".to_owned(),
+        group: None,
+    };
+    PrepareVolumes {
         member: member(),
         epoch: epoch(counter),
         history: HistoryId("h".to_owned()),
-        volume: VolumeOrder {
-            filled,
-            ..VolumeOrder::local(
-                "data",
-                "default/data-web-0".parse().unwrap(),
-                Uid(uid.to_owned()),
-                "host-1".parse().unwrap(),
-                "default",
-            )
-        },
-        owner: VolumeOwner {
-            process: main_process(),
-            user: "nobody".to_owned(),
-            group: None,
-        },
+        volumes: vec![(order, owner)],
     }
 }
 
@@ -144,24 +145,24 @@ async fn the_nth_call_fails_and_only_that_one() {
 #[tokio::test]
 async fn volumes_are_guarded_as_on_a_real_host() {
     let host = FakeHost::new(&["default"]);
-    let lost = host.prepare_volume(volume("a", 1, true)).await;
+    let lost = host.prepare_volumes(volume("a", 1, true)).await;
     assert!(matches!(lost, Err(Reason::VolumeEmpty { .. })));
-    assert!(host.prepare_volume(volume("a", 2, false)).await.is_ok());
-    assert!(host.prepare_volume(volume("a", 3, true)).await.is_ok());
-    let older = host.prepare_volume(volume("a", 2, true)).await;
+    assert!(host.prepare_volumes(volume("a", 2, false)).await.is_ok());
+    assert!(host.prepare_volumes(volume("a", 3, true)).await.is_ok());
+    let older = host.prepare_volumes(volume("a", 2, true)).await;
     assert!(matches!(older, Err(Reason::VolumeForeign { .. })));
-    let other = host.prepare_volume(volume("b", 4, false)).await;
+    let other = host.prepare_volumes(volume("b", 4, false)).await;
     assert!(matches!(other, Err(Reason::VolumeForeign { .. })));
 }
 
 #[tokio::test]
 async fn a_reboot_leaves_volumes_and_nothing_else() {
     let host = FakeHost::new(&["default"]);
-    host.prepare_volume(volume("a", 1, false)).await.unwrap();
+    host.prepare_volumes(volume("a", 1, false)).await.unwrap();
     host.start_keeper(launch()).await.unwrap();
     let before = host.facts().boot;
     host.reboot();
     assert_ne!(host.facts().boot, before);
     assert!(host.list_runs().await.unwrap().is_empty());
-    assert!(host.prepare_volume(volume("a", 1, true)).await.is_ok());
+    assert!(host.prepare_volumes(volume("a", 1, true)).await.is_ok());
 }

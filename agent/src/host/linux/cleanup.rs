@@ -1,13 +1,20 @@
 //! After a run: what it left on the host is removed, and that nothing is left is made sure of.
-//! Mounts need no step of their own: they die with the keeper's mount namespace.
+//! Mounts die with the keeper's mount namespace; what the kernel still does for them afterwards is
+//! waited for.
 
 use std::{fs, io::ErrorKind, path::Path, time::Duration};
 
 use berth_core::{ids::MemberId, waiting::Reason};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{LinuxHost, path_failed, runs, step_failed};
-use crate::keeper::{lock, remove_cgroup};
+use super::{LinuxHost, RunRecord, path_failed, runs, step_failed};
+use crate::{
+    host::{
+        HeldDevice, RunVolume,
+        storage::{loops::LoopDevice, nfs},
+    },
+    keeper::{lock, remove_cgroup},
+};
 
 /// How long the last process may take to leave.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -23,14 +30,24 @@ pub(super) async fn cleanup(host: &LinuxHost, member: &MemberId) -> Result<(), R
         if let Some(keeper) = runs::keeper_of(host, record)? {
             let ended = timeout(LEAVING, keeper.gone()).await;
             ended
-                .map_err(|_| step_failed(format!("clean up {member}"), "its keeper is alive"))?
+                .map_err(|_| alive(member, record))?
                 .map_err(|e| step_failed(format!("clean up {member}"), e))?;
         }
+        let_go(host, record).await?;
         if let Some(cgroup) = &record.cgroup {
             remove(cgroup).await?;
         }
     }
     host.blocking(move |_| remove_dir(&dir)).await
+}
+
+/// A keeper that does not end: most likely one of its volumes does not let it.
+fn alive(member: &MemberId, record: &RunRecord) -> Reason {
+    let mut remote = record.volumes.iter().filter(|v| v.volume.remote);
+    match remote.next() {
+        Some(volume) => busy(volume, format!("keeper {}, which does not end", record.pid)),
+        None => step_failed(format!("clean up {member}"), "its keeper is alive"),
+    }
 }
 
 fn remove_dir(dir: &Path) -> Result<(), Reason> {
@@ -55,6 +72,65 @@ async fn remove(cgroup: &Path) -> Result<(), Reason> {
                 return Err(path_failed("remove cgroup", cgroup, error));
             }
             Err(_) => sleep(Duration::from_millis(2)).await,
+        }
+    }
+}
+
+/// Waits until the kernel has let go of what the run had mounted: a lazily unmounted volume is not
+/// used again before it is gone.
+async fn let_go(host: &LinuxHost, record: &RunRecord) -> Result<(), Reason> {
+    // What was mounted before a boot is gone with it.
+    if record.run.boot != host.inner.facts.boot {
+        return Ok(());
+    }
+    let deadline = Instant::now() + LEAVING;
+    for volume in &record.volumes {
+        let Some(held) = volume.held.clone() else {
+            continue;
+        };
+        loop {
+            let held = held.clone();
+            let Some(by) = host.blocking(move |_| holder(&held)).await? else {
+                break;
+            };
+            if Instant::now() > deadline {
+                return Err(busy(volume, by));
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}
+
+fn busy(volume: &RunVolume, by: String) -> Reason {
+    Reason::VolumeBusy {
+        volume: volume.volume.report.name.clone(),
+        by,
+    }
+}
+
+/// What in the kernel still holds a volume.
+fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
+    match held {
+        HeldDevice::Loop { image } => {
+            let file = match fs::File::open(image) {
+                Ok(file) => file,
+                // An image that was moved away is nobody's any more.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(path_failed("open", image, error)),
+            };
+            let found = LoopDevice::showing(&file);
+            let found = found.map_err(|e| path_failed("find the device of", image, e))?;
+            Ok(found.first().map(|device| device.path.clone()))
+        }
+        HeldDevice::Nfs { device } => {
+            let text = match fs::read_to_string(nfs::VOLUMES) {
+                Ok(text) => text,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(path_failed("read", Path::new(nfs::VOLUMES), error)),
+            };
+            let mounted = nfs::devices(&text).any(|listed| listed == device);
+            Ok(mounted.then(|| format!("an earlier mount (device {device})")))
         }
     }
 }

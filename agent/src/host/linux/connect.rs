@@ -65,6 +65,7 @@ pub(super) async fn connect(
         member: hello.member,
         run: hello.run,
         pid: record.pid,
+        volumes: record.volumes.iter().map(|v| v.volume.clone()).collect(),
         status: hello.status,
         client,
         events: receiver,

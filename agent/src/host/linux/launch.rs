@@ -64,10 +64,7 @@ pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<Keep
     let reason = match progress.outcome.take() {
         Some(Ok(())) => None,
         Some(Err(reason)) => Some(reason),
-        None if !in_time => {
-            let error = format!("it took more than {} s", LAUNCH.as_secs());
-            Some(step_failed("launch the keeper", error))
-        }
+        None if !in_time => Some(progress.overdue()),
         None => {
             let status = waited.map_or_else(|e| e.to_string(), |status| status.to_string());
             let log = host.inner.log_dir(&member).join(KEEPER_LOG);
@@ -107,7 +104,7 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
         log: host.log_dir(member),
         once: configs.join(format!("{name}.once")),
         config: configs.join(&name),
-        volumes: volume_dirs(&launch),
+        protected: protected(host),
     };
     make_private(&dirs.run)?;
     fs::create_dir_all(&dirs.log).map_err(|e| path_failed("make", &dirs.log, e))?;
@@ -133,10 +130,18 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     Ok(Prepared { spec, log, run })
 }
 
-/// The directories that hold the volumes' `data`.
-fn volume_dirs(launch: &KeeperLaunch) -> Vec<PathBuf> {
-    let parents = launch.volumes.values().filter_map(|path| path.parent());
-    parents.map(Path::to_owned).collect()
+/// The agent's directories and pools, as they are called and as they really are.
+fn protected(host: &Inner) -> Vec<PathBuf> {
+    let config = &host.config;
+    let own = [&config.data_dir, &config.run_dir, &config.log_dir];
+    let pools = config.pools.values().map(|pool| &pool.path);
+    let all: Vec<PathBuf> = own.into_iter().chain(pools).cloned().collect();
+    let mut real: Vec<PathBuf> = own
+        .iter()
+        .filter_map(|dir| fs::canonicalize(dir).ok())
+        .collect();
+    real.extend(all);
+    real
 }
 
 /// Makes a directory that only root may enter.
@@ -194,6 +199,8 @@ async fn hand_over(child: &mut Child, spec: &[u8]) {
 #[derive(Debug, Default)]
 struct Progress {
     keeper: Option<PidFd>,
+    /// The volume that was to be mounted last, and where it is.
+    volume: Option<(String, String)>,
     outcome: Option<Result<(), Reason>>,
 }
 
@@ -216,6 +223,9 @@ impl Progress {
                     // One that is dead already needs no further look.
                     self.keeper = PidFd::open(pid).ok().flatten();
                 }
+                Ok(LaunchMessage::Mounting { volume, source }) => {
+                    self.volume = Some((volume, source));
+                }
                 Ok(LaunchMessage::Ready) => self.outcome = Some(Ok(())),
                 Ok(LaunchMessage::Failed(reason)) => {
                     self.outcome = Some(Err(reason));
@@ -225,6 +235,18 @@ impl Progress {
                     return;
                 }
             }
+        }
+    }
+
+    fn overdue(&mut self) -> Reason {
+        let error = format!("it took more than {} s", LAUNCH.as_secs());
+        match self.volume.take() {
+            Some((volume, source)) => Reason::VolumeHung {
+                volume,
+                source,
+                step: format!("mount it: {error}"),
+            },
+            None => step_failed("launch the keeper", error),
         }
     }
 

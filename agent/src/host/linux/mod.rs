@@ -2,8 +2,9 @@
 //! agent's own threads.
 //!
 //! On disk: `<dataDir>/config/<member>` is a member's configuration, `<logDir>/<member>` its logs,
-//! `<runDir>/<member>` belongs to its keeper, `<pool>/<claim>` holds a volume's `data` and `owner`
-//! records; `<member>` and `<claim>` begin with the namespace and an underscore.
+//! `<runDir>/<member>` belongs to its keeper, `<pool>/<claim>` holds a volume's `data` or `image` and
+//! its `owner` records, `<dataDir>/pools.json` tells known pools from empty directories,
+//! `<dataDir>/volumes` has notes about volumes that hold none; `<member>` and `<claim>` begin with the namespace and an underscore.
 
 use std::{
     collections::BTreeMap,
@@ -15,20 +16,20 @@ use std::{
 use berth_core::{
     ids::{BootId, MemberId, RunId},
     spec::Port,
-    volume::PoolInfo,
+    volume::{PoolInfo, VolumeHealth},
     waiting::Reason,
 };
 
 use super::{
-    Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolume, PreparedVolume, RunRecord,
-    dir_name, path_failed, step_failed,
+    Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume, RunRecord,
+    dir_name, path_failed, step_failed, storage::Pool,
 };
 
 mod cleanup;
 mod config;
 mod connect;
+mod helpers;
 mod launch;
-mod owner;
 mod pidfd;
 mod ports;
 mod runs;
@@ -49,12 +50,11 @@ pub struct LinuxConfig {
     pub run_dir: PathBuf,
     /// `logDir`
     pub log_dir: PathBuf,
-    /// Volume pools and their directories. The agent makes none: an unmounted disk must not be
-    /// taken for an empty pool.
-    pub pools: BTreeMap<String, PathBuf>,
+    /// Volume pools.
+    pub pools: BTreeMap<String, Pool>,
     /// Who processes may run as.
     pub policy: UserPolicy,
-    /// The program that becomes a keeper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
+    /// The program that becomes a keeper or a helper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
     pub keeper_program: PathBuf,
 }
 
@@ -73,6 +73,8 @@ pub struct LinuxHost {
 struct Inner {
     config: LinuxConfig,
     facts: HostFacts,
+    pools: volumes::KnownPools,
+    stuck: helpers::Stuck,
 }
 
 impl LinuxHost {
@@ -92,12 +94,18 @@ impl LinuxHost {
             machine_id: machine_id.trim().to_owned(),
             pools: config
                 .pools
-                .keys()
-                .map(|pool| (pool.clone(), PoolInfo::default()))
+                .iter()
+                .map(|(name, pool)| (name.clone(), pool_info(&config.keeper_program, name, pool)))
                 .collect(),
         };
+        let pools = volumes::KnownPools::read(&config.data_dir)?;
         Ok(Self {
-            inner: Arc::new(Inner { config, facts }),
+            inner: Arc::new(Inner {
+                config,
+                facts,
+                pools,
+                stuck: helpers::Stuck::default(),
+            }),
         })
     }
 
@@ -110,6 +118,17 @@ impl LinuxHost {
         let done = tokio::task::spawn_blocking(move || work(&inner)).await;
         done.map_err(|e| step_failed("run a step", e))?
     }
+}
+
+/// What there is to say of a pool; of one that is not there or does not answer, only its kind.
+fn pool_info(program: &Path, name: &str, pool: &Pool) -> PoolInfo {
+    helpers::pool_info(program, pool).unwrap_or_else(|| {
+        tracing::warn!(pool = name, path = %pool.path.display(), "the pool is not there");
+        PoolInfo {
+            kind: pool.kind,
+            ..PoolInfo::default()
+        }
+    })
 }
 
 impl Inner {
@@ -135,15 +154,19 @@ impl Host for LinuxHost {
         self.inner.log_dir(member)
     }
 
-    async fn prepare_volume(&self, request: PrepareVolume) -> Result<PreparedVolume, Reason> {
-        self.blocking(move |host| {
-            let owner = &request.owner;
-            let group = owner.group.as_deref();
-            let policy = &host.config.policy;
-            let identity = users::resolve(policy, &owner.process, &owner.user, group)?;
-            volumes::prepare(&host.config.pools, &request, &identity)
-        })
-        .await
+    async fn prepare_volumes(
+        &self,
+        request: PrepareVolumes,
+    ) -> Result<Vec<PreparedVolume>, Reason> {
+        volumes::prepare(self, request).await
+    }
+
+    async fn look_at_volumes(
+        &self,
+        member: &MemberId,
+        run: &RunId,
+    ) -> BTreeMap<String, VolumeHealth> {
+        volumes::look(self, member, run).await
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

@@ -1,167 +1,314 @@
-//! Local volumes: one directory per claim in a pool, and the guards of promise I4. Nothing here
-//! removes or empties anything, ever.
+//! Volumes, from the agent's side: where each one is, who it is for, and which helper is asked. The
+//! agent itself touches no storage: it could hang.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
-    io::ErrorKind,
-    os::unix::fs::{DirBuilderExt, chown},
+    fs::{self, File},
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use berth_core::{volume::VolumeSource, waiting::Reason};
+use berth_core::{
+    ids::{MemberId, RunId},
+    order::VolumeOrder,
+    volume::{PoolKind, VolumeHealth, VolumeSource},
+    waiting::Reason,
+};
+use futures_util::future::join_all;
 
 use super::{
-    PrepareVolume, PreparedVolume,
-    owner::{self, OwnerRecord},
-    path_failed, step_failed,
+    Inner, LinuxHost, PrepareVolumes, PreparedVolume, helpers, helpers::About, path_failed, runs,
+    step_failed, users,
 };
-use crate::keeper::{DATA, DATA_SEEN, OWNER, spec::Identity};
+use crate::host::{
+    RunVolume,
+    storage::{
+        Place, PoolPlace,
+        helper::{HelperLine, HelperRequest},
+        prepare::{PrepareRequest, VolumeTask},
+    },
+};
 
-/// Makes a volume ready for a start.
-pub(super) fn prepare(
-    pools: &BTreeMap<String, PathBuf>,
-    request: &PrepareVolume,
-    identity: &Identity,
-) -> Result<PreparedVolume, Reason> {
-    let volume = &request.volume;
-    let VolumeSource::Local { pool, dir, .. } = &volume.source else {
-        return Err(step_failed("prepare a volume", "it is not local"));
-    };
-    let pool_dir = pools
-        .get(pool)
-        .ok_or_else(|| Reason::PoolMissing { pool: pool.clone() })?;
-    if !pool_dir.is_dir() {
-        let error = "it is not there; mount its disk, or make the directory";
-        return Err(path_failed(
-            &format!("open pool {pool} at"),
-            pool_dir,
-            error,
-        ));
-    }
-    let dir = pool_dir.join(dir);
-    guard(&dir, request, identity)?;
-    make_dir(&dir, None)?;
-    make_dir(&dir.join(OWNER), None)?;
-    make_dir(&dir.join(DATA), Some(identity))?;
-    owner::sync_dir(&dir)?;
-    owner::sync_dir(pool_dir)?;
-    let record = OwnerRecord {
-        history: request.history.clone(),
-        claim: volume.claim.clone(),
-        claim_uid: volume.claim_uid.clone(),
-        epoch: request.epoch,
-        user: request.owner.user.clone(),
-        uid: identity.uid,
-        gid: identity.gid,
-    };
-    owner::advance(&dir.join(OWNER), &record)?;
-    Ok(PreparedVolume {
-        name: volume.name.clone(),
-        path: dir.join(DATA),
-    })
+/// How long the volumes of a member may take to be made ready: a server that is there answers in
+/// milliseconds, and one that has just restarted may be silent for some seconds.
+const PREPARE: Duration = Duration::from_secs(30);
+/// For each GiB of an image that may have to be made.
+const PER_GIB: Duration = Duration::from_secs(1);
+/// How long a mounted volume may take to say how full it is.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The ids of the pools that were used, by name. Durable: a pool that was used is never taken for
+/// a new one.
+#[derive(Debug)]
+pub(super) struct KnownPools {
+    path: PathBuf,
+    ids: Mutex<BTreeMap<String, String>>,
 }
 
-/// Refuses what is missing, unexpectedly empty, or another's.
-fn guard(dir: &Path, request: &PrepareVolume, identity: &Identity) -> Result<(), Reason> {
-    let volume = request.volume.name.clone();
-    let data = holds_anything(&dir.join(DATA))?;
-    let Some(record) = owner::newest(&dir.join(OWNER))? else {
-        return match (request.volume.filled, data || holds_others(dir)?) {
-            (true, true) => Err(Reason::VolumeForeign {
-                volume,
-                owner: "nobody (it has no owner record)".to_owned(),
-            }),
-            (true, false) => Err(Reason::VolumeEmpty { volume }),
-            (false, true) => Err(Reason::VolumeNotEmpty { volume }),
-            (false, false) => Ok(()),
+impl KnownPools {
+    /// Reads what is remembered.
+    pub(super) fn read(data_dir: &Path) -> Result<Self, Reason> {
+        let path = data_dir.join("pools.json");
+        let ids = match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|e| path_failed("understand", &path, e))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(path_failed("read", &path, error)),
         };
-    };
-    if record.claim_uid != request.volume.claim_uid {
-        let whose = if record.claim == request.volume.claim {
-            "a deleted claim of the same name"
-        } else {
-            "another claim"
-        };
-        let (claim, uid) = (&record.claim, &record.claim_uid);
-        let owner = format!("{whose}: {claim} with uid {uid}, in {}", dir.display());
-        return Err(Reason::VolumeForeign { volume, owner });
+        let ids = Mutex::new(ids);
+        Ok(Self { path, ids })
     }
-    if record.epoch > request.epoch {
-        let owner = format!("epoch {} of claim {}", record.epoch, record.claim);
-        return Err(Reason::VolumeForeign { volume, owner });
-    }
-    if !data && dir.join(OWNER).join(DATA_SEEN).exists() {
-        return Err(Reason::VolumeEmpty { volume });
-    }
-    if request.volume.filled && !dir.join(DATA).is_dir() {
-        return Err(Reason::VolumeEmpty { volume });
-    }
-    check_number(&record, request, identity)
-}
 
-/// The same user name with another number (a restored disk, another host) would read or write
-/// nothing, or somebody else's files.
-fn check_number(
-    record: &OwnerRecord,
-    request: &PrepareVolume,
-    identity: &Identity,
-) -> Result<(), Reason> {
-    if record.user == request.owner.user && record.uid != identity.uid {
-        return Err(step_failed(
-            format!("check the owner of volume {}", request.volume.name),
-            format!(
-                "user '{}' is {} here and was {} when the volume was made; give it that number",
-                record.user, identity.uid, record.uid
-            ),
-        ));
+    fn id(&self, pool: &str) -> Option<String> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.get(pool).cloned()
     }
-    Ok(())
-}
 
-/// Whether a directory holds anything but what its file system put there; false if it is missing.
-fn holds_anything(dir: &Path) -> Result<bool, Reason> {
-    holds(dir, &["lost+found"])
-}
-
-/// Whether a volume's directory holds anything but what an interrupted first use leaves.
-fn holds_others(dir: &Path) -> Result<bool, Reason> {
-    holds(dir, &["lost+found", DATA, OWNER])
-}
-
-fn holds(dir: &Path, expected: &[&str]) -> Result<bool, Reason> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(path_failed("read", dir, error)),
-    };
-    for entry in entries {
-        let name = entry.map_err(|e| path_failed("read", dir, e))?.file_name();
-        if !expected.iter().any(|known| name == *known) {
-            return Ok(true);
+    /// Remembers a pool that was used for the first time.
+    fn learn(&self, pool: &PoolPlace) -> Result<(), Reason> {
+        let Some(id) = &pool.id else { return Ok(()) };
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.contains_key(&pool.name) {
+            return Ok(());
         }
+        let mut all = ids.clone();
+        all.insert(pool.name.clone(), id.clone());
+        let failed = |e: std::io::Error| path_failed("write", &self.path, e);
+        let text = serde_json::to_vec_pretty(&all).map_err(|e| failed(e.into()))?;
+        let aside = self.path.with_extension("new");
+        File::create(&aside)
+            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&aside, &self.path))
+            .and_then(|()| File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all())
+            .map_err(failed)?;
+        *ids = all;
+        Ok(())
     }
-    Ok(false)
 }
 
-/// Makes a directory that is not there, closed to all but its owner.
-fn make_dir(path: &Path, owner: Option<&Identity>) -> Result<(), Reason> {
-    let failed = |e| path_failed("make", path, e);
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        // One left by an interrupted first use, still root's, gets its owner below.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && owner.is_none() => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            if holds_anything(path)? {
-                return Ok(());
+/// Makes the volumes of a member ready for a start.
+pub(super) async fn prepare(
+    host: &LinuxHost,
+    request: PrepareVolumes,
+) -> Result<Vec<PreparedVolume>, Reason> {
+    if request.volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = host.blocking(move |inner| resolve(inner, request)).await?;
+    let about: Vec<About> = request
+        .volumes
+        .iter()
+        .map(|task| about(&task.order))
+        .collect();
+    let images = request.volumes.iter().map(|task| match &task.place {
+        Place::Image { bytes, .. } => bytes >> 30,
+        Place::Directory { .. } | Place::Nfs { .. } => 0,
+    });
+    let gib = u32::try_from(images.sum::<u64>()).unwrap_or(u32::MAX);
+    let limit = PREPARE + PER_GIB.saturating_mul(gib);
+    let request = HelperRequest::Prepare(Box::new(request));
+    let (program, stuck) = (&host.inner.config.keeper_program, &host.inner.stuck);
+    let lines = helpers::ask(program, stuck, &about, &request, limit).await?;
+    let ready: Vec<PreparedVolume> = lines
+        .into_iter()
+        .filter_map(|line| match line {
+            HelperLine::Prepared(volume) => Some(*volume),
+            HelperLine::At { .. }
+            | HelperLine::Pool(_)
+            | HelperLine::Health(_)
+            | HelperLine::Failed(_)
+            | HelperLine::Done => None,
+        })
+        .collect();
+    if ready.len() != about.len() {
+        let error = format!("{} of {} are ready", ready.len(), about.len());
+        return Err(step_failed("prepare the volumes", error));
+    }
+    host.blocking(move |inner| {
+        for volume in &ready {
+            match &volume.place {
+                Place::Directory { pool, .. } | Place::Image { pool, .. } => {
+                    inner.pools.learn(pool)?;
+                }
+                Place::Nfs { .. } => {}
             }
         }
-        Err(error) => return Err(failed(error)),
-    }
-    owner.map_or(Ok(()), |identity| {
-        chown(path, Some(identity.uid), Some(identity.gid)).map_err(failed)
+        Ok(ready)
     })
+    .await
+}
+
+fn about(order: &VolumeOrder) -> About {
+    About {
+        volume: order.name.clone(),
+        source: order.source.describe(),
+        step: "make it ready",
+    }
+}
+
+/// Names become numbers and paths.
+fn resolve(host: &Inner, request: PrepareVolumes) -> Result<PrepareRequest, Reason> {
+    let mut volumes = Vec::new();
+    for (order, owner) in request.volumes {
+        let group = owner.group.as_deref();
+        let policy = &host.config.policy;
+        let identity = users::resolve(policy, &owner.process, &owner.user, group)?;
+        let place = place(host, &order)?;
+        volumes.push(VolumeTask {
+            order,
+            owner,
+            identity,
+            place,
+        });
+    }
+    Ok(PrepareRequest {
+        history: request.history,
+        epoch: request.epoch,
+        notes: host.config.data_dir.join("volumes"),
+        volumes,
+    })
+}
+
+fn place(host: &Inner, order: &VolumeOrder) -> Result<Place, Reason> {
+    let (name, dir) = match &order.source {
+        VolumeSource::Local { pool, dir, .. } => (pool, dir),
+        VolumeSource::Nfs(source) => {
+            if let Some(dir) = &source.sub_dir {
+                check_name(dir)?;
+            }
+            return Ok(Place::Nfs {
+                source: source.clone(),
+                address: None,
+            });
+        }
+    };
+    check_name(dir)?;
+    let pool = host.config.pools.get(name);
+    let pool = pool.ok_or_else(|| Reason::PoolMissing { pool: name.clone() })?;
+    let place = PoolPlace {
+        name: name.clone(),
+        path: pool.path.clone(),
+        id: host.pools.id(name),
+    };
+    let dir = dir.clone();
+    Ok(match pool.kind {
+        PoolKind::Directory => Place::Directory { pool: place, dir },
+        PoolKind::Image => Place::Image {
+            pool: place,
+            dir,
+            bytes: order.capacity,
+        },
+    })
+}
+
+/// A directory of a volume has one plain name, whoever says so.
+fn check_name(dir: &str) -> Result<(), Reason> {
+    let plain = !dir.is_empty()
+        && dir.len() <= 255
+        && !dir.starts_with('.')
+        && !dir.contains(|c: char| c == '/' || c.is_control());
+    if plain {
+        return Ok(());
+    }
+    let error = "it is not one plain name; correct it in the StorageClass";
+    Err(step_failed(
+        format!("use the directory '{}'", dir.escape_default()),
+        error,
+    ))
+}
+
+/// Looks at the volumes of a run.
+pub(super) async fn look(
+    host: &LinuxHost,
+    member: &MemberId,
+    run: &RunId,
+) -> BTreeMap<String, VolumeHealth> {
+    let record = runs::read(&host.inner.run_dir(member)).ok().flatten();
+    let Some(record) = record.filter(|record| record.run == *run) else {
+        return BTreeMap::new();
+    };
+    // Held meanwhile, so that the id stays this keeper's.
+    let Ok(Some(_keeper)) = runs::keeper_of(host, &record) else {
+        return BTreeMap::new();
+    };
+    let looks = record.volumes.iter().map(|volume| async {
+        let health = look_at(host, record.pid, volume).await?;
+        Some((volume.volume.report.name.clone(), health))
+    });
+    join_all(looks).await.into_iter().flatten().collect()
+}
+
+async fn look_at(host: &LinuxHost, keeper: u32, volume: &RunVolume) -> Option<VolumeHealth> {
+    let about = About {
+        volume: volume.volume.report.name.clone(),
+        source: volume.volume.source.clone(),
+        step: "see how full it is",
+    };
+    let request = HelperRequest::Look {
+        path: format!("/proc/{keeper}/fd/{}", volume.fd).into(),
+        shared: volume.shared,
+    };
+    let (program, stuck) = (&host.inner.config.keeper_program, &host.inner.stuck);
+    match helpers::ask(program, stuck, &[about], &request, LOOK).await {
+        Ok(lines) => lines.into_iter().find_map(|line| match line {
+            HelperLine::Health(health) => Some(health),
+            HelperLine::At { .. }
+            | HelperLine::Prepared(_)
+            | HelperLine::Pool(_)
+            | HelperLine::Failed(_)
+            | HelperLine::Done => None,
+        }),
+        Err(Reason::VolumeHung { step, .. }) => Some(VolumeHealth::Hung { step }),
+        Err(reason) => {
+            tracing::warn!("{reason}");
+            None
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_remembered_once_and_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = KnownPools::read(dir.path()).unwrap();
+        let pool = |id: &str| PoolPlace {
+            name: "fast".to_owned(),
+            path: "/fast".into(),
+            id: Some(id.to_owned()),
+        };
+        known.learn(&pool("one")).unwrap();
+        known.learn(&pool("two")).unwrap();
+        let again = KnownPools::read(dir.path()).unwrap();
+        assert_eq!(again.id("fast").as_deref(), Some("one"));
+        assert_eq!(again.id("slow"), None);
+        fs::write(dir.path().join("pools.json"), "{").unwrap();
+        assert!(KnownPools::read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_volumes_directory_has_one_plain_name() {
+        for name in ["default_data-web-0", "a.b", "web 0"] {
+            check_name(name).unwrap();
+        }
+        let long = "x".repeat(256);
+        for name in [
+            "",
+            ".",
+            "..",
+            ".berth-pool",
+            "a/b",
+            "/a",
+            "a\0",
+            "a\nb",
+            &long,
+        ] {
+            check_name(name).unwrap_err();
+        }
+    }
+}

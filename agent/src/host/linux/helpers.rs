@@ -1,0 +1,216 @@
+//! Helpers, from the agent's side: each has a deadline and is killed when it is over. One that the
+//! kernel cannot end is left alone, and nothing new is asked of the storage that it hangs on until
+//! it is gone: there is at most one such process for each.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use berth_core::{volume::PoolInfo, waiting::Reason};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::step_failed;
+use crate::host::storage::{
+    Pool,
+    helper::{ARGUMENT, HelperLine, HelperRequest},
+};
+
+/// How long a helper that was killed may take to be gone: one that does not hang is gone at once.
+const DYING: Duration = Duration::from_secs(2);
+/// How long a pool may take to be looked at when the agent starts.
+const POOL: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+/// Where the programs are that a helper may need.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A volume that a helper works on.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    /// Its name in the member.
+    pub(super) volume: String,
+    /// Where its data is.
+    pub(super) source: String,
+    /// What is asked, for people.
+    pub(super) step: &'static str,
+}
+
+impl About {
+    fn hung(&self, why: &str) -> Reason {
+        Reason::VolumeHung {
+            volume: self.volume.clone(),
+            source: self.source.clone(),
+            step: format!("{}: {why}", self.step),
+        }
+    }
+}
+
+/// The helpers that the kernel could not end, by what they hang on.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Stuck(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Stuck {
+    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, u32>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Refuses to ask storage that an earlier helper hangs on.
+    fn check(&self, about: &[About]) -> Result<(), Reason> {
+        self.with(|stuck| {
+            for one in about {
+                if let Some(pid) = stuck.get(&one.source) {
+                    let all = stuck.len();
+                    let why = format!("helper {pid} cannot be ended; {all} such on this host");
+                    return Err(one.hung(&why));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Leaves a helper alone until it is gone by itself.
+    fn leave(&self, mut child: Child, sources: Vec<String>) {
+        let pid = child.id().unwrap_or(0);
+        tracing::error!(
+            pid,
+            ?sources,
+            "a helper cannot be killed; its storage hangs"
+        );
+        self.with(|stuck| stuck.extend(sources.iter().map(|source| (source.clone(), pid))));
+        let all = self.clone();
+        tokio::spawn(async move {
+            // However it ends, it is gone then.
+            drop(child.wait().await);
+            tracing::info!(pid, "the helper that could not be killed is gone");
+            all.with(|stuck| stuck.retain(|_, left| *left != pid));
+        });
+    }
+}
+
+/// Asks a helper, and gives back what it said before its last word.
+///
+/// # Errors
+/// What the helper said; `VolumeHung` if it did not end in time.
+pub(super) async fn ask(
+    program: &Path,
+    stuck: &Stuck,
+    about: &[About],
+    request: &HelperRequest,
+    limit: Duration,
+) -> Result<Vec<HelperLine>, Reason> {
+    stuck.check(about)?;
+    let text = serde_json::to_vec(request).map_err(|e| step_failed("encode a request", e))?;
+    let mut child = Command::new(program)
+        .arg(ARGUMENT)
+        .env_clear()
+        .env("PATH", PATH)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| step_failed("spawn a helper", e))?;
+    let deadline = Instant::now() + limit;
+    let mut lines = Vec::new();
+    let talked = timeout_at(deadline, talk(&mut child, &text, &mut lines)).await;
+    // What it mounted ends with it.
+    let ended = timeout_at(deadline, child.wait()).await;
+    if talked.is_err() || ended.is_err() {
+        drop(child.start_kill());
+        if timeout(DYING, child.wait()).await.is_err() {
+            stuck.leave(child, about.iter().map(|one| one.source.clone()).collect());
+        }
+        return Err(overdue(about, &lines, limit));
+    }
+    match lines.pop() {
+        Some(HelperLine::Done) => Ok(lines),
+        Some(HelperLine::Failed(reason)) => Err(reason),
+        last => Err(step_failed(
+            "ask a helper",
+            format!("it ended early ({ended:?}), and said {last:?} last"),
+        )),
+    }
+}
+
+async fn talk(child: &mut Child, text: &[u8], lines: &mut Vec<HelperLine>) {
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that died early is found out by its silence.
+        drop(stdin.write_all(text).await);
+    }
+    let Some(stdout) = child.stdout.take() else {
+        return;
+    };
+    let mut output = BufReader::new(stdout).lines();
+    while let Ok(Some(line)) = output.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(line) => lines.push(line),
+            Err(error) => tracing::error!(%error, line, "a helper is not understood"),
+        }
+    }
+}
+
+/// The volume that a helper was at when its time was over.
+fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
+    let mut at = lines.iter().rev().filter_map(|line| match line {
+        HelperLine::At { volume } => Some(volume),
+        HelperLine::Prepared(_)
+        | HelperLine::Pool(_)
+        | HelperLine::Health(_)
+        | HelperLine::Failed(_)
+        | HelperLine::Done => None,
+    });
+    let volume = at.next();
+    let named = about.iter().find(|one| Some(&one.volume) == volume);
+    match named.or(about.first()) {
+        Some(one) => one.hung(&format!("no answer in {} s", limit.as_secs())),
+        None => step_failed("ask a helper", "no answer in time"),
+    }
+}
+
+/// Looks at a pool, before there is a runtime. `None` if it is not there, or does not answer.
+pub(super) fn pool_info(program: &Path, pool: &Pool) -> Option<PoolInfo> {
+    let text = serde_json::to_vec(&HelperRequest::Pool(pool.clone())).ok()?;
+    let mut child = std::process::Command::new(program)
+        .arg(ARGUMENT)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(&text).ok()?;
+    let mut output = child.stdout.take()?;
+    let mut fds = [PollFd::new(&output, PollFlags::IN)];
+    if poll(&mut fds, Some(&POOL)) != Ok(1) {
+        // It is not waited for: it may not even die.
+        drop(child.kill());
+        return None;
+    }
+    let mut said = String::new();
+    output.read_to_string(&mut said).ok()?;
+    drop(child.wait());
+    let lines = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    lines
+        .filter_map(|line| match line {
+            HelperLine::Pool(info) => Some(info),
+            HelperLine::At { .. }
+            | HelperLine::Prepared(_)
+            | HelperLine::Health(_)
+            | HelperLine::Failed(_)
+            | HelperLine::Done => None,
+        })
+        .next()
+}

@@ -1,0 +1,143 @@
+//! The helper: a process of this program that touches storage and goes, so that what hangs can be
+//! killed and holds up nobody. One request on its input, lines of JSON on its output.
+//!
+//! Signals have their default actions: a program that handles SIGTERM could not be ended by it
+//! while its server is away.
+
+use std::{
+    io::{Read, Write},
+    os::fd::OwnedFd,
+    path::PathBuf,
+};
+
+use berth_core::{
+    volume::{PoolInfo, Usage, VolumeHealth},
+    waiting::Reason,
+};
+use rustix::{
+    fs::{CWD, Mode, OFlags, fstatvfs, openat},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    pool::{self, Pool, bytes},
+    prepare::{PrepareRequest, prepare},
+};
+use crate::{
+    host::{PreparedVolume, path_failed, step_failed},
+    keeper::sys,
+};
+
+/// The first argument of a helper.
+pub const ARGUMENT: &str = "volume-helper";
+
+/// What a helper is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum HelperRequest {
+    /// Make volumes ready for a start.
+    Prepare(Box<PrepareRequest>),
+    /// Look at a pool.
+    Pool(Pool),
+    /// Look at a mounted volume.
+    Look {
+        /// A descriptor of a keeper, by its path in `/proc`.
+        path: PathBuf,
+        /// Whether others write to the same file system.
+        shared: bool,
+    },
+}
+
+/// A line of a helper.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(crate) enum HelperLine {
+    /// It works on this volume now.
+    At {
+        /// Its name.
+        volume: String,
+    },
+    /// A volume is ready.
+    Prepared(Box<PreparedVolume>),
+    /// What a pool is.
+    Pool(PoolInfo),
+    /// How a volume is.
+    Health(VolumeHealth),
+    /// It cannot be done.
+    Failed(Reason),
+    /// Everything is done.
+    Done,
+}
+
+/// Becomes a helper, and never returns, if this process was started as one. Must be called in
+/// `main` before any thread exists.
+pub fn main_if_helper() {
+    if std::env::args_os().nth(1).is_some_and(|a| a == ARGUMENT) {
+        sys::close_from(3);
+        sys::default_signals();
+        let _ = rustix::thread::set_name(c"berth-volumes");
+        let last = match read().and_then(work) {
+            Ok(()) => HelperLine::Done,
+            Err(reason) => HelperLine::Failed(reason),
+        };
+        say(&last);
+        sys::exit_now(0);
+    }
+}
+
+fn read() -> Result<HelperRequest, Reason> {
+    let failed = |e: &dyn ToString| step_failed("read what a helper is to do", e.to_string());
+    let mut text = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut text);
+    read.map_err(|e| failed(&e))?;
+    serde_json::from_slice(&text).map_err(|e| failed(&e))
+}
+
+/// An agent that went away meanwhile needs no answer.
+fn say(line: &HelperLine) {
+    if let Ok(mut text) = serde_json::to_vec(line) {
+        text.push(b'\n');
+        drop(std::io::stdout().write_all(&text));
+        drop(std::io::stdout().flush());
+    }
+}
+
+fn work(request: HelperRequest) -> Result<(), Reason> {
+    match request {
+        HelperRequest::Prepare(request) => {
+            for task in &request.volumes {
+                let volume = task.order.name.clone();
+                say(&HelperLine::At { volume });
+                let prepared = prepare(&request, task)?;
+                say(&HelperLine::Prepared(Box::new(prepared)));
+            }
+        }
+        HelperRequest::Pool(pool) => {
+            let info = pool::info(&pool).map_err(|refused| refused.reason)?;
+            say(&HelperLine::Pool(info));
+        }
+        HelperRequest::Look { path, shared } => {
+            let health = match look(&path, shared) {
+                Ok(usage) => VolumeHealth::Fine(usage),
+                Err(Errno::STALE) => VolumeHealth::Stale,
+                Err(error) => {
+                    let error = std::io::Error::from(error);
+                    return Err(path_failed("look at", &path, error));
+                }
+            };
+            say(&HelperLine::Health(health));
+        }
+    }
+    Ok(())
+}
+
+fn look(path: &std::path::Path, shared: bool) -> rustix::io::Result<Usage> {
+    let dir: OwnedFd = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let space = fstatvfs(dir)?;
+    Ok(Usage {
+        capacity: bytes(&space, space.f_blocks),
+        available: bytes(&space, space.f_bavail),
+        shared,
+    })
+}

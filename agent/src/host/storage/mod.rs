@@ -1,0 +1,21 @@
+//! Storage: pools, images and NFS shares, how they are mounted, and the guards of promise I4.
+//!
+//! Nothing of this is ever mounted in the host's own mount namespace: a helper ([`helper`]) looks
+//! and prepares through mounts that are attached nowhere, and a keeper mounts in its own namespace
+//! what it was told in a [`Place`]. When the process ends, its mounts do.
+
+pub(crate) mod dir;
+mod guard;
+pub mod helper;
+pub(crate) mod image;
+pub(crate) mod loops;
+pub(crate) mod mount;
+pub(crate) mod nfs;
+mod notes;
+pub(crate) mod owner;
+pub(crate) mod place;
+pub(crate) mod pool;
+pub(crate) mod prepare;
+
+pub use place::{Place, PoolPlace};
+pub use pool::Pool;

@@ -1,0 +1,463 @@
+//! Volumes on a real kernel: image pools with loop devices, safe paths, and that nothing is left
+//! over. Needs root, and a kernel with loop devices and ext4.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use berth_agent::host::{ExecOrder, Host, KeeperHandle};
+use berth_core::{
+    rendered::{RenderedMount, RenderedProcess},
+    volume::VolumeHealth,
+    waiting::Reason,
+};
+
+#[expect(dead_code, reason = "shared with the keepers' tests")]
+mod support;
+use support::*;
+
+const WAIT_FOREVER: &str = "echo runs; while :; do sleep 60; done";
+
+/// A process that sees volumes at `/mnt/berth-<member>/<volume>`.
+fn with_volumes(bed: &Bed, script: &str, volumes: &[&str]) -> RenderedProcess {
+    let mut main = shell("main", script);
+    for volume in volumes {
+        main.mounts.push(mount(volume, &target(bed, volume), None));
+    }
+    main
+}
+
+fn mount(volume: &str, target: &Path, sub_path: Option<&str>) -> RenderedMount {
+    RenderedMount {
+        volume: volume.to_owned(),
+        mount_path: target.to_str().unwrap().to_owned(),
+        read_only: false,
+        sub_path: sub_path.map(str::to_owned),
+    }
+}
+
+/// Below the test's own directory, so that nothing is left on the machine.
+fn target(bed: &Bed, volume: &str) -> PathBuf {
+    bed.dir.path().join("seen-by-members").join(volume)
+}
+
+async fn exec(handle: &KeeperHandle, script: &str) -> String {
+    let order = ExecOrder {
+        process: process("main"),
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        timeout_ms: 20_000,
+    };
+    handle.client.exec(order).await.unwrap().output
+}
+
+async fn stop(bed: &Bed, mut handle: KeeperHandle) {
+    handle.client.stop(None).await.unwrap();
+    until_gone(&mut handle).await;
+    bed.host.cleanup(&bed.member()).await.unwrap();
+}
+
+/// The loop devices that show a file beneath a directory.
+fn loops(dir: &Path) -> Vec<String> {
+    let devices = fs::read_dir("/sys/block").unwrap().flatten();
+    let shown = devices
+        .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok());
+    let dir = dir.to_str().unwrap();
+    shown.filter(|file| file.starts_with(dir)).collect()
+}
+
+fn image(bed: &Bed, volume: &str) -> PathBuf {
+    let dir = format!("default_{volume}-{}", bed.member().name());
+    bed.dir.path().join("images").join(dir).join("image")
+}
+
+#[tokio::test]
+async fn an_image_is_as_large_as_asked_for_and_its_neighbour_keeps_its_room() {
+    let bed = Bed::new("image");
+    let volumes = [bed.volume("a", "images"), bed.volume("b", "images")];
+    let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a", "b"])]);
+    launch.volumes = bed.prepare(&volumes, 1).await.unwrap();
+    let about = fs::metadata(image(&bed, "a")).unwrap();
+    assert_eq!(about.len(), 16 << 20);
+    assert!(about.blocks() * 512 >= 16 << 20, "fully allocated");
+    assert!(loops(bed.dir.path()).is_empty(), "a helper leaves none");
+
+    let handle = bed.host.start_keeper(launch.clone()).await.unwrap();
+    assert_eq!(loops(bed.dir.path()).len(), 2);
+    let (a, b) = (target(&bed, "a"), target(&bed, "b"));
+    let seen = exec(&handle, &format!("ls -A {} | wc -l", a.display())).await;
+    assert_eq!(seen.trim(), "0", "initdb finds it empty");
+    let fill = format!(
+        "dd if=/dev/zero of={}/full bs=1M count=100 2>&1; \
+         dd if=/dev/zero of={}/some bs=1M count=5 conv=fsync 2>&1 && echo neighbour is well",
+        a.display(),
+        b.display()
+    );
+    let said = exec(&handle, &fill).await;
+    assert!(said.contains("No space left on device"), "{said}");
+    assert!(said.contains("neighbour is well"), "{said}");
+
+    let seen = bed.host.look_at_volumes(&bed.member(), &launch.run).await;
+    let usage = |volume: &str| match &seen[volume] {
+        VolumeHealth::Fine(usage) => *usage,
+        other @ (VolumeHealth::Hung { .. } | VolumeHealth::Stale) => panic!("{other:?}"),
+    };
+    assert!(usage("a").available < 1 << 20 && !usage("a").shared);
+    assert!(usage("b").available > 5 << 20, "{:?}", usage("b"));
+
+    stop(&bed, handle).await;
+    assert!(loops(bed.dir.path()).is_empty());
+
+    // The data is there again, and the image grows when more is asked for.
+    let mut volumes = volumes;
+    for volume in &mut volumes {
+        (volume.filled, volume.capacity) = (true, 32 << 20);
+    }
+    launch.volumes = bed.prepare(&volumes, 2).await.unwrap();
+    let handle = bed.host.start_keeper(launch).await.unwrap();
+    let seen = exec(&handle, &format!("stat -c %s {}/some", b.display())).await;
+    assert_eq!(seen.trim(), (5 << 20).to_string());
+    let more = format!(
+        "dd if=/dev/zero of={}/more bs=1M count=15 2>&1 && echo grew",
+        b.display()
+    );
+    let said = exec(&handle, &more).await;
+    assert!(said.contains("grew"), "{said}");
+    stop(&bed, handle).await;
+}
+
+#[tokio::test]
+async fn an_image_needs_a_size_and_room_for_it() {
+    let bed = Bed::new("room");
+    let mut volume = bed.volume("a", "images");
+    volume.capacity = 0;
+    let error = bed.prepare(&[volume.clone()], 1).await.unwrap_err();
+    assert!(
+        error.to_string().contains("resources.requests.storage"),
+        "{error}"
+    );
+    volume.capacity = 1 << 50;
+    let error = bed.prepare(&[volume.clone()], 1).await.unwrap_err();
+    assert!(
+        matches!(error, Reason::VolumeNoSpace { wanted, free, .. } if wanted == 1 << 50 && free > 0),
+        "{error}"
+    );
+    let left: Vec<_> = fs::read_dir(image(&bed, "a").parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    volume.capacity = 16 << 20;
+    bed.prepare(&[volume], 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_that_was_not_finished_is_not_used_and_a_lost_one_not_made_again() {
+    let bed = Bed::new("half");
+    let image = image(&bed, "a");
+    let dir = image.parent().unwrap();
+    fs::create_dir(dir).unwrap();
+    // Killed while the file system was made, and killed before the rename.
+    fs::write(dir.join("image.new.1"), "half").unwrap();
+    fs::File::create(dir.join("image.new.2"))
+        .unwrap()
+        .set_len(16 << 20)
+        .unwrap();
+    let mut volume = bed.volume("a", "images");
+    bed.prepare(&[volume.clone()], 1).await.unwrap();
+    let names = |dir: &Path| -> BTreeSet<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    assert_eq!(
+        names(dir),
+        BTreeSet::from(["image".to_owned(), "owner".to_owned()])
+    );
+
+    volume.filled = true;
+    fs::rename(&image, dir.join("elsewhere")).unwrap();
+    let error = bed.prepare(&[volume.clone()], 2).await.unwrap_err();
+    assert!(matches!(error, Reason::VolumeEmpty { .. }), "{error}");
+    assert!(!image.exists(), "nothing is made in its place");
+    fs::write(&image, "no file system").unwrap();
+    let error = bed.prepare(&[volume.clone()], 2).await.unwrap_err();
+    assert!(matches!(error, Reason::MountFailed { .. }), "{error}");
+    fs::rename(dir.join("elsewhere"), &image).unwrap();
+    bed.prepare(&[volume], 2).await.unwrap();
+    assert!(loops(bed.dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_there_any_more_at_the_launch_is_not_mounted() {
+    let bed = Bed::new("late");
+    let main = with_volumes(&bed, WAIT_FOREVER, &["data"]);
+    let mut launch = bed.launch(vec![main]);
+    launch.volumes = bed
+        .prepare(&[bed.volume("data", "default")], 1)
+        .await
+        .unwrap();
+
+    // A newer epoch took the volume between preparation and launch.
+    bed.prepare(&[bed.volume("data", "default")], 2)
+        .await
+        .unwrap();
+    let error = bed.host.start_keeper(launch.clone()).await.unwrap_err();
+    assert!(
+        matches!(&error, Reason::VolumeForeign { owner, .. } if owner.contains("1.2")),
+        "{error}"
+    );
+    bed.host.cleanup(&bed.member()).await.unwrap();
+
+    // The pool's disk went away; another directory is in its place.
+    launch.volumes = bed
+        .prepare(&[bed.volume("data", "default")], 2)
+        .await
+        .unwrap();
+    let pool = bed.dir.path().join("pool");
+    fs::rename(&pool, bed.dir.path().join("unplugged")).unwrap();
+    fs::create_dir(&pool).unwrap();
+    let error = bed.host.start_keeper(launch).await.unwrap_err();
+    assert!(matches!(error, Reason::PoolNotMounted { .. }), "{error}");
+    let error = bed
+        .prepare(&[bed.volume("data", "default")], 3)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Reason::PoolNotMounted { .. }), "{error}");
+    assert_eq!(
+        fs::read_dir(&pool).unwrap().count(),
+        0,
+        "nothing is made in its place"
+    );
+}
+
+#[tokio::test]
+async fn no_mount_is_seen_on_the_host() {
+    let bed = Bed::new("unseen");
+    let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let volumes = [bed.volume("a", "images"), bed.volume("b", "default")];
+    let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a", "b"])]);
+    launch.volumes = bed.prepare(&volumes, 1).await.unwrap();
+    let handle = bed.host.start_keeper(launch).await.unwrap();
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+    let keepers = fs::read_to_string(format!("/proc/{}/mountinfo", handle.pid)).unwrap();
+    for volume in ["a", "b"] {
+        let target = target(&bed, volume);
+        let at = format!(" {} ", target.display());
+        let lines: Vec<_> = keepers.lines().filter(|line| line.contains(&at)).collect();
+        assert_eq!(lines.len(), 1, "{keepers}");
+        assert!(lines[0].contains("nosuid,nodev"), "{}", lines[0]);
+    }
+    // Nothing but the places themselves: what was mounted on the way is gone.
+    let own = |line: &&str| line.contains(bed.dir.path().to_str().unwrap());
+    let shown = keepers.lines().filter(own).filter(|line| {
+        let point = line.split(' ').nth(4).unwrap();
+        point.starts_with(bed.dir.path().to_str().unwrap())
+    });
+    assert_eq!(shown.count(), 2, "{keepers}");
+    stop(&bed, handle).await;
+}
+
+#[tokio::test]
+async fn a_killed_keeper_takes_its_mounts_with_it() {
+    let bed = Bed::new("killed");
+    let volumes = [bed.volume("a", "images")];
+    for counter in 1..=3 {
+        let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);
+        launch.volumes = bed.prepare(&volumes, counter).await.unwrap();
+        let mut handle = bed.host.start_keeper(launch).await.unwrap();
+        exec(
+            &handle,
+            &format!("echo x >> {}/lines", target(&bed, "a").display()),
+        )
+        .await;
+        kill(handle.pid, "SIGKILL");
+        until_gone(&mut handle).await;
+        bed.host.cleanup(&bed.member()).await.unwrap();
+        assert!(loops(bed.dir.path()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_new_agent_adopts_the_mounts_with_the_keeper() {
+    let bed = Bed::new("adopted");
+    let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);
+    launch.volumes = bed.prepare(&[bed.volume("a", "images")], 1).await.unwrap();
+    let first = bed.host.start_keeper(launch.clone()).await.unwrap();
+    drop(first);
+    let next = bed.next_agent();
+    let mut handle = next.adopt(&bed.member()).await.unwrap().unwrap();
+    assert_eq!(handle.volumes.len(), 1);
+    assert!(handle.volumes[0].report.recorded && !handle.volumes[0].remote);
+    let seen = next.look_at_volumes(&bed.member(), &launch.run).await;
+    assert!(matches!(seen["a"], VolumeHealth::Fine(_)), "{seen:?}");
+    // The new agent knows the pools as the one before.
+    handle.client.stop(None).await.unwrap();
+    until_gone(&mut handle).await;
+    next.cleanup(&bed.member()).await.unwrap();
+    assert!(loops(bed.dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn setuid_programs_and_devices_on_a_volume_are_inert() {
+    let bed = Bed::new("inert");
+    let script = "trap '' TERM; echo runs; sleep 9999";
+    for (counter, pool) in [(1, "default"), (2, "images")] {
+        let volume = format!("v{counter}");
+        let mut launch = bed.launch(vec![with_volumes(&bed, script, &[&volume])]);
+        launch.volumes = bed
+            .prepare(&[bed.volume(&volume, pool)], counter)
+            .await
+            .unwrap();
+        let handle = bed.host.start_keeper(launch).await.unwrap();
+        let inside = PathBuf::from(format!("/proc/{}/root", handle.pid));
+        let at = target(&bed, &volume);
+        let dir = inside.join(at.strip_prefix("/").unwrap());
+        fs::copy("/usr/bin/id", dir.join("id")).unwrap();
+        fs::set_permissions(dir.join("id"), fs::Permissions::from_mode(0o4755)).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.join("null"),
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::Mode::from_raw_mode(0o666),
+            rustix::fs::makedev(1, 3),
+        )
+        .unwrap();
+        let at = at.display();
+        let said = exec(
+            &handle,
+            &format!("{at}/id -u; echo x > {at}/null && echo open; echo end"),
+        )
+        .await;
+        assert!(
+            !said.lines().any(|line| line == "0") && said.contains("65534"),
+            "{said}"
+        );
+        assert!(!said.contains("open") && said.contains("end"), "{said}");
+        handle.client.kill().await.unwrap();
+        let mut handle = handle;
+        until_gone(&mut handle).await;
+        bed.host.cleanup(&bed.member()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_is_no_plain_directory_is_refused() {
+    let bed = Bed::new("place");
+    let dir = bed.dir.path();
+    fs::create_dir_all(dir.join("real")).unwrap();
+    symlink(dir.join("real"), dir.join("link")).unwrap();
+    fs::write(dir.join("file"), "").unwrap();
+    let volumes = bed
+        .prepare(&[bed.volume("data", "default")], 1)
+        .await
+        .unwrap();
+    for (place, why) in [
+        (dir.join("link"), "symbolic link"),
+        (dir.join("link/beneath"), "symbolic link"),
+        (dir.join("file"), "not a directory"),
+        (dir.join("file/beneath"), "not a directory"),
+        (dir.join("real/../x"), "plain path"),
+        (dir.join("data/config"), "directory of the agent"),
+        (dir.join("run"), "directory of the agent"),
+        (
+            dir.join("pool/default_data-place-0/data"),
+            "directory of the agent",
+        ),
+        ("/proc/self".into(), "no place"),
+        ("/sys/fs".into(), "no place"),
+        ("/dev".into(), "something is mounted there"),
+        ("/".into(), "no place"),
+    ] {
+        let mut main = shell("main", WAIT_FOREVER);
+        main.mounts.push(mount("data", &place, None));
+        let mut launch = bed.launch(vec![main]);
+        launch.volumes = volumes.clone();
+        let error = bed.host.start_keeper(launch).await.unwrap_err();
+        assert!(matches!(error, Reason::MountFailed { .. }), "{error:?}");
+        assert!(
+            error.to_string().contains(why),
+            "{}: {error}",
+            place.display()
+        );
+        bed.host.cleanup(&bed.member()).await.unwrap();
+    }
+    assert_eq!(fs::read_dir(dir.join("real")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_sub_path_is_made_for_its_user_and_leads_nowhere_else() {
+    let bed = Bed::new("sub");
+    let other = bed.volume("other", "default");
+    let volumes = bed
+        .prepare(&[bed.volume("data", "default"), other], 1)
+        .await
+        .unwrap();
+    let data = bed.data("data");
+    let start = |sub_path: String| {
+        let mut main = shell("main", WAIT_FOREVER);
+        main.mounts
+            .push(mount("data", &target(&bed, "sub"), Some(&sub_path)));
+        main.mounts
+            .push(mount("other", &target(&bed, "other"), None));
+        let mut launch = bed.launch(vec![main]);
+        launch.volumes.clone_from(&volumes);
+        bed.host.start_keeper(launch)
+    };
+    let handle = start("a/b".to_owned()).await.unwrap();
+    let sub = target(&bed, "sub");
+    exec(&handle, &format!("echo mine > {}/x", sub.display())).await;
+    stop(&bed, handle).await;
+    assert_eq!(fs::read_to_string(data.join("a/b/x")).unwrap(), "mine\n");
+
+    for (name, to) in [
+        ("root", "/".to_owned()),
+        ("up", "..".to_owned()),
+        ("etc", "/etc".to_owned()),
+        ("neighbour", bed.data("other").to_str().unwrap().to_owned()),
+        ("dangling", "nowhere".to_owned()),
+        ("loop", "loop".to_owned()),
+        ("inside", "a".to_owned()),
+        ("magic", "/proc/self/root".to_owned()),
+    ] {
+        symlink(to, data.join(name)).unwrap();
+    }
+    let links = [
+        "root",
+        "up",
+        "etc",
+        "neighbour",
+        "dangling",
+        "loop",
+        "inside",
+        "magic",
+    ];
+    let beneath = links.map(|link| format!("{link}/deeper"));
+    let dots = ["..", "../..", "a/../..", "/", "/etc", "a/../b"].map(str::to_owned);
+    for sub_path in links
+        .map(str::to_owned)
+        .into_iter()
+        .chain(beneath)
+        .chain(dots)
+    {
+        let error = start(sub_path.clone()).await.unwrap_err();
+        assert!(
+            matches!(error, Reason::PathEscape { .. }),
+            "{sub_path}: {error:?}"
+        );
+        bed.host.cleanup(&bed.member()).await.unwrap();
+    }
+    fs::write(data.join("file"), "").unwrap();
+    let error = start("file".to_owned()).await.unwrap_err();
+    assert!(matches!(error, Reason::MountFailed { .. }), "{error:?}");
+    bed.host.cleanup(&bed.member()).await.unwrap();
+    assert_eq!(fs::read_dir(bed.data("other")).unwrap().count(), 0);
+}
