@@ -67,9 +67,8 @@ async fn stop(bed: &Bed, mut handle: KeeperHandle) {
 /// The loop devices that show a file beneath a directory.
 fn loops(dir: &Path) -> Vec<String> {
     let devices = fs::read_dir("/sys/block").unwrap().flatten();
-    let shown = devices.filter_map(|device| {
-        fs::read_to_string(device.path().join("loop/backing_file")).ok()
-    });
+    let shown = devices
+        .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok());
     let dir = dir.to_str().unwrap();
     shown.filter(|file| file.starts_with(dir)).collect()
 }
@@ -116,16 +115,25 @@ async fn an_image_is_as_large_as_asked_for_and_its_neighbour_keeps_its_room() {
     stop(&bed, handle).await;
     assert!(loops(bed.dir.path()).is_empty());
 
-    // The data is there again, and the image grows when more is asked for.
+    // The data is there again, and the image grows when more is asked for: the kernel lets only
+    // those who have SYS_RESOURCE grow a file system.
+    let grows = has_sys_resource();
     let mut volumes = volumes;
     for volume in &mut volumes {
-        (volume.filled, volume.capacity) = (true, 32 << 20);
+        let size = if grows { 32 << 20 } else { 16 << 20 };
+        (volume.filled, volume.capacity) = (true, size);
     }
     launch.volumes = bed.prepare(&volumes, 2).await.unwrap();
     let handle = bed.host.start_keeper(launch).await.unwrap();
     let seen = exec(&handle, &format!("stat -c %s {}/some", b.display())).await;
     assert_eq!(seen.trim(), (5 << 20).to_string());
-    let more = format!("dd if=/dev/zero of={}/more bs=1M count=15 2>&1 && echo grew", b.display());
+    if !grows {
+        return stop(&bed, handle).await;
+    }
+    let more = format!(
+        "dd if=/dev/zero of={}/more bs=1M count=15 2>&1 && echo grew",
+        b.display()
+    );
     let said = exec(&handle, &more).await;
     assert!(said.contains("grew"), "{said}");
     stop(&bed, handle).await;
@@ -137,7 +145,10 @@ async fn an_image_needs_a_size_and_room_for_it() {
     let mut volume = bed.volume("a", "images");
     volume.capacity = 0;
     let error = bed.prepare(&[volume.clone()], 1).await.unwrap_err();
-    assert!(error.to_string().contains("resources.requests.storage"), "{error}");
+    assert!(
+        error.to_string().contains("resources.requests.storage"),
+        "{error}"
+    );
     volume.capacity = 1 << 50;
     let error = bed.prepare(&[volume.clone()], 1).await.unwrap_err();
     assert!(
@@ -161,14 +172,22 @@ async fn an_image_that_was_not_finished_is_not_used_and_a_lost_one_not_made_agai
     fs::create_dir(dir).unwrap();
     // Killed while the file system was made, and killed before the rename.
     fs::write(dir.join("image.new.1"), "half").unwrap();
-    fs::File::create(dir.join("image.new.2")).unwrap().set_len(16 << 20).unwrap();
+    fs::File::create(dir.join("image.new.2"))
+        .unwrap()
+        .set_len(16 << 20)
+        .unwrap();
     let mut volume = bed.volume("a", "images");
     bed.prepare(&[volume.clone()], 1).await.unwrap();
     let names = |dir: &Path| -> BTreeSet<String> {
         let entries = fs::read_dir(dir).unwrap();
-        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
     };
-    assert_eq!(names(dir), BTreeSet::from(["image".to_owned(), "owner".to_owned()]));
+    assert_eq!(
+        names(dir),
+        BTreeSet::from(["image".to_owned(), "owner".to_owned()])
+    );
 
     volume.filled = true;
     fs::rename(&image, dir.join("elsewhere")).unwrap();
@@ -188,24 +207,42 @@ async fn what_is_not_there_any_more_at_the_launch_is_not_mounted() {
     let bed = Bed::new("late");
     let main = with_volumes(&bed, WAIT_FOREVER, &["data"]);
     let mut launch = bed.launch(vec![main]);
-    launch.volumes = bed.prepare(&[bed.volume("data", "default")], 1).await.unwrap();
+    launch.volumes = bed
+        .prepare(&[bed.volume("data", "default")], 1)
+        .await
+        .unwrap();
 
     // A newer epoch took the volume between preparation and launch.
-    bed.prepare(&[bed.volume("data", "default")], 2).await.unwrap();
+    bed.prepare(&[bed.volume("data", "default")], 2)
+        .await
+        .unwrap();
     let error = bed.host.start_keeper(launch.clone()).await.unwrap_err();
-    assert!(matches!(&error, Reason::VolumeForeign { owner, .. } if owner.contains("1.2")), "{error}");
+    assert!(
+        matches!(&error, Reason::VolumeForeign { owner, .. } if owner.contains("1.2")),
+        "{error}"
+    );
     bed.host.cleanup(&bed.member()).await.unwrap();
 
     // The pool's disk went away; another directory is in its place.
-    launch.volumes = bed.prepare(&[bed.volume("data", "default")], 2).await.unwrap();
+    launch.volumes = bed
+        .prepare(&[bed.volume("data", "default")], 2)
+        .await
+        .unwrap();
     let pool = bed.dir.path().join("pool");
     fs::rename(&pool, bed.dir.path().join("unplugged")).unwrap();
     fs::create_dir(&pool).unwrap();
     let error = bed.host.start_keeper(launch).await.unwrap_err();
     assert!(matches!(error, Reason::PoolNotMounted { .. }), "{error}");
-    let error = bed.prepare(&[bed.volume("data", "default")], 3).await.unwrap_err();
+    let error = bed
+        .prepare(&[bed.volume("data", "default")], 3)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Reason::PoolNotMounted { .. }), "{error}");
-    assert_eq!(fs::read_dir(&pool).unwrap().count(), 0, "nothing is made in its place");
+    assert_eq!(
+        fs::read_dir(&pool).unwrap().count(),
+        0,
+        "nothing is made in its place"
+    );
 }
 
 #[tokio::test]
@@ -243,7 +280,11 @@ async fn a_killed_keeper_takes_its_mounts_with_it() {
         let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);
         launch.volumes = bed.prepare(&volumes, counter).await.unwrap();
         let mut handle = bed.host.start_keeper(launch).await.unwrap();
-        exec(&handle, &format!("echo x >> {}/lines", target(&bed, "a").display())).await;
+        exec(
+            &handle,
+            &format!("echo x >> {}/lines", target(&bed, "a").display()),
+        )
+        .await;
         kill(handle.pid, "SIGKILL");
         until_gone(&mut handle).await;
         bed.host.cleanup(&bed.member()).await.unwrap();
@@ -278,7 +319,10 @@ async fn setuid_programs_and_devices_on_a_volume_are_inert() {
     for (counter, pool) in [(1, "default"), (2, "images")] {
         let volume = format!("v{counter}");
         let mut launch = bed.launch(vec![with_volumes(&bed, script, &[&volume])]);
-        launch.volumes = bed.prepare(&[bed.volume(&volume, pool)], counter).await.unwrap();
+        launch.volumes = bed
+            .prepare(&[bed.volume(&volume, pool)], counter)
+            .await
+            .unwrap();
         let handle = bed.host.start_keeper(launch).await.unwrap();
         let inside = PathBuf::from(format!("/proc/{}/root", handle.pid));
         let at = target(&bed, &volume);
@@ -294,8 +338,15 @@ async fn setuid_programs_and_devices_on_a_volume_are_inert() {
         )
         .unwrap();
         let at = at.display();
-        let said = exec(&handle, &format!("{at}/id -u; echo x > {at}/null && echo open; echo end")).await;
-        assert!(!said.lines().any(|line| line == "0") && said.contains("65534"), "{said}");
+        let said = exec(
+            &handle,
+            &format!("{at}/id -u; echo x > {at}/null && echo open; echo end"),
+        )
+        .await;
+        assert!(
+            !said.lines().any(|line| line == "0") && said.contains("65534"),
+            "{said}"
+        );
         assert!(!said.contains("open") && said.contains("end"), "{said}");
         handle.client.kill().await.unwrap();
         let mut handle = handle;
@@ -311,7 +362,10 @@ async fn a_place_that_is_no_plain_directory_is_refused() {
     fs::create_dir_all(dir.join("real")).unwrap();
     symlink(dir.join("real"), dir.join("link")).unwrap();
     fs::write(dir.join("file"), "").unwrap();
-    let volumes = bed.prepare(&[bed.volume("data", "default")], 1).await.unwrap();
+    let volumes = bed
+        .prepare(&[bed.volume("data", "default")], 1)
+        .await
+        .unwrap();
     for (place, why) in [
         (dir.join("link"), "symbolic link"),
         (dir.join("link/beneath"), "symbolic link"),
@@ -320,7 +374,10 @@ async fn a_place_that_is_no_plain_directory_is_refused() {
         (dir.join("real/../x"), "plain path"),
         (dir.join("data/config"), "directory of the agent"),
         (dir.join("run"), "directory of the agent"),
-        (dir.join("pool/default_data-place-0/data"), "directory of the agent"),
+        (
+            dir.join("pool/default_data-place-0/data"),
+            "directory of the agent",
+        ),
         ("/proc/self".into(), "no place"),
         ("/sys/fs".into(), "no place"),
         ("/dev".into(), "something is mounted there"),
@@ -332,7 +389,11 @@ async fn a_place_that_is_no_plain_directory_is_refused() {
         launch.volumes = volumes.clone();
         let error = bed.host.start_keeper(launch).await.unwrap_err();
         assert!(matches!(error, Reason::MountFailed { .. }), "{error:?}");
-        assert!(error.to_string().contains(why), "{}: {error}", place.display());
+        assert!(
+            error.to_string().contains(why),
+            "{}: {error}",
+            place.display()
+        );
         bed.host.cleanup(&bed.member()).await.unwrap();
     }
     assert_eq!(fs::read_dir(dir.join("real")).unwrap().count(), 0);
@@ -342,12 +403,17 @@ async fn a_place_that_is_no_plain_directory_is_refused() {
 async fn a_sub_path_is_made_for_its_user_and_leads_nowhere_else() {
     let bed = Bed::new("sub");
     let other = bed.volume("other", "default");
-    let volumes = bed.prepare(&[bed.volume("data", "default"), other], 1).await.unwrap();
+    let volumes = bed
+        .prepare(&[bed.volume("data", "default"), other], 1)
+        .await
+        .unwrap();
     let data = bed.data("data");
     let start = |sub_path: String| {
         let mut main = shell("main", WAIT_FOREVER);
-        main.mounts.push(mount("data", &target(&bed, "sub"), Some(&sub_path)));
-        main.mounts.push(mount("other", &target(&bed, "other"), None));
+        main.mounts
+            .push(mount("data", &target(&bed, "sub"), Some(&sub_path)));
+        main.mounts
+            .push(mount("other", &target(&bed, "other"), None));
         let mut launch = bed.launch(vec![main]);
         launch.volumes.clone_from(&volumes);
         bed.host.start_keeper(launch)
@@ -370,12 +436,29 @@ async fn a_sub_path_is_made_for_its_user_and_leads_nowhere_else() {
     ] {
         symlink(to, data.join(name)).unwrap();
     }
-    let links = ["root", "up", "etc", "neighbour", "dangling", "loop", "inside", "magic"];
+    let links = [
+        "root",
+        "up",
+        "etc",
+        "neighbour",
+        "dangling",
+        "loop",
+        "inside",
+        "magic",
+    ];
     let beneath = links.map(|link| format!("{link}/deeper"));
     let dots = ["..", "../..", "a/../..", "/", "/etc", "a/../b"].map(str::to_owned);
-    for sub_path in links.map(str::to_owned).into_iter().chain(beneath).chain(dots) {
+    for sub_path in links
+        .map(str::to_owned)
+        .into_iter()
+        .chain(beneath)
+        .chain(dots)
+    {
         let error = start(sub_path.clone()).await.unwrap_err();
-        assert!(matches!(error, Reason::PathEscape { .. }), "{sub_path}: {error:?}");
+        assert!(
+            matches!(error, Reason::PathEscape { .. }),
+            "{sub_path}: {error:?}"
+        );
         bed.host.cleanup(&bed.member()).await.unwrap();
     }
     fs::write(data.join("file"), "").unwrap();
@@ -383,4 +466,153 @@ async fn a_sub_path_is_made_for_its_user_and_leads_nowhere_else() {
     assert!(matches!(error, Reason::MountFailed { .. }), "{error:?}");
     bed.host.cleanup(&bed.member()).await.unwrap();
     assert_eq!(fs::read_dir(bed.data("other")).unwrap().count(), 0);
+}
+
+/// Polls until a future is done, or something is seen; then the future is dropped.
+async fn until_seen<T>(work: impl Future<Output = T>, seen: impl Fn() -> bool) -> Option<T> {
+    let mut work = Box::pin(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            () = tokio::task::yield_now() => if seen() { return None },
+        }
+    }
+}
+
+/// A helper is killed when nobody waits for it any more, as by the death of its agent.
+#[tokio::test]
+async fn a_death_between_any_two_steps_of_an_image_leaves_nothing_wrong() {
+    let bed = Bed::new("steps");
+    for step in 0..6 {
+        let name = format!("v{step}");
+        let volume = bed.volume(&name, "images");
+        let image = image(&bed, &name);
+        let dir = image.parent().unwrap().to_owned();
+        let unfinished = || {
+            let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let mut names = entries.filter(|e| e.file_name().to_string_lossy().contains(".new."));
+            names
+                .next()
+                .map(|e| e.metadata().map_or(0, |about| about.len()))
+        };
+        let shown = || loops(&dir).iter().any(|file| file.ends_with("/image"));
+        let reached = || match step {
+            0 => dir.exists(),
+            1 => unfinished().is_some(),
+            2 => unfinished().is_some_and(|length| length > 0),
+            3 => image.exists(),
+            4 => shown(),
+            _ => dir.join("owner").exists(),
+        };
+        let ended = until_seen(bed.prepare(std::slice::from_ref(&volume), 1), reached).await;
+        assert!(ended.is_none_or(|ended| ended.is_ok()), "step {step}");
+        let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &[&name])]);
+        launch.volumes = bed.prepare(&[volume], 1).await.unwrap();
+        assert!(unfinished().is_none(), "step {step}");
+        let handle = bed.host.start_keeper(launch).await.unwrap();
+        let path = target(&bed, &name);
+        let wrote = exec(
+            &handle,
+            &format!("echo x > {}/x && echo wrote", path.display()),
+        )
+        .await;
+        assert_eq!(wrote, "wrote\n", "step {step}");
+        stop(&bed, handle).await;
+        assert!(loops(&dir).is_empty(), "step {step}");
+    }
+}
+
+/// Exchanges two names as fast as it can until it is dropped.
+struct Swapper {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: Option<std::thread::JoinHandle<u64>>,
+}
+
+impl Swapper {
+    fn new(one: PathBuf, other: PathBuf) -> Self {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let stop = std::sync::Arc::new(AtomicBool::new(false));
+        let asked = std::sync::Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut swaps = 0;
+            while !asked.load(Ordering::Relaxed) {
+                let here = rustix::fs::CWD;
+                let flags = rustix::fs::RenameFlags::EXCHANGE;
+                rustix::fs::renameat_with(here, &one, here, &other, flags).unwrap();
+                swaps += 1;
+            }
+            swaps
+        });
+        let thread = Some(thread);
+        Self { stop, thread }
+    }
+
+    fn end(mut self) -> u64 {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+/// A member that changes a directory of its volume for a link while its keeper mounts it.
+#[tokio::test]
+async fn no_race_with_a_link_leads_a_sub_path_out_of_its_volume() {
+    let bed = Bed::new("race");
+    let volumes = bed
+        .prepare(&[bed.volume("data", "default")], 1)
+        .await
+        .unwrap();
+    let (data, outside) = (bed.data("data"), bed.dir.path().join("outside"));
+    fs::create_dir_all(outside.join("deep")).unwrap();
+    fs::create_dir_all(data.join("real/deep")).unwrap();
+    for (dir, who) in [(&outside, "outside"), (&data.join("real"), "inside")] {
+        fs::write(dir.join("who"), who).unwrap();
+        fs::write(dir.join("deep/who"), who).unwrap();
+    }
+    symlink(&outside, data.join("link")).unwrap();
+    let swapper = Swapper::new(data.join("real"), data.join("link"));
+    let seconds = if std::env::var_os("BERTH_FULL").is_some() {
+        60
+    } else {
+        4
+    };
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let (mut mounted, mut refused, mut round) = (0, 0, 0);
+    while tokio::time::Instant::now() < end {
+        round += 1;
+        let sub_path = ["real", "real/deep", &format!("real/new-{round}")][round % 3].to_owned();
+        let mut main = shell("main", WAIT_FOREVER);
+        let target = target(&bed, "data");
+        main.mounts.push(mount("data", &target, Some(&sub_path)));
+        let mut launch = bed.launch(vec![main]);
+        launch.volumes.clone_from(&volumes);
+        match bed.host.start_keeper(launch).await {
+            Ok(mut handle) => {
+                mounted += 1;
+                let root = PathBuf::from(format!("/proc/{}/root", handle.pid));
+                let who = root.join(target.strip_prefix("/").unwrap()).join("who");
+                let who = fs::read_to_string(who).unwrap_or_else(|_| "new".to_owned());
+                assert_ne!(who, "outside", "{sub_path}");
+                handle.client.kill().await.unwrap();
+                until_gone(&mut handle).await;
+            }
+            Err(Reason::PathEscape { .. }) => refused += 1,
+            // The directory went away between two looks; nothing was mounted.
+            Err(Reason::MountFailed { .. }) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        bed.host.cleanup(&bed.member()).await.unwrap();
+    }
+    let swaps = swapper.end();
+    assert!(
+        mounted > 0 && refused > 0 && swaps > 1000,
+        "{mounted} {refused} {swaps}"
+    );
+    let mut left: Vec<_> = fs::read_dir(&outside)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["deep", "who"], "nothing was made outside");
+    assert_eq!(fs::metadata(&outside).unwrap().uid(), 0, "nor given away");
 }

@@ -12,12 +12,13 @@ use berth_agent::{
     RunError,
     config::{Config, Policy},
     dns::{DnsConfig, Upstreams},
-    host::fake::FakeHost,
+    host::{fake::FakeHost, storage::Pool},
 };
 use berth_core::{
     ids::{ContentHash, MemberId, ZoneSerial},
     order::Desired,
     report::Phase,
+    volume::PoolKind,
     waiting::Reason,
     zone::{RecordData, Zone},
 };
@@ -63,12 +64,16 @@ impl Bed {
 
     fn config(&self) -> Config {
         let dir = self.dir.path();
+        let pool = Pool {
+            path: dir.join("pool"),
+            kind: PoolKind::Directory,
+        };
         Config {
             host: "host-1".parse().unwrap(),
             coordinator: socket(dir, "coordinator.sock"),
             advertise_address: [127, 0, 0, 1].into(),
             labels: [("rack".to_owned(), "a".to_owned())].into(),
-            pools: [("default".to_owned(), dir.join("pool"))].into(),
+            pools: [("default".to_owned(), pool)].into(),
             data_dir: dir.join("data"),
             run_dir: dir.join("run"),
             log_dir: dir.join("log"),

@@ -6,6 +6,7 @@ use berth_proto::{
         event_service_client::EventServiceClient, host_service_client::HostServiceClient,
         local_service_client::LocalServiceClient, member_service_client::MemberServiceClient,
         object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
+        volume_service_client::VolumeServiceClient,
     },
 };
 use tonic::transport::Channel;
@@ -55,6 +56,11 @@ impl Coordinator {
     /// Hosts.
     pub(crate) fn hosts(&self) -> HostServiceClient<Channel> {
         HostServiceClient::new(self.channel.clone())
+    }
+
+    /// Volumes.
+    pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
+        VolumeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// Events.

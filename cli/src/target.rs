@@ -48,8 +48,8 @@ fn kind(text: &str) -> Result<TargetKind, CliError> {
             .map(TargetKind::Object)
             .map_err(|_| CliError::Usage {
                 message: format!("there is no kind '{text}'"),
-                hint: "use sts, svc, cm, secret, pool, pvc, member or host; events are shown by \
-                       `berth events`"
+                hint: "use sts, svc, cm, secret, pool, sc, pv, pvc, member or host; events are \
+                       shown by `berth events`"
                     .to_owned(),
             }),
     }

@@ -12,6 +12,7 @@ pub mod service;
 pub mod sessions;
 pub mod state;
 pub mod store;
+pub mod volume_work;
 
 use std::{io, sync::Arc, time::Duration};
 

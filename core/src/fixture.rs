@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, TemplateHash, Term, Uid},
+    ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Term, Uid},
     plan::Step,
     report::{MemberReport, Phase},
     spec::{
-        AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, Port, Process, ReclaimPolicy,
-        Service, StatefulSetSpec,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, NfsVolumeSource,
+        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy,
+        Service, StatefulSetSpec, StorageClass,
     },
     state::{
         BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
@@ -150,6 +151,9 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
     let Some(member) = state.sets[&id.set].members.get(&id.ordinal).cloned() else {
         panic!("{id} is not assigned");
     };
+    let template = &state.sets[&id.set].revisions[&member.revision];
+    let shared = template.spec.volumes.iter().map(|used| used.name.clone());
+    let names = std::iter::once("data".to_owned()).chain(shared).collect();
     let report = MemberReport {
         member: id.clone(),
         epoch: member.epoch,
@@ -166,11 +170,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
             error: "connection refused".to_owned(),
         }),
         volumes: Vec::new(),
-        filled: if running {
-            vec!["data".to_owned()]
-        } else {
-            Vec::new()
-        },
+        filled: if running { names } else { Vec::new() },
     };
     let seen = Observation {
         report,
@@ -262,4 +262,76 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
 /// Marks a claim as filled.
 pub(crate) fn fill(key: ClaimKey) -> Step {
     Step::FillClaim { key, owner: None }
+}
+
+/// A key of an object that has no namespace.
+pub(crate) fn volume_key(name: &str) -> ObjectKey {
+    format!("default/{name}").parse().unwrap()
+}
+
+/// A class of a provisioner, as one that makes nothing.
+pub(crate) fn class<'a>(state: &'a mut State, name: &str) -> &'a mut StorageClass {
+    let mut class = StorageClass {
+        provisioner: Provisioner::NoProvisioner,
+        ..StorageClass::default()
+    };
+    name.clone_into(&mut class.metadata.name);
+    let classes = &mut state.storage_classes;
+    classes.entry(volume_key(name)).or_insert(class)
+}
+
+/// A class that makes directories on a server.
+pub(crate) fn nfs_class<'a>(state: &'a mut State, name: &str) -> &'a mut StorageClass {
+    let class = class(state, name);
+    class.provisioner = Provisioner::Nfs;
+    "nas".clone_into(&mut class.parameters.server);
+    "/exports".clone_into(&mut class.parameters.share);
+    class
+}
+
+/// `storage` of so many bytes.
+pub(crate) fn quantity(bytes: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([("storage".to_owned(), bytes.to_string())])
+}
+
+/// A volume without a class that was made by hand, at `nas:/static/<name>`.
+pub(crate) fn static_volume<'a>(
+    state: &'a mut State,
+    name: &str,
+    bytes: u64,
+) -> &'a mut PersistentVolume {
+    let mut volume = PersistentVolume::default();
+    name.clone_into(&mut volume.metadata.name);
+    volume.spec.capacity = quantity(bytes);
+    volume.spec.access_modes = vec![AccessMode::ReadWriteOnce];
+    volume.spec.nfs = Some(NfsVolumeSource {
+        server: "nas".to_owned(),
+        path: format!("/static/{name}"),
+        read_only: false,
+    });
+    let volumes = &mut state.persistent_volumes;
+    volumes.entry(volume_key(name)).or_insert(volume)
+}
+
+/// A claim without a class that was made by hand.
+pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a mut Claim {
+    let mut spec = PersistentVolumeClaimSpec {
+        access_modes: vec![AccessMode::ReadWriteOnce],
+        storage_class_name: Some(String::new()),
+        ..PersistentVolumeClaimSpec::default()
+    };
+    spec.resources.requests = quantity(bytes);
+    let claim = Claim {
+        uid: Uid(format!("uid-{name}")),
+        member: None,
+        template: String::new(),
+        spec,
+        labels: BTreeMap::new(),
+        volume: None,
+        filled: false,
+        owner: None,
+        created_at: NOW,
+    };
+    let claims = &mut state.claims;
+    claims.entry(key(name)).or_insert(claim)
 }

@@ -110,6 +110,15 @@ pub enum Reason {
         /// Per volume, why not.
         volumes: Vec<VolumeRefusal>,
     },
+    /// Another volume has the directory that a class gives the claim, part of it, or one around it.
+    ExportTaken {
+        /// The claim.
+        claim: ObjectKey,
+        /// The directory.
+        path: String,
+        /// The volume that has it.
+        volume: String,
+    },
     /// A claim that was made by hand has the name of the member's and does not satisfy its template.
     ClaimMismatch {
         /// The claim.
@@ -145,6 +154,8 @@ pub enum Reason {
     },
     /// The member keeps its revision until it is replaced.
     RevisionOutdated,
+    /// An operator asked for a restart, and it waits for the others.
+    RestartAsked,
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -433,6 +444,11 @@ pub enum VolumeMisfit {
     Labels,
     /// The claim asks for another volume by name.
     Name,
+    /// Its directory is another one's that is bound, or lies around it or in it.
+    Overlaps {
+        /// That volume.
+        volume: String,
+    },
     /// It is being deleted, or in the trash.
     Deleted,
 }
@@ -451,6 +467,7 @@ impl fmt::Display for VolumeRefusal {
             VolumeMisfit::AccessModes => f.write_str("does not offer the access modes"),
             VolumeMisfit::Labels => f.write_str("lacks labels of the selector"),
             VolumeMisfit::Name => f.write_str("is not the one asked for"),
+            VolumeMisfit::Overlaps { volume } => write!(f, "shares its directory with {volume}"),
             VolumeMisfit::Deleted => f.write_str("is deleted"),
         }
     }
@@ -496,12 +513,14 @@ impl Reason {
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
             Self::NoMatchingVolume { .. } => "NoMatchingVolume",
+            Self::ExportTaken { .. } => "ExportTaken",
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::ClaimMissing { .. } => "ClaimMissing",
             Self::ClaimPending { .. } => "ClaimPending",
             Self::VolumeInUse { .. } => "VolumeInUse",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::RevisionOutdated => "RevisionOutdated",
+            Self::RestartAsked => "RestartAsked",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",
@@ -551,6 +570,9 @@ impl Reason {
             Self::NoMatchingVolume { .. } => {
                 "berth apply -f (a PersistentVolume that fits), or berth volume release"
             }
+            Self::ExportTaken { .. } => {
+                "berth volume delete (the other one), or berth apply -f (a class with another subDir)"
+            }
             Self::ClaimMismatch { .. } => {
                 "berth delete pvc, or berth apply -f (a claim that satisfies it)"
             }
@@ -559,6 +581,7 @@ impl Reason {
             Self::VolumeInUse { .. } => "event: the other member is gone",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::RevisionOutdated => "event: the member is replaced",
+            Self::RestartAsked => "event: the other members are available",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",
@@ -652,6 +675,14 @@ impl fmt::Display for Reason {
             Self::NoMatchingVolume { claim, volumes } => {
                 write!(f, "no volume fits claim {claim}: {}", join(volumes))
             }
+            Self::ExportTaken {
+                claim,
+                path,
+                volume,
+            } => write!(
+                f,
+                "claim {claim} would have {path}, which overlaps volume {volume}"
+            ),
             Self::ClaimMismatch { claim, differences } => write!(
                 f,
                 "claim {claim} does not satisfy the template: {}",
@@ -666,6 +697,7 @@ impl fmt::Display for Reason {
                 write!(f, "volume {volume} of claim {claim} is in the trash")
             }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
+            Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),

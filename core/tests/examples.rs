@@ -14,12 +14,13 @@ use berth_core::{
     manifest::{Source, parse},
     order::{ConfigData, Desired, MemberOrder, Peer, RenderValues},
     rendered::RenderedProcess,
-    spec::{Membership, Object, StatefulSet},
-    template::render_member,
+    spec::{Membership, Object, PersistentVolume, StatefulSet},
+    template::{ClaimValues, claim_spec, render_member},
 };
 
 const NGINX: &str = include_str!("../../deploy/examples/nginx/nginx.yaml");
 const ETCD: &str = include_str!("../../deploy/examples/etcd/etcd.yaml");
+const NFS_STATIC: &str = include_str!("../../deploy/examples/nfs-static/nfs-static.yaml");
 const ELASTICSEARCH: &str = include_str!("../../deploy/examples/elasticsearch/elasticsearch.yaml");
 
 fn apply(text: &str) -> Admission {
@@ -30,6 +31,7 @@ fn apply(text: &str) -> Admission {
     let existing = Existing {
         objects: &Objects::new(),
         founders: &BTreeMap::new(),
+        bound: &BTreeMap::new(),
     };
     let parsed = parse(&[source], "default");
     let admission = parsed.and_then(|objects| admit(existing, objects, Options::default()));
@@ -112,6 +114,56 @@ fn nginx_serves_its_own_page_on_its_own_address() {
     assert!(file(&nginx, "/run/config/nginx.conf").contains("listen 127.77.1.1:8080;"));
     let page = file(&nginx, "/usr/share/nginx/html/index.html");
     assert!(page.starts_with("<h1>web-1</h1>\n"), "{page}");
+}
+
+#[test]
+fn each_web_server_selects_the_directory_that_is_meant_for_it() {
+    let set = set(NFS_STATIC);
+    let changes = apply(NFS_STATIC).changes;
+    let volumes: Vec<&PersistentVolume> = changes
+        .iter()
+        .filter_map(|change| {
+            if let Object::PersistentVolume(volume) = &change.object {
+                Some(volume)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let template = set.spec.volume_claim_templates.first();
+    let template = &template.expect("a claim template").spec;
+    for ordinal in 0..2 {
+        let member = MemberId {
+            set: set.metadata.key().expect("a valid name"),
+            ordinal: Ordinal(ordinal),
+        };
+        let claim = member.claim("www").expect("a valid name");
+        let values = ClaimValues {
+            claim: &claim,
+            member: Some(&member),
+        };
+        let asked = claim_spec(template, values).expect("the selector renders");
+        let made = changes.iter().find_map(|change| {
+            if let Object::PersistentVolumeClaim(made) = &change.object {
+                (change.key == claim).then_some(&made.spec)
+            } else {
+                None
+            }
+        });
+        assert_eq!(made, Some(&asked), "the claim made beforehand is the set's");
+        let selector = asked.selector.expect("a selector");
+        let mut selected = volumes
+            .iter()
+            .filter(|volume| selector.matches(&volume.metadata.labels));
+        let volume = selected.next().expect("a volume");
+        assert!(selected.next().is_none(), "and no other");
+        assert!(volume.spec.storage() >= template.storage());
+        let nfs = volume.spec.nfs_source().expect("a source");
+        assert_eq!(nfs.path, format!("/exports/web/{ordinal}"));
+    }
+    let mount = process(&set, 0, false).mounts.into_iter().next();
+    let mount = mount.expect("a mount");
+    assert_eq!(mount.sub_path.as_deref(), Some("html"));
 }
 
 #[test]

@@ -7,9 +7,10 @@ use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
     session::{AgentLease, check_welcome},
     state::ZoneHead,
+    volume::work::{VolumeDone, VolumeWork},
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
+    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
     transport,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
@@ -154,6 +155,18 @@ impl<H: Host> Session<H> {
             In::LogCancel(cancel) => {
                 open.tails.end(cancel.id);
                 Ok(())
+            }
+            In::VolumeWork(work) => {
+                let work = Numbered::<VolumeWork>::try_from(work)?;
+                let done = Numbered {
+                    id: work.id,
+                    of: VolumeDone {
+                        volume: work.of.volume,
+                        task: work.of.task,
+                        error: Some("this agent cannot do that yet; update it".to_owned()),
+                    },
+                };
+                send(&open.out, Out::VolumeDone(done.try_into()?)).await
             }
             // A second welcome says nothing new.
             In::Welcome(_) => Ok(()),

@@ -8,9 +8,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod local;
+mod verbs;
 mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use verbs::{
+    HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+};
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
 /// A StatefulSet for bare hosts: every member of a clustered application gets a fixed place.
@@ -70,7 +74,11 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Change the number of members of a set.
     Scale(ScaleArgs),
-    /// Delete objects. A set stops in order first; its volumes stay.
+    /// Delete objects. A set stops in order first; its claims and volumes stay.
+    ///
+    /// A deleted claim leaves its volume released, or in the trash if its class says `Delete`;
+    /// `berth volume undelete` brings claim and volume back either way. A deleted PersistentVolume
+    /// is forgotten, and its data left where it is; one that is bound is refused.
     Delete(DeleteArgs),
     /// Show what a member's process wrote.
     Logs(LogsArgs),
@@ -79,6 +87,12 @@ pub(crate) enum Command {
     /// Machines with an agent.
     #[command(subcommand)]
     Host(HostCommand),
+    /// Single members of a set.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Volumes: what holds the data, and what becomes of it.
+    #[command(subcommand, visible_aliases = ["volumes", "vol"])]
+    Volume(VolumeCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// Print a completion script for a shell.
@@ -180,7 +194,7 @@ pub(crate) struct PlanArgs {
 /// `berth get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// sts, svc, cm, secret, pool, pvc, member or host; or KIND/NAME.
+    /// sts, svc, cm, secret, pool, sc, pv, pvc, member or host; or KIND/NAME.
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,
@@ -294,13 +308,6 @@ pub(crate) struct EventsArgs {
     pub(crate) format: FormatArgs,
     #[command(flatten)]
     pub(crate) all: AllNamespaces,
-}
-
-/// `berth host`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum HostCommand {
-    /// Show the hosts, whether each is in contact, and its members.
-    List(FormatArgs),
 }
 
 /// `berth completions`.

@@ -3,7 +3,7 @@
 use berth_core::spec::Kind;
 use berth_proto::v1;
 
-use super::{Context, events, get, host, status};
+use super::{Context, events, get, host, status, volume};
 use crate::{
     args::NamedArgs,
     error::CliError,
@@ -22,6 +22,16 @@ pub(crate) async fn run(context: &Context, args: NamedArgs) -> Result<(), CliErr
             let happened = of_set(context, &name, &set.members).await?;
             let manifest = format::yaml(&manifest)?;
             (describe::set(&set, &manifest, now), happened)
+        }
+        // It says what happened itself.
+        TargetKind::Object(Kind::PersistentVolume) => {
+            return output::data(&volume::describe(context, &name).await?);
+        }
+        TargetKind::Object(kind @ Kind::PersistentVolumeClaim) => {
+            let object = get::one(context, kind, &name).await?;
+            let happened = of(context, &format!("{kind}/{name}")).await?;
+            let manifest = format::yaml(&object)?;
+            (describe::claim(&object, &manifest), happened)
         }
         TargetKind::Object(kind) => {
             let object = get::one(context, kind, &name).await?;

@@ -1,18 +1,51 @@
-//! `berth host list`, and `berth get hosts`.
+//! `berth host`, and `berth get hosts`.
 
 use berth_proto::v1;
 
 use super::Context;
 use crate::{
-    args::{Format, FormatArgs},
+    args::{Format, HostCommand},
     error::CliError,
     output::{self, age, format, tables, view::HostView},
     refusal,
 };
 
-/// Shows the hosts.
-pub(crate) async fn run(context: &Context, args: FormatArgs) -> Result<(), CliError> {
-    show(context, None, args.output).await
+/// Where a host's name is found.
+const LISTED: &str = "`berth host list` shows them all";
+
+/// Shows the hosts, or changes one.
+pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CliError> {
+    match command {
+        HostCommand::List(args) => show(context, None, args.output).await,
+        HostCommand::Cordon(args) => cordon(context, args.host, true).await,
+        HostCommand::Uncordon(args) => cordon(context, args.host, false).await,
+    }
+}
+
+async fn cordon(context: &Context, host: String, unschedulable: bool) -> Result<(), CliError> {
+    let request = v1::SetUnschedulableRequest {
+        host: host.clone(),
+        unschedulable,
+    };
+    let verb = if unschedulable { "cordon" } else { "uncordon" };
+    let answer = context.coordinator.hosts().set_unschedulable(request).await;
+    let refused = |status: tonic::Status| {
+        let error = refusal::from_status(&format!("{verb} host/{host}"), &status);
+        if status.code() == tonic::Code::NotFound {
+            return error.hinting(LISTED);
+        }
+        error
+    };
+    let answer = answer.map_err(refused)?.into_inner();
+    let already = if answer.changed { "" } else { " already" };
+    output::data(&format!("host/{host} {verb}ed{already}"))?;
+    if unschedulable && !answer.members.is_empty() {
+        let members = answer.members.join(", ");
+        output::note(&format!(
+            "still there: {members}; `berth member restart` moves those without a local volume"
+        ));
+    }
+    Ok(())
 }
 
 /// Shows all hosts, or one.
@@ -61,6 +94,6 @@ pub(crate) async fn one(context: &Context, name: &str) -> Result<v1::HostStatus,
         .find(|host| host.name == name);
     found.ok_or_else(|| CliError::NotFound {
         what: format!("host {name}"),
-        hint: "`berth host list` shows them all".to_owned(),
+        hint: LISTED.to_owned(),
     })
 }

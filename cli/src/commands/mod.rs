@@ -2,7 +2,7 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{Cli, Command, HostCommand},
+    args::{Cli, Command, MemberCommand},
     client::Coordinator,
     error::CliError,
 };
@@ -18,10 +18,12 @@ mod get;
 mod host;
 mod local;
 mod logs;
+mod member;
 mod plan;
 mod scale;
 mod status;
 mod version;
+mod volume;
 mod wait;
 
 /// What most commands work in: the coordinator and a namespace.
@@ -61,7 +63,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         | Command::Delete(_)
         | Command::Logs(_)
         | Command::Events(_)
-        | Command::Host(_) => {}
+        | Command::Host(_)
+        | Command::Member(_)
+        | Command::Volume(_) => {}
     }
     let context = Context {
         coordinator: Coordinator::connect(&cli.global.endpoint).await?,
@@ -78,7 +82,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Delete(args) => delete::run(&context, args).await,
         Command::Logs(args) => logs::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
-        Command::Host(HostCommand::List(args)) => host::run(&context, args).await,
+        Command::Host(command) => host::run(&context, command).await,
+        Command::Member(MemberCommand::Restart(args)) => member::restart(&context, args).await,
+        Command::Volume(command) => volume::run(&context, command).await,
         Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
     }
 }

@@ -4,16 +4,19 @@ use std::fmt::Write as _;
 
 use berth_core::time::Timestamp;
 use berth_proto::v1;
+use serde_json::Value;
 
 use super::{
     age::since,
+    objects::{items, text},
     status::{self, yes},
     table::Table,
     tables,
+    volumes::usage,
 };
 
 /// Lines of `Name:  value`, aligned.
-fn facts(pairs: &[(&str, String)]) -> String {
+pub(crate) fn facts(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
     let mut text = String::new();
     for (name, value) in pairs {
@@ -137,17 +140,57 @@ fn processes(processes: &[v1::ProcessStatus]) -> String {
 }
 
 fn volumes(volumes: &[v1::VolumeStatus]) -> String {
-    let mut table = Table::new(&["VOLUME", "CLAIM", "POOL", "HOST", "HOLDS DATA"]);
+    let mut table = Table::new(&[
+        "VOLUME",
+        "CLAIM",
+        "BOUND TO",
+        "SOURCE",
+        "HOST",
+        "HOLDS DATA",
+        "USAGE",
+    ]);
     for volume in volumes {
         table.row(vec![
             volume.name.clone(),
             volume.claim.clone(),
-            volume.pool.clone(),
+            volume.volume.clone(),
+            volume.source.clone(),
             volume.host.clone(),
             yes(volume.filled),
+            usage(volume.capacity_bytes, volume.available_bytes),
         ]);
     }
     table.render()
+}
+
+/// A claim: what it asks for, what it has, and whose it is; then its manifest.
+pub(crate) fn claim(object: &Value, manifest: &str) -> String {
+    let at = |pointer: &str| text(object, pointer);
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64);
+    let used = (
+        number("/status/usage/capacityBytes").unwrap_or_default(),
+        number("/status/usage/availableBytes").unwrap_or_default(),
+    );
+    let pairs = [
+        ("Name", at("/metadata/name")),
+        ("Namespace", at("/metadata/namespace")),
+        ("Uid", at("/metadata/uid")),
+        ("Phase", at("/status/phase")),
+        ("Asks for", at("/spec/resources/requests/storage")),
+        ("Class", at("/spec/storageClassName")),
+        (
+            "Access modes",
+            items(object, "/spec/accessModes").join(", "),
+        ),
+        ("Volume", at("/spec/volumeName")),
+        ("Size", at("/status/capacity/storage")),
+        ("Source", at("/status/source")),
+        ("Host", at("/status/host")),
+        ("Used by", items(object, "/status/usedBy").join(", ")),
+        ("Holds data", yes(at("/status/filled") == "true")),
+        ("Usage", usage(used.0, used.1)),
+    ];
+    facts(&pairs) + &section("Manifest", manifest)
 }
 
 /// A host.

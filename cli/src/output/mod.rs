@@ -16,6 +16,7 @@ pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod tables;
 pub(crate) mod view;
+pub(crate) mod volumes;
 
 /// Writes data, and a line end if it has none.
 pub(crate) fn data(text: &str) -> Result<(), CliError> {

@@ -62,9 +62,10 @@ fn columns(kind: Kind, wide: bool) -> Vec<&'static str> {
             &["CAPACITY", "ACCESS MODES", "STATUS", "CLAIM", "CLASS"],
             &["SOURCE", "RECLAIM POLICY"],
         ),
-        Kind::PersistentVolumeClaim => {
-            (&["STATUS", "VOLUME", "STORAGE", "CLASS"], &["ACCESS MODES"])
-        }
+        Kind::PersistentVolumeClaim => (
+            &["STATUS", "VOLUME", "STORAGE", "CLASS"],
+            &["ACCESS MODES", "SOURCE", "USED BY"],
+        ),
     };
     let mut columns = always.to_vec();
     if wide {
@@ -100,7 +101,11 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
                 text(object, "/spec/resources/requests/storage"),
                 text(object, "/spec/storageClassName"),
             ],
-            vec![items(object, "/spec/accessModes").join(",")],
+            vec![
+                items(object, "/spec/accessModes").join(","),
+                text(object, "/status/source"),
+                items(object, "/status/usedBy").join(","),
+            ],
         ),
     };
     if context.wide {
@@ -133,7 +138,7 @@ fn volume_cells(object: &Value) -> (Vec<String>, Vec<String>) {
         vec![
             text(object, "/spec/capacity/storage"),
             items(object, "/spec/accessModes").join(","),
-            text(object, "/status/phase"),
+            volume_phase(object),
             claim,
             text(object, "/spec/storageClassName"),
         ],
@@ -142,6 +147,15 @@ fn volume_cells(object: &Value) -> (Vec<String>, Vec<String>) {
             text(object, "/spec/persistentVolumeReclaimPolicy"),
         ],
     )
+}
+
+/// The phase, and that it is in the trash, which Kubernetes has no phase for.
+fn volume_phase(object: &Value) -> String {
+    let phase = text(object, "/status/phase");
+    match text(object, "/status/state").as_str() {
+        "" | "Live" => phase,
+        state => format!("{phase} ({state})"),
+    }
 }
 
 fn set_cells(object: &Value, statuses: &Statuses) -> (Vec<String>, Vec<String>) {
@@ -163,7 +177,8 @@ fn set_cells(object: &Value, statuses: &Statuses) -> (Vec<String>, Vec<String>) 
     }
 }
 
-fn text(object: &Value, pointer: &str) -> String {
+/// A field as a cell; empty if it is not there.
+pub(crate) fn text(object: &Value, pointer: &str) -> String {
     match object.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -177,7 +192,8 @@ fn keys(object: &Value, pointer: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn items(object: &Value, pointer: &str) -> Vec<String> {
+/// The items of a list as texts.
+pub(crate) fn items(object: &Value, pointer: &str) -> Vec<String> {
     let list = object.pointer(pointer).and_then(Value::as_array);
     list.map(|list| list.iter().map(|one| text(one, "")).collect())
         .unwrap_or_default()

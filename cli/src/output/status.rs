@@ -69,7 +69,7 @@ pub(crate) fn members(
         header.insert(0, "NAMESPACE");
     }
     if wide {
-        header.extend(["READY FOR", "EPOCH", "REVISION"]);
+        header.extend(["READY FOR", "EPOCH", "REVISION", "VOLUMES"]);
     }
     header.push("WHY");
     if wide {
@@ -92,6 +92,7 @@ pub(crate) fn members(
             row.push(since(member.ready_since_ms, now));
             row.push(member.epoch.clone());
             row.push(short_hash(&member.revision));
+            row.push(sources(&member.volumes));
         }
         let waiting = member.waiting.as_ref();
         if wide {
@@ -104,6 +105,15 @@ pub(crate) fn members(
         table.row(row);
     }
     table.render()
+}
+
+/// Where the data of each volume lies.
+fn sources(volumes: &[v1::VolumeStatus]) -> String {
+    let known = volumes.iter().filter(|volume| !volume.source.is_empty());
+    let each: Vec<String> = known
+        .map(|volume| format!("{}={}", volume.name, volume.source))
+        .collect();
+    each.join(",")
 }
 
 /// The reason, and since when.

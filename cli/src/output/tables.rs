@@ -23,7 +23,7 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
     for host in hosts {
         let mut row = vec![
             host.name.clone(),
-            yes(host.connected),
+            in_contact(host),
             since(host.since_ms, now),
             host.address.clone(),
             host.members.join(","),
@@ -39,6 +39,16 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
         table.row(row);
     }
     table.render()
+}
+
+/// Whether it is in contact, and what Kubernetes shows beside it.
+fn in_contact(host: &v1::HostStatus) -> String {
+    let connected = yes(host.connected);
+    if host.unschedulable {
+        format!("{connected}, cordoned")
+    } else {
+        connected
+    }
 }
 
 fn acknowledged(acked: u64, sent: u64) -> String {

@@ -108,6 +108,10 @@ pub(crate) struct VolumeView {
     pool: String,
     host: String,
     filled: bool,
+    volume: String,
+    source: String,
+    capacity_bytes: u64,
+    available_bytes: u64,
 }
 
 impl From<v1::MemberStatus> for MemberView {
@@ -166,6 +170,10 @@ impl From<v1::VolumeStatus> for VolumeView {
             pool: volume.pool,
             host: volume.host,
             filled: volume.filled,
+            volume: volume.volume,
+            source: volume.source,
+            capacity_bytes: volume.capacity_bytes,
+            available_bytes: volume.available_bytes,
         }
     }
 }

@@ -5,4 +5,5 @@ mod changes;
 mod local;
 mod reads;
 mod usage;
+mod volumes;
 mod waits;

@@ -60,7 +60,10 @@ pub(crate) fn running(set: &str, ordinal: u32) -> v1::MemberStatus {
             pool: "default".into(),
             host: format!("host-{}", ordinal + 1),
             filled: true,
-            ..v1::VolumeStatus::default()
+            volume: format!("pvc-{ordinal}"),
+            source: format!("local:default/default_data-{set}-{ordinal}"),
+            capacity_bytes: 10 << 30,
+            available_bytes: 7 << 30,
         }],
         restarts: 1,
         founder: true,

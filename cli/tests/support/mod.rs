@@ -9,6 +9,7 @@ use std::{
 pub(crate) mod data;
 pub(crate) mod objects;
 pub(crate) mod server;
+pub(crate) mod volumes;
 
 pub(crate) use server::Server;
 

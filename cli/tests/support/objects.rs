@@ -51,8 +51,35 @@ pub(crate) fn of_kind(kind: &str) -> Vec<serde_json::Value> {
         )],
         "PersistentVolumeClaim" => vec![object(
             "data-etcd-0",
-            json!({ "spec": { "accessModes": ["ReadWriteOnce"],
-                "resources": { "requests": { "storage": "1Gi" } } } }),
+            json!({ "spec": { "accessModes": ["ReadWriteOnce"], "volumeName": "pvc-0",
+                "storageClassName": "local",
+                "resources": { "requests": { "storage": "1Gi" } } },
+                "status": { "phase": "Bound", "capacity": { "storage": "1Gi" },
+                "source": "local:default/default_data-etcd-0", "host": "host-1",
+                "usedBy": ["default/etcd-0"], "filled": true,
+                "usage": { "capacityBytes": 1_073_741_824, "availableBytes": 536_870_912 } } }),
+        )],
+        "PersistentVolume" => {
+            let volume = |name: &str, state: &str, phase: &str| {
+                object(
+                    name,
+                    json!({ "spec": { "accessModes": ["ReadWriteOnce"],
+                        "capacity": { "storage": "1Gi" }, "storageClassName": "local",
+                        "persistentVolumeReclaimPolicy": "Delete",
+                        "claimRef": { "namespace": "default", "name": format!("data-{name}") } },
+                        "status": { "phase": phase, "state": state,
+                        "source": format!("local:default/{name}") } }),
+                )
+            };
+            vec![
+                volume("pvc-0", "Live", "Bound"),
+                volume("pvc-2", "Trashed", "Released"),
+            ]
+        }
+        "StorageClass" => vec![object(
+            "fast",
+            json!({ "provisioner": "local", "reclaimPolicy": "Delete",
+                "allowVolumeExpansion": true, "volumeBindingMode": "WaitForFirstConsumer" }),
         )],
         _ => Vec::new(),
     }

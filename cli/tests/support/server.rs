@@ -13,6 +13,7 @@ use berth_proto::{
         self, event_service_server as event, host_service_server as host,
         local_service_server as local, member_service_server as member,
         object_service_server as object, set_service_server as set,
+        volume_service_server as volume,
     },
 };
 use tempfile::TempDir;
@@ -20,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects};
+use super::{data, objects, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -53,6 +54,7 @@ impl Server {
                     .add_service(member::MemberServiceServer::new(fake.clone()))
                     .add_service(host::HostServiceServer::new(fake.clone()))
                     .add_service(event::EventServiceServer::new(fake.clone()))
+                    .add_service(volume::VolumeServiceServer::new(volumes::Volumes))
                     .add_service(local::LocalServiceServer::new(fake))
                     .serve_with_incoming_shutdown(incoming, async {
                         stopped.await.ok();
@@ -272,6 +274,26 @@ impl member::MemberService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    async fn restart(
+        &self,
+        request: Request<v1::RestartMemberRequest>,
+    ) -> Answer<v1::RestartMemberResponse> {
+        let request = request.into_inner();
+        match request.member.as_str() {
+            "etcd-0" if request.confirmed => {
+                Ok(Response::new(v1::RestartMemberResponse { revision: 18 }))
+            }
+            "etcd-0" => {
+                let text = "etcd-0 stops and starts again on host-1, where its data is";
+                Err(objects::unconfirmed("Member/etcd-0", text))
+            }
+            "etcd-1" => Err(Status::failed_precondition(
+                "host-2 is out of contact: what runs there can neither be stopped nor proven gone",
+            )),
+            name => Err(Status::not_found(format!("member {name} does not exist"))),
+        }
+    }
+
     type LogsStream = Streamed<v1::LogChunk>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Answer<Self::LogsStream> {
@@ -312,6 +334,21 @@ impl host::HostService for Fake {
     async fn list(&self, _: Request<v1::ListHostsRequest>) -> Answer<v1::ListHostsResponse> {
         Ok(Response::new(v1::ListHostsResponse {
             hosts: data::hosts(),
+        }))
+    }
+
+    async fn set_unschedulable(
+        &self,
+        request: Request<v1::SetUnschedulableRequest>,
+    ) -> Answer<v1::SetUnschedulableResponse> {
+        let request = request.into_inner();
+        if request.host != "host-1" {
+            let message = format!("host {} does not exist", request.host);
+            return Err(Status::not_found(message));
+        }
+        Ok(Response::new(v1::SetUnschedulableResponse {
+            changed: request.unschedulable,
+            members: vec!["default/etcd-0".into()],
         }))
     }
 }

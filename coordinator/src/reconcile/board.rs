@@ -44,6 +44,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StopNotConfirmed { .. }
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
+        | Reason::RestartAsked
         | Reason::VolumeInUse { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
@@ -71,6 +72,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::NoMatchingVolume { .. }
         | Reason::ClaimMismatch { .. }
         | Reason::ClaimMissing { .. }
+        | Reason::ExportTaken { .. }
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
         | Reason::PoolNotMounted { .. }

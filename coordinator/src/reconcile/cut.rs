@@ -13,6 +13,7 @@ use berth_core::{
     state::State,
     store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
     time::Timestamp,
+    volume::access,
     zone::{self, Zone},
 };
 
@@ -79,7 +80,7 @@ fn piece(
         claims.extend(claim_of(step).cloned());
         batch.notes.extend(events::event(&after, step, now));
         sets.extend(set_of(&after, step));
-        hosts.extend(host_of(&after, step));
+        hosts.extend(hosts_of(&after, step));
         after.apply(step, now);
     }
     for set in &sets {
@@ -116,7 +117,7 @@ fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>
 pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
     match step {
         Step::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
-        Step::BindClaim { key, .. } | Step::FillClaim { key, .. } => {
+        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
             let member = state.claims.get(key)?.member.as_ref();
             member.map(|id| id.set.clone())
         }
@@ -141,6 +142,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         Step::CreateClaim { key, .. }
         | Step::AdoptClaim { key, .. }
         | Step::BindClaim { key, .. }
+        | Step::GrowClaim { key, .. }
         | Step::FillClaim { key, .. } => Some(key),
         Step::TakeAddress { .. }
         | Step::Assign { .. }
@@ -156,30 +158,32 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
     }
 }
 
-/// The host whose order a step changes, before it takes effect.
-fn host_of(state: &State, step: &Step) -> Option<HostName> {
+/// The hosts whose orders a step changes, before it takes effect.
+fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
     match step {
         Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
         | Step::Release { member, .. } => {
-            let member = state.sets.get(&member.set)?.members.get(&member.ordinal)?;
-            Some(member.host.clone())
+            let set = state.sets.get(&member.set);
+            let granted = set.and_then(|set| set.members.get(&member.ordinal));
+            granted
+                .map(|member| member.host.clone())
+                .into_iter()
+                .collect()
         }
-        Step::FillClaim { key, .. } => {
-            let member = state.claims.get(key)?.member.as_ref()?;
-            let granted = state.sets.get(&member.set)?.members.get(&member.ordinal)?;
-            Some(granted.host.clone())
+        // A claim that members share is in the orders of all of them.
+        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
+            access::hosts_of(state, key)
         }
-        Step::Assign { host, .. } => Some(host.clone()),
+        Step::Assign { host, .. } => vec![host.clone()],
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => None,
+        | Step::PublishZone { .. } => Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Steps in words: as events for people, and as the lines of `plan`.
 
 use berth_core::{
-    ids::SetKey,
+    ids::{ClaimKey, SetKey},
     plan::{Step, step::Proof},
     spec::Kind,
     state::State,
@@ -37,6 +37,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
         Step::AdoptClaim { key, .. } => ("AdoptClaim", key.to_string()),
         Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
+        Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
@@ -61,6 +62,7 @@ fn text(step: &Step) -> String {
             name.name,
             volume.source.describe()
         ),
+        Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
         Step::Assign {
@@ -127,9 +129,10 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
                 text,
             ));
         }
+        Step::AdoptClaim { key, .. } => return Some(claim(now, key, "Adopted", step)),
+        Step::BindClaim { key, .. } => return Some(claim(now, key, "Bound", step)),
+        Step::GrowClaim { key, .. } => return Some(claim(now, key, "Growing", step)),
         Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::PassGate { .. }
@@ -147,6 +150,11 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         }
     }
     Some(notes::member(now, id, NORMAL, reason, text))
+}
+
+fn claim(now: Timestamp, key: &ClaimKey, reason: &'static str, step: &Step) -> Note {
+    let text = line(step).text;
+    notes::object(now, Kind::PersistentVolumeClaim, key, NORMAL, reason, text)
 }
 
 /// The event of a refused plan.

@@ -5,13 +5,14 @@
 //! is nothing left to do, so a lost trigger costs time and nothing else. It alone decides on
 //! members and records orders; all it does to the world is to commit and to send. Files:
 //! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
-//! agents up to date, [`board`] keeps why everything else waits, [`events`] puts steps into words.
+//! agents up to date, [`work`] asks for work on volumes, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
 mod board;
 mod cut;
 mod decide;
 mod events;
 mod orders;
+mod work;
 mod zone;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -121,8 +122,9 @@ impl Reconciler {
             }
             orders::bring_up_to_date(&self.context, &self.history).await?;
             self.zone.push(&self.context);
+            let retry_at = work::push(&self.context);
             if idle {
-                let wake_at = decision.report.wake_at;
+                let wake_at = decision.report.wake_at.into_iter().chain(retry_at).min();
                 self.show(decision.report, now);
                 return Ok(wake_at);
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use berth_core::{
-    admission::{Existing, Options, admit},
+    admission::{Options, admit},
     check::{check_state, plan_checked},
     ids::{HistoryId, HostName, MemberId, Term},
     manifest::{Source, parse},
@@ -18,7 +18,7 @@ use berth_core::{
 
 use super::{Links, cut};
 use crate::{
-    service::{founders, to_batch},
+    service::{Known, to_batch},
     sessions::{Link, SentOrder},
     state::{
         View,
@@ -95,11 +95,8 @@ impl World {
             file: "test.yaml".to_owned(),
             text: text.to_owned(),
         }];
-        let founders = founders(&self.view);
-        let existing = Existing {
-            objects: &self.view.objects,
-            founders: &founders,
-        };
+        let known = Known::of(&self.view);
+        let existing = known.existing(&self.view);
         let objects = parse(&sources, "default").unwrap();
         let admission = admit(existing, objects, Options::default()).unwrap();
         let batch = to_batch(&self.view, &admission.changes, self.now).unwrap();
@@ -219,6 +216,7 @@ fn synced() -> Link {
         order: Some(order),
         acked: berth_core::ids::Generation(0),
         zone: None,
+        work: BTreeMap::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
-    ids::{ObjectKey, SetKey},
+    ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
     plan::{self, Step},
     spec::{Kind, Object},
@@ -25,10 +25,7 @@ use crate::{
     context::Context,
     notes::{self, NORMAL},
     reconcile::line,
-    state::{
-        View,
-        records::{put, revisions},
-    },
+    state::{View, claims, records::revisions},
     store::StoreError,
 };
 
@@ -160,25 +157,55 @@ fn parse(
 
 fn admitted(
     view: &View,
-    objects: Vec<ParsedObject>,
+    mut objects: Vec<ParsedObject>,
     options: Options,
 ) -> Result<Admission, ServiceError> {
-    refuse_claims(&objects)?;
-    let founders = founders(view);
-    let existing = Existing {
-        objects: &view.objects,
-        founders: &founders,
-    };
-    admit(existing, objects, options).map_err(ServiceError::Invalid)
+    refuse_taken_names(view, &objects)?;
+    for parsed in &mut objects {
+        if let Object::PersistentVolumeClaim(claim) = &mut parsed.object {
+            claims::complete(view, &parsed.key, claim);
+        }
+    }
+    let known = Known::of(view);
+    admit(known.existing(view), objects, options).map_err(ServiceError::Invalid)
 }
 
-/// Claims are made by sets: one that an operator made would not be the set's.
-fn refuse_claims(objects: &[ParsedObject]) -> Result<(), ServiceError> {
-    let claims = objects
-        .iter()
-        .filter(|one| one.object.kind() == Kind::PersistentVolumeClaim);
-    let message = "claims are made by their set, from volumeClaimTemplates; leave this one out";
-    let violations: Vec<Violation> = claims.map(|one| one.violation("kind", message)).collect();
+/// What admission holds new objects against, beside the objects.
+pub(crate) struct Known {
+    founders: BTreeMap<SetKey, u32>,
+    bound: BTreeMap<ObjectKey, ObjectKey>,
+}
+
+impl Known {
+    /// What is known now.
+    pub(crate) fn of(view: &View) -> Self {
+        Self {
+            founders: founders(view),
+            bound: bound(view),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn existing<'a>(&'a self, view: &'a View) -> Existing<'a> {
+        Existing {
+            objects: &view.objects,
+            founders: &self.founders,
+            bound: &self.bound,
+        }
+    }
+}
+
+/// A volume that a class made has its name for itself: an object of that name would hide it.
+fn refuse_taken_names(view: &View, objects: &[ParsedObject]) -> Result<(), ServiceError> {
+    let taken = objects.iter().filter(|one| {
+        one.object.kind() == Kind::PersistentVolume
+            && !view.state.persistent_volumes.contains_key(&one.key)
+            && view.state.volumes.contains_key(&one.key)
+    });
+    let message = "a volume of that name was made by a class; give another name";
+    let violations: Vec<Violation> = taken
+        .map(|one| one.violation("metadata.name", message))
+        .collect();
     if violations.is_empty() {
         Ok(())
     } else {
@@ -187,13 +214,21 @@ fn refuse_claims(objects: &[ParsedObject]) -> Result<(), ServiceError> {
 }
 
 /// How many members founded each set.
-pub(crate) fn founders(view: &View) -> BTreeMap<SetKey, u32> {
+fn founders(view: &View) -> BTreeMap<SetKey, u32> {
     let foundings = view.state.foundings.iter();
     foundings
         .map(|(set, founding)| {
             let count = u32::try_from(founding.founders.len()).unwrap_or(u32::MAX);
             (set.clone(), count)
         })
+        .collect()
+}
+
+/// The claim that has each volume, or had it last.
+fn bound(view: &View) -> BTreeMap<ObjectKey, ClaimKey> {
+    let volumes = view.state.volumes.iter();
+    volumes
+        .filter_map(|(key, volume)| Some((key.clone(), volume.claim.as_ref()?.key.clone())))
         .collect()
 }
 
@@ -216,10 +251,13 @@ pub(crate) fn to_batch(
             meta.uid = uuid::Uuid::now_v7().to_string();
             meta.creation_timestamp = Some(now);
         }
-        let key = Key::new(RecordKind::Object(change.kind), change.key.clone());
-        batch.preconditions.insert(key.clone(), view.as_known(&key));
-        put(&mut batch, key, &object)?;
         batch.notes.push(told(change, &object, now));
+        if let Object::PersistentVolumeClaim(claim) = &object {
+            claims::write(view, &change.key, claim, now, &mut batch)?;
+            continue;
+        }
+        let key = Key::new(RecordKind::Object(change.kind), change.key.clone());
+        claims::write_as_known(view, key, &object, &mut batch)?;
         take_in(&mut after, &change.key, object);
     }
     revisions(view, &after, &mut batch)?;

@@ -1,15 +1,15 @@
 //! Deleting. A set is marked and stops in order, the loop removes it; everything else goes at once.
 
 use berth_core::{
-    admission::{self, Existing},
+    admission,
     ids::ObjectKey,
     spec::{Kind, Object},
-    state::{Claim, State},
+    state::State,
     store::{Batch, CommitError, Key},
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
-use super::{apply::founders, objects::named, render, status::ServiceError};
+use super::{apply::Known, objects::named, render, status::ServiceError, usage, volume_changes};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -52,13 +52,16 @@ fn prepare(
     let now = context.clock.now();
     let view = context.view.read();
     let key = Key::new(render::record_kind(kind), object.clone());
+    let mut batch = Batch::default();
+    if kind == Kind::PersistentVolume {
+        volume_changes::forget(&view, object, &mut batch)?;
+    }
     if view.revision_of(&key).is_none() {
         return Err(ServiceError::NotFound {
             what: format!("{kind} {object}"),
         });
     }
     may_delete(&view, kind, object, typed)?;
-    let mut batch = Batch::default();
     batch.preconditions.insert(key.clone(), view.as_known(&key));
     let text = match kind {
         Kind::StatefulSet => {
@@ -66,23 +69,21 @@ fn prepare(
                 return Ok(Batch::default());
             };
             put(&mut batch, key, &set)?;
-            "its deletion was asked for; its members stop in order, its claims stay"
+            "its deletion was asked for; its members stop in order, its claims stay".to_owned()
         }
         Kind::PersistentVolumeClaim => {
-            if let Some(claim) = view.state.claims.get(object) {
-                check_unused(&view.state, object, claim)?;
-            }
+            check_unused(&view.state, object)?;
+            let text = volume_changes::unclaim(&view, object, now, &mut batch)?;
             batch.deletes.insert(key);
-            "it was deleted; its data stays where it is"
+            text
         }
-        Kind::Service
-        | Kind::ConfigMap
-        | Kind::Secret
-        | Kind::AddressPool
-        | Kind::StorageClass
-        | Kind::PersistentVolume => {
+        Kind::PersistentVolume => {
             batch.deletes.insert(key);
-            "it was deleted"
+            "it was deleted; its data stays where it is".to_owned()
+        }
+        Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::AddressPool | Kind::StorageClass => {
+            batch.deletes.insert(key);
+            "it was deleted".to_owned()
         }
     };
     let reason = if kind == Kind::StatefulSet {
@@ -90,14 +91,8 @@ fn prepare(
     } else {
         "Deleted"
     };
-    batch.notes.push(notes::object(
-        now,
-        kind,
-        object,
-        NORMAL,
-        reason,
-        text.to_owned(),
-    ));
+    let note = notes::object(now, kind, object, NORMAL, reason, text);
+    batch.notes.push(note);
     Ok(batch)
 }
 
@@ -125,11 +120,8 @@ fn may_delete(
     object: &ObjectKey,
     typed: &str,
 ) -> Result<(), ServiceError> {
-    let founders = founders(view);
-    let existing = Existing {
-        objects: &view.objects,
-        founders: &founders,
-    };
+    let known = Known::of(view);
+    let existing = known.existing(view);
     let Err(violations) = admission::delete(existing, kind, object, typed) else {
         return Ok(());
     };
@@ -141,17 +133,13 @@ fn may_delete(
     })
 }
 
-/// Admission knows what sets declare; a member that is on its way out still has its claim.
-fn check_unused(state: &State, key: &ObjectKey, claim: &Claim) -> Result<(), ServiceError> {
-    let Some(member) = &claim.member else {
+/// Admission knows what sets declare; a member that is on its way out still has its claim, and so
+/// have those that share one.
+fn check_unused(state: &State, key: &ObjectKey) -> Result<(), ServiceError> {
+    let Some(user) = usage::users(state, key).into_iter().next() else {
         return Ok(());
     };
-    let used = state.sets.get(&member.set).is_some_and(|set| {
-        set.members.contains_key(&member.ordinal) || set.is_declared(member.ordinal)
-    });
-    if !used {
-        return Ok(());
-    }
+    let member = user.member;
     Err(ServiceError::Refused {
         rule: "IN_USE",
         subject: format!("PersistentVolumeClaim/{}", key.name),

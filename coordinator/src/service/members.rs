@@ -11,7 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, WatchMembersRequest, member_service_server::MemberService,
+        MemberStatus, RestartMemberRequest, RestartMemberResponse, WatchMembersRequest,
+        member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -19,7 +20,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, status::ServiceError, view::Look};
+use super::{Streamed, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -185,6 +186,14 @@ impl MemberService for Members {
         let (send, receive) = mpsc::channel(QUEUE);
         tokio::spawn(follow(self.0.clone(), filter, send));
         Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn restart(
+        &self,
+        request: Request<RestartMemberRequest>,
+    ) -> Result<Response<RestartMemberResponse>, Status> {
+        let revision = restart::restart(&self.0, request.into_inner()).await?;
+        Ok(Response::new(RestartMemberResponse { revision }))
     }
 
     type LogsStream = Streamed<LogChunk>;

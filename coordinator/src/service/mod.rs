@@ -8,10 +8,15 @@ mod events;
 mod hosts;
 mod members;
 mod objects;
+mod persistent;
 mod render;
+mod restart;
 mod sets;
 pub mod status;
+mod usage;
 mod view;
+mod volume_changes;
+mod volumes;
 mod watch;
 
 use std::{io, pin::Pin, time::Duration};
@@ -22,7 +27,7 @@ use berth_proto::{
         FILE_DESCRIPTOR_SET, agent_service_server::AgentServiceServer,
         event_service_server::EventServiceServer, host_service_server::HostServiceServer,
         member_service_server::MemberServiceServer, object_service_server::ObjectServiceServer,
-        set_service_server::SetServiceServer,
+        set_service_server::SetServiceServer, volume_service_server::VolumeServiceServer,
     },
 };
 use thiserror::Error;
@@ -80,6 +85,7 @@ pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
     let members = MemberServiceServer::new(members::Members(context.clone()));
     let hosts = HostServiceServer::new(hosts::Hosts(context.clone()));
     let events = EventServiceServer::new(events::Events(context.clone()));
+    let volumes = VolumeServiceServer::new(volumes::Volumes(context.clone()));
     Ok(Routes::new(reflection)
         .add_service(health)
         .add_service(objects.max_decoding_message_size(MESSAGE))
@@ -87,7 +93,8 @@ pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
         .add_service(sets.max_decoding_message_size(MESSAGE))
         .add_service(members.max_decoding_message_size(MESSAGE))
         .add_service(hosts.max_decoding_message_size(MESSAGE))
-        .add_service(events.max_decoding_message_size(MESSAGE)))
+        .add_service(events.max_decoding_message_size(MESSAGE))
+        .add_service(volumes.max_decoding_message_size(MESSAGE)))
 }
 
 /// Serves on one listener until the coordinator ends.
@@ -106,6 +113,6 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
 }
 
 #[cfg(test)]
-pub(crate) use apply::{founders, to_batch};
+pub(crate) use apply::{Known, to_batch};
 #[cfg(test)]
 pub(crate) use delete::marked;

@@ -15,7 +15,7 @@ use berth_proto::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{apply, delete, render, status::ServiceError, view::Look, watch};
+use super::{apply, delete, persistent, render, status::ServiceError, view::Look, watch};
 use crate::context::Context;
 
 /// The service.
@@ -32,11 +32,10 @@ pub(super) fn named(
 
 fn get(context: &Context, request: GetRequest) -> Result<Object, ServiceError> {
     let (kind, object) = named(request.r#ref)?;
-    let key = Key::new(render::record_kind(kind), object);
     let board = Arc::clone(&context.board.borrow());
-    let entry = context.store.read().get(&key).cloned();
-    let entry = entry.ok_or_else(|| ServiceError::NotFound {
-        what: format!("{kind} {}", key.object),
+    let entry = persistent::entry(&context.store.read(), kind, &object);
+    let (key, entry) = entry.ok_or_else(|| ServiceError::NotFound {
+        what: format!("{kind} {object}"),
     })?;
     let view = context.view.read();
     let look = Look {
@@ -58,12 +57,8 @@ fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, Servic
         let wanted = |key: &Key| {
             request.namespace.is_empty() || key.object.namespace.as_str() == request.namespace
         };
-        let entries = model
-            .list(render::record_kind(kind))
-            .filter(|(key, _)| wanted(key));
-        let entries: Vec<_> = entries
-            .map(|(key, entry)| (key.clone(), entry.clone()))
-            .collect();
+        let mut entries = persistent::entries(&model, kind);
+        entries.retain(|(key, _)| wanted(key));
         (model.revision().0, entries)
     };
     let view = context.view.read();

@@ -3,9 +3,10 @@
 
 use berth_core::{
     ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
-    spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec, Sealed},
-    state::{Claim, Set, State},
+    spec::{Kind, Object, PersistentVolume, Sealed},
+    state::{Claim, Set, State, Volume},
     store::{Key, RecordKind, Value},
+    volume::phase,
 };
 use berth_proto::{
     convert::object::{manifest, to_wire},
@@ -13,8 +14,11 @@ use berth_proto::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{status::ServiceError, view::Look};
-use crate::{state::View, store::decode};
+use super::{persistent, status::ServiceError, usage, view::Look};
+use crate::{
+    state::{View, claims},
+    store::decode,
+};
 
 /// What stands in the place of a secret's value.
 const SEALED: &str = "<sealed>";
@@ -39,7 +43,8 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Object(Kind::PersistentVolumeClaim) => None,
         RecordKind::Object(kind) => Some(kind),
         RecordKind::Claim => Some(Kind::PersistentVolumeClaim),
-        RecordKind::Volume
+        RecordKind::Volume => Some(Kind::PersistentVolume),
+        RecordKind::FormerClaim
         | RecordKind::Set
         | RecordKind::Member
         | RecordKind::Founding
@@ -57,42 +62,62 @@ pub(super) fn object(
     revision: Revision,
     value: &Value,
 ) -> Result<v1::Object, ServiceError> {
-    let mut object = match key.kind {
-        RecordKind::Claim => claim_object(&key.object, &decode::<Claim>(value)?),
-        RecordKind::Object(_)
-        | RecordKind::Volume
-        | RecordKind::Set
-        | RecordKind::Member
-        | RecordKind::Founding
-        | RecordKind::Host
-        | RecordKind::Order
-        | RecordKind::Zone => decode::<Object>(value)?,
-    };
+    let (mut object, status) = read(look, view, key, value)?;
     object.meta_mut().resource_version = revision.to_string();
     seal(&mut object);
-    let generation = object.meta().generation;
-    let kind = object.kind();
     let mut json = manifest(&object)?;
-    let status = match kind {
-        Kind::StatefulSet => view
-            .state
-            .sets
-            .get(&key.object)
-            .map(|set| set_status(look, &key.object, set, generation)),
-        Kind::PersistentVolumeClaim => Some(claim_status(look.state, &decode::<Claim>(value)?)),
-        Kind::Service
-        | Kind::ConfigMap
-        | Kind::Secret
-        | Kind::AddressPool
-        | Kind::StorageClass
-        | Kind::PersistentVolume => None,
-    };
     if let (Some(fields), Some(status)) = (json.as_object_mut(), status) {
         fields.insert("status".to_owned(), status);
     }
     Ok(v1::Object {
         manifest: Some(to_wire(json)?),
         revision: revision.0,
+    })
+}
+
+/// The object that a record is shown as, and its status.
+fn read(
+    look: &Look<'_>,
+    view: &View,
+    key: &Key,
+    value: &Value,
+) -> Result<(Object, Option<Json>), ServiceError> {
+    let (state, name) = (look.state, &key.object);
+    let persistent = |object: Option<&PersistentVolume>, record: Option<&Volume>| {
+        let status = persistent::status(state, name, object, record);
+        (persistent::shown(name, object, record), Some(status))
+    };
+    Ok(match key.kind {
+        RecordKind::Claim => {
+            let claim = decode::<Claim>(value)?;
+            let object = Object::PersistentVolumeClaim(claims::shown(name, &claim));
+            (object, Some(claim_status(state, name, &claim)))
+        }
+        RecordKind::Volume => {
+            let object = state.persistent_volumes.get(name);
+            persistent(object, Some(&decode::<Volume>(value)?))
+        }
+        RecordKind::Object(_)
+        | RecordKind::FormerClaim
+        | RecordKind::Set
+        | RecordKind::Member
+        | RecordKind::Founding
+        | RecordKind::Host
+        | RecordKind::Order
+        | RecordKind::Zone => match decode::<Object>(value)? {
+            Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
+            Object::StatefulSet(object) => {
+                let set = view.state.sets.get(name);
+                let status = set.map(|set| set_status(look, name, set, object.metadata.generation));
+                (Object::StatefulSet(object), status)
+            }
+            object @ (Object::Service(_)
+            | Object::ConfigMap(_)
+            | Object::Secret(_)
+            | Object::AddressPool(_)
+            | Object::StorageClass(_)
+            | Object::PersistentVolumeClaim(_)) => (object, None),
+        },
     })
 }
 
@@ -108,42 +133,23 @@ fn seal(object: &mut Object) {
     }
 }
 
-/// What operators see of a claim: what its template asked for when it was made.
-fn claim_object(key: &ClaimKey, claim: &Claim) -> Object {
-    let mut labels = claim.labels.clone();
-    if let Some(member) = &claim.member {
-        labels.extend([
-            ("berth/set".to_owned(), member.set.name.to_string()),
-            ("berth/member".to_owned(), member.name()),
-        ]);
-    }
-    let bound = claim.volume.as_ref();
-    Object::PersistentVolumeClaim(PersistentVolumeClaim {
-        metadata: ObjectMeta {
-            name: key.name.to_string(),
-            namespace: key.namespace.to_string(),
-            labels,
-            uid: claim.uid.to_string(),
-            creation_timestamp: Some(claim.created_at),
-            ..ObjectMeta::default()
-        },
-        spec: PersistentVolumeClaimSpec {
-            volume_name: bound.map_or_else(String::new, |name| name.name.to_string()),
-            ..claim.spec.clone()
-        },
-    })
-}
-
-fn claim_status(state: &State, claim: &Claim) -> Json {
-    let phase = if claim.volume.is_some() {
-        "Bound"
-    } else {
-        "Pending"
-    };
+fn claim_status(state: &State, key: &ClaimKey, claim: &Claim) -> Json {
+    let volume = state.volume_of(claim);
+    let users = usage::users(state, key);
+    let users: Vec<String> = users.iter().map(|user| user.member.to_string()).collect();
+    let usage = usage::usage(state, key);
     json!({
-        "phase": phase,
+        "phase": phase::of_claim(state, claim).as_str(),
+        "accessModes": volume.map(|volume| &volume.access_modes),
+        "capacity": volume.map(|volume| json!({"storage": usage::quantity(volume.capacity)})),
+        "source": volume.map(|volume| volume.source.describe()),
         "host": state.host_of(claim).map(HostName::to_string),
         "filled": claim.filled,
+        "usedBy": users,
+        "usage": usage.map(|usage| json!({
+            "capacityBytes": usage.capacity,
+            "availableBytes": usage.available,
+        })),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_core::{
-    admission::{self, Existing, Outcome},
+    admission::{self, Outcome},
     ids::{ObjectKey, SetKey},
     spec::{Kind, Membership, Object},
 };
@@ -17,7 +17,7 @@ use berth_proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    apply::{commit, founders, to_batch},
+    apply::{Known, commit, to_batch},
     objects::named,
     status::ServiceError,
     view::Look,
@@ -75,11 +75,8 @@ async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse
                 return Err(not_found(&key));
             };
             let previous = before.spec.replicas();
-            let founders = founders(&view);
-            let existing = Existing {
-                objects: &view.objects,
-                founders: &founders,
-            };
+            let known = Known::of(&view);
+            let existing = known.existing(&view);
             let scaled = admission::scale(existing, &key, request.replicas);
             let is_static = before.spec.membership() == Membership::Static;
             let (change, disruptions) = scaled.map_err(|violations| {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use berth_core::{
-    ids::{HostName, MemberId, Ordinal, SetKey},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     spec::{GatePolicy, Membership},
     state::{Host, Knowledge, Member, Observation, Ordered, Set, State},
     time::Timestamp,
 };
 use berth_proto::{convert::status, v1};
 
+use super::usage;
 use crate::{context::Board, sessions::LinkStatus, state::View};
 
 /// What a status is made of.
@@ -94,28 +95,46 @@ impl Look<'_> {
         }
     }
 
+    /// The member's own volumes, then those that it shares.
     fn volumes(&self, set: &Set, id: &MemberId) -> Vec<v1::VolumeStatus> {
         let templates = set.spec.volume_claim_templates.iter();
-        let claims = templates.filter_map(|template| {
-            let key = id.claim(&template.metadata.name).ok()?;
-            let claim = self.state.claims.get(&key)?;
-            let volume = self.state.volume_of(claim);
-            let source = volume.map(|volume| &volume.source);
-            let host = source.and_then(|source| source.host());
-            let pool = source.and_then(|source| source.pool());
-            let name = claim.volume.as_ref();
-            Some(v1::VolumeStatus {
-                name: template.metadata.name.clone(),
-                claim: key.name.to_string(),
-                pool: pool.unwrap_or_default().to_owned(),
-                host: host.map(HostName::to_string).unwrap_or_default(),
-                filled: claim.filled,
-                volume: name.map(|name| name.name.to_string()).unwrap_or_default(),
-                source: source.map(|source| source.describe()).unwrap_or_default(),
-                ..v1::VolumeStatus::default()
-            })
+        let own = templates.filter_map(|template| {
+            let name = &template.metadata.name;
+            Some((name, id.claim(name).ok()?))
         });
-        claims.collect()
+        let shared = set.spec.template.spec.volumes.iter().filter_map(|volume| {
+            let namespace = id.set.namespace.clone();
+            let name = volume.persistent_volume_claim.claim_name.parse().ok()?;
+            Some((&volume.name, ClaimKey { namespace, name }))
+        });
+        own.chain(shared)
+            .filter_map(|(name, key)| self.volume(id, name, &key))
+            .collect()
+    }
+
+    fn volume(&self, id: &MemberId, name: &str, key: &ClaimKey) -> Option<v1::VolumeStatus> {
+        let claim = self.state.claims.get(key)?;
+        let source = self.state.volume_of(claim).map(|volume| &volume.source);
+        let host = source.and_then(|source| source.host());
+        let pool = source.and_then(|source| source.pool());
+        let bound = claim.volume.as_ref();
+        let user = usage::User {
+            member: id.clone(),
+            volume: name.to_owned(),
+        };
+        let reported = usage::reported(self.state, &user);
+        let usage = reported.and_then(|report| report.usage).unwrap_or_default();
+        Some(v1::VolumeStatus {
+            name: name.to_owned(),
+            claim: key.name.to_string(),
+            pool: pool.unwrap_or_default().to_owned(),
+            host: host.map(HostName::to_string).unwrap_or_default(),
+            filled: claim.filled,
+            volume: bound.map(|name| name.name.to_string()).unwrap_or_default(),
+            source: source.map(|source| source.describe()).unwrap_or_default(),
+            capacity_bytes: usage.capacity,
+            available_bytes: usage.available,
+        })
     }
 
     fn founder(&self, id: &MemberId) -> bool {
@@ -308,6 +327,7 @@ mod tests {
             named_in: berth_core::ids::ZoneSerial(1),
             passed_gate: true,
             previous_address: None,
+            restart_asked: None,
         };
         let spec = StatefulSetSpec {
             replicas: Some(1),

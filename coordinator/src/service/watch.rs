@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{
-    render,
+    persistent, render,
     status::{ServiceError, watch_status},
     view::Look,
 };
@@ -85,11 +85,13 @@ fn existing(
 ) -> Result<(Vec<WatchEvent>, Revision), ServiceError> {
     let (entries, revision) = {
         let model = context.store.read();
-        let records = model.records().filter_map(|(key, entry)| {
-            let kind = filter.takes(key)?;
+        let kinds = Kind::ALL.into_iter();
+        let entries = kinds.flat_map(|kind| persistent::entries(&model, kind));
+        let records = entries.filter_map(|(key, entry)| {
+            let kind = filter.takes(&key)?;
             let change = Change {
-                key: key.clone(),
-                value: Some(entry.value.clone()),
+                key,
+                value: Some(entry.value),
                 created: true,
             };
             Some((kind, change, entry.revision))
@@ -98,7 +100,7 @@ fn existing(
     };
     let events = entries
         .into_iter()
-        .map(|(kind, change, at)| event(context, kind, &change, at));
+        .map(|(kind, change, at)| event(context, (kind, Type::Added), &change, at));
     let mut events: Vec<WatchEvent> = events.collect::<Result<_, _>>()?;
     events.push(WatchEvent {
         r#type: Type::Synced.into(),
@@ -110,15 +112,10 @@ fn existing(
 
 fn event(
     context: &Context,
-    kind: Kind,
+    (kind, event_type): (Kind, Type),
     change: &Change,
     revision: Revision,
 ) -> Result<WatchEvent, ServiceError> {
-    let event_type = match (&change.value, change.created) {
-        (None, _) => Type::Deleted,
-        (Some(_), true) => Type::Added,
-        (Some(_), false) => Type::Modified,
-    };
     let board = Arc::clone(&context.board.borrow());
     let view = context.view.read();
     let look = Look {
@@ -162,8 +159,12 @@ async fn follow(
             let Some(kind) = filter.takes(&change.key) else {
                 continue;
             };
-            let event = event(context, kind, change, revision).map_err(Status::from);
-            if send.send(event).await.is_err() {
+            let event = match persistent::change_type(change, &changes) {
+                Ok(None) => continue,
+                Ok(Some(what)) => event(context, (kind, what), change, revision),
+                Err(error) => Err(error.into()),
+            };
+            if send.send(event.map_err(Status::from)).await.is_err() {
                 return;
             }
         }

@@ -9,6 +9,7 @@ mod hello;
 mod logs;
 mod report;
 mod stream;
+mod work;
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +20,11 @@ use std::{
 };
 
 use berth_core::{
-    ids::{Generation, HostName, MemberId},
+    ids::{Generation, HostName, MemberId, ObjectKey},
     order::{MemberOrder, OrderHead},
     session::Base,
     state::ZoneHead,
+    time::Timestamp,
 };
 use berth_proto::v1::{CoordinatorMessage, coordinator_message::Message};
 use tokio::sync::{mpsc, oneshot};
@@ -64,6 +66,19 @@ pub struct Link {
     pub acked: Generation,
     /// The zone that it was last sent, or had already.
     pub zone: Option<ZoneHead>,
+    /// The works on volumes that it was sent and that are still to be done.
+    pub work: BTreeMap<ObjectKey, SentWork>,
+}
+
+/// A work on a volume that was sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SentWork {
+    /// Its number.
+    pub id: u64,
+    /// When the agent said that it failed, if it did.
+    pub failed_at: Option<Timestamp>,
+    /// What it failed with last.
+    pub error: String,
 }
 
 /// What is shown of a host's stream.
@@ -146,6 +161,7 @@ impl Sessions {
                 order: None,
                 acked,
                 zone: Some(who.zone),
+                work: BTreeMap::new(),
             },
             machine_id: who.machine_id,
             version: who.version,

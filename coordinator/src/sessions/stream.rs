@@ -7,7 +7,7 @@ use berth_core::{
     session::DEFAULT_LEASE,
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport},
+    convert::{ConvertError, hello::Hello, report::AgentReport},
     v1::{
         AgentMessage, CoordinatorMessage, OrderAck, RenewAck, Report, Welcome, ZoneAck,
         agent_message, coordinator_message::Message,
@@ -20,12 +20,12 @@ use tonic::Status;
 use super::{
     Joined, Joining, Outgoing, QUEUE,
     hello::{HelloError, accept, check_name},
-    report,
+    report, work,
 };
 use crate::{
     context::Context,
     notes::{self, NORMAL, WARNING},
-    service::status::hello_status,
+    service::status::{ServiceError, hello_status},
 };
 
 /// How long a stream may take to begin with a hello.
@@ -146,7 +146,7 @@ impl Session {
                 return;
             };
             let Some(message) = message else { continue };
-            if let Err(status) = self.take(host, joined.stream, message) {
+            if let Err(status) = self.take(host, joined.stream, message).await {
                 tracing::warn!(%host, %status, "the stream is ended");
                 self.send.send(Err(status)).await.ok();
                 return;
@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    fn take(
+    async fn take(
         &self,
         host: &HostName,
         stream: u64,
@@ -179,6 +179,14 @@ impl Session {
             agent_message::Message::Report(report) => self.report(host, stream, report)?,
             agent_message::Message::LogData(data) => {
                 self.context.sessions.log_data(host, stream, data);
+            }
+            agent_message::Message::VolumeDone(done) => {
+                let done = done.try_into();
+                let done = done.map_err(|error: ConvertError| invalid(&error))?;
+                if self.context.sessions.is_newest(host, stream) {
+                    let taken = work::take(&self.context, host, stream, done).await;
+                    taken.map_err(ServiceError::from)?;
+                }
             }
         }
         Ok(())
@@ -218,7 +226,7 @@ impl Session {
 
     fn report(&self, host: &HostName, stream: u64, report: Report) -> Result<(), Status> {
         let report = AgentReport::try_from(report);
-        let report = report.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let report = report.map_err(|error| invalid(&error))?;
         let now = self.context.clock.now();
         let events = {
             let mut view = self.context.view.write();
@@ -264,6 +272,10 @@ impl Session {
         let event = notes::host(now, host, WARNING, "HostLost", message.to_owned());
         self.context.note(vec![event]);
     }
+}
+
+fn invalid(error: &ConvertError) -> Status {
+    Status::invalid_argument(error.to_string())
 }
 
 async fn first<S>(incoming: &mut S) -> Result<Hello, HelloError>

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
-    ids::{MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
+    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
 use super::{
-    View,
+    View, claims,
     records::{MemberRecord, SetRecord, host_name, member_id},
 };
 use crate::store::{RecordError, decode};
@@ -33,10 +33,10 @@ impl View {
         let Key { kind, object } = key;
         match kind {
             RecordKind::Object(_) => self.insert_object(object, decode(value)?),
-            RecordKind::Claim => {
-                self.state
-                    .claims
-                    .insert(object.clone(), decode::<Claim>(value)?);
+            RecordKind::Claim => self.insert_claim(object, decode(value)?),
+            RecordKind::FormerClaim => {
+                let claim = decode::<Claim>(value)?;
+                self.former_claims.insert(object.clone(), claim);
             }
             RecordKind::Volume => {
                 self.orders_stale = true;
@@ -62,6 +62,20 @@ impl View {
             RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
         }
         Ok(())
+    }
+
+    fn insert_claim(&mut self, key: &ClaimKey, claim: Claim) {
+        match &claim.member {
+            Some(member) => {
+                self.touched.insert(member.set.clone());
+            }
+            // Members of any set may use it.
+            None => self.orders_stale = true,
+        }
+        let object = Object::PersistentVolumeClaim(claims::object(key, &claim));
+        self.objects
+            .insert((Kind::PersistentVolumeClaim, key.clone()), object);
+        self.state.claims.insert(key.clone(), claim);
     }
 
     fn insert_object(&mut self, key: &ObjectKey, object: Object) {
@@ -152,12 +166,18 @@ impl View {
         match kind {
             RecordKind::Object(kind) => self.remove_object(*kind, object),
             RecordKind::Claim => {
+                self.objects
+                    .remove(&(Kind::PersistentVolumeClaim, object.clone()));
                 let claim = self.state.claims.remove(object);
                 let member = claim.and_then(|claim| claim.member);
                 self.touched.extend(member.map(|member| member.set));
             }
             RecordKind::Volume => {
+                self.orders_stale = true;
                 self.state.volumes.remove(object);
+            }
+            RecordKind::FormerClaim => {
+                self.former_claims.remove(object);
             }
             // The set itself goes with its object.
             RecordKind::Set => {}

@@ -8,6 +8,7 @@
 //! Contacts (what agents report) are part of the state and of no record: the sessions write them.
 
 mod absorb;
+pub mod claims;
 pub mod records;
 
 pub use absorb::take_spec;
@@ -21,7 +22,7 @@ use berth_core::{
     ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, Term},
     session::SentOrders,
     spec::{Kind, Object},
-    state::{Contact, State},
+    state::{Claim, Contact, State},
     store::{Commit, Key, Model, Precondition},
 };
 
@@ -32,8 +33,11 @@ use records::{MemberRecord, OrderRecord};
 pub struct View {
     /// What the planner reads.
     pub state: State,
-    /// Objects as operators wrote them, with the coordinator's metadata.
+    /// Objects as operators wrote them, with the coordinator's metadata; claims as objects made of
+    /// their records.
     pub objects: BTreeMap<(Kind, ObjectKey), Object>,
+    /// The claims that volumes had when the claims were deleted, by volume.
+    pub former_claims: BTreeMap<ObjectKey, Claim>,
     /// The orders that were recorded as sent, by host.
     pub sent: BTreeMap<HostName, OrderRecord>,
     /// Whether objects or hosts changed since the orders were last compared with what was sent.

@@ -5,7 +5,7 @@
 //! | table | key | value | written by | why it is kept |
 //! |---|---|---|---|---|
 //! | `records` | `<kind>/<namespace>/<name>` | revision, versioned JSON | each commit | objects as operators wrote them, and the decisions about them: an acknowledged change survives, an epoch is never granted twice, an order is recorded before it is sent |
-//! | `history` | revision, index | key, created, value if not removed | each commit that changes an object or a claim | a watch goes on after a restart without a gap |
+//! | `history` | revision, index | key, created, value if not removed | each commit that changes an object, a claim or a volume | a watch goes on after a restart without a gap |
 //! | `events` | sequence | JSON | each commit with notes | what happened, and when, is there after a restart |
 //! | `meta` | name | text | open, and each commit | format, history id, term (raised at every open), revision, where the history begins |
 //!

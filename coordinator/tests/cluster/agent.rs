@@ -11,10 +11,11 @@ use berth_core::{
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     report::{MemberReport, Phase},
     state::{HostRecord, ZoneHead},
+    volume::work::{VolumeDone, VolumeTask, VolumeWork},
     zone::Zone,
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
+    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
     transport::{Endpoint, connect},
     v1::{
         self, AgentMessage, LogData, OrderAck, ZoneAck, agent_message::Message,
@@ -42,13 +43,19 @@ pub(crate) struct Ledger {
     pub(crate) orders: u32,
     /// Members that the test lets become ready.
     pub(crate) held: BTreeSet<MemberId>,
+    /// The works on volumes that it was asked to do, in order.
+    pub(crate) works: Vec<Numbered<VolumeWork>>,
+    /// What every work fails with.
+    pub(crate) work_fails: Option<String>,
+    /// Whether works are not answered.
+    pub(crate) works_silently: bool,
     known: BTreeSet<MemberId>,
 }
 
 /// A connected agent. Dropping it breaks the stream.
 pub(crate) struct Agent {
     pub(crate) ledger: Arc<Mutex<Ledger>>,
-    poke: mpsc::Sender<()>,
+    poke: mpsc::Sender<Poke>,
     task: JoinHandle<Status>,
 }
 
@@ -56,6 +63,14 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// What a test makes it say.
+enum Poke {
+    /// How its members are.
+    Report,
+    /// That a work on a volume is done.
+    Done(Numbered<VolumeWork>),
 }
 
 /// Who the agent says it is.
@@ -103,12 +118,23 @@ impl Agent {
     pub(crate) async fn release(&self, member: &str) {
         let id: MemberId = member.parse().unwrap();
         self.ledger.lock().unwrap().held.remove(&id);
-        self.poke.send(()).await.unwrap();
+        self.poke.send(Poke::Report).await.unwrap();
+    }
+
+    /// Says that a work is done.
+    pub(crate) async fn answer(&self, work: Numbered<VolumeWork>) {
+        self.poke.send(Poke::Done(work)).await.unwrap();
     }
 
     pub(crate) fn started(&self) -> Vec<String> {
         let ledger = self.ledger.lock().unwrap();
         ledger.started.iter().map(ToString::to_string).collect()
+    }
+
+    /// The tasks on volumes that it was given, in order.
+    pub(crate) fn tasks(&self) -> Vec<VolumeTask> {
+        let ledger = self.ledger.lock().unwrap();
+        ledger.works.iter().map(|work| work.of.task).collect()
     }
 
     pub(crate) fn stopped(&self) -> Vec<String> {
@@ -121,7 +147,7 @@ async fn run(
     endpoint: Endpoint,
     identity: Identity,
     ledger: Arc<Mutex<Ledger>>,
-    mut poked: mpsc::Receiver<()>,
+    mut poked: mpsc::Receiver<Poke>,
 ) -> Status {
     let channel = connect(&endpoint).await.unwrap();
     let (send, outgoing) = mpsc::channel(64);
@@ -144,8 +170,11 @@ async fn run(
     loop {
         let message = tokio::select! {
             message = incoming.message() => message,
-            Some(()) = poked.recv() => {
-                let told = report(&mut ledger.lock().unwrap(), &mut number, false);
+            Some(poke) = poked.recv() => {
+                let told = match poke {
+                    Poke::Report => report(&mut ledger.lock().unwrap(), &mut number, false),
+                    Poke::Done(work) => done(work, None),
+                };
                 say(told).await;
                 continue;
             }
@@ -181,10 +210,35 @@ async fn run(
                 }
             }
             coordinator_message::Message::LogRequest(request) => say(log(&request)).await,
+            coordinator_message::Message::VolumeWork(work) => {
+                let answer = work_on(&mut ledger.lock().unwrap(), work);
+                if let Some(answer) = answer {
+                    say(answer).await;
+                }
+            }
             coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
         }
     }
+}
+
+fn work_on(ledger: &mut Ledger, work: v1::VolumeWork) -> Option<Message> {
+    let work = Numbered::<VolumeWork>::try_from(work).unwrap();
+    ledger.works.push(work.clone());
+    let error = ledger.work_fails.clone();
+    (!ledger.works_silently).then(|| done(work, error))
+}
+
+fn done(work: Numbered<VolumeWork>, error: Option<String>) -> Message {
+    let done = Numbered {
+        id: work.id,
+        of: VolumeDone {
+            volume: work.of.volume,
+            task: work.of.task,
+            error,
+        },
+    };
+    Message::VolumeDone(done.try_into().unwrap())
 }
 
 fn log(request: &v1::LogRequest) -> Message {

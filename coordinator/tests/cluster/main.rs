@@ -12,3 +12,5 @@ mod common;
 mod killed;
 mod members;
 mod objects;
+mod verbs;
+mod volumes;

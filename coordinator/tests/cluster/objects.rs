@@ -233,7 +233,7 @@ async fn a_claim_shows_what_it_was_made_with_when_its_set_is_gone_too() {
     let claim = get(&coordinator, "pvc", "data-web-0").await.unwrap();
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
     assert_eq!(claim["spec"]["accessModes"][0], "ReadWriteOnce");
-    assert_eq!(claim["spec"]["storageClassName"], "default");
+    assert_eq!(claim["spec"]["storageClassName"], "local");
     assert_eq!(claim["metadata"]["labels"]["tier"], "db");
     let created = claim["metadata"]["creationTimestamp"].as_str().unwrap();
     assert!(created.ends_with('Z'), "{created}");

@@ -1,21 +1,35 @@
 //! What may not change once an object is there, because members, names or data hang on it.
 
-use crate::spec::{Object, StatefulSet, validate::Cidr};
+use super::volume::{self, Classes};
+use crate::{
+    ids::ObjectKey,
+    spec::{Object, StatefulSet, validate::Cidr},
+};
 
 /// What may change of a set, for the message.
 const MAY_CHANGE: &str = "replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
-                          membership, spread, labels and annotations";
+                          membership, spread, labels, annotations, and size and labels in \
+                          volumeClaimTemplates";
 
-pub(super) fn check(current: &Object, object: &Object, refuse: &mut dyn FnMut(&str, &str)) {
+pub(super) fn check(
+    classes: &Classes<'_>,
+    key: &ObjectKey,
+    current: &Object,
+    object: &Object,
+    refuse: &mut dyn FnMut(&str, &str),
+) {
     match (current, object) {
-        (Object::StatefulSet(before), Object::StatefulSet(after)) => set(before, after, refuse),
+        (Object::StatefulSet(before), Object::StatefulSet(after)) => {
+            set(classes, before, after, refuse);
+        }
         (Object::PersistentVolumeClaim(before), Object::PersistentVolumeClaim(after)) => {
-            if before.spec != after.spec {
-                refuse(
-                    "spec",
-                    "a claim cannot change after it was made; delete it and apply it again",
-                );
-            }
+            volume::claim(classes, key, before, after, refuse);
+        }
+        (Object::StorageClass(before), Object::StorageClass(after)) => {
+            volume::class(before, after, refuse);
+        }
+        (Object::PersistentVolume(before), Object::PersistentVolume(after)) => {
+            volume::volume(classes.existing(), key, before, after, refuse);
         }
         (Object::AddressPool(before), Object::AddressPool(after)) => {
             range(&before.spec.cidr, &after.spec.cidr, refuse);
@@ -35,7 +49,12 @@ pub(super) fn check(current: &Object, object: &Object, refuse: &mut dyn FnMut(&s
     }
 }
 
-fn set(before: &StatefulSet, after: &StatefulSet, refuse: &mut dyn FnMut(&str, &str)) {
+fn set(
+    classes: &Classes<'_>,
+    before: &StatefulSet,
+    after: &StatefulSet,
+    refuse: &mut dyn FnMut(&str, &str),
+) {
     let (old, new) = (&before.spec, &after.spec);
     let service = |set: &StatefulSet| {
         let name = set.spec.service_name.as_ref();
@@ -53,7 +72,7 @@ fn set(before: &StatefulSet, after: &StatefulSet, refuse: &mut dyn FnMut(&str, &
         ("addressPool", old.address_pool != new.address_pool),
         (
             "volumeClaimTemplates",
-            old.volume_claim_templates != new.volume_claim_templates,
+            !volume::templates(classes, before, after, refuse),
         ),
     ] {
         if changed {

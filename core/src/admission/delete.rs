@@ -1,6 +1,6 @@
 //! What may be deleted. What holds members or data asks for its name to be typed.
 
-use super::{Existing, disruption::users};
+use super::{Existing, disruption::users, volume_relations::users_of_class};
 use crate::{
     ids::{MemberId, ObjectKey, Ordinal},
     manifest::{Origin, Violation},
@@ -45,18 +45,7 @@ pub fn delete(
         Kind::StatefulSet => deletion.disruptions.push(format!(
             "all members of {key} stop, the highest first; their volumes are kept"
         )),
-        Kind::PersistentVolumeClaim => {
-            deletion.disruptions.push(format!(
-                "the record of claim {key} is removed; its data stays on its host until it is \
-                     removed there by hand"
-            ));
-            if let Some(member) = user_of_claim(existing, key) {
-                refuse(
-                    "metadata.name",
-                    format!("member {member} uses the claim; scale or delete its set first"),
-                );
-            }
-        }
+        Kind::PersistentVolumeClaim => claim(existing, key, &mut deletion, &mut refuse),
         Kind::AddressPool => {
             for set in users_of_pool(existing, key) {
                 refuse(
@@ -72,7 +61,14 @@ pub fn delete(
                 ));
             }
         }
-        Kind::StorageClass | Kind::PersistentVolume => {}
+        Kind::StorageClass => {
+            for user in users_of_class(existing, key) {
+                deletion.warnings.push(format!(
+                    "{user} has the class: volumes that are there stay, new ones wait for it"
+                ));
+            }
+        }
+        Kind::PersistentVolume => volume(existing, key, &mut deletion, &mut refuse),
         Kind::Service => deletion
             .warnings
             .push(format!("the names of service {key} are gone at once")),
@@ -84,8 +80,58 @@ pub fn delete(
     }
 }
 
+/// A claim goes when no member uses it.
+fn claim(
+    existing: Existing<'_>,
+    key: &ObjectKey,
+    deletion: &mut Deletion,
+    refuse: &mut dyn FnMut(&str, String),
+) {
+    deletion.disruptions.push(format!(
+        "claim {key} is removed; its volume keeps the data until 'berth volume release', or \
+         moves it to the trash if its reclaim policy is Delete"
+    ));
+    for set in sharers(existing, key) {
+        refuse(
+            "metadata.name",
+            format!("members of {set} share the claim; delete that set first"),
+        );
+    }
+    if let Some(member) = user_of_claim(existing, key) {
+        refuse(
+            "metadata.name",
+            format!("member {member} uses the claim; scale or delete its set first"),
+        );
+    }
+}
+
+/// A volume goes when no claim has it, or had it last.
+fn volume(
+    existing: Existing<'_>,
+    key: &ObjectKey,
+    deletion: &mut Deletion,
+    refuse: &mut dyn FnMut(&str, String),
+) {
+    deletion.disruptions.push(format!(
+        "the record of volume '{}' is removed; its data stays where it is",
+        key.name
+    ));
+    if let Some(claim) = existing.bound.get(key) {
+        refuse(
+            "metadata.name",
+            format!(
+                "claim {claim} has the volume, or had it last; delete the claim, then free the \
+                 volume with 'berth volume release'"
+            ),
+        );
+    }
+}
+
 fn asks_for_name(kind: Kind) -> bool {
-    matches!(kind, Kind::StatefulSet | Kind::PersistentVolumeClaim)
+    matches!(
+        kind,
+        Kind::StatefulSet | Kind::PersistentVolumeClaim | Kind::PersistentVolume
+    )
 }
 
 fn sets<'a>(existing: Existing<'a>) -> impl Iterator<Item = (&'a ObjectKey, &'a StatefulSet)> {
@@ -117,6 +163,18 @@ fn user_of_claim(existing: Existing<'_>, claim: &ObjectKey) -> Option<MemberId> 
             uses.then_some(member)
         })
     })
+}
+
+/// The sets all of whose members use a claim.
+fn sharers<'a>(existing: Existing<'a>, claim: &ObjectKey) -> Vec<&'a ObjectKey> {
+    let uses = |set: &StatefulSet| {
+        let mut volumes = set.spec.template.spec.volumes.iter();
+        volumes.any(|one| one.persistent_volume_claim.claim_name == claim.name.as_str())
+    };
+    sets(existing)
+        .filter(|(key, set)| key.namespace == claim.namespace && uses(set))
+        .map(|(key, _)| key)
+        .collect()
 }
 
 fn users_of_pool<'a>(existing: Existing<'a>, key: &ObjectKey) -> Vec<&'a ObjectKey> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ObjectKey, SetKey},
+    ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{ParsedObject, Violation, duplicates},
     spec::{Kind, Object},
 };
@@ -18,6 +18,8 @@ mod delete;
 mod disruption;
 mod relations;
 mod scale;
+mod volume;
+mod volume_relations;
 
 pub use delete::{Deletion, delete};
 pub use scale::{SCALED, scale};
@@ -33,6 +35,9 @@ pub struct Existing<'a> {
     /// How many members founded each set that is founded, or will be. It outlives the set with
     /// its claims.
     pub founders: &'a BTreeMap<SetKey, u32>,
+    /// The claim that has each volume. A volume whose claim is gone is in it until it is released:
+    /// the data on it is still that claim's.
+    pub bound: &'a BTreeMap<ObjectKey, ClaimKey>,
 }
 
 /// What the operator wants beyond the objects themselves.
@@ -90,8 +95,9 @@ pub fn admit(
     let mut violations = duplicates(&objects);
     let mut after = existing.objects.clone();
     let mut changes = Vec::new();
+    let classes = volume::Classes::new(existing, &objects);
     for parsed in &objects {
-        let change = one(existing, parsed, options, &mut violations);
+        let change = one(existing, &classes, parsed, options, &mut violations);
         after.insert((change.kind, change.key.clone()), change.object.clone());
         changes.push(change);
     }
@@ -116,6 +122,7 @@ fn order(kind: Kind) -> usize {
 
 fn one(
     existing: Existing<'_>,
+    classes: &volume::Classes<'_>,
     parsed: &ParsedObject,
     options: Options,
     violations: &mut Vec<Violation>,
@@ -138,7 +145,8 @@ fn one(
                 );
             }
             scale::merge(existing, current, &mut object, options, &mut refuse);
-            change::check(current, &object, &mut refuse);
+            volume::merge(classes, &parsed.key, current, &mut object);
+            change::check(classes, &parsed.key, current, &object, &mut refuse);
             defaults::carry(current, &mut object);
             if *current == object {
                 Outcome::Unchanged
@@ -157,3 +165,5 @@ fn one(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume_tests;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Objects, Outcome};
+use super::{Change, Objects, Outcome, volume_relations};
 use crate::{
     ids::{Namespace, ObjectKey},
     manifest::{ParsedObject, Violation},
@@ -17,11 +17,13 @@ pub(super) fn check(after: &Objects, new: &[ParsedObject], violations: &mut Vec<
         match &parsed.object {
             Object::AddressPool(pool) => pools(after, parsed, pool, violations),
             Object::StatefulSet(set) => claims(after, parsed, set, violations),
+            Object::PersistentVolume(volume) => {
+                volume_relations::places(after, parsed, volume, violations);
+            }
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::StorageClass(_)
-            | Object::PersistentVolume(_)
             | Object::PersistentVolumeClaim(_) => {}
         }
     }
@@ -95,7 +97,7 @@ fn claims(
 /// References of the changed sets to what is not there. Allowed, because it may come later; a
 /// member waits for it, and says so.
 pub(super) fn warnings(after: &Objects, changes: &[Change]) -> Vec<String> {
-    let mut found = BTreeSet::new();
+    let mut found: BTreeSet<String> = volume_relations::warnings(after, changes);
     for change in changes {
         let Object::StatefulSet(set) = &change.object else {
             continue;

@@ -16,7 +16,7 @@ spec:
       processes:
       - {name: etcd, command: [/bin/etcd, '{{ founding }}'], user: etcd}
   volumeClaimTemplates:
-  - {metadata: {name: data}}
+  - {metadata: {name: data}, spec: {resources: {requests: {storage: 1Gi}}}}
 ";
 const WEB: &str = "\
 apiVersion: apps/v1
@@ -48,9 +48,10 @@ spec: {cidr: 127.77.0.0/16, default: true}
 
 /// Everything that is stored, and who founded.
 #[derive(Default)]
-struct World {
+pub(super) struct World {
     objects: Objects,
     founders: BTreeMap<SetKey, u32>,
+    pub(super) bound: BTreeMap<ObjectKey, ClaimKey>,
 }
 
 impl World {
@@ -60,25 +61,25 @@ impl World {
         world
     }
 
-    fn existing(&self) -> Existing<'_> {
+    pub(super) fn existing(&self) -> Existing<'_> {
         Existing {
             objects: &self.objects,
             founders: &self.founders,
+            bound: &self.bound,
         }
     }
 
-    fn try_apply(&self, text: &str, options: Options) -> Result<Admission, Vec<String>> {
+    pub(super) fn try_apply(&self, text: &str, options: Options) -> Result<Admission, Vec<String>> {
         let source = Source {
             file: "f".to_owned(),
             text: text.to_owned(),
         };
-        let told = |all: Vec<Violation>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let parsed = parse(&[source], "default").map_err(told)?;
         admit(self.existing(), parsed, options).map_err(told)
     }
 
     /// Applies and stores.
-    fn apply(&mut self, text: &str) -> Result<Admission, Vec<String>> {
+    pub(super) fn apply(&mut self, text: &str) -> Result<Admission, Vec<String>> {
         let admission = self.try_apply(text, Options::default())?;
         for change in &admission.changes {
             let id = (change.kind, change.key.clone());
@@ -102,6 +103,11 @@ impl World {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Violations as operators read them.
+pub(super) fn told(all: Vec<Violation>) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
 }
 
 fn outcomes(admission: &Admission) -> Vec<(Kind, Outcome)> {
@@ -167,8 +173,9 @@ fn what_the_coordinator_wrote_is_kept() {
 fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
     let may = "only replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
-               membership, spread, labels and annotations can: leave it, or delete the set (its \
-               claims stay) and apply it again";
+               membership, spread, labels, annotations, and size and labels in \
+               volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
+               it again";
     for (from, to, place, field) in [
         (
             "  replicas: 3",
@@ -445,8 +452,8 @@ fn deletion_asks_for_the_name_of_what_holds_members_or_data() {
             .unwrap()
             .disruptions,
         [
-            "the record of claim default/data-etcd-3 is removed; its data stays on its host until \
-          it is removed there by hand"
+            "claim default/data-etcd-3 is removed; its volume keeps the data until 'berth volume \
+          release', or moves it to the trash if its reclaim policy is Delete"
         ]
     );
     assert_eq!(

@@ -98,6 +98,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Assign { .. }
@@ -131,9 +132,11 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         Step::Stop { member: id, .. } if replaces(id) => Err(format!(
             "{id} would be replaced, and {host} follows another history"
         )),
+        Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
+            "claim {key} would be given a volume, and {host} follows another history"
+        )),
         Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
+        | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Found { .. }

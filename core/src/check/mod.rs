@@ -15,6 +15,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod binding;
 mod ends;
 mod founding;
 mod grants;
@@ -167,12 +168,14 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         return Some(set.clone());
     }
     match step {
-        Step::BindClaim { key, .. } | Step::FillClaim { key, .. } => state
-            .claims
-            .get(key)?
-            .member
-            .as_ref()
-            .map(|member| member.set.clone()),
+        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
+            state
+                .claims
+                .get(key)?
+                .member
+                .as_ref()
+                .map(|member| member.set.clone())
+        }
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }

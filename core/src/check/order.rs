@@ -96,7 +96,7 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let leaves = set.deleting.is_some() || id.ordinal.0 >= set.spec.replicas();
-    if leaves || member.revision != set.revision {
+    if leaves || member.revision != set.revision || member.restart_asked.is_some() {
         Ok(())
     } else {
         Err(format!("{id} is wanted as it is"))

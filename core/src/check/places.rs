@@ -5,7 +5,7 @@ use crate::{
     ids::MemberId,
     plan::Step,
     spec::{Port, Spread},
-    state::{Set, State},
+    state::{Claim, Set, State},
 };
 
 pub(super) fn address_unique(case: &Case<'_>) -> Verdict {
@@ -122,10 +122,11 @@ fn unfit(state: &State, id: &MemberId, host: &crate::ids::HostName) -> Option<&'
         let bound = claim.and_then(|claim| state.host_of(claim));
         bound.is_some_and(|bound| bound != host)
     };
+    let holds = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
     let mut templates = set.spec.volume_claim_templates.iter();
     if !on.contact.connected {
         Some("is out of contact")
-    } else if on.record.unschedulable {
+    } else if on.record.unschedulable && !state.claims.values().any(holds) {
         Some("is cordoned")
     } else if selector
         .iter()

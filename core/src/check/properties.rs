@@ -2,17 +2,27 @@
 //! the same twice, planning again gives nothing, and once all faults are healed everything is where
 //! it should be.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
 use crate::{
     check::{check_plan, check_state},
-    fixture::{friend::Friends, host_name, key, member, pool, put_set, spec, state},
-    ids::MemberId,
+    fixture::{
+        class, friend::Friends, hand_made, host_name, key, member, nfs_class, pool, put_set,
+        quantity, spec, state, static_volume,
+    },
+    ids::{MemberId, Uid},
     plan::plan,
-    spec::{EnvVar, GatePolicy, Membership, Spread, StatefulSetSpec},
+    spec::{
+        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Spread,
+        StatefulSetSpec,
+    },
     state::State,
+    volume::{PoolInfo, VolumeSource, access::sharers},
     waiting::{Reason, Refusal},
 };
 
@@ -52,6 +62,10 @@ enum Event {
         host: u8,
         cordoned: bool,
     },
+    Restart {
+        set: usize,
+        ordinal: u32,
+    },
     /// The agent of one host does what it is to do and reports.
     Agent {
         host: u8,
@@ -61,12 +75,25 @@ enum Event {
         millis: u64,
     },
     DropClaims,
+    /// A volume is made by hand.
+    Volume {
+        number: u8,
+    },
+    /// A claim is made by hand: one that members share, or in place of a member's own.
+    Claim {
+        set: usize,
+        ordinal: u32,
+        bytes: u64,
+    },
+    /// Volumes whose claims are gone are released.
+    Release,
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let set = 0..SETS.len();
     let ordinal = 0..4_u32;
     let host = 1..=HOSTS;
+    let (claimed, number) = (set.clone(), ordinal.clone());
     prop_oneof![
         3 => (set.clone(), 0..=4_i64, 0..3_u8)
             .prop_map(|(set, replicas, revision)| Event::Put { set, replicas, revision }),
@@ -75,8 +102,9 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(set, ordinal)| Event::Lose { set, ordinal }),
         3 => (set.clone(), ordinal.clone(), any::<bool>())
             .prop_map(|(set, ordinal, unready)| Event::Unready { set, ordinal, unready }),
-        1 => (set, ordinal, any::<bool>())
+        1 => (set.clone(), ordinal.clone(), any::<bool>())
             .prop_map(|(set, ordinal, lingers)| Event::Linger { set, ordinal, lingers }),
+        2 => (set, ordinal).prop_map(|(set, ordinal)| Event::Restart { set, ordinal }),
         2 => (host.clone(), any::<bool>())
             .prop_map(|(host, connected)| Event::Contact { host, connected }),
         1 => (host.clone(), any::<bool>())
@@ -85,6 +113,10 @@ fn event() -> impl Strategy<Value = Event> {
         8 => Just(Event::Plan),
         3 => (0..15_000_u64).prop_map(|millis| Event::Pass { millis }),
         1 => Just(Event::DropClaims),
+        4 => (0..VOLUMES).prop_map(|number| Event::Volume { number }),
+        2 => (claimed, number, 3..6_u64)
+            .prop_map(|(set, ordinal, bytes)| Event::Claim { set, ordinal, bytes }),
+        1 => Just(Event::Release),
     ]
 }
 
@@ -94,10 +126,40 @@ struct Kind {
     policy: GatePolicy,
     bootstrap: Option<GatePolicy>,
     cold: Option<GatePolicy>,
-    claim: bool,
+    storage: Storage,
     spread: Spread,
     founded: bool,
     min_ready: u32,
+}
+
+/// Where the volumes of a set come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    None,
+    /// A pool.
+    Local,
+    /// A directory per claim on a server.
+    Nfs,
+    /// Volumes that are made by hand.
+    Static,
+    /// One claim for all members, with this mode.
+    Shared(AccessMode),
+}
+
+/// The class of volumes that are made by hand.
+const BY_HAND: &str = "hand";
+/// So many of them there are at most: enough for every claim.
+const VOLUMES: u8 = 16;
+
+fn storage() -> impl Strategy<Value = Storage> {
+    prop_oneof![
+        2 => Just(Storage::None),
+        4 => Just(Storage::Local),
+        2 => Just(Storage::Nfs),
+        3 => Just(Storage::Static),
+        1 => Just(Storage::Shared(AccessMode::ReadWriteMany)),
+        1 => Just(Storage::Shared(AccessMode::ReadWriteOnce)),
+    ]
 }
 
 fn policy() -> impl Strategy<Value = GatePolicy> {
@@ -114,14 +176,15 @@ fn kind() -> impl Strategy<Value = Kind> {
         prop::option::of(policy()),
         prop::option::of(policy()),
     );
-    let rest = (any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u32);
+    let rest = (storage(), any::<bool>(), any::<bool>(), 0..3_u32);
     (policies, rest).prop_map(
-        |((policy, bootstrap, cold), (claim, require, founded, ready))| Kind {
+        |((policy, bootstrap, cold), (storage, require, founded, ready))| Kind {
             policy,
             bootstrap,
             cold,
-            claim,
-            spread: if require {
+            storage,
+            // Members of different hosts cannot share what only one of them may use.
+            spread: if require && storage != Storage::Shared(AccessMode::ReadWriteOnce) {
                 Spread::Require
             } else {
                 Spread::Prefer
@@ -134,7 +197,27 @@ fn kind() -> impl Strategy<Value = Kind> {
 
 impl Kind {
     fn spec(&self, set: usize, replicas: i64, revision: u8) -> StatefulSetSpec {
-        let mut wanted = spec(replicas, self.claim);
+        let own = match self.storage {
+            Storage::None | Storage::Shared(_) => None,
+            Storage::Local => Some("local"),
+            Storage::Nfs => Some("nfs"),
+            Storage::Static => Some(BY_HAND),
+        };
+        let mut wanted = spec(replicas, own.is_some());
+        for template in &mut wanted.volume_claim_templates {
+            template.spec.storage_class_name = own.map(str::to_owned);
+            // It grows with the revisions.
+            template.spec.resources.requests = quantity(4 + u64::from(revision));
+        }
+        if let Storage::Shared(_) = self.storage {
+            wanted.template.spec.volumes.push(MemberVolume {
+                name: "shared".to_owned(),
+                persistent_volume_claim: ClaimReference {
+                    claim_name: format!("shared-{}", SETS[set]),
+                    read_only: false,
+                },
+            });
+        }
         wanted.pod_management_policy = self.policy;
         wanted.bootstrap_policy = self.bootstrap;
         wanted.cold_start_policy = self.cold;
@@ -217,6 +300,14 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
             host.record.unschedulable = *cordoned;
         }
+        Event::Restart { set, ordinal } => {
+            let (now, id) = (friends.now, member(SETS[*set], *ordinal));
+            let set = friends.state.sets.get_mut(&id.set);
+            let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+            if let Some(member) = member {
+                member.restart_asked = Some(now);
+            }
+        }
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),
         Event::Pass { millis } => {
@@ -224,12 +315,71 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         }
         Event::DropClaims => {
             let state = friends.state.clone();
-            friends
-                .state
-                .claims
-                .retain(|_, claim| claim.member.as_ref().is_some_and(|id| assigned(&state, id)));
+            friends.state.claims.retain(|key, claim| {
+                let used = claim.member.as_ref().is_some_and(|id| assigned(&state, id));
+                used || sharers(&state, key).next().is_some()
+            });
+        }
+        Event::Volume { number } => volume(&mut friends.state, *number),
+        Event::Claim {
+            set,
+            ordinal,
+            bytes,
+        } => claim(
+            &mut friends.state,
+            kinds[*set].storage,
+            *set,
+            *ordinal,
+            *bytes,
+        ),
+        Event::Release => release(&mut friends.state),
+    }
+}
+
+fn volume(state: &mut State, number: u8) {
+    let volume = static_volume(state, &format!("pv-{number}"), 9);
+    BY_HAND.clone_into(&mut volume.spec.storage_class_name);
+    volume.spec.access_modes.push(AccessMode::ReadWriteMany);
+    let labels = &mut volume.metadata.labels;
+    labels.insert("slot".to_owned(), (number % 4).to_string());
+}
+
+fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u32, bytes: u64) {
+    let set = SETS[set];
+    let (name, class, mode) = match storage {
+        Storage::None => return,
+        Storage::Local => (format!("data-{set}-{ordinal}"), "local", None),
+        Storage::Nfs => (format!("data-{set}-{ordinal}"), "nfs", None),
+        Storage::Static => (format!("data-{set}-{ordinal}"), BY_HAND, None),
+        Storage::Shared(AccessMode::ReadWriteOnce) => (format!("shared-{set}"), "local", None),
+        Storage::Shared(mode) => (format!("shared-{set}"), "nfs", Some(mode)),
+    };
+    let made = u64::try_from(state.claims.len()).unwrap() + state.zone.serial.0 * 100;
+    if state.claims.contains_key(&key(&name)) {
+        return;
+    }
+    let claim = hand_made(state, &name, bytes);
+    // The next one of that name has another id.
+    claim.uid = Uid(format!("uid-{name}-{made}"));
+    claim.spec.storage_class_name = Some(class.to_owned());
+    claim.spec.access_modes.extend(mode);
+}
+
+fn release(state: &mut State) {
+    let before = state.clone();
+    for volume in state.volumes.values_mut() {
+        if volume
+            .claim
+            .as_ref()
+            .is_some_and(|bound| !bound.is_there(&before))
+        {
+            volume.claim = None;
         }
     }
+    // What a class made is taken away for good, as from the trash.
+    state
+        .volumes
+        .retain(|_, volume| !volume.provisioned || volume.claim.is_some());
 }
 
 fn checked_plan(friends: &mut Friends) {
@@ -244,7 +394,24 @@ fn checked_plan(friends: &mut Friends) {
 }
 
 /// Ends every fault and waits until nothing happens any more.
-fn heal(friends: &mut Friends) {
+fn heal(friends: &mut Friends, kinds: &[Kind]) {
+    for number in 0..VOLUMES {
+        volume(&mut friends.state, number);
+    }
+    for (set, kind) in kinds.iter().enumerate() {
+        if let Storage::Shared(_) = kind.storage {
+            claim(&mut friends.state, kind.storage, set, 0, 5);
+        }
+    }
+    // A claim that is too small for its template is made anew by who reads why it is held.
+    let adopted = |claim: &crate::state::Claim| claim.member.is_some();
+    let state = friends.state.clone();
+    friends.state.claims.retain(|key, claim| {
+        adopted(claim)
+            || key.name.as_str().starts_with("shared")
+            || sharers(&state, key).next().is_some()
+    });
+    release(&mut friends.state);
     friends.unready.clear();
     friends.lingering.clear();
     for n in 1..=HOSTS {
@@ -263,6 +430,41 @@ fn heal(friends: &mut Friends) {
         }
     }
     panic!("it never comes to rest: {:#?}", friends.report);
+}
+
+/// Pools with limits, large enough for what is asked for.
+fn limit(state: &mut State) {
+    for host in state.hosts.values_mut() {
+        let info = PoolInfo {
+            capacity: 400,
+            limits: true,
+            ..PoolInfo::default()
+        };
+        host.record.pools.insert("default".to_owned(), info);
+    }
+}
+
+/// I4, told apart from the planner and the checker: a claim never gets another volume than its
+/// first, and no two claims that are there have the same place.
+#[derive(Debug, Default)]
+struct First(BTreeMap<Uid, VolumeSource>);
+
+impl First {
+    fn check(&mut self, state: &State) {
+        let mut places = BTreeMap::new();
+        for (key, claim) in &state.claims {
+            let Some(volume) = state.volume_of(claim) else {
+                assert_eq!(claim.volume, None, "{key} has a volume without a record");
+                continue;
+            };
+            let source = &volume.source;
+            let first = self.0.entry(claim.uid.clone());
+            let first = first.or_insert_with(|| source.clone());
+            assert_eq!(first, source, "{key} has another volume");
+            let other = places.insert(source.describe() + &format!("{:?}", source.host()), key);
+            assert_eq!(other, None, "{key} shares {}", source.describe());
+        }
+    }
 }
 
 /// What may still wait when nothing is broken: a member whose volume lies where another of its set
@@ -297,17 +499,25 @@ proptest! {
     fn every_plan_is_safe_and_everything_gets_where_it_should_be(
         kinds in prop::collection::vec(kind(), SETS.len()),
         pooled in any::<bool>(),
+        limited in any::<bool>(),
         events in prop::collection::vec(event(), 0..60),
     ) {
         let mut start = state(HOSTS);
         if pooled {
             pool(&mut start, "dev", "127.77.0.0/24", true);
         }
+        nfs_class(&mut start, "nfs").allow_volume_expansion = true;
+        class(&mut start, BY_HAND);
+        if limited {
+            limit(&mut start);
+        }
         let mut friends = Friends::new(start);
+        let mut first = First::default();
         for event in &events {
             happen(&mut friends, &kinds, event);
+            first.check(&friends.state);
         }
-        heal(&mut friends);
+        heal(&mut friends, &kinds);
         let waiting = friends.report.waiting.clone();
         let stuck = waiting.values().any(excused);
         for (id, reason) in waiting {

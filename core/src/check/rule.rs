@@ -1,6 +1,6 @@
 //! The rules by name.
 
-use crate::check::{Case, Verdict, ends, founding, grants, order, places, volumes};
+use crate::check::{Case, Verdict, binding, ends, founding, grants, order, places, volumes};
 
 macro_rules! rules {
     ($($(#[$doc:meta])+ $rule:ident = $check:path),+ $(,)?) => {
@@ -49,7 +49,8 @@ rules! {
     StartOrder = order::start_order,
     /// What is no longer wanted stops from the highest down, unless the set is parallel (I3).
     StopOrder = order::stop_order,
-    /// A member is stopped only because it is not wanted, or carries an older revision.
+    /// A member is stopped only because it is not wanted, carries an older revision, or an operator
+    /// asked for its restart.
     StopCause = order::stop_cause,
     /// One member of a set is taken down at a time; a ready one only while all others are ready
     /// (I8).
@@ -58,8 +59,25 @@ rules! {
     NamesFirst = order::names_first,
     /// A new claim has its own name and id, belongs to its member, and holds nothing yet (I4).
     ClaimOwner = volumes::claim_owner,
-    /// A claim is bound once, to the host of its member, before the member starts (I4).
+    /// A claim that was made by hand becomes a member's only if it satisfies its template, has its
+    /// name, and is nobody else's (I4).
+    ClaimAdopted = volumes::claim_adopted,
+    /// A claim asks for more, never for less, and only where that can be had.
+    ClaimGrows = volumes::claim_grows,
+    /// A claim and a volume are bound to each other, once, and the volume was nobody's (I4).
+    BoundOnce = binding::bound_once,
+    /// A volume is bound to a claim only if it is one that the claim may have.
+    BoundFits = binding::bound_fits,
+    /// No two volumes have data in common, unless neither is meant for one alone (I4).
+    DataAlone = binding::data_alone,
+    /// A volume in a pool is made where its member is.
+    BoundHost = binding::bound_host,
+    /// A member starts with all its claims bound, to volumes that its host can reach (I4).
     ClaimHost = volumes::claim_host,
+    /// A member starts only on volumes that are there and its claims' (I4).
+    VolumeUsable = volumes::volume_usable,
+    /// Who uses a volume beside whom is as its access modes say (I4).
+    AccessModes = volumes::access_modes,
     /// A claim is marked as filled only after a report that says so.
     FillReported = volumes::fill_reported,
     /// An ordinal takes one address, which nobody else has (I1).

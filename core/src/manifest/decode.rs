@@ -32,7 +32,8 @@ pub(super) struct Finding {
     pub(super) message: String,
     /// Whether the key itself is wrong, not what it has.
     pub(super) key: bool,
-    /// The field that was probably meant, for an unknown one.
+    /// The field that was probably meant, for an unknown one; the list, for an unknown word in
+    /// one. What seems to be wrong with it may only be so because of this.
     pub(super) meant: Option<Path>,
 }
 
@@ -60,19 +61,33 @@ pub(super) fn decode<T: DeserializeOwned>(mut tree: Value, hide: bool) -> Decode
         {
             path.push(Step::Key(field.clone()));
         }
+        let listed = match path.split_last() {
+            Some((Step::Index(_), list)) => problem.word.clone().map(|word| (word, list.to_vec())),
+            Some((Step::Key(_), _)) | None => None,
+        };
         let attempt = attempts.entry(path.clone()).or_default();
         if *attempt == 0 {
             findings.push(Finding {
                 path: path.clone(),
                 message: problem.message,
                 key: problem.key,
-                meant: problem
-                    .meant
-                    .and_then(|field| absent(&mut tree, &path, field)),
+                meant: match &listed {
+                    Some((_, list)) => Some(list.clone()),
+                    None => problem
+                        .meant
+                        .and_then(|field| absent(&mut tree, &path, field)),
+                },
             });
         }
         *attempt += 1;
         let more = findings.len() < MAX_FINDINGS;
+        // A known word stands in for an unknown one, so that the rest of the list keeps its place.
+        if let (Some((word, _)), 1, true) = (listed, *attempt, more)
+            && let Some(slot) = reach(&mut tree, &path)
+        {
+            *slot = Value::String(word);
+            continue;
+        }
         if !more || !repair(&mut tree, &path, *attempt, problem.missing) {
             break None;
         }

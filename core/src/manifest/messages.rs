@@ -3,6 +3,8 @@
 //! serde's errors are texts; their few forms are taken apart here, and a test holds each form
 //! against the real thing. A form that is not known is shown as it is.
 
+use super::hints;
+
 /// A mistake, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -16,47 +18,9 @@ pub(super) struct Problem {
     pub(super) missing: bool,
     /// The field that was probably meant instead.
     pub(super) meant: Option<String>,
+    /// A word that could be there instead of an unknown one.
+    pub(super) word: Option<String>,
 }
-
-/// Fields of Kubernetes that Berth does not have, and what to do instead.
-const HINTS: [(&str, &str); 18] = [
-    ("image", "give command: Berth runs host binaries"),
-    ("imagePullPolicy", "give command: Berth runs host binaries"),
-    ("imagePullSecrets", "give command: Berth runs host binaries"),
-    ("containers", "write processes: Berth runs host binaries"),
-    (
-        "initContainers",
-        "write initProcesses: Berth runs host binaries",
-    ),
-    (
-        "volumes",
-        "write volumeClaimTemplates for data and files for configuration",
-    ),
-    (
-        "securityContext",
-        "write user, group and capabilities of each process",
-    ),
-    ("affinity", "write nodeSelector and spread"),
-    ("topologySpreadConstraints", "write nodeSelector and spread"),
-    ("tolerations", "write nodeSelector"),
-    (
-        "serviceAccountName",
-        "remove it: processes have no account in Berth",
-    ),
-    ("restartPolicy", "remove it: processes are always restarted"),
-    ("dnsPolicy", "remove it: each agent serves the names"),
-    ("hostNetwork", "remove it: processes use the host's network"),
-    ("updateStrategy", "remove it: Berth does not have it yet"),
-    (
-        "revisionHistoryLimit",
-        "remove it: Berth does not have it yet",
-    ),
-    ("ordinals", "remove it: ordinals begin with 0"),
-    (
-        "persistentVolumeClaimRetentionPolicy",
-        "remove it: claims are always retained",
-    ),
-];
 
 /// Takes an error of serde apart. With `hide`, the message shows nothing of what was written.
 pub(super) fn understand(text: &str, hide: bool) -> Problem {
@@ -66,6 +30,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
         key: false,
         missing: false,
         meant: None,
+        word: None,
     };
     if let Some((name, expected)) = unknown(text, "unknown field ") {
         return Problem {
@@ -74,6 +39,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             key: true,
             missing: false,
             meant: meant(name, &expected).map(ToOwned::to_owned),
+            word: None,
         };
     }
     if let Some(name) = text.strip_prefix("missing field ") {
@@ -84,6 +50,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             key: false,
             missing: true,
             meant: None,
+            word: None,
         };
     }
     if hide {
@@ -91,10 +58,17 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
     }
     if let Some((word, expected)) = unknown(text, "unknown variant ") {
         let words = expected.join(", ");
-        return whole(match nearest(word, &expected) {
-            Some(near) => format!("'{word}' is not known here; did you mean {near}? ({words})"),
-            None => format!("'{word}' is not known here; use {words}"),
-        });
+        let message = match (hints::word(word, &expected), nearest(word, &expected)) {
+            (Some(hint), _) => format!("'{word}' is not known here; {hint}"),
+            (None, Some(near)) => {
+                format!("'{word}' is not known here; did you mean {near}? ({words})")
+            }
+            (None, None) => format!("'{word}' is not known here; use {words}"),
+        };
+        return Problem {
+            word: expected.first().map(ToString::to_string),
+            ..whole(message)
+        };
     }
     for form in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = text
@@ -127,9 +101,8 @@ fn meant<'a>(name: &str, expected: &[&'a str]) -> Option<&'a str> {
 }
 
 fn unknown_field(name: &str, expected: &[&str]) -> String {
-    let hint = HINTS.iter().find(|(field, _)| *field == name);
-    match (hint, nearest(name, expected)) {
-        (Some((_, hint)), _) => format!("there is no field '{name}' here; {hint}"),
+    match (hints::field(name, expected), nearest(name, expected)) {
+        (Some(hint), _) => format!("there is no field '{name}' here; {hint}"),
         (None, Some(near)) => {
             format!("there is no field '{name}' here; did you mean '{near}'?")
         }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod decode;
+mod hints;
 mod messages;
 mod object;
 mod origin;
@@ -280,3 +281,5 @@ fn whole_numbers(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume_tests;

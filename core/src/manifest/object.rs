@@ -51,7 +51,8 @@ pub(super) fn read(
         return Err(violations);
     };
     for problem in validate::validate(&object) {
-        if !removed.iter().any(|path| follows(&problem.field, path)) {
+        let unsure = removed.iter().any(|path| follows(&problem.field, path));
+        if !unsure && !depends(kind, &removed, &problem.field) {
             violations.push(origin.violation(about, &problem.field, &problem.message));
         }
     }
@@ -85,6 +86,14 @@ fn follows(problem: &str, removed: &str) -> bool {
     };
     let parent = removed.rsplit_once('.').map_or("", |(parent, _)| parent);
     lies_in(problem, removed) || problem == parent
+}
+
+/// Whether a problem may only be there because the word that decides about it could not be read:
+/// which parameters a class has depends on its provisioner.
+fn depends(kind: Kind, removed: &[String], problem: &str) -> bool {
+    kind == Kind::StorageClass
+        && removed.iter().any(|path| path == "provisioner")
+        && !problem.starts_with("metadata")
 }
 
 fn text<'a>(map: &'a Map<String, Value>, key: &str) -> &'a str {

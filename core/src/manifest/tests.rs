@@ -170,7 +170,7 @@ fn wrong_types_are_told_in_words() {
             "user: etcd",
             "user: etcd\n        volumeMounts: [{name: d, mountPath: /d, readOnly: yes}]",
             &[
-                "etcd.yaml:13:31: StatefulSet/etcd: spec.template.spec.processes[0].volumeMounts[0].name: there is no claim template 'd'; add it to spec.volumeClaimTemplates",
+                "etcd.yaml:13:31: StatefulSet/etcd: spec.template.spec.processes[0].volumeMounts[0].name: there is no volume 'd'; add it to spec.volumeClaimTemplates, or to volumes of the template if all members use one claim",
                 "etcd.yaml:13:59: StatefulSet/etcd: spec.template.spec.processes[0].volumeMounts[0].readOnly: the text \"yes\" is not allowed here; write true or false",
             ],
         ),
@@ -221,7 +221,7 @@ metadata: {name: c}
             "etcd.yaml:16:19: StatefulSet/Etcd: spec.template.spec.processes[2].command[0]: 'a' is not an absolute path; give the path of the program",
             "etcd.yaml:18:32: StatefulSet/Etcd: spec.template.spec.processes[2].env[0].value: the number 1 is not a text; put it in quotes",
             "etcd.yaml:19:16: StatefulSet/Etcd: spec.template.spec.processes[2].args[0]: template syntax: unexpected end of input, expected end of variable block",
-            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service? the kinds are AddressPool, ConfigMap, Secret, Service, PersistentVolumeClaim, StatefulSet",
+            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service? the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, StatefulSet",
             "etcd.yaml:25:1: ConfigMap/c: apiVersion: no apiVersion is given; give berth/v1",
         ]
     );
@@ -233,7 +233,7 @@ fn an_unknown_kind_is_placed_and_the_known_ones_are_listed() {
     assert_eq!(
         refused(text),
         [
-            "etcd.yaml:2:7: DaemonSet/: kind: there is no kind 'DaemonSet'; the kinds are AddressPool, ConfigMap, Secret, Service, PersistentVolumeClaim, StatefulSet"
+            "etcd.yaml:2:7: DaemonSet/: kind: there is no kind 'DaemonSet'; the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, StatefulSet"
         ]
     );
 }

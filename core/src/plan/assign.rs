@@ -4,16 +4,16 @@
 use std::{net::IpAddr, time::Duration};
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, Ordinal, SetKey},
+    ids::{Epoch, HostName, MemberId, Ordinal, SetKey},
     plan::{
         Step, addresses,
         addresses::Source,
-        claims,
+        claims::{self, Own},
         draft::Draft,
         placement::{Need, choose},
         step::Proof,
     },
-    state::{Claim, Ordered, Set},
+    state::{Ordered, Set},
     waiting::Reason,
 };
 
@@ -89,7 +89,7 @@ struct Placement {
     host: HostName,
     address: IpAddr,
     source: Source,
-    claims: Vec<(ClaimKey, Claim)>,
+    claims: Vec<Own>,
 }
 
 fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
@@ -97,13 +97,20 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         return Ok(None);
     };
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
+    let template = &set.spec.template;
+    let shared = claims::assignable(&draft.state, id, template, draft.now)?;
+    let own = claims.iter().map(|own| (&own.key, &own.claim));
+    let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
+    let demands = claims::demands(&draft.state, all, id, draft.now)?;
     let source = addresses::source(draft, set, id.ordinal)?;
     let need = Need {
         key: &id.set,
         set,
         ordinal: id.ordinal,
-        template: &set.spec.template,
-        claims: &claims,
+        template,
+        own: &claims,
+        shared: &shared,
+        demands: &demands,
         source,
     };
     let host = choose(draft, &need)?;
@@ -142,6 +149,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
     }
     claims::create(draft, placement.claims);
     draft.push(step);
+    claims::early(draft, &id);
     count_in(draft, &id);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    ids::{HostName, MemberId, Ordinal, SetKey},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     plan::{Plan, Report, Step},
     spec::{MemberTemplate, Protocol},
     state::{Member, Set, State},
@@ -71,6 +71,11 @@ impl Draft {
     /// Why a member waits, if that was said already.
     pub(super) fn reason(&self, id: &MemberId) -> Option<&Reason> {
         self.report.waiting.get(id)
+    }
+
+    /// Says why a claim has no volume.
+    pub(super) fn pending(&mut self, claim: ClaimKey, reason: Reason) {
+        self.report.claims.insert(claim, reason);
     }
 
     /// Warns of a set.

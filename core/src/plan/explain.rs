@@ -59,6 +59,9 @@ fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
         return Some(Reason::Ordered { host });
     };
     if seen.report.ready {
+        if facts.member.restart_asked.is_some() {
+            return Some(Reason::RestartAsked);
+        }
         let outdated = facts.member.revision != facts.set.revision;
         return outdated.then_some(Reason::RevisionOutdated);
     }

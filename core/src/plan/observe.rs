@@ -2,7 +2,13 @@
 
 use crate::{
     ids::{MemberId, SetKey},
-    plan::{Step, draft::Draft, facts::facts},
+    plan::{
+        Step,
+        draft::Draft,
+        facts::{Facts, facts},
+    },
+    state::State,
+    volume::{VolumeReport, access::shared_claims},
 };
 
 /// Records what is newly observed of a set.
@@ -30,13 +36,8 @@ fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
         return Vec::new();
     };
     let reported = seen.report.filled.iter();
-    let claims = reported.filter_map(|template| id.claim(template).ok());
-    let mut steps: Vec<Step> = claims
-        .filter(|key| {
-            let claim = draft.state.claims.get(key);
-            claim.is_some_and(|claim| !claim.filled && claim.is_for(id))
-        })
-        .map(|key| Step::FillClaim { key, owner: None })
+    let mut steps: Vec<Step> = reported
+        .filter_map(|name| filled(&draft.state, id, &facts, name, &seen.report.volumes))
         .collect();
     let member = facts.member;
     // Whatever the policy: only a member that served has surely finished its part of the founding.
@@ -48,4 +49,30 @@ fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// What is to be recorded of a volume that a member was started on, by the name that its mounts
+/// know: that it holds data, and whose.
+fn filled(
+    state: &State,
+    id: &MemberId,
+    facts: &Facts<'_>,
+    name: &str,
+    reports: &[VolumeReport],
+) -> Option<Step> {
+    let own = id.claim(name).ok();
+    let own = own.filter(|key| state.claims.get(key).is_some_and(|claim| claim.is_for(id)));
+    let shared = || {
+        let template = facts.set.revisions.get(&facts.member.revision)?;
+        let mut shared = shared_claims(id, template);
+        shared
+            .find(|(used, _)| used.name == name)
+            .map(|(_, key)| key)
+    };
+    let key = own.or_else(shared)?;
+    let claim = state.claims.get(&key)?;
+    let report = reports.iter().find(|report| report.name == name);
+    let owner = report.map(|report| report.owner.clone());
+    let news = !claim.filled || (claim.owner.is_none() && owner.is_some());
+    news.then_some(Step::FillClaim { key, owner })
 }

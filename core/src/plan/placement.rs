@@ -4,14 +4,14 @@
 use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
+    ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
         addresses::Source,
-        claims,
+        claims::{self, Demand, Own, Shared},
         draft::{Draft, ports},
     },
     spec::{MemberTemplate, Protocol, Spread},
-    state::{Claim, Host, Set},
+    state::{Host, Set},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -27,7 +27,11 @@ pub(super) struct Need<'a> {
     /// What it will run.
     pub(super) template: &'a MemberTemplate,
     /// Its claims, existing or still to be made.
-    pub(super) claims: &'a [(ClaimKey, Claim)],
+    pub(super) own: &'a [Own],
+    /// The claims that it shares with others.
+    pub(super) shared: &'a [Shared<'a>],
+    /// What they all need of the host's pools.
+    pub(super) demands: &'a [Demand],
     /// Where its address comes from.
     pub(super) source: Source,
 }
@@ -38,7 +42,7 @@ pub(super) struct Need<'a> {
 /// [`Reason::NoEligibleHost`] with every host and why not.
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
     let mut refused = Vec::new();
-    let mut best: Option<(Rank, &HostName)> = None;
+    let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
         if let Some(because) = refusal(draft, need, name, host) {
             refused.push(HostRefusal {
@@ -47,14 +51,29 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
             });
             continue;
         }
-        let candidate = (rank(draft, need, name), name);
-        if best.as_ref().is_none_or(|best| candidate < *best) {
-            best = Some(candidate);
+        candidates.push((rank(draft, need, name), name));
+    }
+    candidates.sort();
+    // Room takes the longest to find out, so it is asked of the best host first.
+    for (_, name) in candidates {
+        match claims::free(&draft.state, &need.id(), name, need.demands) {
+            None => return Ok(name.clone()),
+            Some(because) => refused.push(HostRefusal {
+                host: name.clone(),
+                because,
+            }),
         }
     }
-    match best {
-        Some((_, name)) => Ok(name.clone()),
-        None => Err(Reason::NoEligibleHost { hosts: refused }),
+    refused.sort();
+    Err(Reason::NoEligibleHost { hosts: refused })
+}
+
+impl Need<'_> {
+    fn id(&self) -> MemberId {
+        MemberId {
+            set: self.key.clone(),
+            ordinal: self.ordinal,
+        }
     }
 }
 
@@ -80,8 +99,11 @@ fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
 }
 
 fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Option<Refusal> {
-    let mut bound = need.claims.iter().filter_map(|(key, claim)| {
-        let at = draft.state.host_of(claim)?;
+    let state = &draft.state;
+    let own = need.own.iter().map(|own| (&own.key, &own.claim));
+    let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
+    let mut bound = own.chain(shared).filter_map(|(key, claim)| {
+        let at = claims::host(state, claim)?;
         (at != name).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next() {
@@ -90,7 +112,10 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }
-    if host.record.unschedulable {
+    // A cordon keeps new members away. One whose data is there has nowhere else to go.
+    let mut own = need.own.iter();
+    let lives_here = own.any(|own| claims::host(state, &own.claim) == Some(name));
+    if host.record.unschedulable && !lives_here {
         return Some(Refusal::Cordoned);
     }
     let mut selector = need.template.spec.node_selector.iter();
@@ -106,12 +131,11 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
             return Some(Refusal::SpreadTaken { by });
         }
     }
-    let mut pools = need
-        .claims
-        .iter()
-        .map(|(_, claim)| claims::pool(&draft.state, claim));
-    if let Some(pool) = pools.find(|pool| !host.record.pools.contains_key(pool)) {
-        return Some(Refusal::NoPool { pool });
+    let id = need.id();
+    let mut shared = need.shared.iter();
+    let elsewhere = shared.find_map(|shared| claims::elsewhere(state, &id, shared, name));
+    if elsewhere.is_some() {
+        return elsewhere;
     }
     port_clash(draft, need, need.source.on(host))
 }

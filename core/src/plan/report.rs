@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{MemberId, SetKey},
+    ids::{ClaimKey, MemberId, SetKey},
     time::Timestamp,
     waiting::Reason,
 };
@@ -14,6 +14,8 @@ use crate::{
 pub struct Report {
     /// Why each member that is not where it should be waits.
     pub waiting: BTreeMap<MemberId, Reason>,
+    /// Why each claim that was made by hand has no volume.
+    pub claims: BTreeMap<ClaimKey, Reason>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
     /// When to plan again even if nothing happens: the earliest deadline that a reason rests on.

@@ -6,14 +6,16 @@ use std::time::Duration;
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
-        Step, claims,
+        Step,
+        claims::{self, Own},
         draft::Draft,
         founding,
         gate::{Gates, Shut},
     },
-    spec::GatePolicy,
+    spec::{GatePolicy, MemberTemplate},
     state::{Member, Ordered, Set, State, orders},
-    waiting::Reason,
+    time::Timestamp,
+    waiting::{HostRefusal, Reason},
 };
 
 /// How long a start waits for agents to acknowledge the zone that names the member.
@@ -72,13 +74,53 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
     }
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
-    founding::freeze(draft, &id.set)?;
+    let template = set.revisions.get(&member.revision).cloned();
+    if let Some(template) = &template {
+        claims::startable(&draft.state, id, template, &host, draft.now)?;
+    }
+    room(
+        &draft.state,
+        id,
+        &claims,
+        template.as_deref(),
+        &host,
+        draft.now,
+    )?;
     // One may have been deleted since the assignment made it.
     claims::create(draft, claims);
-    claims::bind(draft, id, &host);
+    claims::at_start(draft, id)?;
+    founding::freeze(draft, &id.set)?;
+    claims::local(draft, id, &host);
     let member = id.clone();
     draft.push(Step::Start { member, epoch });
     Ok(())
+}
+
+/// Whether the pools of its host have what a member needs: more was promised since it was assigned
+/// there, or a pool is gone.
+fn room(
+    state: &State,
+    id: &MemberId,
+    claims: &[Own],
+    template: Option<&MemberTemplate>,
+    host: &HostName,
+    now: Timestamp,
+) -> Result<(), Reason> {
+    let shared = match template {
+        Some(template) => claims::assignable(state, id, template, now)?,
+        None => Vec::new(),
+    };
+    let own = claims.iter().map(|own| (&own.key, &own.claim));
+    let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
+    let demands = claims::demands(state, all, id, now)?;
+    match claims::free(state, id, host, &demands) {
+        None => Ok(()),
+        Some(because) => {
+            let host = host.clone();
+            let hosts = vec![HostRefusal { host, because }];
+            Err(Reason::NoEligibleHost { hosts })
+        }
+    }
 }
 
 /// What holds a member back whatever the others do.

@@ -52,6 +52,13 @@ pub enum Step {
         /// The volume, as it is from now on.
         volume: Volume,
     },
+    /// Lets a claim ask for more, as its template does by now.
+    GrowClaim {
+        /// The claim.
+        key: ClaimKey,
+        /// What it asks for, as a quantity.
+        storage: String,
+    },
     /// Marks a claim as one that a member was started on.
     FillClaim {
         /// The claim.
@@ -163,6 +170,7 @@ impl fmt::Display for Step {
             Self::BindClaim { key, name, .. } => {
                 write!(f, "bind claim {key} to volume {}", name.name)
             }
+            Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
             Self::Assign {
@@ -214,6 +222,7 @@ impl Step {
                 Some((&member.set, member.ordinal))
             }
             Self::BindClaim { .. }
+            | Self::GrowClaim { .. }
             | Self::FillClaim { .. }
             | Self::Found { .. }
             | Self::RemoveSet { .. }

@@ -6,3 +6,4 @@ mod founding;
 mod places;
 mod scale;
 mod update;
+mod volumes;

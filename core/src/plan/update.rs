@@ -1,4 +1,5 @@
-//! Rolling update: members of an older revision are replaced, highest first, one at a time.
+//! Rolling update: members of an older revision are replaced, highest first, one at a time. So are
+//! those whose restart an operator asked for: first, and at once if they are not ready anyway.
 //!
 //! A healthy one only while every other member is available (the budget). A broken one costs no
 //! budget, it is down already: it is replaced at once, even while others are unready, so that a bad
@@ -22,14 +23,14 @@ use crate::{
 /// How long a member must have been unready to count as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Replaces at most one member of an older revision.
+/// Replaces at most one member of an older revision, or one that is to be restarted.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
     let old = |ordinal: &Ordinal| {
         let member = set.members.get(ordinal);
-        member.is_some_and(|m| m.ordered == Ordered::Run && m.revision != set.revision)
+        member.is_some_and(|m| m.ordered == Ordered::Run && m.is_to_be_replaced(set))
     };
     let old: Vec<Ordinal> = set.declared().rev().filter(old).collect();
     if old.is_empty() {
@@ -84,18 +85,32 @@ fn victim(
     if let Err(wake) = settled(state, key, set, now) {
         return (None, wake);
     }
-    let broken_at = |n: &Ordinal| facts(state, key, *n).and_then(|f| f.broken_at(PATIENCE));
+    let broken_at = |n: &Ordinal| facts(state, key, *n).and_then(|f| broken_at(&f));
     let is_broken = |n: &&Ordinal| broken_at(n).is_some_and(|at| at <= now);
     if let Some(broken) = old.iter().find(is_broken) {
         return (Some(*broken), None);
     }
+    let asked = |n: &&Ordinal| {
+        let member = set.members.get(n);
+        member.is_some_and(|member| member.restart_asked.is_some())
+    };
     match budget::spare(state, key, set, now) {
-        Ok(()) => (old.first().copied(), None),
+        Ok(()) => (old.iter().find(asked).or(old.first()).copied(), None),
         Err(wake) => {
             let soonest = old.iter().filter_map(broken_at).min();
             (None, [wake, soonest].into_iter().flatten().min())
         }
     }
+}
+
+/// From when on a member that is not ready is replaced at no cost. One whose restart was asked for
+/// needs no patience: a person has looked at it.
+fn broken_at(facts: &Facts<'_>) -> Option<Timestamp> {
+    let patience = match facts.member.restart_asked {
+        Some(_) => Duration::ZERO,
+        None => PATIENCE,
+    };
+    facts.broken_at(patience)
 }
 
 /// Whether no replacement is under way: every member of the new revision is available, or broken
@@ -122,7 +137,7 @@ fn done(facts: &Facts<'_>, now: Timestamp) -> Result<bool, Option<Timestamp>> {
     match facts.member.ordered {
         Ordered::Stop => Ok(!facts.in_contact),
         Ordered::Nothing => Ok(true),
-        Ordered::Run if facts.member.revision != facts.set.revision => Ok(true),
+        Ordered::Run if facts.member.is_to_be_replaced(facts.set) => Ok(true),
         Ordered::Run => match facts.standing(now) {
             Standing::Available => Ok(true),
             Standing::ReadyUntil(at) => Err(Some(at)),

@@ -35,8 +35,8 @@ pub(super) struct SimHost {
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
-    /// Claims whose volume is here, and whether it holds data.
-    pub(super) volumes: BTreeMap<Uid, bool>,
+    /// Claims whose data is in a pool here.
+    pub(super) volumes: BTreeSet<Uid>,
 }
 
 /// What lives only as long as the agent's process.
@@ -102,7 +102,7 @@ impl World {
             agent: None,
             boots: 1,
             lives: 0,
-            volumes: BTreeMap::new(),
+            volumes: BTreeSet::new(),
         };
         self.hosts.insert(name.clone(), host);
         self.start_agent(name);

@@ -3,15 +3,18 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    ids::{HostName, Ordinal, SetKey, Uid},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, Uid},
     order::ConfigData,
     sim::World,
     spec::{
-        AddressPool, AddressPoolSpec, ClaimTemplate, EnvVar, GatePolicy, Membership, Port, Process,
-        Spread, StatefulSetSpec,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
+        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
+        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
+        StorageClass,
     },
-    state::Set,
+    state::{Claim, Set, Volume},
     template::revision_hash,
+    volume::{access::sharers, class::cluster_key},
 };
 
 /// A set, as far as the simulation tells sets apart.
@@ -31,6 +34,11 @@ pub struct SetOptions {
     pub fixed: bool,
     /// Whether each member has a claim `data`.
     pub claim: bool,
+    /// The class of that claim; the built-in one if it is not said. Claims of [`BY_HAND`] select the
+    /// volume with their own label.
+    pub class: Option<String>,
+    /// A claim that all members use.
+    pub shared: Option<String>,
     /// Whether a member is ready only while more than half of them run.
     pub quorum: bool,
     /// The port that each member declares.
@@ -53,6 +61,8 @@ impl Default for SetOptions {
             spread: Spread::Require,
             fixed: false,
             claim: false,
+            class: None,
+            shared: None,
             quorum: false,
             port: None,
             min_ready: 0,
@@ -60,6 +70,18 @@ impl Default for SetOptions {
             pool: None,
         }
     }
+}
+
+/// The class of the volumes that operators make.
+pub const BY_HAND: &str = "hand";
+/// The class whose volumes are directories of a server.
+pub const SERVER: &str = "nfs";
+
+fn slot(value: &str) -> LabelSelector {
+    let mut selector = LabelSelector::default();
+    let labels = &mut selector.match_labels;
+    labels.insert("slot".to_owned(), value.to_owned());
+    selector
 }
 
 impl SetOptions {
@@ -94,8 +116,20 @@ impl SetOptions {
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();
+            template.spec.storage_class_name.clone_from(&self.class);
+            if self.class.as_deref() == Some(BY_HAND) {
+                template.spec.selector = Some(slot("{{ member }}"));
+            }
             spec.volume_claim_templates.push(template);
         }
+        let shared = self.shared.iter().map(|claim| MemberVolume {
+            name: "shared".to_owned(),
+            persistent_volume_claim: ClaimReference {
+                claim_name: claim.clone(),
+                read_only: false,
+            },
+        });
+        spec.template.spec.volumes.extend(shared);
         spec
     }
 }
@@ -158,6 +192,109 @@ impl World {
         self.reconcile();
     }
 
+    /// Applies a class that makes directories on a server.
+    pub fn put_class(&mut self) {
+        let mut class = StorageClass {
+            provisioner: Provisioner::Nfs,
+            ..StorageClass::default()
+        };
+        SERVER.clone_into(&mut class.metadata.name);
+        "nas".clone_into(&mut class.parameters.server);
+        "/exports".clone_into(&mut class.parameters.share);
+        if let Some(key) = cluster_key(SERVER) {
+            let classes = &mut self.coordinator.state.storage_classes;
+            classes.insert(key, class);
+        }
+        self.reconcile();
+    }
+
+    /// Makes a volume on a server for the member of a name, unless there is one of its own name.
+    pub fn put_volume(&mut self, name: &str, member: &str) {
+        let Some(key) = cluster_key(name).filter(|_| self.coordinator.up) else {
+            return;
+        };
+        let mut volume = PersistentVolume::default();
+        name.clone_into(&mut volume.metadata.name);
+        let labels = &mut volume.metadata.labels;
+        labels.insert("slot".to_owned(), member.to_owned());
+        volume.spec.access_modes = vec![AccessMode::ReadWriteOnce];
+        BY_HAND.clone_into(&mut volume.spec.storage_class_name);
+        volume.spec.nfs = Some(NfsVolumeSource {
+            server: "nas".to_owned(),
+            path: format!("/static/{name}"),
+            read_only: false,
+        });
+        let volumes = &mut self.coordinator.state.persistent_volumes;
+        volumes.entry(key).or_insert(volume);
+        self.reconcile();
+    }
+
+    /// Makes a claim of a class by hand, unless there is one of its name. One of [`BY_HAND`] selects
+    /// the volume that is for the member after whom it is named, `data-<member>`.
+    pub fn put_claim(&mut self, key: &ClaimKey, class: &str) {
+        let taken = self.coordinator.state.claims.contains_key(key);
+        if taken || !self.coordinator.up {
+            return;
+        }
+        self.scheduled_uid += 1;
+        let member = key.name.as_str().strip_prefix("data-");
+        let mut spec = PersistentVolumeClaimSpec {
+            storage_class_name: Some(class.to_owned()),
+            selector: member.filter(|_| class == BY_HAND).map(slot),
+            ..PersistentVolumeClaimSpec::default()
+        };
+        if member.is_none() {
+            spec.access_modes.push(AccessMode::ReadWriteMany);
+        }
+        let claim = Claim {
+            uid: Uid(format!("claim-{}", self.scheduled_uid)),
+            member: None,
+            template: String::new(),
+            spec,
+            labels: BTreeMap::new(),
+            volume: None,
+            filled: false,
+            owner: None,
+            created_at: self.now,
+        };
+        let claims = &mut self.coordinator.state.claims;
+        claims.insert(key.clone(), claim);
+        self.reconcile();
+    }
+
+    /// Deletes the claims that no member uses, and gives their volumes free: those made by hand to
+    /// whoever asks next, emptied, the others for good.
+    pub fn drop_claims(&mut self) {
+        if !self.coordinator.up {
+            return;
+        }
+        let state = &mut self.coordinator.state;
+        let before = state.clone();
+        let assigned = |id: &MemberId| {
+            let set = before.sets.get(&id.set);
+            set.is_some_and(|set| set.members.contains_key(&id.ordinal))
+        };
+        state.claims.retain(|key, claim| {
+            claim.member.as_ref().is_some_and(assigned) || sharers(&before, key).next().is_some()
+        });
+        let claims = state.claims.clone();
+        let gone = |volume: &Volume| {
+            let bound = volume.claim.as_ref();
+            bound.is_some_and(|bound| claims.get(&bound.key).is_none_or(|c| c.uid != bound.uid))
+        };
+        let freed = state.volumes.values().filter(|volume| gone(volume));
+        self.truth.freed(freed);
+        state
+            .volumes
+            .retain(|_, volume| !(volume.provisioned && gone(volume)));
+        for volume in state.volumes.values_mut() {
+            if gone(volume) {
+                volume.claim = None;
+            }
+        }
+        self.reconcile();
+    }
+
     /// Cordons a host, or lets it take members again.
     pub fn cordon(&mut self, host: &HostName, cordoned: bool) {
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
@@ -175,7 +312,7 @@ impl World {
             let ordinals: std::collections::BTreeSet<Ordinal> =
                 set.declared().chain(assigned).collect();
             for ordinal in ordinals {
-                let id = crate::ids::MemberId {
+                let id = MemberId {
                     set: key.clone(),
                     ordinal,
                 };

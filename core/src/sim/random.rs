@@ -5,8 +5,13 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
-    sim::{Violation, World, operator::SetOptions, rng::Rng},
+    sim::{
+        Violation, World,
+        operator::{BY_HAND, SERVER, SetOptions},
+        rng::Rng,
+    },
     spec::{GatePolicy, Spread},
+    volume::class::BUILT_IN,
 };
 
 /// How long a mended world may take to come to rest.
@@ -80,6 +85,7 @@ impl Plot {
                 sets.push((key, options(&mut rng, port)));
             }
         }
+        world.put_class();
         if let (true, Ok(key)) = (rng.chance(50), "default/dev".parse()) {
             world.put_pool(&key, "127.77.0.0/16", true);
         }
@@ -106,7 +112,8 @@ impl Plot {
 
     fn event(&mut self) {
         match self.rng.below(100) {
-            0..=29 => self.apply(),
+            0..=24 => self.apply(),
+            25..=29 => self.storage(),
             30..=34 => {
                 if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
                     self.world.say("operator", &format!("deletes {key}"));
@@ -171,6 +178,44 @@ impl Plot {
         self.world.put_set(&key, &options);
     }
 
+    /// Something happens to volumes and claims.
+    fn storage(&mut self) {
+        let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
+            return;
+        };
+        let ordinal = self.rng.below(4);
+        let member = format!("{}-{ordinal}", set.name);
+        match self.rng.below(4) {
+            0 => {
+                self.world
+                    .say("operator", "deletes the claims that nobody uses");
+                self.world.drop_claims();
+            }
+            1 => self.claim(&set, &options, &member),
+            _ => {
+                self.world
+                    .say("operator", &format!("makes a volume for {member}"));
+                self.world.put_volume(&format!("pv-{member}"), &member);
+            }
+        }
+    }
+
+    /// A claim is made by hand: what the members share, or one in place of a member's own.
+    fn claim(&mut self, set: &SetKey, options: &SetOptions, member: &str) {
+        let (name, class) = match &options.shared {
+            Some(shared) => (shared.clone(), SERVER),
+            None if options.claim => {
+                let class = options.class.as_deref();
+                (format!("data-{member}"), class.unwrap_or(BUILT_IN))
+            }
+            None => return,
+        };
+        if let Ok(key) = format!("{}/{name}", set.namespace).parse() {
+            self.world.say("operator", &format!("makes claim {key}"));
+            self.world.put_claim(&key, class);
+        }
+    }
+
     fn member_fault(&mut self) {
         let Some(id) = self.member() else { return };
         if self.rng.chance(50) {
@@ -198,6 +243,15 @@ impl Plot {
         for host in self.hosts.clone() {
             self.world.cordon(&host, false);
         }
+        for (set, options) in self.sets.clone() {
+            for ordinal in 0..4 {
+                let member = format!("{}-{ordinal}", set.name);
+                self.world.put_volume(&format!("pv-{member}"), &member);
+            }
+            if options.shared.is_some() {
+                self.claim(&set, &options, "");
+            }
+        }
     }
 }
 
@@ -215,6 +269,9 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
     } else {
         Spread::Prefer
     };
+    let classes = [None, Some(SERVER), Some(BY_HAND)];
+    let class = rng.pick(&classes).copied().flatten();
+    let shared = rng.chance(20).then(|| format!("shared-{port}"));
     SetOptions {
         replicas: 0,
         policy: first,
@@ -228,6 +285,8 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         spread,
         fixed: rng.chance(30),
         claim: quorum || rng.chance(50),
+        class: class.map(str::to_owned),
+        shared,
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),

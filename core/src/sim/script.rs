@@ -3,8 +3,11 @@
 //! ```text
 //! hosts 3                      three hosts, host-1 to host-3, at 10.0.0.1 and on
 //! pool NAME CIDR               a default address pool
-//! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision;
-//!                              words: claim fixed quorum
+//! class                        a class `nfs` that makes directories on a server
+//! volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
+//! claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
+//! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
+//!                              class shared; words: claim fixed quorum
 //! scale NAME N                 update NAME                    delete NAME
 //! run SECONDS                  settle SECONDS (at most)       show
 //! kill process MEMBER          kill keeper MEMBER
@@ -139,6 +142,9 @@ impl Player {
                 }
             }
             ["pool", name, cidr] => self.world.put_pool(&key(name)?, cidr, true),
+            ["class"] => self.world.put_class(),
+            ["volume", name, member] => self.world.put_volume(name, member),
+            ["claim", name, class] => self.world.put_claim(&key(name)?, class),
             ["set", name, options @ ..] => {
                 let mut set = SetOptions::default();
                 for option in options {
@@ -238,6 +244,8 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "minReady" => set.min_ready = value.parse().ok()?,
         "revision" => set.revision = value.parse().ok()?,
         "pool" => set.pool = Some(value.to_owned()),
+        "class" => set.class = Some(value.to_owned()),
+        "shared" => set.shared = Some(value.to_owned()),
         "spread" if value == "Prefer" => set.spread = Spread::Prefer,
         "claim" => set.claim = true,
         "fixed" => set.fixed = true,

@@ -9,11 +9,12 @@ use thiserror::Error;
 use crate::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, Uid, ZoneSerial},
     member::Action,
-    order::{Desired, Peer},
+    order::{Desired, Peer, VolumeOrder},
     plan::Step,
     sim::World,
     spec::GatePolicy,
-    state::State,
+    state::{State, Volume},
+    volume::VolumeSource,
     zone::RecordData,
 };
 
@@ -43,7 +44,9 @@ pub(super) struct Truth {
     /// The last zone that the coordinator sent out.
     pub(super) published: ZoneSerial,
     /// Where each claim was bound first.
-    bound: BTreeMap<(ClaimKey, Uid), crate::volume::VolumeSource>,
+    bound: BTreeMap<(ClaimKey, Uid), VolumeSource>,
+    /// Whose data each place holds: host, if it is one's, and directory.
+    places: BTreeMap<Place, Uid>,
     /// The addresses that ordinals took, by the set's id.
     addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
     /// The founders that were rendered first.
@@ -52,7 +55,53 @@ pub(super) struct Truth {
     founded: BTreeSet<MemberId>,
 }
 
+/// A directory, with its host unless it is on a server.
+type Place = (Option<HostName>, String);
+
+fn place(source: &VolumeSource) -> Place {
+    (source.host().cloned(), source.describe())
+}
+
 impl Truth {
+    /// I4: a member sees the volume that its claim was first bound to, and no other claim's data.
+    pub(super) fn uses(&mut self, host: &HostName, volume: &VolumeOrder) {
+        let VolumeOrder {
+            claim,
+            claim_uid,
+            source,
+            ..
+        } = volume;
+        let first = self.bound.get(&(claim.clone(), claim_uid.clone()));
+        if first != Some(source) {
+            self.breaks(
+                "I4",
+                format!("claim {claim} is used at {source:?}, not {first:?}"),
+            );
+        }
+        if source.host().is_some_and(|at| at != host) {
+            self.breaks(
+                "I4",
+                format!("claim {claim} is used on {host}, not where it is"),
+            );
+        }
+        let owner = self.places.entry(place(source));
+        let owner = owner.or_insert_with(|| claim_uid.clone()).clone();
+        if owner != *claim_uid {
+            let at = source.describe();
+            self.breaks(
+                "I4",
+                format!("{at} holds data of {owner}, and {claim} uses it"),
+            );
+        }
+    }
+
+    /// An operator gave up the data of volumes.
+    pub(super) fn freed<'a>(&mut self, volumes: impl Iterator<Item = &'a Volume>) {
+        for volume in volumes {
+            self.places.remove(&place(&volume.source));
+        }
+    }
+
     /// Notes a broken promise; the first one counts.
     pub(super) fn breaks(&mut self, promise: &'static str, detail: String) {
         self.broken.get_or_insert((promise, detail));
@@ -87,6 +136,7 @@ impl Truth {
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
+            | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
             | Step::Assign { .. }
             | Step::Found { .. }

@@ -101,8 +101,13 @@ impl World {
             error: format!("epoch {epoch} is not ordered any more"),
         })?;
         for volume in order.volumes {
-            let data = host.volumes.entry(volume.claim_uid).or_insert(false);
-            if volume.filled && !*data {
+            self.truth.uses(name, &volume);
+            let there = if volume.source.is_shared() {
+                self.server.contains(&volume.claim_uid)
+            } else {
+                host.volumes.contains(&volume.claim_uid)
+            };
+            if volume.filled && !there {
                 let volume = volume.name;
                 return Err(Reason::VolumeEmpty { volume });
             }

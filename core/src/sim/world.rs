@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    ids::{HostName, MemberId, SetKey},
+    ids::{HostName, MemberId, SetKey, Uid},
     sim::{
         coordinator::Coordinator,
         host::SimHost,
@@ -41,6 +41,8 @@ pub struct World {
     pub(super) broken: BTreeSet<MemberId>,
     /// Sets whose members are ready only while more than half of them run.
     pub(super) quorums: BTreeSet<SetKey>,
+    /// Claims whose data is on a server.
+    pub(super) server: BTreeSet<Uid>,
     pub(super) truth: Truth,
     /// What happened, a line each.
     pub log: Vec<String>,
@@ -64,6 +66,7 @@ impl World {
             last_arrival: BTreeMap::new(),
             broken: BTreeSet::new(),
             quorums: BTreeSet::new(),
+            server: BTreeSet::new(),
             truth: Truth::default(),
             log: Vec::new(),
             queue: BTreeMap::new(),

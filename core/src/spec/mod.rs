@@ -12,6 +12,7 @@ mod instant;
 mod lenient;
 pub mod meta;
 pub mod network;
+mod path;
 pub mod probe;
 pub mod process;
 pub mod secret;
@@ -23,6 +24,7 @@ pub mod volume;
 pub use config::{ConfigMap, Secret};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
+pub use path::{PathError, check_dir_name, check_sub_path};
 pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
 pub use process::{
     Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
@@ -30,12 +32,12 @@ pub use process::{
 };
 pub use secret::Sealed;
 pub use set::{
-    ConfigDir, GatePolicy, LabelSelector, MemberSpec, MemberTemplate, Membership, Spread,
-    StatefulSet, StatefulSetSpec,
+    ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
+    MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
 };
 pub use storage::{
-    Adopt, BindingMode, ClaimRef, ClassParameters, NfsVolumeSource, PersistentVolume,
-    PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
+    Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
+    PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, DataSource, MemberVolume,
@@ -45,10 +47,6 @@ pub use volume::{
 /// One object of any kind, as it is written, stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "objects are few and short-lived in this form"
-)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),

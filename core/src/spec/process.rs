@@ -214,7 +214,7 @@ pub struct VolumeMount {
     /// volume when left out. It is made, for the process's user, if it is missing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sub_path: String,
-    /// As `subPath`, with `$(VAR)` of the process's environment in it.
+    /// As `subPath`, a template, with `$(VAR)` of the process's environment in it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sub_path_expr: String,
 }

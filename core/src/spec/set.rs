@@ -121,12 +121,65 @@ pub enum Spread {
     Prefer,
 }
 
-/// Selection by labels.
+/// Selection by labels: all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LabelSelector {
     /// Labels that must be there with these values.
     pub match_labels: BTreeMap<String, String>,
+    /// Conditions on single labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelExpression>,
+}
+
+impl LabelSelector {
+    /// Whether labels are selected; a selector that says nothing selects all.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let equal = |(name, value): (&String, &String)| labels.get(name) == Some(value);
+        self.match_labels.iter().all(equal)
+            && self.match_expressions.iter().all(|one| one.holds(labels))
+    }
+}
+
+/// A condition on one label, as in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LabelExpression {
+    /// The label's name.
+    pub key: String,
+    /// What must hold of it.
+    pub operator: LabelOperator,
+    /// The values that `In` and `NotIn` ask about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+impl LabelExpression {
+    /// Whether it holds of an object with these labels.
+    pub fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let listed = value.is_some_and(|value| self.values.contains(value));
+        match self.operator {
+            LabelOperator::In => listed,
+            LabelOperator::NotIn => !listed,
+            LabelOperator::Exists => value.is_some(),
+            LabelOperator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+/// What must hold of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum LabelOperator {
+    /// It has one of the values.
+    #[default]
+    In,
+    /// It has none of the values, or is not there.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is not there.
+    DoesNotExist,
 }
 
 /// How one member looks.
@@ -175,4 +228,43 @@ impl MemberSpec {
 pub struct ConfigDir {
     /// A directory of the host whose content is copied there before the member's own files.
     pub copy_from: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_selects_what_it_says() {
+        let labels = |text: &[(&str, &str)]| -> BTreeMap<String, String> {
+            text.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let ssd = labels(&[("disk", "ssd"), ("slot", "0")]);
+        let mut selector = LabelSelector::default();
+        assert!(selector.matches(&ssd) && selector.matches(&labels(&[])));
+        selector.match_labels = labels(&[("slot", "0")]);
+        assert!(selector.matches(&ssd));
+        assert!(!selector.matches(&labels(&[("slot", "1")])));
+        for (operator, values, expected) in [
+            (LabelOperator::In, &["hdd", "ssd"][..], (true, false, false)),
+            (LabelOperator::NotIn, &["hdd", "ssd"], (false, true, true)),
+            (LabelOperator::Exists, &[], (true, true, false)),
+            (LabelOperator::DoesNotExist, &[], (false, false, true)),
+        ] {
+            selector.match_expressions = vec![LabelExpression {
+                key: "disk".to_owned(),
+                operator,
+                values: values.iter().map(ToString::to_string).collect(),
+            }];
+            let tape = labels(&[("disk", "tape"), ("slot", "0")]);
+            let found = (
+                selector.matches(&ssd),
+                selector.matches(&tape),
+                selector.matches(&labels(&[("slot", "0")])),
+            );
+            assert_eq!(found, expected, "{operator:?}");
+        }
+    }
 }

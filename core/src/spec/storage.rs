@@ -9,7 +9,10 @@ use super::{
     meta::ObjectMeta,
     volume::{AccessMode, VolumeMode, storage},
 };
-use crate::ids::ObjectKey;
+use crate::{
+    ids::ObjectKey,
+    volume::{NfsOptions, NfsSource},
+};
 
 /// The annotation that makes a class the one of claims that name none; as in Kubernetes.
 pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -42,6 +45,28 @@ impl StorageClass {
     pub fn is_default(&self) -> bool {
         let annotation = self.metadata.annotations.get(DEFAULT_CLASS);
         annotation.is_some_and(|text| text == "true")
+    }
+
+    /// Where a claim's directory of this name is, for a class of the provisioner `nfs`. The version
+    /// is that of the parameters, or of the options; validation sees to both.
+    pub fn nfs(&self, sub_dir: String) -> Option<NfsSource> {
+        if self.provisioner != Provisioner::Nfs {
+            return None;
+        }
+        let options = NfsOptions::parse(&self.mount_options).ok()?;
+        let given = self.parameters.version.as_ref();
+        let version = match given {
+            Some(text) => text.parse().ok()?,
+            None => options.version().unwrap_or_default(),
+        };
+        Some(NfsSource {
+            server: self.parameters.server.clone(),
+            path: self.parameters.share.clone(),
+            sub_dir: Some(sub_dir),
+            version,
+            options,
+            read_only: false,
+        })
     }
 
     /// When a claim gets its volume.
@@ -86,8 +111,8 @@ pub struct ClassParameters {
         deserialize_with = "lenient::text"
     )]
     pub version: Option<String>,
-    /// The name of a claim's directory, a template over `namespace`, `claim`, and for the claims
-    /// of a set `set`, `member`, `ordinal`; `{{ namespace }}_{{ claim }}` when left out.
+    /// The name of a claim's directory, a template over the values of
+    /// [`crate::template::ClaimValues`]; `{{ namespace }}_{{ claim }}` when left out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sub_dir: String,
 }
@@ -157,6 +182,20 @@ impl PersistentVolumeSpec {
     /// Its size in bytes.
     pub fn storage(&self) -> u64 {
         storage(&self.capacity)
+    }
+
+    /// Where its data is, and how it is mounted; validation sees to it that there is one.
+    pub fn nfs_source(&self) -> Option<NfsSource> {
+        let nfs = self.nfs.as_ref()?;
+        let options = NfsOptions::parse(&self.mount_options).ok()?;
+        Some(NfsSource {
+            server: nfs.server.clone(),
+            path: nfs.path.clone(),
+            sub_dir: None,
+            version: options.version().unwrap_or_default(),
+            options,
+            read_only: nfs.read_only,
+        })
     }
 }
 

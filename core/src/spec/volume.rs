@@ -13,8 +13,8 @@ use super::{lenient, meta::ObjectMeta, set::LabelSelector};
 pub struct ClaimTemplate {
     /// The template's name, and labels for the claims.
     pub metadata: ObjectMeta,
-    /// What each claim asks for. Its selector may use `{{ ordinal }}` and the other values of a
-    /// member's templates.
+    /// What each claim asks for. The values of its selector are templates over those of
+    /// [`crate::template::ClaimValues`], such as `{{ ordinal }}`.
     pub spec: PersistentVolumeClaimSpec,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     plan::Step,
     state::{Founding, Grant, Member, Ordered, State},
     time::Timestamp,
-    volume::Ownership,
+    volume::{Ownership, work::grows_by_itself},
 };
 
 impl State {
@@ -35,9 +35,13 @@ impl State {
             Step::BindClaim { key, name, volume } => {
                 if let Some(claim) = self.claims.get_mut(key) {
                     claim.volume = Some(name.clone());
+                    let class = &mut claim.spec.storage_class_name;
+                    // From now on it has the one that it was bound with, whatever becomes default.
+                    class.get_or_insert_with(|| volume.class.clone());
                     self.volumes.insert(name.clone(), volume.clone());
                 }
             }
+            Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
@@ -115,6 +119,7 @@ impl State {
             named_in,
             passed_gate: false,
             previous_address,
+            restart_asked: None,
         };
         set.members.insert(id.ordinal, member);
     }
@@ -157,12 +162,36 @@ impl State {
         }
     }
 
+    /// What nothing limits is as large as it is said to be; the rest is for its agent.
+    fn grow(&mut self, key: &ClaimKey, storage: &str) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
+        let requests = &mut claim.spec.resources.requests;
+        requests.insert("storage".to_owned(), storage.to_owned());
+        let bytes = claim.spec.storage();
+        let Some(name) = claim.volume.clone() else {
+            return;
+        };
+        let volume = self.volumes.get(&name);
+        if volume.is_some_and(|volume| grows_by_itself(self, volume))
+            && let Some(volume) = self.volumes.get_mut(&name)
+        {
+            volume.capacity = volume.capacity.max(bytes);
+        }
+    }
+
     fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
         claim.filled = true;
         claim.owner = owner.cloned().or_else(|| claim.owner.take());
+        // The data that was there is the claim's own by now; a later claim is another matter.
+        let volume = claim.volume.as_ref();
+        if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
+            volume.adopt = false;
+        }
         let Some(member) = &claim.member else {
             return;
         };

@@ -203,6 +203,18 @@ pub struct Member {
     pub passed_gate: bool,
     /// The address of the epoch before, if it was another.
     pub previous_address: Option<IpAddr>,
+    /// When an operator asked for a restart: it is stopped when the budget allows, released, and
+    /// assigned anew. It ends with the grant.
+    #[serde(default)]
+    pub restart_asked: Option<Timestamp>,
+}
+
+impl Member {
+    /// Whether it is to be stopped and assigned anew, although it is wanted: its revision is not
+    /// the set's, or an operator asked for it.
+    pub fn is_to_be_replaced(&self, set: &Set) -> bool {
+        self.revision != set.revision || self.restart_asked.is_some()
+    }
 }
 
 /// What was ordered of an assigned member.
@@ -373,7 +385,7 @@ impl State {
             Knowledge::Known(seen) => seen.report.ready,
             Knowledge::Absent | Knowledge::Unknown => false,
         };
-        wanted && ready && member.revision == set.revision
+        wanted && ready && !member.is_to_be_replaced(set)
     }
 }
 

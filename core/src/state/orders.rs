@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use base64::Engine as _;
 
 use crate::{
-    ids::{HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
+    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
     order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
-    spec::{Kind, MemberSpec, Sealed, Secret},
-    state::{Founding, Member, Set, State},
+    spec::{Kind, MemberSpec, MemberTemplate, Sealed, Secret},
+    state::{Claim, Founding, Member, Set, State},
     template::config_refs,
+    volume::access::shared_claims,
 };
 
 pub use crate::order::order_hash;
@@ -68,7 +69,7 @@ fn order_among(
         revision: member.revision.clone(),
         template: Arc::new(template.spec.clone()),
         values: values(state, set, id, member, declared),
-        volumes: volumes(state, set, id),
+        volumes: volumes(state, set, id, template),
         config: config_data(state, &id.set.namespace, &template.spec),
     })
 }
@@ -179,28 +180,41 @@ fn values(
     }
 }
 
-fn volumes(state: &State, set: &Set, id: &MemberId) -> Vec<VolumeOrder> {
+/// A member's own volumes in the order of the claim templates, then those that it shares.
+fn volumes(state: &State, set: &Set, id: &MemberId, template: &MemberTemplate) -> Vec<VolumeOrder> {
     let templates = set.spec.volume_claim_templates.iter();
-    templates
-        .filter_map(|template| {
-            let name = &template.metadata.name;
-            let key = id.claim(name).ok()?;
-            let claim = state.claims.get(&key)?;
-            let volume = state.volume_of(claim)?;
-            Some(VolumeOrder {
-                name: name.clone(),
-                claim: key,
-                claim_uid: claim.uid.clone(),
-                source: volume.source.clone(),
-                capacity: volume.capacity,
-                filled: claim.filled,
-                adopt: volume.adopt,
-                read_only: false,
-                shared: false,
-                owner: claim.owner.clone(),
-            })
+    let own = templates.filter_map(|template| {
+        let name = &template.metadata.name;
+        let key = id.claim(name).ok()?;
+        let claim = state.claims.get(&key).filter(|claim| claim.is_for(id))?;
+        volume(state, name, key, claim)
+    });
+    let shared = shared_claims(id, template).filter_map(|(used, key)| {
+        let claim = state.claims.get(&key)?;
+        let order = volume(state, &used.name, key, claim)?;
+        Some(VolumeOrder {
+            read_only: order.read_only || used.persistent_volume_claim.read_only,
+            shared: true,
+            ..order
         })
-        .collect()
+    });
+    own.chain(shared).collect()
+}
+
+fn volume(state: &State, name: &str, key: ClaimKey, claim: &Claim) -> Option<VolumeOrder> {
+    let volume = state.volume_of(claim)?;
+    Some(VolumeOrder {
+        name: name.to_owned(),
+        claim: key,
+        claim_uid: claim.uid.clone(),
+        source: volume.source.clone(),
+        capacity: claim.wanted_capacity(volume),
+        filled: claim.filled,
+        adopt: volume.adopt && !claim.filled,
+        read_only: claim.is_read_only(),
+        shared: false,
+        owner: claim.owner.clone(),
+    })
 }
 
 /// The content of the config objects that a template uses, as far as they exist.

@@ -19,6 +19,9 @@ pub enum RecordKind {
     Claim,
     /// A volume that is, or was, bound, by its name.
     Volume,
+    /// The claim that a volume had when the claim was deleted, by the volume's name: with it the
+    /// claim can come back.
+    FormerClaim,
     /// What the coordinator decided of a whole set, by the set's key.
     Set,
     /// One ordinal of a set: its last epoch, its address, its assignment. By member name.
@@ -35,7 +38,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -46,6 +49,7 @@ impl RecordKind {
         Self::Object(Kind::StatefulSet),
         Self::Claim,
         Self::Volume,
+        Self::FormerClaim,
         Self::Set,
         Self::Member,
         Self::Founding,
@@ -60,6 +64,7 @@ impl RecordKind {
             Self::Object(kind) => kind.as_str(),
             Self::Claim => "claim",
             Self::Volume => "volume",
+            Self::FormerClaim => "formerclaim",
             Self::Set => "set",
             Self::Member => "member",
             Self::Founding => "founding",
@@ -73,9 +78,13 @@ impl RecordKind {
     pub fn watched(self) -> bool {
         match self {
             Self::Object(_) | Self::Claim | Self::Volume => true,
-            Self::Set | Self::Member | Self::Founding | Self::Host | Self::Order | Self::Zone => {
-                false
-            }
+            Self::FormerClaim
+            | Self::Set
+            | Self::Member
+            | Self::Founding
+            | Self::Host
+            | Self::Order
+            | Self::Zone => false,
         }
     }
 }

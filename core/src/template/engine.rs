@@ -117,7 +117,7 @@ impl Engine {
 }
 
 /// Most texts are none, and rendering them would only cost.
-fn is_template(text: &str) -> bool {
+pub(super) fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 

@@ -42,6 +42,24 @@ pub(crate) fn expand(
     (out.len() <= limit).then_some(out)
 }
 
+/// The variables that a text refers to.
+pub(crate) fn references(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let (_, after) = rest.split_once('$')?;
+            if let Some(escaped) = after.strip_prefix('$') {
+                rest = escaped;
+            } else if let Some((name, after)) = reference(after) {
+                rest = after;
+                return Some(name);
+            } else {
+                rest = after;
+            }
+        }
+    })
+}
+
 /// `(NAME)` and what follows it.
 fn reference(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('(')?.split_once(')')
@@ -75,6 +93,18 @@ mod tests {
         ] {
             let got = expand(text, &variables(), 100);
             assert_eq!(got.as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn references_are_found_where_they_are_expanded() {
+        for (text, expected) in [
+            ("$(A)/$(B)", &["A", "B"][..]),
+            ("$$(A)$(B)", &["B"]),
+            ("$$$(A)$", &["A"]),
+            ("$A$(A", &[]),
+        ] {
+            assert_eq!(references(text).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! A member's order to the member that a keeper runs: every text rendered, every default filled
 //! in, nothing left to choose.
 
+use std::collections::BTreeMap;
+
 use minijinja::Value;
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
 };
 use crate::{
     order::MemberOrder,
-    rendered::RenderedMember,
+    rendered::{RenderedMember, RenderedProcess},
     spec::{KeySelector, Kind, Process, Sealed},
 };
 
@@ -36,6 +38,9 @@ pub fn render_member(order: &MemberOrder, config_dir: &str) -> Result<RenderedMe
             .map(|(i, process)| render_process(&renderer, &format!("{list}[{i}]"), process))
             .collect::<Result<Vec<_>, _>>()
     };
+    let init_processes = all("initProcesses", &spec.init_processes)?;
+    let processes = all("processes", &spec.processes)?;
+    one_mount_per_path(&init_processes, &processes)?;
     Ok(RenderedMember {
         member: order.member.clone(),
         hostname: order.member.name(),
@@ -43,10 +48,37 @@ pub fn render_member(order: &MemberOrder, config_dir: &str) -> Result<RenderedMe
         address: order.values.address.clone(),
         config_dir: config_dir.to_owned(),
         config_copy_from: spec.config_dir.as_ref().map(|dir| dir.copy_from.clone()),
-        init_processes: all("initProcesses", &spec.init_processes)?,
-        processes: all("processes", &spec.processes)?,
+        init_processes,
+        processes,
         grace_seconds: spec.grace_seconds(),
     })
+}
+
+/// All processes see the same mounts, and two may mount the same directory at the same path. Whether
+/// it is the same is known only now, if a variable says it.
+fn one_mount_per_path(
+    init_processes: &[RenderedProcess],
+    processes: &[RenderedProcess],
+) -> Result<(), RenderError> {
+    let mut seen: BTreeMap<&str, &Option<String>> = BTreeMap::new();
+    for (list, processes) in [("initProcesses", init_processes), ("processes", processes)] {
+        for (i, process) in processes.iter().enumerate() {
+            for (j, mount) in process.mounts.iter().enumerate() {
+                let path = mount.mount_path.trim_end_matches('/');
+                let other = seen.insert(path, &mount.sub_path);
+                if other.is_some_and(|other| *other != mount.sub_path) {
+                    return Err(RenderError::new(
+                        format!("{list}[{i}].volumeMounts[{j}].subPathExpr"),
+                        format!(
+                            "another process has another directory at '{path}', and all see the \
+                             same; give another mountPath, or the same variables"
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What all texts of one member are rendered with.
@@ -78,10 +110,20 @@ impl Renderer<'_> {
         &self,
         field: &str,
         text: &str,
-        env: &std::collections::BTreeMap<String, Sealed>,
+        env: &BTreeMap<String, Sealed>,
     ) -> Result<String, RenderError> {
         let rendered = self.text(field, text)?;
-        expand(&rendered, env, MAX_OUTPUT).ok_or_else(|| {
+        self.expand(field, &rendered, env)
+    }
+
+    /// Expands `$(VAR)` in a text that is rendered already.
+    pub(crate) fn expand(
+        &self,
+        field: &str,
+        text: &str,
+        env: &BTreeMap<String, Sealed>,
+    ) -> Result<String, RenderError> {
+        expand(text, env, MAX_OUTPUT).ok_or_else(|| {
             RenderError::new(
                 field,
                 format!("the text becomes longer than {MAX_OUTPUT} bytes; make it shorter"),
@@ -93,7 +135,7 @@ impl Renderer<'_> {
     pub(crate) fn command(
         &self,
         fields: &[(String, &String)],
-        env: &std::collections::BTreeMap<String, Sealed>,
+        env: &BTreeMap<String, Sealed>,
     ) -> Result<Vec<String>, RenderError> {
         let mut argv = Vec::new();
         for (field, text) in fields {

@@ -266,6 +266,70 @@ fn what_cannot_be_rendered_names_its_field() {
 }
 
 #[test]
+fn sub_paths_are_rendered_and_checked_again() {
+    let mounts = |mount: serde_json::Value, env: serde_json::Value| {
+        let mut mount = mount;
+        mount["name"] = "data".into();
+        mount["mountPath"] = "/data".into();
+        let process = serde_json::json!({
+            "name": "main", "user": "db", "command": ["/bin/db"], "env": env,
+            "volumeMounts": [mount],
+        });
+        let volumes = serde_json::json!([
+            { "name": "data", "persistentVolumeClaim": { "claimName": "c", "readOnly": true } },
+        ]);
+        let order = order(serde_json::json!({ "processes": [process], "volumes": volumes }));
+        let member = render_member(&order, "/run/c").map_err(|e| e.to_string())?;
+        let mount = member.processes[0].mounts[0].clone();
+        assert!(mount.read_only, "the claim is used to read only");
+        Ok::<_, String>(mount.sub_path)
+    };
+    let a = |value: &str| serde_json::json!([{ "name": "A", "value": value }]);
+    let expr = |text: &str| serde_json::json!({ "subPathExpr": text });
+    for (mount, env, expected) in [
+        (serde_json::json!({}), a(""), None),
+        (serde_json::json!({ "subPath": "x/y" }), a(""), Some("x/y")),
+        (expr("$(A)/$(HOSTNAME)"), a("{{ set }}"), Some("db/db-1")),
+        (expr("{{ ordinal }}"), a(""), Some("1")),
+    ] {
+        assert_eq!(mounts(mount, env).unwrap().as_deref(), expected);
+    }
+    let at = "spec.template.spec.processes[0].volumeMounts[0].subPathExpr";
+    for value in [
+        "..", "/etc", "a/../..", "", "a//b", "x\\y", "a\nb", "é", "/",
+    ] {
+        let refused = mounts(expr("$(A)"), a(value)).unwrap_err();
+        let expected = format!("{at}: '$(A)' does not become a relative path");
+        assert!(refused.starts_with(&expected), "{value:?}: {refused}");
+    }
+    assert_eq!(
+        mounts(expr("$(B)"), a("")).unwrap_err(),
+        format!("{at}: the process has no variable 'B'; add it to its env")
+    );
+}
+
+#[test]
+fn one_path_shows_one_directory_to_all_processes() {
+    let process = |name: &str, value: &str| {
+        serde_json::json!({
+            "name": name, "user": "db", "command": ["/bin/db"],
+            "env": [{ "name": "A", "value": value }],
+            "volumeMounts": [{ "name": "data", "mountPath": "/data", "subPathExpr": "$(A)" }],
+        })
+    };
+    let two = |a: &str, b: &str| {
+        let list = serde_json::json!([process("one", a), process("two", b)]);
+        render_member(&order(serde_json::json!({ "processes": list })), "/run/c")
+    };
+    assert!(two("x", "x").is_ok());
+    assert_eq!(
+        two("x", "y").unwrap_err().to_string(),
+        "spec.template.spec.processes[1].volumeMounts[0].subPathExpr: another process has another \
+         directory at '/data', and all see the same; give another mountPath, or the same variables"
+    );
+}
+
+#[test]
 fn the_list_of_texts_and_the_renderer_agree() {
     let mark = "/{{ member }}";
     let action = serde_json::json!({
@@ -278,6 +342,7 @@ fn the_list_of_texts_and_the_renderer_agree() {
     let process = serde_json::json!({
         "name": "main", "user": "db", "command": [mark], "args": [mark, mark],
         "env": [{ "name": "A", "value": mark }], "workingDir": mark,
+        "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPathExpr": format!("x{mark}") }],
         "files": [{ "path": mark, "content": mark, "template": true }],
         "startupProbe": action, "readinessProbe": action, "livenessProbe": action,
         "lifecycle": { "preStop": hook },

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::{ids::IdError, quantity::QuantityError, spec::MemberTemplate};
 
+mod claim;
 pub(crate) mod engine;
 mod env;
 mod expand;
@@ -19,6 +20,9 @@ mod texts;
 mod trial;
 pub(crate) mod values;
 
+pub use claim::{ClaimValues, claim_spec, sub_dir};
+pub(crate) use claim::{try_selector, try_sub_dir};
+pub(crate) use expand::references;
 pub use member::render_member;
 pub(crate) use process::{parse_mode, port_number};
 pub use revision::{ConfigRef, config_refs, revision_hash};

@@ -3,13 +3,15 @@
 use super::{
     RenderError,
     env::environment,
+    expand::references,
     member::{Renderer, fields},
 };
 use crate::{
     quantity::Quantity,
     rendered::{RenderedFile, RenderedMount, RenderedProcess},
     spec::{
-        FileSource, HttpGetAction, Kind, PortRef, Probe, Process, Sealed, process::RlimitValue,
+        FileSource, HttpGetAction, Kind, PortRef, Probe, Process, Sealed, VolumeMount,
+        check_sub_path, process::RlimitValue,
     },
 };
 
@@ -58,7 +60,7 @@ pub(crate) fn render_process(
         rlimits: rlimits(process),
         memory_limit: limit(at, process, "memory", Quantity::units)?,
         cpu_limit_milli: limit(at, process, "cpu", Quantity::milli)?,
-        mounts: mounts(process),
+        mounts: mounts(renderer, at, process, &env)?,
         files: files(renderer, at, process)?,
         ports: process.ports.clone(),
         startup_probe: probe("startupProbe", &process.startup_probe)?,
@@ -136,17 +138,64 @@ fn limit(
         .map_err(RenderError::quantity(field()))
 }
 
-fn mounts(process: &Process) -> Vec<RenderedMount> {
-    process
-        .volume_mounts
-        .iter()
-        .map(|mount| RenderedMount {
+fn mounts(
+    renderer: &Renderer<'_>,
+    at: &str,
+    process: &Process,
+    env: &Env,
+) -> Result<Vec<RenderedMount>, RenderError> {
+    let shared = &renderer.order.template.volumes;
+    let mut mounts = Vec::new();
+    for (i, mount) in process.volume_mounts.iter().enumerate() {
+        let claim = shared.iter().find(|volume| volume.name == mount.name);
+        mounts.push(RenderedMount {
             volume: mount.name.clone(),
             mount_path: mount.mount_path.clone(),
-            read_only: mount.read_only,
-            sub_path: None,
-        })
-        .collect()
+            read_only: mount.read_only
+                || claim.is_some_and(|volume| volume.persistent_volume_claim.read_only),
+            sub_path: sub_path(renderer, &format!("{at}.volumeMounts[{i}]"), mount, env)?,
+        });
+    }
+    Ok(mounts)
+}
+
+/// The directory of the volume, checked again: what a variable holds is known only here.
+fn sub_path(
+    renderer: &Renderer<'_>,
+    at: &str,
+    mount: &VolumeMount,
+    env: &Env,
+) -> Result<Option<String>, RenderError> {
+    let (field, path) = if mount.sub_path_expr.is_empty() {
+        if mount.sub_path.is_empty() {
+            return Ok(None);
+        }
+        (format!("{at}.subPath"), mount.sub_path.clone())
+    } else {
+        let field = format!("{at}.subPathExpr");
+        let text = renderer.text(&field, &mount.sub_path_expr)?;
+        // Elsewhere a reference to nothing stays as it is; here it would become a directory of
+        // that name, which another member may have too.
+        if let Some(name) = references(&text).find(|name| !env.contains_key(*name)) {
+            let message = format!("the process has no variable '{name}'; add it to its env");
+            return Err(RenderError::new(field, message));
+        }
+        let path = renderer.expand(&field, &text, env)?;
+        (field, path)
+    };
+    match check_sub_path(&path) {
+        Ok(()) => Ok(Some(path)),
+        // The value may be a secret: the message must not show it.
+        Err(e) if mount.sub_path_expr.is_empty() => Err(RenderError::new(field, e.to_string())),
+        Err(_) => Err(RenderError::new(
+            field,
+            format!(
+                "'{}' does not become a relative path without '..', '.', '//', '\\' and \
+                 unprintable characters, of at most 1024 bytes; correct the variables",
+                mount.sub_path_expr.escape_debug()
+            ),
+        )),
+    }
 }
 
 fn files(

@@ -124,7 +124,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::spec::{FileSource, KeySelector};
+    use crate::spec::{FileSource, KeySelector, VolumeMount};
 
     fn template() -> MemberTemplate {
         let mut template = MemberTemplate::default();
@@ -162,6 +162,12 @@ mod tests {
         let mut other = template();
         other.spec.processes[0].args.push("-v".to_owned());
         assert_ne!(base, revision_hash(&other, &config("1", "1")));
+        let mut mounted = template();
+        mounted.spec.processes[0].volume_mounts = vec![VolumeMount::default()];
+        let whole = revision_hash(&mounted, &config("1", "1"));
+        "a".clone_into(&mut mounted.spec.processes[0].volume_mounts[0].sub_path);
+        let part = revision_hash(&mounted, &config("1", "1"));
+        assert!(whole != base && part != whole);
         assert_ne!(base, revision_hash(&template(), &ConfigData::default()));
     }
 }

@@ -42,6 +42,12 @@ fn of_process<'a>(found: &mut Found<'a>, at: &str, process: &'a Process) {
     if let Some(dir) = &process.working_dir {
         push(found, format!("{at}.workingDir"), dir);
     }
+    for (i, mount) in process.volume_mounts.iter().enumerate() {
+        if !mount.sub_path_expr.is_empty() {
+            let field = format!("{at}.volumeMounts[{i}].subPathExpr");
+            push(found, field, &mount.sub_path_expr);
+        }
+    }
     for (i, file) in process.files.iter().enumerate() {
         push(found, format!("{at}.files[{i}].path"), &file.path);
         if let (Some(content), true) = (&file.content, file.template) {

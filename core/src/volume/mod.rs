@@ -1,12 +1,20 @@
 //! Where the data of a volume lies, and what is known of it: the words that the plan, the orders and
-//! the agents share. What operators write about volumes is in [`crate::spec::storage`] and
-//! [`crate::spec::volume`].
+//! the agents share; and the rules about them that are decided from a state alone: [`class`], [`binding`],
+//! [`provision`], [`access`], [`satisfy`], [`phase`], [`work`]. What operators write about volumes is
+//! in [`crate::spec::storage`] and [`crate::spec::volume`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::HostName;
 
+pub mod access;
+pub mod binding;
+pub mod class;
 mod nfs;
+pub mod phase;
+pub mod provision;
+pub mod satisfy;
+pub mod work;
 
 pub use nfs::{NfsOptions, NfsSource, NfsVersion, OptionError, server_path};
 

@@ -2,7 +2,7 @@
 //! to escape. Text of an operator never becomes an option of a mount: options are known by name,
 //! and their values by type.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -77,6 +77,9 @@ impl FromStr for NfsVersion {
 pub struct NfsOptions {
     /// Options in the order in which they were written, checked: `hard`, `timeo=100`.
     checked: Vec<String>,
+    /// What `nfsvers` or `vers` among them said; it is no option of the kernel's mount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<NfsVersion>,
 }
 
 /// Why an option, a server or a path is refused.
@@ -135,12 +138,14 @@ enum Takes {
     Number(u32, u32),
     /// One of these words.
     Word(&'static [&'static str]),
+    /// A version of the protocol.
+    Version,
 }
 
 /// The options that are known, from nfs(5). Left out on purpose: `suid`, `dev`, `exec` (they would
 /// undo what is always set), `context` and `sec` other than `sys` (no credentials on the host),
 /// `mountaddr`, `addr`, `clientaddr` (said by Berth), and the background retries of `bg`.
-const OPTIONS: [(&str, Takes); 29] = [
+const OPTIONS: [(&str, Takes); 32] = [
     ("hard", Takes::Flag("recovery")),
     ("soft", Takes::Flag("recovery")),
     ("softerr", Takes::Flag("recovery")),
@@ -168,6 +173,9 @@ const OPTIONS: [(&str, Takes); 29] = [
     ("noresvport", Takes::Flag("resvport")),
     ("nconnect", Takes::Number(1, 16)),
     ("port", Takes::Number(1, 65_535)),
+    ("proto", Takes::Word(&["tcp"])),
+    ("nfsvers", Takes::Version),
+    ("vers", Takes::Version),
     (
         "lookupcache",
         Takes::Word(&["all", "none", "pos", "positive"]),
@@ -187,10 +195,12 @@ impl NfsOptions {
     /// Each one that is not known, with its position.
     pub fn parse(texts: &[String]) -> Result<Self, Vec<(usize, OptionError)>> {
         let mut errors = Vec::new();
+        let mut version = None;
         let mut seen: Vec<(String, &str)> = Vec::new();
         for (i, text) in texts.iter().enumerate() {
             match option(text) {
                 Ok(group) => {
+                    version = version.or_else(|| said_version(text));
                     let earlier = seen.iter().find(|(g, other)| *g == group && *other != text);
                     if let Some((_, other)) = earlier {
                         let error = OptionError::Twice {
@@ -205,15 +215,24 @@ impl NfsOptions {
             }
         }
         if errors.is_empty() {
-            let mut checked = texts.to_vec();
-            checked.dedup();
-            Ok(Self { checked })
+            let mut checked: Vec<String> = Vec::new();
+            for text in texts {
+                if said_version(text).is_none() && !checked.contains(text) {
+                    checked.push(text.clone());
+                }
+            }
+            Ok(Self { checked, version })
         } else {
             Err(errors)
         }
     }
 
-    /// Name and value of each option.
+    /// The version of the protocol, if an option says it.
+    pub fn version(&self) -> Option<NfsVersion> {
+        self.version
+    }
+
+    /// Name and value of each option, without the version.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.checked.iter().map(|text| match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -225,6 +244,12 @@ impl NfsOptions {
     pub fn has(&self, name: &str) -> bool {
         self.iter().any(|(known, _)| known == name)
     }
+}
+
+fn said_version(text: &str) -> Option<NfsVersion> {
+    let (name, value) = text.split_once('=')?;
+    let says = OPTIONS.contains(&(name, Takes::Version));
+    says.then(|| value.parse().ok()).flatten()
 }
 
 /// Checks one option; what it is about, so that a second one about the same thing is found.
@@ -259,6 +284,10 @@ fn option(text: &str) -> Result<String, OptionError> {
             Some(value) if words.contains(&value) => Ok(name.to_owned()),
             Some(_) | None => Err(wrong(format!("'{name}=' with {}", words.join(" or ")))),
         },
+        (Takes::Version, value) => match value.map(str::parse::<NfsVersion>) {
+            Some(Ok(_)) => Ok("version".to_owned()),
+            Some(Err(_)) | None => Err(wrong(format!("'{name}=' with 3, 4.0, 4.1 or 4.2"))),
+        },
     }
 }
 
@@ -286,13 +315,38 @@ fn check_server(server: &str) -> Result<(), OptionError> {
             && !part.starts_with('-')
             && !part.ends_with('-')
     };
-    let is_address = server.parse::<std::net::IpAddr>().is_ok();
-    if is_address || (server.len() <= 253 && server.split('.').all(name)) {
+    let right = match server.parse::<IpAddr>() {
+        Ok(address) => is_host(address),
+        // What is all digits is no name: some would read it as an address.
+        Err(_) => {
+            server.len() <= 253
+                && server.split('.').all(name)
+                && server.bytes().any(|b| b.is_ascii_alphabetic())
+        }
+    };
+    if right {
         Ok(())
     } else {
         Err(OptionError::Server {
             text: server.to_owned(),
         })
+    }
+}
+
+/// Whether an address can be that of one host. Link-local ones cannot be told apart between
+/// networks, and one of them hands out the credentials of cloud machines.
+fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            !v4.is_link_local() && !v4.is_multicast() && !v4.is_broadcast() && !v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            let inner = v6.to_ipv4_mapped();
+            inner.is_none_or(|v4| is_host(IpAddr::V4(v4)))
+                && !v6.is_unicast_link_local()
+                && !v6.is_multicast()
+                && !v6.is_unspecified()
+        }
     }
 }
 
@@ -351,7 +405,10 @@ mod tests {
             " hard",
             "lookupcache=some",
             "context=x",
-            "vers=3",
+            "vers=2",
+            "nfsvers=4.3",
+            "nfsvers",
+            "proto=udp",
             "timeo=5\nsuid",
             "timeo=5\0",
         ] {
@@ -361,6 +418,20 @@ mod tests {
         let refused = parse(&["hard", "soft"]).unwrap_err();
         assert!(matches!(refused[0].1, OptionError::Twice { .. }));
         assert!(parse(&["timeo=5", "timeo=6"]).is_err());
+    }
+
+    #[test]
+    fn the_version_is_taken_out_of_the_options() {
+        let options = parse(&["hard", "nfsvers=4.1", "hard"]).unwrap();
+        assert_eq!(options.version(), Some(NfsVersion::V4_1));
+        assert_eq!(options.iter().collect::<Vec<_>>(), [("hard", None)]);
+        assert_eq!(
+            parse(&["vers=4"]).unwrap().version(),
+            Some(NfsVersion::V4_2)
+        );
+        assert_eq!(parse(&["hard"]).unwrap().version(), None);
+        let refused = parse(&["vers=3", "nfsvers=4.1"]).unwrap_err();
+        assert!(matches!(refused[0].1, OptionError::Twice { .. }));
     }
 
     #[test]
@@ -385,6 +456,12 @@ mod tests {
             "../nas",
             "10.0.0.7 -o suid",
             "user@nas",
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "2852039166",
+            "0251.0376.0251.0376",
         ] {
             let error = server_path(server, "/x").unwrap_err();
             assert!(matches!(error, OptionError::Server { .. }), "{server:?}");

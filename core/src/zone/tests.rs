@@ -27,6 +27,7 @@ fn two_members() -> State {
             named_in: ZoneSerial(1),
             passed_gate: false,
             previous_address: None,
+            restart_asked: None,
         };
         set.members.insert(Ordinal(n.into()), grant);
     }

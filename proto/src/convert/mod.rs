@@ -8,6 +8,7 @@ pub mod order;
 pub mod report;
 pub mod status;
 pub mod structs;
+pub mod work;
 pub mod zone;
 
 use berth_core::ids::IdError;

@@ -31,8 +31,16 @@ impl Bed {
     /// # Errors
     /// If the payload cannot be placed.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with_hosts(HOSTS).await
+    }
+
+    /// Starts one with so many hosts.
+    ///
+    /// # Errors
+    /// If the payload cannot be placed.
+    pub async fn with_hosts(hosts: u32) -> anyhow::Result<Self> {
         let marks = Marks::new().context("the payload's folder in /var/lib")?;
-        let dev = Dev::start(HOSTS);
+        let dev = Dev::start(hosts);
         let objects = ObjectServiceClient::new(dev.cluster().channel().await);
         Ok(Self {
             dev,
@@ -72,6 +80,31 @@ impl Bed {
         policy: &str,
     ) -> anyhow::Result<Vec<Mark>> {
         let text = self.manifest(name, replicas, policy);
+        self.start_text(text, replicas).await
+    }
+
+    /// The same with a local volume for each member.
+    ///
+    /// # Errors
+    /// If it is refused, or a member does not start.
+    pub async fn start_set_on_volumes(
+        &mut self,
+        name: &str,
+        replicas: u32,
+        policy: &str,
+    ) -> anyhow::Result<Vec<Mark>> {
+        let text = format!(
+            "{}\
+             \x20         volumeMounts: [{{ name: data, mountPath: /srv }}]\n\
+             \x20 volumeClaimTemplates:\n\
+             \x20   - metadata: {{ name: data }}\n\
+             \x20     spec: {{ resources: {{ requests: {{ storage: 1Mi }} }} }}\n",
+            self.manifest(name, replicas, policy)
+        );
+        self.start_text(text, replicas).await
+    }
+
+    async fn start_text(&mut self, text: String, replicas: u32) -> anyhow::Result<Vec<Mark>> {
         let start = now()?;
         self.apply(text).await?;
         let mut marks = (0..replicas)

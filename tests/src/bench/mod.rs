@@ -18,6 +18,7 @@ pub mod restart;
 pub mod samples;
 pub mod server;
 pub mod start;
+pub mod volumes;
 
 use std::fmt;
 

@@ -7,14 +7,18 @@
     reason = "a program whose output is its purpose"
 )]
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use berth_tests::bench::{Figure, bed::Bed, change, dns, memory, order, restart, server, start};
+use berth_tests::bench::{
+    Figure, bed::Bed, change, dns, memory, order, restart, server, start, volumes,
+};
 use tokio::runtime::Runtime;
 
 /// All parts, in the order in which they run: memory first, while the agents are still idle.
-const PARTS: [&str; 6] = ["dns", "order", "memory", "start", "restart", "change"];
+const PARTS: [&str; 7] = [
+    "dns", "order", "memory", "start", "restart", "change", "volumes",
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +39,7 @@ fn run(words: &[String]) -> anyhow::Result<()> {
             let members = members.parse().context("a number of members")?;
             Runtime::new()?.block_on(server::dns(members, |address| println!("{address}")))
         }
+        ["mount-pairs", from, to] => volumes::mount_pairs(Path::new(from), Path::new(to)),
         ["--seconds", seconds, names @ ..] => figures(names, seconds.parse()?),
         names => figures(names, 5),
     }
@@ -66,6 +71,7 @@ fn measure(
     match part {
         "dns" => return dns::run(seconds),
         "order" => return runtime.block_on(order::run()),
+        "volumes" => return runtime.block_on(volumes::run()),
         _ => {}
     }
     let bed = match bed {

@@ -7,7 +7,7 @@ use crate::{
     ids::Ordinal,
     plan::{Step, plan, plan_without},
     spec::{ConfigMap, EnvFromSource, GatePolicy, Spread, StatefulSetSpec},
-    state::State,
+    state::{Ordered, State},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -185,6 +185,27 @@ fn a_member_goes_back_to_its_host_even_without_a_volume() {
         "host-1",
         "although it is loaded more"
     );
+}
+
+#[test]
+fn a_restart_leaves_a_cordoned_host_unless_its_data_is_there() {
+    let restarted = |claim: bool| {
+        let mut friends = one("db", spec(1, claim), state(2));
+        friends.settle();
+        let id = member("db", 0);
+        let set = friends.state.sets.get_mut(&id.set).unwrap();
+        let member = set.members.get_mut(&id.ordinal).unwrap();
+        member.restart_asked = Some(friends.now);
+        let host = member.host.clone();
+        let record = &mut friends.state.hosts.get_mut(&host).unwrap().record;
+        record.unschedulable = true;
+        friends.settle();
+        let after = &friends.state.sets[&id.set].members[&id.ordinal];
+        assert_eq!(after.ordered, Ordered::Run);
+        after.host == host
+    };
+    assert!(restarted(true), "its data is there");
+    assert!(!restarted(false), "nothing holds it there");
 }
 
 #[test]
@@ -419,7 +440,7 @@ fn a_claim_is_made_with_what_its_template_asks_for() {
     requests.insert("storage".to_owned(), "1Gi".to_owned());
     let labels = &mut template.metadata.labels;
     labels.insert("tier".to_owned(), "db".to_owned());
-    let template = template.clone();
+    let mut template = template.clone();
     let mut state = state(1);
     put_set(&mut state, "db", wanted);
     let (plan, _) = plan(&state, crate::fixture::NOW);
@@ -427,7 +448,8 @@ fn a_claim_is_made_with_what_its_template_asks_for() {
         state.apply(step, crate::fixture::NOW);
     }
     let claim = &state.claims[&"default/data-db-0".parse().unwrap()];
-    assert_eq!(claim.spec, template.spec);
+    template.spec.storage_class_name = Some("local".to_owned());
+    assert_eq!(claim.spec, template.spec, "its class is named");
     assert_eq!(claim.labels, template.metadata.labels);
     assert_eq!(claim.created_at, crate::fixture::NOW);
 }

@@ -152,3 +152,64 @@ fn a_member_on_an_unknown_host_costs_the_budget() {
     friends.settle();
     assert_eq!(friends.log, Vec::<String>::new());
 }
+
+fn ask(friends: &mut Friends, ordinal: u32) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    let member = set.members.get_mut(&Ordinal(ordinal)).unwrap();
+    member.restart_asked = Some(now);
+}
+
+fn asked(friends: &Friends) -> usize {
+    let members = friends.state.sets[&key("db")].members.values();
+    members
+        .filter(|member| member.restart_asked.is_some())
+        .count()
+}
+
+#[test]
+fn a_restart_that_was_asked_for_comes_once_and_one_at_a_time() {
+    let mut friends = running();
+    let before = friends.state.sets[&key("db")].members[&Ordinal(0)].epoch;
+    ask(&mut friends, 0);
+    ask(&mut friends, 1);
+    friends.plan();
+    assert_eq!(friends.log, ["-db-1"]);
+    assert_eq!(
+        friends.report.waiting[&member("db", 0)],
+        Reason::RestartAsked
+    );
+    friends.settle();
+    assert_eq!(friends.log, ["-db-1", "+db-1", "-db-0", "+db-0"]);
+    assert_eq!(asked(&friends), 0);
+    let after = &friends.state.sets[&key("db")].members[&Ordinal(0)];
+    assert!(after.epoch > before);
+}
+
+#[test]
+fn a_restart_waits_for_the_others_unless_its_member_is_not_ready_itself() {
+    let mut friends = running();
+    friends.unready.insert(member("db", 2));
+    friends.agents();
+    ask(&mut friends, 1);
+    friends.plan();
+    assert!(friends.log.is_empty(), "{:?}", friends.log);
+    let waits = &friends.report.waiting[&member("db", 1)];
+    assert_eq!(*waits, Reason::RestartAsked);
+    assert_eq!(asked(&friends), 1);
+    // No patience: a person has looked at it.
+    ask(&mut friends, 2);
+    friends.plan();
+    assert_eq!(friends.log, ["-db-2"]);
+}
+
+#[test]
+fn a_restart_comes_before_the_next_member_of_an_older_revision() {
+    let mut friends = running();
+    put_set(&mut friends.state, "db", revision(2));
+    ask(&mut friends, 0);
+    friends.plan();
+    assert_eq!(friends.log, ["-db-0"]);
+    friends.settle();
+    assert_eq!(friends.log.len(), 6, "each once: {:?}", friends.log);
+}

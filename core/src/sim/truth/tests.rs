@@ -140,6 +140,35 @@ fn decisions_that_are_taken_back() {
 }
 
 #[test]
+fn a_member_on_a_volume_that_is_not_its_claims() {
+    let world = world();
+    let id = member(0);
+    let order = world.hosts[&host(1)].ledger.effective(&id).unwrap();
+    let volume = order.volumes[0].clone();
+    let judged = |host: &HostName, volume: &VolumeOrder| {
+        let mut truth = Truth {
+            bound: world.truth.bound.clone(),
+            places: world.truth.places.clone(),
+            ..Truth::default()
+        };
+        truth.uses(host, volume);
+        truth.broken.map(|(promise, _)| promise)
+    };
+    assert_eq!(judged(&host(1), &volume), None);
+    assert_eq!(judged(&host(2), &volume), Some("I4"), "on another host");
+    let mut other = volume.clone();
+    other.claim_uid = Uid("other".to_owned());
+    assert_eq!(judged(&host(1), &other), Some("I4"), "another claim");
+    let mut moved = volume;
+    moved.source = VolumeSource::Local {
+        host: host(1),
+        pool: "default".to_owned(),
+        dir: "elsewhere".to_owned(),
+    };
+    assert_eq!(judged(&host(1), &moved), Some("I4"), "another directory");
+}
+
+#[test]
 fn a_plan_that_the_checker_refuses() {
     let mut world = world();
     let set = world.coordinator.state.sets.get_mut(&key()).unwrap();

@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 use super::Problems;
 use crate::{
     ids::{MAX_LABEL, check_label},
-    spec::ObjectMeta,
+    spec::{Kind, ObjectMeta},
 };
 
 /// Name, namespace and labels of an object.
-pub(super) fn object(problems: &mut Problems, meta: &ObjectMeta) {
+pub(super) fn object(problems: &mut Problems, kind: Kind, meta: &ObjectMeta) {
     problems.check("metadata.name", check_label(&meta.name));
-    if !meta.namespace.is_empty() {
+    if kind.is_cluster_scoped() {
+        if !["", "default"].contains(&meta.namespace.as_str()) {
+            problems.add(
+                "metadata.namespace",
+                format!("a {kind} belongs to no namespace; remove it"),
+            );
+        }
+    } else if !meta.namespace.is_empty() {
         problems.check("metadata.namespace", check_label(&meta.namespace));
     }
     notes(problems, "metadata", meta);
@@ -25,24 +32,55 @@ pub(super) fn notes(problems: &mut Problems, at: &str, meta: &ObjectMeta) {
     }
 }
 
+/// The annotations that said the class before there was a field for it.
+pub(super) fn old_class(problems: &mut Problems, at: &str, meta: &ObjectMeta) {
+    for old in [
+        "volume.alpha.kubernetes.io/storage-class",
+        "volume.beta.kubernetes.io/storage-class",
+    ] {
+        replaced(problems, at, meta, old, "spec.storageClassName");
+    }
+}
+
+/// An annotation that had a meaning and that manifests of that time still have: it is refused,
+/// because it would be ignored.
+pub(super) fn replaced(
+    problems: &mut Problems,
+    at: &str,
+    meta: &ObjectMeta,
+    old: &str,
+    instead: &str,
+) {
+    if meta.annotations.contains_key(old) {
+        problems.add(
+            format!("{at}.annotations.{old}"),
+            format!("this annotation has no meaning any more; write {instead}"),
+        );
+    }
+}
+
 /// Labels by the rules of Kubernetes.
 pub(super) fn labels(problems: &mut Problems, at: &str, labels: &BTreeMap<String, String>) {
     for (name, value) in labels {
         let field = format!("{at}.{name}");
         problems.check(&field, label_key(name));
-        if !value.is_empty() && !is_word(value) {
-            problems.add(
-                field,
-                format!(
-                    "'{value}' is not a label value; use at most {MAX_LABEL} of a-z, A-Z, 0-9, \
-                     '-', '_', '.', and begin and end with a letter or digit"
-                ),
-            );
-        }
+        problems.check(field, label_value(value));
     }
 }
 
-fn label_key(key: &str) -> Result<(), String> {
+/// Checks the value of a label.
+pub(crate) fn label_value(value: &str) -> Result<(), String> {
+    if value.is_empty() || is_word(value) {
+        return Ok(());
+    }
+    Err(format!(
+        "'{value}' is not a label value; use at most {MAX_LABEL} of a-z, A-Z, 0-9, '-', '_', '.', \
+         and begin and end with a letter or digit"
+    ))
+}
+
+/// Checks the name of a label.
+pub(super) fn label_key(key: &str) -> Result<(), String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::Object;
 
+mod claim;
 mod config;
 mod env;
 mod file;
@@ -22,6 +23,7 @@ mod set;
 mod storage;
 mod words;
 
+pub(crate) use meta::label_value;
 pub use network::{Cidr, CidrError};
 
 /// The most members that a set may have: far above any real one, and low enough that a slip of the
@@ -73,7 +75,7 @@ impl<'a> Unique<'a> {
 /// All problems of an object, in the order of its fields.
 pub fn validate(object: &Object) -> Vec<Problem> {
     let mut problems = Problems::default();
-    meta::object(&mut problems, object.meta());
+    meta::object(&mut problems, object.kind(), object.meta());
     match object {
         Object::StatefulSet(set) => set::check(&mut problems, set),
         Object::Service(service) => network::service(&mut problems, service),
@@ -82,9 +84,7 @@ pub fn validate(object: &Object) -> Vec<Problem> {
         Object::Secret(secret) => config::secret(&mut problems, secret),
         Object::StorageClass(class) => storage::class(&mut problems, class),
         Object::PersistentVolume(volume) => storage::volume(&mut problems, volume),
-        Object::PersistentVolumeClaim(claim) => {
-            resources::claim(&mut problems, "spec", &claim.spec);
-        }
+        Object::PersistentVolumeClaim(claim) => claim::by_hand(&mut problems, claim),
     }
     problems.0
 }
@@ -93,3 +93,5 @@ pub fn validate(object: &Object) -> Vec<Problem> {
 mod process_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume_tests;

@@ -2,7 +2,10 @@
 //! rules hold across them.
 
 use super::{Problems, process::all};
-use crate::spec::{StatefulSet, VolumeMount};
+use crate::{
+    spec::{PathError, Process, StatefulSet, VolumeMount, check_sub_path},
+    template::references,
+};
 
 /// Directories that belong to the kernel or to the member's own namespaces.
 const RESERVED: [&str; 4] = ["/proc", "/sys", "/dev", "/run/berth"];
@@ -15,6 +18,7 @@ pub(super) fn member(problems: &mut Problems, set: &StatefulSet) {
         for (i, mount) in process.volume_mounts.iter().enumerate() {
             let at = format!("{at}.volumeMounts[{i}]");
             one(problems, &at, mount, set);
+            sub_paths(problems, &at, mount, process);
             let field = format!("{at}.mountPath");
             let path = mount.mount_path.trim_end_matches('/');
             if own.contains(&path) {
@@ -34,15 +38,21 @@ pub(super) fn member(problems: &mut Problems, set: &StatefulSet) {
 fn one(problems: &mut Problems, at: &str, mount: &VolumeMount, set: &StatefulSet) {
     let name = &mount.name;
     let templates = &set.spec.volume_claim_templates;
+    let shared = &set.spec.template.spec.volumes;
     if name.is_empty() {
         problems.add(
             format!("{at}.name"),
             "no volume is named; name a claim template",
         );
-    } else if !templates.iter().any(|t| &t.metadata.name == name) {
+    } else if !templates.iter().any(|t| &t.metadata.name == name)
+        && !shared.iter().any(|v| &v.name == name)
+    {
         problems.add(
             format!("{at}.name"),
-            format!("there is no claim template '{name}'; add it to spec.volumeClaimTemplates"),
+            format!(
+                "there is no volume '{name}'; add it to spec.volumeClaimTemplates, or to volumes \
+                 of the template if all members use one claim"
+            ),
         );
     }
     let field = format!("{at}.mountPath");
@@ -62,6 +72,59 @@ fn one(problems: &mut Problems, at: &str, mount: &VolumeMount, set: &StatefulSet
     }
 }
 
+/// Which directory of the volume appears. What variables make of it is checked when they are known.
+fn sub_paths(problems: &mut Problems, at: &str, mount: &VolumeMount, process: &Process) {
+    let (plain, computed) = (&mount.sub_path, &mount.sub_path_expr);
+    if !plain.is_empty() {
+        let field = format!("{at}.subPath");
+        if is_computed(plain) {
+            problems.add(
+                field,
+                format!("'{plain}' is taken as it is; write it as subPathExpr"),
+            );
+        } else {
+            problems.check(field, check_sub_path(plain));
+        }
+    }
+    if computed.is_empty() {
+        return;
+    }
+    let field = format!("{at}.subPathExpr");
+    if !plain.is_empty() {
+        problems.add(&field, "subPath is given too; remove one of the two");
+    }
+    problems.check(&field, check_computed(computed));
+    // What a whole object brings is not known here.
+    if process.env_from.is_empty() {
+        let known = |name: &str| {
+            ["PATH", "HOSTNAME"].contains(&name) || process.env.iter().any(|v| v.name == name)
+        };
+        for name in references(computed).filter(|name| !known(name)) {
+            problems.add(
+                &field,
+                format!("the process has no variable '{name}'; add it to its env"),
+            );
+        }
+    }
+}
+
+/// What is wrong with a path whatever its variables hold.
+fn check_computed(text: &str) -> Result<(), PathError> {
+    if !is_computed(text) {
+        return check_sub_path(text);
+    }
+    let refused = || text.to_owned();
+    if text.starts_with('/') {
+        Err(PathError::Absolute { text: refused() })
+    } else if text.chars().any(char::is_control) {
+        Err(PathError::Character { text: refused() })
+    } else if text.split('/').any(|part| part == "..") {
+        Err(PathError::NotPlain { text: refused() })
+    } else {
+        Ok(())
+    }
+}
+
 /// Why a mount does not go together with those before it.
 fn clash(seen: &[(&VolumeMount, String)], mount: &VolumeMount) -> Option<String> {
     let path = mount.mount_path.trim_end_matches('/');
@@ -72,7 +135,10 @@ fn clash(seen: &[(&VolumeMount, String)], mount: &VolumeMount) -> Option<String>
         let there = other.mount_path.trim_end_matches('/');
         let what = format!("volume '{}' of process '{process}'", other.name);
         if there == path {
-            let same = other.name == mount.name && other.read_only == mount.read_only;
+            let same = other.name == mount.name
+                && other.read_only == mount.read_only
+                && other.sub_path == mount.sub_path
+                && other.sub_path_expr == mount.sub_path_expr;
             (!same).then(|| {
                 format!(
                     "{what} is at '{path}' already, and all processes of a member see the \

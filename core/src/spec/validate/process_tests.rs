@@ -147,7 +147,7 @@ fn rules_about_environment_files_and_mounts() {
         (
             "/volumeMounts/0/name",
             json!("date"),
-            "volumeMounts[0].name: there is no claim template 'date'; add it to spec.volumeClaimTemplates",
+            "volumeMounts[0].name: there is no volume 'date'; add it to spec.volumeClaimTemplates, or to volumes of the template if all members use one claim",
         ),
         (
             "/volumeMounts/0/mountPath",

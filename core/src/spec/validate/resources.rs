@@ -1,28 +1,10 @@
-//! Rules about amounts: of volumes, memory, CPU and the kernel's limits.
+//! Rules about amounts: of memory, CPU and the kernel's limits.
 
 use super::{Problems, words};
 use crate::{
     quantity::Quantity,
-    spec::{PersistentVolumeClaimSpec, Process, process::RlimitValue},
+    spec::{Process, process::RlimitValue},
 };
-
-/// What a claim asks for.
-pub(super) fn claim(problems: &mut Problems, at: &str, claim: &PersistentVolumeClaimSpec) {
-    for (name, text) in &claim.resources.requests {
-        let field = format!("{at}.resources.requests.{name}");
-        if name != "storage" {
-            problems.add(field, format!("'{name}' is not known here; use storage"));
-        } else if amount(problems, &field, text, Quantity::units) == Some(0) {
-            problems.add(field, "a volume needs some space; give more than 0");
-        }
-    }
-    if let Some(class) = &claim.storage_class_name {
-        problems.check(
-            format!("{at}.storageClassName"),
-            crate::ids::check_label(class),
-        );
-    }
-}
 
 /// What a process may use.
 pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
@@ -62,7 +44,7 @@ pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
     rlimits(problems, at, process);
 }
 
-type Unit = fn(&Quantity) -> Result<u64, crate::quantity::QuantityError>;
+pub(super) type Unit = fn(&Quantity) -> Result<u64, crate::quantity::QuantityError>;
 
 fn unit(name: &str) -> Option<Unit> {
     match name {
@@ -72,7 +54,8 @@ fn unit(name: &str) -> Option<Unit> {
     }
 }
 
-fn amount(problems: &mut Problems, field: &str, text: &str, unit: Unit) -> Option<u64> {
+/// The amount that a text says, if it is one.
+pub(super) fn amount(problems: &mut Problems, field: &str, text: &str, unit: Unit) -> Option<u64> {
     match text.parse().and_then(|quantity| unit(&quantity)) {
         Ok(value) => Some(value),
         Err(e) => {

@@ -1,6 +1,6 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_REPLICAS, Problems, Unique, meta, mount, process, resources};
+use super::{MAX_REPLICAS, Problems, Unique, claim, meta, mount, process};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -32,6 +32,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         );
     }
     claim_templates(problems, set);
+    claim::shared(problems, set);
     process::member(problems, set);
     mount::member(problems, set);
     templates(problems, set);
@@ -85,13 +86,26 @@ fn selector(problems: &mut Problems, set: &StatefulSet) {
             );
         }
     }
+    claim::expressions(problems, "spec.selector", selector);
+    for (i, one) in selector.match_expressions.iter().enumerate() {
+        if !one.holds(labels) {
+            problems.add(
+                format!("spec.selector.matchExpressions[{i}]"),
+                format!(
+                    "it does not hold of label '{}' of the template; change it, or leave the \
+                     selector out",
+                    one.key
+                ),
+            );
+        }
+    }
 }
 
 fn claim_templates(problems: &mut Problems, set: &StatefulSet) {
     let mut names = Unique::default();
-    for (i, claim) in set.spec.volume_claim_templates.iter().enumerate() {
+    for (i, template) in set.spec.volume_claim_templates.iter().enumerate() {
         let at = format!("spec.volumeClaimTemplates[{i}]");
-        let name = &claim.metadata.name;
+        let name = &template.metadata.name;
         let field = format!("{at}.metadata.name");
         names.check(problems, &field, name);
         let member = largest_member(set);
@@ -108,8 +122,7 @@ fn claim_templates(problems: &mut Problems, set: &StatefulSet) {
             ),
             Ok(()) => {}
         }
-        meta::notes(problems, &format!("{at}.metadata"), &claim.metadata);
-        resources::claim(problems, &format!("{at}.spec"), &claim.spec);
+        claim::template(problems, set, i);
     }
 }
 

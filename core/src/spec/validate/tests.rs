@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A set that breaks no rule and uses everything.
-fn good() -> Value {
+pub(super) fn good() -> Value {
     json!({
         "kind": "StatefulSet",
         "metadata": { "name": "db", "labels": { "example.com/team": "a_B.c" } },
@@ -50,13 +50,14 @@ fn good() -> Value {
                 { "metadata": { "name": "data" }, "spec": {
                     "accessModes": ["ReadWriteOnce"],
                     "resources": { "requests": { "storage": "1Gi" } } } },
-                { "metadata": { "name": "logs" } },
+                { "metadata": { "name": "logs" }, "spec": {
+                    "resources": { "requests": { "storage": 1 } } } },
             ],
         },
     })
 }
 
-fn problems(object: Value) -> Vec<String> {
+pub(super) fn problems(object: Value) -> Vec<String> {
     validate(&serde_json::from_value(object).unwrap())
         .into_iter()
         .map(|p| format!("{}: {}", p.field, p.message))
@@ -64,7 +65,7 @@ fn problems(object: Value) -> Vec<String> {
 }
 
 /// Replaces what a JSON pointer points to, or adds a field.
-fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+pub(super) fn with(mut object: Value, pointer: &str, value: Value) -> Value {
     if let Some(slot) = object.pointer_mut(pointer) {
         *slot = value;
         return object;
@@ -214,7 +215,7 @@ fn rules_about_other_kinds() {
             "data.a: the decoded value is not UTF-8 text; binary values are not supported",
         ),
         (
-            json!({ "kind": "PersistentVolumeClaim", "metadata": { "name": "c" }, "spec": { "resources": { "requests": { "disk": "1" } } } }),
+            json!({ "kind": "PersistentVolumeClaim", "metadata": { "name": "c" }, "spec": { "resources": { "requests": { "storage": 1, "disk": "1" } } } }),
             "spec.resources.requests.disk: 'disk' is not known here; use storage",
         ),
     ];

@@ -1,0 +1,51 @@
+//! The work on volumes that the state asks of agents, with the numbers that tell one decision from
+//! the next.
+
+use berth_core::{
+    ids::{HostName, ObjectKey},
+    state::Volume,
+    store::{Key, RecordKind},
+    time::Timestamp,
+    volume::work::{self, VolumeTask, VolumeWork},
+};
+use berth_proto::convert::work::Numbered;
+
+use crate::state::View;
+
+/// What the agent of a host has to do.
+pub fn of_host(view: &View, host: &HostName) -> Vec<Numbered<VolumeWork>> {
+    let due = work::work(&view.state, host).into_iter();
+    due.filter_map(|of| {
+        let volume = view.state.volumes.get(&of.volume)?;
+        let id = number(view, &of.volume, volume);
+        Some(Numbered { id, of })
+    })
+    .collect()
+}
+
+/// The number of the work that a volume needs now: the revision of what was decided last of it.
+/// What was done under another number was done for another decision.
+pub fn number(view: &View, name: &ObjectKey, volume: &Volume) -> u64 {
+    let own = Key::new(RecordKind::Volume, name.clone());
+    let bound = volume.claim.as_ref();
+    let claim = bound.map(|bound| Key::new(RecordKind::Claim, bound.key.clone()));
+    let revisions = std::iter::once(own).chain(claim);
+    let newest = revisions.filter_map(|key| view.revision_of(&key)).max();
+    newest.unwrap_or_default().0
+}
+
+/// The record of a volume after a task is done, and the event of it; `None` if that says nothing
+/// new.
+pub fn done(
+    volume: &Volume,
+    task: VolumeTask,
+    now: Timestamp,
+) -> Option<(Volume, &'static str, String)> {
+    let after = work::done(volume, task, now)?;
+    let (reason, text) = match task {
+        VolumeTask::Trash => ("Trashed", "its data is in the trash".to_owned()),
+        VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
+        VolumeTask::Grow { bytes } => ("Grown", format!("it holds {bytes} bytes now")),
+    };
+    Some((after, reason, text))
+}

@@ -1,0 +1,198 @@
+//! Rules about binding: both ways, for good, and only to what fits.
+
+use crate::{
+    check::{Case, Verdict, standing::grant},
+    ids::{ClaimKey, MemberId, ObjectKey},
+    plan::Step,
+    spec::{AccessMode, PersistentVolume},
+    state::{Claim, State, Volume, VolumeState},
+    volume::{NfsSource, VolumeSource},
+};
+
+pub(super) fn bound_once(case: &Case<'_>) -> Verdict {
+    let Step::BindClaim { key, name, volume } = case.step else {
+        return Ok(());
+    };
+    let Some(claim) = case.state.claims.get(key) else {
+        return Err(format!("claim {key} does not exist"));
+    };
+    if let Some(bound) = &claim.volume {
+        return Err(format!("claim {key} has volume {} already", bound.name));
+    }
+    let named = volume.claim.as_ref();
+    if !named.is_some_and(|bound| bound.key == *key && bound.uid == claim.uid) {
+        return Err(format!("volume {} is not bound back to {key}", name.name));
+    }
+    let have = case.state.volumes.get(name);
+    if have.is_some_and(|have| have.state != VolumeState::Live) {
+        return Err(format!("volume {} is in the trash", name.name));
+    }
+    let other = have.and_then(|have| have.claim.as_ref());
+    match other.filter(|other| other.uid != claim.uid) {
+        Some(other) => Err(format!(
+            "volume {} belongs to claim {}",
+            name.name, other.key
+        )),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn bound_fits(case: &Case<'_>) -> Verdict {
+    let Step::BindClaim { key, name, volume } = case.step else {
+        return Ok(());
+    };
+    let Some(claim) = case.state.claims.get(key) else {
+        return Ok(());
+    };
+    let size = volume.capacity >= claim.spec.storage();
+    let asked = &claim.spec.volume_name;
+    if !size {
+        Err(format!("volume {} is too small for {key}", name.name))
+    } else if !asked.is_empty() && asked != name.name.as_str() {
+        Err(format!("claim {key} asks for volume {asked}"))
+    } else if let Some(object) = case.state.persistent_volumes.get(name) {
+        made_by_hand(object, key, claim, volume)
+    } else if let Some(have) = case.state.volumes.get(name) {
+        // Only a claim that names it takes over what a class made for another one.
+        let own = have
+            .claim
+            .as_ref()
+            .is_some_and(|bound| bound.uid == claim.uid);
+        if (own || !asked.is_empty()) && have.source == volume.source {
+            Ok(())
+        } else {
+            Err(format!("claim {key} did not ask for volume {}", name.name))
+        }
+    } else if volume.provisioned {
+        Ok(())
+    } else {
+        Err(format!("volume {} does not exist", name.name))
+    }
+}
+
+fn made_by_hand(
+    object: &PersistentVolume,
+    key: &ClaimKey,
+    claim: &Claim,
+    volume: &Volume,
+) -> Verdict {
+    let spec = &object.spec;
+    let name = &object.metadata.name;
+    let path = match &volume.source {
+        VolumeSource::Nfs(nfs) if nfs.sub_dir.is_none() => Some((&nfs.server, &nfs.path)),
+        VolumeSource::Nfs(_) | VolumeSource::Local { .. } => None,
+    };
+    let meant = spec.claim_ref.as_ref().map(|named| {
+        let uid = named.uid.is_empty() || named.uid == claim.uid.0;
+        uid && named.key().as_ref() == Some(key)
+    });
+    let asked = !claim.spec.volume_name.is_empty();
+    let class = claim.spec.storage_class_name.as_ref();
+    let other_class = class.is_some_and(|class| *class != spec.storage_class_name);
+    let selector = claim.spec.selector.as_ref();
+    let selected = selector.is_none_or(|selector| selector.matches(&object.metadata.labels));
+    let wrong = if path != spec.nfs.as_ref().map(|nfs| (&nfs.server, &nfs.path)) {
+        "is somewhere else"
+    } else if volume.provisioned || volume.capacity != spec.storage() {
+        "is not as its operator made it"
+    } else if meant == Some(false) {
+        "is kept for another claim"
+    } else if !offers(&spec.access_modes, &claim.spec.access_modes) {
+        "does not offer the access modes"
+    } else if other_class && (asked || meant.is_none()) {
+        "is of another class"
+    } else if !(selected || asked || meant.is_some()) {
+        "lacks labels"
+    } else {
+        return Ok(());
+    };
+    Err(format!("volume {name}, for claim {key}, {wrong}"))
+}
+
+fn offers(modes: &[AccessMode], asked: &[AccessMode]) -> bool {
+    asked.iter().all(|mode| modes.contains(mode))
+}
+
+pub(super) fn data_alone(case: &Case<'_>) -> Verdict {
+    let Step::BindClaim { key, name, volume } = case.step else {
+        return Ok(());
+    };
+    match neighbour(case.state, name, volume) {
+        Some(other) => Err(format!(
+            "volume {} of claim {key} has data in common with volume {}",
+            name.name, other.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A volume of another name that has a directory in common with this one, where one of them is not
+/// for many hosts.
+fn neighbour<'a>(state: &'a State, name: &ObjectKey, volume: &Volume) -> Option<&'a ObjectKey> {
+    let alone = |modes: &[AccessMode]| {
+        let pod = modes.contains(&AccessMode::ReadWriteOncePod);
+        let once = modes.contains(&AccessMode::ReadWriteOnce);
+        pod || modes.is_empty() || once && !modes.contains(&AccessMode::ReadWriteMany)
+    };
+    let mut volumes = state.volumes.iter().filter(|(other, have)| {
+        // One made by hand that nobody has is only a place; its data waits for whoever binds it.
+        *other != name && (have.provisioned || have.claim.is_some())
+    });
+    let found = volumes.find(|(_, have)| {
+        let single = alone(&volume.access_modes) || alone(&have.access_modes);
+        single && in_common(&have.source, &volume.source)
+    });
+    found.map(|(other, _)| other)
+}
+
+fn in_common(a: &VolumeSource, b: &VolumeSource) -> bool {
+    match (a, b) {
+        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
+            let same = a.server.eq_ignore_ascii_case(&b.server);
+            // The shorter path is the other one, or one around it.
+            same && parts(a).zip(parts(b)).all(|(a, b)| a == b)
+        }
+        (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
+        (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
+        | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
+    }
+}
+
+fn parts(nfs: &NfsSource) -> impl Iterator<Item = &str> {
+    let path = nfs.path.split('/').filter(|part| !part.is_empty());
+    path.chain(nfs.sub_dir.as_deref())
+}
+
+pub(super) fn bound_host(case: &Case<'_>) -> Verdict {
+    let Step::BindClaim { key, volume, .. } = case.step else {
+        return Ok(());
+    };
+    let Some(host) = volume.source.host() else {
+        return Ok(());
+    };
+    let claim = case.state.claims.get(key);
+    let owner = claim.and_then(|claim| claim.member.as_ref());
+    let at = |id: &MemberId| grant(case.state, id).map(|(_, member)| &member.host);
+    let here = match owner {
+        Some(member) => at(member) == Some(host),
+        // It is shared, and goes where the first of those is that use it.
+        None => case.state.sets.iter().any(|(set, of)| {
+            let mut members = of.members.iter().filter(|(_, member)| member.host == *host);
+            members.any(|(_, member)| {
+                let template = of.revisions.get(&member.revision);
+                template.is_some_and(|template| {
+                    let mut volumes = template.spec.volumes.iter();
+                    set.namespace == key.namespace
+                        && volumes.any(|volume| {
+                            volume.persistent_volume_claim.claim_name == key.name.as_str()
+                        })
+                })
+            })
+        }),
+    };
+    if here {
+        Ok(())
+    } else {
+        Err(format!("claim {key} goes to {host}, its member does not"))
+    }
+}

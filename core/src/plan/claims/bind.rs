@@ -1,0 +1,243 @@
+//! Binding: which volume each claim gets, and when.
+//!
+//! A volume that is there, and a directory on a server, is bound as soon as it may be; a volume in
+//! a pool when its member is started, because until then the member may still go to another host.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
+    plan::{Step, claims, draft::Draft},
+    spec::{BindingMode, Provisioner},
+    state::{Claim, State, Volume},
+    time::Timestamp,
+    volume::{
+        access::shared_claims,
+        binding, class,
+        provision::{self, Wanted},
+    },
+    waiting::{Reason, VolumeMisfit, VolumeRefusal},
+};
+
+/// As many volumes are named in a reason; with more nobody reads it.
+const NAMED: usize = 20;
+
+/// What becomes of a claim without a volume.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// It gets this volume.
+    Bind(ObjectKey, Box<Volume>),
+    /// It gets a new one in a pool, when the host is known.
+    Local,
+    /// Its class waits for a member.
+    Later,
+}
+
+/// Decides what a claim gets.
+///
+/// # Errors
+/// Why it gets nothing.
+pub(super) fn choose(
+    state: &State,
+    key: &ClaimKey,
+    claim: &Claim,
+    consumer: Option<&MemberId>,
+    now: Timestamp,
+) -> Result<Choice, Reason> {
+    let class_name = class::of_claim(state, &claim.spec);
+    let class = class::named(state, &class_name);
+    let waits = consumer.is_none()
+        && class.as_ref().map(|class| class.binding_mode())
+            == Some(BindingMode::WaitForFirstConsumer);
+    let none = match binding::find(state, key, claim, &class_name) {
+        Ok(found) if waits && !found.certain => return Ok(Choice::Later),
+        Ok(found) => {
+            let volume = binding::bound(state, &found.name, key, claim, now);
+            let volume = volume.ok_or_else(|| no_match(key, Vec::new()))?;
+            return Ok(Choice::Bind(found.name, Box::new(volume)));
+        }
+        Err(none) => none,
+    };
+    let Some(class) = class else {
+        let mut made = state.persistent_volumes.values();
+        let known = made.any(|volume| volume.spec.storage_class_name == class_name);
+        return Err(if class_name.is_empty() || known {
+            no_match(key, none.volumes)
+        } else {
+            let (claim, class) = (key.clone(), class_name);
+            Reason::ClassMissing { claim, class }
+        });
+    };
+    let wanted = Wanted {
+        key,
+        claim,
+        class: &class,
+    };
+    if none.kept || class::asks_for_certain(&claim.spec) || !wanted.is_made() {
+        return Err(no_match(key, none.volumes));
+    }
+    if waits {
+        return Ok(Choice::Later);
+    }
+    match class.provisioner {
+        Provisioner::Local => Ok(Choice::Local),
+        Provisioner::Nfs | Provisioner::NoProvisioner => {
+            let member = claim.member.as_ref();
+            let volume = provision::nfs(state, wanted, member, now)?;
+            match provision::name(claim) {
+                Some(name) => Ok(Choice::Bind(name, Box::new(volume))),
+                None => Err(no_match(key, Vec::new())),
+            }
+        }
+    }
+}
+
+/// The reason, with the volumes that an operator can do something about first.
+fn no_match(claim: &ClaimKey, mut volumes: Vec<VolumeRefusal>) -> Reason {
+    let in_use = |refusal: &VolumeRefusal| {
+        matches!(
+            refusal.because,
+            VolumeMisfit::Bound {
+                released: false,
+                ..
+            }
+        )
+    };
+    volumes.sort_by_key(in_use);
+    volumes.truncate(NAMED);
+    let claim = claim.clone();
+    Reason::NoMatchingVolume { claim, volumes }
+}
+
+/// Binds what has waited for a volume: claims that were made by hand, and those of members that
+/// have a host. Not those of parked sets.
+pub(in crate::plan) fn waiting(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
+    if draft.mismatch().is_some() {
+        // The store may be an old one, and the volume another claim's by now.
+        return;
+    }
+    let claims = draft.state.claims.iter();
+    let unbound = claims.filter(|(_, claim)| claim.volume.is_none());
+    let unbound = unbound.filter(|(_, claim)| match &claim.member {
+        None => true,
+        Some(id) => !parked.contains_key(&id.set) && is_assigned(&draft.state, id),
+    });
+    let keys: Vec<ClaimKey> = unbound.map(|(key, _)| key.clone()).collect();
+    for key in keys {
+        let pending = settle(draft, &key);
+        let by_hand = draft.state.claims.get(&key).map(|claim| &claim.member) == Some(&None);
+        if by_hand && let Err(reason) = pending {
+            draft.pending(key, reason);
+        }
+    }
+}
+
+fn is_assigned(state: &State, id: &MemberId) -> bool {
+    let set = state.sets.get(&id.set);
+    set.is_some_and(|set| set.members.contains_key(&id.ordinal))
+}
+
+/// Binds a claim, unless its volume is to be in a pool.
+///
+/// # Errors
+/// Why it gets nothing.
+fn settle(draft: &mut Draft, key: &ClaimKey) -> Result<(), Reason> {
+    let Some(claim) = draft.state.claims.get(key) else {
+        return Ok(());
+    };
+    let consumer = claim.member.as_ref();
+    settle_for(draft, key, consumer.cloned().as_ref())
+}
+
+fn settle_for(
+    draft: &mut Draft,
+    key: &ClaimKey,
+    consumer: Option<&MemberId>,
+) -> Result<(), Reason> {
+    let Some(claim) = draft.state.claims.get(key) else {
+        return Ok(());
+    };
+    if claim.volume.is_some() {
+        return Ok(());
+    }
+    match choose(&draft.state, key, claim, consumer, draft.now)? {
+        Choice::Bind(name, volume) => {
+            let key = key.clone();
+            let volume = *volume;
+            draft.push(Step::BindClaim { key, name, volume });
+        }
+        Choice::Local | Choice::Later => {}
+    }
+    Ok(())
+}
+
+/// Binds the claims of a member that was just assigned, as far as that does not need its host. What
+/// cannot be bound waits.
+pub(in crate::plan) fn early(draft: &mut Draft, id: &MemberId) {
+    for key in own_keys(draft, id) {
+        // The start says what is missing; until then a volume may turn up.
+        drop(settle(draft, &key));
+    }
+}
+
+/// Binds what a member needs before it starts, as far as that does not need its host.
+///
+/// # Errors
+/// What cannot be bound.
+pub(in crate::plan) fn at_start(draft: &mut Draft, id: &MemberId) -> Result<(), Reason> {
+    for key in keys(draft, id) {
+        settle_for(draft, &key, Some(id))?;
+        if let Some(claim) = draft.state.claims.get(&key) {
+            claims::usable(&draft.state, &key, claim)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the volumes of a member that are to be in a pool of its host.
+pub(in crate::plan) fn local(draft: &mut Draft, id: &MemberId, host: &HostName) {
+    for key in keys(draft, id) {
+        let Some(claim) = draft.state.claims.get(&key) else {
+            continue;
+        };
+        if claim.volume.is_some() {
+            continue;
+        }
+        let class_name = class::of_claim(&draft.state, &claim.spec);
+        let Some(class) = class::named(&draft.state, &class_name) else {
+            continue;
+        };
+        let wanted = Wanted {
+            key: &key,
+            claim,
+            class: &class,
+        };
+        let volume = provision::local(&draft.state, wanted, host, draft.now);
+        let Some(name) = provision::name(claim) else {
+            continue;
+        };
+        draft.push(Step::BindClaim { key, name, volume });
+    }
+}
+
+/// The claims of a member: its own and those that it shares.
+fn keys(draft: &Draft, id: &MemberId) -> Vec<ClaimKey> {
+    let mut keys = own_keys(draft, id);
+    let set = draft.state.sets.get(&id.set);
+    let template = set.and_then(|set| {
+        let member = set.members.get(&id.ordinal)?;
+        set.revisions.get(&member.revision)
+    });
+    let shared = template.into_iter();
+    keys.extend(shared.flat_map(|template| shared_claims(id, template).map(|(_, key)| key)));
+    keys
+}
+
+fn own_keys(draft: &Draft, id: &MemberId) -> Vec<ClaimKey> {
+    let set = draft.state.sets.get(&id.set);
+    let templates = set
+        .into_iter()
+        .flat_map(|set| &set.spec.volume_claim_templates);
+    let keys = templates.filter_map(|template| id.claim(&template.metadata.name).ok());
+    keys.collect()
+}

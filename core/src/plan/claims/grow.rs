@@ -1,0 +1,103 @@
+//! Growth: a claim follows its template when that asks for more. What cannot grow is told, and
+//! stays as it is; nothing ever shrinks.
+
+use crate::{
+    ids::{ClaimKey, MemberId, SetKey},
+    plan::{Step, claims::room::promised, draft::Draft},
+    spec::ClaimTemplate,
+    state::{Claim, State, VolumeState},
+    volume::{PoolKind, VolumeSource, class},
+};
+
+/// Lets the claims of a set grow.
+pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key).filter(|_| draft.mismatch().is_none()) else {
+        return;
+    };
+    let spec = std::sync::Arc::clone(&set.spec);
+    let ordinals: Vec<_> = set.declared().collect();
+    for template in &spec.volume_claim_templates {
+        let wanted = template.spec.storage();
+        for ordinal in ordinals.iter().copied() {
+            let set = key.clone();
+            let id = MemberId { set, ordinal };
+            let Ok(name) = id.claim(&template.metadata.name) else {
+                continue;
+            };
+            let claim = draft.state.claims.get(&name).filter(|c| c.is_for(&id));
+            if claim.is_none_or(|claim| claim.spec.storage() >= wanted) {
+                continue;
+            }
+            match grown(&draft.state, &id, &name, template) {
+                Ok(step) => draft.push(step),
+                Err(because) => draft.warn(
+                    key,
+                    format!("claim {name} stays smaller than its template asks for: {because}"),
+                ),
+            }
+        }
+    }
+}
+
+fn grown(
+    state: &State,
+    id: &MemberId,
+    key: &ClaimKey,
+    template: &ClaimTemplate,
+) -> Result<Step, String> {
+    let claim = state.claims.get(key).ok_or("it does not exist")?;
+    growable(state, id, claim, template.spec.storage())?;
+    let storage = template.spec.resources.requests.get("storage");
+    Ok(Step::GrowClaim {
+        key: key.clone(),
+        storage: storage.cloned().unwrap_or_default(),
+    })
+}
+
+/// Whether the volume of a claim can have a size.
+///
+/// # Errors
+/// Why not, and what to do.
+fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<(), String> {
+    let volume = state.volume_of(claim);
+    if volume.is_some_and(|volume| !volume.provisioned) {
+        return Err("its volume was made by hand; make a larger one and move the data".to_owned());
+    }
+    let name = match volume {
+        Some(volume) => volume.class.clone(),
+        None => class::of_claim(state, &claim.spec),
+    };
+    let class = class::named(state, &name);
+    if !class.is_some_and(|class| class.allow_volume_expansion) {
+        return Err(format!(
+            "storage class '{name}' does not allow it; set allowVolumeExpansion: true there"
+        ));
+    }
+    let Some(volume) = volume else {
+        return Ok(());
+    };
+    if volume.state != VolumeState::Live {
+        return Err("its volume is in the trash; see berth volume undelete".to_owned());
+    }
+    let VolumeSource::Local { host, pool, .. } = &volume.source else {
+        return Ok(());
+    };
+    let info = state.hosts.get(host).and_then(|h| h.record.pools.get(pool));
+    let Some(info) = info.filter(|info| info.capacity > 0) else {
+        return Ok(());
+    };
+    let limited = info.limits || info.kind == PoolKind::Image;
+    let others = if limited {
+        let all = promised(state, id, host, pool);
+        all.saturating_sub(claim.wanted_capacity(volume))
+    } else {
+        0
+    };
+    if others.saturating_add(wanted) > info.capacity {
+        let free = info.capacity.saturating_sub(others);
+        return Err(format!(
+            "pool '{pool}' of {host} has room for {free} bytes; make room there"
+        ));
+    }
+    Ok(())
+}

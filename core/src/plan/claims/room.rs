@@ -1,0 +1,182 @@
+//! Room: what claims without a volume will take of the pools of a host.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId},
+    plan::claims::bind::{Choice, choose},
+    spec::MemberTemplate,
+    state::{Claim, Ordered, State},
+    time::Timestamp,
+    volume::{PoolKind, VolumeSource, access::shared_claims, class, provision},
+    waiting::{Reason, Refusal},
+};
+
+/// What a member needs of a pool of its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::plan) struct Demand {
+    /// The pool.
+    pub(in crate::plan) pool: String,
+    /// For new volumes, in bytes; `None` if the volume is there already.
+    pub(in crate::plan) bytes: Option<u64>,
+}
+
+/// What a claim of a member needs of a pool, if it needs one.
+///
+/// # Errors
+/// Its class does not exist.
+fn demand(
+    state: &State,
+    key: &ClaimKey,
+    claim: &Claim,
+    id: &MemberId,
+    now: Timestamp,
+) -> Result<Option<Demand>, Reason> {
+    if let Some(volume) = state.volume_of(claim) {
+        let pool = volume.source.pool();
+        return Ok(pool.map(|pool| Demand {
+            pool: pool.to_owned(),
+            bytes: None,
+        }));
+    }
+    if claim.volume.is_some() {
+        return Ok(None);
+    }
+    match choose(state, key, claim, Some(id), now) {
+        Ok(Choice::Local) => Ok(local_demand(state, claim)),
+        Ok(Choice::Bind(_, volume)) => Ok(volume.source.pool().map(|pool| Demand {
+            pool: pool.to_owned(),
+            bytes: None,
+        })),
+        Ok(Choice::Later) => Ok(None),
+        Err(reason @ Reason::ClassMissing { .. }) => Err(reason),
+        // It has a name and waits for its volume there.
+        Err(_) => Ok(None),
+    }
+}
+
+fn local_demand(state: &State, claim: &Claim) -> Option<Demand> {
+    let class = class::named(state, &class::of_claim(state, &claim.spec))?;
+    Some(Demand {
+        pool: provision::pool(&class).to_owned(),
+        bytes: Some(claim.spec.storage()),
+    })
+}
+
+/// What the claims of a member need together, by pool.
+///
+/// # Errors
+/// The class of one does not exist.
+pub(in crate::plan) fn demands<'a>(
+    state: &State,
+    claims: impl Iterator<Item = (&'a ClaimKey, &'a Claim)>,
+    id: &MemberId,
+    now: Timestamp,
+) -> Result<Vec<Demand>, Reason> {
+    let mut pools: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    for (key, claim) in claims {
+        if let Some(demand) = demand(state, key, claim, id, now)? {
+            let sum = pools.entry(demand.pool).or_default();
+            if let Some(bytes) = demand.bytes {
+                *sum = Some(sum.unwrap_or_default().saturating_add(bytes));
+            }
+        }
+    }
+    let pools = pools.into_iter();
+    Ok(pools.map(|(pool, bytes)| Demand { pool, bytes }).collect())
+}
+
+/// Why a host's pools do not have what a member needs.
+pub(in crate::plan) fn free(
+    state: &State,
+    id: &MemberId,
+    host: &HostName,
+    demands: &[Demand],
+) -> Option<Refusal> {
+    let record = &state.hosts.get(host)?.record;
+    demands.iter().find_map(|demand| {
+        let Demand { pool, bytes } = demand;
+        let pool = pool.clone();
+        let Some(info) = record.pools.get(&pool) else {
+            return Some(Refusal::NoPool { pool });
+        };
+        let wanted = (*bytes)?;
+        if info.capacity == 0 {
+            return None;
+        }
+        let limited = info.limits || info.kind == PoolKind::Image;
+        let used = if limited {
+            promised(state, id, host, &pool)
+        } else {
+            0
+        };
+        let free = info.capacity.saturating_sub(used);
+        (wanted > free).then_some(Refusal::PoolFull { pool, wanted, free })
+    })
+}
+
+/// Bytes of a pool that volumes there have, or were promised: to members that are assigned and not
+/// started, except the one that asks.
+pub(super) fn promised(state: &State, id: &MemberId, host: &HostName, pool: &str) -> u64 {
+    let there = state
+        .volumes
+        .values()
+        .filter(|volume| match &volume.source {
+            VolumeSource::Local {
+                host: h, pool: p, ..
+            } => h == host && p == pool,
+            VolumeSource::Nfs(_) => false,
+        });
+    let there = there.map(|volume| {
+        let claim = volume.claim.as_ref();
+        let claim = claim.and_then(|bound| state.claims.get(&bound.key));
+        let claim = claim.filter(|claim| state.volume_of(claim) == Some(volume));
+        claim.map_or(volume.capacity, |claim| claim.wanted_capacity(volume))
+    });
+    let mut coming: BTreeMap<&ClaimKey, u64> = BTreeMap::new();
+    for (key, claim) in waiting_here(state, id, host) {
+        let demand = local_demand(state, claim).filter(|demand| demand.pool == pool);
+        if let Some(bytes) = demand.and_then(|demand| demand.bytes) {
+            coming.insert(key, bytes);
+        }
+    }
+    there
+        .chain(coming.into_values())
+        .fold(0, u64::saturating_add)
+}
+
+/// The claims without a volume of the members that are assigned to a host and not started.
+fn waiting_here<'a>(
+    state: &'a State,
+    but: &MemberId,
+    host: &HostName,
+) -> Vec<(&'a ClaimKey, &'a Claim)> {
+    let mut found = Vec::new();
+    for (key, set) in &state.sets {
+        let here = set
+            .members
+            .iter()
+            .filter(|(_, member)| member.host == *host && member.ordered == Ordered::Nothing);
+        for (ordinal, member) in here {
+            let id = MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            };
+            if id == *but {
+                continue;
+            }
+            let templates = set.spec.volume_claim_templates.iter();
+            let own = templates.filter_map(|t| id.claim(&t.metadata.name).ok());
+            let template = set.revisions.get(&member.revision);
+            let shared = template
+                .into_iter()
+                .flat_map(|t: &std::sync::Arc<MemberTemplate>| {
+                    shared_claims(&id, t).map(|(_, key)| key)
+                });
+            let claims = own.chain(shared);
+            let claims = claims.filter_map(|key| state.claims.get_key_value(&key));
+            found.extend(claims.filter(|(_, claim)| claim.volume.is_none()));
+        }
+    }
+    found
+}

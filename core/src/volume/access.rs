@@ -1,0 +1,99 @@
+//! Access modes: who may use a volume at the same time, and who does.
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, ObjectKey},
+    spec::{AccessMode, MemberTemplate, MemberVolume},
+    state::{Claim, Member, State},
+};
+
+/// The mode that is enforced of those that a claim has: the strictest one by members, else the
+/// widest. A claim without any is used by one host.
+pub fn effective(modes: &[AccessMode]) -> AccessMode {
+    let widest = [
+        AccessMode::ReadWriteOncePod,
+        AccessMode::ReadWriteMany,
+        AccessMode::ReadWriteOnce,
+        AccessMode::ReadOnlyMany,
+    ];
+    let found = widest.into_iter().find(|mode| modes.contains(mode));
+    found.unwrap_or(AccessMode::ReadWriteOnce)
+}
+
+impl Claim {
+    /// The access mode that is enforced.
+    pub fn access(&self) -> AccessMode {
+        effective(&self.spec.access_modes)
+    }
+
+    /// Whether nobody may write to its volume.
+    pub fn is_read_only(&self) -> bool {
+        self.access() == AccessMode::ReadOnlyMany
+    }
+}
+
+/// The claims that a template shares among its members, with how it uses them.
+pub fn shared_claims<'a>(
+    id: &'a MemberId,
+    template: &'a MemberTemplate,
+) -> impl Iterator<Item = (&'a MemberVolume, ClaimKey)> {
+    template.spec.volumes.iter().filter_map(|volume| {
+        let name = volume.persistent_volume_claim.claim_name.parse().ok()?;
+        let namespace = id.set.namespace.clone();
+        Some((volume, ObjectKey { namespace, name }))
+    })
+}
+
+/// The members that are assigned and share a claim, in the order of their sets.
+pub fn sharers<'a>(
+    state: &'a State,
+    claim: &'a ClaimKey,
+) -> impl Iterator<Item = (MemberId, &'a Member)> {
+    let sets = state
+        .sets
+        .iter()
+        .filter(|(key, _)| key.namespace == claim.namespace);
+    sets.flat_map(move |(key, set)| {
+        let shares = |template: &MemberTemplate| {
+            let mut volumes = template.spec.volumes.iter();
+            volumes.any(|v| v.persistent_volume_claim.claim_name == claim.name.as_str())
+        };
+        set.members.iter().filter_map(move |(ordinal, member)| {
+            let template = set.revisions.get(&member.revision)?;
+            let id = MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            };
+            shares(template).then_some((id, member))
+        })
+    })
+}
+
+/// The hosts whose orders speak of a claim, as far as they do.
+pub fn hosts_of(state: &State, key: &ClaimKey) -> Vec<HostName> {
+    let owner = state
+        .claims
+        .get(key)
+        .and_then(|claim| claim.member.as_ref());
+    let assigned = owner.and_then(|id| state.sets.get(&id.set)?.members.get(&id.ordinal));
+    let owner = assigned.map(|member| member.host.clone());
+    let shared = sharers(state, key).map(|(_, member)| member.host.clone());
+    owner.into_iter().chain(shared).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AccessMode::{ReadOnlyMany, ReadWriteMany, ReadWriteOnce, ReadWriteOncePod};
+
+    #[test]
+    fn the_mode_that_is_enforced() {
+        assert_eq!(effective(&[]), ReadWriteOnce);
+        assert_eq!(effective(&[ReadOnlyMany]), ReadOnlyMany);
+        assert_eq!(effective(&[ReadOnlyMany, ReadWriteOnce]), ReadWriteOnce);
+        assert_eq!(effective(&[ReadWriteOnce, ReadWriteMany]), ReadWriteMany);
+        assert_eq!(
+            effective(&[ReadWriteMany, ReadWriteOncePod]),
+            ReadWriteOncePod
+        );
+    }
+}

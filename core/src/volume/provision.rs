@@ -1,0 +1,187 @@
+//! Volumes that a class makes: their names, and where their data lies.
+//!
+//! Two volumes never have the same directory, nor one inside the other's: where a name is taken, a
+//! local volume gets one with the claim's id in it, because nobody chose the name; a directory on a
+//! server is named by the class, so it is refused and the operator told.
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, ObjectKey},
+    spec::{Provisioner, StorageClass},
+    state::{BoundClaim, Claim, State, Volume, VolumeState},
+    template::{ClaimValues, sub_dir},
+    time::Timestamp,
+    volume::{
+        NfsOptions, NfsSource, NfsVersion, VolumeSource,
+        binding::static_source,
+        class::{DEFAULT_POOL, cluster_key},
+    },
+    waiting::Reason,
+};
+
+/// A claim that a class is to make a volume for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The claim's name.
+    pub key: &'a ClaimKey,
+    /// The claim.
+    pub claim: &'a Claim,
+    /// Its class.
+    pub class: &'a StorageClass,
+}
+
+/// The pool of a class.
+pub fn pool(class: &StorageClass) -> &str {
+    let pool = class.parameters.pool.as_str();
+    if pool.is_empty() { DEFAULT_POOL } else { pool }
+}
+
+/// The name of the volume that is made for a claim; `None` if its id makes no name.
+pub fn name(claim: &Claim) -> Option<ObjectKey> {
+    cluster_key(&format!("pvc-{}", claim.uid))
+}
+
+/// A new volume in the pool of a host.
+pub fn local(state: &State, wanted: Wanted<'_>, host: &HostName, now: Timestamp) -> Volume {
+    let source = local_source(state, wanted, host);
+    wanted.volume(source, now)
+}
+
+fn local_source(state: &State, wanted: Wanted<'_>, host: &HostName) -> VolumeSource {
+    let pool = pool(wanted.class);
+    let taken = |dir: &str| {
+        state.volumes.values().any(|volume| match &volume.source {
+            VolumeSource::Local {
+                host: h,
+                pool: p,
+                dir: d,
+            } => h == host && p == pool && d == dir,
+            VolumeSource::Nfs(_) => false,
+        })
+    };
+    let ClaimKey { namespace, name } = wanted.key;
+    let plain = format!("{namespace}_{name}");
+    let dir = if taken(&plain) {
+        let uid: String = wanted.claim.uid.0.chars().take(8).collect();
+        format!("{plain}.{uid}")
+    } else {
+        plain
+    };
+    VolumeSource::Local {
+        host: host.clone(),
+        pool: pool.to_owned(),
+        dir,
+    }
+}
+
+/// A new directory on the server of a class.
+///
+/// # Errors
+/// Its name cannot be rendered, or another volume has it.
+pub fn nfs(
+    state: &State,
+    wanted: Wanted<'_>,
+    member: Option<&MemberId>,
+    now: Timestamp,
+) -> Result<Volume, Reason> {
+    let given = &wanted.class.parameters;
+    let field = |field: &str| format!("{} of class {}", field, wanted.class.metadata.name);
+    let values = ClaimValues {
+        claim: wanted.key,
+        member,
+    };
+    let dir = sub_dir(&given.sub_dir, values).map_err(|error| Reason::RenderFailed {
+        field: field(&error.field),
+        error: error.message,
+    })?;
+    let wrong = |name: &str, error: String| Reason::RenderFailed {
+        field: field(name),
+        error,
+    };
+    let version = given.version.as_deref().map(str::parse::<NfsVersion>);
+    let version = version.transpose();
+    let version = version.map_err(|error| wrong("parameters.version", error.to_string()))?;
+    let options = NfsOptions::parse(&wanted.class.mount_options).map_err(|errors| {
+        let texts: Vec<String> = errors.iter().map(|(_, error)| error.to_string()).collect();
+        wrong("mountOptions", texts.join("; "))
+    })?;
+    let source = VolumeSource::Nfs(NfsSource {
+        server: given.server.clone(),
+        path: given.share.clone(),
+        sub_dir: Some(dir),
+        version: version.unwrap_or_default(),
+        options,
+        read_only: false,
+    });
+    if let Some(volume) = taken(state, &source) {
+        let claim = wanted.key.clone();
+        let path = source.describe();
+        return Err(Reason::ExportTaken {
+            claim,
+            path,
+            volume,
+        });
+    }
+    Ok(wanted.volume(source, now))
+}
+
+/// The volume that has a directory, part of it, or one around it.
+fn taken(state: &State, source: &VolumeSource) -> Option<String> {
+    let records = state.volumes.iter();
+    let mut records = records.filter(|(_, volume)| overlap(&volume.source, source));
+    let record = records.next().map(|(name, _)| name);
+    let made = state.persistent_volumes.iter();
+    let mut made = made
+        .filter(|(_, object)| static_source(object).is_some_and(|other| overlap(&other, source)));
+    let found = record.or_else(|| made.next().map(|(name, _)| name));
+    found.map(|name| name.name.to_string())
+}
+
+/// Whether two places have a directory in common.
+pub fn overlap(a: &VolumeSource, b: &VolumeSource) -> bool {
+    match (a, b) {
+        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
+            let same = a.server.eq_ignore_ascii_case(&b.server);
+            // One path is the other, or leads to it.
+            same && a.names().zip(b.names()).all(|(a, b)| a == b)
+        }
+        (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
+        (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
+        | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
+    }
+}
+
+impl NfsSource {
+    /// The names on the way to its directory.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let path = self.path.split('/').filter(|name| !name.is_empty());
+        path.chain(self.sub_dir.as_deref())
+    }
+}
+
+impl Wanted<'_> {
+    fn volume(self, source: VolumeSource, now: Timestamp) -> Volume {
+        Volume {
+            source,
+            provisioned: true,
+            capacity: self.claim.spec.storage(),
+            access_modes: self.claim.spec.access_modes.clone(),
+            class: self.class.metadata.name.clone(),
+            reclaim: self.class.reclaim_policy,
+            claim: Some(BoundClaim {
+                key: self.key.clone(),
+                uid: self.claim.uid.clone(),
+            }),
+            adopt: false,
+            state: VolumeState::Live,
+            created_at: now,
+        }
+    }
+
+    /// Whether its class makes volumes at all.
+    pub fn is_made(&self) -> bool {
+        match self.class.provisioner {
+            Provisioner::Local | Provisioner::Nfs => true,
+            Provisioner::NoProvisioner => false,
+        }
+    }
+}
