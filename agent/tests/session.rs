@@ -64,16 +64,19 @@ impl Bed {
 
     fn config(&self) -> Config {
         let dir = self.dir.path();
-        let pool = Pool {
-            path: dir.join("pool"),
-            kind: PoolKind::Directory,
-        };
         Config {
             host: "host-1".parse().unwrap(),
             coordinator: socket(dir, "coordinator.sock"),
             advertise_address: [127, 0, 0, 1].into(),
             labels: [("rack".to_owned(), "a".to_owned())].into(),
-            pools: [("default".to_owned(), pool)].into(),
+            pools: [(
+                "default".to_owned(),
+                Pool {
+                    path: dir.join("pool"),
+                    kind: PoolKind::Directory,
+                },
+            )]
+            .into(),
             data_dir: dir.join("data"),
             run_dir: dir.join("run"),
             log_dir: dir.join("log"),

@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod config;
 pub mod context;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod notes;
 pub mod reconcile;
 pub mod service;

@@ -49,3 +49,6 @@ pub fn done(
     };
     Some((after, reason, text))
 }
+
+#[cfg(test)]
+mod tests;

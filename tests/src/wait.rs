@@ -32,3 +32,21 @@ pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Resul
         ticks.tick().await;
     }
 }
+
+/// The same for what is no task: hosts and servers that are made before the test proper.
+///
+/// # Panics
+/// After [`PATIENCE`], with `what` and the last thing seen.
+pub fn until_sync<T, E: Debug>(what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(value) => return value,
+            Err(seen) => assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}; last seen: {seen:?}"
+            ),
+        }
+        std::thread::park_timeout(LOOK_AGAIN);
+    }
+}

@@ -77,7 +77,11 @@ async fn exists(context: &Context, reference: &v1::ObjectRef) -> Result<bool, Cl
 }
 
 fn asks_for_name(reference: &v1::ObjectRef) -> bool {
-    let kinds = [Kind::StatefulSet, Kind::PersistentVolumeClaim];
+    let kinds = [
+        Kind::StatefulSet,
+        Kind::PersistentVolumeClaim,
+        Kind::PersistentVolume,
+    ];
     kinds.iter().any(|kind| kind.as_str() == reference.kind)
 }
 

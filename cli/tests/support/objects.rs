@@ -49,6 +49,16 @@ pub(crate) fn of_kind(kind: &str) -> Vec<serde_json::Value> {
             "dev",
             json!({ "spec": { "cidr": "127.77.0.0/16", "default": true } }),
         )],
+        _ => storage(kind, &object),
+    }
+}
+
+/// Objects of a kind that has to do with volumes.
+fn storage(
+    kind: &str,
+    object: &dyn Fn(&str, serde_json::Value) -> serde_json::Value,
+) -> Vec<serde_json::Value> {
+    match kind {
         "PersistentVolumeClaim" => vec![object(
             "data-etcd-0",
             json!({ "spec": { "accessModes": ["ReadWriteOnce"], "volumeName": "pvc-0",

@@ -395,3 +395,6 @@ pub(super) fn forget(view: &View, name: &ObjectKey, batch: &mut Batch) -> Result
     batch.deletes.insert(former_key(name));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

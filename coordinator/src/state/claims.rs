@@ -162,3 +162,6 @@ fn grown(view: &View, claim: &Claim) -> Option<(ObjectKey, Volume)> {
         (name.clone(), volume)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,15 @@ enum Poke {
     Done(Numbered<VolumeWork>),
 }
 
+impl Poke {
+    fn message(self, ledger: &Mutex<Ledger>, number: &mut u64) -> Message {
+        match self {
+            Self::Report => report(&mut ledger.lock().unwrap(), number, false),
+            Self::Done(work) => done(work, None),
+        }
+    }
+}
+
 /// Who the agent says it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -171,11 +180,7 @@ async fn run(
         let message = tokio::select! {
             message = incoming.message() => message,
             Some(poke) = poked.recv() => {
-                let told = match poke {
-                    Poke::Report => report(&mut ledger.lock().unwrap(), &mut number, false),
-                    Poke::Done(work) => done(work, None),
-                };
-                say(told).await;
+                say(poke.message(&ledger, &mut number)).await;
                 continue;
             }
         };

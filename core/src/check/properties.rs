@@ -257,18 +257,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             set,
             replicas,
             revision,
-        } => {
-            let name = SETS[*set];
-            let deleting = friends
-                .state
-                .sets
-                .get(&key(name))
-                .is_some_and(|s| s.deleting.is_some());
-            if !deleting {
-                let wanted = kinds[*set].spec(*set, *replicas, *revision);
-                put_set(&mut friends.state, name, wanted);
-            }
-        }
+        } => put(friends, kinds, *set, *replicas, *revision),
         Event::Delete { set } => {
             let now = friends.now;
             if let Some(set) = friends.state.sets.get_mut(&key(SETS[*set])) {
@@ -313,13 +302,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         Event::Pass { millis } => {
             friends.now = friends.now.plus(Duration::from_millis(*millis));
         }
-        Event::DropClaims => {
-            let state = friends.state.clone();
-            friends.state.claims.retain(|key, claim| {
-                let used = claim.member.as_ref().is_some_and(|id| assigned(&state, id));
-                used || sharers(&state, key).next().is_some()
-            });
-        }
+        Event::DropClaims => drop_claims(&mut friends.state),
         Event::Volume { number } => volume(&mut friends.state, *number),
         Event::Claim {
             set,
@@ -334,6 +317,25 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         ),
         Event::Release => release(&mut friends.state),
     }
+}
+
+fn put(friends: &mut Friends, kinds: &[Kind], set: usize, replicas: i64, revision: u8) {
+    let stored = friends.state.sets.get(&key(SETS[set]));
+    if stored.is_none_or(|stored| stored.deleting.is_none()) {
+        let wanted = kinds[set].spec(set, replicas, revision);
+        put_set(&mut friends.state, SETS[set], wanted);
+    }
+}
+
+fn drop_claims(state: &mut State) {
+    let before = state.clone();
+    state.claims.retain(|key, claim| {
+        let used = claim
+            .member
+            .as_ref()
+            .is_some_and(|id| assigned(&before, id));
+        used || sharers(&before, key).next().is_some()
+    });
 }
 
 fn volume(state: &mut State, number: u8) {
@@ -354,13 +356,13 @@ fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u32, bytes: u
         Storage::Shared(AccessMode::ReadWriteOnce) => (format!("shared-{set}"), "local", None),
         Storage::Shared(mode) => (format!("shared-{set}"), "nfs", Some(mode)),
     };
-    let made = u64::try_from(state.claims.len()).unwrap() + state.zone.serial.0 * 100;
+    let made = (state.claims.len(), state.volumes.len(), state.zone.serial);
     if state.claims.contains_key(&key(&name)) {
         return;
     }
     let claim = hand_made(state, &name, bytes);
     // The next one of that name has another id.
-    claim.uid = Uid(format!("uid-{name}-{made}"));
+    claim.uid = Uid(format!("uid-{name}-{made:?}"));
     claim.spec.storage_class_name = Some(class.to_owned());
     claim.spec.access_modes.extend(mode);
 }

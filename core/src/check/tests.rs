@@ -121,7 +121,7 @@ fn other_set(state: &mut State, port: bool) {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn grants(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -175,7 +175,7 @@ fn grants(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn order(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -259,7 +259,7 @@ fn shared() -> Friends {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn volumes(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -315,6 +315,16 @@ fn volumes(rule: Rule) -> Option<Bad> {
             let step = bind_claim(&state, &key, &host);
             (state, vec![step])
         }
+        _ => return None,
+    })
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
+)]
+fn starts(rule: Rule) -> Option<Bad> {
+    Some(match rule {
         Rule::ClaimHost => {
             let state = named().state;
             let steps = start(&state, 0).split_off(1);
@@ -340,7 +350,7 @@ fn volumes(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn places(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -378,7 +388,7 @@ fn places(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn founding(rule: Rule) -> Option<Bad> {
     let set = db();
@@ -429,7 +439,7 @@ fn founding(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of six tables; the test below holds that none is missing"
+    reason = "each rule is in one of seven tables; the test below holds that none is missing"
 )]
 fn ends(rule: Rule) -> Option<Bad> {
     let set = db();
@@ -490,7 +500,7 @@ fn whole(rule: Rule, state: &State, mut steps: Vec<Step>) -> Plan {
 #[test]
 fn each_rule_alone_refuses_something() {
     for rule in Rule::ALL {
-        let all = [grants, order, volumes, places, founding, ends];
+        let all = [grants, order, volumes, starts, places, founding, ends];
         let bad = all.into_iter().find_map(|group| group(rule));
         let Some((state, steps)) = bad else {
             panic!("no bad plan for {}", rule.name());

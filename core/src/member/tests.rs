@@ -155,7 +155,10 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Forget | Effect::Changed | Effect::Refresh => {
+                Effect::Forget
+                | Effect::Changed
+                | Effect::Refresh
+                | Effect::LookAtVolumes { .. } => {
                     self.other.push(effect);
                 }
             }

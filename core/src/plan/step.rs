@@ -167,8 +167,12 @@ impl fmt::Display for Step {
         match self {
             Self::CreateClaim { key, .. } => write!(f, "create claim {key}"),
             Self::AdoptClaim { key, member, .. } => write!(f, "give claim {key} to {member}"),
-            Self::BindClaim { key, name, .. } => {
-                write!(f, "bind claim {key} to volume {}", name.name)
+            Self::BindClaim { key, volume, .. } => {
+                write!(f, "bind claim {key} to {}", volume.source.describe())?;
+                match volume.source.host() {
+                    Some(host) => write!(f, " on {host}"),
+                    None => Ok(()),
+                }
             }
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),

@@ -95,7 +95,10 @@ fn victim(
         member.is_some_and(|member| member.restart_asked.is_some())
     };
     match budget::spare(state, key, set, now) {
-        Ok(()) => (old.iter().find(asked).or(old.first()).copied(), None),
+        Ok(()) => (
+            old.iter().find(asked).or_else(|| old.first()).copied(),
+            None,
+        ),
         Err(wake) => {
             let soonest = old.iter().filter_map(broken_at).min();
             (None, [wake, soonest].into_iter().flatten().min())

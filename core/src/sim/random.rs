@@ -16,6 +16,8 @@ use crate::{
 
 /// How long a mended world may take to come to rest.
 const REST: Duration = Duration::from_secs(600);
+/// Longer than any coordinator is away.
+const BACK: Duration = Duration::from_secs(10);
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
 
@@ -42,6 +44,9 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
         }
     }
     plot.mend();
+    // The coordinator is back by then, and takes what the operator makes.
+    plot.world.run(BACK)?;
+    plot.provide();
     if plot.world.settle(REST)? {
         return Ok(Outcome {
             log: plot.world.log,
@@ -243,6 +248,10 @@ impl Plot {
         for host in self.hosts.clone() {
             self.world.cordon(&host, false);
         }
+    }
+
+    /// Makes what sets still need.
+    fn provide(&mut self) {
         for (set, options) in self.sets.clone() {
             for ordinal in 0..4 {
                 let member = format!("{}-{ordinal}", set.name);

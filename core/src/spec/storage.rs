@@ -47,28 +47,6 @@ impl StorageClass {
         annotation.is_some_and(|text| text == "true")
     }
 
-    /// Where a claim's directory of this name is, for a class of the provisioner `nfs`. The version
-    /// is that of the parameters, or of the options; validation sees to both.
-    pub fn nfs(&self, sub_dir: String) -> Option<NfsSource> {
-        if self.provisioner != Provisioner::Nfs {
-            return None;
-        }
-        let options = NfsOptions::parse(&self.mount_options).ok()?;
-        let given = self.parameters.version.as_ref();
-        let version = match given {
-            Some(text) => text.parse().ok()?,
-            None => options.version().unwrap_or_default(),
-        };
-        Some(NfsSource {
-            server: self.parameters.server.clone(),
-            path: self.parameters.share.clone(),
-            sub_dir: Some(sub_dir),
-            version,
-            options,
-            read_only: false,
-        })
-    }
-
     /// When a claim gets its volume.
     pub fn binding_mode(&self) -> BindingMode {
         self.volume_binding_mode.unwrap_or(match self.provisioner {

@@ -391,8 +391,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::{
-        fixture::{member, put_set, report, run_all, spec, state},
+        fixture::{key, member, put_set, report, run_all, spec, state},
         report::Phase,
     };
 
@@ -419,5 +420,16 @@ mod tests {
         put_set(&mut state, "db", spec(1, false));
         assert!(!state.in_place(&id), "it is to stop");
         assert!(state.in_place(&member("db", 0)));
+    }
+
+    #[test]
+    fn a_member_of_an_older_record_has_no_restart_asked_for() {
+        let mut state = state(1);
+        put_set(&mut state, "db", spec(1, false));
+        run_all(&mut state, "db");
+        let member = state.sets[&key("db")].members[&Ordinal(0)].clone();
+        let mut record = serde_json::to_value(&member).unwrap();
+        record.as_object_mut().unwrap().remove("restartAsked");
+        assert_eq!(serde_json::from_value::<Member>(record).unwrap(), member);
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     spec::{AccessMode, Adopt, ClaimRef, PersistentVolume},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{NfsOptions, NfsSource, NfsVersion, VolumeSource, access, provision},
+    volume::{VolumeSource, access, provision},
     waiting::{VolumeMisfit, VolumeRefusal},
 };
 
@@ -218,16 +218,7 @@ impl BoundClaim {
 /// Where the data of a volume lies that was made by hand; `None` if it has no source that is known
 /// here, which validation excludes.
 pub fn static_source(object: &PersistentVolume) -> Option<VolumeSource> {
-    let nfs = object.spec.nfs.as_ref()?;
-    let options = NfsOptions::parse(&object.spec.mount_options).ok()?;
-    Some(VolumeSource::Nfs(NfsSource {
-        server: nfs.server.clone(),
-        path: nfs.path.clone(),
-        sub_dir: None,
-        version: NfsVersion::default(),
-        options,
-        read_only: nfs.read_only,
-    }))
+    object.spec.nfs_source().map(VolumeSource::Nfs)
 }
 
 /// The record of a volume as it is once it is bound to a claim; `None` if there is no such volume.

@@ -217,7 +217,9 @@ impl NfsOptions {
         if errors.is_empty() {
             let mut checked: Vec<String> = Vec::new();
             for text in texts {
-                if said_version(text).is_none() && !checked.contains(text) {
+                // Version and protocol are set by whoever mounts: `tcp` is the only one there is.
+                let set = said_version(text).is_some() || text.starts_with("proto=");
+                if !set && !checked.contains(text) {
                     checked.push(text.clone());
                 }
             }
@@ -232,7 +234,7 @@ impl NfsOptions {
         self.version
     }
 
-    /// Name and value of each option, without the version.
+    /// Name and value of each option, without version and protocol.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.checked.iter().map(|text| match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -422,7 +424,7 @@ mod tests {
 
     #[test]
     fn the_version_is_taken_out_of_the_options() {
-        let options = parse(&["hard", "nfsvers=4.1", "hard"]).unwrap();
+        let options = parse(&["hard", "nfsvers=4.1", "hard", "proto=tcp"]).unwrap();
         assert_eq!(options.version(), Some(NfsVersion::V4_1));
         assert_eq!(options.iter().collect::<Vec<_>>(), [("hard", None)]);
         assert_eq!(

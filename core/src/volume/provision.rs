@@ -108,7 +108,7 @@ pub fn nfs(
         server: given.server.clone(),
         path: given.share.clone(),
         sub_dir: Some(dir),
-        version: version.unwrap_or_default(),
+        version: version.or_else(|| options.version()).unwrap_or_default(),
         options,
         read_only: false,
     });

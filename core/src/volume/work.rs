@@ -146,3 +146,115 @@ impl Claim {
         volume.capacity.max(self.spec.storage())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{NOW, friend::Friends, host_name, nfs_class, put_set, quantity, spec, state},
+        state::VolumeState,
+        volume::PoolInfo,
+    };
+
+    /// A member on `host-1` with a volume of 4 bytes; and where its claim wants 6.
+    fn running(class: &str) -> Friends {
+        let mut state = state(3);
+        nfs_class(&mut state, "nfs").allow_volume_expansion = true;
+        for host in state.hosts.values_mut() {
+            let pool = host.record.pools.get_mut("default").unwrap();
+            pool.limits = true;
+        }
+        let mut wanted = spec(1, true);
+        let asked = &mut wanted.volume_claim_templates[0].spec;
+        asked.storage_class_name = Some(class.to_owned());
+        asked.resources.requests = quantity(4);
+        put_set(&mut state, "db", wanted.clone());
+        let mut friends = Friends::new(state);
+        friends.settle();
+        let asked = &mut wanted.volume_claim_templates[0].spec;
+        asked.resources.requests = quantity(6);
+        put_set(&mut friends.state, "db", wanted);
+        friends.settle();
+        friends
+    }
+
+    fn tasks(state: &State, host: u8) -> Vec<VolumeTask> {
+        let work = work(state, &host_name(host));
+        work.into_iter().map(|work| work.task).collect()
+    }
+
+    fn only(state: &mut State) -> &mut Volume {
+        state.volumes.values_mut().next().unwrap()
+    }
+
+    #[test]
+    fn a_volume_with_a_limit_is_grown_by_its_host_until_it_is_done() {
+        let mut state = running("local").state;
+        let grow = VolumeTask::Grow { bytes: 6 };
+        assert_eq!(tasks(&state, 1), [grow]);
+        assert_eq!(tasks(&state, 2), []);
+        let volume = only(&mut state);
+        let grown = done(volume, grow, NOW).unwrap();
+        *volume = grown;
+        assert_eq!(done(volume, grow, NOW), None, "it is done once");
+        assert_eq!(tasks(&state, 1), []);
+    }
+
+    #[test]
+    fn what_nothing_limits_is_grown_by_a_word() {
+        let state = running("nfs").state;
+        assert_eq!(tasks(&state, 1), []);
+        assert_eq!(state.volumes.values().next().unwrap().capacity, 6);
+        let mut state = running("local").state;
+        let volume = only(&mut state).clone();
+        assert!(!grows_by_itself(&state, &volume));
+        for host in state.hosts.values_mut() {
+            let plain = PoolInfo::default();
+            host.record.pools.insert("default".to_owned(), plain);
+        }
+        assert!(grows_by_itself(&state, &volume));
+        state.hosts.clear();
+        assert!(!grows_by_itself(&state, &volume), "its pool is not known");
+    }
+
+    #[test]
+    fn to_the_trash_and_back() {
+        let mut state = running("local").state;
+        state.claims.clear();
+        only(&mut state).state = VolumeState::Trashing;
+        assert_eq!(tasks(&state, 1), [VolumeTask::Trash]);
+        let volume = only(&mut state);
+        assert_eq!(done(volume, VolumeTask::Restore, NOW), None);
+        *volume = done(volume, VolumeTask::Trash, NOW).unwrap();
+        assert_eq!(volume.state, VolumeState::Trashed { since: NOW });
+        assert_eq!(done(volume, VolumeTask::Trash, NOW), None);
+        assert_eq!(tasks(&state, 1), []);
+        only(&mut state).state = VolumeState::Restoring;
+        assert_eq!(tasks(&state, 1), [VolumeTask::Restore]);
+        let volume = only(&mut state);
+        *volume = done(volume, VolumeTask::Restore, NOW).unwrap();
+        assert_eq!(volume.state, VolumeState::Live);
+        volume.state = VolumeState::Trashing;
+        volume.claim = None;
+        assert_eq!(tasks(&state, 1), [VolumeTask::Trash], "a released one too");
+        volume_of_hand(&mut state);
+        assert_eq!(tasks(&state, 1), [], "its data is not Berth's to move");
+    }
+
+    fn volume_of_hand(state: &mut State) {
+        only(state).provisioned = false;
+    }
+
+    #[test]
+    fn the_volumes_of_a_server_are_done_by_one_host_in_contact() {
+        let mut state = running("nfs").state;
+        only(&mut state).state = VolumeState::Trashing;
+        assert_eq!(tasks(&state, 1), [VolumeTask::Trash]);
+        assert_eq!(tasks(&state, 2), []);
+        let contact = &mut state.hosts.get_mut(&host_name(1)).unwrap().contact;
+        contact.connected = false;
+        assert_eq!(tasks(&state, 1), []);
+        assert_eq!(tasks(&state, 2), [VolumeTask::Trash]);
+        assert_eq!(tasks(&state, 3), []);
+    }
+}

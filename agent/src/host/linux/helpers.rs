@@ -172,7 +172,7 @@ fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
     });
     let volume = at.next();
     let named = about.iter().find(|one| Some(&one.volume) == volume);
-    match named.or(about.first()) {
+    match named.or_else(|| about.first()) {
         Some(one) => one.hung(&format!("no answer in {} s", limit.as_secs())),
         None => step_failed("ask a helper", "no answer in time"),
     }

@@ -337,3 +337,20 @@ fn declared_data_is_for_the_first_claim() {
         .is_none()
     );
 }
+
+#[test]
+fn a_volume_is_mounted_with_the_version_that_its_options_say() {
+    let mut state = pair();
+    let version = |state: &State| {
+        let object = &state.persistent_volumes[&volume_key("pv")];
+        let Some(VolumeSource::Nfs(nfs)) = static_source(object) else {
+            panic!("no source of nfs");
+        };
+        (nfs.version.to_string(), nfs.options.iter().count())
+    };
+    assert_eq!(version(&state), ("4.2".to_owned(), 0));
+    change(&mut state, |spec| {
+        spec.mount_options = vec!["hard".to_owned(), "nfsvers=3".to_owned()];
+    });
+    assert_eq!(version(&state), ("3".to_owned(), 1));
+}

@@ -1,0 +1,123 @@
+//! Berth on hosts with addresses of their own: the coordinator in the test's own namespace, one agent
+//! on each host of a [`Network`].
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use berth_proto::transport::Endpoint;
+
+use crate::{
+    cluster::Cluster,
+    machine,
+    netns::{Background, Network},
+};
+
+const COORDINATOR: &str = "10.99.0.254:7400";
+
+/// A coordinator and its agents. Dropping it kills them; what they started ends with the network.
+#[derive(Debug)]
+pub struct Hosts<'a> {
+    network: &'a Network,
+    dir: PathBuf,
+    coordinator: Option<Background>,
+    agents: BTreeMap<String, Background>,
+}
+
+impl<'a> Hosts<'a> {
+    /// Starts the coordinator and one agent per host; all that they write is in `dir`.
+    pub fn start(network: &'a Network, dir: &Path) -> Self {
+        let mut hosts = Self {
+            network,
+            dir: dir.to_owned(),
+            coordinator: None,
+            agents: BTreeMap::new(),
+        };
+        hosts.start_coordinator();
+        for host in network.hosts() {
+            hosts.start_agent(host);
+        }
+        hosts
+    }
+
+    /// The operator's view of it.
+    pub fn cluster(&self) -> Cluster {
+        Cluster::at(Endpoint::Unix(self.dir.join("coordinator.sock")))
+    }
+
+    /// Starts the coordinator, again after [`Self::kill_coordinator`].
+    pub fn start_coordinator(&mut self) {
+        let dir = &self.dir;
+        let config = dir.join("coordinator.yaml");
+        let text = format!(
+            "listen: [\"unix:{0}/coordinator.sock\", \"{COORDINATOR}\"]\n\
+             dataDir: {0}/coordinator\n",
+            dir.display()
+        );
+        fs::write(&config, text).unwrap();
+        let program = machine::program("berth-coordinator");
+        let mut command = Command::new(program);
+        command.arg("--config").arg(config);
+        self.coordinator = Some(Background::start(
+            command.stderr(self.log_of("coordinator")),
+        ));
+    }
+
+    /// Kills the coordinator.
+    pub fn kill_coordinator(&mut self) {
+        self.coordinator = None;
+    }
+
+    /// Starts a host's agent, again after [`Self::kill_agent`].
+    pub fn start_agent(&mut self, host: &str) {
+        let own = self.home(host);
+        // An agent makes no pool: a missing one may be a disk that is not mounted.
+        fs::create_dir_all(own.join("volumes")).unwrap();
+        let config = own.join("agent.yaml");
+        let number = host.trim_start_matches('h');
+        let text = format!(
+            "host: {host}\ncoordinator: {COORDINATOR}\nadvertiseAddress: 10.99.0.{number}\n\
+             pools: {{ default: {0}/volumes }}\ndataDir: {0}/data\nrunDir: {0}/run\n\
+             logDir: {0}/log\nlocal: \"unix:{0}/agent.sock\"\n\
+             dns: {{ listen: [\"127.0.0.153:53\"] }}\n",
+            own.display()
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = self.network.on(host, machine::program("berth-agent"));
+        command.arg("--config").arg(config);
+        let agent = Background::start(command.stderr(self.log_of(host)));
+        self.agents.insert(host.to_owned(), agent);
+    }
+
+    /// Kills a host's agent; its keepers and their processes live on.
+    pub fn kill_agent(&mut self, host: &str) {
+        self.agents.remove(host);
+    }
+
+    /// The process of a host's agent.
+    ///
+    /// # Panics
+    /// If it has been killed.
+    pub fn agent_pid(&self, host: &str) -> u32 {
+        self.agents.get(host).expect("a running agent").id()
+    }
+
+    /// The folder of a host's agent: `volumes`, `data`, `run`, `log`.
+    pub fn home(&self, host: &str) -> PathBuf {
+        self.dir.join(host)
+    }
+
+    /// What the coordinator (`coordinator`) or a host's agent has logged since its first start.
+    pub fn log(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.join(format!("{name}.log"))).unwrap()
+    }
+
+    fn log_of(&self, name: &str) -> File {
+        let path = self.dir.join(format!("{name}.log"));
+        let mut options = File::options();
+        options.create(true).append(true).open(path).unwrap()
+    }
+}
