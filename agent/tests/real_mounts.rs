@@ -1,6 +1,10 @@
 //! Many starts and stops on volumes, and nothing is left over. A program of its own, because it
 //! counts descriptors and devices of the whole process. Needs root.
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
 
 use std::{collections::BTreeSet, fs};
 
