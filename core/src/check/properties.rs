@@ -356,13 +356,17 @@ fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u32, bytes: u
         Storage::Shared(AccessMode::ReadWriteOnce) => (format!("shared-{set}"), "local", None),
         Storage::Shared(mode) => (format!("shared-{set}"), "nfs", Some(mode)),
     };
-    let made = (state.claims.len(), state.volumes.len(), state.zone.serial);
+    let (claims, volumes) = (state.claims.len(), state.volumes.len());
     if state.claims.contains_key(&key(&name)) {
         return;
     }
-    let claim = hand_made(state, &name, bytes);
     // The next one of that name has another id.
-    claim.uid = Uid(format!("uid-{name}-{made:?}"));
+    let uid = Uid(format!(
+        "uid-{name}-{claims}-{volumes}-{}",
+        state.zone.serial
+    ));
+    let claim = hand_made(state, &name, bytes);
+    claim.uid = uid;
     claim.spec.storage_class_name = Some(class.to_owned());
     claim.spec.access_modes.extend(mode);
 }

@@ -155,10 +155,7 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Forget
-                | Effect::Changed
-                | Effect::Refresh
-                | Effect::LookAtVolumes { .. } => {
+                Effect::Forget | Effect::Changed | Effect::Refresh => {
                     self.other.push(effect);
                 }
             }
