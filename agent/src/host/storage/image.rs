@@ -15,7 +15,7 @@ use std::{
 
 use berth_core::waiting::Reason;
 use rustix::{
-    fs::{FallocateFlags, fallocate, fstatvfs},
+    fs::{FallocateFlags, fallocate, fstat, fstatvfs},
     io::Errno,
     mount::MountAttrFlags,
 };
@@ -31,7 +31,7 @@ use crate::host::path_failed;
 /// The image, in the volume's directory.
 pub(crate) const IMAGE: &str = "image";
 /// The beginning of the name of one that is being made.
-const UNFINISHED: &str = "image.new.";
+pub(crate) const UNFINISHED: &str = "image.new.";
 /// The program that makes the file system; looked for where root's programs are.
 const MAKE: &str = "mkfs.ext4";
 
@@ -96,6 +96,24 @@ fn allocate(volume: &Dir, name: &str, file: &File, size: u64) -> Result<(), Refu
         }
         Err(error) => Err(super::dir::failed("allocate", volume.path(), error)),
     }
+}
+
+/// Refuses to grow an image into room that there is not: what was allocated before the room ended
+/// would stay taken.
+///
+/// # Errors
+/// `VolumeNoSpace`.
+pub(crate) fn check_room(volume: &Dir, name: &str, image: &File, size: u64) -> Result<(), Refused> {
+    let about = fstat(image);
+    let about = about.map_err(|e| super::dir::failed("look at", volume.path(), e))?;
+    let has = u64::try_from(about.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(512);
+    let (wanted, free) = (size.saturating_sub(has), free(volume)?);
+    if wanted > free {
+        return Err(no_space(name, wanted, free).into());
+    }
+    Ok(())
 }
 
 fn make_file_system(file: &File) -> Result<(), String> {
@@ -165,10 +183,12 @@ impl MountedImage {
         let now = self.file.metadata();
         let now = now.map_err(|e| super::dir::failed("look at", &path, os(&e)))?;
         allocate(volume, name, &self.file, size.max(now.len()))?;
-        if now.len() < size {
-            let failed = |e| super::dir::failed("grow", &path, e);
-            self.device.grown().map_err(failed)?;
-        }
+        let failed = |e| super::dir::failed("grow", &path, e);
+        // Before the file system knows of it: after a power cut it must not be larger than its file.
+        self.file.sync_all().map_err(|e| failed(os(&e)))?;
+        // Also of a growth that an attempt before did not end: the device of a running member stays
+        // as it was until it is told.
+        self.device.grown().map_err(failed)?;
         let root = Dir::of_mount(&self.mount, &path)?;
         grow_file_system(&self.file, &root, size.max(now.len()))
             .map_err(|e| super::dir::failed("grow the file system of", &path, e))

@@ -16,6 +16,7 @@ pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod prepare;
+pub(crate) mod work;
 
 pub use place::{Place, PoolPlace};
 pub use pool::Pool;

@@ -57,7 +57,7 @@ pub(crate) struct VolumeTask {
 }
 
 /// What a directory of a volume may hold although nobody put anything into it.
-const UNTOUCHED: [&str; 1] = ["lost+found"];
+pub(crate) const UNTOUCHED: [&str; 1] = ["lost+found"];
 
 /// One volume that is being made ready.
 struct Work<'a> {
@@ -315,7 +315,7 @@ fn found(volume: Option<&Dir>, data: Option<&Dir>) -> Result<Found, Refused> {
     })
 }
 
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
