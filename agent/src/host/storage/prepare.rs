@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dir::{Dir, Refused},
+    grow::grow_detached,
     guard::{Found, Whose, Wish},
     image,
     nfs::{mount_share, resolve},
@@ -160,6 +161,9 @@ impl Work<'_> {
         let (name, source) = (&self.wish.volume.name, self.wish.volume.source.describe());
         let volume = pool.sub(dir)?;
         let whose = self.whose(volume.as_ref())?;
+        if let (Some(volume), Whose::Ours, false) = (&volume, whose, self.read_only) {
+            grow_detached(volume, name, size)?;
+        }
         let mounted = match &volume {
             Some(volume) => image::mount(volume, name, &source)?,
             None => None,

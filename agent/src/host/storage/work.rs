@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dir::{Dir, Refused, failed},
+    grow::grow_detached,
     image::{self, IMAGE, UNFINISHED},
     loops::LoopDevice,
     nfs::{mount_share, resolve},
@@ -304,6 +305,7 @@ fn grow(request: &WorkRequest, bytes: u64) -> Result<(), Refused> {
     lying.check_owner(&volume)?;
     let file = volume.file(IMAGE)?.ok_or_else(lost)?;
     image::check_room(&volume, name, &file, bytes)?;
+    grow_detached(&volume, name, bytes)?;
     // The device is the one that a running member has, if there is one, and so is the file system.
     let mounted = image::mount(&volume, name, &work.source.describe())?;
     mounted.ok_or_else(lost)?.grow(&volume, name, bytes)
