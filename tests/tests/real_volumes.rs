@@ -8,12 +8,14 @@ use berth_tests::{cluster::Cluster, dev::Dev, machine, wait};
 use serde_json::Value;
 
 const CLASSES: &str = "
+apiVersion: berth/v1
 kind: StorageClass
 metadata: { name: scrap }
 provisioner: local
 parameters: { pool: default }
 reclaimPolicy: Delete
 ---
+apiVersion: berth/v1
 kind: StorageClass
 metadata: { name: images }
 provisioner: local
