@@ -23,7 +23,6 @@ use berth_core::{
 mod support;
 use support::*;
 #[path = "support/volumes.rs"]
-#[expect(dead_code, reason = "shared with the tests of mounts")]
 mod volumes;
 use volumes::*;
 

@@ -22,13 +22,13 @@ use berth_core::{
     volume::PoolKind,
     volume::{
         VolumeSource,
-        work::{VolumeTask, VolumeWork},
+        work::{VolumeDone, VolumeTask, VolumeWork},
     },
     waiting::Reason,
     zone::{RecordData, Zone},
 };
 use berth_proto::{
-    convert::zone::chunks,
+    convert::{work::Numbered, zone::chunks},
     transport::connect,
     v1::{
         LocalListRequest, LocalMemberRequest, LocalStatusRequest, LogRequest,
@@ -43,7 +43,7 @@ use tonic::{Code, transport::Channel};
 
 mod stub;
 
-use stub::{DEADLINE, Stub, complete, member_order, ready, socket};
+use stub::{Agent, DEADLINE, Stub, complete, member_order, ready, socket};
 
 const COMMAND: [&str; 1] = ["/bin/server"];
 
@@ -283,6 +283,23 @@ async fn a_log_that_cannot_be_read_ends_with_its_reason() {
     bed.stop().await;
 }
 
+async fn ask(agent: &Agent, id: u64, of: VolumeWork) {
+    let work = Numbered { id, of };
+    agent
+        .send(ToAgent::VolumeWork(work.try_into().unwrap()))
+        .await;
+}
+
+/// What came of the next work: its number, and the error.
+async fn done(agent: &mut Agent) -> (u64, Option<String>) {
+    loop {
+        if let FromAgent::VolumeDone(done) = agent.next().await.expect("an answer") {
+            let done = Numbered::<VolumeDone>::try_from(done).unwrap();
+            return (done.id, done.of.error);
+        }
+    }
+}
+
 fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
     VolumeWork {
         volume: format!("default/{volume}").parse().unwrap(),
@@ -311,37 +328,41 @@ async fn a_work_that_hangs_holds_up_nothing_and_the_newest_decision_counts() {
         ..gone.clone()
     };
     bed.host.hold_work(&gone.volume);
-    agent.work(1, gone.clone()).await;
-    agent.work(2, back(VolumeTask::Restore)).await;
-    agent.work(3, gone.clone()).await;
-    agent.work(4, back(VolumeTask::Restore)).await;
+    ask(&agent, 1, gone.clone()).await;
+    ask(&agent, 2, back(VolumeTask::Restore)).await;
+    ask(&agent, 3, gone.clone()).await;
+    ask(&agent, 4, back(VolumeTask::Restore)).await;
     // Another volume, and members, go on.
-    agent
-        .work(
-            5,
-            trash("pvc-2", &member_order("web-1", Desired::Stop, &COMMAND)),
-        )
-        .await;
-    assert_eq!(agent.done().await, (5, None));
+    ask(
+        &agent,
+        5,
+        trash("pvc-2", &member_order("web-1", Desired::Stop, &COMMAND)),
+    )
+    .await;
+    assert_eq!(done(&mut agent).await, (5, None));
     let other = member_order("web-2", Desired::Run, &COMMAND);
     agent.order(&complete(3, vec![other])).await;
     agent.until(&id("web-2"), ready).await;
 
     bed.host.finish_work(&gone.volume);
-    assert_eq!(agent.done().await, (1, None));
-    assert_eq!(agent.done().await, (4, None), "what came between is over");
+    assert_eq!(done(&mut agent).await, (1, None));
+    assert_eq!(
+        done(&mut agent).await,
+        (4, None),
+        "what came between is over"
+    );
     let log = bed.host.log();
     let works: Vec<_> = log.iter().filter(|l| l.contains("pvc-1")).collect();
     assert_eq!(works, ["trash default/pvc-1", "restore default/pvc-1"]);
 
     // A session that ends takes nothing with it; the next one asks again.
     bed.host.hold_work(&gone.volume);
-    agent.work(6, gone.clone()).await;
+    ask(&agent, 6, gone.clone()).await;
     drop(agent);
     let mut agent = stub.agent().await;
-    agent.work(6, gone.clone()).await;
+    ask(&agent, 6, gone.clone()).await;
     bed.host.finish_work(&gone.volume);
-    assert_eq!(agent.done().await, (6, None));
+    assert_eq!(done(&mut agent).await, (6, None));
     assert_eq!(bed.host.capacity(claim), None, "it is in the trash");
     bed.stop().await;
 }
@@ -364,8 +385,8 @@ async fn a_volume_that_a_member_is_to_run_on_does_not_go_to_the_trash() {
     agent.order(&complete(1, vec![web.clone()])).await;
     let held = |r: &MemberReport| r.waiting.is_some();
     agent.until(&id("web-0"), held).await;
-    agent.work(1, trash("pvc-1", &web)).await;
-    let (number, error) = agent.done().await;
+    ask(&agent, 1, trash("pvc-1", &web)).await;
+    let (number, error) = done(&mut agent).await;
     assert!(
         number == 1 && error.as_ref().is_some_and(|e| e.contains("web-0")),
         "{error:?}"
@@ -374,8 +395,8 @@ async fn a_volume_that_a_member_is_to_run_on_does_not_go_to_the_trash() {
         task: VolumeTask::Grow { bytes: 7 },
         ..trash("pvc-1", &web)
     };
-    agent.work(2, grow).await;
-    assert_eq!(agent.done().await, (2, None));
+    ask(&agent, 2, grow).await;
+    assert_eq!(done(&mut agent).await, (2, None));
     assert_eq!(bed.host.capacity(&web.volumes[0].claim), Some(7));
     let mut elsewhere = trash("pvc-1", &web);
     elsewhere.source = VolumeSource::Local {
@@ -383,8 +404,8 @@ async fn a_volume_that_a_member_is_to_run_on_does_not_go_to_the_trash() {
         pool: "default".to_owned(),
         dir: "x".to_owned(),
     };
-    agent.work(3, elsewhere).await;
-    let (_, error) = agent.done().await;
+    ask(&agent, 3, elsewhere).await;
+    let (_, error) = done(&mut agent).await;
     assert!(error.unwrap().contains("host-2"));
     bed.stop().await;
 }

@@ -2,7 +2,7 @@
 //! comes back with its data, and a claim template that asks for more gives the member more.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use berth_tests::{cluster::Cluster, dev::Dev, machine, wait};
 use serde_json::Value;
@@ -62,6 +62,12 @@ spec:
     )
 }
 
+/// One host, whose kernel may have loop devices only once they are asked for.
+fn host() -> Dev {
+    drop(Command::new("modprobe").args(["-q", "loop"]).output());
+    Dev::start(1)
+}
+
 fn apply(cluster: &Cluster, text: &str) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
@@ -101,7 +107,7 @@ async fn in_state(cluster: &Cluster, name: &str, state: &str) {
 
 /// A class, and the directory of its pool below the host's.
 async fn deleted_and_brought_back(class: &str, pool: &str) {
-    let dev = Dev::start(1);
+    let dev = host();
     let cluster = dev.cluster();
     apply(cluster, CLASSES);
     apply(cluster, &set(class, "32Mi"));
@@ -160,7 +166,7 @@ async fn the_image_of_a_deleted_claim_comes_back_with_its_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_larger_claim_template_gives_a_running_member_more_space() {
-    let dev = Dev::start(1);
+    let dev = host();
     let cluster = dev.cluster();
     apply(cluster, CLASSES);
     apply(cluster, &set("images", "32Mi"));

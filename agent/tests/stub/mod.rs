@@ -10,10 +10,9 @@ use berth_core::{
     },
     report::MemberReport,
     spec::{MemberSpec, Process, VolumeMount},
-    volume::work::{VolumeDone, VolumeWork},
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, work::Numbered},
+    convert::{hello::Hello, report::AgentReport},
     transport::{Endpoint, listen},
     v1::{
         AgentMessage, CoordinatorMessage, Order, Welcome,
@@ -161,23 +160,6 @@ impl Agent {
             }
             let last = self.reports.get(member).cloned();
             assert!(self.next().await.is_some(), "the session ended at {last:?}");
-        }
-    }
-
-    /// Asks for a work on a volume.
-    pub(crate) async fn work(&self, id: u64, of: VolumeWork) {
-        let work = Numbered { id, of };
-        self.send(ToAgent::VolumeWork(work.try_into().unwrap()))
-            .await;
-    }
-
-    /// What came of the next work: its number, and the error.
-    pub(crate) async fn done(&mut self) -> (u64, Option<String>) {
-        loop {
-            if let FromAgent::VolumeDone(done) = self.next().await.expect("an answer") {
-                let done = Numbered::<VolumeDone>::try_from(done).unwrap();
-                return (done.id, done.of.error);
-            }
         }
     }
 
