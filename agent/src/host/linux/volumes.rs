@@ -43,6 +43,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// a new one.
 #[derive(Debug)]
 pub(super) struct KnownPools {
+    dir: PathBuf,
     path: PathBuf,
     ids: Mutex<BTreeMap<String, String>>,
 }
@@ -59,7 +60,11 @@ impl KnownPools {
             Err(error) => return Err(path_failed("read", &path, error)),
         };
         let ids = Mutex::new(ids);
-        Ok(Self { path, ids })
+        Ok(Self {
+            dir: data_dir.to_owned(),
+            path,
+            ids,
+        })
     }
 
     fn id(&self, pool: &str) -> Option<String> {
@@ -82,7 +87,7 @@ impl KnownPools {
         File::create(&aside)
             .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&aside, &self.path))
-            .and_then(|()| File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all())
+            .and_then(|()| File::open(&self.dir)?.sync_all())
             .map_err(failed)?;
         *ids = all;
         Ok(())
