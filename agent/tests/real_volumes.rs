@@ -13,70 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use berth_agent::host::{ExecOrder, Host, KeeperHandle};
-use berth_core::{
-    rendered::{RenderedMount, RenderedProcess},
-    volume::VolumeHealth,
-    waiting::Reason,
-};
+use berth_agent::host::Host;
+use berth_core::{volume::VolumeHealth, waiting::Reason};
 
 #[expect(dead_code, reason = "shared with the keepers' tests")]
 mod support;
 use support::*;
-
-const WAIT_FOREVER: &str = "echo runs; while :; do sleep 60; done";
-
-/// A process that sees volumes at `/mnt/berth-<member>/<volume>`.
-fn with_volumes(bed: &Bed, script: &str, volumes: &[&str]) -> RenderedProcess {
-    let mut main = shell("main", script);
-    for volume in volumes {
-        main.mounts.push(mount(volume, &target(bed, volume), None));
-    }
-    main
-}
-
-fn mount(volume: &str, target: &Path, sub_path: Option<&str>) -> RenderedMount {
-    RenderedMount {
-        volume: volume.to_owned(),
-        mount_path: target.to_str().unwrap().to_owned(),
-        read_only: false,
-        sub_path: sub_path.map(str::to_owned),
-    }
-}
-
-/// Below the test's own directory, so that nothing is left on the machine.
-fn target(bed: &Bed, volume: &str) -> PathBuf {
-    bed.dir.path().join("seen-by-members").join(volume)
-}
-
-async fn exec(handle: &KeeperHandle, script: &str) -> String {
-    let order = ExecOrder {
-        process: process("main"),
-        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-        timeout_ms: 20_000,
-    };
-    handle.client.exec(order).await.unwrap().output
-}
-
-async fn stop(bed: &Bed, mut handle: KeeperHandle) {
-    handle.client.stop(None).await.unwrap();
-    until_gone(&mut handle).await;
-    bed.host.cleanup(&bed.member()).await.unwrap();
-}
-
-/// The loop devices that show a file beneath a directory.
-fn loops(dir: &Path) -> Vec<String> {
-    let devices = fs::read_dir("/sys/block").unwrap().flatten();
-    let shown = devices
-        .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok());
-    let dir = dir.to_str().unwrap();
-    shown.filter(|file| file.starts_with(dir)).collect()
-}
-
-fn image(bed: &Bed, volume: &str) -> PathBuf {
-    let dir = format!("default_{volume}-{}", bed.member().name());
-    bed.dir.path().join("images").join(dir).join("image")
-}
+#[path = "support/volumes.rs"]
+mod volumes;
+use volumes::*;
 
 #[tokio::test]
 async fn an_image_is_as_large_as_asked_for_and_its_neighbour_keeps_its_room() {
