@@ -432,8 +432,8 @@ async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
     let looked = world.members.look(&member).await;
     assert!(!looked.unwrap().held);
     let mut asked = Box::pin(world.members.hold(&member, true));
-    while world.members.ordering.try_lock().is_ok() {
-        assert!((&mut asked).now_or_never().is_none());
+    // Let go of while it is under way; it may also be quick, and done.
+    while (&mut asked).now_or_never().is_none() && world.members.ordering.try_lock().is_ok() {
         tokio::task::yield_now().await;
     }
     drop(asked);
