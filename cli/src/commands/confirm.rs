@@ -1,6 +1,9 @@
 //! Asks before something is disrupted or deleted. Without a person to ask, nothing is done.
 
-use crate::{error::CliError, output};
+use berth_proto::v1;
+use tonic::Status;
+
+use crate::{error::CliError, output, refusal};
 
 /// Asks whether to go on. What would happen has been shown before.
 ///
@@ -19,6 +22,28 @@ pub(crate) async fn go_on(message: &str, hint: &str) -> Result<(), CliError> {
         Some("y" | "yes") => Ok(()),
         _ => Err(refusal()),
     }
+}
+
+/// After a refusal that only asks for a confirmation: shows what would happen, and asks whether to go
+/// on. Any other refusal stays one.
+///
+/// # Errors
+/// The refusal; or `NeedsConfirmation`.
+pub(crate) async fn disruptions(
+    doing: &str,
+    status: &Status,
+    namespace: &str,
+    message: &str,
+) -> Result<(), CliError> {
+    let Some(disruptions) = refusal::disruptions(status) else {
+        return Err(refusal::from_status(doing, status));
+    };
+    let plan = v1::PlanResponse {
+        disruptions,
+        ..v1::PlanResponse::default()
+    };
+    output::note(output::tables::plan(&plan, namespace).trim_end());
+    go_on(message, "confirm with --yes").await
 }
 
 /// Asks for the names of what is to be deleted, given as what it is called and its name.

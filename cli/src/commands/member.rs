@@ -16,15 +16,8 @@ pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), 
     let doing = format!("restart member/{member}");
     let mut members = context.coordinator.members();
     if let Err(status) = members.restart(request.clone()).await {
-        let Some(disruptions) = refusal::disruptions(&status) else {
-            return Err(refusal::from_status(&doing, &status));
-        };
-        let plan = v1::PlanResponse {
-            disruptions,
-            ..v1::PlanResponse::default()
-        };
-        output::note(output::tables::plan(&plan, &context.namespace).trim_end());
-        confirm::go_on("this stops the member", "confirm with --yes").await?;
+        let message = "this stops the member";
+        confirm::disruptions(&doing, &status, &context.namespace, message).await?;
         request.confirmed = true;
         let answer = members.restart(request).await;
         answer.map_err(|status| refusal::from_status(&doing, &status))?;

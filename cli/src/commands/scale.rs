@@ -41,15 +41,7 @@ async fn send(
         Ok(response) => return Ok(response.into_inner()),
         Err(status) => status,
     };
-    let Some(disruptions) = refusal::disruptions(&status) else {
-        return Err(refusal::from_status(&doing, &status));
-    };
-    let plan = v1::PlanResponse {
-        disruptions,
-        ..v1::PlanResponse::default()
-    };
-    output::note(output::tables::plan(&plan, &context.namespace).trim_end());
-    confirm::go_on("this stops members", "confirm with --yes").await?;
+    confirm::disruptions(&doing, &status, &context.namespace, "this stops members").await?;
     request.confirmed = true;
     let answer = sets.scale(request).await;
     answer
