@@ -113,6 +113,7 @@ pub(super) async fn ask(
     let text = serde_json::to_vec(request).map_err(|e| step_failed("encode a request", e))?;
     let mut child = Command::new(program)
         .arg(ARGUMENT)
+        .arg(std::process::id().to_string())
         .env_clear()
         .env("PATH", PATH)
         .current_dir("/")
@@ -183,6 +184,7 @@ pub(super) fn pool_info(program: &Path, pool: &Pool) -> Option<PoolInfo> {
     let text = serde_json::to_vec(&HelperRequest::Pool(pool.clone())).ok()?;
     let mut child = std::process::Command::new(program)
         .arg(ARGUMENT)
+        .arg(std::process::id().to_string())
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

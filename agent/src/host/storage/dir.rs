@@ -11,8 +11,8 @@ use std::{
 use berth_core::waiting::Reason;
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir as Entries, Gid, Mode, OFlags, Stat, Uid, fchown, fstat, fsync, linkat,
-        mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, Dir as Entries, Gid, Mode, OFlags, RenameFlags, Stat, Uid, fchown, fstat,
+        fsync, linkat, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
 };
@@ -201,6 +201,13 @@ impl Dir {
     /// Renames something within it, and makes that durable.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Refused> {
         renameat(&self.fd, from, &self.fd, to).map_err(|e| self.failed("rename to", to, e))?;
+        self.sync()
+    }
+
+    /// Renames an entry to a name that nothing has. Not every server of NFS can do that.
+    pub(crate) fn rename_new(&self, from: &str, to: &str) -> Result<(), Refused> {
+        renameat_with(&self.fd, from, &self.fd, to, RenameFlags::NOREPLACE)
+            .map_err(|e| self.failed("rename to", to, e))?;
         self.sync()
     }
 

@@ -5,7 +5,7 @@
 //! come first takes long.
 
 use std::{
-    fs::File,
+    os::fd::OwnedFd,
     process::{Command, Stdio},
 };
 
@@ -51,8 +51,9 @@ pub(crate) fn grow_detached(volume: &Dir, name: &str, size: u64) -> Result<(), R
     {
         return Ok(());
     }
-    // Nobody sets up a device for it until this is dropped.
-    let _lock = lock(&image).map_err(|e| failed("lock", &path, e))?;
+    // Nobody sets up a device for it until this is dropped, here and by the programs: they may
+    // outlive this process, and nothing may be mounted under their hands.
+    let locked = lock(&image).map_err(|e| failed("lock", &path, e))?;
     let shown = LoopDevice::showing(&image).map_err(|e| failed("look at", &path, e))?;
     if !shown.is_empty() {
         return Ok(());
@@ -62,14 +63,14 @@ pub(crate) fn grow_detached(volume: &Dir, name: &str, size: u64) -> Result<(), R
     image.sync_all().map_err(io)?;
     let step = |error: String| -> Reason { path_failed("grow the file system of", &path, error) };
     // 1: something was corrected.
-    run(&image, CHECK, &["-f", "-p"], &[0, 1]).map_err(step)?;
-    run(&image, RESIZE, &[], &[0]).map_err(step)?;
+    run(&locked, CHECK, &["-f", "-p"], &[0, 1]).map_err(step)?;
+    run(&locked, RESIZE, &[], &[0]).map_err(step)?;
     image.sync_all().map_err(io)
 }
 
-/// Runs a program of the host on the image.
-fn run(image: &File, program: &str, args: &[&str], good: &[i32]) -> Result<(), String> {
-    let image = image.try_clone().map_err(|e| e.to_string())?;
+/// Runs a program of the host on the image, with the lock as its input: it holds it to its end.
+fn run(locked: &OwnedFd, program: &str, args: &[&str], good: &[i32]) -> Result<(), String> {
+    let image = locked.try_clone().map_err(|e| e.to_string())?;
     let output = Command::new(program)
         .args(args)
         .arg("/proc/self/fd/0")

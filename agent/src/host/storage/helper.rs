@@ -17,6 +17,7 @@ use berth_core::{
 use rustix::{
     fs::{CWD, Mode, OFlags, fstatvfs, openat},
     io::Errno,
+    process::{Signal, getppid, set_parent_process_death_signal},
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,7 @@ pub fn main_if_helper() {
     if std::env::args_os().nth(1).is_some_and(|a| a == ARGUMENT) {
         sys::close_from(3);
         sys::default_signals();
+        end_with_parent();
         let _ = rustix::thread::set_name(c"berth-volumes");
         let last = match read().and_then(work) {
             Ok(()) => HelperLine::Done,
@@ -86,6 +88,18 @@ pub fn main_if_helper() {
         };
         say(&last);
         sys::exit_now(0);
+    }
+}
+
+/// What an agent asked for ends with it: one that hung, and goes on when its server is back, would
+/// do what nobody asks for any more.
+fn end_with_parent() {
+    let parent = std::env::args().nth(2).and_then(|pid| pid.parse().ok());
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // One that died before the signal was asked for has left this process to another.
+    let now = getppid().map(|pid| pid.as_raw_pid());
+    if parent.is_some() && parent != now {
+        sys::exit_now(1);
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn make(volume: &Dir, name: &str, size: u64) -> Result<(), Refused> {
         // What mkfs may have given back.
         allocate(volume, name, &file, size)?;
         file.sync_all().map_err(|e| step(&e.to_string()))?;
-        volume.rename(&unfinished, IMAGE)
+        volume.rename_new(&unfinished, IMAGE)
     });
     if done.is_err() {
         // So that the next attempt finds the room.
