@@ -75,6 +75,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::ClaimMissing { .. }
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
+        | Reason::VolumeRestoring { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }
         | Reason::VolumeHung { .. }

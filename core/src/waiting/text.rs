@@ -84,6 +84,12 @@ impl fmt::Display for Reason {
             Self::VolumeGone { claim, volume } => {
                 write!(f, "volume {volume} of claim {claim} is in the trash")
             }
+            Self::VolumeRestoring { claim, volume } => {
+                write!(
+                    f,
+                    "volume {volume} of claim {claim} is on its way back from the trash"
+                )
+            }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),

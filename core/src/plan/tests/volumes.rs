@@ -341,15 +341,20 @@ fn a_lost_or_trashed_volume_holds_its_member() {
         claim: claim("data-web-0"),
         volume: name.name.to_string(),
     };
-    for state in [
-        VolumeState::Trashing,
-        VolumeState::Trashed { since: NOW },
-        VolumeState::Restoring,
-    ] {
+    for state in [VolumeState::Trashing, VolumeState::Trashed { since: NOW }] {
         friends.state.volumes.get_mut(name).unwrap().state = state;
         settle(&mut friends);
         assert_eq!(friends.report.waiting[&member("web", 0)], gone);
     }
+    friends.state.volumes.get_mut(name).unwrap().state = VolumeState::Restoring;
+    settle(&mut friends);
+    assert_eq!(
+        friends.report.waiting[&member("web", 0)],
+        Reason::VolumeRestoring {
+            claim: claim("data-web-0"),
+            volume: name.name.to_string(),
+        }
+    );
     friends.state.volumes.clear();
     settle(&mut friends);
     assert_eq!(
