@@ -139,6 +139,11 @@ pub enum Reason {
         /// The claim.
         claim: ObjectKey,
     },
+    /// A claim whose volume is made, or taken, with the first member that uses it.
+    WaitForFirstConsumer {
+        /// The claim.
+        claim: ObjectKey,
+    },
     /// The access mode does not let the member use the volume beside another one.
     VolumeInUse {
         /// The claim.
@@ -373,6 +378,7 @@ impl Reason {
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::ClaimMissing { .. } => "ClaimMissing",
             Self::ClaimPending { .. } => "ClaimPending",
+            Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
             Self::VolumeInUse { .. } => "VolumeInUse",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::VolumeRestoring { .. } => "VolumeRestoring",
@@ -431,6 +437,7 @@ impl Reason {
             Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
             Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
             Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
+            Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
             Self::VolumeInUse { .. } => "event: the other member is gone",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",

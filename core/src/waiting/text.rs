@@ -78,6 +78,9 @@ impl fmt::Display for Reason {
             ),
             Self::ClaimMissing { claim } => write!(f, "claim {claim} does not exist"),
             Self::ClaimPending { claim } => write!(f, "claim {claim} is not bound to a volume"),
+            Self::WaitForFirstConsumer { claim } => {
+                write!(f, "no member uses claim {claim} yet")
+            }
             Self::VolumeInUse { claim, mode, by } => {
                 write!(f, "claim {claim} ({}) is used by {by}", mode.short())
             }
