@@ -5,6 +5,7 @@
 //! namespace; and the file calls are made by a program of their own (`nfs_tool`) because a thread that
 //! hangs in one cannot be killed.
 
+pub mod manifest;
 pub mod server;
 
 use std::{
