@@ -8,6 +8,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +20,7 @@ use std::{
 use berth_tests::{
     guest,
     hosts::Hosts,
-    machine::{alive, kill_9},
+    machine::{self, alive, kill_9},
     nfs::{Bed, manifest::class},
     wait,
 };
@@ -153,6 +154,8 @@ fn record(set: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_keeps_what_it_acknowledged_over_kills_and_a_power_cut() {
+    // What a host has that was booted by systemd: the first who opens /dev/loop-control loads it.
+    machine::run(Command::new("modprobe").arg("loop"));
     let bed = Bed::new(1);
     let export = bed.server().export("etcd", "");
     fs::create_dir_all(format!("{HOME}/h1/images")).unwrap();

@@ -7,7 +7,12 @@
     reason = "a failed expectation is a failed test; the gaps are for people"
 )]
 
-use std::{fs, os::unix::fs::chown, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::chown,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use berth_proto::v1::MemberStatus;
 use berth_tests::{
@@ -17,6 +22,7 @@ use berth_tests::{
     nfs::{
         Bed,
         manifest::{From, set, volume},
+        written,
     },
     pulse::Pulse,
     wait,
@@ -38,6 +44,7 @@ struct World<'a> {
     berth: Hosts<'a>,
     cluster: Cluster,
     pulse: Pulse,
+    began: Instant,
 }
 
 const FAR: [&str; 2] = ["far-0", "far-1"];
@@ -53,6 +60,7 @@ impl<'a> World<'a> {
             berth,
             cluster,
             pulse,
+            began: Instant::now(),
         }
     }
 
@@ -92,7 +100,8 @@ impl<'a> World<'a> {
 
     fn print_gap(&self, when: &str) {
         let (gap, answers) = self.pulse.longest_gap();
-        eprintln!("{when}: longest gap between {answers} answers of the agent: {gap:?}");
+        let after = self.began.elapsed().as_secs();
+        eprintln!("{when}: after {after} s, longest gap between {answers} answers: {gap:?}");
         assert!(gap < GAP, "{when}: the agent did not answer for {gap:?}");
     }
 }
@@ -116,8 +125,7 @@ async fn a_server_that_fails_hurts_only_the_members_on_it_and_only_until_it_is_b
     let near = world.pulse.ready("near-0").await;
     let far = world.far_ready().await;
     for (n, path) in paths.iter().enumerate() {
-        let name = fs::read_to_string(path.join("name")).unwrap();
-        assert_eq!(name.trim(), FAR[n]);
+        assert_eq!(written(&path.join("name")).await, FAR[n]);
     }
     world.print_gap("start");
 
@@ -211,6 +219,7 @@ async fn stale(world: &World<'_>) {
         })
     })
     .await;
+    world.print_gap("remounted");
 
     let path = world.bed.server().replace("far/0", "");
     let held = world.pulse.reason("far-0", &["VolumeEmpty"]).await;
@@ -251,8 +260,8 @@ async fn a_volume_that_is_not_as_it_should_be_holds_its_member_until_it_is() {
         bed.server().export(name, "");
     }
     world.pulse.ready("odd-2").await;
-    let name = fs::read_to_string(squashed.join("name")).unwrap();
-    assert_eq!(name.trim(), "odd-2", "its user writes where root may not");
+    // Its user writes where root may not.
+    assert_eq!(written(&squashed.join("name")).await, "odd-2");
 
     world.pulse.reason("odd-3", &["VolumeNotEmpty"]).await;
     world.cluster.berth(&["volume", "adopt", "odd-3"]);

@@ -16,6 +16,7 @@ use berth_tests::{
     nfs::{
         Bed, SERVER,
         manifest::{From, class, set},
+        written,
     },
     wait,
 };
@@ -125,8 +126,8 @@ async fn a_class_makes_a_directory_per_claim_and_a_member_takes_it_along_to_anot
     cluster.ready("sq", 1).await;
     for (share, member) in [(&export, "db"), (&squashed, "sq")] {
         let volume = share.join(format!("default_data-{member}-0"));
-        let version = fs::read_to_string(volume.join("data/PG_VERSION")).unwrap();
-        assert_eq!(version.trim(), format!("{member}-0"));
+        let version = written(&volume.join("data/PG_VERSION")).await;
+        assert_eq!(version, format!("{member}-0"));
         assert_eq!(epochs(&volume).len(), 1, "{member}");
     }
     let first = epochs(&export.join("default_data-db-0"));
@@ -139,8 +140,15 @@ async fn a_class_makes_a_directory_per_claim_and_a_member_takes_it_along_to_anot
     });
     let moved = moved.await;
     let volume = export.join("default_data-db-0");
-    let log = fs::read_to_string(volume.join("data/log")).unwrap();
-    assert_eq!(log.lines().count(), 2, "it found its data: {log}");
+    wait::until("its second start beside its first", async || {
+        let log = fs::read_to_string(volume.join("data/log")).unwrap();
+        if log.lines().count() == 2 {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    })
+    .await;
     let both = epochs(&volume);
     assert_eq!((both.len(), &both[0]), (2, &first[0]), "{both:?}");
     assert_ne!(moved.epoch, db.epoch);

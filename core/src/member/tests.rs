@@ -365,7 +365,7 @@ fn a_keeper_that_does_not_stop_is_killed() {
     let result = Ok(Done::Done);
     world.step(Event::Done { step, result });
     assert_eq!(world.pending, None);
-    world.pass(Duration::from_secs(34));
+    world.pass(Duration::from_secs(44));
     assert_eq!(world.pending, None);
     world.pass(Duration::from_secs(2));
     assert!(matches!(world.pending, Some((_, Action::Kill))));
