@@ -27,6 +27,8 @@ use berth_tests::{
 
 /// Of the whole test: it is there after the power cut.
 const HOME: &str = "/var/lib/berth-test";
+/// A file that is only in memory when the power is cut.
+const UNSYNCED: &str = "/var/lib/unsynced";
 /// Each set, its class, and where its etcd answers.
 const SETS: [(&str, &str, u16); 2] = [("remote", "server", 2379), ("image", "images", 2389)];
 /// How many writes each fault comes after.
@@ -196,8 +198,12 @@ async fn etcd_keeps_what_it_acknowledged_over_kills_and_a_power_cut() {
             file.sync_all().unwrap();
         }
         File::open(HOME).unwrap().sync_all().unwrap();
+        fs::write(UNSYNCED, "lost").unwrap();
         guest::power_cut();
     }
+    // It was one: a reset that kept everything would prove nothing.
+    let unsynced = fs::read_to_string(UNSYNCED).unwrap_or_default();
+    assert_ne!(unsynced, "lost");
     for (set, _, port) in SETS {
         let expected = fs::read_to_string(record(set)).unwrap();
         let expected: BTreeSet<_> = expected.lines().map(str::to_owned).collect();

@@ -119,3 +119,60 @@ fn tell(told: &mut Option<Usage>, now: Usage) {
         *told = Some(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::Ownership;
+
+    fn volumes(remote: bool) -> Volumes {
+        let report = VolumeReport {
+            name: "data".to_owned(),
+            recorded: true,
+            owner: Ownership {
+                user: "alice".to_owned(),
+                uid: 1,
+                gid: 1,
+            },
+            usage: None,
+        };
+        let mounted = MountedVolume {
+            report,
+            source: "nfs:nas:/x".to_owned(),
+            remote,
+        };
+        Volumes::new(Timestamp(0), vec![mounted])
+    }
+
+    /// Takes the look that is due at `at`, and gives back when the next one is.
+    fn look(volumes: &mut Volumes, at: Timestamp, health: VolumeHealth) -> (bool, Timestamp) {
+        assert!(
+            volumes.due(at) && volumes.wake_at().is_none(),
+            "one look at a time"
+        );
+        let stale = volumes.seen(at, &BTreeMap::from([("data".to_owned(), health)]));
+        (stale, volumes.wake_at().unwrap())
+    }
+
+    #[test]
+    fn trouble_is_told_and_its_end_is_looked_for_soon() {
+        let mut volumes = volumes(true);
+        let step = "stat".to_owned();
+        let at = volumes.wake_at().unwrap();
+        let (stale, next) = look(&mut volumes, at, VolumeHealth::Hung { step });
+        assert_eq!((stale, next), (false, at.plus(TROUBLED)));
+        assert!(matches!(volumes.reason(), Some(Reason::VolumeHung { .. })));
+        let (_, after) = look(&mut volumes, next, VolumeHealth::Fine(Usage::default()));
+        assert_eq!((after, volumes.reason()), (next.plus(REMOTE), None));
+        let (stale, _) = look(&mut volumes, after, VolumeHealth::Stale);
+        assert!(stale && matches!(volumes.reason(), Some(Reason::VolumeStale { .. })));
+    }
+
+    #[test]
+    fn the_hosts_own_storage_is_looked_at_now_and_then() {
+        let mut volumes = volumes(false);
+        let at = volumes.wake_at().unwrap();
+        let (_, next) = look(&mut volumes, at, VolumeHealth::Fine(Usage::default()));
+        assert_eq!(next, at.plus(LOCAL));
+    }
+}
