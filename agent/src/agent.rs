@@ -17,7 +17,7 @@ use crate::{
     ledger::{LedgerError, LedgerStore},
     local::{self, Local, ServeError},
     reconcile,
-    session::Session,
+    session::{Session, Works},
 };
 
 /// How long requests that are open at the end may take.
@@ -78,6 +78,7 @@ pub async fn run<H: Host>(
         ledger,
         members,
         dns: Arc::clone(&dns),
+        works: Works::default(),
         connected,
     };
     let session = tokio::spawn(session.run(stop.clone()));

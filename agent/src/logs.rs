@@ -104,6 +104,9 @@ pub async fn read(
     }
 }
 
+/// How often a file is looked for that is renamed while it is: a cut is seldom, a look is short.
+const LOOKS: u32 = 10;
+
 struct Log<'a> {
     dir: &'a Path,
     process: &'a ProcessName,
@@ -201,7 +204,7 @@ impl Log<'_> {
         loop {
             // Looked for before the rest is read: what is written to a file that is renamed
             // already is in that rest.
-            let newer = self.newer(part.inode).await?;
+            let newer = self.newer(&part).await?;
             if !self.copy(&mut part, out).await? {
                 return Ok(());
             }
@@ -220,24 +223,45 @@ impl Log<'_> {
 
     /// The file that comes after ours, wherever ours has been renamed to. If ours is gone, the
     /// oldest of the current run.
-    async fn newer(&self, inode: u64) -> Result<Option<Part>, LogError> {
+    async fn newer(&self, ours: &Part) -> Result<Option<Part>, LogError> {
         let row: Vec<PathBuf> = self.names(true).chain(self.names(false)).collect();
-        let mut after = None;
-        for (index, path) in row.iter().enumerate() {
-            match metadata(path).await {
-                Ok(about) if about.ino() == inode => after = Some(index + 1),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(self.failed(path, source)),
+        // One that somebody moved away counts as gone.
+        let mut from = row.len() / 2;
+        for _ in 0..LOOKS {
+            // Asked before the names are: a file that has one and is not among them was renamed
+            // while they were looked through.
+            let about = ours.file.metadata().await;
+            let links = about
+                .map_err(|source| self.failed(&ours.path, source))?
+                .nlink();
+            if let Some(place) = self.place(&row, ours.inode).await? {
+                from = place + 1;
+                break;
+            }
+            if links == 0 {
+                break;
             }
         }
-        let from = after.unwrap_or(row.len() / 2);
         for path in row.into_iter().skip(from) {
             if let Some(part) = self.open_part(path).await? {
                 return Ok(Some(part));
             }
         }
         Ok(None)
+    }
+
+    /// Under which of the names a file is.
+    async fn place(&self, row: &[PathBuf], inode: u64) -> Result<Option<usize>, LogError> {
+        let mut found = None;
+        for (index, path) in row.iter().enumerate() {
+            match metadata(path).await {
+                Ok(about) if about.ino() == inode => found = Some(index),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(self.failed(path, source)),
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -16,14 +16,19 @@ use berth_agent::{
 };
 use berth_core::{
     ids::{ContentHash, MemberId, ZoneSerial},
-    order::Desired,
-    report::Phase,
+    order::{Desired, MemberOrder},
+    report::{MemberReport, Phase},
+    spec::Port,
     volume::PoolKind,
+    volume::{
+        VolumeSource,
+        work::{VolumeDone, VolumeTask, VolumeWork},
+    },
     waiting::Reason,
     zone::{RecordData, Zone},
 };
 use berth_proto::{
-    convert::zone::chunks,
+    convert::{work::Numbered, zone::chunks},
     transport::connect,
     v1::{
         LocalListRequest, LocalMemberRequest, LocalStatusRequest, LogRequest,
@@ -38,7 +43,7 @@ use tonic::{Code, transport::Channel};
 
 mod stub;
 
-use stub::{DEADLINE, Stub, complete, member_order, ready, socket};
+use stub::{Agent, DEADLINE, Stub, complete, member_order, ready, socket};
 
 const COMMAND: [&str; 1] = ["/bin/server"];
 
@@ -278,6 +283,133 @@ async fn a_log_that_cannot_be_read_ends_with_its_reason() {
     bed.stop().await;
 }
 
+async fn ask(agent: &Agent, id: u64, of: VolumeWork) {
+    let work = Numbered { id, of };
+    agent
+        .send(ToAgent::VolumeWork(work.try_into().unwrap()))
+        .await;
+}
+
+/// What came of the next work: its number, and the error.
+async fn done(agent: &mut Agent) -> (u64, Option<String>) {
+    loop {
+        if let FromAgent::VolumeDone(done) = agent.next().await.expect("an answer") {
+            let done = Numbered::<VolumeDone>::try_from(done).unwrap();
+            return (done.id, done.of.error);
+        }
+    }
+}
+
+fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
+    VolumeWork {
+        volume: format!("default/{volume}").parse().unwrap(),
+        claim_uid: Some(member.volumes[0].claim_uid.clone()),
+        source: member.volumes[0].source.clone(),
+        task: VolumeTask::Trash,
+    }
+}
+
+#[tokio::test]
+async fn a_work_that_hangs_holds_up_nothing_and_the_newest_decision_counts() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let web = member_order("web-0", Desired::Run, &COMMAND);
+    agent.order(&complete(1, vec![web.clone()])).await;
+    agent.until(&id("web-0"), ready).await;
+    agent.order(&complete(2, vec![])).await;
+    agent.until_gone(&id("web-0")).await;
+    let claim = &web.volumes[0].claim;
+
+    let gone = trash("pvc-1", &web);
+    let back = |task| VolumeWork {
+        task,
+        ..gone.clone()
+    };
+    bed.host.hold_work(&gone.volume);
+    ask(&agent, 1, gone.clone()).await;
+    ask(&agent, 2, back(VolumeTask::Restore)).await;
+    ask(&agent, 3, gone.clone()).await;
+    ask(&agent, 4, back(VolumeTask::Restore)).await;
+    // Another volume, and members, go on.
+    ask(
+        &agent,
+        5,
+        trash("pvc-2", &member_order("web-1", Desired::Stop, &COMMAND)),
+    )
+    .await;
+    assert_eq!(done(&mut agent).await, (5, None));
+    let other = member_order("web-2", Desired::Run, &COMMAND);
+    agent.order(&complete(3, vec![other])).await;
+    agent.until(&id("web-2"), ready).await;
+
+    bed.host.finish_work(&gone.volume);
+    assert_eq!(done(&mut agent).await, (1, None));
+    assert_eq!(
+        done(&mut agent).await,
+        (4, None),
+        "what came between is over"
+    );
+    let log = bed.host.log();
+    let works: Vec<_> = log.iter().filter(|l| l.contains("pvc-1")).collect();
+    assert_eq!(works, ["trash default/pvc-1", "restore default/pvc-1"]);
+
+    // A session that ends takes nothing with it; the next one asks again.
+    bed.host.hold_work(&gone.volume);
+    ask(&agent, 6, gone.clone()).await;
+    drop(agent);
+    let mut agent = stub.agent().await;
+    ask(&agent, 6, gone.clone()).await;
+    bed.host.finish_work(&gone.volume);
+    assert_eq!(done(&mut agent).await, (6, None));
+    assert_eq!(bed.host.capacity(claim), None, "it is in the trash");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_volume_that_a_member_is_to_run_on_does_not_go_to_the_trash() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let mut web = member_order("web-0", Desired::Run, &COMMAND);
+    // Not even while it does not run yet.
+    bed.host.take_port("127.0.0.1", 80, "other", 7);
+    let mut template = (*web.template).clone();
+    template.processes[0].ports = vec![Port {
+        container_port: 80,
+        ..Port::default()
+    }];
+    web.template = Arc::new(template);
+    agent.order(&complete(1, vec![web.clone()])).await;
+    let held = |r: &MemberReport| r.waiting.is_some();
+    agent.until(&id("web-0"), held).await;
+    ask(&agent, 1, trash("pvc-1", &web)).await;
+    let (number, error) = done(&mut agent).await;
+    assert!(
+        number == 1 && error.as_ref().is_some_and(|e| e.contains("web-0")),
+        "{error:?}"
+    );
+    let grow = VolumeWork {
+        task: VolumeTask::Grow { bytes: 7 },
+        ..trash("pvc-1", &web)
+    };
+    ask(&agent, 2, grow).await;
+    assert_eq!(done(&mut agent).await, (2, None));
+    assert_eq!(bed.host.capacity(&web.volumes[0].claim), Some(7));
+    let mut elsewhere = trash("pvc-1", &web);
+    elsewhere.source = VolumeSource::Local {
+        host: "host-2".parse().unwrap(),
+        pool: "default".to_owned(),
+        dir: "x".to_owned(),
+    };
+    ask(&agent, 3, elsewhere).await;
+    let (_, error) = done(&mut agent).await;
+    assert!(error.unwrap().contains("host-2"));
+    bed.stop().await;
+}
+
 #[tokio::test]
 async fn the_local_service_stops_and_starts_members_durably() {
     let mut bed = Bed::new();
@@ -293,9 +425,8 @@ async fn the_local_service_stops_and_starts_members_durably() {
         bed.host.alive().is_empty(),
         "the answer comes when it is done"
     );
-    let held = |r: &berth_core::report::MemberReport| {
-        r.phase == Phase::Stopped && r.waiting == Some(Reason::HeldByOperator)
-    };
+    let held =
+        |r: &MemberReport| r.phase == Phase::Stopped && r.waiting == Some(Reason::HeldByOperator);
     agent.until(&id("web-0"), held).await;
     drop(agent);
     bed.stop().await;

@@ -61,6 +61,13 @@ pub fn processes_with(parts: &[&str]) -> Vec<u32> {
     found
 }
 
+/// Whether this machine lets root grow a file system that is mounted; many containers do not.
+pub fn may_grow_mounted() -> bool {
+    let sets = rustix::thread::capabilities(None).expect("capabilities");
+    sets.effective
+        .contains(rustix::thread::CapabilitySet::SYS_RESOURCE)
+}
+
 /// One of the workspace's programs, beside the test program that runs, or one folder above it.
 ///
 /// # Panics

@@ -64,7 +64,7 @@ async fn what_is_missing_on_the_host_is_named_and_holds_nothing_else_up() {
     assert!(message.contains("/usr/bin/no-such-program"), "{message}");
     let message = waits(cluster, "nouser-0", "UserMissing").await;
     assert!(message.contains("no-such-user"), "{message}");
-    let message = waits(cluster, "nopool-0", "NoEligibleHost").await;
+    let message = waits(cluster, "nopool-0", "ClassMissing").await;
     assert!(message.contains("no-such-pool"), "{message}");
     let events = cluster.berth(&["events"]);
     assert!(

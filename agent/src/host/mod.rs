@@ -16,7 +16,7 @@ use berth_core::{
     order::VolumeOrder,
     rendered::RenderedMember,
     spec::Port,
-    volume::{MountedVolume, PoolInfo, VolumeHealth, VolumeReport},
+    volume::{MountedVolume, PoolInfo, VolumeHealth, VolumeReport, work::VolumeWork},
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,14 @@ pub trait Host: Send + Sync + 'static {
         member: &MemberId,
         run: &RunId,
     ) -> impl Future<Output = BTreeMap<String, VolumeHealth>> + Send;
+
+    /// Moves a volume to the trash, brings it back, or makes it larger. It ends in bounded time,
+    /// whatever the storage does. One at a time for a volume.
+    ///
+    /// # Errors
+    /// `PoolMissing`, `PoolNotMounted`, `MountFailed`, `VolumeHung`, `VolumeForeign`, `VolumeEmpty`,
+    /// `VolumeBusy`, `VolumeNoSpace`, `StepFailed`.
+    fn volume_work(&self, work: VolumeWork) -> impl Future<Output = Result<(), Reason>> + Send;
 
     /// Looks whether the declared ports are free on the address.
     ///

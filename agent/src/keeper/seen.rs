@@ -93,8 +93,8 @@ impl SeenData {
                 sys::default_signals();
                 // Each one, whatever the others hold.
                 let remote = self.waiting.iter().filter(|volume| volume.remote);
-                let all = remote.fold(true, |all, volume| volume.look() && all);
-                i32::from(!all)
+                let unnoted = remote.filter(|volume| !volume.look()).count();
+                i32::from(unnoted > 0)
             })
             .ok();
         }

@@ -14,7 +14,7 @@ use berth_core::{
     order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
     report::Phase,
     spec::{MemberSpec, Process, VolumeMount},
-    volume::VolumeSource,
+    volume::{VolumeHealth, VolumeSource},
 };
 use tempfile::TempDir;
 
@@ -432,8 +432,8 @@ async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
     let looked = world.members.look(&member).await;
     assert!(!looked.unwrap().held);
     let mut asked = Box::pin(world.members.hold(&member, true));
-    while world.members.ordering.try_lock().is_ok() {
-        assert!((&mut asked).now_or_never().is_none());
+    // Let go of while it is under way; it may also be quick, and done.
+    while (&mut asked).now_or_never().is_none() && world.members.ordering.try_lock().is_ok() {
         tokio::task::yield_now().await;
     }
     drop(asked);
@@ -451,6 +451,30 @@ async fn a_lost_connection_is_no_lost_keeper() {
     let adopted = |r: &MemberReport| r.ready && host.count(Call::Adopt) > before;
     assert_eq!(world.until("web-0", adopted).await.restarts, 0);
     assert_eq!(world.starts(), 1);
+}
+
+#[tokio::test]
+async fn a_member_whose_storage_hangs_is_unready_and_the_others_are_not() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let hung = VolumeHealth::Hung {
+        step: "look: no answer".to_owned(),
+    };
+    let health = BTreeMap::from([("data".to_owned(), hung)]);
+    world.host.volumes_are(&id("web-0"), health);
+    let orders = ["web-0", "web-1"].map(|name| order(name, 1, Desired::Run));
+    world.order(orders.into()).await;
+    let hangs = |r: &MemberReport| matches!(r.waiting, Some(Reason::VolumeHung { .. }));
+    let report = world.until("web-0", hangs).await;
+    assert!(report.started && !report.ready, "{report:?}");
+    assert!(report.volumes[0].recorded);
+    world.until("web-1", ready).await;
+
+    // Once its server does not know the mount any more, it is started on a new one.
+    let health = BTreeMap::from([("data".to_owned(), VolumeHealth::Stale)]);
+    world.host.volumes_are(&id("web-1"), health);
+    world.host.kill_keeper(&id("web-1"));
+    let anew = |r: &MemberReport| r.run.as_ref().is_some_and(|run| run.number >= RunNumber(3));
+    world.until("web-1", anew).await;
 }
 
 #[tokio::test]

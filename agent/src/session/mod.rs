@@ -24,8 +24,10 @@ use crate::{
 
 mod logs;
 mod stream;
+mod works;
 
 pub(crate) use logs::first_process;
+pub use works::Works;
 
 /// From the loss of a session to the first attempt at a new one; then doubling to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -80,6 +82,8 @@ pub struct Session<H> {
     pub members: Members,
     /// Takes zones.
     pub dns: Arc<DnsServer>,
+    /// The work on volumes, which outlives a session.
+    pub works: Works,
     /// Whether a session is open.
     pub connected: watch::Sender<bool>,
 }

@@ -1,16 +1,15 @@
 //! One session: hello, welcome, then orders, zones and log requests in; acknowledgements, reports
 //! and log data out. Reports are made when they can be sent, so that changes meet in one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
     session::{AgentLease, check_welcome},
     state::ZoneHead,
-    volume::work::{VolumeDone, VolumeWork},
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
+    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
     transport,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
@@ -24,7 +23,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Session, SessionError, logs::Tails};
+use super::{Session, SessionError, logs::Tails, works::Worker};
 use crate::{
     clock::Clock,
     host::Host,
@@ -157,16 +156,14 @@ impl<H: Host> Session<H> {
                 Ok(())
             }
             In::VolumeWork(work) => {
-                let work = Numbered::<VolumeWork>::try_from(work)?;
-                let done = Numbered {
-                    id: work.id,
-                    of: VolumeDone {
-                        volume: work.of.volume,
-                        task: work.of.task,
-                        error: Some("this agent cannot do that yet; update it".to_owned()),
-                    },
+                let worker = Worker {
+                    name: self.record.name.clone(),
+                    host: Arc::clone(&self.host),
+                    ledger: self.ledger.clone(),
                 };
-                send(&open.out, Out::VolumeDone(done.try_into()?)).await
+                self.works
+                    .begin(worker, (work.try_into()?, open.out.clone()));
+                Ok(())
             }
             // A second welcome says nothing new.
             In::Welcome(_) => Ok(()),

@@ -62,8 +62,8 @@ pub(crate) enum VolumeCommand {
     ///
     /// A claim that gets a volume for the first time wants it empty; its member waits with
     /// VolumeNotEmpty else. This verb says that what is there is meant: for the claim that the
-    /// volume is bound to, or else for the next one. Risks: whoever's the data was, the member
-    /// starts on it and may change it.
+    /// volume is bound to, or else for the next one. Proves that no member was started on it under
+    /// that claim yet. Risks: whoever's the data was, the member starts on it and may change it.
     Adopt(VolumeVerbArgs),
     /// Untie a volume from its claim that is gone, so that another claim may have it.
     ///

@@ -70,9 +70,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeNotEmpty { .. }
         | Reason::ClassMissing { .. }
         | Reason::NoMatchingVolume { .. }
+        | Reason::ExportTaken { .. }
         | Reason::ClaimMismatch { .. }
         | Reason::ClaimMissing { .. }
-        | Reason::ExportTaken { .. }
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
         | Reason::PoolNotMounted { .. }

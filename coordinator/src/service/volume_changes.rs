@@ -101,15 +101,11 @@ pub(super) fn adopt(view: &View, name: &ObjectKey, now: Timestamp) -> Result<Bat
     let mut batch = Batch::default();
     let found = find(view, name)?;
     let text = match (found.record, found.object) {
-        (Some(record), _) if in_trash(record) => {
-            let message = format!(
-                "volume {} is in the trash; bring it back first: berth volume undelete {0}",
-                name.name
-            );
-            return Err(refused("TRASH", name, message));
-        }
-        (Some(record), _) if record.adopt => return Ok(batch),
         (Some(record), _) => {
+            may_adopt(view, name, record)?;
+            if record.adopt {
+                return Ok(batch);
+            }
             let volume = Volume {
                 adopt: true,
                 ..record.clone()
@@ -139,6 +135,38 @@ pub(super) fn adopt(view: &View, name: &ObjectKey, now: Timestamp) -> Result<Bat
     };
     batch.notes.push(note(name, now, "Adopted", text));
     Ok(batch)
+}
+
+/// Whether a word of adoption would come to anything.
+fn may_adopt(view: &View, name: &ObjectKey, record: &Volume) -> Result<(), ServiceError> {
+    if in_trash(record) {
+        let message = format!(
+            "volume {} is in the trash; bring it back first: berth volume undelete {0}",
+            name.name
+        );
+        return Err(refused("TRASH", name, message));
+    }
+    let Some(bound) = &record.claim else {
+        return Ok(());
+    };
+    if holder(view, record).is_none() {
+        let message = format!(
+            "volume {} had claim {}, which is gone; free it first for another one: berth volume \
+             release {0}",
+            name.name, bound.key
+        );
+        return Err(refused("RELEASED", name, message));
+    }
+    let claim = view.state.claims.get(&bound.key);
+    if claim.is_some_and(|claim| claim.filled) {
+        let message = format!(
+            "a member was started on volume {} under claim {} before: its data is the claim's \
+             already",
+            name.name, bound.key
+        );
+        return Err(refused("FILLED", name, message));
+    }
+    Ok(())
 }
 
 /// Unties a volume from a claim that is gone.

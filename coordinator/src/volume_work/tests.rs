@@ -22,24 +22,20 @@ fn tasks(world: &World, host: &str) -> Vec<VolumeTask> {
 }
 
 #[test]
-fn a_volume_is_grown_by_its_agent_only_where_something_limits_it() {
+fn a_volume_is_grown_by_the_agent_that_has_it_once_it_was_used() {
     let larger = Claim {
         spec: storage("2Gi"),
         ..claim()
     };
     let grow = VolumeTask::Grow { bytes: 2 << 30 };
-    for (limits, filled, expected) in [
-        (true, true, vec![grow]),
-        (false, true, vec![]),
-        (true, false, vec![]),
-    ] {
-        let mut world = world(limits);
+    for (filled, expected) in [(true, vec![grow]), (false, vec![])] {
+        let mut world = world(true);
         assert!(tasks(&world, "host-1").is_empty());
         world.claim(&Claim {
             filled,
             ..larger.clone()
         });
-        assert_eq!(tasks(&world, "host-1"), expected, "{limits} {filled}");
+        assert_eq!(tasks(&world, "host-1"), expected, "{filled}");
         assert!(tasks(&world, "host-2").is_empty(), "it is not there");
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Ledger {
     pub(crate) orders: u32,
     /// Members that the test lets become ready.
     pub(crate) held: BTreeSet<MemberId>,
+    /// Whether volumes hold back starts, as those that hold foreign data do: nothing is filled.
+    pub(crate) volumes_wait: bool,
     /// The works on volumes that it was asked to do, in order.
     pub(crate) works: Vec<Numbered<VolumeWork>>,
     /// What every work fails with.
@@ -70,14 +72,14 @@ enum Poke {
     /// How its members are.
     Report,
     /// That a work on a volume is done.
-    Done(Numbered<VolumeWork>),
+    Done(Box<Numbered<VolumeWork>>),
 }
 
 impl Poke {
     fn message(self, ledger: &Mutex<Ledger>, number: &mut u64) -> Message {
         match self {
             Self::Report => report(&mut ledger.lock().unwrap(), number, false),
-            Self::Done(work) => done(work, None),
+            Self::Done(work) => done(*work, None),
         }
     }
 }
@@ -132,7 +134,7 @@ impl Agent {
 
     /// Says that a work is done.
     pub(crate) async fn answer(&self, work: Numbered<VolumeWork>) {
-        self.poke.send(Poke::Done(work)).await.unwrap();
+        self.poke.send(Poke::Done(Box::new(work))).await.unwrap();
     }
 
     pub(crate) fn started(&self) -> Vec<String> {
@@ -343,7 +345,10 @@ fn report(ledger: &mut Ledger, number: &mut u64, complete: bool) -> Message {
 fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
     let runs = order.desired == Desired::Run;
     let ready = runs && !ledger.held.contains(&order.member);
-    let filled = order.volumes.iter().filter(|_| runs);
+    let filled = order
+        .volumes
+        .iter()
+        .filter(|_| runs && !ledger.volumes_wait);
     MemberReport {
         member: order.member.clone(),
         epoch: order.epoch,

@@ -13,7 +13,7 @@ use crate::{
     common::{Coordinator, set, until},
 };
 
-async fn cordon(
+pub(crate) async fn cordon(
     coordinator: &Coordinator,
     host: &str,
     unschedulable: bool,
@@ -26,7 +26,11 @@ async fn cordon(
     Ok(hosts.set_unschedulable(request).await?.into_inner())
 }
 
-async fn restart(coordinator: &Coordinator, member: &str, confirmed: bool) -> Result<u64, Status> {
+pub(crate) async fn restart(
+    coordinator: &Coordinator,
+    member: &str,
+    confirmed: bool,
+) -> Result<u64, Status> {
     let request = RestartMemberRequest {
         namespace: String::new(),
         member: member.to_owned(),
@@ -37,7 +41,7 @@ async fn restart(coordinator: &Coordinator, member: &str, confirmed: bool) -> Re
 }
 
 /// Waits until the only member of a set is ready in another epoch.
-async fn again(coordinator: &Coordinator, before: &MemberStatus) -> MemberStatus {
+pub(crate) async fn again(coordinator: &Coordinator, before: &MemberStatus) -> MemberStatus {
     until("the member to be back", async || {
         let member = coordinator.members(&before.set).await.remove(0);
         let back = member.ready && member.epoch != before.epoch;

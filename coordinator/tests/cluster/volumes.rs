@@ -7,9 +7,9 @@ use berth_core::volume::work::VolumeTask;
 use berth_proto::{
     convert::structs::to_value,
     v1::{
-        DeleteRequest, DeleteVolumeRequest, GetRequest, ListRequest, ListVolumesRequest, ObjectRef,
-        Volume, VolumeRequest, WatchEvent, WatchRequest,
-        volume_service_client::VolumeServiceClient, watch_event::Type,
+        ApplyRequest, DeleteRequest, DeleteVolumeRequest, GetRequest, ListRequest,
+        ListVolumesRequest, ObjectRef, Source, Volume, VolumeRequest, WatchEvent, WatchRequest,
+        applied_object::Change, volume_service_client::VolumeServiceClient, watch_event::Type,
     },
 };
 use serde_json::Value;
@@ -18,6 +18,7 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use crate::{
     agent::{Agent, Identity},
     common::{Coordinator, DEADLINE, set, until},
+    verbs,
 };
 
 fn reference(kind: &str, name: &str) -> ObjectRef {
@@ -58,6 +59,21 @@ fn named(name: &str) -> VolumeRequest {
 async fn volume(coordinator: &Coordinator, name: &str) -> Volume {
     let found = volumes(coordinator).await.get(named(name)).await;
     found.unwrap().into_inner()
+}
+
+/// Applies what is there already: nothing of it is stored again.
+async fn unchanged(coordinator: &Coordinator, text: &str) {
+    let request = ApplyRequest {
+        sources: vec![Source {
+            file: "test.yaml".to_owned(),
+            text: text.to_owned(),
+        }],
+        ..ApplyRequest::default()
+    };
+    let applied = coordinator.objects().await.apply(request).await.unwrap();
+    for object in applied.into_inner().objects {
+        assert_eq!(object.change(), Change::Unchanged, "{object:?}");
+    }
 }
 
 /// Waits until a volume is in a state.
@@ -121,15 +137,14 @@ async fn left(coordinator: &Coordinator) -> String {
 #[tokio::test]
 async fn a_claim_made_by_hand_is_kept_shown_and_watched() {
     let coordinator = Coordinator::start().await;
-    let created = coordinator.apply(CLAIM).await;
+    coordinator.apply(CLAIM).await;
     let claim = get(&coordinator, "pvc", "shared").await.unwrap();
     assert_eq!(claim["spec"]["storageClassName"], "slow");
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
     assert_eq!(claim["metadata"]["labels"]["tier"], "web");
     assert!(claim["metadata"]["uid"].as_str().unwrap().len() > 30);
     assert_eq!(claim["status"]["phase"], "Pending");
-    let same = coordinator.apply(CLAIM).await;
-    assert_eq!(same, created, "the same again changes nothing");
+    unchanged(&coordinator, CLAIM).await;
     let request = WatchRequest {
         kind: "pvc".to_owned(),
         ..WatchRequest::default()
@@ -324,6 +339,7 @@ async fn a_word_of_adoption_reaches_the_agent_of_a_bound_volume() {
     let coordinator = Coordinator::start().await;
     let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     agent.hold("default/web-0");
+    agent.ledger.lock().unwrap().volumes_wait = true;
     coordinator.apply(&set("web", 1, "")).await;
     let name = until("the volume to be bound", async || {
         let members = coordinator.members("web").await;
@@ -434,5 +450,98 @@ async fn what_was_done_for_an_earlier_decision_is_not_taken_for_this_one() {
     agent.answer(works[0].clone()).await;
     agent.answer(works[works.len() - 1].clone()).await;
     in_state(&coordinator, &made, "Live").await;
+    coordinator.stop().await;
+}
+
+/// Two volumes and two claims made by hand, and the set that uses them: the usual tutorial.
+fn tutorial() -> String {
+    let one = |n: u32| {
+        format!(
+            "
+kind: PersistentVolume
+apiVersion: v1
+metadata: {{name: pv-{n}, labels: {{app: web, ordinal: '{n}'}}}}
+spec:
+  capacity: {{storage: 10Gi}}
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  nfs: {{server: nas, path: /exports/web-{n}}}
+---
+kind: PersistentVolumeClaim
+apiVersion: v1
+metadata: {{name: data-web-{n}}}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  selector: {{matchLabels: {{app: web, ordinal: '{n}'}}}}
+  resources: {{requests: {{storage: 1Gi}}}}
+---"
+        )
+    };
+    let set = set("web", 2, "").replace(
+        "spec: {resources",
+        "spec: {storageClassName: manual, resources",
+    );
+    format!("{}{}{set}", one(1), one(0))
+}
+
+#[tokio::test]
+async fn claims_and_volumes_made_by_hand_are_bound_and_a_member_moves_with_its_share() {
+    let coordinator = Coordinator::start().await;
+    let _one = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&tutorial()).await;
+    let members = coordinator.ready("web", 2).await;
+    for (n, member) in members.iter().enumerate() {
+        let volume = &member.volumes[0];
+        assert_eq!(volume.volume, format!("pv-{n}"));
+        assert_eq!(volume.source, format!("nfs:nas:/exports/web-{n}"));
+    }
+    unchanged(&coordinator, &tutorial()).await;
+    let object = get(&coordinator, "pv", "pv-0").await.unwrap();
+    assert_eq!(object["status"]["phase"], "Bound");
+    assert_eq!(object["status"]["usedBy"][0], "default/web-0");
+    assert_eq!(object["spec"]["claimRef"]["name"], "data-web-0");
+    let _two = Agent::connect(&coordinator.endpoint(), "host-2").await;
+    verbs::cordon(&coordinator, "host-1", true).await.unwrap();
+    verbs::restart(&coordinator, "web-0", true).await.unwrap();
+    let moved = verbs::again(&coordinator, &members[0]).await;
+    assert_eq!(moved.host, "host-2");
+    assert_eq!(moved.volumes[0].source, "nfs:nas:/exports/web-0");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_class_that_deletes_sends_the_volume_to_the_trash_with_its_claim() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    let class = "
+kind: StorageClass
+apiVersion: storage.k8s.io/v1
+metadata: {name: local}
+provisioner: local
+reclaimPolicy: Delete
+allowVolumeExpansion: true
+";
+    coordinator.apply(class).await;
+    let made = left(&coordinator).await;
+    let claim = get(&coordinator, "pvc", "data-web-0").await.unwrap();
+    let larger = serde_json::json!({"storage": "2Gi"});
+    let mut grown = claim.clone();
+    grown["spec"]["resources"]["requests"] = larger.clone();
+    coordinator.apply(&grown.to_string()).await;
+    let claim = get(&coordinator, "pvc", "data-web-0").await.unwrap();
+    assert_eq!(claim["spec"]["resources"]["requests"], larger);
+    assert_eq!(claim["status"]["capacity"], larger, "nothing limits it");
+    delete(&coordinator, "pvc", "data-web-0").await.unwrap();
+    in_state(&coordinator, &made, "Trashed").await;
+    assert_eq!(agent.tasks(), [VolumeTask::Trash]);
+    let mut client = volumes(&coordinator).await;
+    client.undelete(named(&made)).await.unwrap();
+    in_state(&coordinator, &made, "Live").await;
+    coordinator
+        .apply(&set("web", 1, "").replace("1Gi", "2Gi"))
+        .await;
+    let member = coordinator.ready("web", 1).await.remove(0);
+    assert_eq!(member.volumes[0].volume, made, "it finds its data");
     coordinator.stop().await;
 }

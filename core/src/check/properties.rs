@@ -2,29 +2,30 @@
 //! the same twice, planning again gives nothing, and once all faults are healed everything is where
 //! it should be.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
 use crate::{
     check::{check_plan, check_state},
     fixture::{
-        class, friend::Friends, hand_made, host_name, key, member, nfs_class, pool, put_set,
-        quantity, spec, state, static_volume,
+        class, friend::Friends, host_name, key, member, nfs_class, pool, put_set, quantity, spec,
+        state,
     },
-    ids::{MemberId, Uid},
+    ids::MemberId,
     plan::plan,
     spec::{
         AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Spread,
         StatefulSetSpec,
     },
     state::State,
-    volume::{PoolInfo, VolumeSource, access::sharers},
+    volume::access::sharers,
     waiting::{Reason, Refusal},
 };
+
+mod storage;
+
+use storage::{BY_HAND, First, Storage, VOLUMES, claim, drop_claims, limit, release, volume};
 
 const HOSTS: u8 = 4;
 const SETS: [&str; 3] = ["a", "b", "c"];
@@ -132,36 +133,6 @@ struct Kind {
     min_ready: u32,
 }
 
-/// Where the volumes of a set come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Storage {
-    None,
-    /// A pool.
-    Local,
-    /// A directory per claim on a server.
-    Nfs,
-    /// Volumes that are made by hand.
-    Static,
-    /// One claim for all members, with this mode.
-    Shared(AccessMode),
-}
-
-/// The class of volumes that are made by hand.
-const BY_HAND: &str = "hand";
-/// So many of them there are at most: enough for every claim.
-const VOLUMES: u8 = 16;
-
-fn storage() -> impl Strategy<Value = Storage> {
-    prop_oneof![
-        2 => Just(Storage::None),
-        4 => Just(Storage::Local),
-        2 => Just(Storage::Nfs),
-        3 => Just(Storage::Static),
-        1 => Just(Storage::Shared(AccessMode::ReadWriteMany)),
-        1 => Just(Storage::Shared(AccessMode::ReadWriteOnce)),
-    ]
-}
-
 fn policy() -> impl Strategy<Value = GatePolicy> {
     prop_oneof![
         Just(GatePolicy::OrderedReady),
@@ -176,7 +147,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         prop::option::of(policy()),
         prop::option::of(policy()),
     );
-    let rest = (storage(), any::<bool>(), any::<bool>(), 0..3_u32);
+    let rest = (storage::storage(), any::<bool>(), any::<bool>(), 0..3_u32);
     (policies, rest).prop_map(
         |((policy, bootstrap, cold), (storage, require, founded, ready))| Kind {
             policy,
@@ -327,63 +298,6 @@ fn put(friends: &mut Friends, kinds: &[Kind], set: usize, replicas: i64, revisio
     }
 }
 
-fn drop_claims(state: &mut State) {
-    let before = state.clone();
-    state.claims.retain(|key, claim| {
-        let used = claim
-            .member
-            .as_ref()
-            .is_some_and(|id| assigned(&before, id));
-        used || sharers(&before, key).next().is_some()
-    });
-}
-
-fn volume(state: &mut State, number: u8) {
-    let volume = static_volume(state, &format!("pv-{number}"), 9);
-    BY_HAND.clone_into(&mut volume.spec.storage_class_name);
-    volume.spec.access_modes.push(AccessMode::ReadWriteMany);
-    let labels = &mut volume.metadata.labels;
-    labels.insert("slot".to_owned(), (number % 4).to_string());
-}
-
-fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u32, bytes: u64) {
-    let set = SETS[set];
-    let (name, class, mode) = match storage {
-        Storage::None => return,
-        Storage::Local => (format!("data-{set}-{ordinal}"), "local", None),
-        Storage::Nfs => (format!("data-{set}-{ordinal}"), "nfs", None),
-        Storage::Static => (format!("data-{set}-{ordinal}"), BY_HAND, None),
-        Storage::Shared(AccessMode::ReadWriteOnce) => (format!("shared-{set}"), "local", None),
-        Storage::Shared(mode) => (format!("shared-{set}"), "nfs", Some(mode)),
-    };
-    let made = (state.claims.len(), state.volumes.len(), state.zone.serial);
-    if state.claims.contains_key(&key(&name)) {
-        return;
-    }
-    let claim = hand_made(state, &name, bytes);
-    // The next one of that name has another id.
-    claim.uid = Uid(format!("uid-{name}-{made:?}"));
-    claim.spec.storage_class_name = Some(class.to_owned());
-    claim.spec.access_modes.extend(mode);
-}
-
-fn release(state: &mut State) {
-    let before = state.clone();
-    for volume in state.volumes.values_mut() {
-        if volume
-            .claim
-            .as_ref()
-            .is_some_and(|bound| !bound.is_there(&before))
-        {
-            volume.claim = None;
-        }
-    }
-    // What a class made is taken away for good, as from the trash.
-    state
-        .volumes
-        .retain(|_, volume| !volume.provisioned || volume.claim.is_some());
-}
-
 fn checked_plan(friends: &mut Friends) {
     let before = friends.state.clone();
     let steps = friends.plan();
@@ -432,41 +346,6 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
         }
     }
     panic!("it never comes to rest: {:#?}", friends.report);
-}
-
-/// Pools with limits, large enough for what is asked for.
-fn limit(state: &mut State) {
-    for host in state.hosts.values_mut() {
-        let info = PoolInfo {
-            capacity: 400,
-            limits: true,
-            ..PoolInfo::default()
-        };
-        host.record.pools.insert("default".to_owned(), info);
-    }
-}
-
-/// I4, told apart from the planner and the checker: a claim never gets another volume than its
-/// first, and no two claims that are there have the same place.
-#[derive(Debug, Default)]
-struct First(BTreeMap<Uid, VolumeSource>);
-
-impl First {
-    fn check(&mut self, state: &State) {
-        let mut places = BTreeMap::new();
-        for (key, claim) in &state.claims {
-            let Some(volume) = state.volume_of(claim) else {
-                assert_eq!(claim.volume, None, "{key} has a volume without a record");
-                continue;
-            };
-            let source = &volume.source;
-            let first = self.0.entry(claim.uid.clone());
-            let first = first.or_insert_with(|| source.clone());
-            assert_eq!(first, source, "{key} has another volume");
-            let other = places.insert(source.describe() + &format!("{:?}", source.host()), key);
-            assert_eq!(other, None, "{key} shares {}", source.describe());
-        }
-    }
 }
 
 /// What may still wait when nothing is broken: a member whose volume lies where another of its set

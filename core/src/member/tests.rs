@@ -8,6 +8,7 @@ use crate::{
     ids::{Generation, Term},
     report::Phase,
     spec::Probe,
+    volume::{Ownership, Usage, VolumeReport},
 };
 
 fn main_process() -> ProcessName {
@@ -39,6 +40,32 @@ fn reason() -> Reason {
     }
 }
 
+/// A volume on storage that may stop to answer.
+fn volume() -> MountedVolume {
+    MountedVolume {
+        report: VolumeReport {
+            name: "data".to_owned(),
+            recorded: true,
+            owner: Ownership {
+                user: "www".to_owned(),
+                uid: 33,
+                gid: 33,
+            },
+            usage: None,
+        },
+        source: "nfs:nas:/exports/x".to_owned(),
+        remote: true,
+    }
+}
+
+fn usage(available: u64) -> Usage {
+    Usage {
+        capacity: 1000,
+        available,
+        shared: true,
+    }
+}
+
 /// A host with one member, and the machine that runs it.
 struct World {
     machine: Machine,
@@ -50,6 +77,8 @@ struct World {
     pending: Option<(u64, Action)>,
     probes: Vec<AttemptId>,
     told_to_restart: usize,
+    /// The runs whose volumes are being looked at.
+    looks: Vec<RunId>,
     specs: ProbeSpecs,
     runs: Vec<RunId>,
     actions: Vec<Action>,
@@ -70,6 +99,7 @@ impl World {
             pending: None,
             probes: Vec::new(),
             told_to_restart: 0,
+            looks: Vec::new(),
             specs,
             runs: Vec::new(),
             actions: Vec::new(),
@@ -92,7 +122,7 @@ impl World {
                 last_exit: None,
                 failure: None,
             }],
-            volumes: Vec::new(),
+            volumes: vec![volume()],
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
         }
@@ -114,6 +144,10 @@ impl World {
                 }
                 Effect::Probe(attempt) => self.probes.push(attempt),
                 Effect::RestartProcess { .. } => self.told_to_restart += 1,
+                Effect::LookAtVolumes { run } => {
+                    assert!(!self.looks.contains(&run), "two looks at a time");
+                    self.looks.push(run);
+                }
                 Effect::PassedGate { epoch } => {
                     assert!(
                         !self.machine.report(self.now).ready,
@@ -121,10 +155,7 @@ impl World {
                     );
                     self.gates.push(epoch);
                 }
-                Effect::Forget
-                | Effect::Changed
-                | Effect::Refresh
-                | Effect::LookAtVolumes { .. } => {
+                Effect::Forget | Effect::Changed | Effect::Refresh => {
                     self.other.push(effect);
                 }
             }
@@ -223,6 +254,14 @@ impl World {
         }
     }
 
+    /// Every look that is under way shows this.
+    fn seen(&mut self, health: &VolumeHealth) {
+        for run in std::mem::take(&mut self.looks) {
+            let seen = [("data".to_owned(), health.clone())].into();
+            self.step(Event::VolumesSeen { run, seen });
+        }
+    }
+
     fn pass(&mut self, by: Duration) {
         self.now = self.now.plus(by);
         self.step(Event::Tick);
@@ -233,6 +272,7 @@ impl World {
         for _ in 0..200 {
             self.record();
             self.probed(&Outcome::Success);
+            self.seen(&VolumeHealth::Fine(usage(500)));
             let halted = matches!(
                 self.report().waiting,
                 Some(Reason::LivenessProbe { .. } | Reason::StartupProbe { .. })
@@ -631,6 +671,71 @@ fn a_probe_result_of_an_earlier_start_counts_for_nothing() {
     assert!(!world.report().ready);
 }
 
+#[test]
+fn a_member_whose_volume_hangs_does_not_serve_until_it_answers() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.looks.len(), 1);
+    // However long it takes, nothing more is asked meanwhile, and nothing follows from it yet.
+    world.pass(Duration::from_secs(60));
+    assert!(world.report().ready && world.looks.len() == 1);
+    let step = "look: no answer".to_owned();
+    world.seen(&VolumeHealth::Hung { step });
+    let report = world.report();
+    assert!(!report.ready && report.started, "{report:?}");
+    assert!(matches!(report.waiting, Some(Reason::VolumeHung { volume, .. }) if volume == "data"));
+    world.pass(Duration::from_secs(10));
+    world.seen(&VolumeHealth::Fine(usage(500)));
+    assert!(world.report().ready, "by itself");
+    assert_eq!(world.report().waiting, None);
+    assert_eq!(world.runs.len(), 1);
+}
+
+#[test]
+fn a_run_on_a_volume_that_its_server_forgot_is_started_anew() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.pass(Duration::from_secs(1));
+    let late = world.looks.clone();
+    world.seen(&VolumeHealth::Stale);
+    assert!(!world.report().ready);
+    assert!(matches!(world.pending, Some((_, Action::Stop))));
+    world.settle();
+    assert_eq!(world.runs.len(), 2);
+    assert!(world.report().ready);
+    assert!(
+        world
+            .actions
+            .iter()
+            .filter(|a| matches!(a, Action::Prepare(_)))
+            .count()
+            == 2
+    );
+    // What is heard of the earlier run afterwards counts for nothing.
+    world.looks = late;
+    world.seen(&VolumeHealth::Stale);
+    assert!(world.report().ready && world.pending.is_none());
+}
+
+#[test]
+fn usage_is_told_when_it_has_changed_enough() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    let told = |world: &World| world.report().volumes[0].usage.map(|usage| usage.available);
+    for (now, expected) in [(500, 500), (495, 500), (510, 500), (489, 489), (0, 0)] {
+        world.pass(Duration::from_secs(10));
+        world.seen(&VolumeHealth::Fine(usage(now)));
+        assert_eq!(told(&world), Some(expected), "{now}");
+    }
+    world.step(Event::Order(wanted(1, Desired::Stop)));
+    world.settle();
+    assert!(world.report().volumes.is_empty(), "nothing is mounted");
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Run,
@@ -645,6 +750,7 @@ enum Op {
     StartAgain,
     Probed(bool),
     Pass(u16),
+    Seen(VolumeHealth),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -661,6 +767,16 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::StartAgain),
         3 => any::<bool>().prop_map(Op::Probed),
         4 => any::<u16>().prop_map(Op::Pass),
+        3 => health().prop_map(Op::Seen),
+    ]
+}
+
+fn health() -> impl Strategy<Value = VolumeHealth> {
+    let step = "look".to_owned();
+    prop_oneof![
+        Just(VolumeHealth::Fine(usage(5))),
+        Just(VolumeHealth::Hung { step }),
+        Just(VolumeHealth::Stale),
     ]
 }
 
@@ -681,6 +797,7 @@ fn apply(world: &mut World, generation: &mut Generation, op: Op) {
         Op::StartAgain => world.start_again(),
         Op::Probed(true) => world.probed(&Outcome::Success),
         Op::Probed(false) => world.probed(&Outcome::Failure("no".to_owned())),
+        Op::Seen(health) => world.seen(&health),
         Op::Pass(ms) => world.pass(Duration::from_millis(u64::from(ms))),
     }
 }

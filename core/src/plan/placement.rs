@@ -114,7 +114,7 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     }
     // A cordon keeps new members away. One whose data is there has nowhere else to go.
     let mut own = need.own.iter();
-    let lives_here = own.any(|own| claims::host(state, &own.claim) == Some(name));
+    let lives_here = own.any(|own| state.host_of(&own.claim) == Some(name));
     if host.record.unschedulable && !lives_here {
         return Some(Refusal::Cordoned);
     }

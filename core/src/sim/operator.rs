@@ -262,7 +262,7 @@ impl World {
         self.reconcile();
     }
 
-    /// Deletes the claims that no member uses, and gives their volumes free: those made by hand to
+    /// Deletes the claims that no member uses and no set was founded on, and gives their volumes free: those made by hand to
     /// whoever asks next, emptied, the others for good.
     pub fn drop_claims(&mut self) {
         if !self.coordinator.up {
@@ -274,8 +274,17 @@ impl World {
             let set = before.sets.get(&id.set);
             set.is_some_and(|set| set.members.contains_key(&id.ordinal))
         };
+        let founds = |key: &ClaimKey| {
+            before
+                .foundings
+                .values()
+                .any(|f| f.filled.contains_key(key))
+        };
         state.claims.retain(|key, claim| {
-            claim.member.as_ref().is_some_and(assigned) || sharers(&before, key).next().is_some()
+            let founds = founds(key);
+            founds
+                || claim.member.as_ref().is_some_and(assigned)
+                || sharers(&before, key).next().is_some()
         });
         let claims = state.claims.clone();
         let gone = |volume: &Volume| {

@@ -99,7 +99,8 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
             let claim = state.claims.get(&volume.claim.as_ref()?.key)?;
             let bytes = claim.spec.storage();
             // One that was never started on is made as large as it is to be.
-            let grows = claim.volume.as_ref() == Some(name) && claim.filled;
+            let own = claim.volume.as_ref() == Some(name) && claim.filled;
+            let grows = own && !grows_by_itself(state, volume);
             (grows && bytes > volume.capacity).then_some(VolumeTask::Grow { bytes })
         }
     }

@@ -11,18 +11,21 @@ use std::{
 };
 
 use berth_core::{
-    ids::{ClaimKey, MemberId, ProcessName, RunId},
+    ids::{ClaimKey, MemberId, ObjectKey, ProcessName, RunId},
     keeper::Exit,
     spec::{Port, Protocol},
-    volume::{PoolInfo, VolumeHealth},
+    volume::{PoolInfo, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
+
+use tokio::sync::watch;
 
 use super::{
     ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
     RunRecord, step_failed,
 };
 
+mod life;
 mod run;
 mod state;
 
@@ -33,6 +36,8 @@ use state::State;
 pub enum Call {
     /// [`Host::prepare_volumes`], for each volume
     PrepareVolume,
+    /// [`Host::volume_work`]
+    VolumeWork,
     /// [`Host::check_ports`]
     CheckPorts,
     /// [`Host::start_keeper`]
@@ -47,8 +52,9 @@ pub enum Call {
 
 impl Call {
     /// All of them, for tests that fail each in turn.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PrepareVolume,
+        Self::VolumeWork,
         Self::CheckPorts,
         Self::StartKeeper,
         Self::Adopt,
@@ -163,6 +169,26 @@ impl FakeHost {
         self.lock().volumes.remove(claim);
     }
 
+    /// From now on works on a volume do not end before [`Self::finish_work`].
+    pub fn hold_work(&self, volume: &ObjectKey) {
+        let (gate, _) = watch::channel(false);
+        self.lock().held_works.insert(volume.clone(), gate);
+    }
+
+    /// Ends held works, and holds no further one.
+    pub fn finish_work(&self, volume: &ObjectKey) {
+        if let Some(gate) = self.lock().held_works.remove(volume) {
+            gate.send_replace(true);
+        }
+    }
+
+    /// The size of a claim's volume in bytes; `None` if there is none, such as after it went to the
+    /// trash.
+    pub fn capacity(&self, claim: &ClaimKey) -> Option<u64> {
+        let state = self.lock();
+        state.volumes.get(claim).map(|volume| volume.capacity)
+    }
+
     /// Makes a pool appear.
     pub fn add_pool(&self, pool: &str) {
         self.lock().pools.insert(pool.to_owned());
@@ -214,6 +240,22 @@ impl Host for FakeHost {
             return BTreeMap::new();
         }
         state.health.get(member).cloned().unwrap_or_default()
+    }
+
+    async fn volume_work(&self, work: VolumeWork) -> Result<(), Reason> {
+        let gate = {
+            let mut state = self.lock();
+            state.call(Call::VolumeWork)?;
+            state
+                .held_works
+                .get(&work.volume)
+                .map(watch::Sender::subscribe)
+        };
+        if let Some(mut gate) = gate {
+            // One that is dropped holds nothing.
+            drop(gate.wait_for(|open| *open).await);
+        }
+        self.lock().volume_work(&work)
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

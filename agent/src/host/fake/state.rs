@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
-    ids::{BootId, ClaimKey, Epoch, MemberId, RunId, Uid},
+    ids::{BootId, ClaimKey, Epoch, MemberId, ObjectKey, RunId, Uid},
     order::VolumeOrder,
     volume::{Ownership, VolumeHealth, VolumeReport},
     waiting::Reason,
 };
+
+use tokio::sync::watch;
 
 use super::{
     super::{
@@ -29,6 +31,10 @@ pub(super) struct FakeVolume {
     pub(super) uid: Uid,
     /// The newest epoch of its owner record.
     pub(super) epoch: Epoch,
+    /// Where it is.
+    pub(super) source: String,
+    /// In bytes.
+    pub(super) capacity: u64,
 }
 
 /// What the fake host knows.
@@ -38,6 +44,9 @@ pub(super) struct State {
     pub(super) boots: u64,
     pub(super) pools: BTreeSet<String>,
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
+    /// Deleted volumes, and whose they were.
+    pub(super) trash: BTreeMap<ObjectKey, (ClaimKey, FakeVolume)>,
+    pub(super) held_works: BTreeMap<ObjectKey, watch::Sender<bool>>,
     pub(super) runs: BTreeMap<MemberId, FakeRun>,
     pub(super) health: BTreeMap<MemberId, BTreeMap<String, VolumeHealth>>,
     pub(super) taken: BTreeMap<(String, u32), (String, u32)>,
@@ -56,6 +65,8 @@ impl State {
             boots: 1,
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             volumes: BTreeMap::new(),
+            trash: BTreeMap::new(),
+            held_works: BTreeMap::new(),
             runs: BTreeMap::new(),
             health: BTreeMap::new(),
             taken: BTreeMap::new(),
@@ -129,6 +140,8 @@ impl State {
         let record = FakeVolume {
             uid: volume.claim_uid.clone(),
             epoch,
+            source: volume.source.describe(),
+            capacity: volume.capacity,
         };
         self.volumes.insert(volume.claim.clone(), record);
         Ok(PreparedVolume {

@@ -4,6 +4,7 @@ use berth_core::{
     ids::{BootId, Epoch, HistoryId, RunNumber, Term, Uid},
     order::VolumeOrder,
     rendered::{RenderedMember, RenderedProcess},
+    volume::work::VolumeTask,
 };
 
 use super::{
@@ -165,4 +166,42 @@ async fn a_reboot_leaves_volumes_and_nothing_else() {
     assert_ne!(host.facts().boot, before);
     assert!(host.list_runs().await.unwrap().is_empty());
     assert!(host.prepare_volumes(volume("a", 1, true)).await.is_ok());
+}
+
+#[tokio::test]
+async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
+    let host = FakeHost::new(&["default"]);
+    let request = volume("a", 1, false);
+    let order = request.volumes[0].0.clone();
+    let work = |task, uid: &str| VolumeWork {
+        volume: "default/pvc-1".parse().unwrap(),
+        claim_uid: Some(Uid(uid.to_owned())),
+        source: order.source.clone(),
+        task,
+    };
+    let trash = work(VolumeTask::Trash, "a");
+    let mut launch = launch();
+    launch.volumes = host.prepare_volumes(request).await.unwrap();
+    host.start_keeper(launch).await.unwrap();
+    let busy = host.volume_work(trash.clone()).await;
+    assert!(matches!(busy, Err(Reason::VolumeBusy { .. })));
+    host.volume_work(work(VolumeTask::Grow { bytes: 7 }, "a"))
+        .await
+        .unwrap();
+    host.kill_keeper(&member());
+    let foreign = host.volume_work(work(VolumeTask::Trash, "b")).await;
+    assert!(matches!(foreign, Err(Reason::VolumeForeign { .. })));
+    for _ in 0..2 {
+        host.volume_work(trash.clone()).await.unwrap();
+    }
+    assert_eq!(host.capacity(&order.claim), None);
+    // The name is used again meanwhile: then the place is taken.
+    host.prepare_volumes(volume("b", 2, false)).await.unwrap();
+    let back = work(VolumeTask::Restore, "a");
+    assert!(host.volume_work(back.clone()).await.is_err());
+    host.lose_volume(&order.claim);
+    for _ in 0..2 {
+        host.volume_work(back.clone()).await.unwrap();
+    }
+    assert_eq!(host.capacity(&order.claim), Some(7));
 }

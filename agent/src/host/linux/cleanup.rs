@@ -110,7 +110,7 @@ fn busy(volume: &RunVolume, by: String) -> Reason {
 }
 
 /// What in the kernel still holds a volume.
-fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
+pub(super) fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
     match held {
         HeldDevice::Loop { image } => {
             let file = match fs::File::open(image) {

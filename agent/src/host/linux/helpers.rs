@@ -172,7 +172,7 @@ fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
     });
     let volume = at.next();
     let named = about.iter().find(|one| Some(&one.volume) == volume);
-    match named.or(about.first()) {
+    match named.or_else(|| about.first()) {
         Some(one) => one.hung(&format!("no answer in {} s", limit.as_secs())),
         None => step_failed("ask a helper", "no answer in time"),
     }
@@ -213,4 +213,110 @@ pub(super) fn pool_info(program: &Path, pool: &Pool) -> Option<PoolInfo> {
             | HelperLine::Done => None,
         })
         .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    /// A program that stands for a helper.
+    fn program(dir: &Path, script: &str) -> std::path::PathBuf {
+        let path = dir.join("helper");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn about(volume: &str) -> About {
+        About {
+            volume: volume.to_owned(),
+            source: format!("nfs:nas:/{volume}"),
+            step: "make it ready",
+        }
+    }
+
+    fn request() -> HelperRequest {
+        HelperRequest::Look {
+            path: "/".into(),
+            shared: true,
+        }
+    }
+
+    async fn ask_for(program: &Path, stuck: &Stuck, about: &[About]) -> Result<usize, Reason> {
+        let limit = Duration::from_millis(300);
+        let lines = ask(program, stuck, about, &request(), limit).await;
+        lines.map(|lines| lines.len())
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_hangs_is_killed_and_its_volume_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = r#"{"at":{"volume":"b"}}"#;
+        let pid = dir.path().join("pid");
+        let script = format!(
+            "echo $$ > {}; echo '{at}'; exec tail -f /dev/null",
+            pid.display()
+        );
+        let program = program(dir.path(), &script);
+        let stuck = Stuck::default();
+        let error = ask_for(&program, &stuck, &[about("a"), about("b")]).await;
+        let Err(Reason::VolumeHung { volume, step, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(volume, "b");
+        assert!(step.starts_with("make it ready: no answer"), "{step}");
+        let pid = fs::read_to_string(pid).unwrap();
+        assert!(
+            !Path::new("/proc").join(pid.trim()).exists(),
+            "it is killed and gone"
+        );
+        assert!(stuck.with(|stuck| stuck.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn storage_that_an_immortal_helper_hangs_on_is_not_asked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = program(dir.path(), r#"cat > /dev/null; echo '"done"'"#);
+        let stuck = Stuck::default();
+        // It lives as long as its input is open: no signal of ours ends it.
+        let mut left = Command::new("/bin/cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let open = left.stdin.take();
+        let pid = left.id().unwrap();
+        stuck.leave(left, vec![about("a").source]);
+        let error = ask_for(&program, &stuck, &[about("b"), about("a")])
+            .await
+            .unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.contains(&format!("helper {pid} cannot be ended")),
+            "{told}"
+        );
+        ask_for(&program, &stuck, &[about("b")]).await.unwrap();
+        drop(open);
+        let gone = async {
+            while ask_for(&program, &stuck, &[about("a")]).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_dies_is_an_error_and_what_it_says_is_passed_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let stuck = Stuck::default();
+        let dies = program(dir.path(), "kill -9 $$");
+        let error = ask_for(&dies, &stuck, &[about("a")]).await.unwrap_err();
+        assert!(error.to_string().contains("ended early"), "{error}");
+        let says = r#"echo '{"failed":{"reason":"PoolMissing","pool":"x"}}'"#;
+        let says = program(dir.path(), says);
+        let error = ask_for(&says, &stuck, &[about("a")]).await.unwrap_err();
+        assert!(error.to_string().contains('x'), "{error}");
+    }
 }

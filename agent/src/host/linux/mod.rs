@@ -3,7 +3,8 @@
 //!
 //! On disk: `<dataDir>/config/<member>` is a member's configuration, `<logDir>/<member>` its logs,
 //! `<runDir>/<member>` belongs to its keeper, `<pool>/<claim>` holds a volume's `data` or `image` and
-//! its `owner` records, `<dataDir>/pools.json` tells known pools from empty directories,
+//! its `owner` records,
+//! `<pool>/.berth-trash/<volume>` is one that was deleted, `<dataDir>/pools.json` tells known pools from empty directories,
 //! `<dataDir>/volumes` has notes about volumes that hold none; `<member>` and `<claim>` begin with the namespace and an underscore.
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use berth_core::{
     ids::{BootId, MemberId, RunId},
     spec::Port,
-    volume::{PoolInfo, VolumeHealth},
+    volume::{PoolInfo, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
 
@@ -35,6 +36,7 @@ mod ports;
 mod runs;
 mod users;
 mod volumes;
+mod work;
 
 pub use users::UserPolicy;
 
@@ -167,6 +169,10 @@ impl Host for LinuxHost {
         run: &RunId,
     ) -> BTreeMap<String, VolumeHealth> {
         volumes::look(self, member, run).await
+    }
+
+    async fn volume_work(&self, work: VolumeWork) -> Result<(), Reason> {
+        work::work(self, work).await
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

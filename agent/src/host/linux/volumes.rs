@@ -33,9 +33,9 @@ use crate::host::{
 
 /// How long the volumes of a member may take to be made ready: a server that is there answers in
 /// milliseconds, and one that has just restarted may be silent for some seconds.
-const PREPARE: Duration = Duration::from_secs(30);
+pub(super) const PREPARE: Duration = Duration::from_secs(30);
 /// For each GiB of an image that may have to be made.
-const PER_GIB: Duration = Duration::from_secs(1);
+pub(super) const PER_GIB: Duration = Duration::from_secs(1);
 /// How long a mounted volume may take to say how full it is.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -43,6 +43,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// a new one.
 #[derive(Debug)]
 pub(super) struct KnownPools {
+    dir: PathBuf,
     path: PathBuf,
     ids: Mutex<BTreeMap<String, String>>,
 }
@@ -59,7 +60,11 @@ impl KnownPools {
             Err(error) => return Err(path_failed("read", &path, error)),
         };
         let ids = Mutex::new(ids);
-        Ok(Self { path, ids })
+        Ok(Self {
+            dir: data_dir.to_owned(),
+            path,
+            ids,
+        })
     }
 
     fn id(&self, pool: &str) -> Option<String> {
@@ -82,7 +87,7 @@ impl KnownPools {
         File::create(&aside)
             .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&aside, &self.path))
-            .and_then(|()| File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all())
+            .and_then(|()| File::open(&self.dir)?.sync_all())
             .map_err(failed)?;
         *ids = all;
         Ok(())
@@ -156,7 +161,7 @@ fn resolve(host: &Inner, request: PrepareVolumes) -> Result<PrepareRequest, Reas
         let group = owner.group.as_deref();
         let policy = &host.config.policy;
         let identity = users::resolve(policy, &owner.process, &owner.user, group)?;
-        let place = place(host, &order)?;
+        let place = place(host, &order.source, order.capacity)?;
         volumes.push(VolumeTask {
             order,
             owner,
@@ -172,8 +177,9 @@ fn resolve(host: &Inner, request: PrepareVolumes) -> Result<PrepareRequest, Reas
     })
 }
 
-fn place(host: &Inner, order: &VolumeOrder) -> Result<Place, Reason> {
-    let (name, dir) = match &order.source {
+/// Where a volume's data is; `bytes` is how large an image is to be.
+pub(super) fn place(host: &Inner, source: &VolumeSource, bytes: u64) -> Result<Place, Reason> {
+    let (name, dir) = match source {
         VolumeSource::Local { pool, dir, .. } => (pool, dir),
         VolumeSource::Nfs(source) => {
             if let Some(dir) = &source.sub_dir {
@@ -199,7 +205,7 @@ fn place(host: &Inner, order: &VolumeOrder) -> Result<Place, Reason> {
         PoolKind::Image => Place::Image {
             pool: place,
             dir,
-            bytes: order.capacity,
+            bytes,
         },
     })
 }

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     pool::{self, Pool, bytes},
     prepare::{PrepareRequest, prepare},
+    work::{self, WorkRequest},
 };
 use crate::{
     host::{PreparedVolume, path_failed, step_failed},
@@ -38,6 +39,8 @@ pub const ARGUMENT: &str = "volume-helper";
 pub(crate) enum HelperRequest {
     /// Make volumes ready for a start.
     Prepare(Box<PrepareRequest>),
+    /// Trash, restore or grow a volume.
+    Work(Box<WorkRequest>),
     /// Look at a pool.
     Pool(Pool),
     /// Look at a mounted volume.
@@ -113,6 +116,7 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
                 say(&HelperLine::Prepared(Box::new(prepared)));
             }
         }
+        HelperRequest::Work(request) => work::work(&request)?,
         HelperRequest::Pool(pool) => {
             let info = pool::info(&pool).map_err(|refused| refused.reason)?;
             say(&HelperLine::Pool(info));

@@ -6,6 +6,7 @@
 
 use std::{
     fs::File,
+    io::ErrorKind,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::FileExt,
@@ -15,13 +16,14 @@ use std::{
 
 use berth_core::waiting::Reason;
 use rustix::{
-    fs::{FallocateFlags, fallocate, fstatvfs},
+    fs::{FallocateFlags, fallocate, fstat, fstatvfs},
     io::Errno,
     mount::MountAttrFlags,
 };
 
 use super::{
     dir::{Dir, Refused, os},
+    grow::may_grow_mounted,
     loops::{LoopDevice, grow_ext4},
     mount::{Setting, mount_detached},
     pool::bytes,
@@ -31,7 +33,9 @@ use crate::host::path_failed;
 /// The image, in the volume's directory.
 pub(crate) const IMAGE: &str = "image";
 /// The beginning of the name of one that is being made.
-const UNFINISHED: &str = "image.new.";
+pub(crate) const UNFINISHED: &str = "image.new.";
+/// Where the superblock of an ext4 says that it is one, as it is on the disk.
+const EXT4_MAGIC: [u8; 2] = [0x53, 0xef];
 /// The program that makes the file system; looked for where root's programs are.
 const MAKE: &str = "mkfs.ext4";
 
@@ -86,7 +90,7 @@ fn no_space(volume: &str, wanted: u64, free: u64) -> Reason {
 }
 
 /// Makes sure that every byte of the image has its place on the disk.
-fn allocate(volume: &Dir, name: &str, file: &File, size: u64) -> Result<(), Refused> {
+pub(crate) fn allocate(volume: &Dir, name: &str, file: &File, size: u64) -> Result<(), Refused> {
     match fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => Ok(()),
         Err(Errno::NOSPC | Errno::DQUOT) => Err(no_space(name, size, free(volume)?).into()),
@@ -96,6 +100,24 @@ fn allocate(volume: &Dir, name: &str, file: &File, size: u64) -> Result<(), Refu
         }
         Err(error) => Err(super::dir::failed("allocate", volume.path(), error)),
     }
+}
+
+/// Refuses to grow an image into room that there is not: what was allocated before the room ended
+/// would stay taken.
+///
+/// # Errors
+/// `VolumeNoSpace`.
+pub(crate) fn check_room(volume: &Dir, name: &str, image: &File, size: u64) -> Result<(), Refused> {
+    let about = fstat(image);
+    let about = about.map_err(|e| super::dir::failed("look at", volume.path(), e))?;
+    let has = u64::try_from(about.st_blocks)
+        .unwrap_or(0)
+        .saturating_mul(512);
+    let (wanted, free) = (size.saturating_sub(has), free(volume)?);
+    if wanted > free {
+        return Err(no_space(name, wanted, free).into());
+    }
+    Ok(())
 }
 
 fn make_file_system(file: &File) -> Result<(), String> {
@@ -165,23 +187,44 @@ impl MountedImage {
         let now = self.file.metadata();
         let now = now.map_err(|e| super::dir::failed("look at", &path, os(&e)))?;
         allocate(volume, name, &self.file, size.max(now.len()))?;
-        if now.len() < size {
-            let failed = |e| super::dir::failed("grow", &path, e);
-            self.device.grown().map_err(failed)?;
-        }
+        let failed = |e| super::dir::failed("grow", &path, e);
+        // Before the file system knows of it: after a power cut it must not be larger than its file.
+        self.file.sync_all().map_err(|e| failed(os(&e)))?;
+        // Also of a growth that an attempt before did not end: the device of a running member stays
+        // as it was until it is told.
+        self.device.grown().map_err(failed)?;
         let root = Dir::of_mount(&self.mount, &path)?;
-        grow_file_system(&self.file, &root, size.max(now.len()))
-            .map_err(|e| super::dir::failed("grow the file system of", &path, e))
+        grow_file_system(&self.file, &root, size.max(now.len())).map_err(|e| {
+            let step = "grow the file system of";
+            match e {
+                Errno::PERM if !may_grow_mounted() => {
+                    let error = "it is mounted, and the agent lacks the capability SYS_RESOURCE; \
+                                 restart the member, it is grown before its start";
+                    path_failed(step, &path, error).into()
+                }
+                e => super::dir::failed(step, &path, e),
+            }
+        })
     }
 }
 
 /// Lets ext4 use all of its device, if it does not.
 fn grow_file_system(image: &File, root: &Dir, size: u64) -> rustix::io::Result<()> {
-    let mut block = [0; 1024];
-    image.read_exact_at(&mut block, 1024).map_err(|e| os(&e))?;
-    match missing_blocks(&block, size) {
+    match missing(image, size)? {
         Some(blocks) => grow_ext4(root, blocks),
         None => Ok(()),
+    }
+}
+
+/// How many blocks the ext4 of an image would have in this size, if it has fewer. Of what is no
+/// ext4, the mount will tell.
+pub(crate) fn missing(image: &File, size: u64) -> rustix::io::Result<Option<u64>> {
+    let mut block = [0; 1024];
+    match image.read_exact_at(&mut block, 1024) {
+        Ok(()) if block[0x38..0x3a] == EXT4_MAGIC => Ok(missing_blocks(&block, size)),
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(os(&error)),
     }
 }
 

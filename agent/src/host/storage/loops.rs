@@ -67,15 +67,7 @@ pub(crate) struct LoopDevice {
 impl LoopDevice {
     /// Finds or sets up the device of an image.
     pub(crate) fn attach(image: &File) -> rustix::io::Result<Self> {
-        // Until this descriptor is closed, nobody else looks and sets up. Opened anew: the lock
-        // belongs to the opening, and the loop device keeps the one that it is given.
-        let lock = openat(
-            CWD,
-            format!("/proc/self/fd/{}", image.as_raw_fd()),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        flock(&lock, FlockOperation::LockExclusive)?;
+        let _lock = lock(image)?;
         let mut last = Errno::BUSY;
         for _ in 0..ATTEMPTS {
             if let Some(found) = Self::showing(image)?.into_iter().next() {
@@ -133,6 +125,19 @@ impl LoopDevice {
         // SAFETY: the request takes no argument.
         unsafe { ioctl::ioctl(&self.fd, NoArg::<LOOP_SET_CAPACITY>::new()) }
     }
+}
+
+/// Until this is dropped, nobody else looks for the device of an image and sets one up. Opened
+/// anew: the lock belongs to the opening, and the loop device keeps the one that it is given.
+pub(crate) fn lock(image: &File) -> rustix::io::Result<OwnedFd> {
+    let lock = openat(
+        CWD,
+        format!("/proc/self/fd/{}", image.as_raw_fd()),
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
 }
 
 /// Lets a mounted ext4 have so many blocks.

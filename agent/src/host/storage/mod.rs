@@ -5,6 +5,7 @@
 //! what it was told in a [`Place`]. When the process ends, its mounts do.
 
 pub(crate) mod dir;
+mod grow;
 mod guard;
 pub mod helper;
 pub(crate) mod image;
@@ -16,6 +17,7 @@ pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod prepare;
+pub(crate) mod work;
 
 pub use place::{Place, PoolPlace};
 pub use pool::Pool;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dir::{Dir, Refused, denied},
+    grow::grow_detached,
     guard::{Found, Whose, Wish},
     image,
     nfs::{mount_share, resolve},
@@ -57,7 +58,7 @@ pub(crate) struct VolumeTask {
 }
 
 /// What a directory of a volume may hold although nobody put anything into it.
-const UNTOUCHED: [&str; 1] = ["lost+found"];
+pub(crate) const UNTOUCHED: [&str; 1] = ["lost+found"];
 
 /// One volume that is being made ready.
 struct Work<'a> {
@@ -168,6 +169,9 @@ impl Work<'_> {
         let (name, source) = (&self.wish.volume.name, self.wish.volume.source.describe());
         let volume = pool.sub(dir)?;
         let whose = self.whose(volume.as_ref())?;
+        if let (Some(volume), Whose::Ours, false) = (&volume, whose, self.read_only) {
+            grow_detached(volume, name, size)?;
+        }
         let mounted = match &volume {
             Some(volume) => image::mount(volume, name, &source)?,
             None => None,
@@ -323,7 +327,7 @@ fn found(volume: Option<&Dir>, data: Option<&Dir>) -> Result<Found, Refused> {
     })
 }
 
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 

@@ -98,7 +98,9 @@ impl Layout {
         for host in &self.hosts {
             make(&host.dir)?;
             // An agent does not make a pool: on a real host, its disk may not be mounted.
-            make(&host.pool())?;
+            for pool in [host.pool(), host.images()] {
+                make(&pool)?;
+            }
             write(&host.config(), &host.agent_config(&self.endpoint()))?;
         }
         Ok(())
@@ -134,6 +136,11 @@ impl HostLayout {
         self.dir.join("volumes")
     }
 
+    /// Where volumes are that are images: they cannot outgrow their size.
+    fn images(&self) -> PathBuf {
+        self.dir.join("images")
+    }
+
     /// Where the agent keeps the records of its members' keepers.
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.dir.join("run")
@@ -144,7 +151,10 @@ impl HostLayout {
             "host": self.name,
             "coordinator": coordinator,
             "advertiseAddress": self.address,
-            "pools": { "default": self.pool() },
+            "pools": {
+                "default": self.pool(),
+                "images": { "path": self.images(), "type": "image" },
+            },
             "dataDir": self.dir.join("data"),
             "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
@@ -210,6 +220,9 @@ mod tests {
         assert!(text.contains(&expected), "{text}");
         assert!(text.contains("127.0.0.154:53"), "{text}");
         assert!(layout.coordinator_config().exists());
-        assert!(dir.path().join("host-1/volumes").is_dir());
+        for pool in ["host-1/volumes", "host-2/images"] {
+            assert!(dir.path().join(pool).is_dir(), "{pool}");
+        }
+        assert!(text.contains("type: image"), "{text}");
     }
 }

@@ -115,6 +115,11 @@ fn a_claim_that_comes_in_between_makes_it_judged_anew() {
 #[test]
 fn a_released_volume_forgets_its_claim_and_what_was_said_for_it() {
     let mut world = world();
+    assert_eq!(rule(adopt(&world.view, &name(), NOW)), "FILLED");
+    world.claim(&Claim {
+        filled: false,
+        ..claim()
+    });
     let adopted = adopt(&world.view, &name(), NOW).unwrap();
     world.commit(adopted).unwrap();
     assert!(world.record().adopt);
@@ -124,6 +129,7 @@ fn a_released_volume_forgets_its_claim_and_what_was_said_for_it() {
         ..world.record().clone()
     });
     delete_claim(&mut world);
+    assert_eq!(rule(adopt(&world.view, &name(), NOW)), "RELEASED");
     let released = release(&world.view, &name(), NOW).unwrap();
     world.commit(released).unwrap();
     assert_eq!(world.record().claim, None);

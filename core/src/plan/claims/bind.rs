@@ -79,15 +79,13 @@ pub(super) fn choose(
     if waits {
         return Ok(Choice::Later);
     }
+    // Its id is not made by the plan if the claim was not.
+    let name = provision::name(claim).ok_or_else(|| no_match(key, Vec::new()))?;
     match class.provisioner {
         Provisioner::Local => Ok(Choice::Local),
         Provisioner::Nfs | Provisioner::NoProvisioner => {
-            let member = claim.member.as_ref();
-            let volume = provision::nfs(state, wanted, member, now)?;
-            match provision::name(claim) {
-                Some(name) => Ok(Choice::Bind(name, Box::new(volume))),
-                None => Err(no_match(key, Vec::new())),
-            }
+            let volume = provision::nfs(state, wanted, claim.member.as_ref(), now)?;
+            Ok(Choice::Bind(name, Box::new(volume)))
         }
     }
 }

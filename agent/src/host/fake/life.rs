@@ -1,0 +1,88 @@
+//! The trash and the growth of volumes on the fake host, with the same rules as on the real one.
+
+use berth_core::{
+    ids::{ClaimKey, Uid},
+    volume::work::{VolumeTask, VolumeWork},
+    waiting::Reason,
+};
+
+use super::{
+    super::step_failed,
+    state::{FakeVolume, State},
+};
+
+impl State {
+    pub(super) fn volume_work(&mut self, work: &VolumeWork) -> Result<(), Reason> {
+        match work.task {
+            VolumeTask::Trash => self.throw_away(work),
+            VolumeTask::Restore => self.take_back(work),
+            VolumeTask::Grow { bytes } => {
+                let volume = self.at(work)?.map(|(_, volume)| volume);
+                let lost = || Reason::VolumeEmpty {
+                    volume: work.volume.name.to_string(),
+                };
+                let volume = volume.ok_or_else(lost)?;
+                volume.capacity = volume.capacity.max(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn throw_away(&mut self, work: &VolumeWork) -> Result<(), Reason> {
+        let source = work.source.describe();
+        for (member, run) in self.runs.iter().filter(|(_, run)| run.alive) {
+            if run.launch.volumes.iter().any(|v| v.source == source) {
+                return Err(Reason::VolumeBusy {
+                    volume: work.volume.name.to_string(),
+                    by: format!("member {member}"),
+                });
+            }
+        }
+        let Some((claim, _)) = self.at(work)? else {
+            return Ok(());
+        };
+        if self.trash.contains_key(&work.volume) {
+            return Err(step_failed("move to the trash", "something is there"));
+        }
+        if let Some(volume) = self.volumes.remove(&claim) {
+            self.trash.insert(work.volume.clone(), (claim, volume));
+        }
+        self.log.push(format!("trash {}", work.volume));
+        Ok(())
+    }
+
+    fn take_back(&mut self, work: &VolumeWork) -> Result<(), Reason> {
+        let Some((claim, volume)) = self.trash.get(&work.volume).cloned() else {
+            return self.at(work).map(drop);
+        };
+        check_owner(work, &volume.uid)?;
+        if self.volumes.contains_key(&claim) {
+            return Err(step_failed("bring back", "something is there"));
+        }
+        self.trash.remove(&work.volume);
+        self.volumes.insert(claim, volume);
+        self.log.push(format!("restore {}", work.volume));
+        Ok(())
+    }
+
+    /// The volume at the place of a work, if it is the one that is meant.
+    fn at(&mut self, work: &VolumeWork) -> Result<Option<(ClaimKey, &mut FakeVolume)>, Reason> {
+        let source = work.source.describe();
+        let mut volumes = self.volumes.iter_mut();
+        let Some((claim, volume)) = volumes.find(|(_, volume)| volume.source == source) else {
+            return Ok(None);
+        };
+        check_owner(work, &volume.uid)?;
+        Ok(Some((claim.clone(), volume)))
+    }
+}
+
+fn check_owner(work: &VolumeWork, owner: &Uid) -> Result<(), Reason> {
+    match &work.claim_uid {
+        Some(uid) if uid != owner => Err(Reason::VolumeForeign {
+            volume: work.volume.name.to_string(),
+            owner: format!("a claim with uid {owner}"),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}

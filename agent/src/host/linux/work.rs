@@ -1,0 +1,89 @@
+//! Work on volumes, from the agent's side: nothing is moved under a run of this host, and a helper
+//! does the rest.
+
+use std::{path::Path, time::Duration};
+
+use berth_core::{
+    volume::work::{VolumeTask, VolumeWork},
+    waiting::Reason,
+};
+
+use super::{
+    Inner, LinuxHost, cleanup,
+    helpers::{self, About},
+    runs,
+    volumes::{self, PER_GIB, PREPARE},
+};
+use crate::host::storage::{helper::HelperRequest, work::WorkRequest};
+
+/// Does a work.
+pub(super) async fn work(host: &LinuxHost, work: VolumeWork) -> Result<(), Reason> {
+    let about = About {
+        volume: work.volume.name.to_string(),
+        source: work.source.describe(),
+        step: step(work.task),
+    };
+    let limit = limit(work.task);
+    let this = host.clone();
+    let request = host
+        .blocking(move |inner| {
+            match work.task {
+                VolumeTask::Trash => check_unused(&this, &work)?,
+                VolumeTask::Restore | VolumeTask::Grow { .. } => {}
+            }
+            request(inner, work)
+        })
+        .await?;
+    let request = HelperRequest::Work(Box::new(request));
+    let (program, stuck) = (&host.inner.config.keeper_program, &host.inner.stuck);
+    helpers::ask(program, stuck, &[about], &request, limit).await?;
+    Ok(())
+}
+
+fn request(host: &Inner, work: VolumeWork) -> Result<WorkRequest, Reason> {
+    // An image is where it is, however large it is to be.
+    let place = volumes::place(host, &work.source, 0)?;
+    Ok(WorkRequest { work, place })
+}
+
+fn step(task: VolumeTask) -> &'static str {
+    match task {
+        VolumeTask::Trash => "move it to the trash",
+        VolumeTask::Restore => "bring it back from the trash",
+        VolumeTask::Grow { .. } => "grow it",
+    }
+}
+
+fn limit(task: VolumeTask) -> Duration {
+    let bytes = match task {
+        VolumeTask::Trash | VolumeTask::Restore => 0,
+        VolumeTask::Grow { bytes } => bytes,
+    };
+    let gib = u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
+    PREPARE.saturating_add(PER_GIB.saturating_mul(gib))
+}
+
+/// Refuses a volume that a run of this host has mounted, or whose mount the kernel still holds.
+fn check_unused(host: &LinuxHost, work: &VolumeWork) -> Result<(), Reason> {
+    let source = work.source.describe();
+    let busy = |by: String| Reason::VolumeBusy {
+        volume: work.volume.name.to_string(),
+        by,
+    };
+    for record in runs::list(Path::new(&host.inner.config.run_dir))? {
+        let mut volumes = record.volumes.iter();
+        let Some(used) = volumes.find(|volume| volume.volume.source == source) else {
+            continue;
+        };
+        if runs::keeper_of(host, &record)?.is_some() {
+            return Err(busy(format!("member {}", record.member)));
+        }
+        let this_boot = record.run.boot == host.inner.facts.boot;
+        if let Some(held) = used.held.as_ref().filter(|_| this_boot)
+            && let Some(by) = cleanup::holder(held)?
+        {
+            return Err(busy(by));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! What a helper does with a volume that no member is being started on: it goes to the trash, comes
+//! back, or grows. Each may be done again, and says then that it is done.
+//!
+//! The trash is a directory of the pool, or of the share, and nothing in it is touched: a volume
+//! goes there and comes back by one rename, with its data and its records, and never over anything.
+
+use std::path::Path;
+
+use berth_core::{
+    volume::{
+        PoolKind,
+        work::{VolumeTask, VolumeWork},
+    },
+    waiting::Reason,
+};
+use rustix::{
+    fs::{AtFlags, RenameFlags, renameat, renameat_with, statat},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    dir::{Dir, Refused, failed},
+    grow::grow_detached,
+    image::{self, IMAGE, UNFINISHED},
+    loops::LoopDevice,
+    nfs::{mount_share, resolve},
+    owner,
+    place::Place,
+    prepare::{UNTOUCHED, as_user, new_id},
+};
+use crate::{
+    host::path_failed,
+    keeper::{DATA, OWNER, spec::Identity},
+};
+
+/// The directory of volumes that were deleted, in their pool or share. No volume's directory can be
+/// called so: theirs do not begin with a dot.
+pub(crate) const TRASH: &str = ".berth-trash";
+
+/// In the trash of a share whose server takes root for nobody, each user puts their own.
+const FOR_ALL_USERS: u32 = 0o1777;
+
+/// A work, and where its volume is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkRequest {
+    /// What to do.
+    pub(crate) work: VolumeWork,
+    /// Where its data is.
+    pub(crate) place: Place,
+}
+
+/// Does a work.
+pub(crate) fn work(request: &WorkRequest) -> Result<(), Reason> {
+    let done = match request.work.task {
+        VolumeTask::Trash | VolumeTask::Restore => relocate(request),
+        VolumeTask::Grow { bytes } => grow(request, bytes),
+    };
+    done.map_err(|refused| refused.reason)
+}
+
+/// A volume, and the directory that its own lies in.
+#[derive(Debug)]
+struct Lying<'a> {
+    work: &'a VolumeWork,
+    /// The pool or the share.
+    parent: Dir,
+    /// Its directory there.
+    dir: &'a str,
+    /// How its data is kept; `None` on a server.
+    kept: Option<PoolKind>,
+    /// Whether the volume's user does it, because root may not.
+    as_user: bool,
+}
+
+fn relocate(request: &WorkRequest) -> Result<(), Refused> {
+    let work = &request.work;
+    let mut lying = match &request.place {
+        Place::Directory { pool, dir } => in_pool(work, pool, dir, PoolKind::Directory)?,
+        Place::Image { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Image)?,
+        Place::Nfs { source, address } => {
+            let mount_failed = |error: String| Reason::MountFailed {
+                volume: work.volume.name.to_string(),
+                source: work.source.describe(),
+                error,
+            };
+            let Some(dir) = &source.sub_dir else {
+                let error = "the whole share is the volume, and its data is not Berth's";
+                return Err(mount_failed(error.to_owned()).into());
+            };
+            let address = address.map_or_else(|| resolve(&source.server), Ok);
+            let mount = address.and_then(|address| mount_share(source, address));
+            let mount = mount.map_err(mount_failed)?;
+            let path = format!("{}:{}", source.server, source.path);
+            Lying {
+                work,
+                parent: Dir::of_mount(&mount, Path::new(&path))?,
+                dir,
+                kept: None,
+                as_user: false,
+            }
+        }
+    };
+    match (lying.relocate(), lying.user()) {
+        (Err(refused), Some(user)) if refused.denied && lying.kept.is_none() => {
+            lying.as_user = true;
+            as_user(&user, || lying.relocate())?
+        }
+        (done, _) => done,
+    }
+}
+
+fn in_pool<'a>(
+    work: &'a VolumeWork,
+    pool: &super::PoolPlace,
+    dir: &'a str,
+    kept: PoolKind,
+) -> Result<Lying<'a>, Refused> {
+    Ok(Lying {
+        work,
+        parent: pool.clone().open_or_mark(new_id)?,
+        dir,
+        kept: Some(kept),
+        as_user: false,
+    })
+}
+
+impl Lying<'_> {
+    fn name(&self) -> &str {
+        self.work.volume.name.as_str()
+    }
+
+    /// Who owns the volume's directory, wherever it is, if that is not root: where a server takes
+    /// root for nobody, its user made it.
+    fn user(&self) -> Option<Identity> {
+        let in_trash = format!("{TRASH}/{}", self.name());
+        let look = |at: &str| statat(&self.parent, at, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let about = look(self.dir).or_else(|| look(&in_trash))?;
+        (about.st_uid != 0).then(|| Identity {
+            uid: about.st_uid,
+            gid: about.st_gid,
+            groups: Vec::new(),
+        })
+    }
+
+    fn relocate(&self) -> Result<(), Refused> {
+        match self.work.task {
+            VolumeTask::Trash => self.throw_away(),
+            VolumeTask::Restore => self.take_back(),
+            VolumeTask::Grow { .. } => Ok(()),
+        }
+    }
+
+    fn throw_away(&self) -> Result<(), Refused> {
+        let Some(volume) = self.parent.sub(self.dir)? else {
+            // It is there already, or was never made.
+            return self.make_durable(self.parent.sub(TRASH)?.as_ref());
+        };
+        self.check_owner(&volume)?;
+        if self.kept == Some(PoolKind::Image)
+            && let Some(image) = volume.file(IMAGE)?
+        {
+            check_detached(self.name(), &image)?;
+        }
+        let trash = self.trash()?;
+        if trash.has(self.name())? {
+            return Err(taken("move to the trash", &trash, self.name()).into());
+        }
+        rename((&self.parent, self.dir), (&trash, self.name()))?;
+        self.make_durable(Some(&trash))
+    }
+
+    fn take_back(&self) -> Result<(), Refused> {
+        let trash = self.parent.sub(TRASH)?;
+        let thrown = match &trash {
+            Some(trash) => trash.sub(self.name())?,
+            None => None,
+        };
+        match (&trash, thrown) {
+            (Some(trash), Some(thrown)) => {
+                self.check_owner(&thrown)?;
+                if self.parent.has(self.dir)? {
+                    return Err(taken("bring back to", &self.parent, self.dir).into());
+                }
+                rename((trash, self.name()), (&self.parent, self.dir))?;
+            }
+            // It is back already, or was never made: then there is nothing at its place.
+            (Some(_) | None, _) => {
+                if let Some(volume) = self.parent.sub(self.dir)? {
+                    self.check_owner(&volume)?;
+                }
+            }
+        }
+        self.make_durable(trash.as_ref())
+    }
+
+    /// Also of a rename that an attempt before did: it may have been killed right after.
+    fn make_durable(&self, trash: Option<&Dir>) -> Result<(), Refused> {
+        trash.map_or(Ok(()), Dir::sync)?;
+        self.parent.sync()
+    }
+
+    fn trash(&self) -> Result<Dir, Refused> {
+        let is_new = !self.parent.has(TRASH)?;
+        let trash = self.parent.make(TRASH, 0o700)?;
+        if is_new && self.as_user {
+            let mode = rustix::fs::Mode::from_raw_mode(FOR_ALL_USERS);
+            rustix::fs::fchmod(&trash, mode).map_err(|e| failed("open", trash.path(), e))?;
+        }
+        Ok(trash)
+    }
+
+    /// The data must be that of the claim that the volume was bound to. Of a released volume,
+    /// whatever lies in its directory is meant.
+    fn check_owner(&self, volume: &Dir) -> Result<(), Refused> {
+        let Some(uid) = &self.work.claim_uid else {
+            return Ok(());
+        };
+        let records = volume.sub(OWNER)?;
+        let record = match &records {
+            Some(records) => owner::newest(records)?,
+            None => None,
+        };
+        let owner = match record {
+            Some(record) if record.claim_uid == *uid => return Ok(()),
+            Some(record) => format!("claim {} with uid {}", record.claim, record.claim_uid),
+            // A server may let nothing be written beside the data.
+            None if self.kept.is_none() => return Ok(()),
+            None if self.is_unused(volume)? => return Ok(()),
+            None => "nobody (it has no owner record)".to_owned(),
+        };
+        Err(self.foreign(volume, &owner).into())
+    }
+
+    fn foreign(&self, volume: &Dir, owner: &str) -> Reason {
+        Reason::VolumeForeign {
+            volume: self.name().to_owned(),
+            owner: format!("{owner}, in {}", volume.path().display()),
+        }
+    }
+
+    /// Whether this is what a first start leaves that was interrupted before it wrote its record.
+    fn is_unused(&self, volume: &Dir) -> Result<bool, Refused> {
+        if let Some(data) = volume.sub(DATA)?
+            && data.holds_more_than(&UNTOUCHED)?
+        {
+            return Ok(false);
+        }
+        let names = volume.names()?;
+        let image = self.kept == Some(PoolKind::Image);
+        let made = |name: &String| {
+            let in_image_pool = image && (name == IMAGE || name.starts_with(UNFINISHED));
+            name == DATA || name == OWNER || UNTOUCHED.contains(&name.as_str()) || in_image_pool
+        };
+        Ok(names.iter().all(made))
+    }
+}
+
+fn check_detached(volume: &str, image: &std::fs::File) -> Result<(), Reason> {
+    let path = image::path_of(image);
+    let found = LoopDevice::showing(image);
+    let found = found.map_err(|e| path_failed("find the device of", Path::new(&path), e))?;
+    found.first().map_or(Ok(()), |device| {
+        Err(Reason::VolumeBusy {
+            volume: volume.to_owned(),
+            by: format!("{}, which shows its image", device.path),
+        })
+    })
+}
+
+fn taken(step: &str, parent: &Dir, name: &str) -> Reason {
+    let error = "something is there already; move it away, then it is tried again";
+    path_failed(step, &parent.path().join(name), error)
+}
+
+/// Renames, and never over anything.
+fn rename(from: (&Dir, &str), to: (&Dir, &str)) -> Result<(), Refused> {
+    let renamed = renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE);
+    let renamed = match renamed {
+        // A file system that cannot say so itself, such as NFS. One helper at a time works on a
+        // volume, and nobody else makes anything at its place.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.0.has(to.1)? => {
+            renameat(from.0, from.1, to.0, to.1)
+        }
+        renamed => renamed,
+    };
+    renamed.map_err(|e| failed("rename to", &to.0.path().join(to.1), e))
+}
+
+/// Makes an image at least this large, and its file system with it, also while a member runs on it.
+/// Nothing limits what is kept otherwise, so that there is nothing to do.
+fn grow(request: &WorkRequest, bytes: u64) -> Result<(), Refused> {
+    let work = &request.work;
+    let (pool, dir) = match &request.place {
+        Place::Image { pool, dir, .. } => (pool, dir),
+        Place::Directory { .. } | Place::Nfs { .. } => return Ok(()),
+    };
+    let lying = in_pool(work, pool, dir, PoolKind::Image)?;
+    let name = lying.name();
+    let lost = || Reason::VolumeEmpty {
+        volume: name.to_owned(),
+    };
+    let volume = lying.parent.sub(dir)?.ok_or_else(lost)?;
+    lying.check_owner(&volume)?;
+    let file = volume.file(IMAGE)?.ok_or_else(lost)?;
+    image::check_room(&volume, name, &file, bytes)?;
+    grow_detached(&volume, name, bytes)?;
+    // The device is the one that a running member has, if there is one, and so is the file system.
+    let mounted = image::mount(&volume, name, &work.source.describe())?;
+    mounted.ok_or_else(lost)?.grow(&volume, name, bytes)
+}
+
+#[cfg(test)]
+mod tests;

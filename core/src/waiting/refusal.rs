@@ -1,0 +1,161 @@
+//! What rules a host or a volume out: the parts of reasons that speak of several of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{HostName, MemberId, ObjectKey};
+
+/// Why one host cannot take a member.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostRefusal {
+    /// The host.
+    pub host: HostName,
+    /// Why not.
+    pub because: Refusal,
+}
+
+/// What rules a host out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all_fields = "camelCase")]
+pub enum Refusal {
+    /// It is out of contact.
+    OutOfContact,
+    /// It is cordoned.
+    Cordoned,
+    /// Its labels do not match the node selector.
+    Labels,
+    /// It holds another member of the set.
+    SpreadTaken {
+        /// That member.
+        by: MemberId,
+    },
+    /// The member's local volume is elsewhere.
+    VolumeElsewhere {
+        /// The claim.
+        claim: ObjectKey,
+        /// The host that has it.
+        host: HostName,
+    },
+    /// An address and port that the member declares is taken there.
+    PortClash {
+        /// Address and port.
+        socket: String,
+        /// The member that declares it already.
+        by: MemberId,
+    },
+    /// It has no pool of that name.
+    NoPool {
+        /// The pool.
+        pool: String,
+    },
+    /// Its pool has no room.
+    PoolFull {
+        /// The pool.
+        pool: String,
+        /// Bytes that are asked for.
+        wanted: u64,
+        /// Bytes that are not promised to other claims.
+        free: u64,
+    },
+    /// A claim that only one host may use is in use on another one.
+    ClaimElsewhere {
+        /// The claim.
+        claim: ObjectKey,
+        /// The host that uses it.
+        host: HostName,
+    },
+}
+
+/// Why one volume does not fit a claim.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeRefusal {
+    /// The volume.
+    pub volume: String,
+    /// Why not.
+    pub because: VolumeMisfit,
+}
+
+/// What rules a volume out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all_fields = "camelCase")]
+pub enum VolumeMisfit {
+    /// It is, or was last, another claim's.
+    Bound {
+        /// That claim.
+        claim: ObjectKey,
+        /// Whether that claim is gone: then an operator may release the volume.
+        released: bool,
+    },
+    /// It is kept for another claim.
+    Reserved {
+        /// That claim.
+        claim: ObjectKey,
+    },
+    /// It is smaller than asked for.
+    TooSmall {
+        /// Its size in bytes.
+        capacity: u64,
+    },
+    /// It is of another class.
+    Class {
+        /// Its class; empty without one.
+        class: String,
+    },
+    /// It does not offer all access modes that are asked for.
+    AccessModes,
+    /// It lacks labels that the selector asks for.
+    Labels,
+    /// The claim asks for another volume by name.
+    Name,
+    /// Its directory is another one's that is bound, or lies around it or in it.
+    Overlaps {
+        /// That volume.
+        volume: String,
+    },
+    /// It is being deleted, or in the trash.
+    Deleted,
+}
+
+impl fmt::Display for VolumeRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.volume)?;
+        match &self.because {
+            VolumeMisfit::Bound { claim, released } if *released => {
+                write!(f, "is released by {claim} (berth volume release)")
+            }
+            VolumeMisfit::Bound { claim, .. } => write!(f, "is bound to {claim}"),
+            VolumeMisfit::Reserved { claim } => write!(f, "is kept for {claim} (claimRef)"),
+            VolumeMisfit::TooSmall { capacity } => write!(f, "has only {capacity} bytes"),
+            VolumeMisfit::Class { class } => write!(f, "is of class '{class}'"),
+            VolumeMisfit::AccessModes => f.write_str("does not offer the access modes"),
+            VolumeMisfit::Labels => f.write_str("lacks labels of the selector"),
+            VolumeMisfit::Name => f.write_str("is not the one asked for"),
+            VolumeMisfit::Overlaps { volume } => write!(f, "shares its directory with {volume}"),
+            VolumeMisfit::Deleted => f.write_str("is deleted"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfContact => f.write_str("out of contact"),
+            Self::Cordoned => f.write_str("cordoned"),
+            Self::Labels => f.write_str("labels do not match nodeSelector"),
+            Self::SpreadTaken { by } => write!(f, "holds {by} already (spread: Require)"),
+            Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
+            Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
+            Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),
+            Self::PoolFull { pool, wanted, free } => {
+                write!(
+                    f,
+                    "pool '{pool}' has {free} bytes left, {wanted} are asked for"
+                )
+            }
+            Self::ClaimElsewhere { claim, host } => write!(f, "claim {claim} is in use on {host}"),
+        }
+    }
+}

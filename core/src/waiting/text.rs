@@ -1,0 +1,198 @@
+//! Reasons in words.
+
+use std::fmt;
+
+use super::Reason;
+
+impl fmt::Display for Reason {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line per reason; a table reads best whole"
+    )]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PredecessorNotReady { ordinal } => write!(f, "ordinal {ordinal} is not ready"),
+            Self::PredecessorNotStarted { ordinal } => {
+                write!(f, "ordinal {ordinal} has not started")
+            }
+            Self::SuccessorNotStopped { ordinal } => write!(f, "ordinal {ordinal} is not gone"),
+            Self::NoEligibleHost { hosts } if hosts.is_empty() => f.write_str("there is no host"),
+            Self::NoEligibleHost { hosts } => {
+                f.write_str("no host can take it: ")?;
+                for (i, refusal) in hosts.iter().enumerate() {
+                    let comma = if i == 0 { "" } else { "; " };
+                    write!(f, "{comma}{}: {}", refusal.host, refusal.because)?;
+                }
+                Ok(())
+            }
+            Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
+            Self::HistoryMismatch { hosts } => {
+                write!(
+                    f,
+                    "what the agents of {} have was not sent by this coordinator",
+                    join(hosts)
+                )
+            }
+            Self::AddressPoolMissing { pool } => write!(f, "AddressPool '{pool}' does not exist"),
+            Self::AddressPoolExhausted { pool } => write!(f, "AddressPool '{pool}' is full"),
+            Self::ZoneNotAcknowledged { hosts } => {
+                write!(f, "its name is not served yet on {}", join(hosts))
+            }
+            Self::StopNotConfirmed { host, epoch } => {
+                write!(f, "epoch {epoch} on {host} is not proven gone")
+            }
+            Self::ConfigMissing { kind, key } => write!(f, "{kind} {key} does not exist"),
+            Self::FoundersIncomplete { ordinal } => {
+                write!(
+                    f,
+                    "all members found the set, and ordinal {ordinal} has no host"
+                )
+            }
+            Self::FoundingDiskLost { member } => {
+                write!(
+                    f,
+                    "founder {member} lost its volume before the set was founded"
+                )
+            }
+            Self::ClassMissing { claim, class } => {
+                write!(f, "storage class '{class}' of claim {claim} does not exist")
+            }
+            Self::NoMatchingVolume { claim, volumes } if volumes.is_empty() => {
+                write!(f, "there is no volume for claim {claim}")
+            }
+            Self::NoMatchingVolume { claim, volumes } => {
+                write!(f, "no volume fits claim {claim}: {}", join(volumes))
+            }
+            Self::ExportTaken {
+                claim,
+                path,
+                volume,
+            } => write!(
+                f,
+                "claim {claim} would have {path}, which overlaps volume {volume}"
+            ),
+            Self::ClaimMismatch { claim, differences } => write!(
+                f,
+                "claim {claim} does not satisfy the template: {}",
+                differences.join("; ")
+            ),
+            Self::ClaimMissing { claim } => write!(f, "claim {claim} does not exist"),
+            Self::ClaimPending { claim } => write!(f, "claim {claim} is not bound to a volume"),
+            Self::VolumeInUse { claim, mode, by } => {
+                write!(f, "claim {claim} ({}) is used by {by}", mode.short())
+            }
+            Self::VolumeGone { claim, volume } => {
+                write!(f, "volume {volume} of claim {claim} is in the trash")
+            }
+            Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
+            Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
+            Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
+            Self::Ordered { host } => write!(f, "{host} has the order"),
+            Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
+            Self::CommandMissing {
+                process,
+                path,
+                error,
+            } => {
+                write!(f, "process {process}: {path}: {error}")
+            }
+            Self::UserMissing { process, user } => {
+                write!(
+                    f,
+                    "process {process}: user or group '{user}' does not exist"
+                )
+            }
+            Self::UserForbidden { process, user } => {
+                write!(
+                    f,
+                    "process {process}: the host's policy forbids user '{user}'"
+                )
+            }
+            Self::PoolMissing { pool } => write!(f, "the host has no pool '{pool}'"),
+            Self::PortTaken { socket, by, pid } => {
+                write!(f, "{socket} is taken by {by} (pid {pid})")
+            }
+            Self::VolumeForeign { volume, owner } => {
+                write!(f, "volume {volume} belongs to {owner}")
+            }
+            Self::VolumeEmpty { volume } => {
+                write!(
+                    f,
+                    "volume {volume} was filled before and is empty or missing now"
+                )
+            }
+            Self::VolumeNotEmpty { volume } => {
+                write!(
+                    f,
+                    "volume {volume} is new and holds data that nobody declared"
+                )
+            }
+            Self::PoolNotMounted { pool, path } => {
+                write!(f, "{path} is not pool '{pool}': its disk is not mounted")
+            }
+            Self::MountFailed {
+                volume,
+                source,
+                error,
+            } => write!(f, "volume {volume}: {source}: {error}"),
+            Self::VolumeHung {
+                volume,
+                source,
+                step,
+            } => write!(f, "volume {volume}: {source} does not answer ({step})"),
+            Self::VolumeStale { volume, source } => write!(
+                f,
+                "volume {volume}: {source} is not what was mounted any more; it is mounted anew"
+            ),
+            Self::VolumeBusy { volume, by } => write!(f, "volume {volume} is still held by {by}"),
+            Self::VolumeNoSpace {
+                volume,
+                wanted,
+                free,
+            } => write!(
+                f,
+                "volume {volume} needs {wanted} bytes and {free} are free"
+            ),
+            Self::UserIdMismatch {
+                volume,
+                user,
+                recorded,
+                here,
+            } => write!(
+                f,
+                "volume {volume}: user '{user}' is {here} here and was {recorded} when the volume was made"
+            ),
+            Self::PathEscape { volume, path } => write!(
+                f,
+                "volume {volume}: subPath '{path}' leads over a symbolic link or out of the volume"
+            ),
+            Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
+            Self::RenderFailed { field, error } => write!(f, "{field}: {error}"),
+            Self::BackOff {
+                process,
+                exit,
+                restarts,
+            } => {
+                write!(f, "process {process} {exit}; restarted {restarts} times")
+            }
+            Self::StartupProbe { process, error } => {
+                write!(f, "startup probe of {process}: {error}")
+            }
+            Self::ReadinessProbe { process, error } => {
+                write!(f, "readiness probe of {process}: {error}")
+            }
+            Self::LivenessProbe { process, error } => {
+                write!(f, "liveness probe of {process}: {error}")
+            }
+            Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
+        }
+    }
+}
+
+fn join<T: fmt::Display>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
