@@ -151,9 +151,9 @@ async fn cable_cut(
     far: &[MemberStatus; 2],
 ) -> MemberStatus {
     world.bed.network().cut("h1");
-    world.far_reasons(&["VolumeHung"]).await;
     world.same_neighbour(near, "cut");
     let near = world.restart_neighbour().await;
+    world.far_reasons(&["VolumeHung"]).await;
     world.bed.network().mend("h1");
     let back = world.far_ready().await;
     assert_eq!(back.each_ref().map(pid), far.each_ref().map(pid));
@@ -187,8 +187,8 @@ async fn stopped(world: &World<'_>, near: &MemberStatus) {
     world
         .cluster
         .berth(&["scale", "sts/far", "--replicas", "2"]);
-    world.far_reasons(&["VolumeHung", "MountFailed"]).await;
     let near = world.restart_neighbour().await;
+    world.far_reasons(&["VolumeHung", "MountFailed"]).await;
     world.bed.server().start();
     world.bed.server().end_grace();
     world.far_ready().await;
