@@ -2,14 +2,11 @@
 //! tests of volumes take for granted, most of all how they fail.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use berth_tests::{
     limit::Ended,
-    nfs::{Bed, Call, HANG, SOON, Version, nfs_mounts},
+    nfs::{Bed, Call, HANG, Version, nfs_mounts},
 };
 use rustix::io::Errno;
 
