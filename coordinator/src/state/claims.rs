@@ -2,7 +2,7 @@
 //! operators write and see. The object is always made of the record, so that the two cannot differ.
 
 use berth_core::{
-    ids::{ClaimKey, IdError, Namespace, ObjectKey, Uid},
+    ids::{ClaimKey, ObjectKey, Uid},
     spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec},
     state::{Claim, Volume},
     store::{Batch, Key, RecordKind},
@@ -16,17 +16,6 @@ use crate::store::RecordError;
 /// The labels that a member's claim is shown with.
 const SET: &str = "berth/set";
 const MEMBER: &str = "berth/member";
-
-/// The key of a volume, or of another thing that belongs to no namespace.
-///
-/// # Errors
-/// If it is no name.
-pub fn cluster_key(name: &str) -> Result<ObjectKey, IdError> {
-    Ok(ObjectKey {
-        namespace: Namespace::default(),
-        name: name.parse()?,
-    })
-}
 
 /// A claim as an operator would have written it: what is known, and nothing of who uses it.
 pub fn object(key: &ClaimKey, claim: &Claim) -> PersistentVolumeClaim {

@@ -10,7 +10,7 @@ use crate::{
     ids::{HostName, ObjectKey, Uid},
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{PoolKind, VolumeSource},
+    volume::VolumeSource,
 };
 
 /// One thing to do about a volume.
@@ -136,7 +136,7 @@ pub fn grows_by_itself(state: &State, volume: &Volume) -> bool {
         VolumeSource::Local { host, pool, .. } => {
             let host = state.hosts.get(host);
             let pool = host.and_then(|host| host.record.pools.get(pool));
-            pool.is_some_and(|pool| pool.kind == PoolKind::Directory && !pool.limits)
+            pool.is_some_and(|pool| !pool.is_limited())
         }
     }
 }
