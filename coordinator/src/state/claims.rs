@@ -2,12 +2,12 @@
 //! operators write and see. The object is always made of the record, so that the two cannot differ.
 
 use berth_core::{
-    ids::{ClaimKey, ObjectKey, Uid},
+    ids::{ClaimKey, Uid},
     spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec},
-    state::{Claim, Volume},
+    state::Claim,
     store::{Batch, Key, RecordKind},
     time::Timestamp,
-    volume::work::grows_by_itself,
+    volume::work::grown_by_word,
 };
 
 use super::{View, records::put};
@@ -87,7 +87,7 @@ pub fn write(
         Some(known) => changed(known, object),
         None => new(object, now),
     };
-    if let Some((name, volume)) = grown(view, &claim) {
+    if let Some((name, volume)) = grown_by_word(&view.state, &claim) {
         let record = Key::new(RecordKind::Volume, name);
         write_as_known(view, record, &volume, batch)?;
     }
@@ -134,22 +134,6 @@ fn changed(known: &Claim, object: &PersistentVolumeClaim) -> Claim {
         labels: object.metadata.labels.clone(),
         ..known.clone()
     }
-}
-
-/// A volume that is larger by its claim's word alone: one that nothing limits. The others are grown
-/// by an agent.
-fn grown(view: &View, claim: &Claim) -> Option<(ObjectKey, Volume)> {
-    let name = claim.volume.as_ref()?;
-    let volume = view.state.volumes.get(name)?;
-    let wanted = claim.spec.storage();
-    let free = volume.provisioned && grows_by_itself(&view.state, volume);
-    (free && wanted > volume.capacity).then(|| {
-        let volume = Volume {
-            capacity: wanted,
-            ..volume.clone()
-        };
-        (name.clone(), volume)
-    })
 }
 
 #[cfg(test)]

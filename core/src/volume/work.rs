@@ -141,6 +141,22 @@ pub fn grows_by_itself(state: &State, volume: &Volume) -> bool {
     }
 }
 
+/// The volume of a claim as the claim's word alone makes it, if that makes it larger. The others are
+/// grown by an agent.
+pub fn grown_by_word(state: &State, claim: &Claim) -> Option<(ObjectKey, Volume)> {
+    let name = claim.volume.as_ref()?;
+    let volume = state.volumes.get(name)?;
+    let capacity = claim.wanted_capacity(volume);
+    let free = volume.provisioned && grows_by_itself(state, volume);
+    (free && capacity > volume.capacity).then(|| {
+        let volume = Volume {
+            capacity,
+            ..volume.clone()
+        };
+        (name.clone(), volume)
+    })
+}
+
 impl Claim {
     /// How large its volume is to be, in bytes.
     pub fn wanted_capacity(&self, volume: &Volume) -> u64 {
