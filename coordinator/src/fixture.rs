@@ -17,7 +17,6 @@ use serde::Serialize;
 
 use crate::state::{
     View,
-    claims::cluster_key,
     records::{host_key, put},
 };
 
@@ -119,7 +118,7 @@ pub(crate) fn key(name: &str) -> ObjectKey {
 
 /// The volume's name.
 pub(crate) fn name() -> ObjectKey {
-    cluster_key("vol").unwrap()
+    ObjectKey::of_cluster("vol").unwrap()
 }
 
 /// The claim.

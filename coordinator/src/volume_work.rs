@@ -1,6 +1,8 @@
 //! The work on volumes that the state asks of agents, with the numbers that tell one decision from
 //! the next.
 
+use std::collections::BTreeMap;
+
 use berth_core::{
     ids::{HostName, ObjectKey},
     state::Volume,
@@ -12,15 +14,19 @@ use berth_proto::convert::work::Numbered;
 
 use crate::state::View;
 
-/// What the agent of a host has to do.
-pub fn of_host(view: &View, host: &HostName) -> Vec<Numbered<VolumeWork>> {
-    let due = work::work(&view.state, host).into_iter();
-    due.filter_map(|of| {
+/// What agents have to do, by host; `failed` has the host that failed last with a volume.
+pub fn by_host(
+    view: &View,
+    failed: &BTreeMap<ObjectKey, HostName>,
+) -> BTreeMap<HostName, Vec<Numbered<VolumeWork>>> {
+    let numbered = |of: VolumeWork| {
         let volume = view.state.volumes.get(&of.volume)?;
         let id = number(view, &of.volume, volume);
         Some(Numbered { id, of })
-    })
-    .collect()
+    };
+    let all = work::work(&view.state, failed).into_iter();
+    all.map(|(host, due)| (host, due.into_iter().filter_map(numbered).collect()))
+        .collect()
 }
 
 /// The number of the work that a volume needs now: the revision of what was decided last of it.

@@ -268,6 +268,19 @@ pub type SetKey = ObjectKey;
 /// The key of a claim, `<namespace>/<template>-<set>-<ordinal>`.
 pub type ClaimKey = ObjectKey;
 
+impl ObjectKey {
+    /// The key of what belongs to no namespace, as classes, volumes and hosts do.
+    ///
+    /// # Errors
+    /// If it is no name.
+    pub fn of_cluster(name: &str) -> Result<Self, IdError> {
+        Ok(Self {
+            namespace: Namespace::default(),
+            name: name.parse()?,
+        })
+    }
+}
+
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

@@ -1,8 +1,8 @@
 //! Work on volumes to the agents: what follows from the state and was not sent on this stream, or
-//! failed some time ago. A stream that is lost forgets what it was sent, so the next one gets it
-//! again.
+//! failed some time ago, on whichever host. A stream that is lost forgets what it was sent, so the
+//! next one gets it again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use berth_core::{ids::HostName, time::Timestamp, volume::work::VolumeWork};
 use berth_proto::{
@@ -13,57 +13,66 @@ use berth_proto::{
 use super::orders::synced;
 use crate::{
     context::Context,
-    sessions::{Link, SentWork},
+    sessions::{Failures, Link},
     volume_work,
 };
-
-/// How long after a failure it is tried again.
-const RETRY: Duration = Duration::from_secs(30);
 
 /// Sends what is due; when the next retry is.
 pub(super) fn push(context: &Context) -> Option<Timestamp> {
     let now = context.clock.now();
+    // In this order: what fails in between is seen as under way or as failed, never as neither.
     let links = context.sessions.links();
+    let failures = context.sessions.work_failures();
+    let (mut all, connected) = {
+        let view = context.view.read();
+        let hosts = view.state.hosts.iter();
+        let connected = hosts.filter(|(_, host)| host.contact.connected);
+        let connected: BTreeSet<HostName> = connected.map(|(name, _)| name.clone()).collect();
+        (volume_work::by_host(&view, &failures.hosts()), connected)
+    };
+    let open = all.values().flatten().map(|work| work.of.volume.clone());
+    context.sessions.keep_failures(&open.collect());
     let mut wake = None;
     for (host, link) in synced(&links) {
-        let all = {
-            let view = context.view.read();
-            let contact = view
-                .state
-                .hosts
-                .get(host)
-                .map(|host| host.contact.connected);
-            if contact != Some(true) {
-                continue;
-            }
-            volume_work::of_host(&view, host)
-        };
+        if !connected.contains(host) {
+            continue;
+        }
+        let all = all.remove(host).unwrap_or_default();
         if all.is_empty() && link.work.is_empty() {
             continue;
         }
-        let retries = all.iter().filter_map(|work| retry_at(link, work));
+        let retries = all
+            .iter()
+            .filter_map(|work| retry_at(&failures, (host, link), work));
         wake = wake.into_iter().chain(retries.filter(|at| *at > now)).min();
-        send(context, (host, link), all, now);
+        send(context, &failures, (host, link), all, now);
     }
     wake
 }
 
 /// When a work that failed is tried again.
-fn retry_at(link: &Link, work: &Numbered<VolumeWork>) -> Option<Timestamp> {
-    let sent = link.work.get(&work.of.volume)?;
-    let failed = sent.failed_at.filter(|_| sent.id == work.id)?;
-    Some(failed.plus(RETRY))
+fn retry_at(
+    failures: &Failures,
+    (host, link): (&HostName, &Link),
+    work: &Numbered<VolumeWork>,
+) -> Option<Timestamp> {
+    failures.retry_at(&work.of.volume, work.id, (host, link.stream))
 }
 
 /// Whether a work is to be sent now.
-fn is_due(link: &Link, work: &Numbered<VolumeWork>, now: Timestamp) -> bool {
-    let sent = link.work.get(&work.of.volume);
-    let under_way = sent.is_some_and(|sent| sent.id == work.id);
-    !under_way || retry_at(link, work).is_some_and(|at| at <= now)
+fn is_due(
+    failures: &Failures,
+    (host, link): (&HostName, &Link),
+    work: &Numbered<VolumeWork>,
+    now: Timestamp,
+) -> bool {
+    let under_way = link.work.get(&work.of.volume) == Some(&work.id);
+    !under_way && retry_at(failures, (host, link), work).is_none_or(|at| at <= now)
 }
 
 fn send(
     context: &Context,
+    failures: &Failures,
     (host, link): (&HostName, &Link),
     all: Vec<Numbered<VolumeWork>>,
     now: Timestamp,
@@ -71,7 +80,7 @@ fn send(
     let wanted: BTreeSet<_> = all.iter().map(|work| work.of.volume.clone()).collect();
     let due: Vec<_> = all
         .into_iter()
-        .filter(|work| is_due(link, work, now))
+        .filter(|work| is_due(failures, (host, link), work, now))
         .collect();
     let mut messages = Vec::new();
     let mut sent = Vec::new();
@@ -93,13 +102,7 @@ fn send(
         .update(host, link.stream, messages, |link| {
             link.work.retain(|volume, _| wanted.contains(volume));
             for (id, volume) in sent {
-                let entry = link.work.entry(volume).or_default();
-                // What it failed with last stays: the same again is no news.
-                *entry = SentWork {
-                    id,
-                    failed_at: None,
-                    error: std::mem::take(&mut entry.error),
-                };
+                link.work.insert(volume, id);
             }
         });
 }

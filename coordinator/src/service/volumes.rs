@@ -27,10 +27,7 @@ use super::{
     usage,
     volume_changes::{self, Found, find},
 };
-use crate::{
-    context::Context,
-    state::{View, claims::cluster_key},
-};
+use crate::{context::Context, state::View};
 
 /// The service.
 #[derive(Debug)]
@@ -38,7 +35,7 @@ pub(super) struct Volumes(pub(super) Context);
 
 fn key(name: &str) -> Result<ObjectKey, ServiceError> {
     let field = "name";
-    cluster_key(name).map_err(|source| ConvertError::Id { field, source }.into())
+    ObjectKey::of_cluster(name).map_err(|source| ConvertError::Id { field, source }.into())
 }
 
 impl Volumes {

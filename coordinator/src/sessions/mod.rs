@@ -5,6 +5,7 @@
 //! sends orders, so that nothing is sent that is not on disk. Nothing here waits for an agent: one
 //! that does not read its messages loses its stream and connects again.
 
+mod failures;
 mod hello;
 mod logs;
 mod report;
@@ -12,7 +13,7 @@ mod stream;
 mod work;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+pub use failures::{Failures, Worker};
 pub use hello::HelloError;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
@@ -66,19 +68,9 @@ pub struct Link {
     pub acked: Generation,
     /// The zone that it was last sent, or had already.
     pub zone: Option<ZoneHead>,
-    /// The works on volumes that it was sent and that are still to be done.
-    pub work: BTreeMap<ObjectKey, SentWork>,
-}
-
-/// A work on a volume that was sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SentWork {
-    /// Its number.
-    pub id: u64,
-    /// When the agent said that it failed, if it did.
-    pub failed_at: Option<Timestamp>,
-    /// What it failed with last.
-    pub error: String,
+    /// The numbers of the works on volumes that it was sent and has not answered, as far as they
+    /// are still to be done.
+    pub work: BTreeMap<ObjectKey, u64>,
 }
 
 /// What is shown of a host's stream.
@@ -105,6 +97,7 @@ struct Slot {
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
     mismatches: BTreeMap<HostName, String>,
+    failures: Failures,
     /// The last refusal of each kind that was told of a host.
     refusals: BTreeMap<(HostName, &'static str), (Generation, String)>,
 }
@@ -297,6 +290,39 @@ impl Sessions {
             // The session may have ended meanwhile.
             synced.send(()).ok();
         }
+    }
+
+    /// The works on volumes that failed.
+    pub fn work_failures(&self) -> Failures {
+        self.registry().failures.clone()
+    }
+
+    /// Forgets the failures of what is not to be done any more.
+    pub fn keep_failures(&self, open: &BTreeSet<ObjectKey>) {
+        self.registry().failures.keep(open);
+    }
+
+    /// Takes in that a work failed which a stream was sent; whether that is news. An answer to what
+    /// was not asked for on it, or not any more, says nothing.
+    fn work_failed(
+        &self,
+        (volume, id): (&ObjectKey, u64),
+        worker: Worker<'_>,
+        now: Timestamp,
+        error: &str,
+    ) -> bool {
+        let (host, stream) = worker;
+        let mut registry = self.registry();
+        let slot = registry.slots.get_mut(host);
+        let link = slot.map(|slot| &mut slot.link);
+        let Some(link) = link.filter(|link| link.stream == stream) else {
+            return false;
+        };
+        if link.work.get(volume) != Some(&id) {
+            return false;
+        }
+        link.work.remove(volume);
+        registry.failures.add(volume, id, worker, now, error)
     }
 
     /// Ends every stream, for a shutdown.

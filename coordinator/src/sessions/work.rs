@@ -92,16 +92,9 @@ fn failed(
     error: &str,
 ) {
     let now = context.clock.now();
-    let mut is_news = false;
-    context.sessions.update(host, stream, Vec::new(), |link| {
-        let sent = link.work.get_mut(&done.of.volume);
-        if let Some(sent) = sent.filter(|sent| sent.id == done.id) {
-            sent.failed_at = Some(now);
-            is_news = sent.error != error;
-            error.clone_into(&mut sent.error);
-        }
-    });
-    if is_news {
+    let work = (&done.of.volume, done.id);
+    let sessions = &context.sessions;
+    if sessions.work_failed(work, (host, stream), now, error) {
         let doing = done.of.task.describe();
         let text = format!("{host} cannot {doing}: {error}; it is tried again");
         let event = note(&done.of.volume, now, WARNING, "VolumeWorkFailed", text);

@@ -2,12 +2,12 @@
 //! operators write and see. The object is always made of the record, so that the two cannot differ.
 
 use berth_core::{
-    ids::{ClaimKey, IdError, Namespace, ObjectKey, Uid},
+    ids::{ClaimKey, Uid},
     spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec},
-    state::{Claim, Volume},
+    state::Claim,
     store::{Batch, Key, RecordKind},
     time::Timestamp,
-    volume::work::grows_by_itself,
+    volume::work::grown_by_word,
 };
 
 use super::{View, records::put};
@@ -16,17 +16,6 @@ use crate::store::RecordError;
 /// The labels that a member's claim is shown with.
 const SET: &str = "berth/set";
 const MEMBER: &str = "berth/member";
-
-/// The key of a volume, or of another thing that belongs to no namespace.
-///
-/// # Errors
-/// If it is no name.
-pub fn cluster_key(name: &str) -> Result<ObjectKey, IdError> {
-    Ok(ObjectKey {
-        namespace: Namespace::default(),
-        name: name.parse()?,
-    })
-}
 
 /// A claim as an operator would have written it: what is known, and nothing of who uses it.
 pub fn object(key: &ClaimKey, claim: &Claim) -> PersistentVolumeClaim {
@@ -98,7 +87,7 @@ pub fn write(
         Some(known) => changed(known, object),
         None => new(object, now),
     };
-    if let Some((name, volume)) = grown(view, &claim) {
+    if let Some((name, volume)) = grown_by_word(&view.state, &claim) {
         let record = Key::new(RecordKind::Volume, name);
         write_as_known(view, record, &volume, batch)?;
     }
@@ -145,22 +134,6 @@ fn changed(known: &Claim, object: &PersistentVolumeClaim) -> Claim {
         labels: object.metadata.labels.clone(),
         ..known.clone()
     }
-}
-
-/// A volume that is larger by its claim's word alone: one that nothing limits. The others are grown
-/// by an agent.
-fn grown(view: &View, claim: &Claim) -> Option<(ObjectKey, Volume)> {
-    let name = claim.volume.as_ref()?;
-    let volume = view.state.volumes.get(name)?;
-    let wanted = claim.spec.storage();
-    let free = volume.provisioned && grows_by_itself(&view.state, volume);
-    (free && wanted > volume.capacity).then(|| {
-        let volume = Volume {
-            capacity: wanted,
-            ..volume.clone()
-        };
-        (name.clone(), volume)
-    })
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::{
 
 use berth_core::{
     ids::{
-        ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, Namespace, ObjectKey,
-        Ordinal, SetKey, TemplateHash, Uid,
+        ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Uid,
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
@@ -75,11 +75,7 @@ impl OrderRecord {
 
 /// The key of a host's record or of its order's.
 pub fn host_key(kind: RecordKind, host: &HostName) -> Result<Key, IdError> {
-    let object = ObjectKey {
-        namespace: Namespace::default(),
-        name: host.as_str().parse()?,
-    };
-    Ok(Key::new(kind, object))
+    Ok(Key::new(kind, ObjectKey::of_cluster(host.as_str())?))
 }
 
 /// The host that a key names.
@@ -107,11 +103,7 @@ fn member_key(set: &SetKey, ordinal: Ordinal) -> Result<Key, IdError> {
 
 /// The key of the zone's record.
 pub fn zone_key() -> Result<Key, IdError> {
-    let object = ObjectKey {
-        namespace: Namespace::default(),
-        name: "zone".parse()?,
-    };
-    Ok(Key::new(RecordKind::Zone, object))
+    Ok(Key::new(RecordKind::Zone, ObjectKey::of_cluster("zone")?))
 }
 
 /// Puts a record into a batch.

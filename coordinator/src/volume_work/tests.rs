@@ -16,8 +16,13 @@ fn world(limits: bool) -> World {
     })
 }
 
+fn of_host(world: &World, host: &str) -> Vec<Numbered<VolumeWork>> {
+    let mut all = by_host(&world.view, &BTreeMap::new());
+    all.remove(&host.parse().unwrap()).unwrap_or_default()
+}
+
 fn tasks(world: &World, host: &str) -> Vec<VolumeTask> {
-    let works = of_host(&world.view, &host.parse().unwrap());
+    let works = of_host(world, host);
     works.into_iter().map(|work| work.of.task).collect()
 }
 
@@ -62,7 +67,7 @@ fn each_decision_has_a_number_and_its_result_is_taken_once() {
         (VolumeState::Trashing, VolumeTask::Trash),
     ] {
         world.volume(&Volume { state, ..volume() });
-        let works = of_host(&world.view, &"host-1".parse().unwrap());
+        let works = of_host(&world, "host-1");
         assert_eq!(works.len(), 1);
         assert_eq!(works[0].of.task, task);
         assert_eq!(works[0].id, number(&world.view, &name(), world.record()));

@@ -1,49 +1,46 @@
 //! What may change of classes, volumes and claims, and of the claim templates of a set. Data hangs
 //! on all of them: what is refused here would otherwise be a promise that no host can keep.
 
-use std::collections::BTreeMap;
-
-use super::{Existing, volume_relations::same_place};
+use super::Existing;
 use crate::{
     ids::{ClaimKey, ObjectKey},
     manifest::ParsedObject,
     spec::{
-        BindingMode, ClaimTemplate, LabelSelector, Object, PersistentVolume, PersistentVolumeClaim,
+        BindingMode, ClaimTemplate, Object, PersistentVolume, PersistentVolumeClaim,
         PersistentVolumeClaimSpec, Provisioner, StatefulSet, StorageClass,
     },
+    volume::{
+        class,
+        provision::{self, Places},
+    },
 };
-
-/// The class that is there without an object; its volumes may grow.
-pub(super) const BUILT_IN: &str = "local";
 
 /// Collects what is refused: field and message.
 type Refuse<'a> = &'a mut dyn FnMut(&str, &str);
 
 /// The classes that will be there, and what else decides whether a volume may grow.
 pub(super) struct Classes<'a> {
-    by_name: BTreeMap<&'a str, &'a StorageClass>,
+    after: class::Classes,
     existing: Existing<'a>,
 }
 
 impl<'a> Classes<'a> {
     /// Those that are stored, and those that are applied now.
     pub(super) fn new(existing: Existing<'a>, new: &'a [ParsedObject]) -> Self {
-        let new = new.iter().map(|parsed| &parsed.object);
-        let all = existing.objects.values().chain(new);
-        let by_name = all.filter_map(|object| match object {
-            Object::StorageClass(class) => Some((class.metadata.name.as_str(), class)),
-            Object::StatefulSet(_)
-            | Object::Service(_)
-            | Object::ConfigMap(_)
-            | Object::Secret(_)
-            | Object::AddressPool(_)
-            | Object::PersistentVolume(_)
-            | Object::PersistentVolumeClaim(_) => None,
-        });
-        Self {
-            by_name: by_name.collect(),
-            existing,
+        let stored = existing.objects.iter();
+        let stored = stored.filter_map(|((_, key), object)| Some((key, storage_class(object)?)));
+        let mut after: class::Classes = stored.map(|(k, c)| (k.clone(), c.clone())).collect();
+        for parsed in new {
+            let Some(class) = storage_class(&parsed.object) else {
+                continue;
+            };
+            let before = after.insert(parsed.key.clone(), class.clone());
+            let made = before.and_then(|before| before.metadata.creation_timestamp);
+            if let Some(class) = after.get_mut(&parsed.key) {
+                class.metadata.creation_timestamp = made;
+            }
         }
+        Self { after, existing }
     }
 
     /// What is there already.
@@ -51,43 +48,20 @@ impl<'a> Classes<'a> {
         self.existing
     }
 
-    /// The name of a claim's class; empty without one. A claim that names none has the newest of
-    /// those that are marked as default, else the built-in one, unless it asks for certain volumes:
-    /// those were made by hand.
-    fn of<'b>(&'b self, claim: &'b PersistentVolumeClaimSpec) -> &'b str {
-        if let Some(name) = &claim.storage_class_name {
-            return name;
-        }
-        let marked = self.by_name.iter().filter(|(_, class)| class.is_default());
-        let newest = marked.max_by_key(|(name, class)| {
-            let made = class.metadata.creation_timestamp;
-            (made, std::cmp::Reverse(**name))
-        });
-        let selects = claim.selector.as_ref();
-        let certain = selects.is_some_and(|selector| *selector != LabelSelector::default())
-            || !claim.volume_name.is_empty();
-        match newest {
-            Some((name, _)) => name,
-            None if certain => "",
-            None => BUILT_IN,
-        }
-    }
-
     /// Why a claim's volume cannot grow; `None` if it can.
     fn cannot_grow(&self, claim: &PersistentVolumeClaimSpec) -> Option<String> {
-        let name = self.of(claim);
+        let name = class::wanted_of(&self.after, claim);
         let by_hand = || {
             "a volume that was made by hand does not grow; make a larger one, and a claim to it"
                 .to_owned()
         };
-        match self.by_name.get(name) {
+        match class::named_of(&self.after, &name) {
             Some(class) if class.provisioner == Provisioner::NoProvisioner => Some(by_hand()),
             Some(class) if !class.allow_volume_expansion => Some(format!(
                 "class '{name}' does not let volumes grow; set allowVolumeExpansion: true there, \
                  or leave the size"
             )),
             Some(_) => None,
-            None if name == BUILT_IN => None,
             None if name.is_empty() => Some(by_hand()),
             None => Some(format!(
                 "class '{name}' does not exist, and nothing else lets volumes grow; apply it with \
@@ -131,6 +105,19 @@ impl<'a> Classes<'a> {
         {
             refuse(field, &message);
         }
+    }
+}
+
+fn storage_class(object: &Object) -> Option<&StorageClass> {
+    match object {
+        Object::StorageClass(class) => Some(class),
+        Object::StatefulSet(_)
+        | Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::AddressPool(_)
+        | Object::PersistentVolume(_)
+        | Object::PersistentVolumeClaim(_) => None,
     }
 }
 
@@ -238,8 +225,8 @@ pub(super) fn templates(
 pub(super) fn class(before: &StorageClass, after: &StorageClass, refuse: Refuse<'_>) {
     let pool = |class: &StorageClass| {
         let mut parameters = class.parameters.clone();
-        if class.provisioner == Provisioner::Local && parameters.pool.is_empty() {
-            "default".clone_into(&mut parameters.pool);
+        if class.provisioner == Provisioner::Local {
+            provision::pool(class).clone_into(&mut parameters.pool);
         }
         parameters
     };
@@ -278,8 +265,8 @@ pub(super) fn volume(
         return;
     };
     let (old, new) = (&before.spec, &after.spec);
-    let same_source = match (&old.nfs, &new.nfs) {
-        (Some(a), Some(b)) => same_place(a, b) && a.read_only == b.read_only,
+    let same_source = match (old.nfs_source(), new.nfs_source()) {
+        (Some(a), Some(b)) => a.places(&b) == Places::Same && a.read_only == b.read_only,
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     };

@@ -3,28 +3,25 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Existing, Objects, Outcome, volume::BUILT_IN};
+use super::{Change, Existing, Objects, Outcome};
 use crate::{
-    ids::{Namespace, ObjectKey},
+    ids::ObjectKey,
     manifest::{ParsedObject, Violation},
-    spec::{
-        AccessMode, Kind, NfsVolumeSource, Object, PersistentVolume, PersistentVolumeClaimSpec,
-        PersistentVolumeSpec, StatefulSet,
-    },
+    spec::{Kind, Object, PersistentVolume, PersistentVolumeClaimSpec, StatefulSet},
+    volume::{access::is_for_many, class::BUILT_IN, provision::Places},
 };
 
-/// Whether two sources are the same directory, as far as their names tell.
-pub(super) fn same_place(a: &NfsVolumeSource, b: &NfsVolumeSource) -> bool {
-    let path = |source: &NfsVolumeSource| source.path.trim_end_matches('/').to_owned();
-    a.server.eq_ignore_ascii_case(&b.server) && path(a) == path(b)
+/// How two volumes lie to each other.
+fn lie(a: &PersistentVolume, b: &PersistentVolume) -> Places {
+    match (a.spec.nfs_source(), b.spec.nfs_source()) {
+        (Some(a), Some(b)) => a.places(&b),
+        (Some(_) | None, None) | (None, Some(_)) => Places::Apart,
+    }
 }
 
-/// Whether a volume is for several at the same time, and for nobody alone.
-fn is_for_many(volume: &PersistentVolumeSpec) -> bool {
-    volume.access_modes.iter().all(|mode| match mode {
-        AccessMode::ReadOnlyMany | AccessMode::ReadWriteMany => true,
-        AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod => false,
-    })
+/// Whether two volumes with a directory in common may both have a claim, as the plan decides it.
+fn may_share(a: &PersistentVolume, b: &PersistentVolume) -> bool {
+    is_for_many(&a.spec.access_modes) && is_for_many(&b.spec.access_modes)
 }
 
 fn volumes(objects: &Objects) -> impl Iterator<Item = (&ObjectKey, &PersistentVolume)> {
@@ -53,10 +50,7 @@ fn twins<'a>(
     key: &'a ObjectKey,
     volume: &'a PersistentVolume,
 ) -> impl Iterator<Item = (&'a ObjectKey, &'a PersistentVolume)> {
-    volumes(after).filter(move |(other, its)| {
-        let places = (&volume.spec.nfs, &its.spec.nfs);
-        *other != key && matches!(places, (Some(a), Some(b)) if same_place(a, b))
-    })
+    volumes(after).filter(move |(other, its)| *other != key && lie(volume, its) == Places::Same)
 }
 
 /// Two volumes at one place: their claims would each believe that the data is theirs alone.
@@ -67,7 +61,7 @@ pub(super) fn places(
     violations: &mut Vec<Violation>,
 ) {
     for (key, other) in twins(after, &parsed.key, volume) {
-        if is_for_many(&volume.spec) && is_for_many(&other.spec) {
+        if may_share(volume, other) {
             continue;
         }
         let message = format!(
@@ -121,35 +115,28 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> BTreeSet<String> 
     found
 }
 
-/// A directory in another one: whoever has the outer one may remove the inner one.
+/// A directory in another one: whoever has the outer one has the inner one too, so that only
+/// volumes for many are both given away.
 fn nested(after: &Objects, key: &ObjectKey, volume: &PersistentVolume) -> Vec<String> {
-    let Some(place) = &volume.spec.nfs else {
-        return Vec::new();
-    };
     let mut found = Vec::new();
     for (other, its) in volumes(after).filter(|(other, _)| *other != key) {
-        let Some(there) = &its.spec.nfs else { continue };
-        let pair = if lies_in(place, there) {
-            (key, other)
-        } else if lies_in(there, place) {
-            (other, key)
+        let (inner, outer) = match lie(volume, its) {
+            Places::Inside => (key, other),
+            Places::Around => (other, key),
+            Places::Apart | Places::Same => continue,
+        };
+        let then = if may_share(volume, its) {
+            "who has the outer one has the data of the inner one too"
         } else {
-            continue;
+            "while a claim has one of them, no other claim gets the other; give directories \
+             apart, or both volumes only ReadOnlyMany or ReadWriteMany"
         };
         found.push(format!(
-            "the directory of volume '{}' lies in that of '{}': who has the outer one can change \
-             the inner one",
-            pair.0.name, pair.1.name
+            "the directory of volume '{}' lies in that of '{}': {then}",
+            inner.name, outer.name
         ));
     }
     found
-}
-
-fn lies_in(inner: &NfsVolumeSource, outer: &NfsVolumeSource) -> bool {
-    let dir = outer.path.trim_end_matches('/');
-    let rest = inner.path.strip_prefix(dir);
-    inner.server.eq_ignore_ascii_case(&outer.server)
-        && rest.is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
 }
 
 fn several_defaults(after: &Objects) -> Option<String> {
@@ -181,7 +168,7 @@ fn missing_class(
     then: &str,
 ) -> Option<String> {
     let name = claim.storage_class_name.as_deref()?;
-    let key = cluster_key(name)?;
+    let key = ObjectKey::of_cluster(name).ok()?;
     let is_there = name == BUILT_IN
         || after.contains_key(&(Kind::StorageClass, key))
         || volumes(after).any(|(_, volume)| volume.spec.storage_class_name == name);
@@ -207,12 +194,6 @@ fn missing_claims(after: &Objects, key: &ObjectKey, set: &StatefulSet) -> Vec<St
             )
         })
         .collect()
-}
-
-fn cluster_key(name: &str) -> Option<ObjectKey> {
-    let name = name.parse().ok()?;
-    let namespace = Namespace::default();
-    Some(ObjectKey { namespace, name })
 }
 
 /// The sets and claims that name a class, as a deletion tells them.

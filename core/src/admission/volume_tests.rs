@@ -393,14 +393,25 @@ fn a_directory_in_another_one_is_warned_of() {
     };
     let inside = |inner: &str, outer: &str| {
         [format!(
-            "the directory of volume '{inner}' lies in that of '{outer}': who has the outer one can \
-             change the inner one"
+            "the directory of volume '{inner}' lies in that of '{outer}': while a claim has one of \
+             them, no other claim gets the other; give directories apart, or both volumes only \
+             ReadOnlyMany or ReadWriteMany"
         )]
     };
     assert_eq!(at("/exports/v0/a"), inside("w", "v0"));
     assert_eq!(at("/exports/"), inside("v0", "w"));
     assert_eq!(at("/"), inside("v0", "w"));
     assert_eq!(at("/exports/v00"), [""; 0]);
+    let shared = |text: &str| text.replace("[ReadWriteOnce, ReadOnlyMany]", "[ReadWriteMany]");
+    world.apply(&shared(VOLUME)).unwrap();
+    let inner = shared(VOLUME).replace("name: v0", "name: w");
+    assert_eq!(
+        accepted(&world, &inner.replace("/exports/v0", "/exports/v0/a")).warnings,
+        [
+            "the directory of volume 'w' lies in that of 'v0': who has the outer one has the data \
+             of the inner one too"
+        ]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, Uid},
+    ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     order::ConfigData,
     sim::World,
     spec::{
@@ -14,7 +14,7 @@ use crate::{
     },
     state::{Claim, Set, Volume},
     template::revision_hash,
-    volume::{access::sharers, class::cluster_key},
+    volume::access::sharers,
 };
 
 /// A set, as far as the simulation tells sets apart.
@@ -201,7 +201,7 @@ impl World {
         SERVER.clone_into(&mut class.metadata.name);
         "nas".clone_into(&mut class.parameters.server);
         "/exports".clone_into(&mut class.parameters.share);
-        if let Some(key) = cluster_key(SERVER) {
+        if let Ok(key) = ObjectKey::of_cluster(SERVER) {
             let classes = &mut self.coordinator.state.storage_classes;
             classes.insert(key, class);
         }
@@ -210,9 +210,12 @@ impl World {
 
     /// Makes a volume on a server for the member of a name, unless there is one of its own name.
     pub fn put_volume(&mut self, name: &str, member: &str) {
-        let Some(key) = cluster_key(name).filter(|_| self.coordinator.up) else {
+        let Ok(key) = ObjectKey::of_cluster(name) else {
             return;
         };
+        if !self.coordinator.up {
+            return;
+        }
         let mut volume = PersistentVolume::default();
         name.clone_into(&mut volume.metadata.name);
         let labels = &mut volume.metadata.labels;

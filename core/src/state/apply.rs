@@ -12,7 +12,7 @@ use crate::{
     plan::Step,
     state::{Founding, Grant, Member, Ordered, State, Volume},
     time::Timestamp,
-    volume::{Ownership, work::grows_by_itself},
+    volume::{Ownership, work::grown_by_word},
 };
 
 impl State {
@@ -170,15 +170,9 @@ impl State {
         };
         let requests = &mut claim.spec.resources.requests;
         requests.insert("storage".to_owned(), storage.to_owned());
-        let bytes = claim.spec.storage();
-        let Some(name) = claim.volume.clone() else {
-            return;
-        };
-        let volume = self.volumes.get(&name);
-        if volume.is_some_and(|volume| grows_by_itself(self, volume))
-            && let Some(volume) = self.volumes.get_mut(&name)
-        {
-            volume.capacity = volume.capacity.max(bytes);
+        let claim = self.claims.get(key);
+        if let Some((name, volume)) = claim.and_then(|claim| grown_by_word(self, claim)) {
+            self.volumes.insert(name, volume);
         }
     }
 

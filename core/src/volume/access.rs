@@ -19,6 +19,16 @@ pub fn effective(modes: &[AccessMode]) -> AccessMode {
     found.unwrap_or(AccessMode::ReadWriteOnce)
 }
 
+/// Whether a volume of these modes is for several at the same time, and for nobody alone: whichever
+/// of them a claim asks for, it does not expect to be the only one.
+pub fn is_for_many(modes: &[AccessMode]) -> bool {
+    let many = |mode: &AccessMode| match mode {
+        AccessMode::ReadOnlyMany | AccessMode::ReadWriteMany => true,
+        AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod => false,
+    };
+    !modes.is_empty() && modes.iter().all(many)
+}
+
 impl Claim {
     /// The access mode that is enforced.
     pub fn access(&self) -> AccessMode {
@@ -95,5 +105,12 @@ mod tests {
             effective(&[ReadWriteMany, ReadWriteOncePod]),
             ReadWriteOncePod
         );
+    }
+
+    #[test]
+    fn a_volume_is_for_many_if_none_of_its_modes_is_for_one() {
+        assert!(is_for_many(&[ReadWriteMany, ReadOnlyMany]));
+        assert!(!is_for_many(&[ReadWriteOnce, ReadWriteMany]));
+        assert!(!is_for_many(&[]), "one host, as without a mode");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     spec::{AccessMode, Adopt, ClaimRef, PersistentVolume},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{VolumeSource, access, provision},
+    volume::{VolumeSource, access::is_for_many, provision},
     waiting::{VolumeMisfit, VolumeRefusal},
 };
 
@@ -190,20 +190,12 @@ impl Candidate<'_> {
         let object = state.persistent_volumes.get(self.name)?;
         let source = static_source(object)?;
         let others = state.volumes.iter().filter(|(name, volume)| {
-            let shares = open(self.modes) && open(&volume.access_modes);
+            let shares = is_for_many(self.modes) && is_for_many(&volume.access_modes);
             let bound = volume.claim.as_ref();
             !shares && *name != self.name && bound.is_some_and(|bound| bound.uid != claim.uid)
         });
         let mut others = others.filter(|(_, volume)| provision::overlap(&volume.source, &source));
         others.next().map(|(name, _)| name.name.to_string())
-    }
-}
-
-/// Whether several hosts may use a volume of these modes.
-fn open(modes: &[AccessMode]) -> bool {
-    match access::effective(modes) {
-        AccessMode::ReadOnlyMany | AccessMode::ReadWriteMany => true,
-        AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod => false,
     }
 }
 

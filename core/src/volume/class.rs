@@ -3,10 +3,10 @@
 //! A class without an object is no class, with one exception: `local` is built in, so that the
 //! first set on the first host has volumes before anybody has heard of classes.
 
-use std::{borrow::Cow, cmp::Reverse};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    ids::{Namespace, ObjectKey},
+    ids::ObjectKey,
     spec::{LabelSelector, PersistentVolumeClaimSpec, StorageClass},
     state::State,
 };
@@ -18,16 +18,18 @@ pub const BUILT_IN: &str = "local";
 /// The pool of a class that names none.
 pub const DEFAULT_POOL: &str = "default";
 
-/// A name without a namespace, as classes and volumes have; `None` if it is no name.
-pub(crate) fn cluster_key(name: &str) -> Option<ObjectKey> {
-    let name = name.parse().ok()?;
-    let namespace = Namespace::default();
-    Some(ObjectKey { namespace, name })
-}
+/// The class objects, by name.
+pub type Classes = BTreeMap<ObjectKey, StorageClass>;
 
 /// The class of a name, if there is one.
 pub fn named<'a>(state: &'a State, name: &str) -> Option<Cow<'a, StorageClass>> {
-    let stored = cluster_key(name).and_then(|key| state.storage_classes.get(&key));
+    named_of(&state.storage_classes, name)
+}
+
+/// The same of classes that are not stored yet.
+pub(crate) fn named_of<'a>(classes: &'a Classes, name: &str) -> Option<Cow<'a, StorageClass>> {
+    let key = ObjectKey::of_cluster(name).ok();
+    let stored = key.and_then(|key| classes.get(&key));
     let stored = stored.map(Cow::Borrowed);
     stored.or_else(|| (name == BUILT_IN).then(|| Cow::Owned(built_in())))
 }
@@ -47,12 +49,20 @@ fn built_in() -> StorageClass {
 /// as in Kubernetes. Where none is marked it has the built-in one, unless it asks for certain
 /// volumes, by name or by labels: no class can make those, so it means one without a class.
 pub fn of_claim(state: &State, spec: &PersistentVolumeClaimSpec) -> String {
+    wanted_of(&state.storage_classes, spec)
+}
+
+/// The same of classes that are not stored yet: one that has no time of creation is about to get it,
+/// so it is the newest.
+pub(crate) fn wanted_of(classes: &Classes, spec: &PersistentVolumeClaimSpec) -> String {
     if let Some(name) = &spec.storage_class_name {
         return name.clone();
     }
-    let marked = state.storage_classes.iter().filter(|(_, c)| c.is_default());
-    let newest =
-        marked.max_by_key(|(key, class)| (class.metadata.creation_timestamp, Reverse(*key)));
+    let marked = classes.iter().filter(|(_, class)| class.is_default());
+    let newest = marked.max_by_key(|(key, class)| {
+        let made = class.metadata.creation_timestamp;
+        (made.is_none(), made, Reverse(*key))
+    });
     if let Some((key, _)) = newest {
         return key.name.to_string();
     }
@@ -100,6 +110,10 @@ mod tests {
         assert_eq!(wanted(&state), "a", "the newest");
         mark(&mut state, "c", 2);
         assert_eq!(wanted(&state), "a", "of the same time the first name");
+        let mut soon = state.clone();
+        let unborn = &mut class(&mut soon, "c").metadata;
+        unborn.creation_timestamp = None;
+        assert_eq!(wanted(&soon), "c", "one that is about to be made");
         let none = PersistentVolumeClaimSpec {
             storage_class_name: Some(String::new()),
             ..PersistentVolumeClaimSpec::default()

@@ -107,6 +107,14 @@ pub struct PoolInfo {
     pub clones: bool,
 }
 
+impl PoolInfo {
+    /// Whether its volumes take the space that they were promised, and no more: what one has is not
+    /// there for another.
+    pub fn is_limited(&self) -> bool {
+        self.limits || self.kind == PoolKind::Image
+    }
+}
+
 /// Who owns the files of a volume, as numbers, and by which name they were found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

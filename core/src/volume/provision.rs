@@ -11,9 +11,8 @@ use crate::{
     template::{ClaimValues, sub_dir},
     time::Timestamp,
     volume::{
-        NfsOptions, NfsSource, NfsVersion, VolumeSource,
-        binding::static_source,
-        class::{DEFAULT_POOL, cluster_key},
+        NfsOptions, NfsSource, NfsVersion, VolumeSource, binding::static_source,
+        class::DEFAULT_POOL,
     },
     waiting::Reason,
 };
@@ -37,7 +36,7 @@ pub fn pool(class: &StorageClass) -> &str {
 
 /// The name of the volume that is made for a claim; `None` if its id makes no name.
 pub fn name(claim: &Claim) -> Option<ObjectKey> {
-    cluster_key(&format!("pvc-{}", claim.uid))
+    ObjectKey::of_cluster(&format!("pvc-{}", claim.uid)).ok()
 }
 
 /// A new volume in the pool of a host.
@@ -139,18 +138,44 @@ fn taken(state: &State, source: &VolumeSource) -> Option<String> {
 /// Whether two places have a directory in common.
 pub fn overlap(a: &VolumeSource, b: &VolumeSource) -> bool {
     match (a, b) {
-        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
-            let same = a.server.eq_ignore_ascii_case(&b.server);
-            // One path is the other, or leads to it.
-            same && a.names().zip(b.names()).all(|(a, b)| a == b)
-        }
+        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => a.places(b) != Places::Apart,
         (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
         (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
         | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
     }
 }
 
+/// How two directories lie to each other, as far as their names tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Places {
+    /// Neither has anything of the other.
+    Apart,
+    /// They are one.
+    Same,
+    /// The first lies in the second.
+    Inside,
+    /// The second lies in the first.
+    Around,
+}
+
 impl NfsSource {
+    /// How its directory lies to another one.
+    pub fn places(&self, other: &Self) -> Places {
+        let (mut own, mut its) = (self.names(), other.names());
+        if !self.server.eq_ignore_ascii_case(&other.server) {
+            return Places::Apart;
+        }
+        loop {
+            match (own.next(), its.next()) {
+                (Some(a), Some(b)) if a == b => {}
+                (Some(_), Some(_)) => return Places::Apart,
+                (Some(_), None) => return Places::Inside,
+                (None, Some(_)) => return Places::Around,
+                (None, None) => return Places::Same,
+            }
+        }
+    }
+
     /// The names on the way to its directory.
     fn names(&self) -> impl Iterator<Item = &str> {
         let path = self.path.split('/').filter(|name| !name.is_empty());

@@ -4,13 +4,15 @@
 //! result is recorded, and a result that no longer applies changes nothing. All of it may be done
 //! twice.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{HostName, ObjectKey, Uid},
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{PoolKind, VolumeSource},
+    volume::VolumeSource,
 };
 
 /// One thing to do about a volume.
@@ -69,28 +71,50 @@ pub struct VolumeDone {
     pub error: Option<String>,
 }
 
-/// What the agent of a host has to do. The volumes of a server are done by the first host in
-/// contact, so that one of them does it.
-pub fn work(state: &State, host: &HostName) -> Vec<VolumeWork> {
-    let contacts = state.hosts.iter();
-    let mut contacts = contacts.filter(|(_, host)| host.contact.connected);
-    let first = contacts.next().map(|(name, _)| name);
-    let here = |volume: &Volume| match volume.source.host() {
-        Some(at) => at == host,
-        None => first == Some(host),
-    };
-    let volumes = state.volumes.iter();
-    let volumes = volumes.filter(|(_, volume)| volume.provisioned && here(volume));
-    let open = volumes.filter_map(|(name, volume)| {
-        Some(VolumeWork {
+/// What agents have to do, by host. `failed` has the host that failed last with a volume.
+///
+/// The volumes of a server are done by one host in contact: the first, or the one after the host
+/// that failed. Not every host reaches every server, and one that does not would else hold the work
+/// up for ever.
+pub fn work(
+    state: &State,
+    failed: &BTreeMap<ObjectKey, HostName>,
+) -> BTreeMap<HostName, Vec<VolumeWork>> {
+    let mut all: BTreeMap<HostName, Vec<VolumeWork>> = BTreeMap::new();
+    for (name, volume) in state.volumes.iter().filter(|(_, v)| v.provisioned) {
+        let Some(task) = task(state, name, volume) else {
+            continue;
+        };
+        let Some(host) = doer(state, volume, failed.get(name)) else {
+            continue;
+        };
+        all.entry(host.clone()).or_default().push(VolumeWork {
             volume: name.clone(),
             owners: volume.owners.clone(),
             filled: volume.filled,
             source: volume.source.clone(),
-            task: task(state, name, volume)?,
-        })
-    });
-    open.collect()
+            task,
+        });
+    }
+    all
+}
+
+/// The host that does the work on a volume.
+fn doer<'a>(
+    state: &'a State,
+    volume: &'a Volume,
+    failed: Option<&HostName>,
+) -> Option<&'a HostName> {
+    let contacts = || {
+        let hosts = state.hosts.iter();
+        let hosts = hosts.filter(|(_, host)| host.contact.connected);
+        hosts.map(|(name, _)| name)
+    };
+    let next = || {
+        let next = failed.and_then(|failed| contacts().find(|name| *name > failed));
+        next.or_else(|| contacts().next())
+    };
+    volume.source.host().or_else(next)
 }
 
 fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> {
@@ -139,9 +163,25 @@ pub fn grows_by_itself(state: &State, volume: &Volume) -> bool {
         VolumeSource::Local { host, pool, .. } => {
             let host = state.hosts.get(host);
             let pool = host.and_then(|host| host.record.pools.get(pool));
-            pool.is_some_and(|pool| pool.kind == PoolKind::Directory && !pool.limits)
+            pool.is_some_and(|pool| !pool.is_limited())
         }
     }
+}
+
+/// The volume of a claim as the claim's word alone makes it, if that makes it larger. The others are
+/// grown by an agent.
+pub fn grown_by_word(state: &State, claim: &Claim) -> Option<(ObjectKey, Volume)> {
+    let name = claim.volume.as_ref()?;
+    let volume = state.volumes.get(name)?;
+    let capacity = claim.wanted_capacity(volume);
+    let free = volume.provisioned && grows_by_itself(state, volume);
+    (free && capacity > volume.capacity).then(|| {
+        let volume = Volume {
+            capacity,
+            ..volume.clone()
+        };
+        (name.clone(), volume)
+    })
 }
 
 impl Claim {
@@ -183,8 +223,17 @@ mod tests {
     }
 
     fn tasks(state: &State, host: u8) -> Vec<VolumeTask> {
-        let work = work(state, &host_name(host));
-        work.into_iter().map(|work| work.task).collect()
+        tasks_after(state, host, &BTreeMap::new())
+    }
+
+    fn tasks_after(
+        state: &State,
+        host: u8,
+        failed: &BTreeMap<ObjectKey, HostName>,
+    ) -> Vec<VolumeTask> {
+        let work = work(state, failed).remove(&host_name(host));
+        let work = work.unwrap_or_default().into_iter();
+        work.map(|work| work.task).collect()
     }
 
     fn only(state: &mut State) -> &mut Volume {
@@ -260,5 +309,40 @@ mod tests {
         assert_eq!(tasks(&state, 1), []);
         assert_eq!(tasks(&state, 2), [VolumeTask::Trash]);
         assert_eq!(tasks(&state, 3), []);
+    }
+
+    #[test]
+    fn a_host_that_failed_leaves_the_volumes_of_a_server_to_the_next_one() {
+        let mut state = running("nfs").state;
+        only(&mut state).state = VolumeState::Trashing;
+        let name = state.volumes.keys().next().unwrap().clone();
+        let doer = |state: &State, failed: u8| {
+            let failed = BTreeMap::from([(name.clone(), host_name(failed))]);
+            let hosts = (1..=3).filter(|host| !tasks_after(state, *host, &failed).is_empty());
+            hosts.collect::<Vec<u8>>()
+        };
+        assert_eq!(doer(&state, 1), [2]);
+        assert_eq!(doer(&state, 2), [3]);
+        assert_eq!(doer(&state, 3), [1], "round and round");
+        let contact = |state: &mut State, host: u8, connected: bool| {
+            let host = state.hosts.get_mut(&host_name(host)).unwrap();
+            host.contact.connected = connected;
+        };
+        contact(&mut state, 2, false);
+        assert_eq!(doer(&state, 1), [3]);
+        assert_eq!(doer(&state, 2), [3], "also after one that is gone");
+        contact(&mut state, 3, false);
+        assert_eq!(doer(&state, 1), [1], "there is no other");
+        contact(&mut state, 1, false);
+        assert_eq!(doer(&state, 1), [0; 0]);
+    }
+
+    #[test]
+    fn a_volume_on_a_host_is_worked_on_there_whatever_failed() {
+        let mut state = running("local").state;
+        only(&mut state).state = VolumeState::Trashing;
+        let name = state.volumes.keys().next().unwrap().clone();
+        let failed = BTreeMap::from([(name, host_name(1))]);
+        assert_eq!(tasks_after(&state, 1, &failed), [VolumeTask::Trash]);
     }
 }

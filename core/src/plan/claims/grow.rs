@@ -6,7 +6,7 @@ use crate::{
     plan::{Step, claims::room::promised, draft::Draft},
     spec::ClaimTemplate,
     state::{Claim, State, VolumeState},
-    volume::{PoolKind, VolumeSource, class},
+    volume::{VolumeSource, class},
 };
 
 /// Lets the claims of a set grow.
@@ -86,8 +86,7 @@ fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<
     let Some(info) = info.filter(|info| info.capacity > 0) else {
         return Ok(());
     };
-    let limited = info.limits || info.kind == PoolKind::Image;
-    let others = if limited {
+    let others = if info.is_limited() {
         let all = promised(state, id, host, pool);
         all.saturating_sub(claim.wanted_capacity(volume))
     } else {

@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey, Uid},
+    ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     order::hex,
     plan::{Step, draft::Draft},
     spec::{ClaimTemplate, PersistentVolumeClaimSpec},
@@ -178,7 +178,7 @@ fn uid(state: &State, set: &Set, key: &ClaimKey) -> Uid {
 pub(super) fn host<'a>(state: &'a State, claim: &Claim) -> Option<&'a HostName> {
     state.host_of(claim).or_else(|| {
         let asked = claim.spec.volume_name.as_str();
-        let name = (!asked.is_empty()).then(|| class::cluster_key(asked))??;
+        let name = (!asked.is_empty()).then(|| ObjectKey::of_cluster(asked).ok())??;
         state.volumes.get(&name)?.source.host()
     })
 }

@@ -8,7 +8,7 @@ use crate::{
     spec::MemberTemplate,
     state::{Claim, Ordered, State},
     time::Timestamp,
-    volume::{PoolKind, VolumeSource, access::shared_claims, class, provision},
+    volume::{VolumeSource, access::shared_claims, class, provision},
     waiting::{Reason, Refusal},
 };
 
@@ -104,8 +104,7 @@ pub(in crate::plan) fn free(
         if info.capacity == 0 {
             return None;
         }
-        let limited = info.limits || info.kind == PoolKind::Image;
-        let used = if limited {
+        let used = if info.is_limited() {
             promised(state, id, host, &pool)
         } else {
             0

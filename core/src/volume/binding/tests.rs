@@ -309,6 +309,10 @@ fn two_volumes_in_one_directory_are_not_bound_at_once() {
     let record = state.volumes.get_mut(&volume_key("other")).unwrap();
     record.access_modes = many;
     assert_eq!(found(&state).unwrap(), "pv");
+    change(&mut state, |spec| {
+        spec.access_modes.push(AccessMode::ReadWriteOnce);
+    });
+    assert!(found(&state).is_err(), "it may be asked for by one alone");
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! Works on volumes that failed: who failed last with each, so that the next try is another host's
+//! where another one can do it, and not at once. It outlives the streams, because the host that
+//! tries next is not the one that failed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use berth_core::{
+    ids::{HostName, ObjectKey},
+    time::Timestamp,
+};
+
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// The last failure of each work that is still to be done.
+#[derive(Debug, Clone, Default)]
+pub struct Failures(BTreeMap<ObjectKey, Failure>);
+
+#[derive(Debug, Clone)]
+struct Failure {
+    id: u64,
+    host: HostName,
+    stream: u64,
+    at: Timestamp,
+    /// What each host failed with: the same again is no news.
+    errors: BTreeMap<HostName, String>,
+}
+
+/// Whom a work is sent to, or was: the host and its stream.
+pub type Worker<'a> = (&'a HostName, u64);
+
+impl Failures {
+    /// Takes in that a work failed; whether that is news.
+    pub(super) fn add(
+        &mut self,
+        volume: &ObjectKey,
+        id: u64,
+        (host, stream): Worker<'_>,
+        at: Timestamp,
+        error: &str,
+    ) -> bool {
+        let known = self.0.remove(volume);
+        let mut errors = known.map(|known| known.errors).unwrap_or_default();
+        let told = errors.insert(host.clone(), error.to_owned());
+        let host = host.clone();
+        let failure = Failure {
+            id,
+            host,
+            stream,
+            at,
+            errors,
+        };
+        self.0.insert(volume.clone(), failure);
+        told.as_deref() != Some(error)
+    }
+
+    /// Forgets what is not to be done any more.
+    pub(super) fn keep(&mut self, open: &BTreeSet<ObjectKey>) {
+        self.0.retain(|volume, _| open.contains(volume));
+    }
+
+    /// The host that failed last with each volume.
+    pub fn hosts(&self) -> BTreeMap<ObjectKey, HostName> {
+        let all = self.0.iter();
+        all.map(|(volume, failure)| (volume.clone(), failure.host.clone()))
+            .collect()
+    }
+
+    /// When a work may be tried again; `None` if it did not fail, or if the host that failed has
+    /// connected anew since: much may have changed there.
+    pub fn retry_at(
+        &self,
+        volume: &ObjectKey,
+        id: u64,
+        (host, stream): Worker<'_>,
+    ) -> Option<Timestamp> {
+        let failure = self.0.get(volume).filter(|failure| failure.id == id)?;
+        let is_new = failure.host == *host && failure.stream != stream;
+        (!is_new).then(|| failure.at.plus(RETRY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{NOW, name};
+
+    fn host(n: u8) -> HostName {
+        format!("host-{n}").parse().unwrap()
+    }
+
+    #[test]
+    fn whoever_tries_next_waits_but_for_a_host_that_connected_anew() {
+        let (one, two) = (host(1), host(2));
+        let mut failures = Failures::default();
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), None);
+        failures.add(&name(), 7, (&one, 1), NOW, "no route");
+        assert_eq!(failures.hosts(), [(name(), one.clone())].into());
+        let later = Some(NOW.plus(RETRY));
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), later);
+        assert_eq!(failures.retry_at(&name(), 7, (&two, 2)), later);
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 3)), None);
+        assert_eq!(failures.retry_at(&name(), 8, (&two, 2)), None, "another");
+        failures.keep(&BTreeSet::from([name()]));
+        assert_eq!(failures.hosts().len(), 1);
+        failures.keep(&BTreeSet::new());
+        assert!(failures.hosts().is_empty());
+    }
+
+    #[test]
+    fn the_same_error_of_a_host_is_told_once_however_often_the_work_goes_round() {
+        let (one, two) = (host(1), host(2));
+        let mut failures = Failures::default();
+        let mut add = |host, error| failures.add(&name(), 7, (host, 1), NOW, error);
+        assert!(add(&one, "no route"));
+        assert!(add(&two, "no route"));
+        assert!(!add(&one, "no route"));
+        assert!(!add(&two, "no route"));
+        assert!(add(&one, "no space"));
+    }
+}
