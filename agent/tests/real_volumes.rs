@@ -238,6 +238,20 @@ async fn a_killed_keeper_takes_its_mounts_with_it() {
 }
 
 #[tokio::test]
+async fn a_member_does_not_go_on_beside_a_mount_that_the_host_took_away() {
+    let bed = Bed::new("taken");
+    let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);
+    launch.volumes = bed.prepare(&[bed.volume("a", "default")], 1).await.unwrap();
+    let mut handle = bed.host.start_keeper(launch).await.unwrap();
+    let target = target(&bed, "a");
+    // On the host it is an empty directory; without it the kernel drops what is mounted on it.
+    fs::remove_dir(&target).unwrap();
+    fs::create_dir(&target).unwrap();
+    until_gone(&mut handle).await;
+    bed.host.cleanup(&bed.member()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_new_agent_adopts_the_mounts_with_the_keeper() {
     let bed = Bed::new("adopted");
     let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);

@@ -75,7 +75,7 @@ impl Keeper {
 
     fn start(&mut self, slot: Slot) -> Event {
         let restarts = self.machine.starts(slot);
-        let written = self.write_files(slot);
+        let written = self.check_volumes().and_then(|()| self.write_files(slot));
         let Some(process) = self.processes.get_mut(slot.0) else {
             return Event::NotExecuted(slot);
         };

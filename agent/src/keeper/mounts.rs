@@ -157,6 +157,11 @@ impl Mounts {
         }
     }
 
+    /// Where a volume should be and is not.
+    pub(crate) fn lost_volume(&self) -> Option<&Path> {
+        self.volumes.lost()
+    }
+
     /// When [`Self::restore`] is to be tried again.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.retry.map(|(at, _)| at)

@@ -37,7 +37,7 @@ use super::{
     spawn::Spawner,
     unmount::Leaving,
 };
-use crate::host::step_failed;
+use crate::host::{path_failed, step_failed};
 
 /// Everything that a keeper has.
 #[derive(Debug)]
@@ -208,9 +208,28 @@ impl Keeper {
     }
 
     fn restore_mounts(&mut self) {
+        if let Err(reason) = self.check_volumes() {
+            self.complain(&reason);
+            return;
+        }
         if let Err(reason) = self.mounts.restore() {
             self.complain(&reason);
         }
+    }
+
+    /// Ends the run if a volume is not where it should be: nothing may go on, or begin anew, in the
+    /// directory beneath. The agent starts the member again, on new mounts.
+    ///
+    /// # Errors
+    /// `StepFailed`.
+    pub(crate) fn check_volumes(&mut self) -> Result<(), Reason> {
+        let Some(place) = self.mounts.lost_volume() else {
+            return Ok(());
+        };
+        let error = "its mount was taken away on the host; the member is started again";
+        let reason = path_failed("look at the volume at", place, error);
+        self.finished = true;
+        Err(reason)
     }
 
     fn handle_signals(&mut self) {

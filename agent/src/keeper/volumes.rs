@@ -6,7 +6,7 @@
 //! dots, leads a mount out of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -74,6 +74,8 @@ pub(crate) struct Volumes {
     wanted: Vec<Wanted>,
     protected: Vec<PathBuf>,
     mounted: Vec<OwnedFd>,
+    /// The kernel's numbers of these mounts, each with its place.
+    ids: BTreeMap<u64, PathBuf>,
     pub(crate) run_volumes: Vec<RunVolume>,
 }
 
@@ -95,6 +97,7 @@ impl Volumes {
             wanted,
             protected: spec.dirs.protected.clone(),
             mounted: Vec::new(),
+            ids: BTreeMap::new(),
             run_volumes: Vec::new(),
         })
     }
@@ -120,6 +123,9 @@ impl Volumes {
                     shared: !matches!(prepared.place, Place::Image { .. }),
                     held: source.held.clone(),
                 });
+            let about = statx(&tree, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+            let about = about.map_err(|e| nfs_failed(prepared, e))?;
+            self.ids.insert(about.stx_mnt_id, wanted.target.clone());
             self.mounted.push(tree);
         }
         self.run_volumes = shown.into_values().collect();
@@ -168,7 +174,25 @@ impl Volumes {
     /// Lets go of every descriptor, so that nothing is busy because of the keeper.
     pub(crate) fn let_go(&mut self) {
         self.mounted.clear();
+        self.ids.clear();
     }
+
+    /// A place whose mount is gone: who removes the directory beneath a mount takes the mount away in
+    /// every namespace, without a word. No storage is asked.
+    pub(crate) fn lost(&self) -> Option<&Path> {
+        // A list that cannot be read says nothing.
+        let list = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        lost(&self.ids, &list)
+    }
+}
+
+/// The first place whose mount is not on the kernel's list.
+fn lost<'a>(ids: &'a BTreeMap<u64, PathBuf>, mountinfo: &str) -> Option<&'a Path> {
+    let lines = mountinfo.lines();
+    let there = lines.filter_map(|line| line.split(' ').next()?.parse().ok());
+    let there: BTreeSet<u64> = there.collect();
+    let mut gone = ids.iter().filter(|(id, _)| !there.contains(id));
+    gone.next().map(|(_, place)| place.as_path())
 }
 
 fn failed(volume: &str, source: &str, error: impl ToString) -> Reason {
@@ -315,8 +339,19 @@ fn perhaps_as_user<T>(
 
 /// The record must have our epoch as its newest: a helper has just written it.
 fn check_epoch(prepared: &PreparedVolume, records: Option<&OwnedFd>) -> Result<(), Refused> {
-    let (Some(epoch), Some(records)) = (prepared.epoch, records) else {
+    let Some(epoch) = prepared.epoch else {
         return Ok(());
+    };
+    let Some(records) = records else {
+        if prepared.place.is_remote() {
+            // A server that takes root for nobody; the helper was the volume's user.
+            return Ok(());
+        }
+        let reason = Reason::VolumeForeign {
+            volume: prepared.name.clone(),
+            owner: "nobody any more".to_owned(),
+        };
+        return Err(reason.into());
     };
     let newest = Dir::of_mount(records, Path::new(OWNER)).and_then(|dir| owner::newest(&dir));
     let newest = match newest {
@@ -429,4 +464,20 @@ fn place(target: &Path, protected: &[PathBuf]) -> Result<OwnedFd, String> {
 
 fn os_text(error: Errno) -> std::io::Error {
     os(&error.into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_that_is_not_on_the_list_is_lost() {
+        let ids = BTreeMap::from([(31, "/data".into()), (32, "/srv/www".into())]);
+        let both = "30 1 0:1 / / rw - ext4 x rw\n31 30 0:2 / /data rw - ext4 x rw\n\
+                    32 30 0:2 /32 /srv/www rw - ext4 x rw\n";
+        assert_eq!(lost(&ids, both), None);
+        let one = "30 1 0:1 / / rw - ext4 x rw\n31 30 0:2 / /data rw - ext4 32 rw\n";
+        assert_eq!(lost(&ids, one), Some(Path::new("/srv/www")));
+        assert_eq!(lost(&BTreeMap::new(), ""), None);
+    }
 }
