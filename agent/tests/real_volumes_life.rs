@@ -31,7 +31,8 @@ const POOLS: [(&str, &str); 2] = [("default", "pool"), ("images", "images")];
 fn work(order: &VolumeOrder, task: VolumeTask) -> VolumeWork {
     VolumeWork {
         volume: format!("default/pvc-{}", order.claim_uid).parse().unwrap(),
-        claim_uid: Some(order.claim_uid.clone()),
+        owners: vec![order.claim_uid.clone()],
+        filled: order.filled,
         source: order.source.clone(),
         task,
     }

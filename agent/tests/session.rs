@@ -303,7 +303,8 @@ async fn done(agent: &mut Agent) -> (u64, Option<String>) {
 fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
     VolumeWork {
         volume: format!("default/{volume}").parse().unwrap(),
-        claim_uid: Some(member.volumes[0].claim_uid.clone()),
+        owners: vec![member.volumes[0].claim_uid.clone()],
+        filled: true,
         source: member.volumes[0].source.clone(),
         task: VolumeTask::Trash,
     }

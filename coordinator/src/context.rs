@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
-    ids::{HistoryId, MemberId, SetKey},
+    ids::{ClaimKey, HistoryId, MemberId, SetKey},
     store::Note,
     waiting::Waiting,
 };
@@ -45,6 +45,8 @@ impl Context {
 pub struct Board {
     /// Why each member waits.
     pub waiting: BTreeMap<MemberId, Waiting>,
+    /// Why each claim that was made by hand has no volume.
+    pub claims: BTreeMap<ClaimKey, Waiting>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
     /// Counts the rounds, so that each is noticed.

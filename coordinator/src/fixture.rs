@@ -164,6 +164,8 @@ pub(crate) fn volume() -> Volume {
             key: key("data"),
             uid: Uid("uid".to_owned()),
         }),
+        owners: Vec::new(),
+        filled: false,
         adopt: false,
         state: VolumeState::Live,
         created_at: NOW,

@@ -252,6 +252,8 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
                 key: key.clone(),
                 uid: claim.uid.clone(),
             }),
+            owners: Vec::new(),
+            filled: false,
             adopt: false,
             state: VolumeState::Live,
             created_at: NOW,

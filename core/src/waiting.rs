@@ -139,6 +139,11 @@ pub enum Reason {
         /// The claim.
         claim: ObjectKey,
     },
+    /// A claim whose volume is made, or taken, with the first member that uses it.
+    WaitForFirstConsumer {
+        /// The claim.
+        claim: ObjectKey,
+    },
     /// The access mode does not let the member use the volume beside another one.
     VolumeInUse {
         /// The claim.
@@ -148,8 +153,15 @@ pub enum Reason {
         /// The member that has it.
         by: MemberId,
     },
-    /// The volume is in the trash, or on its way there or back.
+    /// The volume is in the trash, or on its way there.
     VolumeGone {
+        /// The claim.
+        claim: ObjectKey,
+        /// The volume.
+        volume: String,
+    },
+    /// The volume is on its way back from the trash.
+    VolumeRestoring {
         /// The claim.
         claim: ObjectKey,
         /// The volume.
@@ -366,8 +378,10 @@ impl Reason {
             Self::ClaimMismatch { .. } => "ClaimMismatch",
             Self::ClaimMissing { .. } => "ClaimMissing",
             Self::ClaimPending { .. } => "ClaimPending",
+            Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
             Self::VolumeInUse { .. } => "VolumeInUse",
             Self::VolumeGone { .. } => "VolumeGone",
+            Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
             Self::PlanRefused { .. } => "PlanRefused",
@@ -405,7 +419,9 @@ impl Reason {
             Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
             Self::PredecessorNotStarted { .. } => "event: the lower ordinal has started",
             Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
-            Self::NoEligibleHost { .. } => "event: a host that fits comes into contact",
+            Self::NoEligibleHost { .. } => {
+                "event: a host fits: comes into contact, is uncordoned, has room"
+            }
             Self::HostUnknown { .. } => "event: the host's agent comes back",
             Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
             Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
@@ -421,8 +437,10 @@ impl Reason {
             Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
             Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
             Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
+            Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
             Self::VolumeInUse { .. } => "event: the other member is gone",
             Self::VolumeGone { .. } => "berth volume undelete",
+            Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
@@ -435,7 +453,7 @@ impl Reason {
             Self::PortTaken { .. } => "stop the program that holds the port",
             Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
             Self::VolumeEmpty { .. } => "put the volume's data back in place",
-            Self::VolumeNotEmpty { .. } => "empty the directory, or move it away",
+            Self::VolumeNotEmpty { .. } => "berth volume adopt, or empty the directory",
             Self::PoolNotMounted { .. } => "mount the pool's disk on the host",
             Self::MountFailed { .. } => "event: the next attempt; look at the server or image",
             Self::VolumeHung { .. } => "event: the storage answers again",

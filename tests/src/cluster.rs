@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     process::{Command, Output},
     sync::{Arc, Mutex},
 };
@@ -53,6 +54,17 @@ impl Cluster {
             output.status
         );
         String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Applies a manifest and does not wait.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn apply(&self, manifest: &str) {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all(manifest.as_bytes()).expect("file");
+        let path = file.path().to_str().expect("text");
+        self.berth(&["apply", "--yes", "-f", path]);
     }
 
     /// Opens a connection of one's own, as soon as the coordinator answers.

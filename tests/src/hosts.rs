@@ -17,6 +17,8 @@ use crate::{
 };
 
 const COORDINATOR: &str = "10.99.0.254:7400";
+/// Of each log, when a test has failed.
+const LAST_LINES: usize = 25;
 
 /// A coordinator and its agents. Dropping it kills them; what they started ends with the network.
 #[derive(Debug)]
@@ -71,16 +73,25 @@ impl<'a> Hosts<'a> {
         self.coordinator = None;
     }
 
-    /// Starts a host's agent, again after [`Self::kill_agent`].
+    /// Starts a host's agent, again after [`Self::kill_agent`]. Where its folder has a directory
+    /// `images`, that is its second pool.
     pub fn start_agent(&mut self, host: &str) {
         let own = self.home(host);
         // An agent makes no pool: a missing one may be a disk that is not mounted.
         fs::create_dir_all(own.join("volumes")).unwrap();
         let config = own.join("agent.yaml");
         let number = host.trim_start_matches('h');
+        let images = if own.join("images").exists() {
+            format!(
+                ", images: {{ path: {}/images, type: image }}",
+                own.display()
+            )
+        } else {
+            String::new()
+        };
         let text = format!(
             "host: {host}\ncoordinator: {COORDINATOR}\nadvertiseAddress: 10.99.0.{number}\n\
-             pools: {{ default: {0}/volumes }}\ndataDir: {0}/data\nrunDir: {0}/run\n\
+             pools: {{ default: {0}/volumes{images} }}\ndataDir: {0}/data\nrunDir: {0}/run\n\
              logDir: {0}/log\nlocal: \"unix:{0}/agent.sock\"\n\
              dns: {{ listen: [\"127.0.0.153:53\"] }}\n",
             own.display()
@@ -119,5 +130,39 @@ impl<'a> Hosts<'a> {
         let path = self.dir.join(format!("{name}.log"));
         let mut options = File::options();
         options.create(true).append(true).open(path).unwrap()
+    }
+}
+
+impl Drop for Hosts<'_> {
+    /// Of a test that failed, what the daemons and keepers said last, and what hangs in the kernel.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let mut files: Vec<PathBuf> = vec![self.dir.join("coordinator.log")];
+        for host in self.agents.keys() {
+            files.push(self.dir.join(format!("{host}.log")));
+            let members = fs::read_dir(self.home(host).join("log"))
+                .into_iter()
+                .flatten();
+            files.extend(members.flatten().map(|m| m.path().join("keeper.log")));
+        }
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+            let last: Vec<&str> = last.copied().collect();
+            eprintln!("== {}\n{}", file.display(), last.join("\n"));
+        }
+        for host in self.agents.keys() {
+            for pid in self.network.processes(host) {
+                let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}"));
+                let stat = read("stat").unwrap_or_default();
+                if stat.contains(") D ") {
+                    let stack = read("stack").unwrap_or_default();
+                    eprintln!("== hangs on {host}: {stat}{stack}");
+                }
+            }
+        }
     }
 }

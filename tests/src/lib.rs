@@ -18,5 +18,6 @@ pub mod limit;
 pub mod machine;
 pub mod netns;
 pub mod nfs;
+pub mod pulse;
 pub mod sources;
 pub mod wait;

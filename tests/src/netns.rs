@@ -99,6 +99,13 @@ impl Network {
             .collect()
     }
 
+    /// What NFS the kernel has mounted for a host, in whatever mount namespace, or in none any more:
+    /// one line each.
+    pub fn nfs_volumes(&self, host: &str) -> Vec<String> {
+        let shown = run(self.on(host, "cat").arg("/proc/fs/nfsfs/volumes"));
+        shown.lines().skip(1).map(str::to_owned).collect()
+    }
+
     /// Ends all processes on a host as a power cut does. Its disks and mounts stay as they are.
     ///
     /// # Panics

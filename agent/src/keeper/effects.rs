@@ -49,6 +49,7 @@ impl Keeper {
                 // As PID 1: everything in the namespace but this process, at once. The loop takes
                 // the dead.
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+                self.killed();
                 None
             }
             Effect::TellExited(slot, exit, pause) => {

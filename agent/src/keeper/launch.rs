@@ -35,6 +35,7 @@ use super::{
     spawn::Spawner,
     spec::{LaunchMessage, LaunchSpec},
     sys,
+    unmount::Leaving,
 };
 use crate::host::{RunRecord, path_failed, step_failed};
 
@@ -166,6 +167,7 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
         mount_events: super::run::mount_events()?,
         started: std::time::Instant::now(),
         launching: None,
+        leaving: Leaving::default(),
         finished: false,
         _lock: lock,
     })

@@ -35,6 +35,7 @@ use super::{
     processes::{Process, slot_of},
     seen::SeenData,
     spawn::Spawner,
+    unmount::Leaving,
 };
 use crate::host::step_failed;
 
@@ -61,6 +62,7 @@ pub(crate) struct Keeper {
     pub(crate) started: Instant,
     /// While the launch is under way: the first start that failed.
     pub(crate) launching: Option<Reason>,
+    pub(crate) leaving: Leaving,
     pub(crate) finished: bool,
     /// Held until the end.
     pub(crate) _lock: File,
@@ -174,6 +176,7 @@ impl Keeper {
         let running = self.jobs.iter().filter(|job| !job.timed_out());
         let jobs = running.map(|job| job.deadline.saturating_duration_since(now));
         let own = self.seen.due().into_iter().chain(self.mounts.due());
+        let own = own.chain(self.leaving.due());
         let own = own.map(|at| at.saturating_duration_since(now));
         let wait = machine.into_iter().chain(jobs).chain(own).min()?;
         // The machine counts whole milliseconds: never wake before one.
@@ -277,6 +280,9 @@ impl Keeper {
         // Without any child, no signal tells that none is left.
         if self.machine.stopping() && !self.finished {
             self.reap();
+        }
+        if !self.finished && self.leaving.due().is_some_and(|at| at <= now) {
+            self.free_the_dead();
         }
     }
 

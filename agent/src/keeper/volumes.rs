@@ -430,26 +430,3 @@ fn place(target: &Path, protected: &[PathBuf]) -> Result<OwnedFd, String> {
 fn os_text(error: Errno) -> std::io::Error {
     os(&error.into()).into()
 }
-
-/// How the mounts of a member are undone.
-pub(crate) const ROUNDS: [(MntFlags, u64); 3] = [
-    // What is dirty is written back, if its server answers.
-    (MntFlags::empty(), 2_000),
-    // What waits for an answer fails.
-    (MntFlags::MNT_FORCE, 1_000),
-    // Gone from the namespace; the agent waits until the kernel has let go as well.
-    (MntFlags::MNT_DETACH, 500),
-];
-
-/// Unmounts what is still mounted at these paths. For a child: it may hang. Returns an exit code.
-pub(crate) fn unmount(targets: &[PathBuf], how: MntFlags) -> i32 {
-    let mut failed = 0;
-    for target in targets {
-        match umount2(target, how | MntFlags::UMOUNT_NOFOLLOW) {
-            // The last means that nothing is mounted there any more.
-            Ok(()) | Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOENT) => {}
-            Err(_) => failed = 1,
-        }
-    }
-    failed
-}

@@ -46,7 +46,7 @@ async fn objects(
         return output::data(&text);
     }
     if found.is_empty() {
-        return none(context, &format!("{kind}s"), all);
+        return none(context, &kind.plural(), all || kind.is_cluster_scoped());
     }
     let how = objects::Context {
         wide: output == Format::Wide,
@@ -83,7 +83,7 @@ async fn list(context: &Context, kind: Kind, namespace: &str) -> Result<Vec<Valu
     };
     let answer = context.coordinator.objects().list(request).await;
     let response = answer
-        .map_err(|status| refusal::from_status(&format!("list {kind}s"), &status))?
+        .map_err(|status| refusal::from_status(&format!("list {}", kind.plural()), &status))?
         .into_inner();
     let manifests = response.objects.into_iter().filter_map(|one| one.manifest);
     Ok(manifests.map(to_value).collect())

@@ -188,6 +188,8 @@ pub(crate) fn claim(object: &Value, manifest: &str) -> String {
         ("Host", at("/status/host")),
         ("Used by", items(object, "/status/usedBy").join(", ")),
         ("Holds data", yes(at("/status/filled") == "true")),
+        ("Waits for", at("/status/waiting/message")),
+        ("Freed by", at("/status/waiting/frees")),
         ("Usage", usage(used.0, used.1)),
     ];
     facts(&pairs) + &section("Manifest", manifest)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use berth_core::{
+    quantity::Quantity,
     spec::{Kind, storage::DEFAULT_CLASS},
     time::Timestamp,
 };
@@ -98,7 +99,7 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
             vec![
                 text(object, "/status/phase"),
                 text(object, "/spec/volumeName"),
-                text(object, "/spec/resources/requests/storage"),
+                size(object),
                 text(object, "/spec/storageClassName"),
             ],
             vec![
@@ -127,6 +128,21 @@ fn class_cells(object: &Value) -> (Vec<String>, Vec<String>) {
             yes(object.pointer("/allowVolumeExpansion") == Some(&Value::Bool(true))),
         ],
     )
+}
+
+/// How large a claim's volume is, and how large it is to be if that is more.
+fn size(object: &Value) -> String {
+    let asked = text(object, "/spec/resources/requests/storage");
+    let has = text(object, "/status/capacity/storage");
+    let same = |a: &str, b: &str| match (a.parse::<Quantity>(), b.parse::<Quantity>()) {
+        (Ok(a), Ok(b)) => a.units() == b.units(),
+        (_, _) => a == b,
+    };
+    if has.is_empty() || same(&has, &asked) {
+        asked
+    } else {
+        format!("{has} (asks for {asked})")
+    }
 }
 
 fn volume_cells(object: &Value) -> (Vec<String>, Vec<String>) {

@@ -3,6 +3,7 @@
 
 use berth_core::{
     plan::Report,
+    spec::Kind,
     store::Note,
     time::Timestamp,
     waiting::{Reason, Waiting},
@@ -22,16 +23,27 @@ pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<N
         ..Board::default()
     };
     for (member, reason) in report.waiting {
-        let before = old.waiting.get(&member);
-        let same = before.filter(|waiting| waiting.reason.rule() == reason.rule());
-        if same.is_none() && is_trouble(&reason) {
-            let text = format!("{reason}; freed by: {}", reason.frees());
-            events.push(notes::member(now, &member, WARNING, reason.rule(), text));
-        }
-        let since = same.map_or(now, |waiting| waiting.since);
-        board.waiting.insert(member, Waiting { reason, since });
+        let (waiting, text) = follow(old.waiting.get(&member), reason, now);
+        let rule = waiting.reason.rule();
+        events.extend(text.map(|text| notes::member(now, &member, WARNING, rule, text)));
+        board.waiting.insert(member, waiting);
+    }
+    for (claim, reason) in report.claims {
+        let (waiting, text) = follow(old.claims.get(&claim), reason, now);
+        let (kind, rule) = (Kind::PersistentVolumeClaim, waiting.reason.rule());
+        events.extend(text.map(|text| notes::object(now, kind, &claim, WARNING, rule, text)));
+        board.claims.insert(claim, waiting);
     }
     (board, events)
+}
+
+/// A reason with the time since when it holds, and its event if it is news of trouble.
+fn follow(before: Option<&Waiting>, reason: Reason, now: Timestamp) -> (Waiting, Option<String>) {
+    let same = before.filter(|waiting| waiting.reason.rule() == reason.rule());
+    let news = same.is_none() && is_trouble(&reason);
+    let text = news.then(|| format!("{reason}; freed by: {}", reason.frees()));
+    let since = same.map_or(now, |waiting| waiting.since);
+    (Waiting { reason, since }, text)
 }
 
 /// Whether a person should know at once; the others are how an ordered start or stop proceeds.
@@ -46,6 +58,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::RevisionOutdated
         | Reason::RestartAsked
         | Reason::VolumeInUse { .. }
+        | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
@@ -75,6 +88,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::ClaimMissing { .. }
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
+        | Reason::VolumeRestoring { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }
         | Reason::VolumeHung { .. }

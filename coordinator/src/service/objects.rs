@@ -54,9 +54,7 @@ fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, Servic
     let board = Arc::clone(&context.board.borrow());
     let (revision, entries) = {
         let model = context.store.read();
-        let wanted = |key: &Key| {
-            request.namespace.is_empty() || key.object.namespace.as_str() == request.namespace
-        };
+        let wanted = |key: &Key| kind.is_in(&request.namespace, &key.object);
         let mut entries = persistent::entries(&model, kind);
         entries.retain(|(key, _)| wanted(key));
         (model.revision().0, entries)

@@ -4,7 +4,7 @@
 use berth_core::{
     ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
     spec::{Kind, Object, PersistentVolume, Sealed},
-    state::{Claim, Set, State, Volume},
+    state::{Claim, Set, Volume},
     store::{Key, RecordKind, Value},
     volume::phase,
 };
@@ -91,7 +91,7 @@ fn read(
         RecordKind::Claim => {
             let claim = decode::<Claim>(value)?;
             let object = Object::PersistentVolumeClaim(claims::shown(name, &claim));
-            (object, Some(claim_status(state, name, &claim)))
+            (object, Some(claim_status(look, name, &claim)))
         }
         RecordKind::Volume => {
             let object = state.persistent_volumes.get(name);
@@ -133,7 +133,13 @@ fn seal(object: &mut Object) {
     }
 }
 
-fn claim_status(state: &State, key: &ClaimKey, claim: &Claim) -> Json {
+fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
+    let state = look.state;
+    let waiting = look
+        .board
+        .claims
+        .get(key)
+        .filter(|_| claim.volume.is_none());
     let volume = state.volume_of(claim);
     let users = usage::users(state, key);
     let users: Vec<String> = users.iter().map(|user| user.member.to_string()).collect();
@@ -146,6 +152,11 @@ fn claim_status(state: &State, key: &ClaimKey, claim: &Claim) -> Json {
         "host": state.host_of(claim).map(HostName::to_string),
         "filled": claim.filled,
         "usedBy": users,
+        "waiting": waiting.map(|waiting| json!({
+            "rule": waiting.reason.rule(),
+            "message": waiting.reason.to_string(),
+            "frees": waiting.reason.frees(),
+        })),
         "usage": usage.map(|usage| json!({
             "capacityBytes": usage.capacity,
             "availableBytes": usage.available,

@@ -129,7 +129,7 @@ fn claimed(volume: &mut v1::Volume, view: &View, name: &ObjectKey, bound: &Bound
     let Some(claim) = there.or_else(|| view.former_claims.get(name)) else {
         return;
     };
-    volume.filled = claim.filled;
+    volume.filled = claim.filled || volume.filled;
     volume.owner = claim.owner.as_ref().map(owner).unwrap_or_default();
     if there.is_some() {
         volume.member = users(state, bound);

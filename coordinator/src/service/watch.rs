@@ -35,8 +35,7 @@ impl Filter {
     /// The kind that a record is shown as, if it is asked for.
     fn takes(&self, key: &Key) -> Option<Kind> {
         let kind = render::shown_as(key.kind)?;
-        let namespace =
-            self.namespace.is_empty() || key.object.namespace.as_str() == self.namespace;
+        let namespace = kind.is_in(&self.namespace, &key.object);
         (namespace && self.kind.is_none_or(|wanted| wanted == kind)).then_some(kind)
     }
 }

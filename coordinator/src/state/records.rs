@@ -191,6 +191,12 @@ pub fn claim_changes(
     for name in volumes {
         let record = || Key::new(RecordKind::Volume, name.clone());
         let (old, new) = (view.state.volumes.get(name), after.volumes.get(name));
+        if old != new {
+            // What an operator says of the volume meanwhile must not be missed.
+            let object = Key::new(RecordKind::Object(Kind::PersistentVolume), name.clone());
+            let known = view.as_known(&object);
+            write.batch.preconditions.insert(object, known);
+        }
         write.record(record, old, new)?;
     }
     Ok(())

@@ -297,7 +297,7 @@ async fn a_deleted_volume_goes_to_the_trash_and_comes_back_with_its_claim() {
     assert_eq!(agent.tasks(), [VolumeTask::Trash]);
     {
         let ledger = agent.ledger.lock().unwrap();
-        let uid = ledger.works[0].of.claim_uid.as_ref().unwrap().to_string();
+        let uid = ledger.works[0].of.owners[0].to_string();
         assert_eq!(before["metadata"]["uid"], uid);
     }
     let list = |trash| ListVolumesRequest { trash };

@@ -120,8 +120,9 @@ fn volume(
         refuse(
             "metadata.name",
             format!(
-                "claim {claim} has the volume, or had it last; delete the claim, then free the \
-                 volume with 'berth volume release'"
+                "claim {claim} has the volume, or had it last; delete the claim if it is still \
+                 there, then run 'berth volume release {}'",
+                key.name
             ),
         );
     }

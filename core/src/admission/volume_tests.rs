@@ -489,7 +489,7 @@ fn what_holds_data_is_not_deleted_in_passing() {
         try_it(Kind::PersistentVolume, "v0").unwrap_err(),
         [
             "PersistentVolume/v0: metadata.name: claim default/c has the volume, or had \
-             it last; delete the claim, then free the volume with 'berth volume release'"
+             it last; delete the claim if it is still there, then run 'berth volume release v0'"
         ]
     );
     assert_eq!(

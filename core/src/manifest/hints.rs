@@ -1,8 +1,11 @@
 //! What the manifests of Kubernetes contain and Berth does not have, and what to write instead: most
 //! operators begin with a manifest that they found somewhere.
 
+/// What a new claim could begin with.
+const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
+
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 54] = [
+const FIELDS: [(&str, &str); 55] = [
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -124,7 +127,8 @@ const FIELDS: [(&str, &str); 54] = [
         "remove it: a class says all of a volume",
     ),
     // Claims, mounts and classes.
-    ("dataSourceRef", "write dataSource"),
+    ("dataSource", COPIES),
+    ("dataSourceRef", COPIES),
     (
         "volumeDevices",
         "write volumeMounts: a volume is a directory here",

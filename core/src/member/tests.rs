@@ -405,7 +405,7 @@ fn a_keeper_that_does_not_stop_is_killed() {
     let result = Ok(Done::Done);
     world.step(Event::Done { step, result });
     assert_eq!(world.pending, None);
-    world.pass(Duration::from_secs(34));
+    world.pass(Duration::from_secs(44));
     assert_eq!(world.pending, None);
     world.pass(Duration::from_secs(2));
     assert!(matches!(world.pending, Some((_, Action::Kill))));
@@ -686,7 +686,9 @@ fn a_member_whose_volume_hangs_does_not_serve_until_it_answers() {
     let report = world.report();
     assert!(!report.ready && report.started, "{report:?}");
     assert!(matches!(report.waiting, Some(Reason::VolumeHung { volume, .. }) if volume == "data"));
-    world.pass(Duration::from_secs(10));
+    // It is asked again soon, so that it serves again soon.
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.looks.len(), 1);
     world.seen(&VolumeHealth::Fine(usage(500)));
     assert!(world.report().ready, "by itself");
     assert_eq!(world.report().waiting, None);
@@ -701,8 +703,11 @@ fn a_run_on_a_volume_that_its_server_forgot_is_started_anew() {
     world.pass(Duration::from_secs(1));
     let late = world.looks.clone();
     world.seen(&VolumeHealth::Stale);
-    assert!(!world.report().ready);
+    let report = world.report();
+    assert!(!report.ready);
     assert!(matches!(world.pending, Some((_, Action::Stop))));
+    // The stop says what it is for.
+    assert!(matches!(report.waiting, Some(Reason::VolumeStale { .. })));
     world.settle();
     assert_eq!(world.runs.len(), 2);
     assert!(world.report().ready);

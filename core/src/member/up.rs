@@ -10,8 +10,10 @@ use crate::{
     waiting::Reason,
 };
 
-/// Beyond the grace period, before everything is killed: the keeper should have done it itself.
-const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// Beyond the grace period, before everything is killed: the keeper should have done it itself. It
+/// may have to free itself of some volumes whose server does not answer, and nobody else can: what
+/// it leaves mounted when it is killed waits for the server.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
 /// Before a process that could not be told to restart is told again.
 const RESTART_AGAIN: Duration = Duration::from_secs(1);
 

@@ -113,15 +113,17 @@ impl Machine {
             return (self.held && wanted).then_some(Reason::HeldByOperator);
         }
         if phase == Phase::Stopping {
-            let processes = match &self.place {
-                Place::Up(up) => up.alive(),
+            let (processes, volumes) = match &self.place {
+                // A volume in trouble is what the stop is for, or what it takes so long for.
+                Place::Up(up) => (up.alive(), up.volumes.reason().cloned()),
                 Place::Unknown
                 | Place::Dirty
                 | Place::Clean
                 | Place::Prepared(_)
-                | Place::PortsFree(_) => Vec::new(),
+                | Place::PortsFree(_) => (Vec::new(), None),
             };
-            return failed().or(Some(Reason::Stopping { processes }));
+            let stopping = || Reason::Stopping { processes };
+            return failed().or(volumes).or_else(|| Some(stopping()));
         }
         let starting = self.starting.reason().cloned();
         starting.or_else(failed).or_else(|| match &self.place {

@@ -15,6 +15,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// Between looks at storage that may stop to answer: soon enough for a member to be taken out of
 /// its service before most clients give up.
 const REMOTE: Duration = Duration::from_secs(10);
+/// After a look that found trouble: what serves again is to be told soon.
+const TROUBLED: Duration = Duration::from_secs(2);
 /// Between looks at the host's own storage, which only tell how full it is.
 const LOCAL: Duration = Duration::from_secs(60);
 /// Usage is told again when it differs by more than one part in so many of the size.
@@ -62,8 +64,6 @@ impl Volumes {
     /// run must be started anew.
     pub(super) fn seen(&mut self, now: Timestamp, seen: &BTreeMap<String, VolumeHealth>) -> bool {
         self.looking = false;
-        let remote = self.all.iter().any(|watched| watched.volume.remote);
-        self.next = now.plus(if remote { REMOTE } else { LOCAL });
         let mut stale = false;
         for watched in &mut self.all {
             let Some(health) = seen.get(&watched.volume.report.name) else {
@@ -87,6 +87,12 @@ impl Volumes {
                 }
             };
         }
+        let remote = self.all.iter().any(|watched| watched.volume.remote);
+        self.next = now.plus(match self.reason() {
+            Some(_) => TROUBLED,
+            None if remote => REMOTE,
+            None => LOCAL,
+        });
         stale
     }
 

@@ -72,7 +72,9 @@ fn filled(
     let key = own.or_else(shared)?;
     let claim = state.claims.get(&key)?;
     let report = reports.iter().find(|report| report.name == name);
-    let owner = report.map(|report| report.owner.clone());
+    // Of a volume that holds its own record, that one counts.
+    let unrecorded = report.filter(|report| !report.recorded);
+    let owner = unrecorded.map(|report| report.owner.clone());
     let news = !claim.filled || (claim.owner.is_none() && owner.is_some());
     news.then_some(Step::FillClaim { key, owner })
 }

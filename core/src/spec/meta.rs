@@ -71,6 +71,26 @@ impl Kind {
         }
     }
 
+    /// The name of several.
+    pub fn plural(self) -> String {
+        match self {
+            Self::StorageClass => "StorageClasses".to_owned(),
+            Self::StatefulSet
+            | Self::Service
+            | Self::ConfigMap
+            | Self::Secret
+            | Self::AddressPool
+            | Self::PersistentVolume
+            | Self::PersistentVolumeClaim => format!("{self}s"),
+        }
+    }
+
+    /// Whether an object is among those of a namespace; all are among those of the empty one, and
+    /// those of the cluster among those of each.
+    pub fn is_in(self, namespace: &str, key: &ObjectKey) -> bool {
+        namespace.is_empty() || self.is_cluster_scoped() || key.namespace.as_str() == namespace
+    }
+
     /// Whether its objects belong to the cluster instead of a namespace; they live in `default`.
     pub fn is_cluster_scoped(self) -> bool {
         match self {

@@ -40,8 +40,8 @@ pub use storage::{
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
 pub use volume::{
-    AccessMode, ClaimReference, ClaimResources, ClaimTemplate, DataSource, MemberVolume,
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeMode,
+    AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, VolumeMode,
 };
 
 /// One object of any kind, as it is written, stored and sent.

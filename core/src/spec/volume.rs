@@ -49,22 +49,6 @@ pub struct PersistentVolumeClaimSpec {
     /// `Filesystem`, the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_mode: Option<VolumeMode>,
-    /// What a new volume begins with: the content of a snapshot, or of another claim.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data_source: Option<DataSource>,
-}
-
-/// What a new volume begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct DataSource {
-    /// `VolumeSnapshot` or `PersistentVolumeClaim`.
-    pub kind: String,
-    /// Its name, in the claim's namespace.
-    pub name: String,
-    /// Ignored: the kind says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_group: Option<String>,
 }
 
 /// What a volume is to a process.

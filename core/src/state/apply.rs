@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, State},
+    state::{Founding, Grant, Member, Ordered, State, Volume},
     time::Timestamp,
     volume::{Ownership, work::grown_by_word},
 };
@@ -38,7 +38,8 @@ impl State {
                     let class = &mut claim.spec.storage_class_name;
                     // From now on it has the one that it was bound with, whatever becomes default.
                     class.get_or_insert_with(|| volume.class.clone());
-                    self.volumes.insert(name.clone(), volume.clone());
+                    let uid = claim.uid.clone();
+                    self.bind(name, volume, uid);
                 }
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
@@ -175,6 +176,19 @@ impl State {
         }
     }
 
+    /// What a volume went through stays with it, whoever has it.
+    fn bind(&mut self, name: &ObjectKey, volume: &Volume, uid: Uid) {
+        let mut volume = volume.clone();
+        if let Some(before) = self.volumes.get(name) {
+            volume.owners.clone_from(&before.owners);
+            volume.filled = before.filled;
+        }
+        if !volume.owners.contains(&uid) {
+            volume.owners.push(uid);
+        }
+        self.volumes.insert(name.clone(), volume);
+    }
+
     fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
@@ -185,6 +199,7 @@ impl State {
         let volume = claim.volume.as_ref();
         if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
             volume.adopt = false;
+            volume.filled = true;
         }
         let Some(member) = &claim.member else {
             return;

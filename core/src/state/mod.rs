@@ -295,6 +295,12 @@ pub struct Volume {
     pub reclaim: ReclaimPolicy,
     /// The claim that has it, or had it last: it is `Released` if that claim is gone.
     pub claim: Option<BoundClaim>,
+    /// All claims that it was ever bound to: one of them is in the owner record beside its data.
+    #[serde(default)]
+    pub owners: Vec<Uid>,
+    /// Whether a member was ever started on it.
+    #[serde(default)]
+    pub filled: bool,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
     /// What is to become of it, if it is not just there.

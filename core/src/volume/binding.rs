@@ -144,13 +144,13 @@ impl Candidate<'_> {
             let claim = named.key().unwrap_or_else(|| key.clone());
             return Some(VolumeMisfit::Reserved { claim });
         }
-        if self.capacity < claim.spec.storage() {
-            let capacity = self.capacity;
-            return Some(VolumeMisfit::TooSmall { capacity });
-        }
         if !(kept && asked.is_empty()) && self.class != class {
             let class = self.class.to_owned();
             return Some(VolumeMisfit::Class { class });
+        }
+        if self.capacity < claim.spec.storage() {
+            let capacity = self.capacity;
+            return Some(VolumeMisfit::TooSmall { capacity });
         }
         if !(kept || self.selected(claim)) {
             return Some(VolumeMisfit::Labels);
@@ -234,15 +234,20 @@ pub fn bound(
         return Some(Volume { claim, ..record });
     };
     let declared = object.spec.adopt == Some(Adopt::Existing);
+    let source = static_source(object)?;
+    // A word was for the place that the volume had then.
+    let told = record.filter(|record| record.source == source);
     Some(Volume {
-        source: static_source(object)?,
+        source,
         provisioned: false,
         capacity: object.spec.storage(),
         access_modes: object.spec.access_modes.clone(),
         class: object.spec.storage_class_name.clone(),
         reclaim: object.spec.persistent_volume_reclaim_policy,
         claim,
-        adopt: record.map_or(declared, |record| record.adopt),
+        owners: Vec::new(),
+        filled: false,
+        adopt: told.map_or(declared, |record| record.adopt),
         state: VolumeState::Live,
         created_at: record.map_or(now, |record| record.created_at),
     })

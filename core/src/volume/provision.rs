@@ -196,6 +196,8 @@ impl Wanted<'_> {
                 key: self.key.clone(),
                 uid: self.claim.uid.clone(),
             }),
+            owners: Vec::new(),
+            filled: false,
             adopt: false,
             state: VolumeState::Live,
             created_at: now,

@@ -47,9 +47,6 @@ pub fn differences(state: &State, asked: &PersistentVolumeClaimSpec, claim: &Cla
     if !wanted.is_empty() && wanted != has {
         found.push(format!("volumeName is '{has}', not '{wanted}'"));
     }
-    if asked.data_source.is_some() && asked.data_source != claim.spec.data_source {
-        found.push("it does not begin with the template's dataSource".to_owned());
-    }
     if volume.is_none() && claim.volume.is_some() {
         found.push("its volume is gone".to_owned());
     }

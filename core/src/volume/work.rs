@@ -21,9 +21,11 @@ use crate::{
 pub struct VolumeWork {
     /// The volume.
     pub volume: ObjectKey,
-    /// The unique id of the claim that it is bound to, or was last: the owner record has it. None
-    /// for a volume that was released.
-    pub claim_uid: Option<Uid>,
+    /// The claims that it was ever bound to: an owner record that names another forbids the work.
+    pub owners: Vec<Uid>,
+    /// Whether a member was ever started on it. Without that, and without a record, nothing that
+    /// lies there is known to be its data.
+    pub filled: bool,
     /// Where its data lies.
     pub source: VolumeSource,
     /// What to do.
@@ -88,7 +90,8 @@ pub fn work(
         };
         all.entry(host.clone()).or_default().push(VolumeWork {
             volume: name.clone(),
-            claim_uid: volume.claim.as_ref().map(|bound| bound.uid.clone()),
+            owners: volume.owners.clone(),
+            filled: volume.filled,
             source: volume.source.clone(),
             task,
         });

@@ -78,11 +78,20 @@ impl fmt::Display for Reason {
             ),
             Self::ClaimMissing { claim } => write!(f, "claim {claim} does not exist"),
             Self::ClaimPending { claim } => write!(f, "claim {claim} is not bound to a volume"),
+            Self::WaitForFirstConsumer { claim } => {
+                write!(f, "no member uses claim {claim} yet")
+            }
             Self::VolumeInUse { claim, mode, by } => {
                 write!(f, "claim {claim} ({}) is used by {by}", mode.short())
             }
             Self::VolumeGone { claim, volume } => {
                 write!(f, "volume {volume} of claim {claim} is in the trash")
+            }
+            Self::VolumeRestoring { claim, volume } => {
+                write!(
+                    f,
+                    "volume {volume} of claim {claim} is on its way back from the trash"
+                )
             }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),

@@ -42,11 +42,14 @@ pub fn to_wire(manifest: Value) -> Result<Struct, ConvertError> {
 /// # Errors
 /// If the kind is unknown, or namespace or name is no label.
 pub fn reference(reference: &v1::ObjectRef) -> Result<(Kind, ObjectKey), ConvertError> {
-    let key = ObjectKey {
-        namespace: namespace(&reference.namespace)?,
-        name: id("name", &reference.name)?,
+    let kind: Kind = id("kind", &reference.kind)?;
+    let namespace = if kind.is_cluster_scoped() {
+        Namespace::default()
+    } else {
+        namespace(&reference.namespace)?
     };
-    Ok((id("kind", &reference.kind)?, key))
+    let name = id("name", &reference.name)?;
+    Ok((kind, ObjectKey { namespace, name }))
 }
 
 /// A namespace; `default` if it is empty.

@@ -74,7 +74,8 @@ mod tests {
                         pool: "default".to_owned(),
                         dir: "default_data-web-0".to_owned(),
                     },
-                    claim_uid: Some(Uid("u".to_owned())),
+                    owners: vec![Uid("u".to_owned())],
+                    filled: true,
                     task,
                 },
             };

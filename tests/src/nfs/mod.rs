@@ -5,6 +5,7 @@
 //! namespace; and the file calls are made by a program of their own (`nfs_tool`) because a thread that
 //! hangs in one cannot be killed.
 
+pub mod manifest;
 pub mod server;
 
 use std::{
@@ -20,6 +21,7 @@ use crate::{
     limit::{Ended, Running, within},
     machine,
     netns::Network,
+    wait,
 };
 use server::Server;
 
@@ -193,6 +195,21 @@ impl Drop for Bed {
             within(SOON, command.args(["umount", "detach", target]));
         }
     }
+}
+
+/// What a member writes into a file, as the server has it: a client makes the file first.
+///
+/// # Panics
+/// If it does not in time.
+pub async fn written(file: &Path) -> String {
+    wait::until(
+        &format!("text in {}", file.display()),
+        async || match fs::read_to_string(file) {
+            Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+            other => Err(other),
+        },
+    )
+    .await
 }
 
 /// All NFS mounts of this mount namespace, in the order in which they were made.

@@ -78,11 +78,11 @@ impl State {
 }
 
 fn check_owner(work: &VolumeWork, owner: &Uid) -> Result<(), Reason> {
-    match &work.claim_uid {
-        Some(uid) if uid != owner => Err(Reason::VolumeForeign {
-            volume: work.volume.name.to_string(),
-            owner: format!("a claim with uid {owner}"),
-        }),
-        Some(_) | None => Ok(()),
+    if work.owners.contains(owner) {
+        return Ok(());
     }
+    Err(Reason::VolumeForeign {
+        volume: work.volume.name.to_string(),
+        owner: format!("a claim with uid {owner}"),
+    })
 }

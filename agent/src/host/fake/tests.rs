@@ -175,7 +175,8 @@ async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
     let order = request.volumes[0].0.clone();
     let work = |task, uid: &str| VolumeWork {
         volume: "default/pvc-1".parse().unwrap(),
-        claim_uid: Some(Uid(uid.to_owned())),
+        owners: vec![Uid(uid.to_owned())],
+        filled: true,
         source: order.source.clone(),
         task,
     };

@@ -33,7 +33,7 @@ use crate::host::{
 
 /// How long the volumes of a member may take to be made ready: a server that is there answers in
 /// milliseconds, and one that has just restarted may be silent for some seconds.
-pub(super) const PREPARE: Duration = Duration::from_secs(30);
+pub(super) const PREPARE: Duration = Duration::from_secs(20);
 /// For each GiB of an image that may have to be made.
 pub(super) const PER_GIB: Duration = Duration::from_secs(1);
 /// How long a mounted volume may take to say how full it is.

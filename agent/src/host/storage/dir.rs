@@ -198,6 +198,11 @@ impl Dir {
         }
     }
 
+    /// Removes a directory that is empty.
+    pub(crate) fn remove_dir(&self, name: &str) -> Result<(), Refused> {
+        unlinkat(&self.fd, name, AtFlags::REMOVEDIR).map_err(|e| self.failed("remove", name, e))
+    }
+
     /// Renames something within it, and makes that durable.
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), Refused> {
         renameat(&self.fd, from, &self.fd, to).map_err(|e| self.failed("rename to", to, e))?;
@@ -230,6 +235,11 @@ pub(crate) fn failed(step: &str, path: &Path, error: Errno) -> Refused {
         reason: path_failed(step, path, what),
         denied: matches!(error, Errno::ACCESS | Errno::PERM),
     }
+}
+
+/// A step that another user might be allowed to do.
+pub(crate) fn denied(step: &str, path: &Path) -> Refused {
+    failed(step, path, Errno::ACCESS)
 }
 
 /// The kernel's number of an error.

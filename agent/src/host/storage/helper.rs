@@ -139,10 +139,16 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
             let health = match look(&path, shared) {
                 Ok(usage) => VolumeHealth::Fine(usage),
                 Err(Errno::STALE) => VolumeHealth::Stale,
-                Err(error) => {
+                // The keeper is gone meanwhile.
+                Err(error @ (Errno::NOENT | Errno::SRCH)) => {
                     let error = std::io::Error::from(error);
                     return Err(path_failed("look at", &path, error));
                 }
+                // It answers, but not with the volume: an export that was taken back, a disk that
+                // fails, a `soft` mount whose server is silent.
+                Err(error) => VolumeHealth::Hung {
+                    step: format!("see how full it is: {}", std::io::Error::from(error)),
+                },
             };
             say(&HelperLine::Health(health));
         }

@@ -77,6 +77,10 @@ pub(crate) fn settings(
             settings.extend(own.map(|own| Setting::value("clientaddr", own)));
         }
     }
+    // Unless it is said, a client of version 4 looks for Kerberos first, which takes its time.
+    if !source.options.has("sec") {
+        settings.push(Setting::value("sec", "sys"));
+    }
     for (name, value) in source.options.iter() {
         if attribute(name).is_none() {
             settings.push(match value {
@@ -157,6 +161,7 @@ mod tests {
                 "addr=10.0.0.1",
                 "nosharecache",
                 "clientaddr=10.0.0.2",
+                "sec=sys",
                 "hard",
                 "timeo=50"
             ]
@@ -169,12 +174,14 @@ mod tests {
                 "mountaddr=10.0.0.1",
                 "mountproto=tcp",
                 "nolock",
+                "sec=sys",
                 "soft",
                 "ro"
             ]
         );
-        let locks = told(&source(NfsVersion::V3, &["lock"]));
+        let locks = told(&source(NfsVersion::V3, &["lock", "sec=sys"]));
         assert!(!locks.contains(&"nolock".to_owned()), "{locks:?}");
+        assert_eq!(locks.iter().filter(|s| *s == "sec=sys").count(), 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, setegid, seteuid, setgroups};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    dir::{Dir, Refused},
+    dir::{Dir, Refused, denied},
     grow::grow_detached,
     guard::{Found, Whose, Wish},
     image,
@@ -149,7 +149,15 @@ impl Work<'_> {
         if self.read_only {
             return self.as_it_is(whose, data.as_ref());
         }
+        let new = volume.is_none();
         let volume = parent.make(name, mode)?;
+        let remote = self.wish.volume.source.is_shared();
+        if new && remote && !self.as_user && volume.stat()?.st_uid != 0 {
+            // The server takes root for somebody else, who let everybody make directories: ours
+            // would be nobody's. It is as new as it is empty.
+            parent.remove_dir(name)?;
+            return Err(denied("make", volume.path()));
+        }
         self.make_data(&volume)?;
         volume.sync()?;
         parent.sync()?;
@@ -198,7 +206,7 @@ impl Work<'_> {
 
     fn nfs(&mut self, source: &NfsSource, address: IpAddr) -> Result<bool, Refused> {
         let mount = mount_share(source, address).map_err(|e| self.mount_failed(e))?;
-        let path = PathBuf::from(self.wish.volume.source.describe());
+        let path = PathBuf::from(format!("{}:{}", source.server, source.path));
         let attempt = |work: &Self| {
             let share = Dir::of_mount(&mount, &path)?;
             match &source.sub_dir {

@@ -211,22 +211,19 @@ impl Lying<'_> {
         Ok(trash)
     }
 
-    /// The data must be that of the claim that the volume was bound to. Of a released volume,
-    /// whatever lies in its directory is meant.
+    /// The data must be that of a claim that the volume was bound to: an operator who deletes a
+    /// volume does not mean what somebody else put in its place.
     fn check_owner(&self, volume: &Dir) -> Result<(), Refused> {
-        let Some(uid) = &self.work.claim_uid else {
-            return Ok(());
-        };
         let records = volume.sub(OWNER)?;
         let record = match &records {
             Some(records) => owner::newest(records)?,
             None => None,
         };
         let owner = match record {
-            Some(record) if record.claim_uid == *uid => return Ok(()),
+            Some(record) if self.work.owners.contains(&record.claim_uid) => return Ok(()),
             Some(record) => format!("claim {} with uid {}", record.claim, record.claim_uid),
             // A server may let nothing be written beside the data.
-            None if self.kept.is_none() => return Ok(()),
+            None if self.kept.is_none() && self.work.filled => return Ok(()),
             None if self.is_unused(volume)? => return Ok(()),
             None => "nobody (it has no owner record)".to_owned(),
         };
@@ -249,11 +246,31 @@ impl Lying<'_> {
         }
         let names = volume.names()?;
         let image = self.kept == Some(PoolKind::Image);
+        if image && self.image_holds_data(volume)? {
+            return Ok(false);
+        }
         let made = |name: &String| {
             let in_image_pool = image && (name == IMAGE || name.starts_with(UNFINISHED));
             name == DATA || name == OWNER || UNTOUCHED.contains(&name.as_str()) || in_image_pool
         };
         Ok(names.iter().all(made))
+    }
+}
+
+impl Lying<'_> {
+    /// Whether there is something in the image of a volume; looked at without anybody seeing it.
+    fn image_holds_data(&self, volume: &Dir) -> Result<bool, Refused> {
+        let Some(mounted) = image::mount(volume, self.name(), &self.work.source.describe())? else {
+            return Ok(false);
+        };
+        let root = Dir::of_mount(&mounted.mount, volume.path())?;
+        if root.holds_more_than(&[DATA, UNTOUCHED[0]])? {
+            return Ok(true);
+        }
+        match root.sub(DATA)? {
+            Some(data) => data.holds_more_than(&UNTOUCHED),
+            None => Ok(false),
+        }
     }
 }
 

@@ -54,6 +54,13 @@ pub(super) fn choose(
         Ok(found) => {
             let volume = binding::bound(state, &found.name, key, claim, now);
             let volume = volume.ok_or_else(|| no_match(key, Vec::new()))?;
+            if volume.source.host().is_some() && consumer.is_none() {
+                // Whoever uses it has to be on its host: it is bound when that is so.
+                return Ok(Choice::Later);
+            }
+            if is_elsewhere(state, consumer, &volume) {
+                return Err(no_match(key, Vec::new()));
+            }
             return Ok(Choice::Bind(found.name, Box::new(volume)));
         }
         Err(none) => none,
@@ -88,6 +95,13 @@ pub(super) fn choose(
             Ok(Choice::Bind(name, Box::new(volume)))
         }
     }
+}
+
+/// Whether the consumer has another host than the volume.
+fn is_elsewhere(state: &State, consumer: Option<&MemberId>, volume: &Volume) -> bool {
+    let assigned = consumer.and_then(|id| state.sets.get(&id.set)?.members.get(&id.ordinal));
+    let host = volume.source.host();
+    assigned.is_some_and(|member| host.is_some_and(|host| *host != member.host))
 }
 
 /// The reason, with the volumes that an operator can do something about first.
@@ -163,6 +177,9 @@ fn settle_for(
             let key = key.clone();
             let volume = *volume;
             draft.push(Step::BindClaim { key, name, volume });
+        }
+        Choice::Local | Choice::Later if consumer.is_none() => {
+            return Err(Reason::WaitForFirstConsumer { claim: key.clone() });
         }
         Choice::Local | Choice::Later => {}
     }

@@ -207,7 +207,7 @@ pub(super) fn create(draft: &mut Draft, claims: Vec<Own>) {
 /// Whether the volume of a claim can be used.
 ///
 /// # Errors
-/// It is not there, or in the trash.
+/// It is not there, in the trash, or on its way back.
 fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason> {
     let Some(name) = &claim.volume else {
         return Ok(());
@@ -220,8 +220,11 @@ fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason> {
     if own.is_some_and(|volume| volume.state == VolumeState::Live) {
         return Ok(());
     }
-    Err(Reason::VolumeGone {
-        claim: key.clone(),
-        volume: name.name.to_string(),
+    let (claim, volume) = (key.clone(), name.name.to_string());
+    Err(match own.map(|volume| &volume.state) {
+        Some(VolumeState::Restoring) => Reason::VolumeRestoring { claim, volume },
+        Some(VolumeState::Live | VolumeState::Trashing | VolumeState::Trashed { .. }) | None => {
+            Reason::VolumeGone { claim, volume }
+        }
     })
 }

@@ -170,7 +170,7 @@ fn a_claim_made_by_hand_is_bound_at_once_and_one_for_a_pool_waits() {
         "nfs:nas:/exports/default_made"
     );
     let waits = &friends.report.claims;
-    assert_eq!(waits.len(), 2, "{waits:?}");
+    assert_eq!(waits.len(), 3, "{waits:?}");
     let because = VolumeMisfit::Bound {
         claim: claim("ready"),
         released: false,
@@ -341,15 +341,20 @@ fn a_lost_or_trashed_volume_holds_its_member() {
         claim: claim("data-web-0"),
         volume: name.name.to_string(),
     };
-    for state in [
-        VolumeState::Trashing,
-        VolumeState::Trashed { since: NOW },
-        VolumeState::Restoring,
-    ] {
+    for state in [VolumeState::Trashing, VolumeState::Trashed { since: NOW }] {
         friends.state.volumes.get_mut(name).unwrap().state = state;
         settle(&mut friends);
         assert_eq!(friends.report.waiting[&member("web", 0)], gone);
     }
+    friends.state.volumes.get_mut(name).unwrap().state = VolumeState::Restoring;
+    settle(&mut friends);
+    assert_eq!(
+        friends.report.waiting[&member("web", 0)],
+        Reason::VolumeRestoring {
+            claim: claim("data-web-0"),
+            volume: name.name.to_string(),
+        }
+    );
     friends.state.volumes.clear();
     settle(&mut friends);
     assert_eq!(
@@ -731,7 +736,7 @@ fn what_cannot_grow_is_told() {
 }
 
 #[test]
-fn who_owns_the_files_is_recorded_when_it_is_reported() {
+fn who_owns_the_files_is_kept_of_a_volume_that_holds_no_record_itself() {
     use crate::volume::{Ownership, VolumeReport};
     let mut state = state(1);
     put_set(&mut state, "web", spec(1, true));
@@ -749,9 +754,47 @@ fn who_owns_the_files_is_recorded_when_it_is_reported() {
         owner: owner.clone(),
         usage: None,
     });
+    let mut unrecorded = friends.state.clone();
     friends.plan();
-    let claim = &friends.state.claims[&claim("data-web-0")];
-    assert_eq!(claim.owner, Some(owner));
+    let key = claim("data-web-0");
+    assert_eq!(friends.state.claims[&key].owner, None, "the record counts");
+    let contact = &mut unrecorded.hosts.get_mut(&host_name(1)).unwrap().contact;
+    let seen = contact.members.get_mut(&member("web", 0)).unwrap();
+    seen.report.volumes[0].recorded = false;
+    friends.state = unrecorded;
+    friends.plan();
+    assert_eq!(friends.state.claims[&key].owner, Some(owner));
+}
+
+#[test]
+fn a_claim_that_nobody_uses_waits_although_it_names_a_volume_in_a_pool() {
+    let mut state = state(2);
+    put_set(&mut state, "web", spec(1, true));
+    let mut friends = settled(state);
+    friends.state.sets.get_mut(&key("web")).unwrap().deleting = Some(NOW);
+    settle(&mut friends);
+    friends.state.claims.clear();
+    let (name, _) = friends.state.volumes.first_key_value().unwrap();
+    let name = name.clone();
+    let volume = friends.state.volumes.values_mut().next().unwrap();
+    volume.claim = None;
+    volume.access_modes.push(AccessMode::ReadWriteOnce);
+    let solo = hand_made(&mut friends.state, "data-new-0", 0);
+    solo.spec.volume_name = name.name.to_string();
+    solo.spec.storage_class_name = Some("local".to_owned());
+    settle(&mut friends);
+    let waits = Reason::WaitForFirstConsumer {
+        claim: claim("data-new-0"),
+    };
+    assert_eq!(friends.report.claims[&claim("data-new-0")], waits);
+    put_set(&mut friends.state, "other", spec(1, true));
+    put_set(&mut friends.state, "new", spec(1, true));
+    settle(&mut friends);
+    assert_eq!(friends.running().len(), 2, "{:?}", friends.report);
+    assert_eq!(
+        friends.state.claims[&claim("data-new-0")].volume,
+        Some(name)
+    );
 }
 
 #[test]

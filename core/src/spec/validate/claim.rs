@@ -8,14 +8,11 @@ use crate::{
     ids::check_label,
     quantity::Quantity,
     spec::{
-        AccessMode, DataSource, LabelOperator, LabelSelector, PersistentVolumeClaim,
-        PersistentVolumeClaimSpec, StatefulSet,
+        AccessMode, LabelOperator, LabelSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec,
+        StatefulSet,
     },
     template::{self, ROOT},
 };
-
-/// What a claim may be a copy of.
-const DATA_SOURCES: [&str; 2] = ["VolumeSnapshot", "PersistentVolumeClaim"];
 
 /// A claim that was made by hand.
 pub(super) fn by_hand(problems: &mut Problems, claim: &PersistentVolumeClaim) {
@@ -24,15 +21,6 @@ pub(super) fn by_hand(problems: &mut Problems, claim: &PersistentVolumeClaim) {
     let spec = &claim.spec;
     if !spec.volume_name.is_empty() {
         problems.check("spec.volumeName", check_label(&spec.volume_name));
-    }
-    if let Some(source) = &spec.data_source
-        && source.kind == "PersistentVolumeClaim"
-        && source.name == claim.metadata.name
-    {
-        problems.add(
-            "spec.dataSource.name",
-            "a claim cannot be a copy of itself; name another",
-        );
     }
     let Some(selector) = &spec.selector else {
         return;
@@ -90,9 +78,6 @@ fn spec(problems: &mut Problems, at: &str, claim: &PersistentVolumeClaimSpec) {
     }
     if let Some(wanted) = &claim.selector {
         selector(problems, &format!("{at}.selector"), wanted);
-    }
-    if let Some(source) = &claim.data_source {
-        data_source(problems, &format!("{at}.dataSource"), source);
     }
 }
 
@@ -170,20 +155,6 @@ fn values(selector: &LabelSelector) -> Vec<(String, &String)> {
         }
     }
     found
-}
-
-fn data_source(problems: &mut Problems, at: &str, source: &DataSource) {
-    if !DATA_SOURCES.contains(&source.kind.as_str()) {
-        problems.add(
-            format!("{at}.kind"),
-            format!(
-                "'{}' cannot be copied; give {}",
-                source.kind,
-                DATA_SOURCES.join(" or ")
-            ),
-        );
-    }
-    problems.check(format!("{at}.name"), check_label(&source.name));
 }
 
 /// The claims that all members use.

@@ -35,7 +35,6 @@ fn claim() -> Value {
             "resources": { "requests": { "storage": "1Gi" } },
             "selector": { "matchLabels": { "slot": "0" },
                           "matchExpressions": [{ "key": "a", "operator": "Exists" }] },
-            "dataSource": { "kind": "VolumeSnapshot", "name": "s" },
         },
     })
 }
@@ -261,16 +260,6 @@ fn rules_about_claims_made_by_hand() {
                 "/spec/selector",
                 conditions(json!({ "key": "a", "operator": "Exists", "values": ["x"] })),
                 "spec.selector.matchExpressions[0].values: this operator takes no values; remove them",
-            ),
-            (
-                "/spec/dataSource/kind",
-                json!("Pod"),
-                "spec.dataSource.kind: 'Pod' cannot be copied; give VolumeSnapshot or PersistentVolumeClaim",
-            ),
-            (
-                "/spec/dataSource",
-                json!({ "kind": "PersistentVolumeClaim", "name": "www-web-0" }),
-                "spec.dataSource.name: a claim cannot be a copy of itself; name another",
             ),
             (
                 "/metadata/annotations",

@@ -160,7 +160,7 @@ fn a_set_of_another_uid_is_not_removed() {
     let set = key("db");
     let mut step = Step::RemoveSet {
         set: set.clone(),
-        uid: crate::ids::Uid("other".to_owned()),
+        uid: Uid("other".to_owned()),
     };
     state.apply(&step, NOW);
     assert!(state.sets.contains_key(&set));

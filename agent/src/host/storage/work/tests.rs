@@ -35,7 +35,11 @@ impl Bed {
         WorkRequest {
             work: VolumeWork {
                 volume: "default/pvc-1".parse().unwrap(),
-                claim_uid: claim_uid.map(|uid| Uid(uid.to_owned())),
+                owners: claim_uid
+                    .map(|uid| Uid(uid.to_owned()))
+                    .into_iter()
+                    .collect(),
+                filled: true,
                 source: VolumeSource::Local {
                     host: "host-1".parse().unwrap(),
                     pool: "default".to_owned(),
