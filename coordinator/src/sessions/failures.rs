@@ -1,5 +1,6 @@
 //! Works on volumes that failed: who failed last with each, so that the next try is another host's
-//! where another one can do it, and not at once. It outlives the streams, because the host that
+//! where another one can do it. A host that did not try yet does so at once, so that the one that can
+//! do it is soon found; whoever failed before waits. It outlives the streams, because the host that
 //! tries next is not the one that failed.
 
 use std::{
@@ -12,7 +13,7 @@ use berth_core::{
     time::Timestamp,
 };
 
-/// How long after a failure it is tried again.
+/// How long after the last failure a host that failed before tries again.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// The last failure of each work that is still to be done.
@@ -21,12 +22,19 @@ pub struct Failures(BTreeMap<ObjectKey, Failure>);
 
 #[derive(Debug, Clone)]
 struct Failure {
-    id: u64,
+    /// Who failed last.
     host: HostName,
-    stream: u64,
     at: Timestamp,
-    /// What each host failed with: the same again is no news.
-    errors: BTreeMap<HostName, String>,
+    /// What each host failed with last.
+    tried: BTreeMap<HostName, Tried>,
+}
+
+#[derive(Debug, Clone)]
+struct Tried {
+    id: u64,
+    stream: u64,
+    /// The same again is no news, nor for the next decision.
+    error: String,
 }
 
 /// Whom a work is sent to, or was: the host and its stream.
@@ -43,18 +51,16 @@ impl Failures {
         error: &str,
     ) -> bool {
         let known = self.0.remove(volume);
-        let mut errors = known.map(|known| known.errors).unwrap_or_default();
-        let told = errors.insert(host.clone(), error.to_owned());
-        let host = host.clone();
-        let failure = Failure {
+        let mut tried = known.map(|known| known.tried).unwrap_or_default();
+        let now = Tried {
             id,
-            host,
             stream,
-            at,
-            errors,
+            error: error.to_owned(),
         };
-        self.0.insert(volume.clone(), failure);
-        told.as_deref() != Some(error)
+        let before = tried.insert(host.clone(), now);
+        let host = host.clone();
+        self.0.insert(volume.clone(), Failure { host, at, tried });
+        before.is_none_or(|before| before.error != error)
     }
 
     /// Forgets what is not to be done any more.
@@ -69,7 +75,7 @@ impl Failures {
             .collect()
     }
 
-    /// When a work may be tried again; `None` if it did not fail, or if the host that failed has
+    /// When a host may try a work again; `None` if it did not fail there, or if the host has
     /// connected anew since: much may have changed there.
     pub fn retry_at(
         &self,
@@ -77,9 +83,9 @@ impl Failures {
         id: u64,
         (host, stream): Worker<'_>,
     ) -> Option<Timestamp> {
-        let failure = self.0.get(volume).filter(|failure| failure.id == id)?;
-        let is_new = failure.host == *host && failure.stream != stream;
-        (!is_new).then(|| failure.at.plus(RETRY))
+        let failure = self.0.get(volume)?;
+        let tried = failure.tried.get(host)?;
+        (tried.id == id && tried.stream == stream).then(|| failure.at.plus(RETRY))
     }
 }
 
@@ -93,17 +99,22 @@ mod tests {
     }
 
     #[test]
-    fn whoever_tries_next_waits_but_for_a_host_that_connected_anew() {
+    fn a_host_that_failed_waits_unless_it_connected_anew() {
         let (one, two) = (host(1), host(2));
         let mut failures = Failures::default();
         assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), None);
         failures.add(&name(), 7, (&one, 1), NOW, "no route");
         assert_eq!(failures.hosts(), [(name(), one.clone())].into());
-        let later = Some(NOW.plus(RETRY));
-        assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), later);
-        assert_eq!(failures.retry_at(&name(), 7, (&two, 2)), later);
-        assert_eq!(failures.retry_at(&name(), 7, (&one, 3)), None);
-        assert_eq!(failures.retry_at(&name(), 8, (&two, 2)), None, "another");
+        let after = |at: Timestamp| Some(at.plus(RETRY));
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), after(NOW));
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 3)), None, "anew");
+        assert_eq!(failures.retry_at(&name(), 8, (&one, 1)), None, "another");
+        assert_eq!(failures.retry_at(&name(), 7, (&two, 2)), None, "its turn");
+        let later = NOW.plus(RETRY);
+        failures.add(&name(), 7, (&two, 2), later, "no route");
+        assert_eq!(failures.hosts(), [(name(), two.clone())].into());
+        assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), after(later));
+        assert_eq!(failures.retry_at(&name(), 7, (&two, 2)), after(later));
         failures.keep(&BTreeSet::from([name()]));
         assert_eq!(failures.hosts().len(), 1);
         failures.keep(&BTreeSet::new());

@@ -116,6 +116,17 @@ spec:
   nfs: {server: nas, path: /exports/web-0}
 ";
 
+/// A class of volumes that every host might reach.
+const SERVER_CLASS: &str = "
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata:
+  name: server
+  annotations: {storageclass.kubernetes.io/is-default-class: 'true'}
+provisioner: nfs
+parameters: {server: nas, share: /exports}
+";
+
 /// A set that ran and is gone; its claim `data-web-0` is left. The name of its volume.
 async fn left(coordinator: &Coordinator) -> String {
     coordinator.apply(&set("web", 1, "")).await;
@@ -415,6 +426,32 @@ async fn work_on_a_volume_is_sent_until_it_is_done_and_a_failure_is_told_once() 
     let works = agent.ledger.lock().unwrap().works.clone();
     assert_eq!(works.len(), 3);
     assert!(works.iter().all(|work| *work == works[0]), "{works:#?}");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn the_volume_of_a_server_is_done_by_the_next_host_where_one_fails() {
+    let coordinator = Coordinator::start().await;
+    coordinator.apply(SERVER_CLASS).await;
+    let first = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    first.ledger.lock().unwrap().work_fails = Some("no route to nas".to_owned());
+    let made = left(&coordinator).await;
+    // Should it come late, its turn is when it comes.
+    let second = Agent::connect(&coordinator.endpoint(), "host-2").await;
+    let source = volume(&coordinator, &made).await.source;
+    assert!(source.starts_with("nfs:nas:/exports/"), "{source}");
+    delete(&coordinator, "pvc", "data-web-0").await.unwrap();
+    let request = DeleteVolumeRequest {
+        name: made.clone(),
+        typed_name: made.clone(),
+    };
+    volumes(&coordinator).await.delete(request).await.unwrap();
+    in_state(&coordinator, &made, "Trashed").await;
+    assert_eq!(first.tasks(), [VolumeTask::Trash]);
+    assert_eq!(second.tasks(), [VolumeTask::Trash]);
+    let subject = format!("PersistentVolume/{made}");
+    let event = coordinator.event(&subject, "VolumeWorkFailed").await;
+    assert!(event.message.starts_with("host-1 cannot"), "{event:?}");
     coordinator.stop().await;
 }
 

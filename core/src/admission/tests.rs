@@ -49,7 +49,7 @@ spec: {cidr: 127.77.0.0/16, default: true}
 /// Everything that is stored, and who founded.
 #[derive(Default)]
 pub(super) struct World {
-    objects: Objects,
+    pub(super) objects: Objects,
     founders: BTreeMap<SetKey, u32>,
     pub(super) bound: BTreeMap<ObjectKey, ClaimKey>,
 }

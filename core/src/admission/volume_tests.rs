@@ -4,6 +4,7 @@ use super::{
     tests::{World, told},
     *,
 };
+use crate::time::Timestamp;
 
 const CLASSES: &str = "\
 apiVersion: storage.k8s.io/v1
@@ -149,6 +150,35 @@ fn the_built_in_class_grows_until_an_object_takes_its_name() {
                   {storageclass.kubernetes.io/is-default-class: 'true'}\nprovisioner: local\n---\n";
     let both = format!("{marked}{}", larger(&unnamed));
     assert!(refused(&world, &both)[0].contains("class 'std' does not let volumes grow"));
+}
+
+#[test]
+fn the_newest_default_class_is_the_one_that_was_made_last() {
+    let mut world = World::default();
+    let marked = |name: &str, grows: bool| {
+        format!(
+            "apiVersion: berth/v1\nkind: StorageClass\nmetadata:\n  name: {name}\n  annotations: \
+             {{storageclass.kubernetes.io/is-default-class: 'true'}}\nprovisioner: local\n\
+             allowVolumeExpansion: {grows}\n---\n"
+        )
+    };
+    for (name, grows, at) in [("old", false, 1), ("new", true, 2)] {
+        world.apply(&marked(name, grows)).unwrap();
+        let id = (Kind::StorageClass, ObjectKey::of_cluster(name).unwrap());
+        let meta = world.objects.get_mut(&id).unwrap().meta_mut();
+        meta.creation_timestamp = Some(Timestamp(at));
+    }
+    let unnamed = CLAIM.replace("  storageClassName: fast\n", "");
+    world.apply(&unnamed).unwrap();
+    let larger = unnamed.replace("1Gi", "2Gi");
+    accepted(&world, &larger);
+    let again = |class: &str| format!("{class}{larger}");
+    accepted(&world, &again(&marked("new", true)));
+    accepted(&world, &again(&marked("old", false)));
+    assert!(
+        refused(&world, &again(&marked("soon", false)))[0].contains("class 'soon'"),
+        "one that is about to be made"
+    );
 }
 
 #[test]
