@@ -251,6 +251,23 @@ async fn a_member_does_not_go_on_beside_a_mount_that_the_host_took_away() {
     bed.host.cleanup(&bed.member()).await.unwrap();
 }
 
+/// That nothing is written of a keeper does not prove that there is none.
+#[tokio::test]
+async fn a_keeper_without_a_record_is_not_taken_for_gone() {
+    let bed = Bed::new("stray");
+    let mut launch = bed.launch(vec![with_volumes(&bed, WAIT_FOREVER, &["a"])]);
+    launch.volumes = bed.prepare(&[bed.volume("a", "default")], 1).await.unwrap();
+    let mut handle = bed.host.start_keeper(launch).await.unwrap();
+    let runs = bed.dir.path().join("run");
+    fs::rename(&runs, bed.dir.path().join("elsewhere")).unwrap();
+    fs::create_dir(&runs).unwrap();
+    let held = bed.host.cleanup(&bed.member()).await.unwrap_err();
+    assert!(held.to_string().contains(&handle.pid.to_string()), "{held}");
+    kill(handle.pid, "SIGKILL");
+    until_gone(&mut handle).await;
+    bed.host.cleanup(&bed.member()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_new_agent_adopts_the_mounts_with_the_keeper() {
     let bed = Bed::new("adopted");

@@ -7,7 +7,7 @@ use std::{fs, io::ErrorKind, path::Path, time::Duration};
 use berth_core::{ids::MemberId, waiting::Reason};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{LinuxHost, RunRecord, path_failed, runs, step_failed};
+use super::{LinuxHost, RunRecord, path_failed, runs, step_failed, strays};
 use crate::{
     host::{
         HeldDevice, RunVolume,
@@ -22,6 +22,7 @@ const LEAVING: Duration = Duration::from_secs(5);
 /// Removes a run's directory and cgroup.
 pub(super) async fn cleanup(host: &LinuxHost, member: &MemberId) -> Result<(), Reason> {
     let dir = host.inner.run_dir(member);
+    strays::look_for(host, member).await?;
     if !dir.exists() {
         return Ok(());
     }

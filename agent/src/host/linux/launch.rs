@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{ids::MemberId, rendered::RenderedMember, waiting::Reason};
+use berth_core::{rendered::RenderedMember, waiting::Reason};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
@@ -19,14 +20,11 @@ use tokio::{
 
 use super::{
     Inner, KeeperHandle, KeeperLaunch, LinuxHost, config, connect, dir_name, path_failed,
-    pidfd::PidFd, runs, step_failed, users,
+    pidfd::PidFd, runs, step_failed, strays, users,
 };
 use crate::{
     host::DnsSettings,
-    keeper::{
-        ARGUMENT,
-        spec::{LaunchDirs, LaunchMessage, LaunchSpec},
-    },
+    keeper::spec::{LaunchDirs, LaunchMessage, LaunchSpec},
 };
 
 /// How long a launch may take; a volume that hangs must not hold an agent for ever.
@@ -47,7 +45,7 @@ pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<Keep
     let run = prepared.run.clone();
     let program = &host.inner.config.keeper_program;
     let Prepared { spec, log, .. } = prepared;
-    let mut child = spawn(program, &member, log)?;
+    let mut child = spawn(program, &strays::name(host, &member), log)?;
     let mut progress = Progress::default();
     let launch = async {
         hand_over(&mut child, &spec).await;
@@ -174,10 +172,9 @@ fn hosts(member: &RenderedMember) -> String {
     format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own}")
 }
 
-fn spawn(program: &Path, member: &MemberId, log: File) -> Result<Child, Reason> {
+fn spawn(program: &Path, name: &[OsString], log: File) -> Result<Child, Reason> {
     Command::new(program)
-        .arg(ARGUMENT)
-        .arg(member.to_string())
+        .args(name)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())

@@ -34,6 +34,7 @@ mod launch;
 mod pidfd;
 mod ports;
 mod runs;
+mod strays;
 mod users;
 mod volumes;
 mod work;

@@ -93,12 +93,17 @@ pub fn main_if_helper() {
 
 /// What an agent asked for ends with it: one that hung, and goes on when its server is back, would
 /// do what nobody asks for any more.
-fn end_with_parent() {
-    let parent = std::env::args().nth(2).and_then(|pid| pid.parse().ok());
+pub(crate) fn end_with_parent() {
+    let mut args = std::env::args().skip(1);
+    // A keeper does the same work, and outlives its agent.
+    let parent = args.next().filter(|arg| arg == ARGUMENT).and(args.next());
+    let Some(parent) = parent.and_then(|pid| pid.parse().ok()) else {
+        return;
+    };
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     // One that died before the signal was asked for has left this process to another.
     let now = getppid().map(|pid| pid.as_raw_pid());
-    if parent.is_some() && parent != now {
+    if now != Some(parent) {
         sys::exit_now(1);
     }
 }

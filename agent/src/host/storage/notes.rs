@@ -76,6 +76,18 @@ pub(crate) fn note_empty(notes: &Path, claim: &Uid, about: &Stat) -> Result<(), 
         .map_err(failed)
 }
 
+/// Takes a note back, if there is one.
+pub(crate) fn forget(notes: &Path, claim: &Uid) -> Result<(), Reason> {
+    let path = file(notes, claim)?;
+    match fs::remove_file(&path) {
+        Ok(()) => fs::File::open(notes)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|e| path_failed("sync", notes, e)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(path_failed("remove", &path, error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +102,10 @@ mod tests {
         assert!(!was_empty(&notes, &uid, &about()).unwrap());
         note_empty(&notes, &uid, &about()).unwrap();
         assert!(was_empty(&notes, &uid, &about()).unwrap());
+        forget(&notes, &uid).unwrap();
+        forget(&notes, &uid).unwrap();
+        assert!(!was_empty(&notes, &uid, &about()).unwrap());
+        note_empty(&notes, &uid, &about()).unwrap();
         assert!(!was_empty(&notes, &Uid("u-2".to_owned()), &about()).unwrap());
         let before = about();
         fs::write(data.join("x"), "").unwrap();

@@ -17,6 +17,7 @@ use super::{
     dir::{Dir, Refused, denied},
     grow::grow_detached,
     guard::{Found, Whose, Wish},
+    helper::end_with_parent,
     image,
     nfs::{mount_share, resolve},
     notes,
@@ -232,7 +233,10 @@ impl Work<'_> {
         let about = data.stat()?;
         let still_empty = !filled && notes::was_empty(self.notes, uid, &about)?;
         self.wish.judge_unrecorded(filled, still_empty)?;
-        if !filled {
+        if filled {
+            // From now on an empty one is a loss, also if it looks as it did then.
+            notes::forget(self.notes, uid)?;
+        } else {
             notes::note_empty(self.notes, uid, &about)?;
             if !self.wish.volume.filled && !self.read_only {
                 return self.give(data);
@@ -338,8 +342,11 @@ pub(crate) fn as_user<T>(identity: &Identity, work: impl FnOnce() -> T) -> Resul
     setgroups(&groups).map_err(failed)?;
     setegid(Gid::from_raw(identity.gid)).map_err(failed)?;
     seteuid(Uid::from_raw(identity.uid)).map_err(failed)?;
+    // The kernel forgets it with every change of who this is.
+    end_with_parent();
     let done = work();
     seteuid(Uid::from_raw(0)).map_err(failed)?;
+    end_with_parent();
     setegid(Gid::from_raw(0)).map_err(failed)?;
     setgroups(&[]).map_err(failed)?;
     Ok(done)
