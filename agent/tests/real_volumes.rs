@@ -85,6 +85,28 @@ async fn an_image_is_as_large_as_asked_for_and_its_neighbour_keeps_its_room() {
 }
 
 #[tokio::test]
+async fn pools_are_looked_at_anew_and_one_under_another_disk_is_missing() {
+    let bed = Bed::new("pools");
+    bed.prepare(&[bed.volume("a", "default")], 1).await.unwrap();
+    let (pool, aside) = (bed.dir.path().join("pool"), bed.dir.path().join("aside"));
+    let missing = async || {
+        let pools = bed.host.look_at_pools().await;
+        assert!(!pools["images"].missing && pools["images"].capacity > 0);
+        let info = &pools["default"];
+        assert_eq!(info.capacity == 0, info.missing);
+        info.missing
+    };
+    assert!(!missing().await);
+    fs::rename(&pool, &aside).unwrap();
+    assert!(missing().await, "there is no directory");
+    fs::create_dir(&pool).unwrap();
+    assert!(missing().await, "the disk is not mounted there");
+    fs::remove_dir(&pool).unwrap();
+    fs::rename(&aside, &pool).unwrap();
+    assert!(!missing().await);
+}
+
+#[tokio::test]
 async fn an_image_needs_a_size_and_room_for_it() {
     let bed = Bed::new("room");
     let mut volume = bed.volume("a", "images");
