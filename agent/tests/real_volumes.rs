@@ -128,7 +128,14 @@ async fn an_image_needs_a_size_and_room_for_it() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     volume.capacity = 16 << 20;
-    bed.prepare(&[volume], 1).await.unwrap();
+    bed.prepare(&[volume.clone()], 1).await.unwrap();
+
+    // A growth that does not fit keeps no member from what it has, and takes no room.
+    (volume.filled, volume.capacity) = (false, 1 << 50);
+    bed.prepare(&[volume], 2).await.unwrap();
+    let about = fs::metadata(image(&bed, "a")).unwrap();
+    assert_eq!(about.len(), 16 << 20);
+    assert!(about.blocks() * 512 < 17 << 20, "{}", about.blocks());
 }
 
 #[tokio::test]
