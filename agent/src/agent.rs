@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use berth_core::{state::HostRecord, volume::PoolInfo};
+use berth_core::state::HostRecord;
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,7 @@ pub async fn run<H: Host>(
     let facts = host.facts();
     let session = Session {
         coordinator: config.coordinator.clone(),
-        record: record(&config, facts.pools, facts.machine_id),
+        record: record(&config, facts.machine_id),
         boot: facts.boot,
         host,
         ledger,
@@ -102,12 +102,13 @@ pub async fn run<H: Host>(
     result.and(ended)
 }
 
-fn record(config: &Config, pools: BTreeMap<String, PoolInfo>, machine_id: String) -> HostRecord {
+fn record(config: &Config, machine_id: String) -> HostRecord {
     HostRecord {
         name: config.host.clone(),
         advertise_address: config.advertise_address,
         labels: config.labels.clone(),
-        pools,
+        // Looked at again for each hello.
+        pools: BTreeMap::new(),
         unschedulable: false,
         machine_id,
     }

@@ -85,6 +85,28 @@ async fn an_image_is_as_large_as_asked_for_and_its_neighbour_keeps_its_room() {
 }
 
 #[tokio::test]
+async fn pools_are_looked_at_anew_and_one_under_another_disk_is_missing() {
+    let bed = Bed::new("pools");
+    bed.prepare(&[bed.volume("a", "default")], 1).await.unwrap();
+    let (pool, aside) = (bed.dir.path().join("pool"), bed.dir.path().join("aside"));
+    let missing = async || {
+        let pools = bed.host.look_at_pools().await;
+        assert!(!pools["images"].missing && pools["images"].capacity > 0);
+        let info = &pools["default"];
+        assert_eq!(info.capacity == 0, info.missing);
+        info.missing
+    };
+    assert!(!missing().await);
+    fs::rename(&pool, &aside).unwrap();
+    assert!(missing().await, "there is no directory");
+    fs::create_dir(&pool).unwrap();
+    assert!(missing().await, "the disk is not mounted there");
+    fs::remove_dir(&pool).unwrap();
+    fs::rename(&aside, &pool).unwrap();
+    assert!(!missing().await);
+}
+
+#[tokio::test]
 async fn an_image_needs_a_size_and_room_for_it() {
     let bed = Bed::new("room");
     let mut volume = bed.volume("a", "images");
@@ -106,7 +128,14 @@ async fn an_image_needs_a_size_and_room_for_it() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
     volume.capacity = 16 << 20;
-    bed.prepare(&[volume], 1).await.unwrap();
+    bed.prepare(&[volume.clone()], 1).await.unwrap();
+
+    // A growth that does not fit keeps no member from what it has, and takes no room.
+    (volume.filled, volume.capacity) = (false, 1 << 50);
+    bed.prepare(&[volume], 2).await.unwrap();
+    let about = fs::metadata(image(&bed, "a")).unwrap();
+    assert_eq!(about.len(), 16 << 20);
+    assert!(about.blocks() * 512 < 17 << 20, "{}", about.blocks());
 }
 
 #[tokio::test]

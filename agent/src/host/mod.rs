@@ -42,6 +42,10 @@ pub trait Host: Send + Sync + 'static {
     /// What the agent says about the machine in its hello.
     fn facts(&self) -> HostFacts;
 
+    /// Looks at the volume pools, for a hello: a disk may be mounted, or gone, since the last one.
+    /// Ends in bounded time; one that is not there or does not answer is told as missing.
+    fn look_at_pools(&self) -> impl Future<Output = BTreeMap<String, PoolInfo>> + Send;
+
     /// The member's configuration directory as its processes see it: what `{{ configDir }}` is
     /// rendered to.
     fn config_dir(&self, member: &MemberId) -> PathBuf;
@@ -145,8 +149,6 @@ pub struct HostFacts {
     pub boot: BootId,
     /// `/etc/machine-id`; empty if there is none.
     pub machine_id: String,
-    /// Its volume pools.
-    pub pools: BTreeMap<String, PoolInfo>,
 }
 
 /// The volumes of a member to make ready.

@@ -70,7 +70,7 @@ pub enum SessionError {
 pub struct Session<H> {
     /// Where the coordinator is.
     pub coordinator: Endpoint,
-    /// What is said of this host.
+    /// What is said of this host, but for its pools: they are looked at for each hello.
     pub record: HostRecord,
     /// The boot.
     pub boot: BootId,

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
     session::{AgentLease, check_welcome},
-    state::ZoneHead,
+    state::{HostRecord, ZoneHead},
 };
 use berth_proto::{
     convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
@@ -69,7 +69,7 @@ impl<H: Host> Session<H> {
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         let (out, queue) = mpsc::channel(QUEUE);
-        send(&out, Out::Hello(self.hello().into())).await?;
+        send(&out, Out::Hello(self.hello().await.into())).await?;
         let welcomed = timeout(WELCOME_LIMIT, async {
             let mut incoming = client
                 .session(ReceiverStream::new(queue))
@@ -99,11 +99,15 @@ impl<H: Host> Session<H> {
         Ok((open, incoming, renew))
     }
 
-    fn hello(&self) -> Hello {
+    async fn hello(&self) -> Hello {
+        let pools = self.host.look_at_pools().await;
         let ledger = self.ledger.read();
         let (serial, hash) = self.dns.serving();
         Hello {
-            host: self.record.clone(),
+            host: HostRecord {
+                pools,
+                ..self.record.clone()
+            },
             boot: self.boot.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             head: ledger.head.clone(),

@@ -105,6 +105,9 @@ pub struct PoolInfo {
     pub limits: bool,
     /// Whether a copy of a volume shares its blocks (reflink, btrfs), so that it takes no time.
     pub clones: bool,
+    /// Whether it cannot be used now: its directory is not there, is not the one that was used
+    /// before, or does not answer. Then nothing is known of its size.
+    pub missing: bool,
 }
 
 impl PoolInfo {

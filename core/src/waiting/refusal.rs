@@ -50,6 +50,11 @@ pub enum Refusal {
         /// The pool.
         pool: String,
     },
+    /// Its pool of that name cannot be used now: no disk, another disk, or no answer.
+    PoolNotThere {
+        /// The pool.
+        pool: String,
+    },
     /// Its pool has no room.
     PoolFull {
         /// The pool.
@@ -149,6 +154,10 @@ impl fmt::Display for Refusal {
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
             Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),
+            Self::PoolNotThere { pool } => write!(
+                f,
+                "pool '{pool}' is not there; mount its disk, then restart the agent"
+            ),
             Self::PoolFull { pool, wanted, free } => {
                 write!(
                     f,

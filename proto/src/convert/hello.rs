@@ -87,6 +87,7 @@ fn to_pool((name, info): (String, PoolInfo)) -> v1::Pool {
         capacity_bytes: info.capacity,
         limits: info.limits,
         clones: info.clones,
+        missing: info.missing,
     }
 }
 
@@ -100,6 +101,7 @@ fn from_pool(pool: v1::Pool) -> (String, PoolInfo) {
         capacity: pool.capacity_bytes,
         limits: pool.limits,
         clones: pool.clones,
+        missing: pool.missing,
     };
     (pool.name, info)
 }
@@ -118,12 +120,21 @@ mod tests {
     use super::*;
 
     fn hello() -> Hello {
+        let gone = PoolInfo {
+            kind: PoolKind::Image,
+            missing: true,
+            ..PoolInfo::default()
+        };
         Hello {
             host: HostRecord {
                 name: "host-1".parse().unwrap(),
                 advertise_address: "127.77.0.1".parse().unwrap(),
                 labels: [("rack".to_owned(), "a".to_owned())].into(),
-                pools: [("default".to_owned(), PoolInfo::default())].into(),
+                pools: [
+                    ("default".to_owned(), PoolInfo::default()),
+                    ("gone".to_owned(), gone),
+                ]
+                .into(),
                 unschedulable: false,
                 machine_id: "m".to_owned(),
             },

@@ -201,12 +201,15 @@ impl Host for FakeHost {
         HostFacts {
             boot: state.boot.clone(),
             machine_id: "fake".to_owned(),
-            pools: state
-                .pools
-                .iter()
-                .map(|pool| (pool.clone(), PoolInfo::default()))
-                .collect(),
         }
+    }
+
+    async fn look_at_pools(&self) -> BTreeMap<String, PoolInfo> {
+        let state = self.lock();
+        let pools = state.pools.iter();
+        pools
+            .map(|pool| (pool.clone(), PoolInfo::default()))
+            .collect()
     }
 
     fn config_dir(&self, member: &MemberId) -> PathBuf {

@@ -90,8 +90,9 @@ async fn let_go(host: &LinuxHost, record: &RunRecord) -> Result<(), Reason> {
             continue;
         };
         loop {
-            let held = held.clone();
-            let Some(by) = host.blocking(move |_| holder(&held)).await? else {
+            let (held, ours, this) = (held.clone(), record.clone(), host.clone());
+            let by = host.blocking(move |_| held_of(&this, &ours, &held));
+            let Some(by) = by.await? else {
                 break;
             };
             if Instant::now() > deadline {
@@ -110,8 +111,38 @@ fn busy(volume: &RunVolume, by: String) -> Reason {
     }
 }
 
+/// What in the kernel still holds a volume of a run that has ended.
+pub(super) fn held_of(
+    host: &LinuxHost,
+    ours: &RunRecord,
+    held: &HeldDevice,
+) -> Result<Option<String>, Reason> {
+    let Some(by) = holder(held)? else {
+        return Ok(None);
+    };
+    for other in runs::list(&host.inner.config.run_dir)? {
+        if took_number(ours, held, &other) && runs::keeper_of(host, &other)?.is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(by))
+}
+
+/// Whether a later run has the number of our device: every NFS mount has a device of its own, so
+/// that the kernel gave the number away only after ours was gone.
+fn took_number(ours: &RunRecord, held: &HeldDevice, other: &RunRecord) -> bool {
+    let numbered = match held {
+        HeldDevice::Nfs { .. } => true,
+        HeldDevice::Loop { .. } => false,
+    };
+    let another = (&other.member, &other.run) != (&ours.member, &ours.run);
+    let mut theirs = other.volumes.iter();
+    let same = theirs.any(|volume| volume.held.as_ref() == Some(held));
+    numbered && another && other.run.boot == ours.run.boot && same
+}
+
 /// What in the kernel still holds a volume.
-pub(super) fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
+fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
     match held {
         HeldDevice::Loop { image } => {
             let file = match fs::File::open(image) {
@@ -133,5 +164,57 @@ pub(super) fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
             let mounted = nfs::devices(&text).any(|listed| listed == device);
             Ok(mounted.then(|| format!("an earlier mount (device {device})")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(member: &str, boot: &str, device: &str) -> RunRecord {
+        serde_json::from_value(serde_json::json!({
+            "member": member,
+            "run": {"epoch": berth_core::ids::Epoch::default(), "boot": boot, "number": 1},
+            "pid": 1, "startTime": 1, "cgroup": null,
+            "volumes": [{
+                "volume": berth_core::volume::MountedVolume {
+                    report: berth_core::volume::VolumeReport {
+                        name: "data".to_owned(),
+                        recorded: true,
+                        owner: berth_core::volume::Ownership {
+                            user: "www".to_owned(), uid: 1, gid: 1,
+                        },
+                        usage: None,
+                    },
+                    source: "nfs".to_owned(),
+                    remote: true,
+                },
+                "fd": 3, "shared": true,
+                "held": HeldDevice::Nfs { device: device.to_owned() },
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_number_that_another_run_has_is_not_ours_any_more() {
+        let ours = record("default/web-0", "b", "0:57");
+        let held = ours.volumes[0].held.clone().unwrap();
+        assert!(took_number(
+            &ours,
+            &held,
+            &record("default/web-1", "b", "0:57")
+        ));
+        assert!(!took_number(&ours, &held, &ours), "our own record");
+        assert!(!took_number(
+            &ours,
+            &held,
+            &record("default/web-1", "b", "0:58")
+        ));
+        assert!(!took_number(
+            &ours,
+            &held,
+            &record("default/web-1", "a", "0:57")
+        ));
     }
 }

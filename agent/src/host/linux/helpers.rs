@@ -4,15 +4,13 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use berth_core::{volume::PoolInfo, waiting::Reason};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use berth_core::waiting::Reason;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
@@ -20,18 +18,10 @@ use tokio::{
 };
 
 use super::step_failed;
-use crate::host::storage::{
-    Pool,
-    helper::{ARGUMENT, HelperLine, HelperRequest},
-};
+use crate::host::storage::helper::{ARGUMENT, HelperLine, HelperRequest};
 
 /// How long a helper that was killed may take to be gone: one that does not hang is gone at once.
 const DYING: Duration = Duration::from_secs(2);
-/// How long a pool may take to be looked at when the agent starts.
-const POOL: Timespec = Timespec {
-    tv_sec: 5,
-    tv_nsec: 0,
-};
 /// Where the programs are that a helper may need.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -177,44 +167,6 @@ fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
         Some(one) => one.hung(&format!("no answer in {} s", limit.as_secs())),
         None => step_failed("ask a helper", "no answer in time"),
     }
-}
-
-/// Looks at a pool, before there is a runtime. `None` if it is not there, or does not answer.
-pub(super) fn pool_info(program: &Path, pool: &Pool) -> Option<PoolInfo> {
-    let text = serde_json::to_vec(&HelperRequest::Pool(pool.clone())).ok()?;
-    let mut child = std::process::Command::new(program)
-        .arg(ARGUMENT)
-        .arg(std::process::id().to_string())
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    child.stdin.take()?.write_all(&text).ok()?;
-    let mut output = child.stdout.take()?;
-    let mut fds = [PollFd::new(&output, PollFlags::IN)];
-    if poll(&mut fds, Some(&POOL)) != Ok(1) {
-        // It is not waited for: it may not even die.
-        drop(child.kill());
-        return None;
-    }
-    let mut said = String::new();
-    output.read_to_string(&mut said).ok()?;
-    drop(child.wait());
-    let lines = said
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    lines
-        .filter_map(|line| match line {
-            HelperLine::Pool(info) => Some(info),
-            HelperLine::At { .. }
-            | HelperLine::Prepared(_)
-            | HelperLine::Health(_)
-            | HelperLine::Failed(_)
-            | HelperLine::Done => None,
-        })
-        .next()
 }
 
 #[cfg(test)]

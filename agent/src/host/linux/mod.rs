@@ -32,6 +32,7 @@ mod connect;
 mod helpers;
 mod launch;
 mod pidfd;
+mod pools;
 mod ports;
 mod runs;
 mod strays;
@@ -95,11 +96,6 @@ impl LinuxHost {
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine_id: machine_id.trim().to_owned(),
-            pools: config
-                .pools
-                .iter()
-                .map(|(name, pool)| (name.clone(), pool_info(&config.keeper_program, name, pool)))
-                .collect(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
         Ok(Self {
@@ -123,17 +119,6 @@ impl LinuxHost {
     }
 }
 
-/// What there is to say of a pool; of one that is not there or does not answer, only its kind.
-fn pool_info(program: &Path, name: &str, pool: &Pool) -> PoolInfo {
-    helpers::pool_info(program, pool).unwrap_or_else(|| {
-        tracing::warn!(pool = name, path = %pool.path.display(), "the pool is not there");
-        PoolInfo {
-            kind: pool.kind,
-            ..PoolInfo::default()
-        }
-    })
-}
-
 impl Inner {
     fn run_dir(&self, member: &MemberId) -> PathBuf {
         self.config.run_dir.join(dir_name(member))
@@ -147,6 +132,10 @@ impl Inner {
 impl Host for LinuxHost {
     fn facts(&self) -> HostFacts {
         self.inner.facts.clone()
+    }
+
+    async fn look_at_pools(&self) -> BTreeMap<String, PoolInfo> {
+        pools::look(self).await
     }
 
     fn config_dir(&self, member: &MemberId) -> PathBuf {

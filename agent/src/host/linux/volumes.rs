@@ -67,7 +67,7 @@ impl KnownPools {
         })
     }
 
-    fn id(&self, pool: &str) -> Option<String> {
+    pub(super) fn id(&self, pool: &str) -> Option<String> {
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         ids.get(pool).cloned()
     }

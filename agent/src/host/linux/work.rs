@@ -80,7 +80,7 @@ fn check_unused(host: &LinuxHost, work: &VolumeWork) -> Result<(), Reason> {
         }
         let this_boot = record.run.boot == host.inner.facts.boot;
         if let Some(held) = used.held.as_ref().filter(|_| this_boot)
-            && let Some(by) = cleanup::holder(held)?
+            && let Some(by) = cleanup::held_of(host, &record, held)?
         {
             return Err(busy(by));
         }

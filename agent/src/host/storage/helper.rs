@@ -11,7 +11,7 @@ use std::{
 };
 
 use berth_core::{
-    volume::{PoolInfo, Usage, VolumeHealth},
+    volume::{PoolInfo, PoolKind, Usage, VolumeHealth},
     waiting::Reason,
 };
 use rustix::{
@@ -22,7 +22,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    pool::{self, Pool, bytes},
+    pool::{self, PoolPlace, bytes},
     prepare::{PrepareRequest, prepare},
     work::{self, WorkRequest},
 };
@@ -43,7 +43,12 @@ pub(crate) enum HelperRequest {
     /// Trash, restore or grow a volume.
     Work(Box<WorkRequest>),
     /// Look at a pool.
-    Pool(Pool),
+    Pool {
+        /// The pool.
+        place: PoolPlace,
+        /// How it keeps volumes.
+        kind: PoolKind,
+    },
     /// Look at a mounted volume.
     Look {
         /// A descriptor of a keeper, by its path in `/proc`.
@@ -136,8 +141,8 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
             }
         }
         HelperRequest::Work(request) => work::work(&request)?,
-        HelperRequest::Pool(pool) => {
-            let info = pool::info(&pool).map_err(|refused| refused.reason)?;
+        HelperRequest::Pool { place, kind } => {
+            let info = pool::info(&place, kind).map_err(|refused| refused.reason)?;
             say(&HelperLine::Pool(info));
         }
         HelperRequest::Look { path, shared } => {

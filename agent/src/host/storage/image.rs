@@ -186,6 +186,7 @@ impl MountedImage {
         let path = volume.path().join(IMAGE);
         let now = self.file.metadata();
         let now = now.map_err(|e| super::dir::failed("look at", &path, os(&e)))?;
+        check_room(volume, name, &self.file, size.max(now.len()))?;
         allocate(volume, name, &self.file, size.max(now.len()))?;
         let failed = |e| super::dir::failed("grow", &path, e);
         // Before the file system knows of it: after a power cut it must not be larger than its file.

@@ -84,6 +84,17 @@ impl PoolPlace {
         self.open()
     }
 
+    /// Opens the pool as it would be for its next use, and changes nothing: one that was never
+    /// used has no marker, and one of this name that the agent does not know may be marked.
+    fn open_as_it_is(&self) -> Result<Dir, Refused> {
+        let dir = Dir::open(&self.path).map_err(|_| self.not_mounted())?;
+        match (self.marker(&dir)?, &self.id) {
+            (None, None) => Ok(dir),
+            (Some(marker), None) if marker.pool == self.name => Ok(dir),
+            (Some(_) | None, _) => self.open(),
+        }
+    }
+
     fn marker(&self, dir: &Dir) -> Result<Option<Marker>, Refused> {
         let text = dir.read(MARKER)?;
         // One that cannot be understood is another's.
@@ -94,15 +105,18 @@ impl PoolPlace {
 }
 
 /// What there is to say of a pool.
-pub(crate) fn info(pool: &Pool) -> Result<PoolInfo, Refused> {
-    let failed = |e| failed("look at", &pool.path, e);
-    let dir = Dir::open(&pool.path).map_err(failed)?;
-    let space = fstatvfs(&dir).map_err(failed)?;
+///
+/// # Errors
+/// It is not there, or not the one that was used before.
+pub(crate) fn info(place: &PoolPlace, kind: PoolKind) -> Result<PoolInfo, Refused> {
+    let dir = place.open_as_it_is()?;
+    let space = fstatvfs(&dir).map_err(|e| failed("look at", &place.path, e))?;
     Ok(PoolInfo {
-        kind: pool.kind,
+        kind,
         capacity: bytes(&space, space.f_blocks),
-        limits: pool.kind == PoolKind::Image,
+        limits: kind == PoolKind::Image,
         clones: false,
+        missing: false,
     })
 }
 
@@ -131,21 +145,30 @@ mod tests {
                 "{refused}"
             );
         };
+        let there = |place: &PoolPlace| {
+            let info = info(place, PoolKind::Directory);
+            info.is_ok_and(|info| !info.missing && info.capacity > 0)
+        };
         refused(&mut new());
+        assert!(!there(&new()));
         assert!(!path.exists(), "nothing is made");
 
         std::fs::create_dir(&path).unwrap();
         let mut place = new();
+        assert!(there(&place), "it was never used");
+        assert!(!path.join(MARKER).exists(), "to look marks nothing");
         place.open_or_mark(|| "one".to_owned()).unwrap();
         assert_eq!(place.id.as_deref(), Some("one"));
         place.open().unwrap();
         let mut again = new();
         again.open_or_mark(|| "two".to_owned()).unwrap();
         assert_eq!(again.id.as_deref(), Some("one"), "the first one stays");
+        assert!(there(&place) && there(&new()));
 
         // Another disk, no disk, and a pool of another name.
         std::fs::rename(path.join(MARKER), dir.path().join("kept")).unwrap();
         refused(&mut place);
+        assert!(!there(&place), "the directory under the disk");
         assert!(
             !path.join(MARKER).exists(),
             "a known pool is not marked again"
@@ -154,7 +177,9 @@ mod tests {
         std::fs::write(path.join(MARKER), other).unwrap();
         refused(&mut place);
         refused(&mut new());
+        assert!(!there(&place) && !there(&new()), "another pool's");
         std::fs::write(path.join(MARKER), "no marker").unwrap();
         refused(&mut new());
+        assert!(!there(&new()));
     }
 }

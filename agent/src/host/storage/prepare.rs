@@ -2,7 +2,7 @@
 //! judges it, makes it if it is new, and writes the epoch into its record. Nothing here removes or
 //! empties anything of a volume, ever.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{io::Write, net::IpAddr, path::PathBuf};
 
 use berth_core::{
     ids::{Epoch, HistoryId},
@@ -171,7 +171,7 @@ impl Work<'_> {
         let volume = pool.sub(dir)?;
         let whose = self.whose(volume.as_ref())?;
         if let (Some(volume), Whose::Ours, false) = (&volume, whose, self.read_only) {
-            grow_detached(volume, name, size)?;
+            or_smaller(grow_detached(volume, name, size))?;
         }
         let mounted = match &volume {
             Some(volume) => image::mount(volume, name, &source)?,
@@ -197,7 +197,9 @@ impl Work<'_> {
                 (made, root)
             }
         };
-        mounted.grow(&volume, name, size)?;
+        // What is there must have its place on the disk; more than that is no condition of a start.
+        mounted.grow(&volume, name, 0)?;
+        or_smaller(mounted.grow(&volume, name, size))?;
         self.make_data(&root)?;
         root.sync()?;
         volume.sync()?;
@@ -313,6 +315,23 @@ impl Work<'_> {
             gid: identity.gid,
         };
         owner::advance(&records, &record)
+    }
+}
+
+/// A volume that there is no room to grow is used as large as it is: its growth is a work of its
+/// own, which is tried again and told.
+fn or_smaller(grown: Result<(), Refused>) -> Result<(), Refused> {
+    match grown {
+        Err(refused) if matches!(refused.reason, Reason::VolumeNoSpace { .. }) => {
+            // The helper's own log is the agent's.
+            drop(writeln!(
+                std::io::stderr(),
+                "the volume starts smaller than asked for: {}",
+                refused.reason
+            ));
+            Ok(())
+        }
+        grown => grown,
     }
 }
 

@@ -83,6 +83,11 @@ fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<
         return Ok(());
     };
     let info = state.hosts.get(host).and_then(|h| h.record.pools.get(pool));
+    if info.is_some_and(|info| info.missing) {
+        return Err(format!(
+            "pool '{pool}' of {host} is not there; mount its disk, then restart the agent"
+        ));
+    }
     let Some(info) = info.filter(|info| info.capacity > 0) else {
         return Ok(());
     };

@@ -100,7 +100,11 @@ pub(in crate::plan) fn free(
         let Some(info) = record.pools.get(&pool) else {
             return Some(Refusal::NoPool { pool });
         };
+        // What is there already keeps its member, for nobody else has it.
         let wanted = (*bytes)?;
+        if info.missing {
+            return Some(Refusal::PoolNotThere { pool });
+        }
         if info.capacity == 0 {
             return None;
         }

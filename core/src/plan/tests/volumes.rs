@@ -649,6 +649,47 @@ fn a_claim_that_no_pool_can_hold_is_a_reason() {
 }
 
 #[test]
+fn a_pool_that_is_not_there_takes_nobody_new_and_keeps_who_has_a_volume_there() {
+    let mut state = state(2);
+    let set_missing = |state: &mut State, host: u8, missing: bool| {
+        let host = state.hosts.get_mut(&host_name(host)).unwrap();
+        host.record.pools.get_mut("default").unwrap().missing = missing;
+    };
+    set_missing(&mut state, 1, true);
+    put_set(&mut state, "web", sized(1, 4));
+    let friends = settled(state.clone());
+    let web = member("web", 0).ordinal;
+    let host = |friends: &Friends| friends.state.sets[&key("web")].members[&web].host.clone();
+    assert_eq!(host(&friends), host_name(2));
+
+    // Its own pool goes away: it stays, and neither grows nor moves.
+    let mut state = friends.state;
+    set_missing(&mut state, 1, false);
+    set_missing(&mut state, 2, true);
+    put_set(&mut state, "web", sized(1, 6));
+    let friends = settled(state.clone());
+    assert_eq!(host(&friends), host_name(2));
+    assert_eq!(friends.running().len(), 1);
+    let grown = |friends: &Friends| friends.state.claims[&claim("data-web-0")].spec.storage();
+    assert_eq!(grown(&friends), 4, "nobody knows whether there is room");
+    set_missing(&mut state, 2, false);
+    assert_eq!(grown(&settled(state.clone())), 6);
+
+    // Where no host has it, the pool is the reason.
+    (1..=2).for_each(|host| set_missing(&mut state, host, true));
+    put_set(&mut state, "new", sized(1, 4));
+    let friends = settled(state);
+    let pool = || "default".to_owned();
+    let hosts = (1..=2).map(|n| HostRefusal {
+        host: host_name(n),
+        because: Refusal::PoolNotThere { pool: pool() },
+    });
+    let hosts = hosts.collect();
+    let none = Reason::NoEligibleHost { hosts };
+    assert_eq!(friends.report.waiting[&member("new", 0)], none);
+}
+
+#[test]
 fn pools_with_limits_are_never_promised_twice() {
     let mut state = state(2);
     small_pools(&mut state, true);
