@@ -101,7 +101,8 @@ pub fn main_if_helper() {
 pub(crate) fn end_with_parent() {
     let mut args = std::env::args().skip(1);
     // A keeper does the same work, and outlives its agent.
-    let parent = args.next().filter(|arg| arg == ARGUMENT).and(args.next());
+    let own = args.next().filter(|arg| arg == ARGUMENT);
+    let parent = own.and_then(|_| args.next());
     let Some(parent) = parent.and_then(|pid| pid.parse().ok()) else {
         return;
     };
