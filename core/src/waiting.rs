@@ -419,9 +419,7 @@ impl Reason {
             Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
             Self::PredecessorNotStarted { .. } => "event: the lower ordinal has started",
             Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
-            Self::NoEligibleHost { .. } => {
-                "event: a host fits: comes into contact, is uncordoned, has room"
-            }
+            Self::NoEligibleHost { .. } => "event: a host fits: in contact, uncordoned, with room",
             Self::HostUnknown { .. } => "event: the host's agent comes back",
             Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
             Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",

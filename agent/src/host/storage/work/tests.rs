@@ -148,14 +148,15 @@ fn another_claims_volume_is_not_touched() {
         );
     }
     assert_eq!(bed.content(PLACE).as_deref(), Some("foreign"));
-    // Released: whoever it was of last, it is the operator's to delete. In the trash it is still
-    // not another claim's.
-    work(&bed.request(VolumeTask::Trash, None)).unwrap();
+    // Released or not: only what one of its own claims left is the volume's.
+    let refused = work(&bed.request(VolumeTask::Trash, None)).unwrap_err();
+    assert!(matches!(refused, Reason::VolumeForeign { .. }), "{refused}");
+    work(&bed.request(VolumeTask::Trash, Some("u-2"))).unwrap();
     assert!(matches!(
         bed.restore().unwrap_err(),
         Reason::VolumeForeign { .. }
     ));
-    work(&bed.request(VolumeTask::Restore, None)).unwrap();
+    work(&bed.request(VolumeTask::Restore, Some("u-2"))).unwrap();
     assert_eq!(bed.content(PLACE).as_deref(), Some("foreign"));
 }
 
