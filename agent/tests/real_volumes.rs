@@ -290,11 +290,15 @@ async fn a_keeper_without_a_record_is_not_taken_for_gone() {
     let runs = bed.dir.path().join("run");
     fs::rename(&runs, bed.dir.path().join("elsewhere")).unwrap();
     fs::create_dir(&runs).unwrap();
-    let held = bed.host.cleanup(&bed.member()).await.unwrap_err();
-    assert!(held.to_string().contains(&handle.pid.to_string()), "{held}");
+    let next = bed.next_agent();
+    assert!(next.adopt(&bed.member()).await.unwrap().is_none());
+    for _ in 0..2 {
+        let held = next.cleanup(&bed.member()).await.unwrap_err();
+        assert!(held.to_string().contains(&handle.pid.to_string()), "{held}");
+    }
     kill(handle.pid, "SIGKILL");
     until_gone(&mut handle).await;
-    bed.host.cleanup(&bed.member()).await.unwrap();
+    next.cleanup(&bed.member()).await.unwrap();
 }
 
 #[tokio::test]

@@ -258,10 +258,14 @@ pub struct RunVolume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum HeldDevice {
-    /// A loop device that shows this image.
+    /// A loop device that shows an image.
     Loop {
-        /// The image.
-        image: PathBuf,
+        /// The device, `/dev/loop3`.
+        device: String,
+        /// The device number of the image's file system.
+        on: u64,
+        /// The image's inode there.
+        inode: u64,
     },
     /// The device of an NFS mount, `0:57`.
     Nfs {

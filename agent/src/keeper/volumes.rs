@@ -124,7 +124,7 @@ impl Volumes {
                     held: source.held.clone(),
                 });
             let about = statx(&tree, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
-            let about = about.map_err(|e| nfs_failed(prepared, e))?;
+            let about = about.map_err(|e| os_failed(prepared, e))?;
             self.ids.insert(about.stx_mnt_id, wanted.target.clone());
             self.mounted.push(tree);
         }
@@ -265,14 +265,18 @@ fn open(prepared: &PreparedVolume, run: &Path) -> Result<Source, Refused> {
             stage(&image.mount, run, EXT4)?;
             let data = beneath(&image.mount, DATA)?;
             let records = beneath(&home, OWNER).ok();
-            let path = PathBuf::from(image::path_of(&image.file));
-            let held = HeldDevice::Loop { image: path };
+            let about = fstat(&image.file).map_err(|e| os_failed(prepared, e))?;
+            let held = HeldDevice::Loop {
+                device: image.device.path,
+                on: about.st_dev,
+                inode: about.st_ino,
+            };
             (data, records, Some(held), Some(image.mount))
         }
         Place::Nfs { source, address } => {
             let address = address.ok_or_else(gone)?;
             let share = nfs::mount_share(source, address).map_err(mount_failed)?;
-            let device = fstat(&share).map_err(|e| nfs_failed(prepared, e))?.st_dev;
+            let device = fstat(&share).map_err(|e| os_failed(prepared, e))?.st_dev;
             let device = format!(
                 "{}:{}",
                 rustix::fs::major(device),
@@ -299,7 +303,7 @@ fn open(prepared: &PreparedVolume, run: &Path) -> Result<Source, Refused> {
     })
 }
 
-fn nfs_failed(prepared: &PreparedVolume, error: Errno) -> Reason {
+fn os_failed(prepared: &PreparedVolume, error: Errno) -> Reason {
     let error = std::io::Error::from(error);
     failed(&prepared.name, &prepared.source, error)
 }

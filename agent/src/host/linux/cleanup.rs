@@ -19,6 +19,10 @@ use crate::{
 /// How long the last process may take to leave.
 const LEAVING: Duration = Duration::from_secs(5);
 
+/// Between two looks at what the kernel holds: most often it is done at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LAST_PAUSE: Duration = Duration::from_millis(200);
+
 /// Removes a run's directory and cgroup.
 pub(super) async fn cleanup(host: &LinuxHost, member: &MemberId) -> Result<(), Reason> {
     let dir = host.inner.run_dir(member);
@@ -89,6 +93,7 @@ async fn let_go(host: &LinuxHost, record: &RunRecord) -> Result<(), Reason> {
         let Some(held) = volume.held.clone() else {
             continue;
         };
+        let mut pause = FIRST_PAUSE;
         loop {
             let (held, ours, this) = (held.clone(), record.clone(), host.clone());
             let by = host.blocking(move |_| held_of(&this, &ours, &held));
@@ -98,7 +103,9 @@ async fn let_go(host: &LinuxHost, record: &RunRecord) -> Result<(), Reason> {
             if Instant::now() > deadline {
                 return Err(busy(volume, by));
             }
-            sleep(Duration::from_millis(5)).await;
+            // The kernel tells nobody when it is done.
+            sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
     Ok(())
@@ -144,16 +151,10 @@ fn took_number(ours: &RunRecord, held: &HeldDevice, other: &RunRecord) -> bool {
 /// What in the kernel still holds a volume.
 fn holder(held: &HeldDevice) -> Result<Option<String>, Reason> {
     match held {
-        HeldDevice::Loop { image } => {
-            let file = match fs::File::open(image) {
-                Ok(file) => file,
-                // An image that was moved away is nobody's any more.
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(path_failed("open", image, error)),
-            };
-            let found = LoopDevice::showing(&file);
-            let found = found.map_err(|e| path_failed("find the device of", image, e))?;
-            Ok(found.first().map(|device| device.path.clone()))
+        HeldDevice::Loop { device, on, inode } => {
+            let shows = LoopDevice::still_shows(device, *on, *inode);
+            let shows = shows.map_err(|e| path_failed("look at", Path::new(device), e))?;
+            Ok(shows.then(|| device.clone()))
         }
         HeldDevice::Nfs { device } => {
             let text = match fs::read_to_string(nfs::VOLUMES) {

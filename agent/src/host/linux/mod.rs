@@ -79,6 +79,7 @@ struct Inner {
     facts: HostFacts,
     pools: volumes::KnownPools,
     stuck: helpers::Stuck,
+    found: strays::Found,
 }
 
 impl LinuxHost {
@@ -98,8 +99,10 @@ impl LinuxHost {
             machine_id: machine_id.trim().to_owned(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
+        let found = strays::Found::now(&config.data_dir);
         Ok(Self {
             inner: Arc::new(Inner {
+                found,
                 config,
                 facts,
                 pools,

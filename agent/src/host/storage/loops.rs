@@ -99,6 +99,18 @@ impl LoopDevice {
         Ok(found)
     }
 
+    /// Whether a device still shows a file, by the numbers of the file. The file is not touched: what
+    /// it lies on may not answer.
+    pub(crate) fn still_shows(path: &str, on: u64, inode: u64) -> rustix::io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let shown = openat(CWD, path, flags, Mode::empty()).and_then(|fd| status(&fd));
+        match shown {
+            Ok(info) => Ok((info.device, info.inode) == (on, inode)),
+            Err(Errno::NOENT | Errno::NXIO | Errno::NODEV) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn set_up(image: &File) -> rustix::io::Result<Self> {
         let control = open("/dev/loop-control")?;
         // SAFETY: the request takes no argument and returns a number.
