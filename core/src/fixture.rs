@@ -254,6 +254,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             }),
             owners: Vec::new(),
             filled: false,
+            address: None,
             adopt: false,
             state: VolumeState::Live,
             deletions: 0,
@@ -264,7 +265,11 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
 
 /// Marks a claim as filled.
 pub(crate) fn fill(key: ClaimKey) -> Step {
-    Step::FillClaim { key, owner: None }
+    Step::FillClaim {
+        key,
+        owner: None,
+        address: None,
+    }
 }
 
 /// A key of an object that has no namespace.

@@ -51,6 +51,7 @@ fn volume() -> MountedVolume {
                 uid: 33,
                 gid: 33,
             },
+            address: None,
             usage: None,
         },
         source: "nfs:nas:/exports/x".to_owned(),

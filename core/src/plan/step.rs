@@ -65,6 +65,8 @@ pub enum Step {
         key: ClaimKey,
         /// Who owns its files.
         owner: Option<Ownership>,
+        /// The address of its server, if that is news.
+        address: Option<IpAddr>,
     },
     /// Gives an ordinal its own address for as long as the set exists.
     TakeAddress {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{HostName, MemberId, RunId, Uid},
+    ids::{HostName, MemberId, RunId},
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine},
     order::OrderDelta,
@@ -259,27 +259,19 @@ impl World {
 
     /// What the ledger has before a start, and the machine then knows.
     fn write_start(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
-        let (local, shared) = self.claims(name, id);
+        let order = self
+            .hosts
+            .get(name)
+            .and_then(|host| host.ledger.effective(id));
+        let volumes = order.map(|order| order.volumes).unwrap_or_default();
         let (member, run) = (id.clone(), run.clone());
         self.write(name, &Record::Run { member, run });
-        if let Some(host) = self.hosts.get_mut(name) {
-            host.volumes.extend(local.iter().cloned());
+        for volume in &volumes {
+            self.truth.starts_on(volume);
+            self.storage.write(volume);
         }
-        self.server.extend(shared.iter().cloned());
-        let claims = local.union(&shared).cloned().collect();
+        let claims = volumes.into_iter().map(|volume| volume.claim_uid).collect();
         self.write(name, &Record::Filled { claims });
         self.tell_standing(name, id);
-    }
-
-    /// The claims of a member's volumes, as its order has them: those on its host, and the others.
-    fn claims(&self, name: &HostName, id: &MemberId) -> (BTreeSet<Uid>, BTreeSet<Uid>) {
-        let host = self.hosts.get(name);
-        let order = host.and_then(|host| host.ledger.effective(id));
-        let volumes = order.map(|order| order.volumes).unwrap_or_default();
-        let uids = |shared: bool| {
-            let those = volumes.iter().filter(|v| v.source.is_shared() == shared);
-            those.map(|volume| volume.claim_uid.clone()).collect()
-        };
-        (uids(false), uids(true))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    ids::{BootId, HostName, MemberId, RunId, Uid},
+    ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     sim::{
@@ -35,8 +35,6 @@ pub(super) struct SimHost {
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
-    /// Claims whose data is in a pool here.
-    pub(super) volumes: BTreeSet<Uid>,
 }
 
 /// What lives only as long as the agent's process.
@@ -102,7 +100,6 @@ impl World {
             agent: None,
             boots: 1,
             lives: 0,
-            volumes: BTreeSet::new(),
         };
         self.hosts.insert(name.clone(), host);
         self.start_agent(name);

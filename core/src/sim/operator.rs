@@ -9,13 +9,16 @@ use crate::{
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
         GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy, Spread,
+        StatefulSetSpec, StorageClass,
     },
-    state::{Claim, Set, Volume},
+    state::{Claim, Set},
     template::revision_hash,
-    volume::access::sharers,
 };
+
+mod volumes;
+
+pub use volumes::Word;
 
 /// A set, as far as the simulation tells sets apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +201,7 @@ impl World {
             provisioner: Provisioner::Nfs,
             ..StorageClass::default()
         };
+        class.reclaim_policy = ReclaimPolicy::Delete;
         SERVER.clone_into(&mut class.metadata.name);
         "nas".clone_into(&mut class.parameters.server);
         "/exports".clone_into(&mut class.parameters.share);
@@ -262,48 +266,6 @@ impl World {
         };
         let claims = &mut self.coordinator.state.claims;
         claims.insert(key.clone(), claim);
-        self.reconcile();
-    }
-
-    /// Deletes the claims that no member uses and no set was founded on, and gives their volumes free: those made by hand to
-    /// whoever asks next, emptied, the others for good.
-    pub fn drop_claims(&mut self) {
-        if !self.coordinator.up {
-            return;
-        }
-        let state = &mut self.coordinator.state;
-        let before = state.clone();
-        let assigned = |id: &MemberId| {
-            let set = before.sets.get(&id.set);
-            set.is_some_and(|set| set.members.contains_key(&id.ordinal))
-        };
-        let founds = |key: &ClaimKey| {
-            before
-                .foundings
-                .values()
-                .any(|f| f.filled.contains_key(key))
-        };
-        state.claims.retain(|key, claim| {
-            let founds = founds(key);
-            founds
-                || claim.member.as_ref().is_some_and(assigned)
-                || sharers(&before, key).next().is_some()
-        });
-        let claims = state.claims.clone();
-        let gone = |volume: &Volume| {
-            let bound = volume.claim.as_ref();
-            bound.is_some_and(|bound| claims.get(&bound.key).is_none_or(|c| c.uid != bound.uid))
-        };
-        let freed = state.volumes.values().filter(|volume| gone(volume));
-        self.truth.freed(freed);
-        state
-            .volumes
-            .retain(|_, volume| !(volume.provisioned && gone(volume)));
-        for volume in state.volumes.values_mut() {
-            if gone(volume) {
-                volume.claim = None;
-            }
-        }
         self.reconcile();
     }
 

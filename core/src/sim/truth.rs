@@ -9,14 +9,16 @@ use thiserror::Error;
 use crate::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, Uid, ZoneSerial},
     member::Action,
-    order::{Desired, Peer, VolumeOrder},
+    order::{Desired, Peer},
     plan::Step,
-    sim::World,
+    sim::{World, storage::Place},
     spec::GatePolicy,
-    state::{State, Volume},
+    state::State,
     volume::VolumeSource,
     zone::RecordData,
 };
+
+mod data;
 
 /// A promise was broken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,6 +49,10 @@ pub(super) struct Truth {
     bound: BTreeMap<(ClaimKey, Uid), VolumeSource>,
     /// Whose data each place holds: host, if it is one's, and directory.
     places: BTreeMap<Place, Uid>,
+    /// Places whose data an operator gave to the next claim.
+    given: BTreeSet<Place>,
+    /// Places that an operator untied from a claim that is gone: another may have them, not its data.
+    free: BTreeSet<Place>,
     /// The addresses that ordinals took, by the set's id.
     addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
     /// The founders that were rendered first.
@@ -55,53 +61,7 @@ pub(super) struct Truth {
     founded: BTreeSet<MemberId>,
 }
 
-/// A directory, with its host unless it is on a server.
-type Place = (Option<HostName>, String);
-
-fn place(source: &VolumeSource) -> Place {
-    (source.host().cloned(), source.describe())
-}
-
 impl Truth {
-    /// I4: a member sees the volume that its claim was first bound to, and no other claim's data.
-    pub(super) fn uses(&mut self, host: &HostName, volume: &VolumeOrder) {
-        let VolumeOrder {
-            claim,
-            claim_uid,
-            source,
-            ..
-        } = volume;
-        let first = self.bound.get(&(claim.clone(), claim_uid.clone()));
-        if first != Some(source) {
-            self.breaks(
-                "I4",
-                format!("claim {claim} is used at {source:?}, not {first:?}"),
-            );
-        }
-        if source.host().is_some_and(|at| at != host) {
-            self.breaks(
-                "I4",
-                format!("claim {claim} is used on {host}, not where it is"),
-            );
-        }
-        let owner = self.places.entry(place(source));
-        let owner = owner.or_insert_with(|| claim_uid.clone()).clone();
-        if owner != *claim_uid {
-            let at = source.describe();
-            self.breaks(
-                "I4",
-                format!("{at} holds data of {owner}, and {claim} uses it"),
-            );
-        }
-    }
-
-    /// An operator gave up the data of volumes.
-    pub(super) fn freed<'a>(&mut self, volumes: impl Iterator<Item = &'a Volume>) {
-        for volume in volumes {
-            self.places.remove(&place(&volume.source));
-        }
-    }
-
     /// Notes a broken promise; the first one counts.
     pub(super) fn breaks(&mut self, promise: &'static str, detail: String) {
         self.broken.get_or_insert((promise, detail));

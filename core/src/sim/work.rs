@@ -91,7 +91,7 @@ impl World {
     }
 
     fn prepare(&mut self, name: &HostName, id: &MemberId, epoch: Epoch) -> Result<(), Reason> {
-        let Some(host) = self.hosts.get_mut(name) else {
+        let Some(host) = self.hosts.get(name) else {
             return Ok(());
         };
         let order = host.ledger.effective(id);
@@ -102,15 +102,7 @@ impl World {
         })?;
         for volume in order.volumes {
             self.truth.uses(name, &volume);
-            let there = if volume.source.is_shared() {
-                self.server.contains(&volume.claim_uid)
-            } else {
-                host.volumes.contains(&volume.claim_uid)
-            };
-            if volume.filled && !there {
-                let volume = volume.name;
-                return Err(Reason::VolumeEmpty { volume });
-            }
+            self.storage.guard(&volume)?;
         }
         Ok(())
     }

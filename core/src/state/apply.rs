@@ -5,7 +5,7 @@
 //! that they cannot differ. It is total: a step about something that does not exist changes
 //! nothing (the checker refuses such a step beforehand).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
@@ -43,7 +43,11 @@ impl State {
                 }
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
-            Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
+            Step::FillClaim {
+                key,
+                owner,
+                address,
+            } => self.fill(key, owner.as_ref(), *address),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -189,7 +193,7 @@ impl State {
         self.volumes.insert(name.clone(), volume);
     }
 
-    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
+    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
@@ -200,6 +204,7 @@ impl State {
         if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
             volume.adopt = false;
             volume.filled = true;
+            volume.address = address.or(volume.address);
         }
         let Some(member) = &claim.member else {
             return;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{
-        ClaimKey, ContentHash, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash,
-        Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Term, Uid, ZoneSerial,
     },
     order::{Desired, Peer},
     report::MemberReport,
@@ -33,6 +33,8 @@ pub mod orders;
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
+    /// The history of the store. A restored backup is given a new one.
+    pub history: HistoryId,
     /// The coordinator's term.
     pub term: Term,
     /// The DNS zone, such as `berth.internal`.
@@ -301,6 +303,9 @@ pub struct Volume {
     /// Whether a member was ever started on it.
     #[serde(default)]
     pub filled: bool,
+    /// The address of its server when a member was first started on it.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
     /// What is to become of it, if it is not just there.

@@ -28,6 +28,11 @@ pub struct VolumeWork {
     pub filled: bool,
     /// Where its data lies.
     pub source: VolumeSource,
+    /// How often the volume was sent to the trash: its data has another name there each time, and a
+    /// return closes the names of all times before. So a work that hung on one host and is done when
+    /// another one brought the volume back finds no way to throw it away again.
+    #[serde(default)]
+    pub deletion: u64,
     /// What to do.
     pub task: VolumeTask,
 }
@@ -93,6 +98,7 @@ pub fn work(
             owners: volume.owners.clone(),
             filled: volume.filled,
             source: volume.source.clone(),
+            deletion: volume.deletions,
             task,
         });
     }

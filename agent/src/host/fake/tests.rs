@@ -178,6 +178,7 @@ async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
         owners: vec![Uid(uid.to_owned())],
         filled: true,
         source: order.source.clone(),
+        deletion: 1,
         task,
     };
     let trash = work(VolumeTask::Trash, "a");

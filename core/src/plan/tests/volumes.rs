@@ -793,6 +793,7 @@ fn who_owns_the_files_is_kept_of_a_volume_that_holds_no_record_itself() {
         name: "data".to_owned(),
         recorded: true,
         owner: owner.clone(),
+        address: None,
         usage: None,
     });
     let mut unrecorded = friends.state.clone();
@@ -802,9 +803,12 @@ fn who_owns_the_files_is_kept_of_a_volume_that_holds_no_record_itself() {
     let contact = &mut unrecorded.hosts.get_mut(&host_name(1)).unwrap().contact;
     let seen = contact.members.get_mut(&member("web", 0)).unwrap();
     seen.report.volumes[0].recorded = false;
+    seen.report.volumes[0].address = Some([10, 0, 0, 5].into());
     friends.state = unrecorded;
     friends.plan();
     assert_eq!(friends.state.claims[&key].owner, Some(owner));
+    let volume = friends.state.volumes.values().next().unwrap();
+    assert_eq!(volume.address, Some([10, 0, 0, 5].into()));
 }
 
 #[test]
