@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
+    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey},
     order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
     spec::{ConfigMap, MemberSpec, MemberTemplate, Secret},
     state::{Claim, Founding, Member, Set, State},
@@ -44,9 +44,9 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
 }
 
 fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
-    let ids = (0..set.spec.replicas()).map(|ordinal| MemberId {
+    let ids = set.spec.declared().map(|ordinal| MemberId {
         set: key.clone(),
-        ordinal: Ordinal(ordinal),
+        ordinal,
     });
     ids.map(|id| peer(state, set, &id)).collect()
 }
@@ -153,7 +153,7 @@ fn values(
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
     let replicas = set.spec.replicas();
-    let peers = if id.ordinal.0 < replicas {
+    let peers = if set.spec.ordinals.contains(replicas, id.ordinal) {
         Arc::clone(declared)
     } else {
         let own = std::iter::once(peer(state, set, id));
