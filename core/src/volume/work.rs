@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{HostName, ObjectKey, Uid},
+    quantity::of_bytes,
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
     volume::VolumeSource,
@@ -59,7 +60,7 @@ impl VolumeTask {
         match self {
             Self::Trash => "move it to the trash".to_owned(),
             Self::Restore => "bring it back from the trash".to_owned(),
-            Self::Grow { bytes } => format!("grow it to {bytes} bytes"),
+            Self::Grow { bytes } => format!("grow it to {}", of_bytes(bytes)),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::Reason;
+use super::{Reason, refusal::nearest};
+use crate::quantity::of_bytes;
 
 impl fmt::Display for Reason {
     #[expect(
@@ -41,7 +42,10 @@ impl fmt::Display for Reason {
             Self::StopNotConfirmed { host, epoch } => {
                 write!(f, "epoch {epoch} on {host} is not proven gone")
             }
-            Self::ConfigMissing { kind, key } => write!(f, "{kind} {key} does not exist"),
+            Self::ConfigMissing { kind, key, entry } => match entry {
+                Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
+                None => write!(f, "{kind} {key} does not exist"),
+            },
             Self::FoundersIncomplete { ordinal } => {
                 write!(
                     f,
@@ -61,7 +65,7 @@ impl fmt::Display for Reason {
                 write!(f, "there is no volume for claim {claim}")
             }
             Self::NoMatchingVolume { claim, volumes } => {
-                write!(f, "no volume fits claim {claim}: {}", join(volumes))
+                write!(f, "no volume fits claim {claim}: {}", nearest(volumes))
             }
             Self::ExportTaken {
                 claim,
@@ -160,7 +164,9 @@ impl fmt::Display for Reason {
                 free,
             } => write!(
                 f,
-                "volume {volume} needs {wanted} bytes and {free} are free"
+                "volume {volume} needs {} and {} is free",
+                of_bytes(*wanted),
+                of_bytes(*free)
             ),
             Self::UserIdMismatch {
                 volume,

@@ -229,7 +229,7 @@ fn one_that_does_not_holds_the_member_with_the_difference() {
     let mut friends = settled(state);
     let mismatch = Reason::ClaimMismatch {
         claim: claim("data-web-0"),
-        differences: vec!["storage is 4 bytes, not 5".to_owned()],
+        differences: vec!["storage is 4, not 5".to_owned()],
     };
     assert_eq!(friends.report.waiting[&member("web", 0)], mismatch);
     friends.state.claims.clear();
@@ -740,9 +740,7 @@ fn a_claim_grows_with_its_template() {
     assert_eq!(sizes(&friends), (8, 6, 8));
     let warnings = &friends.report.warnings[&key("web")];
     assert!(
-        warnings
-            .iter()
-            .any(|text| text.contains("room for 10 bytes")),
+        warnings.iter().any(|text| text.contains("room for 10;")),
         "{warnings:?}"
     );
 }
