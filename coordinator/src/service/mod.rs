@@ -11,6 +11,7 @@ mod objects;
 mod persistent;
 mod render;
 mod restart;
+mod rollout;
 mod sets;
 pub mod status;
 mod usage;

@@ -102,7 +102,8 @@ rules! {
     FoundingKept = founding::founding_kept,
     /// A set is removed only when its deletion was asked for and it has no members.
     SetEmpty = ends::set_empty,
-    /// A member gets the newest revision, and no revision is dropped that a member carries.
+    /// A member gets the newest revision, and no revision is dropped that a member carries or that
+    /// is within the history limit.
     RevisionKept = ends::revision_kept,
     /// The zone's serial grows by one.
     ZoneSerial = ends::zone_serial,

@@ -43,6 +43,14 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         }
         return;
     }
+    // Whoever went would not come back: what it is to be needs something that is not there.
+    let newest = set.revisions.get(&set.revision);
+    if let Some(reason) = newest.and_then(|newest| newest.missing(&key.namespace)) {
+        for ordinal in old {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
     if starting(draft, key, set) {
         return;
     }
