@@ -9,6 +9,7 @@ mod hosts;
 mod members;
 mod objects;
 mod persistent;
+mod progress;
 mod render;
 mod restart;
 mod rollout;

@@ -62,6 +62,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }

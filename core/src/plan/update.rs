@@ -14,6 +14,7 @@ use crate::{
         Step, budget,
         draft::Draft,
         facts::{Facts, Standing, facts},
+        reload,
     },
     state::{Ordered, Set, State},
     time::Timestamp,
@@ -30,7 +31,9 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     };
     let old = |ordinal: &Ordinal| {
         let member = set.members.get(ordinal);
-        member.is_some_and(|m| m.ordered == Ordered::Run && m.is_to_be_replaced(set))
+        member.is_some_and(|m| {
+            m.ordered == Ordered::Run && m.is_to_be_replaced(set) && !reload::reaches(set, m)
+        })
     };
     let old: Vec<Ordinal> = set.declared().rev().filter(old).collect();
     if old.is_empty() {

@@ -117,7 +117,8 @@ impl Plot {
 
     fn event(&mut self) {
         match self.rng.below(100) {
-            0..=24 => self.apply(),
+            0..=17 => self.apply(),
+            18..=24 => self.config(),
             25..=29 => self.storage(),
             30..=34 => {
                 if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
@@ -181,6 +182,22 @@ impl Plot {
         let what = format!("wants {replicas} of {key}, revision {revision}");
         self.world.say("operator", &what);
         self.world.put_set(&key, &options);
+    }
+
+    /// The config of a set is another, or gone.
+    fn config(&mut self) {
+        let Some((key, _)) = self.rng.pick(&self.sets).cloned() else {
+            return;
+        };
+        let mut level = || u32::try_from(self.rng.below(3)).unwrap_or_default();
+        let config = Some((level() / 2, level()));
+        let config = config.filter(|_| self.rng.chance(85));
+        let what = match config {
+            Some((env, file)) => format!("gives {key} the config {env} and {file}"),
+            None => format!("deletes the config of {key}"),
+        };
+        self.world.say("operator", &what);
+        self.world.put_config(&key, config);
     }
 
     /// Something happens to volumes and claims.
@@ -253,6 +270,7 @@ impl Plot {
     /// Makes what sets still need.
     fn provide(&mut self) {
         for (set, options) in self.sets.clone() {
+            self.world.put_config(&set, Some((0, 0)));
             for ordinal in 0..4 {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
@@ -299,6 +317,8 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        config: rng.chance(60),
+        reload: rng.chance(60),
         ..SetOptions::default()
     }
 }

@@ -62,6 +62,8 @@ pub struct StatefulSetSpec {
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// What becomes of members when only config changes that reaches them through files.
+    pub config_update: ConfigUpdate,
     /// How many revisions that no member has any more are kept; 10 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision_history_limit: Option<i64>,
@@ -123,6 +125,17 @@ pub enum GatePolicy {
     OrderedStarted,
     /// Nothing.
     Parallel,
+}
+
+/// What becomes of members when only config changes that reaches them through files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ConfigUpdate {
+    /// They are replaced, as after a change of the template.
+    #[default]
+    Rollout,
+    /// Their files are written anew while they run, and `onChange` of each file says what its
+    /// process is told. What is in an environment still replaces them.
+    Reload,
 }
 
 /// Whether the number of members may change once the set is founded.
