@@ -168,6 +168,7 @@ pub(crate) fn volume() -> Volume {
         filled: false,
         adopt: false,
         state: VolumeState::Live,
+        deletions: 0,
         created_at: NOW,
     }
 }

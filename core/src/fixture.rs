@@ -243,6 +243,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             filled: false,
             adopt: false,
             state: VolumeState::Live,
+            deletions: 0,
             created_at: NOW,
         },
     }

@@ -322,6 +322,10 @@ pub struct Volume {
     pub adopt: bool,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
+    /// How often its data was sent to the trash: each time it has another name there, so that what
+    /// is left over of an earlier time cannot take it there again.
+    #[serde(default)]
+    pub deletions: u64,
     /// When it was first bound.
     pub created_at: Timestamp,
 }
