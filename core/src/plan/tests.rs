@@ -4,6 +4,7 @@
 mod delete;
 mod founding;
 mod places;
+mod reload;
 mod revisions;
 mod scale;
 mod update;
