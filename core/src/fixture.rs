@@ -144,6 +144,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         member: id.clone(),
         epoch: member.epoch,
         run: None,
+        revision: Some(member.revision.clone()),
         phase,
         started: running,
         ready,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Epoch, MemberId, ProcessName, RunId},
+    ids::{Epoch, MemberId, ProcessName, RunId, TemplateHash},
     volume::VolumeReport,
     waiting::Reason,
 };
@@ -18,6 +18,9 @@ pub struct MemberReport {
     pub epoch: Epoch,
     /// The current or last start, if there was one.
     pub run: Option<RunId>,
+    /// The revision that its processes are started with from now on, and whose files they have.
+    #[serde(default)]
+    pub revision: Option<TemplateHash>,
     /// Where it stands.
     pub phase: Phase,
     /// Whether its processes run and its startup probes, if any, have passed in this run.

@@ -91,6 +91,11 @@ pub enum Reason {
         /// The entry in it that the set uses, if the object is there without it.
         entry: Option<String>,
     },
+    /// It runs with a revision whose files its agent has not written yet.
+    ConfigNotDelivered {
+        /// Its host.
+        host: HostName,
+    },
     /// The set is founded by all its members together, and one of them has no host yet.
     FoundersIncomplete {
         /// The lowest such ordinal.
@@ -372,6 +377,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
             Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
@@ -429,6 +435,9 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
             Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
+            Self::ConfigNotDelivered { .. } => {
+                "event: the agent wrote it; see its log, or berth apply -f"
+            }
             Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",

@@ -279,18 +279,18 @@ impl<H: Host> Actor<H> {
                 Ok(rendered) => Arc::new(rendered),
                 Err(reason) => return tracing::warn!(%member, "{reason}"),
             };
-            if known.as_ref() == Some(&rendered) {
-                return;
+            if known.as_ref() != Some(&rendered) {
+                let told = client.update((*rendered).clone());
+                if let Err(reason) = answer("update", told).await {
+                    return tracing::warn!(%member, "{reason}");
+                }
             }
-            let told = client.update((*rendered).clone());
-            match answer("update", told).await {
-                Ok(()) => actor.send(Command::Refreshed {
-                    member,
-                    run,
-                    rendered,
-                }),
-                Err(reason) => tracing::warn!(%member, "{reason}"),
-            }
+            actor.send(Command::Refreshed {
+                member,
+                run,
+                revision: order.revision,
+                rendered,
+            });
         });
     }
 

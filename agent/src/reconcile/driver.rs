@@ -152,13 +152,15 @@ impl<H: Host> Driver<H> {
             Command::Refreshed {
                 member,
                 run,
+                revision,
                 rendered,
             } => {
                 let slot = self.slots.get_mut(&member);
-                if let Some(slot) = slot.filter(|slot| slot.run == Some(run)) {
+                if let Some(slot) = slot.filter(|slot| slot.run.as_ref() == Some(&run)) {
                     slot.rendered = Some(Arc::clone(&rendered));
                     slot.told = Some(rendered);
                 }
+                self.step(&member, Event::Refreshed { run, revision });
             }
             Command::Runs(runs) => {
                 self.on_record = runs.into_iter().map(|run| run.member).collect();

@@ -8,10 +8,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod local;
+mod rollout;
 mod verbs;
 mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use rollout::{
+    ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
+};
 pub(crate) use verbs::{
     HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
@@ -84,6 +88,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show what happened.
     Events(EventsArgs),
+    /// Rollouts: how one gets on, the revisions of a set, and the way back.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Machines with an agent.
     #[command(subcommand)]
     Host(HostCommand),

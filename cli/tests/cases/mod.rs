@@ -4,6 +4,7 @@ mod asking;
 mod changes;
 mod local;
 mod reads;
+mod rollouts;
 mod usage;
 mod volumes;
 mod waits;

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects, volumes};
+use super::{data, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -167,6 +167,7 @@ fn slow_status(script: &mut Script) -> v1::SetStatus {
         ready_replicas: ready,
         available_replicas: ready,
         updated_replicas: [1, 1, 2, 2][step],
+        rollout: Some(rollouts::slow(ready)),
         members: slow(step).to_vec(),
         ..Default::default()
     }
@@ -220,6 +221,22 @@ impl set::SetService for Fake {
             }
         };
         Ok(Response::new(status))
+    }
+
+    async fn history(&self, request: Request<v1::HistoryRequest>) -> Answer<v1::HistoryResponse> {
+        rollouts::history(&request.into_inner()).map(Response::new)
+    }
+
+    async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::RolloutResponse> {
+        rollouts::undo(&request.into_inner()).map(Response::new)
+    }
+
+    async fn rollout_restart(
+        &self,
+        request: Request<v1::RolloutRestartRequest>,
+    ) -> Answer<v1::RolloutResponse> {
+        let request = request.into_inner();
+        rollouts::change(request.confirmed, request.dry_run).map(Response::new)
     }
 
     async fn list_status(

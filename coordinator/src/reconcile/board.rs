@@ -57,6 +57,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::ConfigNotDelivered { .. }
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }

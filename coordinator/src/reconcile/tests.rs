@@ -235,6 +235,7 @@ fn report(id: &MemberId, epoch: berth_core::ids::Epoch, runs: bool) -> MemberRep
         member: id.clone(),
         epoch,
         run: None,
+        revision: None,
         phase: if runs { Phase::Running } else { Phase::Stopped },
         started: runs,
         ready: runs,

@@ -10,7 +10,7 @@ use berth_core::{
 };
 use berth_proto::{convert::status, v1};
 
-use super::usage;
+use super::{progress::progress, usage};
 use crate::{context::Board, sessions::LinkStatus, state::View};
 
 /// What a status is made of.
@@ -164,6 +164,7 @@ impl Look<'_> {
             warnings: self.board.warnings.get(key).cloned().unwrap_or_default(),
             generation,
             at_most_one: "none".to_owned(),
+            rollout: Some(progress(set, &members)),
             members,
         }
     }
@@ -281,6 +282,7 @@ mod tests {
                 member: "default/web-0".parse().unwrap(),
                 epoch: "1.1".parse().unwrap(),
                 run: None,
+                revision: None,
                 phase: Phase::Running,
                 started: true,
                 ready,

@@ -52,6 +52,7 @@ fn put_config(world: &mut World, text: &str) {
     let object = Object::ConfigMap(ConfigMap {
         metadata: meta("conf"),
         data: [("main".to_owned(), text.to_owned())].into(),
+        ..ConfigMap::default()
     });
     let kind = RecordKind::Object(Kind::ConfigMap);
     world.put(Key::new(kind, key("conf")), &object);

@@ -34,8 +34,8 @@ const FIELDS: [(&str, &str); 54] = [
     ("hostNetwork", "remove it: processes use the host's network"),
     ("updateStrategy", "remove it: Berth does not have it yet"),
     (
-        "revisionHistoryLimit",
-        "remove it: Berth does not have it yet",
+        "binaryData",
+        "write data: config objects hold text; put a binary file on the hosts or on a volume",
     ),
     (
         "persistentVolumeClaimRetentionPolicy",

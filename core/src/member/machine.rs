@@ -68,6 +68,11 @@ impl Machine {
                     up.restart_failed(now, &process);
                 }
             }
+            Event::Refreshed { run, revision } => {
+                if let Some(up) = self.up(&run) {
+                    up.told = Some(revision);
+                }
+            }
             Event::GateRecorded { epoch } => {
                 self.passed_gate = Some(epoch);
                 // From now on it is started as no founder, also by the keeper alone (I7).
@@ -173,6 +178,8 @@ impl Machine {
             (Action::Start(_), Done::Started(running)) => {
                 self.starting.explained();
                 self.begin_up(now, running);
+                // What it was rendered from may have changed in between.
+                self.refresh(effects);
             }
             (Action::Stop, _) => {
                 self.ending.reset();

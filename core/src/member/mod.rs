@@ -195,6 +195,13 @@ pub enum Event {
         /// Which process.
         process: ProcessName,
     },
+    /// The keeper of a run has what this revision renders to.
+    Refreshed {
+        /// Which run.
+        run: RunId,
+        /// The revision.
+        revision: TemplateHash,
+    },
     /// The ledger has it that the member was ready in this epoch.
     GateRecorded {
         /// The grant.
@@ -259,8 +266,8 @@ pub enum Effect {
         /// Which run.
         run: RunId,
     },
-    /// Render the member anew and hand it to the living keeper, if it differs: what it starts from
-    /// now on starts with it. Nothing that runs is touched.
+    /// Render the member anew and hand it to the living keeper, if it differs, then say so with
+    /// [`Event::Refreshed`]: what the keeper starts from now on starts with it.
     Refresh,
     /// A founder was ready in this epoch: write it to the ledger, then say so with
     /// [`Event::GateRecorded`].

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{AttemptId, ProcessChange, ProcessState, Running, volumes::Volumes};
 use crate::{
-    ids::{ProcessName, RunId},
+    ids::{ProcessName, RunId, TemplateHash},
     probe::{Outcome, ProbeKind, ProbeSpecs, ProcessProbes, Verdict},
     time::Timestamp,
     waiting::Reason,
@@ -24,6 +24,8 @@ pub(super) struct Up {
     pub(super) init_done: bool,
     pub(super) processes: Vec<ProcessState>,
     pub(super) ready_since: Option<Timestamp>,
+    /// The revision that its keeper was told last.
+    pub(super) told: Option<TemplateHash>,
     pub(super) volumes: Volumes,
     /// When everything is killed, once a stop was asked for.
     kill_at: Option<Timestamp>,
@@ -44,6 +46,7 @@ impl Up {
             init_done: running.init_done,
             processes: running.processes,
             ready_since: None,
+            told: None,
             volumes: Volumes::new(now, running.volumes),
             kill_at: None,
             grace: running.grace,

@@ -26,6 +26,7 @@ impl Machine {
             member: self.member.clone(),
             epoch: self.epoch(),
             run: self.last_run.clone(),
+            revision: None,
             phase,
             started: false,
             ready: false,
@@ -39,6 +40,7 @@ impl Machine {
         };
         report.run.take_if(|run| run.epoch != report.epoch);
         if let Place::Up(up) = &self.place {
+            report.revision = up.told.clone();
             report.started = up.started();
             report.ready = up.ready() && phase == Phase::Running && !self.founds(up.run.epoch);
             report.restarts += up.restart_count();

@@ -2,7 +2,7 @@
 //! reads nothing but its arguments.
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), then what takes something, set by set (assign, start, stop, update), then why everything else
+//! then volumes for the claims that wait for one (claims), then what takes something, set by set (assign, start, stop, reload, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -23,6 +23,7 @@ mod gate;
 mod observe;
 mod placement;
 mod release;
+mod reload;
 pub mod report;
 mod start;
 pub mod step;
@@ -64,6 +65,7 @@ pub fn plan_without(
         assign::run(&mut draft, key);
         start::run(&mut draft, key);
         stop::run(&mut draft, key);
+        reload::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
     }

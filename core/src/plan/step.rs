@@ -140,6 +140,16 @@ pub enum Step {
         /// The revision.
         revision: TemplateHash,
     },
+    /// Gives a member that runs another revision without stopping it: only files differ, and its
+    /// agent writes them anew.
+    Reload {
+        /// The member.
+        member: MemberId,
+        /// Its grant.
+        epoch: Epoch,
+        /// The revision.
+        revision: TemplateHash,
+    },
     /// Forgets who founded a set, once neither the set nor any claim of it exists.
     ForgetFounding {
         /// The set's key.
@@ -205,6 +215,9 @@ impl fmt::Display for Step {
                 write!(f, "release {member}: {because}")
             }
             Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
+            Self::Reload {
+                member, revision, ..
+            } => write!(f, "deliver the config of revision {revision} to {member}"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
@@ -221,6 +234,7 @@ impl Step {
             | Self::Start { member, .. }
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
+            | Self::Reload { member, .. }
             | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
             Self::AdoptClaim { member, .. } => Some((&member.set, member.ordinal)),
             Self::CreateClaim { claim, .. } => {

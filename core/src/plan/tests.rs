@@ -4,6 +4,8 @@
 mod delete;
 mod founding;
 mod places;
+mod reload;
+mod revisions;
 mod scale;
 mod update;
 mod volumes;

@@ -216,7 +216,8 @@ impl World {
             // The simulated template has no liveness probe, and the simulated keeper starts no
             // process by itself.
             // The simulated run has no volumes to look at.
-            Effect::RestartProcess { .. } | Effect::Refresh | Effect::LookAtVolumes { .. } => {}
+            Effect::RestartProcess { .. } | Effect::LookAtVolumes { .. } => {}
+            Effect::Refresh => self.refresh(name, id),
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
                 self.write(name, &Record::PassedGate { member, epoch });
@@ -236,6 +237,23 @@ impl World {
                 self.report_one(name, id);
             }
         }
+    }
+
+    /// The keeper gets what the member's order says by now.
+    fn refresh(&mut self, name: &HostName, id: &MemberId) {
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let (order, keeper) = (host.ledger.effective(id), host.keepers.get(id));
+        let (Some(order), Some(keeper)) = (order, keeper) else {
+            return;
+        };
+        if order.epoch != keeper.run.epoch {
+            return;
+        }
+        let (run, revision) = (keeper.run.clone(), order.revision.clone());
+        self.truth_of_config(id, &order);
+        self.tell(name, id, Event::Refreshed { run, revision });
     }
 
     fn notice_readiness(&mut self, name: &HostName, id: &MemberId) {

@@ -6,8 +6,9 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
+        ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
+        MemberVolume, Membership, NfsVolumeSource, OnChange, PersistentVolume,
         PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy, Spread,
         StatefulSetSpec, StorageClass,
     },
@@ -50,6 +51,10 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// Whether members use the keys `env` and `file` of a ConfigMap named as the set.
+    pub config: bool,
+    /// Whether a changed file reaches members that run.
+    pub reload: bool,
 }
 
 impl Default for SetOptions {
@@ -69,6 +74,8 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            config: false,
+            reload: false,
         }
     }
 }
@@ -85,8 +92,33 @@ fn slot(value: &str) -> LabelSelector {
     selector
 }
 
+/// What makes a process depend on the config of its set.
+fn configure(process: &mut Process, key: &SetKey) {
+    let selector = |entry: &str| {
+        Some(KeySelector {
+            name: key.name.to_string(),
+            key: entry.to_owned(),
+            optional: false,
+        })
+    };
+    process.env.push(EnvVar {
+        name: "CONFIG".to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: selector("env"),
+            ..EnvVarSource::default()
+        }),
+    });
+    process.files.push(FileSource {
+        path: "app.conf".to_owned(),
+        config_map: selector("file"),
+        on_change: OnChange::Signal,
+        ..FileSource::default()
+    });
+}
+
 impl SetOptions {
-    fn spec(&self) -> StatefulSetSpec {
+    fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
             command: vec!["/bin/app".to_owned()],
@@ -102,6 +134,9 @@ impl SetOptions {
             container_port,
             ..Port::default()
         }));
+        if self.config {
+            configure(&mut process, key);
+        }
         let mut spec = StatefulSetSpec {
             replicas: Some(self.replicas.into()),
             pod_management_policy: self.policy,
@@ -111,6 +146,11 @@ impl SetOptions {
             spread: self.spread,
             min_ready_seconds: self.min_ready,
             address_pool: self.pool.clone(),
+            config_update: if self.reload {
+                ConfigUpdate::Reload
+            } else {
+                ConfigUpdate::Rollout
+            },
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -142,7 +182,7 @@ impl World {
         if !self.coordinator.up {
             return;
         }
-        let spec = options.spec();
+        let spec = options.spec(key);
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
@@ -154,11 +194,43 @@ impl World {
             return;
         }
         set.spec = Arc::new(spec);
-        self.coordinator.state.revise(key, self.now);
+        self.revise(key);
         if options.quorum {
             self.quorums.insert(key.clone());
         }
         self.reconcile();
+    }
+
+    /// Applies the ConfigMap of a set, or deletes it.
+    pub fn put_config(&mut self, key: &SetKey, config: Option<(u32, u32)>) {
+        if !self.coordinator.up {
+            return;
+        }
+        let maps = &mut self.coordinator.state.config_maps;
+        match config {
+            None => {
+                maps.remove(key);
+            }
+            Some((env, file)) => {
+                let mut map = ConfigMap::default();
+                for (name, value) in [("env", env), ("file", file)] {
+                    map.data.insert(name.to_owned(), value.to_string());
+                }
+                maps.insert(key.clone(), map);
+            }
+        }
+        self.revise(key);
+        self.reconcile();
+    }
+
+    fn revise(&mut self, key: &SetKey) {
+        self.coordinator.state.revise(key, self.now);
+        let set = self.coordinator.state.sets.get(key);
+        if let Some(revision) = set.and_then(|set| set.revisions.get(&set.revision)) {
+            let config = Arc::clone(&revision.config);
+            let hash = set.map(|set| set.revision.clone()).unwrap_or_default();
+            self.truth.configs.insert(hash, config);
+        }
     }
 
     /// Asks for the deletion of a set.

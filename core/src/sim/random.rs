@@ -124,8 +124,9 @@ impl Plot {
 
     fn event(&mut self) -> Result<(), Violation> {
         match self.rng.below(100) {
-            0..=18 => self.apply(),
-            19..=32 => self.storage()?,
+            0..=14 => self.apply(),
+            15..=20 => self.config(),
+            21..=32 => self.storage()?,
             33..=34 => {
                 if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
                     self.world.say("operator", &format!("deletes {key}"));
@@ -189,6 +190,22 @@ impl Plot {
         let what = format!("wants {replicas} of {key}, revision {revision}");
         self.world.say("operator", &what);
         self.world.put_set(&key, &options);
+    }
+
+    /// The config of a set is another, or gone.
+    fn config(&mut self) {
+        let Some((key, _)) = self.rng.pick(&self.sets).cloned() else {
+            return;
+        };
+        let mut level = || u32::try_from(self.rng.below(3)).unwrap_or_default();
+        let config = Some((level() / 2, level()));
+        let config = config.filter(|_| self.rng.chance(85));
+        let what = match config {
+            Some((env, file)) => format!("gives {key} the config {env} and {file}"),
+            None => format!("deletes the config of {key}"),
+        };
+        self.world.say("operator", &what);
+        self.world.put_config(&key, config);
     }
 
     /// Something happens to volumes and claims.
@@ -293,6 +310,7 @@ impl Plot {
     /// Makes what sets still need.
     fn provide(&mut self) {
         for (set, options) in self.sets.clone() {
+            self.world.put_config(&set, Some((0, 0)));
             for ordinal in 0..4 {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
@@ -339,6 +357,8 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        config: rng.chance(60),
+        reload: rng.chance(60),
         ..SetOptions::default()
     }
 }

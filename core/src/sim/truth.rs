@@ -1,15 +1,18 @@
 //! The promises, checked against the world itself. Numbers are those of the design: I1 identity, I2
 //! at most one, I3 order, I4 data, I6 durability, I7 founded once, I9 names first. Further there
-//! is `checker` (the checker refused a plan) and `rest` (plans that follow from their own effect).
+//! is `config` (a member has another config than its revision), `checker` (the checker refused a plan) and `rest` (plans that follow from their own effect).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, Uid, ZoneSerial},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, TemplateHash, Uid, ZoneSerial},
     member::Action,
-    order::{Desired, Peer},
+    order::{ConfigData, Desired, MemberOrder, Peer},
     plan::Step,
     sim::{World, storage::Place},
     spec::GatePolicy,
@@ -37,6 +40,8 @@ pub struct Violation {
 /// What has to be remembered to judge.
 #[derive(Debug, Default)]
 pub(super) struct Truth {
+    /// The config that each revision was made with.
+    pub(super) configs: BTreeMap<TemplateHash, Arc<ConfigData>>,
     /// What was found broken within an event.
     pub(super) broken: Option<(&'static str, String)>,
     /// Members that were ready once.
@@ -105,6 +110,7 @@ impl Truth {
             | Step::Release { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
+            | Step::Reload { .. }
             | Step::PublishZone { .. } => {}
         }
     }
@@ -122,6 +128,16 @@ impl World {
             }
         }
         None
+    }
+
+    /// A member has the config of its revision, whatever the objects say by now.
+    pub(super) fn truth_of_config(&mut self, id: &MemberId, order: &MemberOrder) {
+        let made = self.truth.configs.get(&order.revision);
+        if made.is_some_and(|made| **made != order.config) {
+            let revision = &order.revision;
+            let detail = format!("{id} of revision {revision} has the config of another one");
+            self.truth.breaks("config", detail);
+        }
     }
 
     /// Judges an action when it begins: who is stopped, and in which order.

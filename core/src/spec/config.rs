@@ -12,6 +12,9 @@ use super::{meta::ObjectMeta, secret::Sealed};
 pub struct ConfigMap {
     /// Name, namespace, labels.
     pub metadata: ObjectMeta,
+    /// Whether it never changes again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub immutable: bool,
     /// Texts by key.
     pub data: BTreeMap<String, String>,
 }
@@ -22,6 +25,9 @@ pub struct ConfigMap {
 pub struct Secret {
     /// Name, namespace, labels.
     pub metadata: ObjectMeta,
+    /// Whether it never changes again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub immutable: bool,
     /// As in Kubernetes; Berth gives it no meaning.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub secret_type: Option<String>,

@@ -34,7 +34,7 @@ pub use process::{
 };
 pub use secret::Sealed;
 pub use set::{
-    ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
+    ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
     MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
 };
 pub use storage::{

@@ -241,7 +241,7 @@ pub struct FileSource {
     pub template: bool,
     /// When it is written.
     pub when: FileWhen,
-    /// What happens to the process when the text would change.
+    /// What happens to a process that runs when the text changes. The file is written anew at once.
     pub on_change: OnChange,
 }
 
@@ -258,7 +258,7 @@ pub enum FileWhen {
     IfMissing,
 }
 
-/// What a changed file does to its process.
+/// What a changed file does to its process, beside being there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnChange {
     /// Nothing.

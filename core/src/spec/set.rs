@@ -12,6 +12,9 @@ use super::{
 };
 use crate::ids::Ordinal;
 
+/// As many older revisions as a StatefulSet keeps when nothing is said.
+const REVISION_HISTORY: u32 = 10;
+
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -59,6 +62,11 @@ pub struct StatefulSetSpec {
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// What becomes of members when only config changes that reaches them through files.
+    pub config_update: ConfigUpdate,
+    /// How many revisions that no member has any more are kept; 10 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<i64>,
     /// How one member looks.
     pub template: MemberTemplate,
     /// One claim per template and member.
@@ -76,6 +84,13 @@ impl StatefulSetSpec {
     /// The ordinals that are asked for, lowest first.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
+    }
+
+    /// How many revisions that no member has any more are kept.
+    pub fn revision_history_limit(&self) -> u32 {
+        self.revision_history_limit.map_or(REVISION_HISTORY, |n| {
+            u32::try_from(n.max(0)).unwrap_or(u32::MAX)
+        })
     }
 
     /// The policy until the set is founded.
@@ -110,6 +125,17 @@ pub enum GatePolicy {
     OrderedStarted,
     /// Nothing.
     Parallel,
+}
+
+/// What becomes of members when only config changes that reaches them through files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ConfigUpdate {
+    /// They are replaced, as after a change of the template.
+    #[default]
+    Rollout,
+    /// Their files are written anew while they run, and `onChange` of each file says what its
+    /// process is told. What is in an environment still replaces them.
+    Reload,
 }
 
 /// Whether the number of members may change once the set is founded.

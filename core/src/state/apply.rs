@@ -71,6 +71,17 @@ impl State {
                     self.sets.remove(set);
                 }
             }
+            Step::Reload {
+                member,
+                epoch,
+                revision,
+            } => {
+                if let Some(member) = self.granted(member, *epoch) {
+                    member.revision = revision.clone();
+                    let host = member.host.clone();
+                    self.unsettle(&host);
+                }
+            }
             Step::DropRevision { set, revision } => {
                 if let Some(set) = self.sets.get_mut(set) {
                     set.revisions.remove(revision);

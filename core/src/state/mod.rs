@@ -17,10 +17,10 @@ use crate::{
         TemplateHash, Term, Uid, ZoneSerial,
     },
     order::{Desired, Peer},
-    report::MemberReport,
+    report::{MemberReport, Phase},
     spec::{
-        AccessMode, AddressPool, ConfigMap, PersistentVolume, PersistentVolumeClaimSpec,
-        ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
+        AccessMode, AddressPool, ConfigMap, ConfigUpdate, PersistentVolume,
+        PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
@@ -225,6 +225,17 @@ impl Member {
     }
 }
 
+impl Set {
+    /// Whether the processes of a member that runs do not have the files of its revision yet. Only
+    /// a set that reloads asks: with the others a revision comes with a start.
+    pub fn lacks_files(&self, member: &Member, report: &MemberReport) -> bool {
+        let reloads = self.spec.config_update == ConfigUpdate::Reload;
+        reloads
+            && report.phase == Phase::Running
+            && report.revision.as_ref() != Some(&member.revision)
+    }
+}
+
 /// What was ordered of an assigned member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Ordered {
@@ -403,7 +414,7 @@ impl State {
         };
         let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => seen.report.ready,
+            Knowledge::Known(seen) => seen.report.ready && !set.lacks_files(member, &seen.report),
             Knowledge::Absent | Knowledge::Unknown => false,
         };
         wanted && ready && !member.is_to_be_replaced(set)
@@ -413,10 +424,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        fixture::{key, member, put_set, report, run_all, spec, state},
-        report::Phase,
-    };
+    use crate::fixture::{key, member, put_set, report, run_all, spec, state};
 
     #[test]
     fn a_member_is_in_place_while_it_is_ready_wanted_and_up_to_date() {

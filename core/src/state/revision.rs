@@ -71,8 +71,13 @@ impl Set {
     /// changed.
     pub fn revise(&mut self, config: ConfigData, now: Timestamp) -> bool {
         let hash = revision_hash(&self.spec.template, &config);
-        if hash == self.revision && self.revisions.contains_key(&hash) {
-            return false;
+        if hash == self.revision
+            && let Some(newest) = self.revisions.get_mut(&hash)
+        {
+            // An object that is there by now, without the key, gives another reason to wait.
+            let same = *newest.config == config;
+            newest.config = Arc::new(config);
+            return !same;
         }
         let last = self.revisions.values().map(|r| r.number).max();
         let number = last.unwrap_or(0).saturating_add(1);

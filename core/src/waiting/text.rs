@@ -46,6 +46,9 @@ impl fmt::Display for Reason {
                 Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
                 None => write!(f, "{kind} {key} does not exist"),
             },
+            Self::ConfigNotDelivered { host } => {
+                write!(f, "{host} has not written the files of its revision yet")
+            }
             Self::FoundersIncomplete { ordinal } => {
                 write!(
                     f,
