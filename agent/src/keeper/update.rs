@@ -24,14 +24,14 @@ impl Keeper {
         if !known.eq(news.iter().map(|process| &process.name)) {
             return Err(step_failed("update the keeper", "its processes are others"));
         }
-        let inits = self.machine.inits();
+        let machine = &self.machine;
         let may_restart = self.machine.init_done() && !self.machine.stopping();
         let (mut restart, mut signal) = (Vec::new(), Vec::new());
         for (number, (process, rendered)) in self.processes.iter_mut().zip(news).enumerate() {
             let change = change(&process.rendered, &rendered);
             process.rendered = rendered;
             // One that does not run finds its files at its next start.
-            if number < inits || process.child.is_none() {
+            if machine.is_init(Slot(number)) || process.child.is_none() {
                 continue;
             }
             match change {

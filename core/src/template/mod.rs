@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::{ids::IdError, quantity::QuantityError, spec::MemberTemplate};
 
 mod claim;
+mod downward;
 pub(crate) mod engine;
 mod env;
 mod expand;
@@ -22,9 +23,10 @@ pub(crate) mod values;
 
 pub use claim::{ClaimValues, claim_spec, sub_dir};
 pub(crate) use claim::{try_selector, try_sub_dir};
+pub(crate) use downward::{check_field, resource};
 pub(crate) use expand::references;
 pub use member::render_member;
-pub(crate) use process::{parse_mode, port_number};
+pub(crate) use process::{parse_mode, port_number, signal};
 pub use revision::{ConfigRef, config_refs, revision_hash};
 pub use texts::{TemplateText, texts};
 pub use trial::try_out;
