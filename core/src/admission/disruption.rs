@@ -1,15 +1,12 @@
 //! What a change would stop, shrink or replace, in sentences for the operator.
 
-use std::collections::BTreeMap;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::BTreeSet;
 
 use super::Objects;
 use crate::{
-    ids::{ObjectKey, TemplateHash},
-    order::ConfigData,
-    spec::{Kind, Object, Sealed, StatefulSet},
-    template::{config_refs, revision_hash},
+    ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
+    spec::{ConfigMap, Kind, Object, Secret, StatefulSet},
+    template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
 /// Names in one sentence.
@@ -32,20 +29,29 @@ pub(super) fn of(before: &Objects, after: &Objects) -> Vec<String> {
 
 fn shrinks(key: &ObjectKey, old: &StatefulSet, new: &StatefulSet) -> Option<String> {
     let (was, is) = (old.spec.replicas(), new.spec.replicas());
-    if is >= was {
+    let stays: BTreeSet<Ordinal> = new.spec.declared().collect();
+    let leaving: Vec<Ordinal> = old.spec.declared().filter(|n| !stays.contains(n)).collect();
+    if leaving.is_empty() {
         return None;
     }
-    let names: Vec<String> = (is..was)
-        .rev()
-        .take(MAX_NAMES)
-        .map(|n| format!("{}-{n}", key.name))
-        .collect();
-    let more = match usize::try_from(was - is).unwrap_or(usize::MAX) {
+    let named = leaving.iter().rev().take(MAX_NAMES);
+    let names: Vec<String> = named.map(|n| format!("{}-{n}", key.name)).collect();
+    let more = match leaving.len() {
         count if count > MAX_NAMES => format!(" and {} more", count - MAX_NAMES),
         _ => String::new(),
     };
+    let what = if is < was {
+        format!("shrinks from {was} to {is}")
+    } else {
+        "has other ordinals".to_owned()
+    };
+    let verb = if leaving.len() == 1 {
+        "stops"
+    } else {
+        "stop one after the other"
+    };
     Some(format!(
-        "{key} shrinks from {was} to {is}: {}{more} stop one after the other; their volumes are kept",
+        "{key} {what}: {}{more} {verb}; their volumes are kept",
         names.join(", ")
     ))
 }
@@ -57,8 +63,12 @@ fn restarts(
     after: &Objects,
     new: &StatefulSet,
 ) -> Option<String> {
-    let staying = old.spec.replicas().min(new.spec.replicas());
-    if staying == 0 || revision(key, before, old) == revision(key, after, new) {
+    let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
+    let staying: Vec<Ordinal> = old.spec.declared().filter(|n| wanted.contains(n)).collect();
+    let (Some(lowest), Some(highest)) = (staying.first(), staying.last()) else {
+        return None;
+    };
+    if revision(key, before, old) == revision(key, after, new) {
         return None;
     }
     let what = if old.spec.template == new.spec.template {
@@ -66,61 +76,54 @@ fn restarts(
     } else {
         "the template"
     };
-    let whom = if staying == 1 {
-        format!("{}-0 is restarted", key.name)
+    let whom = if lowest == highest {
+        format!("{}-{lowest} is restarted", key.name)
     } else {
         format!(
-            "{}-{} to {}-0 are restarted one after the other",
-            key.name,
-            staying - 1,
-            key.name
+            "{}-{highest} to {}-{lowest} are restarted one after the other",
+            key.name, key.name
         )
     };
     Some(format!("{key}: {what} changes, {whom}"))
 }
 
 fn revision(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> TemplateHash {
-    revision_hash(&set.spec.template, &config(key, objects, set))
-}
-
-/// The config objects that a set uses, as an order has them.
-fn config(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> ConfigData {
-    let mut config = ConfigData::default();
-    for reference in config_refs(&set.spec.template.spec) {
-        let Ok(name) = reference.name.parse() else {
-            continue;
-        };
-        let namespace = key.namespace.clone();
-        let id = (reference.kind, ObjectKey { namespace, name });
-        match objects.get(&id) {
-            Some(Object::ConfigMap(map)) => {
-                config.config_maps.insert(reference.name, map.data.clone());
-            }
-            Some(Object::Secret(secret)) => {
-                config.secrets.insert(reference.name, decoded(&secret.data));
-            }
-            Some(
-                Object::StatefulSet(_)
-                | Object::Service(_)
-                | Object::AddressPool(_)
-                | Object::StorageClass(_)
-                | Object::PersistentVolume(_)
-                | Object::PersistentVolumeClaim(_),
-            )
-            | None => {}
-        }
-    }
-    config
-}
-
-fn decoded(data: &BTreeMap<String, Sealed>) -> BTreeMap<String, Sealed> {
-    let text = |value: &Sealed| {
-        let bytes = STANDARD.decode(value.expose()).unwrap_or_default();
-        Sealed::new(String::from_utf8(bytes).unwrap_or_default())
+    let source = InNamespace {
+        objects,
+        namespace: &key.namespace,
     };
-    data.iter()
-        .map(|(key, value)| (key.clone(), text(value)))
-        .collect()
+    let template = &set.spec.template;
+    revision_hash(template, &used_config(&template.spec, &source))
+}
+
+/// The stored objects of one namespace.
+struct InNamespace<'a> {
+    objects: &'a Objects,
+    namespace: &'a Namespace,
+}
+
+impl InNamespace<'_> {
+    fn get(&self, kind: Kind, name: &str) -> Option<&Object> {
+        let namespace = self.namespace.clone();
+        let name = name.parse().ok()?;
+        self.objects.get(&(kind, ObjectKey { namespace, name }))
+    }
+}
+
+impl ConfigSource for InNamespace<'_> {
+    fn config_map(&self, name: &str) -> Option<&ConfigMap> {
+        let Object::ConfigMap(map) = self.get(Kind::ConfigMap, name)? else {
+            return None;
+        };
+        Some(map)
+    }
+
+    fn secret(&self, name: &str) -> Option<&Secret> {
+        let Object::Secret(secret) = self.get(Kind::Secret, name)? else {
+            return None;
+        };
+        Some(secret)
+    }
 }
 
 /// The sets that use a config object.

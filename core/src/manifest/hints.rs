@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 63] = [
+const FIELDS: [(&str, &str); 62] = [
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -37,7 +37,6 @@ const FIELDS: [(&str, &str); 63] = [
         "revisionHistoryLimit",
         "remove it: Berth does not have it yet",
     ),
-    ("ordinals", "remove it: ordinals begin with 0"),
     (
         "persistentVolumeClaimRetentionPolicy",
         "remove it: claims are always retained",

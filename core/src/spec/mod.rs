@@ -12,6 +12,7 @@ mod instant;
 mod lenient;
 pub mod meta;
 pub mod network;
+pub mod ordinals;
 mod path;
 mod period;
 pub mod probe;
@@ -25,6 +26,7 @@ pub mod volume;
 pub use config::{ConfigMap, Secret};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
+pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
 pub use period::{PeriodError, parse_period};
 pub use probe::{

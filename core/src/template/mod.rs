@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::{ids::IdError, quantity::QuantityError, spec::MemberTemplate};
 
 mod claim;
+mod config;
 mod downward;
 pub(crate) mod engine;
 mod env;
@@ -23,6 +24,7 @@ pub(crate) mod values;
 
 pub use claim::{ClaimValues, claim_spec, sub_dir};
 pub(crate) use claim::{try_selector, try_sub_dir};
+pub use config::{ConfigSource, MissingConfig, missing_config, used_config};
 pub(crate) use downward::{check_field, resource};
 pub(crate) use expand::references;
 pub use member::render_member;
