@@ -275,11 +275,7 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
     let deaf = shell("deaf", "trap '' TERM; while :; do sleep 0.05; done");
     let mut last = polite.clone();
     last.name = process("last");
-    last.pre_stop_exec = Some(
-        ["/bin/sh", "-c", "echo pre; exit 3"]
-            .map(str::to_owned)
-            .to_vec(),
-    );
+    last.pre_stop = Some(hook("echo pre; exit 3"));
     let mut handle = bed.start(vec![deaf, polite, last]).await;
     let pids = [
         pid_of(&handle, "deaf").await,

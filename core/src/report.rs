@@ -78,4 +78,7 @@ pub struct ProcessReport {
     pub restarts: u32,
     /// How it last ended, if it did: `exited with 1`, `was killed by SIGKILL`.
     pub last_exit: Option<String>,
+    /// What it says that it does, by `sd_notify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }

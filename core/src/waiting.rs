@@ -325,6 +325,29 @@ pub enum Reason {
         /// What is wrong.
         error: String,
     },
+    /// An init process has not exited with 0 yet.
+    InitProcess {
+        /// The process.
+        process: ProcessName,
+        /// How it last ended, if it did; it is tried again.
+        exit: Option<String>,
+        /// How often it was started again.
+        restarts: u32,
+    },
+    /// What is done beside the start of a process has not ended well.
+    PostStart {
+        /// The process.
+        process: ProcessName,
+        /// What came of it.
+        error: String,
+    },
+    /// The processes are ready, and a condition that the member waits for is not true.
+    ReadinessGate {
+        /// The condition's type.
+        condition: String,
+        /// Why it is false, if it was said; empty if it was not set in this epoch.
+        message: String,
+    },
     /// A process ended and is started again after a pause.
     BackOff {
         /// The process.
@@ -357,6 +380,11 @@ pub enum Reason {
     },
     /// The processes are being stopped.
     Stopping {
+        /// Those that still run.
+        processes: Vec<ProcessName>,
+    },
+    /// The grace period is over, and what is never killed still runs.
+    NeverKilled {
         /// Those that still run.
         processes: Vec<ProcessName>,
     },
@@ -413,11 +441,15 @@ impl Reason {
             Self::PathEscape { .. } => "PathEscape",
             Self::StepFailed { .. } => "StepFailed",
             Self::RenderFailed { .. } => "RenderFailed",
+            Self::InitProcess { .. } => "InitProcess",
+            Self::PostStart { .. } => "PostStart",
+            Self::ReadinessGate { .. } => "ReadinessGate",
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
             Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
+            Self::NeverKilled { .. } => "NeverKilled",
         }
     }
 
@@ -473,11 +505,15 @@ impl Reason {
             Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
             Self::StepFailed { .. } => "event: the next attempt succeeds",
             Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
+            Self::InitProcess { .. } => "event: the init process exits with 0",
+            Self::PostStart { .. } => "event: postStart ends well, now or at the next start",
+            Self::ReadinessGate { .. } => "berth member condition (MEMBER TYPE=True)",
             Self::BackOff { .. } => "event: the next start succeeds",
             Self::StartupProbe { .. } => "event: the startup probe passes",
             Self::ReadinessProbe { .. } => "event: the readiness probe passes",
             Self::LivenessProbe { .. } => "event: the process has been restarted",
             Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
+            Self::NeverKilled { .. } => "event: they end; to force it, kill -KILL on the host",
         }
     }
 }

@@ -268,7 +268,7 @@ fn named_ports(
     let Some(template) = set.template_of(&member.revision) else {
         return Vec::new();
     };
-    let own = || template.spec.processes.iter().flat_map(|p| &p.ports);
+    let own = || template.spec.lasting().flat_map(|p| &p.ports);
     let Some(service) = service else {
         return own()
             .filter(|port| !port.name.is_empty())

@@ -25,7 +25,6 @@ impl Keeper {
         if !known.eq(news.iter().map(|process| &process.name)) {
             return Err(step_failed("update the keeper", "its processes are others"));
         }
-        let inits = self.machine.inits();
         let may_restart = self.machine.init_done() && !self.machine.stopping();
         let mut restart = Vec::new();
         for (number, rendered) in news.into_iter().enumerate() {
@@ -34,8 +33,9 @@ impl Keeper {
                 continue;
             };
             // One that does not run finds its files at its next start.
-            let runs = number >= inits && process.child.is_some();
+            let started = process.child.is_some();
             let changed = changed(&process.rendered, &rendered);
+            let runs = started && !self.machine.is_init(slot);
             let asked = strongest(&changed);
             match asked {
                 OnChange::Ignore | OnChange::Signal if runs => self.write_these(slot, &changed)?,

@@ -281,9 +281,15 @@ impl<H: Host> Driver<H> {
                 self.actor.probe(attempt, rendered, client, id);
             }
             Effect::LookAtVolumes { run } => self.actor.look_at_volumes(id, run),
-            Effect::RestartProcess { process } => {
+            Effect::RestartProcess { process, grace } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
-                    self.actor.restart_process(id, run, process, client);
+                    self.actor
+                        .restart_process(id, run, (process, grace), client);
+                }
+            }
+            Effect::TellPassed { process } => {
+                if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
+                    self.actor.tell_passed(id, run, process, client);
                 }
             }
             Effect::Refresh => {

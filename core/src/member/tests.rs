@@ -78,6 +78,7 @@ struct World {
     pending: Option<(u64, Action)>,
     probes: Vec<AttemptId>,
     told_to_restart: usize,
+    passes: Vec<ProcessName>,
     /// The runs whose volumes are being looked at.
     looks: Vec<RunId>,
     specs: ProbeSpecs,
@@ -100,6 +101,7 @@ impl World {
             pending: None,
             probes: Vec::new(),
             told_to_restart: 0,
+            passes: Vec::new(),
             looks: Vec::new(),
             specs,
             runs: Vec::new(),
@@ -116,16 +118,14 @@ impl World {
             init_done: true,
             stopping: false,
             processes: vec![ProcessState {
-                name: main_process(),
-                init: false,
                 pid: Some(1),
-                restarts: 0,
-                last_exit: None,
-                failure: None,
+                ..ProcessState::new(main_process(), false)
             }],
             volumes: vec![volume()],
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
+            sidecars: BTreeSet::new(),
+            never_killed: BTreeSet::new(),
         }
     }
 
@@ -145,6 +145,7 @@ impl World {
                 }
                 Effect::Probe(attempt) => self.probes.push(attempt),
                 Effect::RestartProcess { .. } => self.told_to_restart += 1,
+                Effect::TellPassed { process } => self.passes.push(process),
                 Effect::LookAtVolumes { run } => {
                     assert!(!self.looks.contains(&run), "two looks at a time");
                     self.looks.push(run);
@@ -223,7 +224,13 @@ impl World {
     fn exit(&mut self) {
         if let Some(run) = self.keeper.clone() {
             let exit = "exited with 1".to_owned();
-            self.process(run, ProcessChange::Exited { exit });
+            self.process(
+                run,
+                ProcessChange::Exited {
+                    exit,
+                    success: false,
+                },
+            );
         }
     }
 

@@ -53,6 +53,7 @@ impl Machine {
                     pid: process.pid,
                     restarts: process.restarts,
                     last_exit: process.last_exit.clone(),
+                    status: process.said.shown(),
                 })
                 .collect();
         }
@@ -117,7 +118,10 @@ impl Machine {
         if phase == Phase::Stopping {
             let (processes, volumes) = match &self.place {
                 // A volume in trouble is what the stop is for, or what it takes so long for.
-                Place::Up(up) => (up.alive(), up.volumes.reason().cloned()),
+                Place::Up(up) => match up.spared() {
+                    Some(processes) => return Some(Reason::NeverKilled { processes }),
+                    None => (up.alive(), up.volumes.reason().cloned()),
+                },
                 Place::Unknown
                 | Place::Dirty
                 | Place::Clean

@@ -216,7 +216,9 @@ impl World {
             // The simulated template has no liveness probe, and the simulated keeper starts no
             // process by itself.
             // The simulated run has no volumes to look at.
-            Effect::RestartProcess { .. } | Effect::LookAtVolumes { .. } => {}
+            Effect::RestartProcess { .. }
+            | Effect::TellPassed { .. }
+            | Effect::LookAtVolumes { .. } => {}
             Effect::Refresh => self.refresh(name, id),
             Effect::PassedGate { epoch } => {
                 let member = id.clone();

@@ -1,6 +1,6 @@
 //! What the agent works on: volumes, keepers, processes, probes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     ids::{Epoch, HostName, MemberId, ProcessName, RunId},
@@ -153,16 +153,16 @@ impl World {
             init_done: true,
             stopping: keeper.stopping,
             processes: vec![ProcessState {
-                name: process.clone(),
-                init: false,
                 pid: keeper.alive.then_some(1),
                 restarts: keeper.restarts,
                 last_exit: (!keeper.alive).then(|| "exited with 1".to_owned()),
-                failure: None,
+                ..ProcessState::new(process.clone(), false)
             }],
             volumes: Vec::new(),
             probes: [(process, specs)].into(),
             grace: Duration::from_secs(30),
+            sidecars: BTreeSet::new(),
+            never_killed: BTreeSet::new(),
         })
     }
 

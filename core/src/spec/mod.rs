@@ -14,6 +14,7 @@ pub mod meta;
 pub mod network;
 pub mod ordinals;
 mod path;
+mod period;
 pub mod probe;
 pub mod process;
 pub mod secret;
@@ -27,15 +28,21 @@ pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
-pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
+pub use period::{PeriodError, parse_period};
+pub use probe::{
+    ExecAction, GrpcAction, Handler, HttpGetAction, HttpHeader, NotifyAction, PortRef, Probe,
+    TcpSocketAction,
+};
 pub use process::{
-    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
-    Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol, Resources, VolumeMount,
+    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FieldSelector, FileSource, FileWhen,
+    KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
+    ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
 pub use secret::Sealed;
 pub use set::{
     ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
-    MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
+    MemberTemplate, Membership, ReadinessGate, RestartBackoff, Spread, StatefulSet,
+    StatefulSetSpec,
 };
 pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,

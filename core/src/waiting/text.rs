@@ -186,6 +186,26 @@ impl fmt::Display for Reason {
             ),
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
             Self::RenderFailed { field, error } => write!(f, "{field}: {error}"),
+            Self::InitProcess {
+                process,
+                exit: None,
+                ..
+            } => write!(f, "init process {process} runs"),
+            Self::InitProcess {
+                process,
+                exit: Some(exit),
+                restarts,
+            } => write!(
+                f,
+                "init process {process} {exit} and is tried again; restarted {restarts} times"
+            ),
+            Self::PostStart { process, error } => write!(f, "postStart of {process}: {error}"),
+            Self::ReadinessGate { condition, message } if message.is_empty() => {
+                write!(f, "condition {condition} is not set")
+            }
+            Self::ReadinessGate { condition, message } => {
+                write!(f, "condition {condition} is false: {message}")
+            }
             Self::BackOff {
                 process,
                 exit,
@@ -203,6 +223,11 @@ impl fmt::Display for Reason {
                 write!(f, "liveness probe of {process}: {error}")
             }
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
+            Self::NeverKilled { processes } => write!(
+                f,
+                "the grace period is over and {} still runs; neverKill spares it",
+                join(processes)
+            ),
         }
     }
 }

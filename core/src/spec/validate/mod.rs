@@ -13,6 +13,7 @@ mod claim;
 mod config;
 mod env;
 mod file;
+mod lifecycle;
 mod meta;
 mod mount;
 mod network;
@@ -23,6 +24,7 @@ mod set;
 mod storage;
 mod words;
 
+pub use meta::condition_type;
 pub(crate) use meta::label_value;
 pub use network::{Cidr, CidrError};
 
