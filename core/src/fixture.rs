@@ -12,7 +12,8 @@ use crate::{
         Service, StatefulSetSpec, StorageClass,
     },
     state::{
-        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
+        BoundClaim, Claim, Contact, Host, HostDirectives, HostRecord, Observation, Set, State,
+        Volume, VolumeState,
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
@@ -64,6 +65,8 @@ fn host(n: u8) -> Host {
             pools: BTreeMap::from([("default".to_owned(), PoolInfo::default())]),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
+            agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            directives: HostDirectives::default(),
         },
         contact: Contact {
             connected: true,
@@ -105,14 +108,9 @@ pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) 
     let revision = revision(&spec.template);
     let set = state.sets.entry(key(name)).or_insert_with(|| Set {
         uid: Uid(format!("uid-{name}")),
-        spec: Arc::default(),
-        labels: BTreeMap::new(),
         revision: revision.clone(),
-        revisions: BTreeMap::new(),
-        deleting: None,
-        members: BTreeMap::new(),
-        last_grants: BTreeMap::new(),
-        addresses: BTreeMap::new(),
+
+        ..Set::default()
     });
     set.revisions
         .insert(revision.clone(), Arc::new(spec.template.clone()));

@@ -3,7 +3,9 @@
 
 mod delete;
 mod founding;
+mod operated;
 mod places;
 mod scale;
+mod spread;
 mod update;
 mod volumes;

@@ -15,7 +15,7 @@ use crate::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{Contact, Host, HostRecord},
+    state::{Contact, Host, HostDirectives, HostRecord},
     zone::Zone,
 };
 
@@ -89,6 +89,8 @@ impl World {
             pools: BTreeMap::from([("default".to_owned(), crate::volume::PoolInfo::default())]),
             unschedulable: false,
             machine_id: name.to_string(),
+            agent_labels: BTreeMap::new(),
+            directives: HostDirectives::default(),
         };
         let contact = Contact::default();
         let hosts = &mut self.coordinator.state.hosts;

@@ -1,6 +1,6 @@
 //! What an operator does to the simulated cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
@@ -9,10 +9,10 @@ use crate::{
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
         GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, Spread, StatefulSetSpec,
+        StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
-    state::{Claim, Set, Volume},
+    state::{Claim, Draining, Offline, Set, Volume},
     template::revision_hash,
     volume::access::sharers,
 };
@@ -49,6 +49,12 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// `ordinals.reserved`
+    pub reserved: BTreeSet<u32>,
+    /// Whether there is one member on each host of rack a instead of `replicas`.
+    pub per_host: bool,
+    /// Whether members are spread evenly over the racks.
+    pub racks: Option<WhenUnsatisfiable>,
 }
 
 impl Default for SetOptions {
@@ -68,12 +74,17 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            reserved: BTreeSet::new(),
+            per_host: false,
+            racks: None,
         }
     }
 }
 
 /// The class of the volumes that operators make.
 pub const BY_HAND: &str = "hand";
+/// The label of hosts that sets are placed by.
+pub const RACK: &str = "rack";
 /// The class whose volumes are directories of a server.
 pub const SERVER: &str = "nfs";
 
@@ -113,6 +124,7 @@ impl SetOptions {
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
+        self.place(&mut spec);
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();
@@ -134,6 +146,27 @@ impl SetOptions {
     }
 }
 
+impl SetOptions {
+    fn place(&self, spec: &mut StatefulSetSpec) {
+        spec.ordinals.reserved.clone_from(&self.reserved);
+        let member = &mut spec.template.spec;
+        if self.per_host {
+            spec.replicas = None;
+            spec.placement = Placement::PerHost;
+            let selector = &mut member.node_selector;
+            selector.insert(RACK.to_owned(), "a".to_owned());
+        }
+        let constraint = self
+            .racks
+            .map(|when_unsatisfiable| TopologySpreadConstraint {
+                topology_key: RACK.to_owned(),
+                max_skew: 1,
+                when_unsatisfiable,
+            });
+        member.topology_spread_constraints.extend(constraint);
+    }
+}
+
 impl World {
     /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
     /// set that is being deleted: the coordinator refuses such a change.
@@ -148,14 +181,9 @@ impl World {
         let sets = &mut self.coordinator.state.sets;
         let set = sets.entry(key.clone()).or_insert_with(|| Set {
             uid,
-            spec: Arc::default(),
-            labels: BTreeMap::new(),
             revision: revision.clone(),
-            revisions: BTreeMap::new(),
-            deleting: None,
-            members: BTreeMap::new(),
-            last_grants: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+
+            ..Set::default()
         });
         if set.deleting.is_some() {
             return;
@@ -315,14 +343,48 @@ impl World {
         self.reconcile();
     }
 
+    /// Drains a host, or ends its drain. Those that live there by their data are stopped too if it is
+    /// said.
+    pub fn drain(&mut self, host: &HostName, draining: bool, stop_pinned: bool) {
+        let since = self.now;
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.unschedulable = draining;
+            let drain = Draining { since, stop_pinned };
+            host.record.directives.draining = draining.then_some(drain);
+        }
+        self.reconcile();
+    }
+
+    /// Labels a host with its rack, or takes the label away.
+    pub fn rack(&mut self, host: &HostName, rack: Option<&str>) {
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.label(RACK, rack);
+        }
+        self.reconcile();
+    }
+
+    /// Takes a member offline, or lets it come back.
+    pub fn offline(&mut self, id: &MemberId, offline: bool) {
+        let since = self.now;
+        if let Some(set) = self.coordinator.state.sets.get_mut(&id.set) {
+            if offline {
+                let reason = String::new();
+                let offline = Offline { since, reason };
+                set.offline.entry(id.ordinal).or_insert(offline);
+            } else {
+                set.offline.remove(&id.ordinal);
+            }
+        }
+        self.reconcile();
+    }
+
     /// Every member of every set, with where it is, and why it waits.
     pub fn show(&self) -> Vec<String> {
         let state = &self.coordinator.state;
         let mut lines = Vec::new();
         for (key, set) in &state.sets {
             let assigned = set.members.keys().copied();
-            let ordinals: std::collections::BTreeSet<Ordinal> =
-                set.declared().chain(assigned).collect();
+            let ordinals: BTreeSet<Ordinal> = set.declared().chain(assigned).collect();
             for ordinal in ordinals {
                 let id = MemberId {
                     set: key.clone(),

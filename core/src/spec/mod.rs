@@ -14,6 +14,7 @@ pub mod meta;
 pub mod network;
 pub mod ordinals;
 mod path;
+pub mod placement;
 pub mod probe;
 pub mod process;
 pub mod secret;
@@ -27,6 +28,7 @@ pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
+pub use placement::{HOSTNAME, Placement, TopologySpreadConstraint, WhenUnsatisfiable};
 pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
 pub use process::{
     Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,

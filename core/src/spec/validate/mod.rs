@@ -16,6 +16,7 @@ mod file;
 mod meta;
 mod mount;
 mod network;
+mod placement;
 mod probe;
 mod process;
 mod resources;
