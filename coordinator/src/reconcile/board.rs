@@ -57,6 +57,11 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::OfflineAsked
+        | Reason::Offline { .. }
+        | Reason::DrainAsked { .. }
+        | Reason::DrainPinned { .. }
+        | Reason::HostDrained { .. }
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }
@@ -68,6 +73,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }
         | Reason::HostUnknown { .. }
+        | Reason::DrainNowhere { .. }
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }

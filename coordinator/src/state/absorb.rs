@@ -1,9 +1,9 @@
 //! Records into the state, one at a time. Each costs as much as the record is large.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use berth_core::{
-    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
+    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
     store::{Key, RecordKind, Value},
@@ -145,6 +145,12 @@ impl View {
         set.members.remove(&ordinal);
         set.members
             .extend(record.member.map(|member| (ordinal, member)));
+        set.offline.remove(&ordinal);
+        set.offline
+            .extend(record.offline.map(|offline| (ordinal, offline)));
+        set.own_hosts.remove(&ordinal);
+        set.own_hosts
+            .extend(record.own_host.map(|own| (ordinal, own)));
     }
 
     fn insert_host(&mut self, record: HostRecord) {
@@ -253,6 +259,8 @@ impl View {
         if let Some(set) = self.state.sets.get_mut(&id.set) {
             set.members.remove(&id.ordinal);
             set.addresses.remove(&id.ordinal);
+            set.offline.remove(&id.ordinal);
+            set.own_hosts.remove(&id.ordinal);
             set.last_grants.remove(&id.ordinal);
         }
         if let Some(retired) = self.retired.get_mut(&id.set) {
@@ -263,17 +271,7 @@ impl View {
 
 /// Takes the object of a set into a state; what was decided of the set stays.
 pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
-    let set = state.sets.entry(key).or_insert_with(|| Set {
-        uid: Uid::default(),
-        spec: Arc::default(),
-        labels: BTreeMap::new(),
-        revision: TemplateHash::default(),
-        revisions: BTreeMap::new(),
-        deleting: None,
-        members: BTreeMap::new(),
-        last_grants: BTreeMap::new(),
-        addresses: BTreeMap::new(),
-    });
+    let set = state.sets.entry(key).or_default();
     set.uid = Uid(object.metadata.uid);
     set.labels = object.metadata.labels;
     set.deleting = object.metadata.deletion_timestamp;

@@ -46,6 +46,8 @@ pub(super) struct Agent {
     pub(super) machines: BTreeMap<MemberId, Machine>,
     pub(super) stream: Option<StreamId>,
     pub(super) welcome: bool,
+    /// Whether an order is being taken in.
+    pub(super) holds_reports: bool,
 }
 
 /// A keeper with its one process.
@@ -224,6 +226,7 @@ impl World {
             machines: members.iter().map(machine).collect(),
             stream: None,
             welcome: false,
+            holds_reports: false,
         };
         host.agent = Some(agent);
         for id in members {

@@ -1,6 +1,9 @@
 //! What an operator does to the simulated cluster.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},

@@ -104,6 +104,28 @@ impl Set {
 }
 
 impl State {
+    /// The members of sets with one member per host that stop when a host has other labels.
+    pub fn left_by_labels(
+        &self,
+        host: &HostName,
+        labels: &BTreeMap<String, String>,
+    ) -> Vec<MemberId> {
+        let mut found = Vec::new();
+        for (key, set) in &self.sets {
+            let mut selector = set.spec.template.spec.node_selector.iter();
+            if selector.all(|(label, value)| labels.get(label) == Some(value)) {
+                continue;
+            }
+            let own = set.own_hosts.iter();
+            let here = own.filter(|(_, own)| own.selected && own.host == *host);
+            found.extend(here.map(|(ordinal, _)| MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            }));
+        }
+        found
+    }
+
     /// Whether a member cannot live on another host: data of its own is on this one, or it is this
     /// host's member.
     pub fn is_pinned_to(&self, id: &MemberId, host: &HostName) -> bool {
