@@ -341,12 +341,8 @@ mod tests {
         Set {
             uid: Uid("u".to_owned()),
             spec: Arc::new(spec),
-            labels: BTreeMap::new(),
             revision: TemplateHash("r".to_owned()),
-            revisions: BTreeMap::new(),
-            deleting: None,
             members: [(Ordinal(0), member)].into(),
-            last_grants: BTreeMap::new(),
             ..Set::default()
         }
     }

@@ -7,7 +7,6 @@ use std::{
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
-    order::ConfigData,
     sim::World,
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
@@ -16,7 +15,6 @@ use crate::{
         StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
     state::{Claim, Draining, Offline, Set, Volume},
-    template::revision_hash,
     volume::access::sharers,
 };
 
@@ -178,23 +176,18 @@ impl World {
             return;
         }
         let spec = options.spec();
-        let revision = revision_hash(&spec.template, &ConfigData::default());
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
         let set = sets.entry(key.clone()).or_insert_with(|| Set {
             uid,
-            revision: revision.clone(),
-
             ..Set::default()
         });
         if set.deleting.is_some() {
             return;
         }
-        set.revisions
-            .insert(revision.clone(), Arc::new(spec.template.clone()));
-        set.revision = revision;
         set.spec = Arc::new(spec);
+        self.coordinator.state.revise(key, self.now);
         if options.quorum {
             self.quorums.insert(key.clone());
         }
