@@ -53,6 +53,8 @@ impl World {
             pools: [("default".to_owned(), pool)].into(),
             unschedulable: false,
             machine_id: String::new(),
+            agent_labels: BTreeMap::new(),
+            directives: berth_core::state::HostDirectives::default(),
         };
         let key = host_key(RecordKind::Host, &name).unwrap();
         self.put(key, &record);

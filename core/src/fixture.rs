@@ -12,7 +12,8 @@ use crate::{
         StatefulSetSpec, StorageClass,
     },
     state::{
-        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
+        BoundClaim, Claim, Contact, Host, HostDirectives, HostRecord, Observation, Set, State,
+        Volume, VolumeState,
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
@@ -64,6 +65,8 @@ fn host(n: u8) -> Host {
             pools: BTreeMap::from([("default".to_owned(), PoolInfo::default())]),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
+            agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            directives: HostDirectives::default(),
         },
         contact: Contact {
             connected: true,

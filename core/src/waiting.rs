@@ -178,6 +178,35 @@ pub enum Reason {
     RevisionOutdated,
     /// An operator asked for a restart, and it waits for the others.
     RestartAsked,
+    /// An operator took the member offline, and it waits for the others.
+    OfflineAsked,
+    /// An operator took the member offline.
+    Offline {
+        /// Why, in the operator's words; may be empty.
+        why: String,
+    },
+    /// Its host is being drained; it moves when the others allow it.
+    DrainAsked {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and the member lives there by its data.
+    DrainPinned {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and no other one can take the member.
+    DrainNowhere {
+        /// The host.
+        host: HostName,
+        /// Every host and why not.
+        hosts: Vec<HostRefusal>,
+    },
+    /// Its host is being drained, and so it is not started there.
+    HostDrained {
+        /// The host.
+        host: HostName,
+    },
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -420,6 +449,12 @@ impl Reason {
             Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
+            Self::OfflineAsked => "OfflineAsked",
+            Self::Offline { .. } => "Offline",
+            Self::DrainAsked { .. } => "DrainAsked",
+            Self::DrainPinned { .. } => "DrainPinned",
+            Self::DrainNowhere { .. } => "DrainNowhere",
+            Self::HostDrained { .. } => "HostDrained",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",
@@ -484,6 +519,12 @@ impl Reason {
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
+            Self::OfflineAsked => "event: the other members are available",
+            Self::Offline { .. } => "berth member online",
+            Self::DrainAsked { .. } => "event: the other members are available",
+            Self::DrainPinned { .. } => "berth host drain --stop-pinned, or berth host uncordon",
+            Self::DrainNowhere { .. } => "event: another host fits; or berth host uncordon",
+            Self::HostDrained { .. } => "berth host uncordon, or event: another host fits",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",

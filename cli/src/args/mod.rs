@@ -17,7 +17,8 @@ pub(crate) use rollout::{
     ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
 };
 pub(crate) use verbs::{
-    HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs, VolumeCommand,
+    VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 

@@ -2,7 +2,7 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{Cli, Command, MemberCommand},
+    args::{Cli, Command},
     client::Coordinator,
     error::CliError,
 };
@@ -13,9 +13,11 @@ mod confirm;
 mod delete;
 mod describe;
 mod dev;
+mod drain;
 mod events;
 mod get;
 mod host;
+mod label;
 mod local;
 mod logs;
 mod member;
@@ -86,7 +88,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Events(args) => events::run(&context, args).await,
         Command::Rollout(command) => rollout::run(&context, command).await,
         Command::Host(command) => host::run(&context, command).await,
-        Command::Member(MemberCommand::Restart(args)) => member::restart(&context, args).await,
+        Command::Member(command) => member::run(&context, command).await,
         Command::Volume(command) => volume::run(&context, command).await,
         Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
     }

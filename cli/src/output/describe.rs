@@ -195,6 +195,14 @@ pub(crate) fn claim(object: &Value, manifest: &str) -> String {
     facts(&pairs) + &section("Manifest", manifest)
 }
 
+fn draining(host: &v1::HostStatus) -> String {
+    match (host.draining, host.stop_pinned) {
+        (false, _) => yes(false),
+        (true, false) => "yes; members that live there by their data stay".to_owned(),
+        (true, true) => "yes; members that live there by their data are stopped".to_owned(),
+    }
+}
+
 /// A host.
 pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
     let mut pairs = vec![
@@ -203,6 +211,7 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("In contact", yes(host.connected)),
         ("For", since(host.since_ms, now)),
         ("Takes members", yes(!host.unschedulable)),
+        ("Draining", draining(host)),
         ("Labels", tables::labels(&host.labels)),
         ("Pools", host.pools.join(",")),
         ("Members", host.members.join(",")),

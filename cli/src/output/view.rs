@@ -188,6 +188,8 @@ pub(crate) struct HostView {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     unschedulable: bool,
+    draining: bool,
+    stop_pinned: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
     members: Vec<String>,
@@ -206,6 +208,8 @@ impl From<v1::HostStatus> for HostView {
             connected: host.connected,
             since: time(host.since_ms),
             unschedulable: host.unschedulable,
+            draining: host.draining,
+            stop_pinned: host.stop_pinned,
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
             members: host.members,

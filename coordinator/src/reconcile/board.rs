@@ -58,17 +58,24 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::RevisionOutdated
         | Reason::RestartAsked
         | Reason::ConfigNotDelivered { .. }
+        | Reason::OfflineAsked
+        | Reason::Offline { .. }
+        | Reason::DrainAsked { .. }
+        | Reason::DrainPinned { .. }
+        | Reason::HostDrained { .. }
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
+        | Reason::ReadinessGate { .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }
         | Reason::HostUnknown { .. }
+        | Reason::DrainNowhere { .. }
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
@@ -101,6 +108,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
+        | Reason::InitProcess { .. }
+        | Reason::PostStart { .. }
+        | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }
 }

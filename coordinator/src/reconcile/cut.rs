@@ -123,6 +123,8 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         }
         Step::AdoptClaim { member, .. }
         | Step::TakeAddress { member, .. }
+        | Step::TakeHost { member, .. }
+        | Step::LeaveHost { member }
         | Step::Assign { member, .. }
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
@@ -146,6 +148,8 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::GrowClaim { key, .. }
         | Step::FillClaim { key, .. } => Some(key),
         Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
         | Step::Start { .. }
@@ -183,6 +187,8 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }

@@ -40,6 +40,8 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
+        Step::TakeHost { member, .. } => ("TakeHost", member.to_string()),
+        Step::LeaveHost { member } => ("LeaveHost", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
         Step::Found { set, .. } => ("Found", set.to_string()),
         Step::Start { member, .. } => ("Start", member.to_string()),
@@ -66,6 +68,10 @@ fn text(step: &Step) -> String {
         Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
+        Step::TakeHost { member, host } => format!("makes {member} the member of {host}"),
+        Step::LeaveHost { member } => {
+            format!("{member} is not wanted any more: its host has no label for it")
+        }
         Step::Assign {
             member,
             epoch,
@@ -107,6 +113,8 @@ fn proved(proof: &Proof) -> &'static str {
 /// The event of a step, if people want to read of it.
 pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> {
     let (id, reason) = match step {
+        Step::TakeHost { member, .. } => (member, "HostTaken"),
+        Step::LeaveHost { member } => (member, "HostLeft"),
         Step::Assign { member, .. } => (member, "Assigned"),
         Step::Start { member, .. } => (member, "Starting"),
         Step::Stop { member, .. } => (member, "Stopping"),

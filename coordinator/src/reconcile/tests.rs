@@ -66,6 +66,8 @@ impl World {
                 .into(),
                 unschedulable: false,
                 machine_id: name.to_string(),
+                agent_labels: BTreeMap::new(),
+                directives: berth_core::state::HostDirectives::default(),
             };
             let mut batch = Batch::default();
             put(

@@ -4,10 +4,13 @@
 mod agent;
 mod apply;
 mod delete;
+mod drain;
 mod events;
 mod hosts;
+mod labels;
 mod members;
 mod objects;
+mod offline;
 mod persistent;
 mod progress;
 mod render;

@@ -153,7 +153,7 @@ impl Look<'_> {
         v1::SetStatus {
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
-            replicas: set.spec.replicas(),
+            replicas: set.asked(),
             current_replicas: count(&|member| !member.host.is_empty()),
             ready_replicas: count(&|member| member.ready),
             available_replicas: count(&|member| member.available),
@@ -244,6 +244,7 @@ pub(super) fn host(
         })
     });
     let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
+    let draining = host.record.directives.draining.as_ref();
     v1::HostStatus {
         name: name.to_string(),
         address: host.record.advertise_address.to_string(),
@@ -258,6 +259,8 @@ pub(super) fn host(
         zone_acked: host.contact.zone_acked.0,
         agent_version: link.map(|link| link.version.clone()).unwrap_or_default(),
         mismatch: mismatch.cloned().unwrap_or_default(),
+        draining: draining.is_some(),
+        stop_pinned: draining.is_some_and(|draining| draining.stop_pinned),
     }
 }
 
@@ -308,6 +311,8 @@ mod tests {
                 pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
+                agent_labels: BTreeMap::new(),
+                directives: berth_core::state::HostDirectives::default(),
             },
             contact: Contact {
                 connected: true,

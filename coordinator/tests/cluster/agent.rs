@@ -270,6 +270,8 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .into(),
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
+            agent_labels: BTreeMap::new(),
+            directives: berth_core::state::HostDirectives::default(),
         },
         boot: BootId("boot".to_owned()),
         version: "test".to_owned(),

@@ -78,6 +78,7 @@ fn set(
             "podManagementPolicy",
             old.pod_management_policy != new.pod_management_policy,
         ),
+        ("placement", old.placement != new.placement),
         ("addressPool", old.address_pool != new.address_pool),
         (
             "volumeClaimTemplates",

@@ -56,6 +56,8 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }

@@ -104,6 +104,8 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
@@ -143,6 +145,8 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }

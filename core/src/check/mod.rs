@@ -184,6 +184,8 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, is_wanted, runs, wanted},
+        standing::{available, grant, held, id, is_wanted, runs, wanted},
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -31,7 +31,9 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
             GatePolicy::OrderedStarted => runs(case.state, &lower).is_some_and(|r| r.started),
             GatePolicy::OrderedReady => available(case.state, &lower, case.now),
         };
-        if !holds {
+        let ordered = grant(case.state, &lower).map(|(_, member)| member.ordered);
+        let down = ordered.is_none_or(|ordered| ordered == Ordered::Nothing);
+        if !holds && !(down && held(case.state, &lower).is_some()) {
             return Err(format!("{member} starts under {policy:?} before {lower}"));
         }
     }
@@ -95,13 +97,49 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
     let Some((set, member)) = grant(case.state, id) else {
         return Ok(());
     };
-    if !is_wanted(set, id.ordinal)
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    let asked = drained || set.offline.contains_key(&id.ordinal);
+    if asked
+        || !is_wanted(set, id.ordinal)
         || member.revision != set.revision
         || member.restart_asked.is_some()
     {
         Ok(())
     } else {
         Err(format!("{id} is wanted as it is"))
+    }
+}
+
+pub(super) fn held_back(case: &Case<'_>) -> Verdict {
+    let Step::Start { member, .. } = case.step else {
+        return Ok(());
+    };
+    match held(case.state, member) {
+        Some(why) => Err(format!("{member} starts and {why}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    let else_asked = !is_wanted(set, id.ordinal)
+        || set.offline.contains_key(&id.ordinal)
+        || member.revision != set.revision
+        || member.restart_asked.is_some();
+    if drained && !else_asked && held(case.state, id).is_none() {
+        Err(format!(
+            "{id} is stopped and has its data on the drained host"
+        ))
+    } else {
+        Ok(())
     }
 }
 

@@ -54,6 +54,10 @@ rules! {
     /// A member is stopped only because it is not wanted, carries an older revision, or an operator
     /// asked for its restart.
     StopCause = order::stop_cause,
+    /// A member is not started while an operator keeps it down: offline, or on a drained host.
+    HeldBack = order::held_back,
+    /// A drain stops no member that lives on the host by its data, unless it was asked to.
+    StaysPinned = order::stays_pinned,
     /// One member of a set is taken down at a time; a ready one only while all others are ready
     /// (I8).
     Budget = order::budget,
@@ -90,6 +94,10 @@ rules! {
     SocketUnique = places::socket_unique,
     /// A member goes only to a host that is in contact, takes members, and fits.
     HostFits = places::host_fits,
+    /// A member is placed so that no label domain is too far ahead of the emptiest one.
+    SpreadEven = places::spread_even,
+    /// Under one member per host, a host has one ordinal and an ordinal one host, for good (I1).
+    OwnHost = places::own_host,
     /// A set is founded once (I7).
     FoundOnce = founding::found_once,
     /// The founders are all wanted members, each with its name and address (I7).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     report::MemberReport,
+    spec::Placement,
     state::{Member, Observation, Ordered, Set, State},
     time::Timestamp,
 };
@@ -19,6 +20,10 @@ pub(super) fn id(key: &SetKey, ordinal: Ordinal) -> MemberId {
 
 /// The ordinals that a set is to have, lowest first.
 pub(super) fn wanted(set: &Set) -> Vec<Ordinal> {
+    if set.spec.placement == Placement::PerHost {
+        let own = set.own_hosts.keys().copied();
+        return own.filter(|ordinal| is_wanted(set, *ordinal)).collect();
+    }
     let mut wanted = Vec::new();
     let mut next = set.spec.ordinals.start;
     let count = if set.deleting.is_some() {
@@ -38,6 +43,10 @@ pub(super) fn wanted(set: &Set) -> Vec<Ordinal> {
 
 /// Whether a set is to have an ordinal.
 pub(super) fn is_wanted(set: &Set, ordinal: Ordinal) -> bool {
+    if set.spec.placement == Placement::PerHost {
+        let own = set.own_hosts.get(&ordinal);
+        return set.deleting.is_none() && own.is_some_and(|own| own.selected);
+    }
     let ordinals = &set.spec.ordinals;
     let Some(above) = ordinal.0.checked_sub(ordinals.start) else {
         return false;
@@ -53,6 +62,21 @@ pub(super) fn is_wanted(set: &Set, ordinal: Ordinal) -> bool {
 pub(super) fn grant<'a>(state: &'a State, id: &MemberId) -> Option<(&'a Set, &'a Member)> {
     let set = state.sets.get(&id.set)?;
     Some((set, set.members.get(&id.ordinal)?))
+}
+
+/// Whether the word of an operator keeps a member from running where it is: it is offline, or its
+/// host is being drained and it may not stay there for its data.
+pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
+    let set = state.sets.get(&id.set)?;
+    if set.offline.contains_key(&id.ordinal) {
+        return Some("is offline");
+    }
+    let host = &set.members.get(&id.ordinal)?.host;
+    let draining = state.hosts.get(host)?.record.directives.draining.as_ref()?;
+    let mut claims = state.claims.values();
+    let data = claims.any(|claim| claim.is_for(id) && state.host_of(claim) == Some(host));
+    let lives_there = data || set.own_hosts.contains_key(&id.ordinal);
+    (draining.stop_pinned || !lives_there).then_some("is on a host that is being drained")
 }
 
 /// What an agent in contact says of the epoch that a member has.

@@ -10,8 +10,9 @@ use crate::{
     plan::step::Proof,
     spec::{
         AccessMode, ClaimReference, ConfigUpdate, EnvVar, GatePolicy, MemberVolume, Membership,
+        Placement, TopologySpreadConstraint,
     },
-    state::{Claim, Ordered, VolumeState, ZoneHead, orders::peer},
+    state::{Claim, Draining, Offline, Ordered, VolumeState, ZoneHead, orders::peer},
     volume::binding::bound,
     zone,
 };
@@ -29,6 +30,15 @@ fn epoch(state: &State, ordinal: u32) -> Epoch {
 
 fn data(ordinal: u32) -> crate::ids::ClaimKey {
     member("db", ordinal).claim("data").unwrap()
+}
+
+fn offline(state: &mut State, ordinal: u32) {
+    let offline = Offline {
+        since: NOW,
+        reason: String::new(),
+    };
+    let set = state.sets.get_mut(&db()).unwrap();
+    set.offline.insert(Ordinal(ordinal), offline);
 }
 
 /// Three members that run and are ready, on the first three of four hosts.
@@ -209,6 +219,22 @@ fn order(rule: Rule) -> Option<Bad> {
             let steps = stop(&friends.state, 2);
             (friends.state, steps)
         }
+        Rule::HeldBack => {
+            let mut state = named().state;
+            offline(&mut state, 0);
+            let steps = start(&state, 0);
+            (state, steps)
+        }
+        Rule::StaysPinned => {
+            let mut state = running().state;
+            let record = &mut state.hosts.get_mut(&host_name(3)).unwrap().record;
+            record.directives.draining = Some(Draining {
+                since: NOW,
+                stop_pinned: false,
+            });
+            let steps = stop(&state, 2);
+            (state, steps)
+        }
         Rule::NamesFirst => {
             let mut state = named().state;
             for host in state.hosts.values_mut() {
@@ -375,6 +401,35 @@ fn places(rule: Rule) -> Option<Bad> {
             other_set(&mut state, true);
             let step = assign(&state, "other", 0, 1);
             (state, vec![step])
+        }
+        Rule::SpreadEven => {
+            let mut state = state(4);
+            let mut wanted = spec(2, false);
+            let constraints = &mut wanted.template.spec.topology_spread_constraints;
+            constraints.push(TopologySpreadConstraint {
+                topology_key: "rack".to_owned(),
+                max_skew: 1,
+                ..TopologySpreadConstraint::default()
+            });
+            put_set(&mut state, "db", wanted);
+            for (n, rack) in [(1, "a"), (2, "a"), (3, "b")] {
+                let host = state.hosts.get_mut(&host_name(n)).unwrap();
+                host.record.label("rack", Some(rack));
+            }
+            let steps = vec![assign(&state, "db", 0, 1), assign(&state, "db", 1, 2)];
+            (state, steps)
+        }
+        Rule::OwnHost => {
+            let mut state = state(2);
+            let mut wanted = spec(0, false);
+            wanted.replicas = None;
+            wanted.placement = Placement::PerHost;
+            put_set(&mut state, "db", wanted);
+            let take = |ordinal| Step::TakeHost {
+                member: member("db", ordinal),
+                host: host_name(1),
+            };
+            (state, vec![take(0), take(1)])
         }
         Rule::HostFits => {
             let mut state = running().state;

@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 62] = [
+const FIELDS: &[(&str, &str)] = &[
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -22,8 +22,24 @@ const FIELDS: [(&str, &str); 62] = [
         "securityContext",
         "write user, group and capabilities of each process",
     ),
-    ("affinity", "write nodeSelector and spread"),
-    ("topologySpreadConstraints", "write nodeSelector and spread"),
+    (
+        "affinity",
+        "write nodeSelector, spread and topologySpreadConstraints",
+    ),
+    (
+        "labelSelector",
+        "remove it: the members of the set are counted",
+    ),
+    ("matchLabelKeys", "remove it: all members are counted"),
+    ("minDomains", "remove it: Berth does not have it"),
+    (
+        "nodeAffinityPolicy",
+        "remove it: hosts that nodeSelector does not admit are no domain",
+    ),
+    (
+        "nodeTaintsPolicy",
+        "remove it: cordoned hosts are counted as those of a domain",
+    ),
     ("tolerations", "write nodeSelector"),
     (
         "serviceAccountName",

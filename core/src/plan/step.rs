@@ -75,6 +75,20 @@ pub enum Step {
         /// The address.
         address: IpAddr,
     },
+    /// Gives a host the ordinal that it has in a set with one member per host, for good: it is
+    /// wanted from now on.
+    TakeHost {
+        /// The member.
+        member: MemberId,
+        /// The host.
+        host: HostName,
+    },
+    /// An ordinal is not wanted any more, because its host has no label for it; it stays that
+    /// host's.
+    LeaveHost {
+        /// The member.
+        member: MemberId,
+    },
     /// Grants a member to a host: its name has an address from now on, nothing is started.
     Assign {
         /// The member.
@@ -189,6 +203,8 @@ impl fmt::Display for Step {
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
+            Self::TakeHost { member, host } => write!(f, "{member} is the member of {host}"),
+            Self::LeaveHost { member } => write!(f, "{member} is not wanted on its host"),
             Self::Assign {
                 member,
                 epoch,
@@ -230,6 +246,8 @@ impl Step {
     pub fn member(&self) -> Option<(&SetKey, Ordinal)> {
         match self {
             Self::TakeAddress { member, .. }
+            | Self::TakeHost { member, .. }
+            | Self::LeaveHost { member }
             | Self::Assign { member, .. }
             | Self::Start { member, .. }
             | Self::PassGate { member, .. }

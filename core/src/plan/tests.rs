@@ -3,9 +3,11 @@
 
 mod delete;
 mod founding;
+mod operated;
 mod places;
 mod reload;
 mod revisions;
 mod scale;
+mod spread;
 mod update;
 mod volumes;

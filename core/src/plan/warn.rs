@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, SetKey},
     plan::draft::Draft,
-    spec::GatePolicy,
+    spec::{GatePolicy, Placement},
     state::{Set, State, VolumeState},
 };
 
@@ -29,6 +29,13 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
         found.push(
             "podManagementPolicy is OrderedReady and there is no bootstrapPolicy: an application \
              that is ready only with its peers will not start; set bootstrapPolicy: Parallel then"
+                .to_owned(),
+        );
+    }
+    if spec.placement == Placement::PerHost && set.wanted() == 0 && set.deleting.is_none() {
+        found.push(
+            "no host has the labels of nodeSelector, so there are no members; label some with \
+             'berth host label'"
                 .to_owned(),
         );
     }

@@ -9,7 +9,7 @@ use crate::{
     order::OrderDelta,
     session::check_welcome,
     sim::{
-        host::AgentWork,
+        host::{Agent, AgentWork},
         net::{Happening, StreamId, ToAgent, ToCoordinator},
         world::World,
     },
@@ -112,10 +112,20 @@ impl World {
             agent.machines.entry(id.clone()).or_insert_with(machine);
         }
         self.send_up(name, stream, ToCoordinator::OrderAck { refused: false });
+        // A report about an order is about all of it: what it does not mention counts as absent.
+        self.holds_reports(name, true);
         for id in changed {
             self.tell_standing(name, &id);
         }
+        self.holds_reports(name, false);
         self.report_all(name);
+    }
+
+    fn holds_reports(&mut self, name: &HostName, holds: bool) {
+        let host = self.hosts.get_mut(name);
+        if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
+            agent.holds_reports = holds;
+        }
     }
 
     /// A report of everything that the host has, about the order that it has.
@@ -142,7 +152,8 @@ impl World {
         let Some(host) = self.hosts.get(name) else {
             return;
         };
-        let Some(agent) = host.agent.as_ref().filter(|agent| agent.welcome) else {
+        let free = |agent: &&Agent| agent.welcome && !agent.holds_reports;
+        let Some(agent) = host.agent.as_ref().filter(free) else {
             return;
         };
         let Some(stream) = agent.stream else { return };

@@ -15,7 +15,7 @@ use crate::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{Contact, Host, HostRecord},
+    state::{Contact, Host, HostDirectives, HostRecord},
     zone::Zone,
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Agent {
     pub(super) machines: BTreeMap<MemberId, Machine>,
     pub(super) stream: Option<StreamId>,
     pub(super) welcome: bool,
+    /// Whether an order is being taken in.
+    pub(super) holds_reports: bool,
 }
 
 /// A keeper with its one process.
@@ -87,6 +89,8 @@ impl World {
             pools: BTreeMap::from([("default".to_owned(), crate::volume::PoolInfo::default())]),
             unschedulable: false,
             machine_id: name.to_string(),
+            agent_labels: BTreeMap::new(),
+            directives: HostDirectives::default(),
         };
         let contact = Contact::default();
         let hosts = &mut self.coordinator.state.hosts;
@@ -227,6 +231,7 @@ impl World {
             machines: members.iter().map(machine).collect(),
             stream: None,
             welcome: false,
+            holds_reports: false,
         };
         host.agent = Some(agent);
         for id in members {

@@ -1,6 +1,9 @@
 //! What an operator does to the simulated cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
@@ -9,10 +12,10 @@ use crate::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
         ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
         MemberVolume, Membership, NfsVolumeSource, OnChange, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy, Spread,
-        StatefulSetSpec, StorageClass,
+        PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, ReclaimPolicy, Spread,
+        StatefulSetSpec, StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
-    state::{Claim, Set},
+    state::{Claim, Draining, Offline, Set},
 };
 
 mod volumes;
@@ -55,6 +58,12 @@ pub struct SetOptions {
     pub config: bool,
     /// Whether a changed file reaches members that run.
     pub reload: bool,
+    /// `ordinals.reserved`
+    pub reserved: BTreeSet<u32>,
+    /// Whether there is one member on each host of rack a instead of `replicas`.
+    pub per_host: bool,
+    /// Whether members are spread evenly over the racks.
+    pub racks: Option<WhenUnsatisfiable>,
 }
 
 impl Default for SetOptions {
@@ -76,12 +85,17 @@ impl Default for SetOptions {
             pool: None,
             config: false,
             reload: false,
+            reserved: BTreeSet::new(),
+            per_host: false,
+            racks: None,
         }
     }
 }
 
 /// The class of the volumes that operators make.
 pub const BY_HAND: &str = "hand";
+/// The label of hosts that sets are placed by.
+pub const RACK: &str = "rack";
 /// The class whose volumes are directories of a server.
 pub const SERVER: &str = "nfs";
 
@@ -154,6 +168,7 @@ impl SetOptions {
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
+        self.place(&mut spec);
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();
@@ -172,6 +187,27 @@ impl SetOptions {
         });
         spec.template.spec.volumes.extend(shared);
         spec
+    }
+}
+
+impl SetOptions {
+    fn place(&self, spec: &mut StatefulSetSpec) {
+        spec.ordinals.reserved.clone_from(&self.reserved);
+        let member = &mut spec.template.spec;
+        if self.per_host {
+            spec.replicas = None;
+            spec.placement = Placement::PerHost;
+            let selector = &mut member.node_selector;
+            selector.insert(RACK.to_owned(), "a".to_owned());
+        }
+        let constraint = self
+            .racks
+            .map(|when_unsatisfiable| TopologySpreadConstraint {
+                topology_key: RACK.to_owned(),
+                max_skew: 1,
+                when_unsatisfiable,
+            });
+        member.topology_spread_constraints.extend(constraint);
     }
 }
 
@@ -337,14 +373,48 @@ impl World {
         self.reconcile();
     }
 
+    /// Drains a host, or ends its drain. Those that live there by their data are stopped too if it is
+    /// said.
+    pub fn drain(&mut self, host: &HostName, draining: bool, stop_pinned: bool) {
+        let since = self.now;
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.unschedulable = draining;
+            let drain = Draining { since, stop_pinned };
+            host.record.directives.draining = draining.then_some(drain);
+        }
+        self.reconcile();
+    }
+
+    /// Labels a host with its rack, or takes the label away.
+    pub fn rack(&mut self, host: &HostName, rack: Option<&str>) {
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.label(RACK, rack);
+        }
+        self.reconcile();
+    }
+
+    /// Takes a member offline, or lets it come back.
+    pub fn offline(&mut self, id: &MemberId, offline: bool) {
+        let since = self.now;
+        if let Some(set) = self.coordinator.state.sets.get_mut(&id.set) {
+            if offline {
+                let reason = String::new();
+                let offline = Offline { since, reason };
+                set.offline.entry(id.ordinal).or_insert(offline);
+            } else {
+                set.offline.remove(&id.ordinal);
+            }
+        }
+        self.reconcile();
+    }
+
     /// Every member of every set, with where it is, and why it waits.
     pub fn show(&self) -> Vec<String> {
         let state = &self.coordinator.state;
         let mut lines = Vec::new();
         for (key, set) in &state.sets {
             let assigned = set.members.keys().copied();
-            let ordinals: std::collections::BTreeSet<Ordinal> =
-                set.declared().chain(assigned).collect();
+            let ordinals: BTreeSet<Ordinal> = set.declared().chain(assigned).collect();
             for ordinal in ordinals {
                 let id = MemberId {
                     set: key.clone(),

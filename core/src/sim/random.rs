@@ -10,7 +10,7 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions, Word},
         rng::Rng,
     },
-    spec::{GatePolicy, Spread},
+    spec::{GatePolicy, Spread, WhenUnsatisfiable},
     volume::class::BUILT_IN,
 };
 
@@ -22,6 +22,11 @@ const BACK: Duration = Duration::from_secs(10);
 const TIDY: u32 = 6;
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
+
+/// The racks of the hosts, once everything is mended.
+const RACKS: [&str; 4] = ["a", "b", "a", "b"];
+/// Above every ordinal that comes about.
+const MOST_ORDINALS: u32 = 8;
 
 /// What one history came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,20 +167,43 @@ impl Plot {
                 self.world.coordinator.crash_after = Some(steps);
                 self.apply();
             }
-            _ => {
-                if let Some(host) = self.host() {
-                    let cordoned = self.rng.chance(50);
-                    self.world.cordon(&host, cordoned);
-                }
-            }
+            _ => self.host_verb(),
         }
         Ok(())
+    }
+
+    /// An operator does something to a host, or to a single member.
+    fn host_verb(&mut self) {
+        let Some(host) = self.host() else { return };
+        let on = self.rng.chance(50);
+        match self.rng.below(4) {
+            0 => self.world.cordon(&host, on),
+            1 => {
+                let pinned = self.rng.chance(50);
+                self.world.say("operator", &format!("drains {host}: {on}"));
+                self.world.drain(&host, on, pinned);
+            }
+            2 => {
+                let racks = [None, Some("a"), Some("b")];
+                let rack = self.rng.pick(&racks).copied().flatten();
+                self.world
+                    .say("operator", &format!("puts {host} into rack {rack:?}"));
+                self.world.rack(&host, rack);
+            }
+            _ => {
+                let Some(id) = self.member() else { return };
+                self.world
+                    .say("operator", &format!("takes {id} offline: {on}"));
+                self.world.offline(&id, on);
+            }
+        }
     }
 
     fn apply(&mut self) {
         let at = self.rng.below(3);
         let replicas = u32::try_from(self.rng.below(5)).unwrap_or_default();
         let changes = self.rng.chance(30);
+        let reserves = self.rng.chance(20);
         let index = usize::try_from(at).unwrap_or_default();
         let Some((key, options)) = self.sets.get_mut(index) else {
             return;
@@ -185,6 +213,10 @@ impl Plot {
             options.replicas = replicas;
         }
         options.revision += u32::from(changes);
+        if !options.fixed {
+            let reserved = reserves && !options.per_host;
+            options.reserved = reserved.then_some(1).into_iter().collect();
+        }
         let (key, options) = (key.clone(), options.clone());
         let (replicas, revision) = (options.replicas, options.revision);
         let what = format!("wants {replicas} of {key}, revision {revision}");
@@ -302,8 +334,15 @@ impl Plot {
         self.world.broken.clear();
         self.world.rough = false;
         self.world.coordinator.crash_after = None;
-        for host in self.hosts.clone() {
-            self.world.cordon(&host, false);
+        for (host, rack) in self.hosts.clone().iter().zip(RACKS) {
+            self.world.drain(host, false, false);
+            self.world.rack(host, Some(rack));
+        }
+        for (set, _) in self.sets.clone() {
+            for ordinal in 0..MOST_ORDINALS {
+                let (set, ordinal) = (set.clone(), Ordinal(ordinal));
+                self.world.offline(&MemberId { set, ordinal }, false);
+            }
         }
     }
 
@@ -311,7 +350,7 @@ impl Plot {
     fn provide(&mut self) {
         for (set, options) in self.sets.clone() {
             self.world.put_config(&set, Some((0, 0)));
-            for ordinal in 0..4 {
+            for ordinal in 0..MOST_ORDINALS {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
             }
@@ -339,6 +378,15 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
     let classes = [None, Some(SERVER), Some(BY_HAND)];
     let class = rng.pick(&classes).copied().flatten();
     let shared = rng.chance(20).then(|| format!("shared-{port}"));
+    let per_host = rng.chance(20);
+    let otherwise = [
+        WhenUnsatisfiable::DoNotSchedule,
+        WhenUnsatisfiable::ScheduleAnyway,
+    ];
+    let racks = rng.pick(&otherwise).copied();
+    let racks = racks.filter(|_| rng.chance(30) && !per_host);
+    let fixed = rng.chance(30) && !per_host;
+    let spread = if per_host { Spread::Require } else { spread };
     SetOptions {
         replicas: 0,
         policy: first,
@@ -350,7 +398,9 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         },
         cold: (rng.chance(50) && !quorum).then_some(third),
         spread,
-        fixed: rng.chance(30),
+        fixed,
+        per_host,
+        racks,
         claim: quorum || rng.chance(50),
         class: class.map(str::to_owned),
         shared,

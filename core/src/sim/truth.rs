@@ -60,6 +60,7 @@ pub(super) struct Truth {
     free: BTreeSet<Place>,
     /// The addresses that ordinals took, by the set's id.
     addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
+    own_hosts: BTreeMap<(Uid, Ordinal), HostName>,
     /// The founders that were rendered first.
     founders: BTreeMap<SetKey, Vec<Peer>>,
     /// Who served once and founds nothing any more.
@@ -92,6 +93,15 @@ impl Truth {
                     self.breaks("I1", format!("{member} had {first} and takes {address}"));
                 }
             }
+            Step::TakeHost { member, host } => {
+                let uid = state.sets.get(&member.set).map(|set| set.uid.clone());
+                let at = (uid.unwrap_or_default(), member.ordinal);
+                let first = self.own_hosts.entry(at).or_insert_with(|| host.clone());
+                if first != host {
+                    let detail = format!("{member} was that of {first} and takes {host}");
+                    self.breaks("I1", detail);
+                }
+            }
             Step::ForgetFounding { set } => {
                 self.founders.remove(set);
                 self.founded.retain(|id| id.set != *set);
@@ -103,6 +113,7 @@ impl Truth {
             | Step::AdoptClaim { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
+            | Step::LeaveHost { .. }
             | Step::Assign { .. }
             | Step::Found { .. }
             | Step::Start { .. }

@@ -15,6 +15,7 @@ pub mod network;
 pub mod ordinals;
 mod path;
 mod period;
+pub mod placement;
 pub mod probe;
 pub mod process;
 pub mod secret;
@@ -29,6 +30,7 @@ pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpe
 pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
 pub use period::{PeriodError, parse_period};
+pub use placement::{HOSTNAME, Placement, TopologySpreadConstraint, WhenUnsatisfiable};
 pub use probe::{
     ExecAction, GrpcAction, Handler, HttpGetAction, HttpHeader, NotifyAction, PortRef, Probe,
     TcpSocketAction,

@@ -8,6 +8,7 @@ use super::{
     meta::ObjectMeta,
     ordinals::Ordinals,
     period::{PeriodError, parse_period},
+    placement::{Placement, TopologySpreadConstraint},
     process::{Process, RestartPolicy},
     volume::{ClaimTemplate, MemberVolume},
 };
@@ -57,6 +58,9 @@ pub struct StatefulSetSpec {
     pub membership: Option<Membership>,
     /// Whether two members may share a host.
     pub spread: Spread,
+    /// Whether there are `replicas` members, or one per host.
+    #[serde(skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// The AddressPool that gives each ordinal its own address; the default pool, if there is
     /// one, when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +86,8 @@ impl StatefulSetSpec {
             .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
     }
 
-    /// The ordinals that are asked for, lowest first.
+    /// The ordinals that `replicas` asks for, lowest first; what a set has with `placement: PerHost`
+    /// is in its state.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
     }
@@ -253,6 +258,9 @@ pub struct MemberSpec {
     /// Labels that the host must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
+    /// How evenly the members are spread over label domains.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The member's writable directory for its configuration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_dir: Option<ConfigDir>,

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, State, Volume},
+    state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
     time::Timestamp,
     volume::{Ownership, work::grown_by_word},
 };
@@ -51,6 +51,23 @@ impl State {
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
+                }
+            }
+            Step::TakeHost { member, host } => {
+                if let Some(set) = self.sets.get_mut(&member.set) {
+                    let host = host.clone();
+                    let own = OwnHost {
+                        host,
+                        selected: true,
+                    };
+                    set.own_hosts.insert(member.ordinal, own);
+                }
+            }
+            Step::LeaveHost { member } => {
+                let set = self.sets.get_mut(&member.set);
+                let own = set.and_then(|set| set.own_hosts.get_mut(&member.ordinal));
+                if let Some(own) = own {
+                    own.selected = false;
                 }
             }
             Step::Assign { .. } => self.assign(step, now),

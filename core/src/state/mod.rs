@@ -27,11 +27,14 @@ use crate::{
 };
 
 pub mod apply;
+mod directives;
 pub mod names;
 pub mod orders;
 mod revision;
 
 pub use revision::Revision;
+
+pub use directives::{Draining, HostDirectives, Offline, OwnHost};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -91,7 +94,7 @@ pub struct Host {
     pub contact: Contact,
 }
 
-/// What an agent says of its host. Durable.
+/// What an agent says of its host, and what operators decided of it. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostRecord {
@@ -99,7 +102,7 @@ pub struct HostRecord {
     pub name: HostName,
     /// The address that members without a pool address have.
     pub advertise_address: IpAddr,
-    /// Labels for placement.
+    /// Labels for placement: the agent's, with what operators changed.
     pub labels: BTreeMap<String, String>,
     /// Its local pools.
     pub pools: BTreeMap<String, PoolInfo>,
@@ -107,6 +110,12 @@ pub struct HostRecord {
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
     pub machine_id: String,
+    /// Labels as the agent's configuration has them.
+    #[serde(default)]
+    pub agent_labels: BTreeMap<String, String>,
+    /// What operators decided of it.
+    #[serde(default)]
+    pub directives: HostDirectives,
 }
 
 /// What is known of a host now.
@@ -175,6 +184,10 @@ pub struct Set {
     pub last_grants: BTreeMap<Ordinal, Grant>,
     /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
     pub addresses: BTreeMap<Ordinal, IpAddr>,
+    /// Members that operators took offline. Durable.
+    pub offline: BTreeMap<Ordinal, Offline>,
+    /// The host of each ordinal that ever was, under `placement: PerHost`. Durable.
+    pub own_hosts: BTreeMap<Ordinal, OwnHost>,
 }
 
 /// The last time that an ordinal was granted to a host. Durable.
@@ -403,7 +416,7 @@ impl State {
         }
     }
 
-    /// Whether a member is ready, wanted, and of its set's revision: it waits for nothing. A reason
+    /// Whether a member is ready, wanted where it is, and of its set's revision: it waits for nothing. A reason
     /// that an earlier plan gave is of a time before this was reported.
     pub fn in_place(&self, id: &MemberId) -> bool {
         let Some(set) = self.sets.get(&id.set) else {
@@ -417,7 +430,10 @@ impl State {
             Knowledge::Known(seen) => seen.report.ready && !set.lacks_files(member, &seen.report),
             Knowledge::Absent | Knowledge::Unknown => false,
         };
-        wanted && ready && !member.is_to_be_replaced(set)
+        let host = self.hosts.get(&member.host);
+        let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+        let leaves = drained || set.is_offline(id.ordinal);
+        wanted && ready && !leaves && !member.is_to_be_replaced(set)
     }
 }
 

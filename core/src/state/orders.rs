@@ -44,7 +44,7 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
 }
 
 fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
-    let ids = set.spec.declared().map(|ordinal| MemberId {
+    let ids = set.asked_ordinals().into_iter().map(|ordinal| MemberId {
         set: key.clone(),
         ordinal,
     });
@@ -153,8 +153,7 @@ fn values(
     });
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
-    let replicas = set.spec.replicas();
-    let peers = if set.spec.ordinals.contains(replicas, id.ordinal) {
+    let peers = if set.asks_for(id.ordinal) {
         Arc::clone(declared)
     } else {
         let own = std::iter::once(peer(state, set, id));
@@ -165,7 +164,7 @@ fn values(
         set: id.set.name.to_string(),
         member: id.name(),
         ordinal: id.ordinal.0,
-        replicas,
+        replicas: set.asked(),
         fqdn: state.member_fqdn(set, id),
         address: member.address.to_string(),
         peers,

@@ -67,6 +67,29 @@ pub enum Refusal {
         /// Bytes that are not promised to other claims.
         free: u64,
     },
+    /// Its set has one member per host, and this host has another one.
+    NotItsHost {
+        /// The member's own host.
+        host: HostName,
+    },
+    /// It lacks the label that a spread constraint counts by.
+    NoDomain {
+        /// The label.
+        key: String,
+    },
+    /// Its label domain would be too far ahead of the emptiest one.
+    Skew {
+        /// The label.
+        key: String,
+        /// The value that the host has.
+        domain: String,
+        /// Members of the set in that domain.
+        members: u32,
+        /// Members in the emptiest domain.
+        least: u32,
+        /// By how many it may be ahead.
+        max_skew: u32,
+    },
     /// A claim that only one host may use is in use on another one.
     ClaimElsewhere {
         /// The claim.
@@ -201,6 +224,21 @@ impl fmt::Display for Refusal {
                 let (free, wanted) = (of_bytes(*free), of_bytes(*wanted));
                 write!(f, "pool '{pool}' has {free} left, {wanted} is asked for")
             }
+            Self::NotItsHost { host } => write!(f, "the member is that of {host}"),
+            Self::NoDomain { key } => {
+                write!(f, "has no label '{key}' (topologySpreadConstraints)")
+            }
+            Self::Skew {
+                key,
+                domain,
+                members,
+                least,
+                max_skew,
+            } => write!(
+                f,
+                "{key}={domain} has {members} members already, the emptiest domain {least} \
+                 (maxSkew {max_skew})"
+            ),
             Self::ClaimElsewhere { claim, host } => write!(f, "claim {claim} is in use on {host}"),
         }
     }

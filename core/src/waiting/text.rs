@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Reason, refusal::nearest};
+use super::{HostRefusal, Reason, refusal::nearest};
 use crate::quantity::of_bytes;
 
 impl fmt::Display for Reason {
@@ -19,12 +19,7 @@ impl fmt::Display for Reason {
             Self::SuccessorNotStopped { ordinal } => write!(f, "ordinal {ordinal} is not gone"),
             Self::NoEligibleHost { hosts } if hosts.is_empty() => f.write_str("there is no host"),
             Self::NoEligibleHost { hosts } => {
-                f.write_str("no host can take it: ")?;
-                for (i, refusal) in hosts.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { "; " };
-                    write!(f, "{comma}{}: {}", refusal.host, refusal.because)?;
-                }
-                Ok(())
+                write!(f, "no host can take it: {}", refusals(hosts))
             }
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
             Self::HistoryMismatch { hosts } => {
@@ -102,6 +97,27 @@ impl fmt::Display for Reason {
             }
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
+            Self::OfflineAsked => f.write_str("it is to go offline and waits for the others"),
+            Self::Offline { why } if why.is_empty() => f.write_str("an operator took it offline"),
+            Self::Offline { why } => write!(f, "an operator took it offline: {why}"),
+            Self::DrainAsked { host } => {
+                write!(
+                    f,
+                    "{host} is being drained; it waits for the others to move"
+                )
+            }
+            Self::DrainPinned { host } => write!(
+                f,
+                "{host} is being drained; it stays, because its data is there"
+            ),
+            Self::DrainNowhere { host, hosts } => write!(
+                f,
+                "{host} is being drained, and no other host can take it: {}",
+                refusals(hosts)
+            ),
+            Self::HostDrained { host } => {
+                write!(f, "{host} is being drained, nothing starts there")
+            }
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
@@ -230,6 +246,13 @@ impl fmt::Display for Reason {
             ),
         }
     }
+}
+
+fn refusals(hosts: &[HostRefusal]) -> String {
+    let texts = hosts
+        .iter()
+        .map(|one| format!("{}: {}", one.host, one.because));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 fn join<T: fmt::Display>(items: &[T]) -> String {

@@ -17,6 +17,7 @@ mod lifecycle;
 mod meta;
 mod mount;
 mod network;
+mod placement;
 mod probe;
 mod process;
 mod resources;
@@ -34,6 +35,15 @@ pub const MAX_REPLICAS: u32 = 10_000;
 
 /// The largest number that ordinals may begin with: far from where adding members overflows.
 pub const MAX_ORDINAL: u32 = 1_000_000_000;
+
+/// Checks a label of a host: its key, and the value if it is to be set.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn check_host_label(key: &str, value: Option<&str>) -> Result<(), String> {
+    meta::label_key(key)?;
+    value.map_or(Ok(()), label_value)
+}
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
