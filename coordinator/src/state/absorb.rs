@@ -1,9 +1,9 @@
 //! Records into the state, one at a time. Each costs as much as the record is large.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
-    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, Uid},
+    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{self, Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
     store::{Key, RecordKind, Value},

@@ -112,6 +112,8 @@ rules! {
     SetEmpty = ends::set_empty,
     /// A member gets the newest revision, and no revision is dropped that a member carries.
     RevisionKept = ends::revision_kept,
+    /// A member carries another revision only if it is the same for it.
+    CarriesSame = ends::carries_same,
     /// The zone's serial grows by one.
     ZoneSerial = ends::zone_serial,
     /// After a plan the published zone is the one that follows from the state (I9).

@@ -9,8 +9,8 @@ use crate::{
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{
-        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Placement,
-        TopologySpreadConstraint,
+        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Override,
+        Placement, TopologySpreadConstraint,
     },
     state::{Claim, Draining, Offline, Ordered, VolumeState, ZoneHead, orders::peer},
     volume::binding::bound,
@@ -39,6 +39,14 @@ fn offline(state: &mut State, ordinal: u32) {
     };
     let set = state.sets.get_mut(&db()).unwrap();
     set.offline.insert(Ordinal(ordinal), offline);
+}
+
+fn special(ordinals: &str) -> Override {
+    Override {
+        ordinals: ordinals.to_owned(),
+        args: Some(vec!["-x".to_owned()]),
+        ..Override::default()
+    }
 }
 
 /// Three members that run and are ready, on the first three of four hosts.
@@ -510,6 +518,18 @@ fn ends(rule: Rule) -> Option<Bad> {
             let state = running().state;
             let revision = state.sets[&set].revision.clone();
             (state, vec![Step::DropRevision { set, revision }])
+        }
+        Rule::CarriesSame => {
+            let mut state = running().state;
+            let mut wanted = spec(3, true);
+            wanted.overrides.push(special("2"));
+            put_set(&mut state, "db", wanted);
+            let step = Step::Carry {
+                member: member("db", 2),
+                epoch: epoch(&state, 2),
+                revision: state.sets[&db()].revision.clone(),
+            };
+            (state, vec![step])
         }
         Rule::ZoneSerial => {
             let state = running().state;

@@ -10,9 +10,9 @@ use crate::{
     sim::World,
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
+        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, Override,
+        PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, Spread,
+        StatefulSetSpec, StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
     state::{Claim, Draining, Offline, Set, Volume},
     volume::access::sharers,
@@ -52,6 +52,8 @@ pub struct SetOptions {
     pub pool: Option<String>,
     /// `ordinals.reserved`
     pub reserved: BTreeSet<u32>,
+    /// An ordinal whose member has arguments of its own.
+    pub special: Option<u32>,
     /// Whether there is one member on each host of rack a instead of `replicas`.
     pub per_host: bool,
     /// Whether members are spread evenly over the racks.
@@ -76,6 +78,7 @@ impl Default for SetOptions {
             revision: 1,
             pool: None,
             reserved: BTreeSet::new(),
+            special: None,
             per_host: false,
             racks: None,
         }
@@ -150,6 +153,11 @@ impl SetOptions {
 impl SetOptions {
     fn place(&self, spec: &mut StatefulSetSpec) {
         spec.ordinals.reserved.clone_from(&self.reserved);
+        spec.overrides.extend(self.special.map(|ordinal| Override {
+            ordinals: ordinal.to_string(),
+            args: Some(vec!["--special".to_owned()]),
+            ..Override::default()
+        }));
         let member = &mut spec.template.spec;
         if self.per_host {
             spec.replicas = None;

@@ -1,12 +1,13 @@
 //! StatefulSet: how many members, in which order, each from which template.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     meta::ObjectMeta,
     ordinals::Ordinals,
+    overrides::{Override, effective},
     placement::{Placement, TopologySpreadConstraint},
     process::Process,
     volume::{ClaimTemplate, MemberVolume},
@@ -65,6 +66,9 @@ pub struct StatefulSetSpec {
     pub min_ready_seconds: u32,
     /// How one member looks.
     pub template: MemberTemplate,
+    /// What differs for single ordinals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// One claim per template and member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_claim_templates: Vec<ClaimTemplate>,
@@ -81,6 +85,11 @@ impl StatefulSetSpec {
     /// is in its state.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
+    }
+
+    /// The template as it is for an ordinal.
+    pub fn template_for(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
+        effective(&self.template, &self.overrides, ordinal)
     }
 
     /// The policy until the set is founded.

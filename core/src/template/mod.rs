@@ -27,7 +27,7 @@ pub use config::{ConfigSource, MissingConfig, missing_config, used_config};
 pub(crate) use expand::references;
 pub use member::render_member;
 pub(crate) use process::{parse_mode, port_number};
-pub use revision::{ConfigRef, config_refs, revision_hash};
+pub use revision::{ConfigRef, config_refs, revision_hash, set_revision};
 pub use texts::{TemplateText, texts};
 pub use trial::try_out;
 pub use values::NAMES;

@@ -15,7 +15,7 @@ pub(super) fn check(problems: &mut Problems, at: &str, process: &Process) {
     }
 }
 
-fn one(problems: &mut Problems, at: &str, variable: &EnvVar) {
+pub(super) fn one(problems: &mut Problems, at: &str, variable: &EnvVar) {
     if variable.name.is_empty() || !is_printable(&variable.name) {
         problems.add(
             format!("{at}.name"),

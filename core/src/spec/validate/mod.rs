@@ -16,6 +16,7 @@ mod file;
 mod meta;
 mod mount;
 mod network;
+mod overrides;
 mod placement;
 mod probe;
 mod process;
@@ -102,6 +103,8 @@ pub fn validate(object: &Object) -> Vec<Problem> {
     problems.0
 }
 
+#[cfg(test)]
+mod placement_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
