@@ -126,6 +126,7 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         | Step::TakeHost { member, .. }
         | Step::LeaveHost { member }
         | Step::Assign { member, .. }
+        | Step::Carry { member, .. }
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
@@ -152,6 +153,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::LeaveHost { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
@@ -167,7 +169,8 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
 /// The hosts whose orders a step changes, before it takes effect.
 fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
     match step {
-        Step::Start { member, .. }
+        Step::Carry { member, .. }
+        | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
         | Step::Reload { member, .. }

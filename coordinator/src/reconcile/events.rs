@@ -44,6 +44,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::LeaveHost { member } => ("LeaveHost", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
         Step::Found { set, .. } => ("Found", set.to_string()),
+        Step::Carry { member, .. } => ("Carry", member.to_string()),
         Step::Start { member, .. } => ("Start", member.to_string()),
         Step::PassGate { member, .. } => ("PassGate", member.to_string()),
         Step::Stop { member, .. } => ("Stop", member.to_string()),
@@ -84,6 +85,9 @@ fn text(step: &Step) -> String {
             let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
             format!("{set} is founded by {}", names.join(", "))
         }
+        Step::Carry {
+            member, revision, ..
+        } => format!("{member} carries revision {revision}, which is the same for it"),
         Step::Start { member, epoch } => format!("starts {member} in epoch {epoch}"),
         Step::PassGate { member, .. } => format!("{member} passed its gate"),
         Step::Stop { member, epoch } => format!("stops epoch {epoch} of {member}"),
@@ -148,6 +152,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::Carry { .. }
         | Step::PassGate { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }

@@ -59,6 +59,7 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             | Step::LeaveHost { .. }
             | Step::Assign { .. }
             | Step::Found { .. }
+            | Step::Carry { .. }
             | Step::Start { .. }
             | Step::PassGate { .. }
             | Step::Reload { .. }

@@ -1,9 +1,10 @@
 //! Rules about what ends: sets, revisions; and about the zone that closes a plan.
 
 use crate::{
-    check::{Case, Verdict},
+    check::{Case, Verdict, standing::grant},
     ids::TemplateHash,
     plan::Step,
+    spec::overrides::effective,
     state::{Set, State},
     zone,
 };
@@ -25,6 +26,34 @@ pub(super) fn set_empty(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     Err(format!("{key} {wrong}"))
+}
+
+pub(super) fn carries_same(case: &Case<'_>) -> Verdict {
+    let Step::Carry {
+        member: id,
+        revision,
+        ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let runs = |revision: &TemplateHash| {
+        let revision = set.revisions.get(revision)?;
+        let mut template = revision.template.as_ref().clone();
+        for one in &revision.overrides {
+            template = effective(&template, std::slice::from_ref(one), id.ordinal).into_owned();
+        }
+        Some((template, &revision.config))
+    };
+    match (runs(&member.revision), runs(revision)) {
+        (Some(before), Some(after)) if before == after => Ok(()),
+        (_, _) => Err(format!(
+            "{id} carries revision {revision}, which is another for it"
+        )),
+    }
 }
 
 pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
@@ -57,6 +86,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
+        | Step::Carry { .. }
         | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::Start { .. }

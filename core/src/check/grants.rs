@@ -76,6 +76,9 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
 
 pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
     let (Step::Start { member: id, epoch }
+    | Step::Carry {
+        member: id, epoch, ..
+    }
     | Step::PassGate { member: id, epoch }
     | Step::Stop { member: id, epoch }
     | Step::Release {
@@ -106,6 +109,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
+        | Step::Carry { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
@@ -147,6 +151,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
+        | Step::Carry { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }

@@ -187,6 +187,7 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
         | Step::Assign { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }

@@ -122,7 +122,8 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
     if state.claims.values().any(local) {
         return Ok(());
     }
-    let spec = &set.spec.template.spec;
+    let template = set.spec.template_for(id.ordinal);
+    let spec = &template.spec;
     let admits = |name: &HostName| {
         let labels = state.hosts.get(name).map(|host| &host.record.labels);
         let mut selector = spec.node_selector.iter();
@@ -201,6 +202,7 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Found { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::Reload { .. }
         | Step::PassGate { .. }
@@ -252,7 +254,8 @@ fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> 
     };
     let set = state.sets.get(&id.set)?;
     let mut siblings = set.members.iter();
-    let selector = &set.spec.template.spec.node_selector;
+    let template = set.spec.template_for(id.ordinal);
+    let selector = &template.spec.node_selector;
     let elsewhere = |template: &crate::spec::ClaimTemplate| {
         let key = id.claim(&template.metadata.name).ok();
         let claim = key.and_then(|key| state.claims.get(&key));

@@ -15,8 +15,8 @@ use crate::{
     ids::MemberId,
     plan::plan,
     spec::{
-        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Placement,
-        Spread, StatefulSetSpec, TopologySpreadConstraint, WhenUnsatisfiable,
+        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Override,
+        Placement, Spread, StatefulSetSpec, TopologySpreadConstraint, WhenUnsatisfiable,
     },
     state::{Draining, Offline, State},
     volume::access::sharers,
@@ -195,26 +195,25 @@ fn kind() -> impl Strategy<Value = Kind> {
         place(),
     );
     (policies, rest).prop_map(
-        |((policy, bootstrap, cold), (storage, require, founded, ready, place))| Kind {
-            policy,
-            bootstrap,
-            cold,
-            storage,
+        |((policy, bootstrap, cold), (storage, require, founded, ready, place))| {
             // Members of different hosts cannot share what only one of them may use.
-            place: if storage == Storage::Shared(AccessMode::ReadWriteOnce) {
-                Place::Anywhere
-            } else {
-                place
-            },
-            spread: if place == Place::PerHost
-                || require && storage != Storage::Shared(AccessMode::ReadWriteOnce)
-            {
-                Spread::Require
-            } else {
-                Spread::Prefer
-            },
-            founded: founded && place != Place::PerHost,
-            min_ready: ready * 5,
+            let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
+            let place = if together { Place::Anywhere } else { place };
+            let per_host = place == Place::PerHost;
+            Kind {
+                policy,
+                bootstrap,
+                cold,
+                storage,
+                spread: if per_host || require && !together {
+                    Spread::Require
+                } else {
+                    Spread::Prefer
+                },
+                founded: founded && !per_host,
+                min_ready: ready * 5,
+                place,
+            }
         },
     )
 }
@@ -270,6 +269,13 @@ impl Kind {
                 selector.insert("rack".to_owned(), "a".to_owned());
             }
         }
+        if revision == 1 {
+            wanted.overrides.push(Override {
+                ordinals: "0".to_owned(),
+                args: Some(vec!["-x".to_owned()]),
+                ..Override::default()
+            });
+        }
         if revision == 2 && !self.founded && self.place != Place::PerHost {
             wanted.ordinals.reserved.insert(1);
         }
@@ -280,7 +286,8 @@ impl Kind {
         }
         process.env.push(EnvVar {
             name: "REVISION".to_owned(),
-            value: Some(revision.to_string()),
+            // The first two differ for ordinal 0 alone.
+            value: Some((revision / 2).to_string()),
             ..EnvVar::default()
         });
         wanted

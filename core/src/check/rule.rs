@@ -118,6 +118,8 @@ rules! {
     /// A member that runs gets another revision only if nothing but files differ and its set says
     /// so; one at a time, and the next only when the one before serves with it.
     ReloadFits = reload::reload_fits,
+    /// A member carries another revision only if it is the same for it.
+    CarriesSame = ends::carries_same,
     /// The zone's serial grows by one.
     ZoneSerial = ends::zone_serial,
     /// After a plan the published zone is the one that follows from the state (I9).

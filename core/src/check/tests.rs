@@ -10,7 +10,7 @@ use crate::{
     plan::step::Proof,
     spec::{
         AccessMode, ClaimReference, ConfigUpdate, EnvVar, GatePolicy, MemberVolume, Membership,
-        Placement, TopologySpreadConstraint,
+        Override, Placement, TopologySpreadConstraint,
     },
     state::{Claim, Draining, Offline, Ordered, VolumeState, ZoneHead, orders::peer},
     volume::binding::bound,
@@ -39,6 +39,14 @@ fn offline(state: &mut State, ordinal: u32) {
     };
     let set = state.sets.get_mut(&db()).unwrap();
     set.offline.insert(Ordinal(ordinal), offline);
+}
+
+fn special(ordinals: &str) -> Override {
+    Override {
+        ordinals: ordinals.to_owned(),
+        args: Some(vec!["-x".to_owned()]),
+        ..Override::default()
+    }
 }
 
 /// Three members that run and are ready, on the first three of four hosts.
@@ -522,6 +530,18 @@ fn ends(rule: Rule) -> Option<Bad> {
                 epoch: set.members[&id.ordinal].epoch,
                 member: id,
                 revision: set.revision.clone(),
+            };
+            (state, vec![step])
+        }
+        Rule::CarriesSame => {
+            let mut state = running().state;
+            let mut wanted = spec(3, true);
+            wanted.overrides.push(special("2"));
+            put_set(&mut state, "db", wanted);
+            let step = Step::Carry {
+                member: member("db", 2),
+                epoch: epoch(&state, 2),
+                revision: state.sets[&db()].revision.clone(),
             };
             (state, vec![step])
         }

@@ -117,8 +117,8 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         return Ok(None);
     };
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
-    let template = &set.spec.template;
-    let shared = claims::assignable(&draft.state, id, template, draft.now)?;
+    let template = set.spec.template_for(id.ordinal);
+    let shared = claims::assignable(&draft.state, id, &template, draft.now)?;
     let own = claims.iter().map(|own| (&own.key, &own.claim));
     let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
     let demands = claims::demands(&draft.state, all, id, draft.now)?;
@@ -127,7 +127,7 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         key: &id.set,
         set,
         ordinal: id.ordinal,
-        template,
+        template: &template,
         own: &claims,
         shared: &shared,
         demands: &demands,

@@ -3,7 +3,7 @@
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release),
 //! then volumes for the claims that wait for one (claims), then what takes something, set by set
-//! (own_hosts, assign, start, stop, reload, evict, update), then why everything else
+//! (own_hosts, carry, assign, start, stop, reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -15,6 +15,7 @@ use crate::{ids::SetKey, state::State, time::Timestamp, waiting::Reason};
 mod addresses;
 mod assign;
 mod budget;
+mod carry;
 mod claims;
 mod draft;
 mod evict;
@@ -58,6 +59,7 @@ pub fn plan_without(
     let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
     for key in &keys {
         observe::run(&mut draft, key);
+        own_hosts::leave(&mut draft, key);
         release::members(&mut draft, key);
         release::set(&mut draft, key);
     }
@@ -66,7 +68,8 @@ pub fn plan_without(
     draft.index_hosts();
     for key in &keys {
         claims::grow(&mut draft, key);
-        own_hosts::run(&mut draft, key);
+        own_hosts::take(&mut draft, key);
+        carry::run(&mut draft, key);
         assign::run(&mut draft, key);
         start::run(&mut draft, key);
         stop::run(&mut draft, key);

@@ -11,22 +11,36 @@ use crate::{
     state::Set,
 };
 
-/// Gives the hosts of a set their ordinals, and takes back those that are not wanted any more.
-pub(super) fn run(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key) else {
-        return;
+/// Takes back the ordinals that are not wanted any more. It frees something, and so comes before
+/// anything takes something.
+pub(super) fn leave(draft: &mut Draft, key: &SetKey) {
+    let steps = match per_host(draft, key) {
+        Some(set) => leaving(draft, key, set),
+        None => Vec::new(),
     };
-    if set.spec.placement != Placement::PerHost || set.deleting.is_some() {
-        return;
-    }
-    let mut steps = leaving(draft, key, set);
-    // Nothing is assigned to them either.
-    if draft.mismatch().is_none() {
-        steps.extend(coming(draft, key, set));
-    }
     for step in steps {
         draft.push(step);
     }
+}
+
+/// Gives the hosts of a set their ordinals.
+pub(super) fn take(draft: &mut Draft, key: &SetKey) {
+    // While nothing is assigned, neither are ordinals.
+    if draft.mismatch().is_some() {
+        return;
+    }
+    let steps = match per_host(draft, key) {
+        Some(set) => coming(draft, key, set),
+        None => Vec::new(),
+    };
+    for step in steps {
+        draft.push(step);
+    }
+}
+
+fn per_host<'a>(draft: &'a Draft, key: &SetKey) -> Option<&'a Set> {
+    let set = draft.set(key)?;
+    (set.spec.placement == Placement::PerHost && set.deleting.is_none()).then_some(set)
 }
 
 fn id(key: &SetKey, ordinal: Ordinal) -> MemberId {

@@ -110,6 +110,15 @@ pub enum Step {
         /// The founders, in ordinal order.
         founders: Vec<Peer>,
     },
+    /// Has a member carry another revision that is the same for it: nothing of it changes.
+    Carry {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+        /// The revision.
+        revision: TemplateHash,
+    },
     /// Orders the host to run an assigned member.
     Start {
         /// The member.
@@ -219,6 +228,9 @@ impl fmt::Display for Step {
                 let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
                 write!(f, "found {set} with {}", names.join(", "))
             }
+            Self::Carry {
+                member, revision, ..
+            } => write!(f, "{member} carries revision {revision}, the same for it"),
             Self::Start { member, .. } => write!(f, "start {member}"),
             Self::PassGate { member, .. } => write!(f, "{member} has passed its gate"),
             Self::Stop { member, .. } => write!(f, "stop {member}"),
@@ -249,6 +261,7 @@ impl Step {
             | Self::TakeHost { member, .. }
             | Self::LeaveHost { member }
             | Self::Assign { member, .. }
+            | Self::Carry { member, .. }
             | Self::Start { member, .. }
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }

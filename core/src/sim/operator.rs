@@ -11,7 +11,7 @@ use crate::{
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
         ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
-        MemberVolume, Membership, NfsVolumeSource, OnChange, PersistentVolume,
+        MemberVolume, Membership, NfsVolumeSource, OnChange, Override, PersistentVolume,
         PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, ReclaimPolicy, Spread,
         StatefulSetSpec, StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
@@ -60,6 +60,8 @@ pub struct SetOptions {
     pub reload: bool,
     /// `ordinals.reserved`
     pub reserved: BTreeSet<u32>,
+    /// An ordinal whose member has arguments of its own.
+    pub special: Option<u32>,
     /// Whether there is one member on each host of rack a instead of `replicas`.
     pub per_host: bool,
     /// Whether members are spread evenly over the racks.
@@ -86,6 +88,7 @@ impl Default for SetOptions {
             config: false,
             reload: false,
             reserved: BTreeSet::new(),
+            special: None,
             per_host: false,
             racks: None,
         }
@@ -193,6 +196,11 @@ impl SetOptions {
 impl SetOptions {
     fn place(&self, spec: &mut StatefulSetSpec) {
         spec.ordinals.reserved.clone_from(&self.reserved);
+        spec.overrides.extend(self.special.map(|ordinal| Override {
+            ordinals: ordinal.to_string(),
+            args: Some(vec!["--special".to_owned()]),
+            ..Override::default()
+        }));
         let member = &mut spec.template.spec;
         if self.per_host {
             spec.replicas = None;

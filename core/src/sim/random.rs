@@ -204,6 +204,7 @@ impl Plot {
         let replicas = u32::try_from(self.rng.below(5)).unwrap_or_default();
         let changes = self.rng.chance(30);
         let reserves = self.rng.chance(20);
+        let special = self.rng.chance(30).then_some(0);
         let index = usize::try_from(at).unwrap_or_default();
         let Some((key, options)) = self.sets.get_mut(index) else {
             return;
@@ -213,6 +214,7 @@ impl Plot {
             options.replicas = replicas;
         }
         options.revision += u32::from(changes);
+        options.special = special;
         if !options.fixed {
             let reserved = reserves && !options.per_host;
             options.reserved = reserved.then_some(1).into_iter().collect();

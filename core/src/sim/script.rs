@@ -164,6 +164,12 @@ impl Player {
                 read_option(&mut set, &format!("reserved={ordinals}"))?;
                 self.put(&key, set);
             }
+            ["special", name, ordinal] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                set.special = Some(ordinal.parse().ok()?);
+                self.put(&key, set);
+            }
             ["update", name] => {
                 let key = key(name)?;
                 let mut set = self.sets.get(&key)?.clone();
@@ -264,6 +270,7 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
             let all = value.split(',').map(str::parse);
             set.reserved = all.collect::<Result<_, _>>().ok()?;
         }
+        "special" => set.special = Some(value.parse().ok()?),
         "perHost" => set.per_host = true,
         "racks" if value == "strict" => set.racks = Some(WhenUnsatisfiable::DoNotSchedule),
         "racks" => set.racks = Some(WhenUnsatisfiable::ScheduleAnyway),

@@ -116,6 +116,7 @@ impl Truth {
             | Step::LeaveHost { .. }
             | Step::Assign { .. }
             | Step::Found { .. }
+            | Step::Carry { .. }
             | Step::Start { .. }
             | Step::Stop { .. }
             | Step::Release { .. }

@@ -1,12 +1,13 @@
 //! StatefulSet: how many members, in which order, each from which template.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     meta::ObjectMeta,
     ordinals::Ordinals,
+    overrides::{Override, effective},
     period::{PeriodError, parse_period},
     placement::{Placement, TopologySpreadConstraint},
     process::{Process, RestartPolicy},
@@ -74,6 +75,9 @@ pub struct StatefulSetSpec {
     pub revision_history_limit: Option<i64>,
     /// How one member looks.
     pub template: MemberTemplate,
+    /// What differs for single ordinals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// One claim per template and member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_claim_templates: Vec<ClaimTemplate>,
@@ -97,6 +101,11 @@ impl StatefulSetSpec {
         self.revision_history_limit.map_or(REVISION_HISTORY, |n| {
             u32::try_from(n.max(0)).unwrap_or(u32::MAX)
         })
+    }
+
+    /// The template as it is for an ordinal.
+    pub fn template_for(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
+        effective(&self.template, &self.overrides, ordinal)
     }
 
     /// The policy until the set is founded.

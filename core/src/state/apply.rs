@@ -79,6 +79,19 @@ impl State {
                 };
                 self.foundings.insert(set.clone(), founding);
             }
+            Step::Carry {
+                member,
+                epoch,
+                revision,
+            } => {
+                if let Some(member) = self.granted(member, *epoch) {
+                    member.revision.clone_from(revision);
+                    let (host, ordered) = (member.host.clone(), member.ordered);
+                    if ordered != Ordered::Nothing {
+                        self.unsettle(&host);
+                    }
+                }
+            }
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),

@@ -60,15 +60,15 @@ fn order_among(
     let member = set.members.get(&id.ordinal)?;
     let desired = member.ordered.desired()?;
     let carried = set.revisions.get(&member.revision)?;
-    let template = &carried.template;
+    let template = carried.template_for(id.ordinal);
     Some(MemberOrder {
         member: id.clone(),
         epoch: member.epoch,
         desired,
         revision: member.revision.clone(),
         template: Arc::new(template.spec.clone()),
-        values: values(state, set, id, member, declared, template),
-        volumes: volumes(state, set, id, template),
+        values: values(state, set, id, member, declared, &template),
+        volumes: volumes(state, set, id, &template),
         config: carried.config.as_ref().clone(),
     })
 }

@@ -29,7 +29,7 @@ pub(crate) use downward::{check_field, resource};
 pub(crate) use expand::references;
 pub use member::render_member;
 pub(crate) use process::{parse_mode, port_number, signal};
-pub use revision::{ConfigRef, config_refs, revision_hash, same_but_for_files};
+pub use revision::{ConfigRef, config_refs, revision_hash, same_but_for_files, set_revision};
 pub use texts::{TemplateText, texts};
 pub use trial::try_out;
 pub use values::NAMES;

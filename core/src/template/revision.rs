@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     ids::TemplateHash,
     order::ConfigData,
-    spec::{Kind, MemberSpec, MemberTemplate, Process},
+    spec::{Kind, MemberSpec, MemberTemplate, Override, Process, StatefulSetSpec},
 };
 
 /// Hex digits of a revision; short enough to be read, and 64 bits long.
@@ -117,7 +117,20 @@ fn of_env(found: &mut BTreeSet<ConfigRef>, process: &Process) {
 
 /// The revision of a template with the config it uses. Keys that it does not use do not count.
 pub fn revision_hash(template: &MemberTemplate, config: &ConfigData) -> TemplateHash {
+    hash_of(template, &[], config)
+}
+
+/// The revision of a set: of its template, with what differs for single ordinals.
+pub fn set_revision(spec: &StatefulSetSpec, config: &ConfigData) -> TemplateHash {
+    hash_of(&spec.template, &spec.overrides, config)
+}
+
+fn hash_of(template: &MemberTemplate, overrides: &[Override], config: &ConfigData) -> TemplateHash {
     let mut hash = Sha256::new();
+    // A set without any has the revisions that it had before there were overrides.
+    if !overrides.is_empty() {
+        feed(&mut hash, &overrides);
+    }
     feed(&mut hash, template);
     for reference in config_refs(&template.spec) {
         let ConfigRef {

@@ -18,7 +18,7 @@ pub(super) fn check(problems: &mut Problems, at: &str, process: &Process) {
     }
 }
 
-fn one(problems: &mut Problems, at: &str, variable: &EnvVar, process: &Process) {
+pub(super) fn one(problems: &mut Problems, at: &str, variable: &EnvVar, process: &Process) {
     if variable.name.is_empty() || !is_printable(&variable.name) {
         problems.add(
             format!("{at}.name"),

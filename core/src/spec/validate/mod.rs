@@ -17,6 +17,7 @@ mod lifecycle;
 mod meta;
 mod mount;
 mod network;
+mod overrides;
 mod placement;
 mod probe;
 mod process;
@@ -104,6 +105,8 @@ pub fn validate(object: &Object) -> Vec<Problem> {
     problems.0
 }
 
+#[cfg(test)]
+mod placement_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, placement, process};
+use super::{
+    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, overrides, placement, process,
+};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -38,6 +40,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         );
     }
     placement::check(problems, set);
+    overrides::check(problems, set);
     claim_templates(problems, set);
     claim::shared(problems, set);
     process::member(problems, set);
