@@ -3,7 +3,7 @@
 use berth_proto::v1;
 
 use super::{Context, confirm};
-use crate::{args::RestartArgs, error::CliError, output, refusal, target};
+use crate::{args::{ConditionArgs, RestartArgs}, error::CliError, output, refusal, target};
 
 /// Has a member stopped, and placed and started anew.
 pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {
@@ -25,4 +25,22 @@ pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), 
     output::data(&format!("member/{member} is to be restarted"))?;
     output::note("`berth status` shows when; `berth events` what happened");
     Ok(())
+}
+
+/// Sets a condition of a member.
+pub(crate) async fn condition(context: &Context, args: ConditionArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let (name, status) = args.condition;
+    let request = v1::SetMemberConditionRequest {
+        namespace: context.namespace.clone(),
+        member: member.clone(),
+        r#type: name.clone(),
+        status,
+        message: args.reason,
+    };
+    let doing = format!("set condition {name} of member/{member}");
+    let answer = context.coordinator.members().set_condition(request).await;
+    answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    let status = if status { "True" } else { "False" };
+    output::data(&format!("member/{member}: {name} is {status}"))
 }

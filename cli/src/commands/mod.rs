@@ -84,6 +84,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Events(args) => events::run(&context, args).await,
         Command::Host(command) => host::run(&context, command).await,
         Command::Member(MemberCommand::Restart(args)) => member::restart(&context, args).await,
+        Command::Member(MemberCommand::Condition(args)) => member::condition(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
         Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
     }

@@ -11,7 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse, WatchMembersRequest,
+        MemberStatus, RestartMemberRequest, RestartMemberResponse,
+        SetMemberConditionRequest, SetMemberConditionResponse, WatchMembersRequest,
         member_service_server::MemberService,
     },
 };
@@ -20,7 +21,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, restart, status::ServiceError, view::Look};
+use super::{Streamed, condition, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -186,6 +187,14 @@ impl MemberService for Members {
         let (send, receive) = mpsc::channel(QUEUE);
         tokio::spawn(follow(self.0.clone(), filter, send));
         Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn set_condition(
+        &self,
+        request: Request<SetMemberConditionRequest>,
+    ) -> Result<Response<SetMemberConditionResponse>, Status> {
+        let revision = condition::set(&self.0, request.into_inner()).await?;
+        Ok(Response::new(SetMemberConditionResponse { revision }))
     }
 
     async fn restart(

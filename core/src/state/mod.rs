@@ -27,10 +27,12 @@ use crate::{
 };
 
 pub mod apply;
-pub mod names;
+mod gates;
+mod names;
 pub mod orders;
 mod revision;
 
+pub use gates::MemberCondition;
 pub use revision::Revision;
 
 /// Everything that a plan reads.
@@ -213,6 +215,9 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// Conditions that were set in this epoch, by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, MemberCondition>,
 }
 
 impl Member {
@@ -398,7 +403,7 @@ impl State {
         };
         let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => seen.report.ready,
+            Knowledge::Known(seen) => set.ready_since(member, seen).is_some(),
             Knowledge::Absent | Knowledge::Unknown => false,
         };
         wanted && ready && !member.is_to_be_replaced(set)
