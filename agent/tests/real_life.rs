@@ -73,7 +73,11 @@ async fn a_sidecar_starts_before_and_stops_after_the_mains() {
     bed.log_with("proxy.log", "up").await;
     let status = handle.client.status().await.unwrap();
     assert!(!status.init_done);
-    let names: Vec<_> = status.processes.iter().map(|p| (p.name.as_str(), p.pid)).collect();
+    let names: Vec<_> = status
+        .processes
+        .iter()
+        .map(|p| (p.name.as_str(), p.pid))
+        .collect();
     assert_eq!(names, [("proxy", Some(proxy)), ("main", None)]);
 
     handle.client.passed(process("proxy")).await.unwrap();
@@ -84,9 +88,11 @@ async fn a_sidecar_starts_before_and_stops_after_the_mains() {
     kill(proxy, "KILL");
     event(&mut handle, started("proxy")).await;
     let script = "the script of the new one";
-    wait_for(script, || match with_command_line("/bin/sh -c trap 'exit 0' TERM").len() {
-        2 => Ok(()),
-        n => Err(format!("{n} run")),
+    wait_for(script, || {
+        match with_command_line("/bin/sh -c trap 'exit 0' TERM").len() {
+            2 => Ok(()),
+            n => Err(format!("{n} run")),
+        }
     })
     .await;
 
@@ -102,15 +108,19 @@ async fn a_sidecar_starts_before_and_stops_after_the_mains() {
 #[tokio::test]
 async fn a_process_starts_when_its_post_start_has_ended_and_the_next_one_after_it() {
     let bed = Bed::new("poststart");
-    let mut first = shell("first", "echo $$ > /tmp/first; while :; do sleep 0.05; done");
+    let mut first = shell(
+        "first",
+        "echo $$ > /tmp/first; while :; do sleep 0.05; done",
+    );
     first.post_start = Some(hook(
         "while ! [ -e /tmp/first ]; do sleep 0.01; done; kill -0 $(cat /tmp/first) && echo ok > /tmp/hook",
     ));
     let second = shell("second", "cat /tmp/hook; while :; do sleep 60; done");
     let mut handle = bed.start(vec![first, second]).await;
-    event(&mut handle, started("first")).await;
-    event(&mut handle, started("second")).await;
     bed.log_with("second.log", "ok").await;
+    for name in ["first", "second"] {
+        assert!(runs(pid_of(&handle, name).await));
+    }
     handle.client.kill().await.unwrap();
     until_gone(&mut handle).await;
 }
@@ -121,7 +131,10 @@ async fn a_failed_post_start_stops_its_process_and_says_why() {
     let mut main = shell("main", POLITE);
     main.post_start = Some(hook("echo no license; exit 4"));
     let mut handle = bed.start(vec![main]).await;
-    let failed = event(&mut handle, |e| matches!(e, KeeperEvent::PostStartFailed { .. })).await;
+    let failed = event(&mut handle, |e| {
+        matches!(e, KeeperEvent::PostStartFailed { .. })
+    })
+    .await;
     let KeeperEvent::PostStartFailed { reason, .. } = failed else {
         panic!("{failed:?}");
     };
@@ -168,7 +181,10 @@ async fn what_is_never_killed_outlives_the_grace_period() {
         "trap 'echo got TERM' TERM; echo up; while ! [ -e /tmp/go ]; do sleep 0.05; done; echo done",
     );
     stubborn.never_kill = true;
-    let deaf = shell("deaf", "trap '' TERM; echo up; while :; do sleep 0.05; done");
+    let deaf = shell(
+        "deaf",
+        "trap '' TERM; echo up; while :; do sleep 0.05; done",
+    );
     let mut handle = bed.start(vec![stubborn, deaf]).await;
     for log in ["stubborn.log", "deaf.log"] {
         bed.log_with(log, "up").await;
@@ -193,7 +209,11 @@ async fn what_is_never_killed_outlives_the_grace_period() {
 }
 
 async fn said(handle: &mut berth_agent::host::KeeperHandle, fits: impl Fn(&Said) -> bool) -> Said {
-    let found = event(handle, |e| matches!(e, KeeperEvent::Said { said, .. } if fits(said))).await;
+    let found = event(
+        handle,
+        |e| matches!(e, KeeperEvent::Said { said, .. } if fits(said)),
+    )
+    .await;
     match found {
         KeeperEvent::Said { said, .. } => said,
         other => panic!("{other:?}"),
@@ -207,7 +227,7 @@ async fn only_what_a_process_says_itself_counts() {
         "main",
         "print \"watchdog $ENV{WATCHDOG_USEC}\\n\";
          sleep 1 until -e '/tmp/lied'; say(\"STATUS=from the parent\");
-         if (!fork) { say(\"STATUS=from a child\\nREADY=1\"); sleep 600 }
+         if (!fork) { sleep 1 until -e '/tmp/go'; say(\"STATUS=from a child\\nREADY=1\"); sleep 600 }
          sleep 600",
     );
     main.readiness_probe = listening();
@@ -227,13 +247,24 @@ async fn only_what_a_process_says_itself_counts() {
     let first = said(&mut handle, |_| true).await;
     assert_eq!(first.status.as_deref(), Some("from the parent"));
     assert!(!first.ready);
+    let main = pid_of(&handle, "main").await;
+    fs::write(format!("/proc/{main}/root/tmp/go"), "").unwrap();
     let second = said(&mut handle, |said| said.ready).await;
     assert_eq!(second.status.as_deref(), Some("from a child"));
 
     // A new agent finds it, and a new start begins with nothing.
     drop(handle);
-    let mut handle = bed.next_agent().adopt(&bed.member()).await.unwrap().unwrap();
-    let known = handle.status.processes.iter().find(|p| p.name == process("main"));
+    let mut handle = bed
+        .next_agent()
+        .adopt(&bed.member())
+        .await
+        .unwrap()
+        .unwrap();
+    let known = handle
+        .status
+        .processes
+        .iter()
+        .find(|p| p.name == process("main"));
     assert!(known.unwrap().said.as_ref().unwrap().ready);
     kill(pid_of(&handle, "main").await, "KILL");
     event(&mut handle, started("main")).await;
@@ -292,9 +323,11 @@ async fn lives_without_cgroups(name: &str, all: bool) {
     let mut handle = bed.start(vec![shell("main", &script)]).await;
     assert_eq!(bed.host.list_runs().await.unwrap().remove(0).cgroup, None);
     bed.log_with("main.log", "up").await;
-    let children = |line: &'static str| move || match with_command_line(line).len() {
-        0 => Err("none".to_owned()),
-        n => Ok(n),
+    let children = |line: &'static str| {
+        move || match with_command_line(line).len() {
+            0 => Err("none".to_owned()),
+            n => Ok(n),
+        }
     };
     wait_for("the one that left", children("sleep 600")).await;
     let before = wait_for("the one in the session", children("sleep 601")).await;
@@ -302,14 +335,22 @@ async fn lives_without_cgroups(name: &str, all: bool) {
     event(&mut handle, started("main")).await;
     wait_for("what it left in its session is gone", || {
         let now = with_command_line("sleep 601").len();
-        if now <= before { Ok(()) } else { Err(format!("{now} run")) }
+        if now <= before {
+            Ok(())
+        } else {
+            Err(format!("{now} run"))
+        }
     })
     .await;
 
     drop(handle);
     let agent = bed.next_agent();
     let mut handle = agent.adopt(&bed.member()).await.unwrap().unwrap();
-    handle.client.stop(Some(Duration::from_millis(200))).await.unwrap();
+    handle
+        .client
+        .stop(Some(Duration::from_millis(200)))
+        .await
+        .unwrap();
     until_gone(&mut handle).await;
     for line in ["sleep 600", "sleep 601"] {
         assert_eq!(with_command_line(line), Vec::<u32>::new(), "{line}");

@@ -144,7 +144,11 @@ impl Prober {
             }
         };
         error.clone_into(&mut self.error);
-        let verdict = if passes { Verdict::Passed } else { Verdict::Failed };
+        let verdict = if passes {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        };
         self.turn(passes).then_some(verdict)
     }
 
@@ -302,7 +306,9 @@ impl ProcessProbes {
 
     /// When the next attempt is due, if none of those in flight changes that.
     pub fn wake_at(&mut self) -> Option<Timestamp> {
-        self.active().filter_map(|(_, prober)| prober.wake_at()).min()
+        self.active()
+            .filter_map(|(_, prober)| prober.wake_at())
+            .min()
     }
 
     /// Takes in what the process has said by now.

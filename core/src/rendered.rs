@@ -96,7 +96,11 @@ pub struct RenderedProcess {
 impl RenderedProcess {
     /// Whether any of its probes listens to what it says itself.
     pub fn notifies(&self) -> bool {
-        let probes = [&self.startup_probe, &self.readiness_probe, &self.liveness_probe];
+        let probes = [
+            &self.startup_probe,
+            &self.readiness_probe,
+            &self.liveness_probe,
+        ];
         let mut given = probes.into_iter().flatten();
         given.any(|probe| probe.notify.is_some())
     }

@@ -97,7 +97,11 @@ impl Keeper {
         if !exit.success() {
             let output = job.result(exit).output;
             let colon = if output.is_empty() { "" } else { ": " };
-            self.hook_failed(slot, kind, &format!("it {exit}{colon}{}", output.trim_end()));
+            self.hook_failed(
+                slot,
+                kind,
+                &format!("it {exit}{colon}{}", output.trim_end()),
+            );
         }
         self.feed(kind.ended(slot, exit.success()));
     }
@@ -117,7 +121,9 @@ impl Keeper {
                 self.complain(&reason);
                 self.tell(KeeperEvent::PostStartFailed { process, reason });
             }
-            HookKind::PreStop => self.complain(&step_failed(format!("preStop of {process}"), error)),
+            HookKind::PreStop => {
+                self.complain(&step_failed(format!("preStop of {process}"), error))
+            }
         }
     }
 }

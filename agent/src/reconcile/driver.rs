@@ -281,7 +281,8 @@ impl<H: Host> Driver<H> {
             Effect::LookAtVolumes { run } => self.actor.look_at_volumes(id, run),
             Effect::RestartProcess { process, grace } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
-                    self.actor.restart_process(id, run, (process, grace), client);
+                    self.actor
+                        .restart_process(id, run, (process, grace), client);
                 }
             }
             Effect::TellPassed { process } => {

@@ -32,8 +32,12 @@ pub(super) fn running(handle: &KeeperHandle, rendered: Option<&RenderedMember>) 
         grace: rendered.map_or(UNKNOWN_GRACE, |rendered| {
             Duration::from_secs(rendered.grace_seconds.into())
         }),
-        sidecars: rendered.map(|r| names(r, |p| p.sidecar)).unwrap_or_default(),
-        never_killed: rendered.map(|r| names(r, |p| p.never_kill)).unwrap_or_default(),
+        sidecars: rendered
+            .map(|r| names(r, |p| p.sidecar))
+            .unwrap_or_default(),
+        never_killed: rendered
+            .map(|r| names(r, |p| p.never_kill))
+            .unwrap_or_default(),
     }
 }
 

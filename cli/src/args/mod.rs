@@ -13,7 +13,8 @@ mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use verbs::{
-    ConditionArgs, HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs,
+    VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 

@@ -64,11 +64,17 @@ pub(crate) struct ConditionArgs {
 }
 
 fn parse_condition(text: &str) -> Result<(String, bool), String> {
-    let (name, status) = text.split_once('=').ok_or("write TYPE=True or TYPE=False")?;
+    let (name, status) = text
+        .split_once('=')
+        .ok_or("write TYPE=True or TYPE=False")?;
     let status = match status.to_ascii_lowercase().as_str() {
         "true" => true,
         "false" => false,
-        _ => return Err(format!("'{status}' is neither True nor False; write one of them")),
+        _ => {
+            return Err(format!(
+                "'{status}' is neither True nor False; write one of them"
+            ));
+        }
     };
     Ok((name.to_owned(), status))
 }

@@ -3,7 +3,11 @@
 use berth_proto::v1;
 
 use super::{Context, confirm};
-use crate::{args::{ConditionArgs, RestartArgs}, error::CliError, output, refusal, target};
+use crate::{
+    args::{ConditionArgs, RestartArgs},
+    error::CliError,
+    output, refusal, target,
+};
 
 /// Has a member stopped, and placed and started anew.
 pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {

@@ -98,7 +98,9 @@ fn prepare(
     let status = if request.status { "true" } else { "false" };
     let text = format!("{} is {status}: {}", request.r#type, request.message);
     let text = text.trim_end_matches([':', ' ']).to_owned();
-    batch.notes.push(notes::member(now, id, NORMAL, "Condition", text));
+    batch
+        .notes
+        .push(notes::member(now, id, NORMAL, "Condition", text));
     Ok(batch)
 }
 
@@ -107,7 +109,10 @@ pub(super) fn shown(set: &Set, member: &Member) -> Vec<v1::MemberCondition> {
     let template = set.template_of(&member.revision);
     let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
     let gates: Vec<&String> = gates.map(|gate| &gate.condition_type).collect();
-    let others = member.conditions.keys().filter(|name| !gates.contains(name));
+    let others = member
+        .conditions
+        .keys()
+        .filter(|name| !gates.contains(name));
     let all = gates.iter().copied().chain(others);
     all.map(|name| {
         let known = member.conditions.get(name);

@@ -11,9 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse,
-        SetMemberConditionRequest, SetMemberConditionResponse, WatchMembersRequest,
-        member_service_server::MemberService,
+        MemberStatus, RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
+        SetMemberConditionResponse, WatchMembersRequest, member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};

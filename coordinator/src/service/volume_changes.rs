@@ -93,7 +93,10 @@ fn write(
     let bound = known.and_then(|volume| volume.claim.as_ref());
     let bound = bound.map(|bound| Key::new(RecordKind::Claim, bound.key.clone()));
     let object = key(RecordKind::Object(Kind::PersistentVolume));
-    for read in [key(RecordKind::Volume), object.clone()].into_iter().chain(bound) {
+    for read in [key(RecordKind::Volume), object.clone()]
+        .into_iter()
+        .chain(bound)
+    {
         let known = view.as_known(&read);
         batch.preconditions.insert(read, known);
     }

@@ -8,7 +8,6 @@ use berth_core::{
     state::{BoundClaim, State, Volume, VolumeState},
     volume::{
         Ownership,
-
         change::{self, Change, Found, Refusal, find},
         phase::{self, VolumePhase},
     },
@@ -22,12 +21,7 @@ use berth_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{
-    apply::commit,
-    persistent,
-    status::ServiceError,
-    usage, volume_changes,
-};
+use super::{apply::commit, persistent, status::ServiceError, usage, volume_changes};
 use crate::{context::Context, state::View};
 
 /// The service.
@@ -226,8 +220,7 @@ impl VolumeService for Volumes {
         request: Request<DeleteVolumeRequest>,
     ) -> Result<Response<v1::Volume>, Status> {
         let DeleteVolumeRequest { name, typed_name } = request.into_inner();
-        let decide =
-            |view: &View, key: &ObjectKey| change::delete(&view.state, key, &typed_name);
+        let decide = |view: &View, key: &ObjectKey| change::delete(&view.state, key, &typed_name);
         self.change(&name, decide).await
     }
 

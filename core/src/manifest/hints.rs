@@ -45,7 +45,10 @@ const FIELDS: [(&str, &str); 62] = [
         "fileKeyRef",
         "write configMapKeyRef or secretKeyRef, or a file of the process",
     ),
-    ("containerName", "remove it: the numbers are the process's own"),
+    (
+        "containerName",
+        "remove it: the numbers are the process's own",
+    ),
     ("stopSignal", "write killSignal of the process"),
     ("scheme", "remove it: Berth asks over plain HTTP"),
     (
@@ -197,8 +200,16 @@ const NO_CLOUD: &str = "use local (a pool of the host), nfs, or kubernetes.io/no
 
 /// Words of Kubernetes, the list that they would stand in (by a word of it), and what to write.
 const WORDS: [(&str, &str, &str); 27] = [
-    ("Never", "Always", "leave restartPolicy out: an init process runs to its end"),
-    ("OnFailure", "Always", "leave restartPolicy out: an init process runs to its end"),
+    (
+        "Never",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
+    (
+        "OnFailure",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
     ("nfs.csi.k8s.io", "nfs", NFS),
     ("k8s-sigs.io/nfs-subdir-external-provisioner", "nfs", NFS),
     ("cluster.local/nfs-subdir-external-provisioner", "nfs", NFS),

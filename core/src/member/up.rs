@@ -224,6 +224,10 @@ impl Up {
         kind: ProbeKind,
         verdict: &Verdict,
     ) {
+        // The result of an attempt that was under way when the stop came.
+        if self.stopping() {
+            return;
+        }
         match (kind, verdict) {
             (ProbeKind::Startup, Verdict::Passed) if self.sidecars.contains(process) => {
                 self.passes.insert(process.clone(), now);

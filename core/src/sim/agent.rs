@@ -218,7 +218,8 @@ impl World {
             // The simulated run has no volumes to look at.
             Effect::RestartProcess { .. }
             | Effect::TellPassed { .. }
-            | Effect::Refresh | Effect::LookAtVolumes { .. } => {}
+            | Effect::Refresh
+            | Effect::LookAtVolumes { .. } => {}
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
                 self.write(name, &Record::PassedGate { member, epoch });

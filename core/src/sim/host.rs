@@ -170,10 +170,15 @@ impl World {
         keeper.alive = false;
         self.say("fault", &format!("the process of {id} dies"));
         let exit = "was killed by SIGKILL".to_owned();
-        self.tell_process(&name, id, &run, ProcessChange::Exited {
-            exit,
-            success: false,
-        });
+        self.tell_process(
+            &name,
+            id,
+            &run,
+            ProcessChange::Exited {
+                exit,
+                success: false,
+            },
+        );
         let after = self.delay(100, 1, 3000);
         let run = Box::new((id.clone(), run));
         self.schedule(after, Happening::ProcessStarts { host: name, run });

@@ -32,7 +32,9 @@ pub fn parse_period(text: &str) -> Result<Duration, PeriodError> {
         let unit = units.find_map(|(name, millis)| Some((behind.strip_prefix(name)?, millis)));
         let (behind, millis) = unit.ok_or_else(wrong)?;
         let part = number.checked_mul(millis);
-        total = part.and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(wrong)?;
         rest = behind;
     }
     if text.is_empty() {
@@ -54,9 +56,22 @@ mod tests {
             ("2h", 7_200_000),
             ("0s", 0),
         ] {
-            assert_eq!(parse_period(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                parse_period(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
-        for text in ["", "10", "s", "-1s", "1.5s", "1d", "10 s", "99999999999999999999s"] {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "1d",
+            "10 s",
+            "99999999999999999999s",
+        ] {
             assert!(parse_period(text).is_err(), "{text}");
         }
     }

@@ -25,17 +25,19 @@ impl Set {
     pub fn shut_gate(&self, member: &Member) -> Option<Reason> {
         let template = self.template_of(&member.revision)?;
         let types = template.spec.readiness_gates.iter();
-        types.map(|gate| &gate.condition_type).find_map(|condition| {
-            let known = member.conditions.get(condition);
-            let message = match known {
-                Some(known) if known.status => return None,
-                Some(known) if known.message.is_empty() => "no reason was given".to_owned(),
-                Some(known) => known.message.clone(),
-                None => String::new(),
-            };
-            let condition = condition.clone();
-            Some(Reason::ReadinessGate { condition, message })
-        })
+        types
+            .map(|gate| &gate.condition_type)
+            .find_map(|condition| {
+                let known = member.conditions.get(condition);
+                let message = match known {
+                    Some(known) if known.status => return None,
+                    Some(known) if known.message.is_empty() => "no reason was given".to_owned(),
+                    Some(known) => known.message.clone(),
+                    None => String::new(),
+                };
+                let condition = condition.clone();
+                Some(Reason::ReadinessGate { condition, message })
+            })
     }
 
     /// Since when a member is ready, if it is: its processes, by what its agent said, and its gates.

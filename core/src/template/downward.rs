@@ -160,7 +160,10 @@ mod tests {
             ("metadata.labels['app']", "db"),
             ("metadata.labels['none']", ""),
             ("metadata.labels['apps.kubernetes.io/pod-index']", "2"),
-            ("metadata.labels['statefulset.kubernetes.io/pod-name']", "db-2"),
+            (
+                "metadata.labels['statefulset.kubernetes.io/pod-name']",
+                "db-2",
+            ),
             ("metadata.annotations['a/b']", "x"),
             ("spec.nodeName", "h1"),
             ("status.podIPs", "192.0.2.7"),
@@ -172,7 +175,13 @@ mod tests {
             };
             assert_eq!(field("f", &selector, &values).unwrap(), expected, "{path}");
         }
-        for path in ["", "metadata.labels", "metadata.labels['']", "metadata.uid", "status.phase"] {
+        for path in [
+            "",
+            "metadata.labels",
+            "metadata.labels['']",
+            "metadata.uid",
+            "status.phase",
+        ] {
             assert!(check_field(path).is_err(), "{path}");
         }
     }

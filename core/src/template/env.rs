@@ -66,9 +66,8 @@ fn elsewhere(
         return Ok(Some(Sealed::new(text)));
     }
     let amount = from.resource_field_ref.as_ref().map(|selector| {
-        let wrong = |(field, message)| {
-            RenderError::new(format!("{at}.resourceFieldRef.{field}"), message)
-        };
+        let wrong =
+            |(field, message)| RenderError::new(format!("{at}.resourceFieldRef.{field}"), message);
         downward::resource(selector, process).map_err(wrong)
     });
     let amount = amount.transpose()?;

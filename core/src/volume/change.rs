@@ -281,9 +281,7 @@ pub fn undelete(
         (VolumeState::Live, None) => {
             return Err(not_deleted(match holder(state, record) {
                 Some(bound) => format!("is bound to claim {}", bound.key),
-                None => {
-                    "is not in the trash, and no claim is known that it had".to_owned()
-                }
+                None => "is not in the trash, and no claim is known that it had".to_owned(),
             }));
         }
         (VolumeState::Trashing | VolumeState::Trashed { .. }, _)

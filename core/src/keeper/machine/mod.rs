@@ -301,7 +301,9 @@ impl KeeperMachine {
 
     fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let sequence = self.sequence.as_ref();
-        let overdue = sequence.and_then(|s| s.deadline).is_some_and(|at| at <= now);
+        let overdue = sequence
+            .and_then(|s| s.deadline)
+            .is_some_and(|at| at <= now);
         if overdue {
             self.overdue(now, out);
         }

@@ -101,7 +101,10 @@ impl KeeperMachine {
     fn started(&mut self, slot: Slot, out: &mut Vec<Effect>) {
         out.push(Effect::TellStarted(slot));
         if let Some(process) = self.processes.get_mut(slot.0) {
-            let probed = process.plan.role == Role::Sidecar { startup_probe: true };
+            let probed = process.plan.role
+                == Role::Sidecar {
+                    startup_probe: true,
+                };
             process.opened |= !probed;
         }
         self.go_on(out);
@@ -165,9 +168,7 @@ impl KeeperMachine {
             process.life = Life::Down;
             return;
         }
-        let pause = process
-            .backoff
-            .ended(&self.limits, Duration::ZERO, jitter);
+        let pause = process.backoff.ended(&self.limits, Duration::ZERO, jitter);
         process.life = Life::BackOff {
             until: now.plus(pause),
         };

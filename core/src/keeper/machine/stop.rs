@@ -167,8 +167,7 @@ impl KeeperMachine {
 
     /// The first thing to do about a process whose turn it is.
     fn take_down(&mut self, slot: Slot, out: &mut Vec<Effect>) {
-        let (Some(process), Some(sequence)) =
-            (self.processes.get(slot.0), self.sequence.as_mut())
+        let (Some(process), Some(sequence)) = (self.processes.get(slot.0), self.sequence.as_mut())
         else {
             return;
         };

@@ -255,10 +255,7 @@ fn a_sidecar_that_fails_its_startup_probe_is_restarted_while_the_next_one_waits(
     assert_eq!(d.step(failed(0, 500)), ["signal0:15"]);
     assert_eq!(d.machine.deadline(), Some(Timestamp(2500)));
     assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
-    assert_eq!(
-        d.step(Event::Passed(Slot(0))),
-        ["initdone", "start1"]
-    );
+    assert_eq!(d.step(Event::Passed(Slot(0))), ["initdone", "start1"]);
 }
 
 #[test]
@@ -412,7 +409,9 @@ fn any_plan(kinds: &[(u8, [bool; 3])]) -> MemberPlan {
             _ => (Role::Main, true),
         };
         let roles = kinds.iter().map(of_kind);
-        roles.filter(move |(_, is)| *is == main).map(|(role, _)| role)
+        roles
+            .filter(move |(_, is)| *is == main)
+            .map(|(role, _)| role)
     };
     let mut all: Vec<Role> = roles(false).chain(roles(true)).collect();
     if all.last() != Some(&Role::Main) {

@@ -56,7 +56,11 @@ fn one(problems: &mut Problems, at: &str, variable: &EnvVar, process: &Process) 
     if let Some(fact) = &from.field_ref {
         let field = format!("{field}.fieldRef");
         problems.check(format!("{field}.fieldPath"), check_field(&fact.field_path));
-        if fact.api_version.as_deref().is_some_and(|version| version != "v1") {
+        if fact
+            .api_version
+            .as_deref()
+            .is_some_and(|version| version != "v1")
+        {
             problems.add(format!("{field}.apiVersion"), "it is v1 always; remove it");
         }
     }

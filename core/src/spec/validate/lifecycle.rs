@@ -99,7 +99,10 @@ pub(super) fn process(problems: &mut Problems, at: &str, process: &Process, grac
             hook(problems, &format!("{at}.lifecycle.{name}"), given, process);
         }
     }
-    let sleep = lifecycle.pre_stop.as_ref().and_then(|hook| hook.sleep.as_ref());
+    let sleep = lifecycle
+        .pre_stop
+        .as_ref()
+        .and_then(|hook| hook.sleep.as_ref());
     if let Some(sleep) = sleep.filter(|sleep| sleep.seconds > grace) {
         problems.add(
             format!("{at}.lifecycle.preStop.sleep.seconds"),

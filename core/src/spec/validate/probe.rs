@@ -15,7 +15,11 @@ pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
             &process.readiness_probe,
             ProbeKind::Readiness,
         ),
-        ("livenessProbe", &process.liveness_probe, ProbeKind::Liveness),
+        (
+            "livenessProbe",
+            &process.liveness_probe,
+            ProbeKind::Liveness,
+        ),
     ] {
         if let Some(probe) = probe {
             let at = format!("{at}.{name}");

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Problems, Unique, env, file, lifecycle, mount::is_computed, probe, resources, words,
-};
+use super::{Problems, Unique, env, file, lifecycle, mount::is_computed, probe, resources, words};
 use crate::{
     ids::check_label,
     spec::{MemberSpec, Port, Process, Protocol, StatefulSet},

@@ -156,7 +156,10 @@ fn a_released_volume_forgets_its_claim_and_what_was_said_for_it() {
     assert_eq!(rule(kept.adopt()), "RELEASED");
     kept.take(kept.release());
     assert_eq!(kept.record().claim, None);
-    assert!(!kept.record().adopt, "the word was for the one that is gone");
+    assert!(
+        !kept.record().adopt,
+        "the word was for the one that is gone"
+    );
     assert_eq!(rule(kept.undelete()), "NOT_DELETED");
     assert_eq!(kept.phase(), Some(VolumePhase::Available));
     kept.take(kept.delete());
