@@ -334,8 +334,8 @@ pub enum Reason {
     PostStart {
         /// The process.
         process: ProcessName,
-        /// What came of it.
-        error: String,
+        /// What came of it; none while it is at work.
+        error: Option<String>,
     },
     /// The processes are ready, and a condition that the member waits for is not true.
     ReadinessGate {

@@ -62,6 +62,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
+        | Reason::ReadinessGate { .. }
+        | Reason::InitProcess { exit: None, .. }
+        | Reason::PostStart { error: None, .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
@@ -100,6 +103,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
+        | Reason::InitProcess { exit: Some(_), .. }
+        | Reason::PostStart { error: Some(_), .. }
+        | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_core::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     spec::{GatePolicy, Membership},
-    state::{Host, Knowledge, Member, Observation, Ordered, Set, State},
+    state::{Host, Knowledge, Member, Ordered, Set, State},
     time::Timestamp,
 };
 use berth_proto::{convert::status, v1};
@@ -269,7 +269,7 @@ mod tests {
         ids::{TemplateHash, Uid},
         report::{MemberReport, Phase},
         spec::StatefulSetSpec,
-        state::{Contact, HostRecord},
+        state::{Contact, HostRecord, Observation},
         waiting::{Reason, Waiting},
     };
 
@@ -329,7 +329,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
-            conditions: std::collections::BTreeMap::new(),
+            conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {
             replicas: Some(1),

@@ -410,7 +410,7 @@ impl Up {
             });
         }
         if state.post_start {
-            let error = "it has not ended yet".to_owned();
+            let error = None;
             return Some(Reason::PostStart { process, error });
         }
         if state.pid.is_none() {

@@ -122,13 +122,13 @@ fn what_is_done_beside_a_start_is_waited_for_and_its_failure_is_the_reason() {
     world.process(run.clone(), ProcessChange::PostStart);
     let waits = Reason::PostStart {
         process: main_process(),
-        error: "it has not ended yet".to_owned(),
+        error: None,
     };
     assert_eq!(world.report().waiting, Some(waits));
     assert_eq!(world.report().phase, Phase::Starting);
     let failed = Reason::PostStart {
         process: main_process(),
-        error: "it exited with 4".to_owned(),
+        error: Some("it exited with 4".to_owned()),
     };
     world.process(run, ProcessChange::StartFailed(failed.clone()));
     world.exit();
