@@ -299,6 +299,9 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
             KeeperEvent::Exited { .. }
             | KeeperEvent::Started { .. }
             | KeeperEvent::StartFailed { .. }
+            | KeeperEvent::PostStart { .. }
+            | KeeperEvent::PostStartFailed { .. }
+            | KeeperEvent::Said { .. }
             | KeeperEvent::InitDone
             | KeeperEvent::AllStopped
             | KeeperEvent::Gone => None,

@@ -117,9 +117,10 @@ async fn a_process_starts_when_its_post_start_has_ended_and_the_next_one_after_i
     ));
     let second = shell("second", "cat /tmp/hook; while :; do sleep 60; done");
     let mut handle = bed.start(vec![first, second]).await;
-    event(&mut handle, started("first")).await;
-    event(&mut handle, started("second")).await;
     bed.log_with("second.log", "ok").await;
+    for name in ["first", "second"] {
+        assert!(runs(pid_of(&handle, name).await));
+    }
     handle.client.kill().await.unwrap();
     until_gone(&mut handle).await;
 }
@@ -137,7 +138,7 @@ async fn a_failed_post_start_stops_its_process_and_says_why() {
     let KeeperEvent::PostStartFailed { reason, .. } = failed else {
         panic!("{failed:?}");
     };
-    let error = "it exited with 4: no license".to_owned();
+    let error = Some("it exited with 4: no license".to_owned());
     let process = process("main");
     assert_eq!(reason, Reason::PostStart { process, error });
     let ended = event(&mut handle, exited("main")).await;
@@ -225,8 +226,8 @@ async fn only_what_a_process_says_itself_counts() {
     let mut main = talker(
         "main",
         "print \"watchdog $ENV{WATCHDOG_USEC}\\n\";
-         sleep 1 until -e '/tmp/lied'; say(\"STATUS=from the parent\");
-         if (!fork) { say(\"STATUS=from a child\\nREADY=1\"); sleep 600 }
+         select(undef, undef, undef, 0.02) until -e '/tmp/lied'; say(\"STATUS=from the parent\");
+         if (!fork) { select(undef, undef, undef, 0.02) until -e '/tmp/go'; say(\"STATUS=from a child\\nREADY=1\"); sleep 600 }
          sleep 600",
     );
     main.readiness_probe = listening();
@@ -237,7 +238,7 @@ async fn only_what_a_process_says_itself_counts() {
     // The same user, the same member, another process.
     let liar = talker(
         "liar",
-        "sleep 1 until -e '/tmp/.berth-notify/main';
+        "select(undef, undef, undef, 0.02) until -e '/tmp/.berth-notify/main';
          say_to('/tmp/.berth-notify/main', \"READY=1\\nSTATUS=a lie\");
          open(F, '>', '/tmp/lied'); close F; sleep 600",
     );
@@ -246,6 +247,8 @@ async fn only_what_a_process_says_itself_counts() {
     let first = said(&mut handle, |_| true).await;
     assert_eq!(first.status.as_deref(), Some("from the parent"));
     assert!(!first.ready);
+    let main = pid_of(&handle, "main").await;
+    fs::write(format!("/proc/{main}/root/tmp/go"), "").unwrap();
     let second = said(&mut handle, |said| said.ready).await;
     assert_eq!(second.status.as_deref(), Some("from a child"));
 

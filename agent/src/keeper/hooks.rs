@@ -113,7 +113,7 @@ impl Keeper {
         let process = process.rendered.name.clone();
         match kind {
             HookKind::PostStart => {
-                let error = error.to_owned();
+                let error = Some(error.to_owned());
                 let reason = Reason::PostStart {
                     process: process.clone(),
                     error,

@@ -184,9 +184,16 @@ mod tests {
 
     #[test]
     fn a_process_belongs_to_its_parents_and_to_nobody_else() {
-        let (own, parent) = (nix::unistd::getpid(), nix::unistd::getppid());
-        assert!(belongs(own, own) && belongs(own, parent));
-        assert!(!belongs(Pid::from_raw(1), own));
+        let own = nix::unistd::getpid();
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        assert!(belongs(own, own) && belongs(pid, own));
+        assert!(!belongs(own, pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
         assert_eq!(parent_of("12 (x) 9 9 9) S 4 12 7 0 -1"), Some(4));
         assert_eq!(parent_of("1 (x) S 0 1 1"), None);
     }

@@ -17,8 +17,8 @@ pub(crate) use rollout::{
     ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
 };
 pub(crate) use verbs::{
-    DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs, VolumeCommand,
-    VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs,
+    VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 

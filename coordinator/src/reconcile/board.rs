@@ -69,6 +69,8 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
         | Reason::ReadinessGate { .. }
+        | Reason::InitProcess { exit: None, .. }
+        | Reason::PostStart { error: None, .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
@@ -108,8 +110,8 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
-        | Reason::InitProcess { .. }
-        | Reason::PostStart { .. }
+        | Reason::InitProcess { exit: Some(_), .. }
+        | Reason::PostStart { error: Some(_), .. }
         | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }

@@ -11,6 +11,8 @@ use crate::{
     volume::{Ownership, Usage, VolumeReport},
 };
 
+mod life;
+
 fn main_process() -> ProcessName {
     "main".parse().unwrap()
 }
@@ -79,6 +81,12 @@ struct World {
     probes: Vec<AttemptId>,
     told_to_restart: usize,
     passes: Vec<ProcessName>,
+    /// The grace periods of the restarts.
+    graces: Vec<Option<Duration>>,
+    sidecars: BTreeSet<ProcessName>,
+    never_killed: BTreeSet<ProcessName>,
+    /// Whether a run begins with init processes.
+    init_at_work: bool,
     /// The runs whose volumes are being looked at.
     looks: Vec<RunId>,
     specs: ProbeSpecs,
@@ -102,6 +110,10 @@ impl World {
             probes: Vec::new(),
             told_to_restart: 0,
             passes: Vec::new(),
+            graces: Vec::new(),
+            sidecars: BTreeSet::new(),
+            never_killed: BTreeSet::new(),
+            init_at_work: false,
             looks: Vec::new(),
             specs,
             runs: Vec::new(),
@@ -115,17 +127,17 @@ impl World {
     fn running(&self, run: RunId) -> Running {
         Running {
             run,
-            init_done: true,
+            init_done: !self.init_at_work,
             stopping: false,
             processes: vec![ProcessState {
-                pid: Some(1),
+                pid: (!self.init_at_work).then_some(1),
                 ..ProcessState::new(main_process(), false)
             }],
             volumes: vec![volume()],
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
-            sidecars: BTreeSet::new(),
-            never_killed: BTreeSet::new(),
+            sidecars: self.sidecars.clone(),
+            never_killed: self.never_killed.clone(),
         }
     }
 
@@ -144,7 +156,10 @@ impl World {
                     self.pending = Some((step, action));
                 }
                 Effect::Probe(attempt) => self.probes.push(attempt),
-                Effect::RestartProcess { .. } => self.told_to_restart += 1,
+                Effect::RestartProcess { grace, .. } => {
+                    self.told_to_restart += 1;
+                    self.graces.push(grace);
+                }
                 Effect::TellPassed { process } => self.passes.push(process),
                 Effect::LookAtVolumes { run } => {
                     assert!(!self.looks.contains(&run), "two looks at a time");

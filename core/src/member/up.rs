@@ -227,6 +227,10 @@ impl Up {
         kind: ProbeKind,
         verdict: &Verdict,
     ) {
+        // The result of an attempt that was under way when the stop came.
+        if self.stopping() {
+            return;
+        }
         match (kind, verdict) {
             (ProbeKind::Startup, Verdict::Passed) if self.sidecars.contains(process) => {
                 self.passes.insert(process.clone(), now);
@@ -409,7 +413,7 @@ impl Up {
             });
         }
         if state.post_start {
-            let error = "it has not ended yet".to_owned();
+            let error = None;
             return Some(Reason::PostStart { process, error });
         }
         if state.pid.is_none() {

@@ -59,6 +59,9 @@ fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
         return Some(Reason::Ordered { host });
     };
     if seen.report.ready {
+        if let Some(gate) = facts.set.shut_gate(facts.member) {
+            return Some(gate);
+        }
         if facts.member.restart_asked.is_some() {
             return Some(Reason::RestartAsked);
         }

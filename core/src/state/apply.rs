@@ -166,6 +166,7 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
     }

@@ -28,10 +28,12 @@ use crate::{
 
 pub mod apply;
 mod directives;
+mod gates;
 pub mod names;
 pub mod orders;
 mod revision;
 
+pub use gates::MemberCondition;
 pub use revision::Revision;
 
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
@@ -228,6 +230,9 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// Conditions that were set in this epoch, by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, MemberCondition>,
 }
 
 impl Member {
@@ -427,7 +432,9 @@ impl State {
         };
         let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => seen.report.ready && !set.lacks_files(member, &seen.report),
+            Knowledge::Known(seen) => {
+                set.ready_since(member, seen).is_some() && !set.lacks_files(member, &seen.report)
+            }
             Knowledge::Absent | Knowledge::Unknown => false,
         };
         let host = self.hosts.get(&member.host);

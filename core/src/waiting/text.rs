@@ -215,7 +215,14 @@ impl fmt::Display for Reason {
                 f,
                 "init process {process} {exit} and is tried again; restarted {restarts} times"
             ),
-            Self::PostStart { process, error } => write!(f, "postStart of {process}: {error}"),
+            Self::PostStart {
+                process,
+                error: None,
+            } => write!(f, "postStart of {process} has not ended yet"),
+            Self::PostStart {
+                process,
+                error: Some(error),
+            } => write!(f, "postStart of {process}: {error}"),
             Self::ReadinessGate { condition, message } if message.is_empty() => {
                 write!(f, "condition {condition} is not set")
             }
