@@ -154,16 +154,19 @@ impl World {
         } else {
             self.delay(1, 1, 400)
         };
-        let (to, work) = (host.clone(), Box::new(work));
+        let work = Box::new(work);
         if hangs {
             let given_up = self.delay(1, 100, 500);
-            let (host, work) = (host.clone(), work.clone());
-            let happening = Happening::WorkGivenUp { host, stream, work };
+            let happening = Happening::WorkGivenUp {
+                host: host.clone(),
+                stream,
+                work: work.clone(),
+            };
             self.schedule(given_up, happening);
         }
         let answers = (!hangs).then_some(stream);
         let happening = Happening::Work {
-            host: to,
+            host,
             answers,
             work,
         };

@@ -193,7 +193,7 @@ fn a_start_on_another_claims_data_unless_it_was_given() {
 #[test]
 fn a_word_that_takes_a_volume_from_its_claim_or_throws_away_an_operators_data() {
     let world = world();
-    let before = world.coordinator.state.clone();
+    let before = world.coordinator.state;
     let judged = |change: &dyn Fn(&mut State)| {
         let (mut truth, mut after) = (Truth::default(), before.clone());
         change(&mut after);
