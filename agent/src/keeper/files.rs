@@ -9,11 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use berth_core::{
-    rendered::RenderedFile,
-    spec::FileWhen,
-    waiting::Reason,
-};
+use berth_core::{rendered::RenderedFile, spec::FileWhen, waiting::Reason};
 
 use super::{beneath::Beneath, spec::Identity};
 use crate::host::{path_failed, step_failed};

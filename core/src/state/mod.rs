@@ -31,7 +31,7 @@ pub mod names;
 pub mod orders;
 mod revision;
 
-pub use revision::Revision;
+pub use revision::{CHANGE_CAUSES, Revision};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
