@@ -206,6 +206,9 @@ pub(crate) struct GetArgs {
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,
+    /// With -o json or yaml: show the values of secrets; else only how long each is.
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

@@ -1,6 +1,8 @@
 //! The verbs of a rollout as objects to apply: each writes what an operator could write too, so it
 //! is admitted, planned and confirmed as any other change.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
 
@@ -10,7 +12,7 @@ use crate::{
     manifest::{Origin, ParsedObject},
     order::ConfigData,
     spec::{ConfigMap, Kind, Object, ObjectMeta, Sealed, Secret, StatefulSet},
-    state::{Revision, Set},
+    state::{CHANGE_CAUSES, Revision, Set},
     template::{ConfigRef, config_refs},
     time::Timestamp,
 };
@@ -90,11 +92,21 @@ pub fn undo(
     let mut all = configs(objects, &key.namespace, revision)?;
     let mut wanted = current.clone();
     wanted.spec.template = revision.template.as_ref().clone();
+    explain(&mut wanted.metadata.annotations, revision);
     all.push(parsed(key, set_object(wanted)));
     Ok(Undo::Objects {
         number: revision.number,
         objects: all,
     })
+}
+
+/// What was said of the revision is said of it again.
+fn explain(annotations: &mut BTreeMap<String, String>, revision: &Revision) {
+    for name in CHANGE_CAUSES {
+        annotations.remove(name);
+    }
+    let cause = CHANGE_CAUSES.first().zip(revision.change_cause.as_ref());
+    annotations.extend(cause.map(|(name, cause)| ((*name).to_owned(), cause.clone())));
 }
 
 /// The set with its template stamped, so that every member is replaced by one like it.
@@ -201,11 +213,7 @@ fn restored(
 }
 
 /// One key as it was then, or all of them.
-fn put<V: Clone>(
-    data: &mut std::collections::BTreeMap<String, V>,
-    key: Option<&String>,
-    then: &std::collections::BTreeMap<String, V>,
-) {
+fn put<V: Clone>(data: &mut BTreeMap<String, V>, key: Option<&String>, then: &BTreeMap<String, V>) {
     let Some(key) = key else {
         data.clone_from(then);
         return;

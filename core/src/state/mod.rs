@@ -33,10 +33,9 @@ pub mod names;
 pub mod orders;
 mod revision;
 
-pub use gates::MemberCondition;
-pub use revision::Revision;
-
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
+pub use gates::MemberCondition;
+pub use revision::{CHANGE_CAUSES, Revision};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The annotations of a set that say why it was changed, the first that is there.
-const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
+pub const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
 
 /// One revision of a set. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
