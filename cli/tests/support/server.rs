@@ -291,6 +291,28 @@ impl member::MemberService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    async fn set_offline(
+        &self,
+        request: Request<v1::SetOfflineRequest>,
+    ) -> Answer<v1::SetOfflineResponse> {
+        let request = request.into_inner();
+        let changed = request.offline && request.reason == "new disk";
+        Ok(Response::new(v1::SetOfflineResponse { changed }))
+    }
+
+    async fn set_condition(
+        &self,
+        request: Request<v1::SetMemberConditionRequest>,
+    ) -> Answer<v1::SetMemberConditionResponse> {
+        let request = request.into_inner();
+        if request.r#type.contains(' ') {
+            return Err(Status::invalid_argument("type: it is not a name"));
+        }
+        Ok(Response::new(v1::SetMemberConditionResponse {
+            revision: 8,
+        }))
+    }
+
     async fn restart(
         &self,
         request: Request<v1::RestartMemberRequest>,
@@ -366,6 +388,31 @@ impl host::HostService for Fake {
         Ok(Response::new(v1::SetUnschedulableResponse {
             changed: request.unschedulable,
             members: vec!["default/etcd-0".into()],
+        }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainHostRequest>) -> Answer<v1::DrainHostResponse> {
+        let request = request.into_inner();
+        Ok(Response::new(v1::DrainHostResponse {
+            changed: !request.dry_run,
+            members: vec![v1::DrainedMember {
+                member: "default/etcd-0".into(),
+                fate: if request.stop_pinned {
+                    "Stops"
+                } else {
+                    "Stays"
+                }
+                .into(),
+                waiting: None,
+            }],
+        }))
+    }
+
+    async fn label(&self, request: Request<v1::LabelHostRequest>) -> Answer<v1::LabelHostResponse> {
+        let request = request.into_inner();
+        Ok(Response::new(v1::LabelHostResponse {
+            changed: true,
+            labels: request.set,
         }))
     }
 }

@@ -2,7 +2,7 @@
 //! and how long a stop waits.
 
 use super::*;
-use crate::spec::NotifyAction;
+use crate::{notify::Said, spec::NotifyAction};
 
 fn up(specs: ProbeSpecs, special: impl Fn(&mut World)) -> (World, RunId) {
     let mut world = World::new(specs);
