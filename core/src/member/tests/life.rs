@@ -71,7 +71,7 @@ fn the_keeper_is_told_that_the_startup_probe_of_a_sidecar_passed_until_it_hears_
         world.sidecars.insert(main_process());
     });
     assert!(world.passes.is_empty() && !world.report().started);
-    let mut said = crate::notify::Said::default();
+    let mut said = Said::default();
     said.take(b"READY=1\nSTATUS=serving 7 shards");
     world.process(run.clone(), ProcessChange::Said(said));
     assert_eq!(world.passes, [main_process()]);
