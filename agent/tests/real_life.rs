@@ -314,11 +314,16 @@ fn without_cgroups(all: bool) {
 
 async fn lives_without_cgroups(name: &str, all: bool) {
     without_cgroups(all);
+    // Tests that run side by side see each other's processes.
+    let (away, near) = match all {
+        true => ("sleep 610", "sleep 611"),
+        false => ("sleep 600", "sleep 601"),
+    };
     let bed = Bed::new(name);
     let marker = format!("/tmp/{name}");
     // It leaves one in its session, and one that has left it.
     let script = format!(
-        "setsid sh -c 'echo $$ > {marker}-away; exec sleep 600' & sh -c 'exec sleep 601' & echo up; wait"
+        "setsid sh -c 'echo $$ > {marker}-away; exec {away}' & sh -c 'exec {near}' & echo up; wait"
     );
     let mut handle = bed.start(vec![shell("main", &script)]).await;
     assert_eq!(bed.host.list_runs().await.unwrap().remove(0).cgroup, None);
@@ -329,12 +334,12 @@ async fn lives_without_cgroups(name: &str, all: bool) {
             n => Ok(n),
         }
     };
-    wait_for("the one that left", children("sleep 600")).await;
-    let before = wait_for("the one in the session", children("sleep 601")).await;
+    wait_for("the one that left", children(away)).await;
+    let before = wait_for("the one in the session", children(near)).await;
     kill(pid_of(&handle, "main").await, "KILL");
     event(&mut handle, started("main")).await;
     wait_for("what it left in its session is gone", || {
-        let now = with_command_line("sleep 601").len();
+        let now = with_command_line(near).len();
         if now <= before {
             Ok(())
         } else {
@@ -352,7 +357,7 @@ async fn lives_without_cgroups(name: &str, all: bool) {
         .await
         .unwrap();
     until_gone(&mut handle).await;
-    for line in ["sleep 600", "sleep 601"] {
+    for line in [away, near] {
         assert_eq!(with_command_line(line), Vec::<u32>::new(), "{line}");
     }
     agent.cleanup(&bed.member()).await.unwrap();

@@ -236,7 +236,12 @@ impl Keeper {
             last_exit: view.last_exit,
             restart_in_ms: view.restart_in.map(millis),
             post_start: view.post_start,
-            said: process.notify.as_ref().map(|n| n.said().clone()),
+            // What a dead one said is not its successor's.
+            said: process
+                .notify
+                .as_ref()
+                .filter(|_| process.child.is_some())
+                .map(|notify| notify.said().clone()),
         });
         let at_work = |p: &ProcessStatus| p.pid.is_some() || p.restart_in_ms.is_some();
         KeeperStatus {

@@ -68,7 +68,8 @@ impl Keeper {
             Hook::Exec(argv) => return self.execute(slot, argv, asker, NO_LIMIT),
             Hook::HttpGet(action) => Box::new(|| i32::from(http_get(action).is_err())),
             Hook::Sleep(seconds) => Box::new(|| {
-                std::thread::sleep(Duration::from_secs((*seconds).into()));
+                // A signal ends it, and that ends the hook.
+                nix::unistd::sleep(*seconds);
                 0
             }),
         };

@@ -134,18 +134,15 @@ impl NotifySocket {
             };
             let mut sender = None;
             for part in message.cmsgs().into_iter().flatten() {
-                match part {
+                if let ControlMessageOwned::ScmCredentials(who) = &part {
                     // Of a process of another namespace it is 0.
-                    ControlMessageOwned::ScmCredentials(who) if who.pid() > 0 => {
-                        sender = Some(Pid::from_raw(who.pid()));
-                    }
+                    sender = Some(Pid::from_raw(who.pid())).filter(|pid| pid.as_raw() > 0);
+                }
+                if let ControlMessageOwned::ScmRights(fds) = part {
                     // A barrier: its sender waits until nobody has the other end.
-                    ControlMessageOwned::ScmRights(fds) => {
-                        for fd in fds {
-                            let _ = nix::unistd::close(fd);
-                        }
+                    for fd in fds {
+                        let _ = nix::unistd::close(fd);
                     }
-                    _ => {}
                 }
             }
             let length = message.bytes;

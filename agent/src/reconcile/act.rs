@@ -48,7 +48,7 @@ pub(super) enum Acted {
     Up {
         client: Option<KeeperClient>,
         rendered: Option<Arc<RenderedMember>>,
-        done: Done,
+        done: Box<Done>,
     },
 }
 
@@ -174,7 +174,7 @@ impl<H: Host> Actor<H> {
         let acted = Acted::Up {
             client: handle.as_ref().map(|handle| handle.client.clone()),
             rendered,
-            done: Done::Adopted(running),
+            done: Box::new(Done::Adopted(running)),
         };
         Ok((acted, handle))
     }
@@ -257,7 +257,10 @@ impl<H: Host> Actor<H> {
         let acted = Acted::Up {
             client: Some(handle.client.clone()),
             rendered: Some(Arc::clone(&prepared.rendered)),
-            done: Done::Started(keeper::running(&handle, Some(&prepared.rendered))),
+            done: Box::new(Done::Started(keeper::running(
+                &handle,
+                Some(&prepared.rendered),
+            ))),
         };
         Ok((acted, Some(handle)))
     }

@@ -230,6 +230,7 @@ impl<H: Host> Driver<H> {
                 rendered,
                 done,
             } => {
+                let done = *done;
                 slot.run = run_of(&done);
                 let started = matches!(done, Done::Started(_));
                 slot.told = rendered.clone().filter(|_| started);

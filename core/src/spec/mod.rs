@@ -60,6 +60,10 @@ pub use volume::{
 /// One object of any kind, as it is written, stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most objects are sets; a box would save little and stand in every match"
+)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),

@@ -87,7 +87,7 @@ impl KeeperMachine {
             return;
         }
         let deadline = now.plus(plan.grace.unwrap_or(self.grace));
-        let mut sequence = self.sequence.take().unwrap_or(Sequence {
+        let mut sequence = self.sequence.take().unwrap_or_else(|| Sequence {
             deadline: Some(deadline),
             ..Sequence::default()
         });
