@@ -143,6 +143,8 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         zone_acked: 12,
         agent_version: "0.1.0".into(),
         unschedulable: false,
+        draining: false,
+        stop_pinned: false,
         mismatch: if connected {
             String::new()
         } else {
