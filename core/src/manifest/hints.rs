@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 58] = [
+const FIELDS: [(&str, &str); 59] = [
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -26,6 +26,7 @@ const FIELDS: [(&str, &str); 58] = [
         "affinity",
         "write nodeSelector, spread and topologySpreadConstraints",
     ),
+    ("requires", "remove it: Berth does not have it yet"),
     (
         "labelSelector",
         "remove it: the members of the set are counted",
