@@ -2,6 +2,7 @@
 
 mod asking;
 mod changes;
+mod hosts;
 mod local;
 mod reads;
 mod rollouts;

@@ -333,6 +333,19 @@ impl member::MemberService for Fake {
         }
     }
 
+    async fn set_offline(
+        &self,
+        request: Request<v1::SetOfflineRequest>,
+    ) -> Answer<v1::SetOfflineResponse> {
+        let request = request.into_inner();
+        if request.member != "etcd-0" {
+            let message = format!("member {} does not exist", request.member);
+            return Err(Status::not_found(message));
+        }
+        let changed = request.offline && !request.reason.is_empty();
+        Ok(Response::new(v1::SetOfflineResponse { changed }))
+    }
+
     type LogsStream = Streamed<v1::LogChunk>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Answer<Self::LogsStream> {
@@ -393,23 +406,28 @@ impl host::HostService for Fake {
 
     async fn drain(&self, request: Request<v1::DrainHostRequest>) -> Answer<v1::DrainHostResponse> {
         let request = request.into_inner();
+        if request.host == "host-9" {
+            return Err(Status::not_found("host host-9 does not exist"));
+        }
         Ok(Response::new(v1::DrainHostResponse {
             changed: !request.dry_run,
             members: vec![v1::DrainedMember {
                 member: "default/etcd-0".into(),
-                fate: if request.stop_pinned {
-                    "Stops"
-                } else {
-                    "Stays"
-                }
-                .into(),
-                waiting: None,
+                fate: "Stays".into(),
+                waiting: Some(v1::Waiting {
+                    message: "host-1 is being drained; it stays".into(),
+                    ..Default::default()
+                }),
             }],
         }))
     }
 
     async fn label(&self, request: Request<v1::LabelHostRequest>) -> Answer<v1::LabelHostResponse> {
         let request = request.into_inner();
+        if !request.remove.is_empty() && !request.confirmed {
+            let text = "default/web-0 stops: its set has a member only on hosts with its labels";
+            return Err(objects::unconfirmed("Host/host-1", text));
+        }
         Ok(Response::new(v1::LabelHostResponse {
             changed: true,
             labels: request.set,

@@ -26,6 +26,7 @@ const FIELDS: &[(&str, &str)] = &[
         "affinity",
         "write nodeSelector, spread and topologySpreadConstraints",
     ),
+    ("requires", "remove it: Berth does not have it yet"),
     (
         "labelSelector",
         "remove it: the members of the set are counted",
