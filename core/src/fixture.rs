@@ -12,7 +12,8 @@ use crate::{
         Service, StatefulSetSpec, StorageClass,
     },
     state::{
-        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
+        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Rollout, Set, State, Volume,
+        VolumeState,
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
@@ -113,6 +114,7 @@ pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) 
         members: BTreeMap::new(),
         last_grants: BTreeMap::new(),
         addresses: BTreeMap::new(),
+        rollout: Rollout::default(),
     });
     set.revisions
         .insert(revision.clone(), Arc::new(spec.template.clone()));

@@ -7,9 +7,10 @@ use crate::{
 };
 
 /// What may change of a set, for the message.
-const MAY_CHANGE: &str = "replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
-                          membership, spread, labels, annotations, and size and labels in \
-                          volumeClaimTemplates";
+const MAY_CHANGE: &str = "replicas, ordinals, template, updateStrategy, paused, autoRollback, \
+                          progressDeadlineSeconds, disruptionBudget, minReadySeconds, \
+                          bootstrapPolicy, coldStartPolicy, membership, spread, labels, \
+                          annotations, and size and labels in volumeClaimTemplates";
 
 pub(super) fn check(
     classes: &Classes<'_>,

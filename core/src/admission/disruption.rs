@@ -6,9 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::Objects;
 use crate::{
-    ids::{ObjectKey, TemplateHash},
+    ids::{ObjectKey, Ordinal, TemplateHash},
     order::ConfigData,
-    spec::{Kind, Object, Sealed, StatefulSet},
+    spec::{Kind, Object, Sealed, StatefulSet, UpdateKind},
     template::{config_refs, revision_hash},
 };
 
@@ -32,20 +32,27 @@ pub(super) fn of(before: &Objects, after: &Objects) -> Vec<String> {
 
 fn shrinks(key: &ObjectKey, old: &StatefulSet, new: &StatefulSet) -> Option<String> {
     let (was, is) = (old.spec.replicas(), new.spec.replicas());
-    if is >= was {
+    let leaving = old.spec.ordinals().rev();
+    let leaving: Vec<String> = leaving
+        .filter(|ordinal| !new.spec.has_ordinal(*ordinal))
+        .map(|ordinal| format!("{}-{ordinal}", key.name))
+        .collect();
+    if leaving.is_empty() {
         return None;
     }
-    let names: Vec<String> = (is..was)
-        .rev()
-        .take(MAX_NAMES)
-        .map(|n| format!("{}-{n}", key.name))
-        .collect();
-    let more = match usize::try_from(was - is).unwrap_or(usize::MAX) {
-        count if count > MAX_NAMES => format!(" and {} more", count - MAX_NAMES),
-        _ => String::new(),
+    let names: Vec<&str> = leaving.iter().take(MAX_NAMES).map(String::as_str).collect();
+    let more = match leaving.len().saturating_sub(MAX_NAMES) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let how = if is < was {
+        format!("shrinks from {was} to {is}")
+    } else {
+        let (from, to) = (old.spec.start(), new.spec.start());
+        format!("begins with ordinal {to} instead of {from}")
     };
     Some(format!(
-        "{key} shrinks from {was} to {is}: {}{more} stop one after the other; their volumes are kept",
+        "{key} {how}: {}{more} stop one after the other; their volumes are kept",
         names.join(", ")
     ))
 }
@@ -57,8 +64,14 @@ fn restarts(
     after: &Objects,
     new: &StatefulSet,
 ) -> Option<String> {
-    let staying = old.spec.replicas().min(new.spec.replicas());
-    if staying == 0 || revision(key, before, old) == revision(key, after, new) {
+    let first = new.spec.first_updated();
+    let staying = new.spec.ordinals().rev();
+    let staying: Vec<Ordinal> = staying
+        .filter(|ordinal| old.spec.has_ordinal(*ordinal) && *ordinal >= first)
+        .collect();
+    let (highest, lowest) = (staying.first()?, staying.last()?);
+    let held = new.spec.paused || new.spec.update_kind() == UpdateKind::OnDelete;
+    if held || revision(key, before, old) == revision(key, after, new) {
         return None;
     }
     let what = if old.spec.template == new.spec.template {
@@ -66,15 +79,17 @@ fn restarts(
     } else {
         "the template"
     };
-    let whom = if staying == 1 {
-        format!("{}-0 is restarted", key.name)
-    } else {
-        format!(
-            "{}-{} to {}-0 are restarted one after the other",
-            key.name,
-            staying - 1,
+    let at_once = new.spec.update_kind() == UpdateKind::Recreate;
+    let whom = match (highest == lowest, at_once) {
+        (true, _) => format!("{}-{lowest} is restarted", key.name),
+        (false, true) => format!(
+            "{0}-{highest} to {0}-{lowest} are all stopped, then started again",
             key.name
-        )
+        ),
+        (false, false) => format!(
+            "{0}-{highest} to {0}-{lowest} are restarted one after the other",
+            key.name
+        ),
     };
     Some(format!("{key}: {what} changes, {whom}"))
 }

@@ -172,8 +172,9 @@ fn what_the_coordinator_wrote_is_kept() {
 #[test]
 fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
-    let may = "only replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
-               membership, spread, labels, annotations, and size and labels in \
+    let may = "only replicas, ordinals, template, updateStrategy, paused, autoRollback, \
+               progressDeadlineSeconds, disruptionBudget, minReadySeconds, bootstrapPolicy, \
+               coldStartPolicy, membership, spread, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";
     for (from, to, place, field) in [
@@ -221,9 +222,9 @@ fn a_forbidden_change_lists_what_may_change() {
 #[test]
 fn the_members_of_a_founded_set_are_fixed() {
     let mut world = World::with(ETCD);
-    let fixed = "the number of members cannot change: its template uses 'founding', so its \
+    let fixed = "the members cannot change: its template uses 'founding', so its \
                  members are those that founded it, and the application would not learn of the \
-                 change; keep 3, or set membership: Dynamic and tell the application yourself";
+                 change; keep 3 from ordinal 0, or set membership: Dynamic and tell the application yourself";
     let five = ETCD.replace("replicas: 3", "replicas: 5");
     assert_eq!(
         world.try_apply(&five, Options::default()).unwrap_err(),

@@ -32,19 +32,24 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
             member, revision, ..
         } => {
             let set = case.state.sets.get(&member.set);
-            let newest = set.is_none_or(|set| set.revision == *revision);
+            let newest =
+                set.is_none_or(|set| set.revision == *revision || set.rollout.current == *revision);
             let known = set.is_none_or(|set| set.revisions.contains_key(revision));
             if newest && known {
                 return Ok(());
             }
-            Err(format!("{member} gets revision {revision}, not the newest"))
+            Err(format!(
+                "{member} gets revision {revision}, which is neither the newest nor the one before"
+            ))
         }
         Step::DropRevision { set: key, revision } => {
             let Some(set) = case.state.sets.get(key) else {
                 return Ok(());
             };
             let mut members = set.members.values();
-            if set.revision == *revision || members.any(|m| m.revision == *revision) {
+            if [&set.revision, &set.rollout.current].contains(&revision)
+                || members.any(|m| m.revision == *revision)
+            {
                 return Err(format!("revision {revision} of {key} is in use"));
             }
             Ok(())
@@ -61,6 +66,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }

@@ -107,6 +107,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return Ok(()),
     };
@@ -123,7 +124,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
     };
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
-        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas())
+        set.is_some_and(|set| set.deleting.is_none() && set.spec.has_ordinal(id.ordinal))
     };
     match case.step {
         Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
@@ -145,6 +146,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }
@@ -155,8 +157,7 @@ pub(super) fn wanted(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let set = case.state.sets.get(&id.set);
-    let wanted =
-        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas());
+    let wanted = set.is_some_and(|set| set.deleting.is_none() && set.spec.has_ordinal(id.ordinal));
     if wanted {
         Ok(())
     } else {

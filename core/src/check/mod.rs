@@ -23,6 +23,7 @@ mod order;
 mod places;
 mod rule;
 mod standing;
+mod updates;
 mod volumes;
 
 pub use rule::Rule;
@@ -179,6 +180,7 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }

@@ -10,7 +10,7 @@ use crate::{
     ids::{MemberId, Ordinal},
     plan::Step,
     spec::GatePolicy,
-    state::{Ordered, Set, State},
+    state::{Set, State},
 };
 
 /// How long a start waits for a name to be served.
@@ -24,7 +24,8 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let policy = in_force(case.state, member, set);
-    for lower in (0..member.ordinal.0).map(Ordinal) {
+    let lower = set.spec.ordinals();
+    for lower in lower.filter(|lower| *lower < member.ordinal) {
         let lower = id(&member.set, lower);
         let holds = match policy {
             GatePolicy::Parallel => true,
@@ -41,7 +42,7 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
 /// The policy that governs the start of a member.
 fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let founding = state.foundings.get(&member.set);
-    let founders_left = founding.map(|f| f.open.iter().any(|open| open.0 < set.spec.replicas()));
+    let founders_left = founding.map(|f| f.open.iter().any(|open| set.spec.has_ordinal(*open)));
     if founders_left == Some(true) {
         return set.spec.bootstrap_policy();
     }
@@ -59,7 +60,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     if own_data && !somebody_serves {
         return set.spec.cold_start_policy();
     }
-    let up = (0..set.spec.replicas()).map(Ordinal).filter(|ordinal| {
+    let up = set.spec.ordinals().filter(|ordinal| {
         runs(state, &id(&member.set, *ordinal)).is_some_and(|report| report.started)
     });
     let up = u32::try_from(up.count()).unwrap_or(u32::MAX);
@@ -78,60 +79,15 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     let Some((set, _)) = grant(case.state, member) else {
         return Ok(());
     };
-    let leaves = set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas();
-    if !leaves || set.spec.pod_management_policy == GatePolicy::Parallel {
+    let leaves = |ordinal: Ordinal| set.deleting.is_some() || !set.spec.has_ordinal(ordinal);
+    if !leaves(member.ordinal) || set.spec.pod_management_policy == GatePolicy::Parallel {
         return Ok(());
     }
-    match set.members.keys().find(|other| **other > member.ordinal) {
+    let mut others = set.members.keys();
+    match others.find(|other| **other > member.ordinal && leaves(**other)) {
         Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
         None => Ok(()),
     }
-}
-
-pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member: id, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, member)) = grant(case.state, id) else {
-        return Ok(());
-    };
-    let leaves = set.deleting.is_some() || id.ordinal.0 >= set.spec.replicas();
-    if leaves || member.revision != set.revision || member.restart_asked.is_some() {
-        Ok(())
-    } else {
-        Err(format!("{id} is wanted as it is"))
-    }
-}
-
-pub(super) fn budget(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, _)) = grant(case.state, member) else {
-        return Ok(());
-    };
-    if set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas() {
-        return Ok(());
-    }
-    let others = (0..set.spec.replicas()).map(Ordinal);
-    let ready = runs(case.state, member).is_some_and(|report| report.ready);
-    for other in others.filter(|other| *other != member.ordinal) {
-        let other = id(&member.set, other);
-        if ready && !available(case.state, &other, case.now) {
-            return Err(format!(
-                "{member} is taken down while {other} is not available"
-            ));
-        }
-        let grant = grant(case.state, &other).map(|(_, grant)| grant);
-        let stopping = grant.is_some_and(|grant| {
-            let host = case.state.hosts.get(&grant.host);
-            grant.ordered == Ordered::Stop && host.is_some_and(|host| host.contact.connected)
-        });
-        if stopping {
-            return Err(format!("{member} is taken down while {other} is"));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn names_first(case: &Case<'_>) -> Verdict {

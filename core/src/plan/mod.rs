@@ -1,8 +1,8 @@
 //! The plan: what to do next, as a value. [`plan`] is synchronous, total and deterministic; it
 //! reads nothing but its arguments.
 //!
-//! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), then what takes something, set by set (assign, start, stop, update), then why everything else
+//! One file per stage, in this order: first what frees something, for all sets (observe, release,
+//! rollout), then volumes for the claims that wait for one (claims), then what takes something, set by set (assign, start, stop, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -15,6 +15,7 @@ mod addresses;
 mod assign;
 mod budget;
 mod claims;
+mod conditions;
 mod draft;
 mod explain;
 mod facts;
@@ -24,6 +25,7 @@ mod observe;
 mod placement;
 mod release;
 pub mod report;
+mod rollout;
 mod start;
 pub mod step;
 mod stop;
@@ -54,6 +56,8 @@ pub fn plan_without(
     for key in &keys {
         observe::run(&mut draft, key);
         release::members(&mut draft, key);
+        rollout::turn(&mut draft, key);
+        release::unstarted(&mut draft, key);
         release::set(&mut draft, key);
     }
     release::foundings(&mut draft, parked);
@@ -66,9 +70,11 @@ pub fn plan_without(
         stop::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
+        rollout::better(&mut draft, key);
     }
     for key in &keys {
         explain::run(&mut draft, key);
+        conditions::run(&mut draft, key);
         warn::run(&mut draft, key);
     }
     for key in &held {

@@ -43,10 +43,7 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
 fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
     let member = facts.member;
     match member.ordered {
-        Ordered::Nothing => {
-            let outdated = member.revision != facts.set.revision;
-            (outdated || !facts.set.is_declared(ordinal)).then_some(Proof::NeverOrdered)
-        }
+        Ordered::Nothing => (!facts.set.is_declared(ordinal)).then_some(Proof::NeverOrdered),
         Ordered::Run => facts.absent.then_some(Proof::ReportedAbsent),
         Ordered::Stop => {
             // A member that is held on its host reports the same under an order to run, and one
@@ -56,6 +53,31 @@ fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
             let absent = facts.absent.then_some(Proof::ReportedAbsent);
             stopped.then_some(Proof::ReportedStopped).or(absent)
         }
+    }
+}
+
+/// Releases the members that were never started and would be born with another revision by now.
+pub(super) fn unstarted(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let mut outdated = Vec::new();
+    for (ordinal, member) in set.members.iter().rev() {
+        if member.ordered == Ordered::Nothing && member.revision != *set.birth_revision(*ordinal) {
+            outdated.push((*ordinal, member.epoch));
+        }
+    }
+    for (ordinal, epoch) in outdated {
+        let member = crate::ids::MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let proof = Proof::NeverOrdered;
+        draft.push(Step::Release {
+            member,
+            epoch,
+            proof,
+        });
     }
 }
 
@@ -86,13 +108,16 @@ pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
     }
 }
 
-/// Drops the revisions that no member carries, except the newest.
+/// Drops the revisions that no member carries, except the newest and the one that the set came
+/// from.
 pub(super) fn revisions(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
     let carried = |revision: &&TemplateHash| {
-        **revision == set.revision || set.members.values().any(|m| m.revision == **revision)
+        **revision == set.revision
+            || **revision == *set.current_revision()
+            || set.members.values().any(|m| m.revision == **revision)
     };
     let unused = set.revisions.keys().filter(|revision| !carried(revision));
     for revision in unused.cloned().collect::<Vec<_>>() {

@@ -12,7 +12,7 @@ use crate::{
         PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
         StorageClass,
     },
-    state::{Claim, Set, Volume},
+    state::{Claim, Rollout, Set, Volume},
     template::revision_hash,
     volume::access::sharers,
 };
@@ -156,6 +156,7 @@ impl World {
             members: BTreeMap::new(),
             last_grants: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            rollout: Rollout::default(),
         });
         if set.deleting.is_some() {
             return;

@@ -145,6 +145,7 @@ impl Truth {
             | Step::Release { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
+            | Step::Rollout { .. }
             | Step::PublishZone { .. } => {}
         }
     }

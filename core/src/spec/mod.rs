@@ -18,6 +18,7 @@ pub mod process;
 pub mod secret;
 pub mod set;
 pub mod storage;
+pub mod update;
 pub mod validate;
 pub mod volume;
 
@@ -39,6 +40,7 @@ pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
+pub use update::{Amount, DisruptionBudget, Ordinals, RollingUpdate, UpdateKind, UpdateStrategy};
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, VolumeMode,

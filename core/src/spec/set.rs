@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Ordinal;
+
 use super::{
     meta::ObjectMeta,
     process::Process,
+    update::{Amount, DisruptionBudget, Ordinals, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
 };
 
@@ -30,6 +33,9 @@ pub struct StatefulSetSpec {
     /// Optional; checked against the template's labels if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+    /// Which numbers the members have; from 0 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordinals: Option<Ordinals>,
     /// The service whose name the members' DNS names carry; the set's own name when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
@@ -54,6 +60,22 @@ pub struct StatefulSetSpec {
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// How members come to a newer template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_strategy: Option<UpdateStrategy>,
+    /// How many members may be taken down at a time, whatever for; one when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// For how long a rollout may not get better before it is paused, in seconds; 600 and
+    /// `minReadySeconds` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<u32>,
+    /// Whether a rollout that does not get better is taken back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_rollback: bool,
+    /// Whether no member is updated for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// How one member looks.
     pub template: MemberTemplate,
     /// One claim per template and member.
@@ -66,6 +88,52 @@ impl StatefulSetSpec {
     pub fn replicas(&self) -> u32 {
         self.replicas
             .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
+    }
+
+    /// The lowest ordinal.
+    pub fn start(&self) -> u32 {
+        self.ordinals.as_ref().map_or(0, |ordinals| ordinals.start)
+    }
+
+    /// The ordinals that are wanted, lowest first. Whoever asks which members there are asks this.
+    pub fn ordinals(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
+        let start = self.start();
+        (start..start.saturating_add(self.replicas())).map(Ordinal)
+    }
+
+    /// Whether an ordinal is wanted.
+    pub fn has_ordinal(&self, ordinal: Ordinal) -> bool {
+        let above = ordinal.0.checked_sub(self.start());
+        above.is_some_and(|above| above < self.replicas())
+    }
+
+    /// How members come to a newer template.
+    pub fn update_kind(&self) -> UpdateKind {
+        self.update_strategy
+            .as_ref()
+            .map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
+    }
+
+    /// The lowest ordinal that a rolling update replaces; those below keep the older template. The
+    /// partition counts from the lowest ordinal on.
+    pub fn first_updated(&self) -> Ordinal {
+        let strategy = self.update_strategy.as_ref();
+        let rolling = strategy.filter(|strategy| strategy.kind == UpdateKind::RollingUpdate);
+        let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
+        let partition = rolling.map_or(0, |rolling| rolling.partition);
+        Ordinal(self.start().saturating_add(partition))
+    }
+
+    /// How many members may be unavailable for an update.
+    pub fn max_unavailable(&self) -> Option<&Amount> {
+        let strategy = self.update_strategy.as_ref()?;
+        strategy.rolling_update.as_ref()?.max_unavailable.as_ref()
+    }
+
+    /// For how long a rollout may not get better before it is paused, in seconds.
+    pub fn progress_deadline_seconds(&self) -> u32 {
+        self.progress_deadline_seconds
+            .unwrap_or_else(|| self.min_ready_seconds.saturating_add(600))
     }
 
     /// The policy until the set is founded.

@@ -16,12 +16,13 @@ impl Set {
 
     /// The ordinals that are wanted, lowest first.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
-        (0..self.wanted()).map(Ordinal)
+        let ordinals = self.deleting.is_none().then(|| self.spec.ordinals());
+        ordinals.into_iter().flatten()
     }
 
     /// Whether an ordinal is wanted.
     pub fn is_declared(&self, ordinal: Ordinal) -> bool {
-        ordinal.0 < self.wanted()
+        self.deleting.is_none() && self.spec.has_ordinal(ordinal)
     }
 
     /// The service whose name the members' names carry; the set's own name if it names none.

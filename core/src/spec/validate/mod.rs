@@ -21,6 +21,7 @@ mod process;
 mod resources;
 mod set;
 mod storage;
+mod update;
 mod words;
 
 pub(crate) use meta::label_value;
@@ -29,6 +30,9 @@ pub use network::{Cidr, CidrError};
 /// The most members that a set may have: far above any real one, and low enough that a slip of the
 /// keyboard does not fill the store.
 pub const MAX_REPLICAS: u32 = 10_000;
+
+/// The largest ordinal that a set may begin with: names stay short, and numbers far from their ends.
+pub const MAX_START: u32 = 1_000_000;
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_REPLICAS, Problems, Unique, claim, meta, mount, process};
+use super::{MAX_REPLICAS, MAX_START, Problems, Unique, claim, meta, mount, process, update};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -10,6 +10,7 @@ use crate::{
 pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
     let spec = &set.spec;
     replicas(problems, set);
+    update::check(problems, spec);
     if let Some(name) = &spec.service_name {
         problems.check("spec.serviceName", check_label(name));
     }
@@ -51,6 +52,13 @@ fn replicas(problems: &mut Problems, set: &StatefulSet) {
             format!("{given} is too many; give at most {MAX_REPLICAS}"),
         );
     }
+    let start = set.spec.start();
+    if start > MAX_START {
+        problems.add(
+            "spec.ordinals.start",
+            format!("{start} is too large; give at most {MAX_START}"),
+        );
+    }
     let member = largest_member(set);
     if check_label(&set.metadata.name).is_ok() && member.len() > MAX_LABEL {
         problems.add(
@@ -66,7 +74,8 @@ fn replicas(problems: &mut Problems, set: &StatefulSet) {
 
 /// The name of the member with the largest ordinal: the longest that will be there.
 fn largest_member(set: &StatefulSet) -> String {
-    let largest = set.spec.replicas().clamp(1, MAX_REPLICAS) - 1;
+    let above = set.spec.replicas().clamp(1, MAX_REPLICAS) - 1;
+    let largest = set.spec.start().min(MAX_START) + above;
     format!("{}-{largest}", set.metadata.name)
 }
 
