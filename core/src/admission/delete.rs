@@ -153,7 +153,7 @@ fn user_of_claim(existing: Existing<'_>, claim: &ObjectKey) -> Option<MemberId> 
             .iter()
             .map(|template| template.metadata.name.as_str())
             .collect();
-        set.spec.ordinals().find_map(|ordinal| {
+        set.spec.declared().find_map(|ordinal| {
             let member = MemberId {
                 set: key.clone(),
                 ordinal,

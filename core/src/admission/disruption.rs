@@ -1,6 +1,6 @@
 //! What a change would stop, shrink or replace, in sentences for the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -32,27 +32,29 @@ pub(super) fn of(before: &Objects, after: &Objects) -> Vec<String> {
 
 fn shrinks(key: &ObjectKey, old: &StatefulSet, new: &StatefulSet) -> Option<String> {
     let (was, is) = (old.spec.replicas(), new.spec.replicas());
-    let leaving = old.spec.ordinals().rev();
-    let leaving: Vec<String> = leaving
-        .filter(|ordinal| !new.spec.has_ordinal(*ordinal))
-        .map(|ordinal| format!("{}-{ordinal}", key.name))
-        .collect();
+    let stays: BTreeSet<Ordinal> = new.spec.declared().collect();
+    let leaving: Vec<Ordinal> = old.spec.declared().filter(|n| !stays.contains(n)).collect();
     if leaving.is_empty() {
         return None;
     }
-    let names: Vec<&str> = leaving.iter().take(MAX_NAMES).map(String::as_str).collect();
-    let more = match leaving.len().saturating_sub(MAX_NAMES) {
-        0 => String::new(),
-        count => format!(" and {count} more"),
+    let named = leaving.iter().rev().take(MAX_NAMES);
+    let names: Vec<String> = named.map(|n| format!("{}-{n}", key.name)).collect();
+    let more = match leaving.len() {
+        count if count > MAX_NAMES => format!(" and {} more", count - MAX_NAMES),
+        _ => String::new(),
     };
-    let how = if is < was {
+    let what = if is < was {
         format!("shrinks from {was} to {is}")
     } else {
-        let (from, to) = (old.spec.start(), new.spec.start());
-        format!("begins with ordinal {to} instead of {from}")
+        "has other ordinals".to_owned()
+    };
+    let verb = if leaving.len() == 1 {
+        "stops"
+    } else {
+        "stop one after the other"
     };
     Some(format!(
-        "{key} {how}: {}{more} stop one after the other; their volumes are kept",
+        "{key} {what}: {}{more} {verb}; their volumes are kept",
         names.join(", ")
     ))
 }
@@ -64,12 +66,13 @@ fn restarts(
     after: &Objects,
     new: &StatefulSet,
 ) -> Option<String> {
+    let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
     let first = new.spec.first_updated();
-    let staying = new.spec.ordinals().rev();
-    let staying: Vec<Ordinal> = staying
-        .filter(|ordinal| old.spec.has_ordinal(*ordinal) && *ordinal >= first)
-        .collect();
-    let (highest, lowest) = (staying.first()?, staying.last()?);
+    let stays = |n: &Ordinal| wanted.contains(n) && *n >= first;
+    let staying: Vec<Ordinal> = old.spec.declared().filter(stays).collect();
+    let (Some(lowest), Some(highest)) = (staying.first(), staying.last()) else {
+        return None;
+    };
     let held = new.spec.paused || new.spec.update_kind() == UpdateKind::OnDelete;
     if held || revision(key, before, old) == revision(key, after, new) {
         return None;
@@ -79,17 +82,13 @@ fn restarts(
     } else {
         "the template"
     };
-    let at_once = new.spec.update_kind() == UpdateKind::Recreate;
-    let whom = match (highest == lowest, at_once) {
-        (true, _) => format!("{}-{lowest} is restarted", key.name),
-        (false, true) => format!(
-            "{0}-{highest} to {0}-{lowest} are all stopped, then started again",
-            key.name
-        ),
-        (false, false) => format!(
-            "{0}-{highest} to {0}-{lowest} are restarted one after the other",
-            key.name
-        ),
+    let whom = if lowest == highest {
+        format!("{}-{lowest} is restarted", key.name)
+    } else {
+        format!(
+            "{}-{highest} to {}-{lowest} are restarted one after the other",
+            key.name, key.name
+        )
     };
     Some(format!("{key}: {what} changes, {whom}"))
 }

@@ -52,13 +52,13 @@ pub(super) fn merge(
     let now = current.spec.replicas();
     let mark = current.metadata.annotations.get(SCALED);
     let given = set.spec.replicas;
-    let wanted = *set.spec.replicas.get_or_insert_with(|| i64::from(now));
-    if current.spec.start() != set.spec.start()
-        && let Some(message) = fixed(existing, current, set)
+    if current.spec.ordinals != set.spec.ordinals
+        && let Some(why) = fixed(existing, current, set)
     {
-        refuse("spec.ordinals.start", &message);
+        refuse("spec.ordinals", &why);
     }
-    if wanted == i64::from(now) {
+    let wanted = set.spec.replicas.get_or_insert_with(|| i64::from(now));
+    if *wanted == i64::from(now) {
         // Who leaves the number out does not claim it; who gives the same one does.
         if let (Some(mark), None) = (mark, given) {
             set.metadata
@@ -160,8 +160,7 @@ fn fixed(existing: Existing<'_>, before: &StatefulSet, after: &StatefulSet) -> O
         "its template uses 'founding', so its members are those that founded it"
     };
     Some(format!(
-        "the members cannot change: {why}, and the application would not learn of the change; \
-         keep {now} from ordinal {}, or set membership: Dynamic and tell the application yourself",
-        before.spec.start()
+        "its members cannot change: {why}, and the application would not learn of the change; keep \
+         the {now} there are, or set membership: Dynamic and tell the application yourself"
     ))
 }

@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{grant, heard},
+        standing::{grant, heard, wanted},
     },
     ids::SetKey,
     order::Peer,
@@ -38,7 +38,7 @@ pub(super) fn founders_complete(case: &Case<'_>) -> Verdict {
         };
     }
     let ordinals = founders.iter().map(|founder| founder.ordinal);
-    if !ordinals.eq(set.spec.ordinals()) {
+    if !ordinals.eq(wanted(set)) {
         return Err(format!("{key} is not founded by all its members"));
     }
     let misnamed = |founder: &&Peer| {

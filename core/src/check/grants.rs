@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{grant, heard},
+        standing::{grant, heard, is_wanted},
     },
     ids::{Epoch, MemberId},
     plan::{Step, step::Proof},
@@ -124,7 +124,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
     };
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
-        set.is_some_and(|set| set.deleting.is_none() && set.spec.has_ordinal(id.ordinal))
+        set.is_some_and(|set| is_wanted(set, id.ordinal))
     };
     match case.step {
         Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
@@ -157,7 +157,7 @@ pub(super) fn wanted(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let set = case.state.sets.get(&id.set);
-    let wanted = set.is_some_and(|set| set.deleting.is_none() && set.spec.has_ordinal(id.ordinal));
+    let wanted = set.is_some_and(|set| is_wanted(set, id.ordinal));
     if wanted {
         Ok(())
     } else {

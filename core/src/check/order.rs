@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, runs},
+        standing::{available, grant, id, is_wanted, runs, wanted},
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -24,8 +24,7 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let policy = in_force(case.state, member, set);
-    let lower = set.spec.ordinals();
-    for lower in lower.filter(|lower| *lower < member.ordinal) {
+    for lower in wanted(set).into_iter().filter(|n| *n < member.ordinal) {
         let lower = id(&member.set, lower);
         let holds = match policy {
             GatePolicy::Parallel => true,
@@ -42,7 +41,7 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
 /// The policy that governs the start of a member.
 fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let founding = state.foundings.get(&member.set);
-    let founders_left = founding.map(|f| f.open.iter().any(|open| set.spec.has_ordinal(*open)));
+    let founders_left = founding.map(|f| f.open.iter().any(|open| is_wanted(set, *open)));
     if founders_left == Some(true) {
         return set.spec.bootstrap_policy();
     }
@@ -60,11 +59,11 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     if own_data && !somebody_serves {
         return set.spec.cold_start_policy();
     }
-    let up = set.spec.ordinals().filter(|ordinal| {
-        runs(state, &id(&member.set, *ordinal)).is_some_and(|report| report.started)
+    let all = wanted(set);
+    let up = all.iter().filter(|ordinal| {
+        runs(state, &id(&member.set, **ordinal)).is_some_and(|report| report.started)
     });
-    let up = u32::try_from(up.count()).unwrap_or(u32::MAX);
-    let no_majority = up.saturating_mul(2) <= set.spec.replicas();
+    let no_majority = up.count() * 2 <= all.len();
     let policy = set.spec.pod_management_policy;
     if policy == GatePolicy::OrderedReady && founding.is_some() && no_majority {
         return GatePolicy::OrderedStarted;
@@ -79,12 +78,11 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     let Some((set, _)) = grant(case.state, member) else {
         return Ok(());
     };
-    let leaves = |ordinal: Ordinal| set.deleting.is_some() || !set.spec.has_ordinal(ordinal);
-    if !leaves(member.ordinal) || set.spec.pod_management_policy == GatePolicy::Parallel {
+    if is_wanted(set, member.ordinal) || set.spec.pod_management_policy == GatePolicy::Parallel {
         return Ok(());
     }
-    let mut others = set.members.keys();
-    match others.find(|other| **other > member.ordinal && leaves(**other)) {
+    let leaves = |other: &&Ordinal| **other > member.ordinal && !is_wanted(set, **other);
+    match set.members.keys().find(leaves) {
         Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
         None => Ok(()),
     }

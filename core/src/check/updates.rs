@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, runs},
+        standing::{available, grant, id, is_wanted, runs, wanted},
     },
     ids::{MemberId, Ordinal, TemplateHash},
     plan::Step,
@@ -44,9 +44,10 @@ fn kept(set: &Set, ordinal: Ordinal) -> bool {
     let rolling = strategy
         .filter(|strategy| strategy.kind == UpdateKind::RollingUpdate)
         .and_then(|strategy| strategy.rolling_update.as_ref());
-    rolling.is_some_and(|rolling| {
-        u64::from(ordinal.0) < u64::from(set.spec.start()) + u64::from(rolling.partition)
-    })
+    let ordinals = &set.spec.ordinals;
+    let numbers = (ordinals.start..ordinal.0).filter(|n| !ordinals.reserved.contains(n));
+    let below = u32::try_from(numbers.count()).unwrap_or(u32::MAX);
+    rolling.is_some_and(|rolling| below < rolling.partition)
 }
 
 fn kind(set: &Set) -> UpdateKind {
@@ -55,7 +56,7 @@ fn kind(set: &Set) -> UpdateKind {
 }
 
 fn leaves(set: &Set, ordinal: Ordinal) -> bool {
-    set.deleting.is_some() || !set.spec.has_ordinal(ordinal)
+    !is_wanted(set, ordinal)
 }
 
 /// Whether a member is stopped because all of another revision are.
@@ -104,7 +105,7 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
     let others = set
         .members
         .keys()
-        .filter(|other| **other != member.ordinal && (leaves || set.spec.has_ordinal(**other)));
+        .filter(|other| **other != member.ordinal && (leaves || is_wanted(set, **other)));
     let others = others.filter(|other| {
         let other = id(&member.set, **other);
         available(case.state, &other, case.now)
@@ -187,7 +188,7 @@ pub(super) fn broken_alone(case: &Case<'_>) -> Verdict {
     };
     let stopping = set.members.iter().filter(|(ordinal, other)| {
         let host = case.state.hosts.get(&other.host);
-        set.spec.has_ordinal(**ordinal)
+        is_wanted(set, **ordinal)
             && other.ordered == Ordered::Stop
             && host.is_some_and(|host| host.contact.connected)
     });
@@ -275,14 +276,11 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
             rollout.phase == RolloutPhase::Stalled && set.spec.auto_rollback && forward
         }
         Turn::Completes { revision } => {
-            let all = set.spec.ordinals().all(|ordinal| {
+            let all = wanted(set).into_iter().all(|ordinal| {
                 let member = id(key, ordinal);
                 has(set, &member, revision) && runs(case.state, &member).is_some_and(|r| r.ready)
             });
-            let others = set
-                .members
-                .keys()
-                .any(|ordinal| !set.spec.has_ordinal(*ordinal));
+            let others = set.members.keys().any(|ordinal| !is_wanted(set, *ordinal));
             revision == goal(set) && all && !others
         }
     };

@@ -130,7 +130,7 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
             && facts.ready()
     };
     let mut wanted = set.declared();
-    let partitioned = set.spec.first_updated().0 > set.spec.start();
+    let partitioned = set.spec.partition() > 0;
     wanted.all(|ordinal| facts(state, key, ordinal).is_some_and(|facts| ready(&facts)))
         && set.members.keys().all(|ordinal| set.is_declared(*ordinal))
         && !(partitioned && set.members.is_empty())

@@ -12,6 +12,7 @@ mod instant;
 mod lenient;
 pub mod meta;
 pub mod network;
+pub mod ordinals;
 mod path;
 pub mod probe;
 pub mod process;
@@ -25,6 +26,7 @@ pub mod volume;
 pub use config::{ConfigMap, Secret};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
+pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
 pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
 pub use process::{
@@ -40,7 +42,7 @@ pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
-pub use update::{Amount, DisruptionBudget, Ordinals, RollingUpdate, UpdateKind, UpdateStrategy};
+pub use update::{Amount, DisruptionBudget, RollingUpdate, UpdateKind, UpdateStrategy};
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, VolumeMode,

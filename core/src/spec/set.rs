@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Ordinal;
-
 use super::{
     meta::ObjectMeta,
+    ordinals::Ordinals,
     process::Process,
-    update::{Amount, DisruptionBudget, Ordinals, UpdateKind, UpdateStrategy},
+    update::{Amount, DisruptionBudget, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
 };
+use crate::ids::Ordinal;
 
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,12 +30,12 @@ pub struct StatefulSetSpec {
     /// How many members, 0 or more; 1 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i64>,
+    /// Which numbers the members have.
+    #[serde(skip_serializing_if = "Ordinals::is_default")]
+    pub ordinals: Ordinals,
     /// Optional; checked against the template's labels if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
-    /// Which numbers the members have; from 0 when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ordinals: Option<Ordinals>,
     /// The service whose name the members' DNS names carry; the set's own name when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
@@ -90,21 +90,9 @@ impl StatefulSetSpec {
             .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
     }
 
-    /// The lowest ordinal.
-    pub fn start(&self) -> u32 {
-        self.ordinals.as_ref().map_or(0, |ordinals| ordinals.start)
-    }
-
-    /// The ordinals that are wanted, lowest first. Whoever asks which members there are asks this.
-    pub fn ordinals(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
-        let start = self.start();
-        (start..start.saturating_add(self.replicas())).map(Ordinal)
-    }
-
-    /// Whether an ordinal is wanted.
-    pub fn has_ordinal(&self, ordinal: Ordinal) -> bool {
-        let above = ordinal.0.checked_sub(self.start());
-        above.is_some_and(|above| above < self.replicas())
+    /// The ordinals that are asked for, lowest first.
+    pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
+        self.ordinals.first(self.replicas())
     }
 
     /// How members come to a newer template.
@@ -114,14 +102,20 @@ impl StatefulSetSpec {
             .map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
     }
 
-    /// The lowest ordinal that a rolling update replaces; those below keep the older template. The
-    /// partition counts from the lowest ordinal on.
-    pub fn first_updated(&self) -> Ordinal {
+    /// How many of the lowest members keep the older template.
+    pub fn partition(&self) -> u32 {
         let strategy = self.update_strategy.as_ref();
         let rolling = strategy.filter(|strategy| strategy.kind == UpdateKind::RollingUpdate);
         let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
-        let partition = rolling.map_or(0, |rolling| rolling.partition);
-        Ordinal(self.start().saturating_add(partition))
+        rolling.map_or(0, |rolling| rolling.partition)
+    }
+
+    /// The lowest ordinal that an update concerns. A partition counts members, not numbers: with
+    /// ordinals from 5 on, partition 2 keeps 5 and 6 as they are.
+    pub fn first_updated(&self) -> Ordinal {
+        let kept = self.partition();
+        let mut kept_and_next = self.ordinals.first(kept.saturating_add(1));
+        kept_and_next.next_back().unwrap_or(Ordinal(u32::MAX))
     }
 
     /// How many members may be unavailable for an update.

@@ -1,6 +1,6 @@
 //! How a set comes to a newer template, and how many of its members may be down meanwhile.
 //!
-//! `updateStrategy` and `ordinals` are those of Kubernetes. `progressDeadlineSeconds` and `paused`
+//! `updateStrategy` is that of Kubernetes. `progressDeadlineSeconds` and `paused`
 //! are those of its Deployments, which a StatefulSet lacks. `disruptionBudget` is the
 //! PodDisruptionBudget, as a field of the set: so one budget holds for everything that takes a
 //! member down. What the numbers come to is decided in `plan/budget.rs`; docs/updates.md has it in
@@ -38,21 +38,13 @@ pub enum UpdateKind {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RollingUpdate {
-    /// So many of the lowest ordinals keep the older template. May exceed the number of members:
+    /// So many of the lowest members keep the older template. May exceed the number of members:
     /// then nothing is updated.
     pub partition: u32,
     /// How many members may be unavailable for an update: a number from 1, or a percentage of
     /// `replicas`, rounded down, at least 1; 1 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<Amount>,
-}
-
-/// Which numbers the members have.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Ordinals {
-    /// The lowest.
-    pub start: u32,
 }
 
 /// How many members may be taken down at a time, whatever for. One of the two is given.

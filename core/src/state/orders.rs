@@ -46,7 +46,7 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
 }
 
 fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
-    let ids = set.spec.ordinals().map(|ordinal| MemberId {
+    let ids = set.spec.declared().map(|ordinal| MemberId {
         set: key.clone(),
         ordinal,
     });
@@ -154,7 +154,7 @@ fn values(
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
     let replicas = set.spec.replicas();
-    let peers = if set.spec.has_ordinal(id.ordinal) {
+    let peers = if set.spec.ordinals.contains(replicas, id.ordinal) {
         Arc::clone(declared)
     } else {
         let own = std::iter::once(peer(state, set, id));
