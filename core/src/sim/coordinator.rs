@@ -354,7 +354,7 @@ impl World {
         let hosts = coordinator.state.hosts.values();
         let in_contact = hosts.filter(|host| host.contact.connected && host.contact.settled);
         coordinator.up
-            && coordinator.report.waiting.is_empty()
+            && coordinator.report.waiting.values().all(Reason::is_wanted)
             && in_contact.count() == coordinator.state.hosts.len()
             && coordinator.state.sets.values().all(|set| {
                 let wanted: Vec<_> = set.declared().collect();

@@ -7,12 +7,13 @@ use crate::{
     order::ConfigData,
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate,
+        DisruptionBudget, EnvVar, GatePolicy, LabelSelector, MemberVolume, Membership,
+        NfsVolumeSource, Ordinals, PersistentVolume, PersistentVolumeClaimSpec, Port, Process,
+        Provisioner, RollingUpdate, Spread, StatefulSetSpec, StorageClass, UpdateKind,
+        UpdateStrategy,
     },
-    state::{Claim, Rollout, Set, Volume},
+    state::{Claim, Ordered, Rollout, Set, Volume},
     template::revision_hash,
     volume::access::sharers,
 };
@@ -49,6 +50,22 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// `ordinals.start`
+    pub start: u32,
+    /// `updateStrategy.type`
+    pub update: UpdateKind,
+    /// `updateStrategy.rollingUpdate.partition`
+    pub partition: u32,
+    /// `updateStrategy.rollingUpdate.maxUnavailable`
+    pub max_unavailable: Option<Amount>,
+    /// `disruptionBudget.minAvailable`
+    pub min_available: Option<Amount>,
+    /// `progressDeadlineSeconds`
+    pub deadline: Option<u32>,
+    /// `autoRollback`
+    pub auto_rollback: bool,
+    /// `paused`
+    pub paused: bool,
 }
 
 impl Default for SetOptions {
@@ -68,6 +85,14 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            start: 0,
+            update: UpdateKind::RollingUpdate,
+            partition: 0,
+            max_unavailable: None,
+            min_available: None,
+            deadline: None,
+            auto_rollback: false,
+            paused: false,
         }
     }
 }
@@ -85,6 +110,16 @@ fn slot(value: &str) -> LabelSelector {
 }
 
 impl SetOptions {
+    fn update_strategy(&self) -> UpdateStrategy {
+        UpdateStrategy {
+            kind: self.update,
+            rolling_update: Some(RollingUpdate {
+                partition: self.partition,
+                max_unavailable: self.max_unavailable.clone(),
+            }),
+        }
+    }
+
     fn spec(&self) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
@@ -110,6 +145,18 @@ impl SetOptions {
             spread: self.spread,
             min_ready_seconds: self.min_ready,
             address_pool: self.pool.clone(),
+            ordinals: Ordinals {
+                start: self.start,
+                ..Ordinals::default()
+            },
+            update_strategy: Some(self.update_strategy()),
+            disruption_budget: self.min_available.clone().map(|least| DisruptionBudget {
+                min_available: Some(least),
+                max_unavailable: None,
+            }),
+            progress_deadline_seconds: self.deadline,
+            auto_rollback: self.auto_rollback,
+            paused: self.paused,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -135,6 +182,11 @@ impl SetOptions {
 }
 
 impl World {
+    /// Whether a set is there.
+    pub fn has_set(&self, key: &SetKey) -> bool {
+        self.coordinator.state.sets.contains_key(key)
+    }
+
     /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
     /// set that is being deleted: the coordinator refuses such a change.
     pub fn put_set(&mut self, key: &SetKey, options: &SetOptions) {
@@ -167,6 +219,19 @@ impl World {
         set.spec = Arc::new(spec);
         if options.quorum {
             self.quorums.insert(key.clone());
+        }
+        self.reconcile();
+    }
+
+    /// Asks for the restart of a member, if it was ordered to run.
+    pub fn restart(&mut self, id: &MemberId) {
+        let now = self.now;
+        let set = self.coordinator.state.sets.get_mut(&id.set);
+        let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+        if let Some(member) = member.filter(|member| member.ordered == Ordered::Run)
+            && self.coordinator.up
+        {
+            member.restart_asked.get_or_insert(now);
         }
         self.reconcile();
     }

@@ -73,7 +73,8 @@ pub enum Amount {
 }
 
 impl Amount {
-    pub(super) fn of_text(text: &str) -> Self {
+    /// Reads what is no number.
+    pub(crate) fn of_text(text: &str) -> Self {
         let percent = text
             .strip_suffix('%')
             .and_then(|number| number.parse().ok());
