@@ -171,7 +171,7 @@ fn count_in(draft: &mut Draft, id: &MemberId) {
         return;
     };
     if let Some(member) = set.members.get(&id.ordinal) {
-        let template = set.revisions.get(&member.revision);
+        let template = set.template_of(&member.revision);
         draft.index.add(id, member, template.map(AsRef::as_ref));
     }
 }

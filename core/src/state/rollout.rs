@@ -176,7 +176,7 @@ impl Set {
 
     /// The template of that revision.
     pub fn birth_template(&self, ordinal: Ordinal) -> &MemberTemplate {
-        let template = self.revisions.get(self.birth_revision(ordinal));
+        let template = self.template_of(self.birth_revision(ordinal));
         template.map_or(&self.spec.template, AsRef::as_ref)
     }
 
