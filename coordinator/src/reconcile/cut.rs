@@ -131,6 +131,7 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::PublishZone { .. } => None,
     }
@@ -153,6 +154,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
     }
@@ -183,6 +185,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Vec::new(),
     }

@@ -14,9 +14,14 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    let count = count(&draft.state, key, set, draft.now);
-    let conditions = vec![available(count), progressing(set, count), paused(set)];
+    let conditions = of(&draft.state, key, set, draft.now);
     draft.stands(key, conditions);
+}
+
+/// The conditions of a set at a time.
+pub fn of(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Vec<Condition> {
+    let count = count(state, key, set, now);
+    vec![available(count), progressing(set, count), paused(set)]
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +77,7 @@ fn progressing(set: &Set, count: Count) -> Condition {
         count.wanted,
         set.target_revision()
     );
-    let phase = set.rollout.phase;
+    let phase = set.rollout_phase();
     let (reason, message) = if phase == RolloutPhase::TakenBack {
         let message = format!(
             "revision {} did not get better for {deadline} s and was taken back; {so_far}",
@@ -118,7 +123,7 @@ fn progressing(set: &Set, count: Count) -> Condition {
 }
 
 fn paused(set: &Set) -> Condition {
-    let stalled = set.rollout.phase == RolloutPhase::Stalled;
+    let stalled = set.rollout_phase() == RolloutPhase::Stalled;
     let (reason, message) = match (set.spec.paused, stalled) {
         (true, _) => (
             ConditionReason::UpdatesPaused,

@@ -149,10 +149,18 @@ impl Set {
         }
     }
 
+    /// How its rollout gets on. What was found of an earlier revision says nothing of this one.
+    pub fn rollout_phase(&self) -> RolloutPhase {
+        if self.rollout.update == self.revision {
+            self.rollout.phase
+        } else {
+            RolloutPhase::Resting
+        }
+    }
+
     /// The revision that members are brought to: the spec's, unless that was taken back.
     pub fn target_revision(&self) -> &TemplateHash {
-        let back = self.rollout.phase == RolloutPhase::TakenBack;
-        if back && self.rollout.update == self.revision {
+        if self.rollout_phase() == RolloutPhase::TakenBack {
             self.current_revision()
         } else {
             &self.revision
@@ -161,8 +169,7 @@ impl Set {
 
     /// Whether no member is updated for now: the spec says so, or the rollout is stalled.
     pub fn holds_updates(&self) -> bool {
-        let stalled = self.rollout.phase == RolloutPhase::Stalled;
-        self.spec.paused || stalled && self.rollout.update == self.revision
+        self.spec.paused || self.rollout_phase() == RolloutPhase::Stalled
     }
 
     /// The revision that a member gets that is assigned anew.
@@ -183,6 +190,18 @@ impl Set {
     /// Whether a rollout brings a member to the target by itself, sooner or later.
     pub fn updates(&self, ordinal: Ordinal) -> bool {
         self.spec.update_kind() != UpdateKind::OnDelete && ordinal >= self.spec.first_updated()
+    }
+
+    /// Whether the rollout of the spec's revision has nothing left to do: every member that it
+    /// concerns has that revision.
+    pub fn is_rolled_out(&self) -> bool {
+        let mut wanted = self.declared();
+        self.rollout_phase() != RolloutPhase::TakenBack
+            && wanted.all(|ordinal| {
+                let member = self.members.get(&ordinal);
+                !self.updates(ordinal)
+                    || member.is_some_and(|member| member.revision == self.revision)
+            })
     }
 
     /// Whether a member is to be stopped and assigned anew, although it is wanted: a rollout brings
