@@ -178,6 +178,32 @@ pub enum Reason {
     RevisionOutdated,
     /// An operator asked for a restart, and it waits for the others.
     RestartAsked,
+    /// `Recreate`: a member of another revision is not gone yet.
+    OlderRevisionThere {
+        /// The highest such ordinal.
+        ordinal: Ordinal,
+    },
+    /// Taking the member down would leave fewer available than the disruption budget asks for.
+    BudgetSpent {
+        /// How many others are available.
+        available: u32,
+        /// How many must be.
+        floor: u32,
+    },
+    /// The set is paused, and the member keeps its revision.
+    UpdatesPaused,
+    /// The rollout did not get better until its deadline, and the member keeps its revision.
+    RolloutStalled {
+        /// The deadline, in seconds.
+        seconds: u32,
+    },
+    /// The partition leaves the member at its revision.
+    BelowPartition {
+        /// The lowest ordinal that is updated.
+        first: Ordinal,
+    },
+    /// `OnDelete`: the member keeps its revision until it is restarted.
+    UpdatedOnRestart,
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -363,6 +389,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
+    pub fn is_wanted(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
+        )
+    }
+
     /// The rule's name, as `status` and the wire show it.
     pub fn rule(&self) -> &'static str {
         match self {
@@ -392,6 +426,12 @@ impl Reason {
             Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
+            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
+            Self::BudgetSpent { .. } => "BudgetSpent",
+            Self::UpdatesPaused => "UpdatesPaused",
+            Self::RolloutStalled { .. } => "RolloutStalled",
+            Self::BelowPartition { .. } => "BelowPartition",
+            Self::UpdatedOnRestart => "UpdatedOnRestart",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",
@@ -452,6 +492,14 @@ impl Reason {
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
+            Self::OlderRevisionThere { .. } => "event: that member is gone",
+            Self::BudgetSpent { .. } => "event: more members are available",
+            Self::UpdatesPaused => "berth apply -f (without paused)",
+            Self::RolloutStalled { .. } => {
+                "berth apply -f (a template that works), or berth rollout resume"
+            }
+            Self::BelowPartition { .. } => "berth apply -f (a lower partition)",
+            Self::UpdatedOnRestart => "berth member restart",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",

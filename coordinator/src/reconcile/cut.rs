@@ -132,6 +132,7 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::PublishZone { .. } => None,
     }
@@ -155,6 +156,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
         | Step::Reload { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
     }
@@ -186,6 +188,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Vec::new(),
     }

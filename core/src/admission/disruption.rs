@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Objects;
 use crate::{
     ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
-    spec::{ConfigMap, Kind, Object, Secret, StatefulSet},
+    spec::{ConfigMap, Kind, Object, Secret, StatefulSet, UpdateKind},
     template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
@@ -64,11 +64,14 @@ fn restarts(
     new: &StatefulSet,
 ) -> Option<String> {
     let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
-    let staying: Vec<Ordinal> = old.spec.declared().filter(|n| wanted.contains(n)).collect();
+    let first = new.spec.first_updated();
+    let stays = |n: &Ordinal| wanted.contains(n) && *n >= first;
+    let staying: Vec<Ordinal> = old.spec.declared().filter(stays).collect();
     let (Some(lowest), Some(highest)) = (staying.first(), staying.last()) else {
         return None;
     };
-    if revision(key, before, old) == revision(key, after, new) {
+    let held = new.spec.paused || new.spec.update_kind() == UpdateKind::OnDelete;
+    if held || revision(key, before, old) == revision(key, after, new) {
         return None;
     }
     let what = if old.spec.template == new.spec.template {

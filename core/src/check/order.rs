@@ -10,7 +10,7 @@ use crate::{
     ids::{MemberId, Ordinal},
     plan::Step,
     spec::GatePolicy,
-    state::{Ordered, Set, State},
+    state::{Set, State},
 };
 
 /// How long a start waits for a name to be served.
@@ -86,54 +86,6 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
         Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
         None => Ok(()),
     }
-}
-
-pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member: id, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, member)) = grant(case.state, id) else {
-        return Ok(());
-    };
-    if !is_wanted(set, id.ordinal)
-        || member.revision != set.revision
-        || member.restart_asked.is_some()
-    {
-        Ok(())
-    } else {
-        Err(format!("{id} is wanted as it is"))
-    }
-}
-
-pub(super) fn budget(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, _)) = grant(case.state, member) else {
-        return Ok(());
-    };
-    if !is_wanted(set, member.ordinal) {
-        return Ok(());
-    }
-    let others = wanted(set).into_iter();
-    let ready = runs(case.state, member).is_some_and(|report| report.ready);
-    for other in others.filter(|other| *other != member.ordinal) {
-        let other = id(&member.set, other);
-        if ready && !available(case.state, &other, case.now) {
-            return Err(format!(
-                "{member} is taken down while {other} is not available"
-            ));
-        }
-        let grant = grant(case.state, &other).map(|(_, grant)| grant);
-        let stopping = grant.is_some_and(|grant| {
-            let host = case.state.hosts.get(&grant.host);
-            grant.ordered == Ordered::Stop && host.is_some_and(|host| host.contact.connected)
-        });
-        if stopping {
-            return Err(format!("{member} is taken down while {other} is"));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn names_first(case: &Case<'_>) -> Verdict {

@@ -80,6 +80,12 @@ impl Facts<'_> {
         self.running().is_some_and(|seen| seen.report.ready)
     }
 
+    /// Whether its processes have the files of its revision.
+    pub(super) fn has_files(&self) -> bool {
+        let lacks = |seen: &Observation| self.set.lacks_files(self.member, &seen.report);
+        !self.running().is_some_and(lacks)
+    }
+
     /// How it stands at a time.
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
         let Some(seen) = self.running() else {

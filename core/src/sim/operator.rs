@@ -6,13 +6,13 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
-        ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
-        MemberVolume, Membership, NfsVolumeSource, OnChange, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
+        ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector,
+        LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals,
+        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, RollingUpdate,
+        Spread, StatefulSetSpec, StorageClass, UpdateKind, UpdateStrategy,
     },
-    state::{Claim, Set, Volume},
+    state::{Claim, Ordered, Set, Volume},
     volume::access::sharers,
 };
 
@@ -52,6 +52,22 @@ pub struct SetOptions {
     pub config: bool,
     /// Whether a changed file reaches members that run.
     pub reload: bool,
+    /// `ordinals.start`
+    pub start: u32,
+    /// `updateStrategy.type`
+    pub update: UpdateKind,
+    /// `updateStrategy.rollingUpdate.partition`
+    pub partition: u32,
+    /// `updateStrategy.rollingUpdate.maxUnavailable`
+    pub max_unavailable: Option<Amount>,
+    /// `disruptionBudget.minAvailable`
+    pub min_available: Option<Amount>,
+    /// `progressDeadlineSeconds`
+    pub deadline: Option<u32>,
+    /// `autoRollback`
+    pub auto_rollback: bool,
+    /// `paused`
+    pub paused: bool,
 }
 
 impl Default for SetOptions {
@@ -73,6 +89,14 @@ impl Default for SetOptions {
             pool: None,
             config: false,
             reload: false,
+            start: 0,
+            update: UpdateKind::RollingUpdate,
+            partition: 0,
+            max_unavailable: None,
+            min_available: None,
+            deadline: None,
+            auto_rollback: false,
+            paused: false,
         }
     }
 }
@@ -115,6 +139,16 @@ fn configure(process: &mut Process, key: &SetKey) {
 }
 
 impl SetOptions {
+    fn update_strategy(&self) -> UpdateStrategy {
+        UpdateStrategy {
+            kind: self.update,
+            rolling_update: Some(RollingUpdate {
+                partition: self.partition,
+                max_unavailable: self.max_unavailable.clone(),
+            }),
+        }
+    }
+
     fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
@@ -148,6 +182,18 @@ impl SetOptions {
             } else {
                 ConfigUpdate::Rollout
             },
+            ordinals: Ordinals {
+                start: self.start,
+                ..Ordinals::default()
+            },
+            update_strategy: Some(self.update_strategy()),
+            disruption_budget: self.min_available.clone().map(|least| DisruptionBudget {
+                min_available: Some(least),
+                max_unavailable: None,
+            }),
+            progress_deadline_seconds: self.deadline,
+            auto_rollback: self.auto_rollback,
+            paused: self.paused,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -173,6 +219,11 @@ impl SetOptions {
 }
 
 impl World {
+    /// Whether a set is there.
+    pub fn has_set(&self, key: &SetKey) -> bool {
+        self.coordinator.state.sets.contains_key(key)
+    }
+
     /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
     /// set that is being deleted: the coordinator refuses such a change.
     pub fn put_set(&mut self, key: &SetKey, options: &SetOptions) {
@@ -228,6 +279,19 @@ impl World {
             let hash = set.map(|set| set.revision.clone()).unwrap_or_default();
             self.truth.configs.insert(hash, config);
         }
+    }
+
+    /// Asks for the restart of a member, if it was ordered to run.
+    pub fn restart(&mut self, id: &MemberId) {
+        let now = self.now;
+        let set = self.coordinator.state.sets.get_mut(&id.set);
+        let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+        if let Some(member) = member.filter(|member| member.ordered == Ordered::Run)
+            && self.coordinator.up
+        {
+            member.restart_asked.get_or_insert(now);
+        }
+        self.reconcile();
     }
 
     /// Asks for the deletion of a set.

@@ -19,6 +19,7 @@ pub mod process;
 pub mod secret;
 pub mod set;
 pub mod storage;
+pub mod update;
 pub mod validate;
 pub mod volume;
 
@@ -41,6 +42,7 @@ pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
+pub use update::{Amount, DisruptionBudget, RollingUpdate, UpdateKind, UpdateStrategy};
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, VolumeMode,

@@ -30,8 +30,10 @@ pub mod apply;
 pub mod names;
 pub mod orders;
 mod revision;
+pub mod rollout;
 
 pub use revision::{CHANGE_CAUSES, Revision};
+pub use rollout::{Rollout, RolloutPhase, Turn};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -173,6 +175,8 @@ pub struct Set {
     pub last_grants: BTreeMap<Ordinal, Grant>,
     /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
     pub addresses: BTreeMap<Ordinal, IpAddr>,
+    /// Where it is between two revisions. Durable.
+    pub rollout: Rollout,
 }
 
 /// The last time that an ordinal was granted to a host. Durable.
@@ -213,14 +217,6 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
-}
-
-impl Member {
-    /// Whether it is to be stopped and assigned anew, although it is wanted: its revision is not
-    /// the set's, or an operator asked for it.
-    pub fn is_to_be_replaced(&self, set: &Set) -> bool {
-        self.revision != set.revision || self.restart_asked.is_some()
-    }
 }
 
 impl Set {
@@ -398,7 +394,7 @@ impl State {
         }
     }
 
-    /// Whether a member is ready, wanted, and of its set's revision: it waits for nothing. A reason
+    /// Whether a member is ready, wanted, and of the revision that its set goes to: it waits for nothing. A reason
     /// that an earlier plan gave is of a time before this was reported.
     pub fn in_place(&self, id: &MemberId) -> bool {
         let Some(set) = self.sets.get(&id.set) else {
@@ -412,7 +408,10 @@ impl State {
             Knowledge::Known(seen) => seen.report.ready && !set.lacks_files(member, &seen.report),
             Knowledge::Absent | Knowledge::Unknown => false,
         };
-        wanted && ready && !member.is_to_be_replaced(set)
+        wanted
+            && ready
+            && member.restart_asked.is_none()
+            && member.revision == *set.target_revision()
     }
 }
 

@@ -21,6 +21,7 @@ mod process;
 mod resources;
 mod set;
 mod storage;
+mod update;
 mod words;
 
 pub(crate) use meta::label_value;

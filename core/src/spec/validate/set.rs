@@ -1,6 +1,6 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, process};
+use super::{MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, process, update};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -10,6 +10,7 @@ use crate::{
 pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
     let spec = &set.spec;
     replicas(problems, set);
+    update::check(problems, spec);
     if let Some(name) = &spec.service_name {
         problems.check("spec.serviceName", check_label(name));
     }
