@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod check;
+pub mod condition;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;

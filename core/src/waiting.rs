@@ -208,6 +208,32 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
+    /// `Recreate`: a member of another revision is not gone yet.
+    OlderRevisionThere {
+        /// The highest such ordinal.
+        ordinal: Ordinal,
+    },
+    /// Taking the member down would leave fewer available than the disruption budget asks for.
+    BudgetSpent {
+        /// How many others are available.
+        available: u32,
+        /// How many must be.
+        floor: u32,
+    },
+    /// The set is paused, and the member keeps its revision.
+    UpdatesPaused,
+    /// The rollout did not get better until its deadline, and the member keeps its revision.
+    RolloutStalled {
+        /// The deadline, in seconds.
+        seconds: u32,
+    },
+    /// The partition leaves the member at its revision.
+    BelowPartition {
+        /// The lowest ordinal that is updated.
+        first: Ordinal,
+    },
+    /// `OnDelete`: the member keeps its revision until it is restarted.
+    UpdatedOnRestart,
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -421,6 +447,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
+    pub fn is_wanted(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
+        )
+    }
+
     /// The rule's name, as `status` and the wire show it.
     pub fn rule(&self) -> &'static str {
         match self {
@@ -456,6 +490,12 @@ impl Reason {
             Self::DrainPinned { .. } => "DrainPinned",
             Self::DrainNowhere { .. } => "DrainNowhere",
             Self::HostDrained { .. } => "HostDrained",
+            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
+            Self::BudgetSpent { .. } => "BudgetSpent",
+            Self::UpdatesPaused => "UpdatesPaused",
+            Self::RolloutStalled { .. } => "RolloutStalled",
+            Self::BelowPartition { .. } => "BelowPartition",
+            Self::UpdatedOnRestart => "UpdatedOnRestart",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",

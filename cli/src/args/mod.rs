@@ -14,7 +14,8 @@ mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
-    ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
+    ChangeArgs, HistoryArgs, PauseArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs,
+    UndoArgs,
 };
 pub(crate) use verbs::{
     ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs,

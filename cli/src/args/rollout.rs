@@ -26,6 +26,23 @@ pub(crate) enum RolloutCommand {
     /// It stamps the template with the time, so it is a revision like others. For a single member
     /// there is `berth member restart`.
     Restart(ChangeArgs),
+    /// Hold updates back: members stay as they are, and the template may be changed meanwhile.
+    ///
+    /// Starts, scaling and restarts that an operator asks for go on. A member that is lost comes
+    /// back with the revision that the set came from.
+    Pause(PauseArgs),
+    /// Let updates go on that were held back.
+    Resume(PauseArgs),
+}
+
+/// `berth rollout pause` and `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+    /// Show the plan, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// A set.

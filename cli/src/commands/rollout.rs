@@ -5,7 +5,8 @@ use berth_proto::v1;
 use super::{Context, confirm, wait};
 use crate::{
     args::{
-        ChangeArgs, Condition, HistoryArgs, RolloutCommand, RolloutStatusArgs, SetArgs, UndoArgs,
+        ChangeArgs, Condition, HistoryArgs, PauseArgs, RolloutCommand, RolloutStatusArgs, SetArgs,
+        UndoArgs,
     },
     error::CliError,
     output::{self, age, format, rollout as show, rollout::RevisionView},
@@ -19,6 +20,8 @@ pub(crate) async fn run(context: &Context, command: RolloutCommand) -> Result<()
         RolloutCommand::History(args) => history(context, args).await,
         RolloutCommand::Undo(args) => undo(context, args).await,
         RolloutCommand::Restart(args) => restart(context, args).await,
+        RolloutCommand::Pause(args) => pause(context, args, true).await,
+        RolloutCommand::Resume(args) => pause(context, args, false).await,
     }
 }
 
@@ -93,7 +96,7 @@ async fn undo(context: &Context, args: UndoArgs) -> Result<(), CliError> {
             "StatefulSet/{name} skipped rollback (it has revision {number} already)"
         ));
     }
-    told(context, &args.change, &response)?;
+    told(context, args.change.dry_run, &response)?;
     if !args.change.dry_run {
         let text = format!("StatefulSet/{name} rolled back to what was revision {number}");
         output::data(&text)?;
@@ -122,12 +125,35 @@ async fn restart(context: &Context, args: ChangeArgs) -> Result<(), CliError> {
             answer?.into_inner()
         }
     };
-    told(context, &args, &response)?;
+    told(context, args.dry_run, &response)?;
     if !args.dry_run {
         output::data(&format!("StatefulSet/{name} restarted"))?;
         output::note("`berth rollout status` waits for it");
     }
     Ok(())
+}
+
+async fn pause(context: &Context, args: PauseArgs, paused: bool) -> Result<(), CliError> {
+    let name = name(&args.set)?;
+    let (verb, done) = if paused {
+        ("pause", "paused")
+    } else {
+        ("resume", "resumed")
+    };
+    let request = v1::RolloutPauseRequest {
+        namespace: context.namespace.clone(),
+        name: name.clone(),
+        paused,
+        dry_run: args.dry_run,
+    };
+    let answer = context.coordinator.sets().rollout_pause(request).await;
+    let doing = format!("{verb} StatefulSet/{name}");
+    let response = answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    told(context, args.dry_run, response.get_ref())?;
+    if args.dry_run {
+        return Ok(());
+    }
+    output::data(&format!("StatefulSet/{name} {done}"))
 }
 
 async fn ask(context: &Context, doing: &str, status: &tonic::Status) -> Result<(), CliError> {
@@ -136,16 +162,12 @@ async fn ask(context: &Context, doing: &str, status: &tonic::Status) -> Result<(
 }
 
 /// Warnings; and what it would do, if that is all that was asked for.
-fn told(
-    context: &Context,
-    args: &ChangeArgs,
-    response: &v1::RolloutResponse,
-) -> Result<(), CliError> {
+fn told(context: &Context, dry_run: bool, response: &v1::RolloutResponse) -> Result<(), CliError> {
     let plan = response.plan.clone().unwrap_or_default();
     for text in &plan.warnings {
         output::warning(text);
     }
-    if args.dry_run {
+    if dry_run {
         return output::data(&output::tables::plan(&plan, &context.namespace));
     }
     Ok(())

@@ -14,7 +14,8 @@ use super::Context;
 use crate::{
     args::{Condition, Limit, WaitArgs},
     error::CliError,
-    output::{self, progress::Progress},
+    exit::Exit,
+    output::{self, progress::Progress, status::halted},
     refusal, target,
     watch::{Change, SetWatch},
 };
@@ -92,7 +93,7 @@ impl Wait<'_> {
         let mut away = false;
         loop {
             let status = match self.attempt(&mut away).await {
-                Ok(()) => return Ok(()),
+                Ok(done) => return done,
                 Err(status) => status,
             };
             if !refusal::lost(&status) {
@@ -108,7 +109,7 @@ impl Wait<'_> {
     }
 
     /// Waits as long as the connection holds.
-    async fn attempt(&mut self, away: &mut bool) -> Result<(), Status> {
+    async fn attempt(&mut self, away: &mut bool) -> Result<Result<(), CliError>, Status> {
         let mut watch =
             SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
         while !self.take(watch.next().await?) {}
@@ -117,12 +118,16 @@ impl Wait<'_> {
             match self.status().await? {
                 None if self.condition == Condition::Deleted => {
                     output::note(&format!("StatefulSet/{} is gone", self.name));
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
                 None => return Err(Status::not_found("it does not exist, or was deleted")),
                 Some(set) if holds(self.condition, &set) => {
                     self.finish(&set);
-                    return Ok(());
+                    return Ok(Ok(()));
+                }
+                // It does not get there by itself.
+                Some(set) if self.condition == Condition::RolledOut && is_given_up(&set) => {
+                    return Ok(Err(self.given_up(&set)));
                 }
                 Some(set) => self.rollout(set.rollout),
             }
@@ -166,6 +171,18 @@ impl Wait<'_> {
         }
     }
 
+    fn given_up(&self, set: &v1::SetStatus) -> CliError {
+        let why = halted(set).map(|halt| halt.message.clone());
+        CliError::Answer {
+            doing: format!("wait for StatefulSet/{}", self.name),
+            message: why.unwrap_or_default(),
+            lines: Vec::new(),
+            exit: Exit::Failure,
+            hint: "`berth status` says why its members are not ready; apply a template that works"
+                .to_owned(),
+        }
+    }
+
     /// The status may be ahead of the watch: whoever reads along sees how it ended.
     fn finish(&mut self, set: &v1::SetStatus) {
         for member in &set.members {
@@ -180,6 +197,12 @@ impl Wait<'_> {
     }
 }
 
+/// Whether a rollout was halted because it did not get better.
+fn is_given_up(set: &v1::SetStatus) -> bool {
+    let reasons = ["ProgressDeadlineExceeded", "RolledBack"];
+    halted(set).is_some_and(|halt| reasons.contains(&halt.reason.as_str()))
+}
+
 /// Whether a condition holds.
 fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
     let complete = |n: u32| set.current_replicas == n && set.ready_replicas == n && !set.deleting;
@@ -188,6 +211,7 @@ fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
         Condition::Ready => complete(set.replicas),
         Condition::Available => available,
         Condition::RolledOut => set.rollout.as_ref().is_some_and(|rollout| rollout.done),
+        Condition::Progressing => halted(set).is_none(),
         Condition::Replicas(n) => set.replicas == n && complete(n),
         Condition::Deleted => false,
     }
@@ -203,7 +227,7 @@ mod tests {
             current_replicas: current,
             ready_replicas: ready,
             available_replicas: available,
-            updated_replicas: updated,
+            rolled_out: updated == replicas,
             ..v1::SetStatus::default()
         }
     }

@@ -50,11 +50,17 @@ pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String
         ("Name", set.name.clone()),
         ("Namespace", set.namespace.clone()),
         ("Replicas", replicas(set)),
+        ("Revision", revisions(set)),
+        ("Updates", set.updates.clone()),
+        ("Disruptions", set.disruptions.clone()),
         ("Gate", set.gate.clone()),
         ("Founded", yes(set.founded)),
         ("Fencing", set.at_most_one.clone()),
         ("Being deleted", yes(set.deleting)),
     ]);
+    if !set.conditions.is_empty() {
+        text.push_str(&section("Conditions", &conditions(&set.conditions, now)));
+    }
     if !set.warnings.is_empty() {
         text.push_str(&section("Warnings", &set.warnings.join("\n")));
     }
@@ -67,6 +73,30 @@ pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String
     }
     text.push_str(&section("Manifest", manifest));
     text
+}
+
+/// The revision of all members, and the newest one where that is another.
+fn revisions(set: &v1::SetStatus) -> String {
+    let (current, update) = (&set.current_revision, &set.update_revision);
+    if current == update {
+        current.clone()
+    } else {
+        format!("{current}, to be updated to {update}")
+    }
+}
+
+fn conditions(conditions: &[v1::Condition], now: Timestamp) -> String {
+    let mut table = Table::new(&["TYPE", "STATUS", "FOR", "REASON", "MESSAGE"]);
+    for one in conditions {
+        table.row(vec![
+            one.r#type.clone(),
+            one.status.clone(),
+            since(one.since_ms, now),
+            one.reason.clone(),
+            one.message.clone(),
+        ]);
+    }
+    table.render()
 }
 
 fn replicas(set: &v1::SetStatus) -> String {

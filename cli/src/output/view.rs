@@ -27,6 +27,10 @@ pub(crate) struct SetView {
     founded: bool,
     deleting: bool,
     at_most_one: String,
+    current_revision: String,
+    update_revision: String,
+    rolled_out: bool,
+    conditions: Vec<ConditionView>,
     warnings: Vec<String>,
     members: Vec<MemberView>,
 }
@@ -45,8 +49,35 @@ impl From<v1::SetStatus> for SetView {
             founded: set.founded,
             deleting: set.deleting,
             at_most_one: set.at_most_one,
+            current_revision: set.current_revision,
+            update_revision: set.update_revision,
+            rolled_out: set.rolled_out,
+            conditions: set.conditions.into_iter().map(Into::into).collect(),
             warnings: set.warnings,
             members: set.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What holds of a set as a whole.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConditionView {
+    r#type: String,
+    status: String,
+    reason: String,
+    message: String,
+    last_transition_time: Option<String>,
+}
+
+impl From<v1::Condition> for ConditionView {
+    fn from(condition: v1::Condition) -> Self {
+        Self {
+            r#type: condition.r#type,
+            status: condition.status,
+            reason: condition.reason,
+            message: condition.message,
+            last_transition_time: time(condition.since_ms),
         }
     }
 }

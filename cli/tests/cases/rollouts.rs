@@ -27,6 +27,8 @@ fn what_restarts_members_needs_a_yes_and_a_dry_run_shows_it() {
     let dry = run(&["restart", "sts", "etcd", "--dry-run"]);
     assert_snapshot!("rollout_restart_dry_run", dry);
     assert_snapshot!("rollout_restart", run(&["restart", "sts/etcd", "-y"]));
+    assert_snapshot!("rollout_pause", run(&["pause", "sts/etcd"]));
+    assert_snapshot!("rollout_resume", run(&["resume", "sts", "etcd"]));
 }
 
 #[test]

@@ -239,6 +239,13 @@ impl set::SetService for Fake {
         rollouts::change(request.confirmed, request.dry_run).map(Response::new)
     }
 
+    async fn rollout_pause(
+        &self,
+        _: Request<v1::RolloutPauseRequest>,
+    ) -> Answer<v1::RolloutResponse> {
+        Ok(Response::new(v1::RolloutResponse::default()))
+    }
+
     async fn list_status(
         &self,
         request: Request<v1::ListSetStatusRequest>,

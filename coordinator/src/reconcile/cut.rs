@@ -135,6 +135,7 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::PublishZone { .. } => None,
     }
@@ -161,6 +162,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
         | Step::Reload { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
     }
@@ -195,6 +197,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Vec::new(),
     }

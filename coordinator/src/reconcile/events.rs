@@ -4,7 +4,7 @@ use berth_core::{
     ids::{ClaimKey, SetKey},
     plan::{Step, step::Proof},
     spec::Kind,
-    state::State,
+    state::{State, Turn},
     store::Note,
     time::Timestamp,
 };
@@ -52,6 +52,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
         Step::Reload { member, .. } => ("Reload", member.to_string()),
         Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
+        Step::Rollout { set, .. } => ("Rollout", set.to_string()),
         Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
         Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
     }
@@ -101,6 +102,7 @@ fn text(step: &Step) -> String {
             member, revision, ..
         } => format!("delivers the config of revision {revision} to {member}, which runs on"),
         Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
+        Step::Rollout { .. } => step.to_string(),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
         Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
     }
@@ -146,6 +148,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
                 text,
             ));
         }
+        Step::Rollout { set, turn } => return rollout(now, set, turn, step),
         Step::AdoptClaim { key, .. } => return Some(claim(now, key, "Adopted", step)),
         Step::BindClaim { key, .. } => return Some(claim(now, key, "Bound", step)),
         Step::GrowClaim { key, .. } => return Some(claim(now, key, "Growing", step)),
@@ -168,6 +171,28 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         }
     }
     Some(notes::member(now, id, NORMAL, reason, text))
+}
+
+/// What people want to know of a rollout.
+fn rollout(now: Timestamp, set: &SetKey, turn: &Turn, step: &Step) -> Option<Note> {
+    let (kind, reason) = match turn {
+        Turn::Begins { revision, from, .. } if revision != from => (NORMAL, "RolloutBegins"),
+        Turn::Stalls => (WARNING, "ProgressDeadlineExceeded"),
+        Turn::IsTakenBack => (WARNING, "RolledBack"),
+        Turn::Completes { .. } => (NORMAL, "RolloutComplete"),
+        Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests => {
+            return None;
+        }
+    };
+    let text = step.to_string();
+    Some(notes::object(
+        now,
+        Kind::StatefulSet,
+        set,
+        kind,
+        reason,
+        text,
+    ))
 }
 
 fn claim(now: Timestamp, key: &ClaimKey, reason: &'static str, step: &Step) -> Note {

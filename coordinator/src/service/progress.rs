@@ -20,7 +20,7 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
     };
     let size = members.iter().filter(wanted).count();
     let unready = lacks(&|member| member.ready);
-    let old = lacks(&|member| member.revision == newest);
+    let old = lacks(&|member| member.revision == newest || !set.updates(Ordinal(member.ordinal)));
     let unavailable = lacks(&|member| member.available);
     let message = if set.deleting.is_some() {
         "the set is being deleted".to_owned()

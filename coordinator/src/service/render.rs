@@ -2,10 +2,11 @@
 //! has one, and never the value of a secret.
 
 use berth_core::{
-    ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
+    ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey, TemplateHash},
     spec::{Kind, Object, PersistentVolume},
-    state::{Claim, Set, Volume},
+    state::{Claim, Ordered, Set, Volume},
     store::{Key, RecordKind, Value},
+    time::Timestamp,
     volume::phase,
 };
 use berth_proto::{
@@ -57,8 +58,9 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Object(kind) => Some(kind),
         RecordKind::Claim => Some(Kind::PersistentVolumeClaim),
         RecordKind::Volume => Some(Kind::PersistentVolume),
+        // Its status follows from it.
+        RecordKind::Set => Some(Kind::StatefulSet),
         RecordKind::FormerClaim
-        | RecordKind::Set
         | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
@@ -114,9 +116,19 @@ fn read(
             let object = state.persistent_volumes.get(name);
             persistent(object, Some(&decode::<Volume>(value)?))
         }
+        // The set itself: what is decided of it shows in its status.
+        RecordKind::Set => {
+            let object = view.objects.get(&(Kind::StatefulSet, name.clone()));
+            let object = object.cloned().ok_or_else(|| ServiceError::NotFound {
+                what: format!("StatefulSet {name}"),
+            })?;
+            let generation = object.meta().generation;
+            let set = view.state.sets.get(name);
+            let status = set.map(|set| set_status(look, name, set, generation));
+            (object, status)
+        }
         RecordKind::Object(_)
         | RecordKind::FormerClaim
-        | RecordKind::Set
         | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
@@ -170,59 +182,40 @@ fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
     })
 }
 
-/// The status of a set, with the field names of Kubernetes.
+/// The status of a set, with the field names of Kubernetes. Members that are being stopped count
+/// as replicas, and as nothing else.
 fn set_status(look: &Look<'_>, key: &SetKey, set: &Set, generation: u64) -> Json {
     let status = look.set(key, set, generation);
-    let current = set
-        .members
-        .values()
-        .map(|member| &member.revision)
-        .find(|revision| **revision != set.revision)
-        .unwrap_or(&set.revision);
-    let on_current = set
-        .members
-        .values()
-        .filter(|member| member.revision == *current);
+    let staying = set.members.values();
+    let staying = staying.filter(|member| member.ordered != Ordered::Stop);
+    let on = |revision: &TemplateHash| {
+        let members = staying.clone();
+        members
+            .filter(|member| member.revision == *revision)
+            .count()
+    };
     json!({
         "observedGeneration": generation,
         "replicas": status.current_replicas,
         "readyReplicas": status.ready_replicas,
         "availableReplicas": status.available_replicas,
-        "currentReplicas": on_current.count(),
-        "updatedReplicas": status.updated_replicas,
-        "currentRevision": current.to_string(),
-        "updateRevision": set.revision.to_string(),
-        "conditions": conditions(&status),
+        "currentReplicas": on(set.current_revision()),
+        "updatedReplicas": on(&set.revision),
+        "currentRevision": status.current_revision,
+        "updateRevision": status.update_revision,
+        "conditions": status.conditions.iter().map(condition).collect::<Vec<_>>(),
     })
 }
 
-fn conditions(status: &v1::SetStatus) -> Json {
-    let available = status.available_replicas >= status.replicas && !status.deleting;
-    let done = available
-        && status.updated_replicas >= status.replicas
-        && status.current_replicas == status.replicas;
-    let waiting = status.members.iter().find_map(|member| {
-        let waiting = member.waiting.as_ref()?;
-        Some((
-            waiting.rule.clone(),
-            format!("{}: {}", member.name, waiting.message),
-        ))
-    });
-    let (reason, message) = match waiting {
-        Some(waiting) if !done => waiting,
-        Some(_) | None => (
-            if done { "AllAvailable" } else { "Working" }.to_owned(),
-            format!(
-                "{} of {} available",
-                status.available_replicas, status.replicas
-            ),
-        ),
-    };
-    let truth = |holds: bool| if holds { "True" } else { "False" };
-    json!([
-        {"type": "Available", "status": truth(available), "reason": reason, "message": message},
-        {"type": "Progressing", "status": truth(!done), "reason": reason, "message": message},
-    ])
+fn condition(condition: &v1::Condition) -> Json {
+    let since = u64::try_from(condition.since_ms).unwrap_or_default();
+    json!({
+        "type": condition.r#type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": Timestamp(since - since % 1000).to_string(),
+    })
 }
 
 /// The reference of a record that is shown.

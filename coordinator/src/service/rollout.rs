@@ -13,24 +13,25 @@ use berth_core::{
     order::ConfigData,
     spec::{Kind, Object, Sealed, StatefulSet},
     state::{Revision, Set},
+    store::Batch,
 };
 use berth_proto::{
     convert::{object::to_wire, status},
     v1::{
-        HistoryRequest, HistoryResponse, PlanResponse, RevisionConfig, RolloutResponse,
-        RolloutRestartRequest, SetRevision, UndoRequest,
+        HistoryRequest, HistoryResponse, PlanResponse, RevisionConfig, RolloutPauseRequest,
+        RolloutResponse, RolloutRestartRequest, SetRevision, UndoRequest,
     },
 };
 
 use super::{
-    apply::{Want, applied, preview, store},
+    apply::{Want, applied, commit, preview, store},
     sets::{key, not_found},
     status::ServiceError,
 };
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::View,
+    state::{View, records::changes},
     store::RecordError,
 };
 
@@ -169,6 +170,49 @@ pub(super) async fn restart(
         Ok(wanted(context, &key, vec![stamped], "Restarting", told))
     };
     respond(context, request.dry_run, request.confirmed, want).await
+}
+
+/// Holds updates back, or lets them go on.
+pub(super) async fn pause(
+    context: &Context,
+    request: RolloutPauseRequest,
+) -> Result<RolloutResponse, ServiceError> {
+    let key = key(&request.namespace, &request.name)?;
+    let (reason, told) = if request.paused {
+        ("Paused", "its updates are held back")
+    } else {
+        ("Resumed", "its updates go on")
+    };
+    let want = |view: &View| {
+        let (object, _) = set(view, &key)?;
+        let objects = vec![rollout::pause(object, &key, request.paused)];
+        Ok(wanted(context, &key, objects, reason, told.to_owned()))
+    };
+    // Nothing is disrupted by saying whether the updates that are due are wanted.
+    let response = respond(context, request.dry_run, true, want).await?;
+    if !request.paused && !request.dry_run {
+        unstall(context, &key).await?;
+    }
+    Ok(response)
+}
+
+/// A rollout that stalled goes on, with its clock begun anew.
+async fn unstall(context: &Context, key: &SetKey) -> Result<(), ServiceError> {
+    loop {
+        let mut batch = Batch::default();
+        {
+            let view = context.view.read();
+            let mut after = view.state.clone();
+            let set = after.sets.get_mut(key);
+            let now = context.clock.now();
+            if set.is_some_and(|set| set.rollout.resume(now)) {
+                changes(&view, &after, key, &mut batch)?;
+            }
+        }
+        if commit(context, batch).await?.is_some() {
+            return Ok(());
+        }
+    }
 }
 
 fn wanted(

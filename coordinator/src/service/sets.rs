@@ -11,8 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         HistoryRequest, HistoryResponse, ListSetStatusRequest, ListSetStatusResponse,
-        RolloutResponse, RolloutRestartRequest, ScaleRequest, ScaleResponse, SetStatus,
-        SetStatusRequest, UndoRequest, set_service_server::SetService,
+        RolloutPauseRequest, RolloutResponse, RolloutRestartRequest, ScaleRequest, ScaleResponse,
+        SetStatus, SetStatusRequest, UndoRequest, set_service_server::SetService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -159,6 +159,14 @@ impl SetService for Sets {
         request: Request<RolloutRestartRequest>,
     ) -> Result<Response<RolloutResponse>, Status> {
         let response = rollout::restart(&self.0, request.into_inner()).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn rollout_pause(
+        &self,
+        request: Request<RolloutPauseRequest>,
+    ) -> Result<Response<RolloutResponse>, Status> {
+        let response = rollout::pause(&self.0, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
+    plan::{conditions, terms},
     spec::{GatePolicy, Membership},
     state::{Host, Knowledge, Member, Ordered, Set, State},
     time::Timestamp,
@@ -11,7 +12,7 @@ use berth_core::{
 use berth_proto::{convert::status, v1};
 
 use super::{condition, progress::progress, usage};
-use crate::{context::Board, sessions::LinkStatus, state::View};
+use crate::{context::Board, reconcile::board::aged, sessions::LinkStatus, state::View};
 
 /// What a status is made of.
 pub(super) struct Look<'a> {
@@ -150,7 +151,7 @@ impl Look<'_> {
         let count = |holds: &dyn Fn(&v1::MemberStatus) -> bool| {
             u32::try_from(members.iter().filter(|member| holds(member)).count()).unwrap_or(u32::MAX)
         };
-        let revision = set.revision.to_string();
+        let revision = set.target_revision().to_string();
         let founded = self.founded(key, set);
         v1::SetStatus {
             namespace: key.namespace.to_string(),
@@ -167,8 +168,24 @@ impl Look<'_> {
             generation,
             at_most_one: "none".to_owned(),
             rollout: Some(progress(set, &members)),
+            current_revision: set.current_revision().to_string(),
+            update_revision: set.revision.to_string(),
+            conditions: self.conditions(key, set),
+            rolled_out: set.is_rolled_out(),
+            updates: terms::updates(set),
+            disruptions: terms::disruptions(set),
             members,
         }
+    }
+
+    /// The conditions of a set now, each since when the board first had it so.
+    fn conditions(&self, key: &SetKey, set: &Set) -> Vec<v1::Condition> {
+        let known = self.board.conditions.get(key);
+        let known = known.map_or(&[][..], Vec::as_slice);
+        conditions::of(self.state, key, set, self.now)
+            .into_iter()
+            .map(|one| status::condition(&aged(known, one, self.now)))
+            .collect()
     }
 
     /// Whether the first boot is over: no founder is left that has not passed its gate, or the set

@@ -124,6 +124,7 @@ impl View {
             return;
         };
         set.revision = record.revision;
+        set.rollout = record.rollout;
         if record.templates.is_empty() {
             self.unconverted.remove(key);
             return;

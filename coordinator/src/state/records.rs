@@ -15,7 +15,7 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Grant, Member, Offline, OwnHost, Revision, Set, State},
+    state::{Grant, Member, Offline, OwnHost, Revision, Rollout, Set, State},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
 };
@@ -37,6 +37,9 @@ pub struct SetRecord {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub templates: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+    /// Where the set is between two revisions.
+    #[serde(default)]
+    pub rollout: Rollout,
 }
 
 /// One revision of a set. It has a record of its own: it never changes but for its number, and its
@@ -257,6 +260,7 @@ impl Writing<'_> {
         let record = |set: &Set| SetRecord {
             revision: set.revision.clone(),
             templates: BTreeMap::new(),
+            rollout: set.rollout.clone(),
         };
         let set_key = || Key::new(RecordKind::Set, key.clone());
         self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;

@@ -9,8 +9,9 @@ use crate::{
 };
 
 /// What may change of a set, for the message.
-const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, revisionHistoryLimit, \
-                          configUpdate, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, updateStrategy, paused, autoRollback, \
+                          progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
+                          disruptionBudget, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                           membership, spread, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 

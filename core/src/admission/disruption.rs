@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Objects;
 use crate::{
     ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
-    spec::{ConfigMap, Kind, Object, Placement, Secret, StatefulSet},
+    spec::{ConfigMap, Kind, Object, Placement, Secret, StatefulSet, UpdateKind},
     template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
@@ -64,7 +64,12 @@ fn restarts(
     new: &StatefulSet,
 ) -> Option<String> {
     let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
-    let staying: Vec<Ordinal> = old.spec.declared().filter(|n| wanted.contains(n)).collect();
+    if new.spec.paused || new.spec.update_kind() == UpdateKind::OnDelete {
+        return None;
+    }
+    let first = new.spec.first_updated();
+    let stays = |n: &Ordinal| wanted.contains(n) && *n >= first;
+    let staying: Vec<Ordinal> = old.spec.declared().filter(stays).collect();
     let count = staying.len();
     let restarted = restarted((key, before, old), (key, after, new), staying);
     let (Some(lowest), Some(highest)) = (restarted.first(), restarted.last()) else {

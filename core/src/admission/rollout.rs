@@ -117,6 +117,13 @@ pub fn restart(current: &StatefulSet, key: &ObjectKey, now: Timestamp) -> Parsed
     parsed(key, set_object(wanted))
 }
 
+/// The set with its updates held back, or let go on.
+pub fn pause(current: &StatefulSet, key: &ObjectKey, paused: bool) -> ParsedObject {
+    let mut wanted = current.clone();
+    wanted.spec.paused = paused;
+    parsed(key, set_object(wanted))
+}
+
 /// A set that leaves its number of members to whoever has the say in it.
 fn set_object(mut set: StatefulSet) -> Object {
     set.spec.replicas = None;

@@ -62,19 +62,24 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
             member, revision, ..
         } => {
             let set = case.state.sets.get(&member.set);
-            let newest = set.is_none_or(|set| set.revision == *revision);
+            let newest =
+                set.is_none_or(|set| set.revision == *revision || set.rollout.current == *revision);
             let known = set.is_none_or(|set| set.revisions.contains_key(revision));
             if newest && known {
                 return Ok(());
             }
-            Err(format!("{member} gets revision {revision}, not the newest"))
+            Err(format!(
+                "{member} gets revision {revision}, which is neither the newest nor the one before"
+            ))
         }
         Step::DropRevision { set: key, revision } => {
             let Some(set) = case.state.sets.get(key) else {
                 return Ok(());
             };
             let mut members = set.members.values();
-            if set.revision == *revision || members.any(|m| m.revision == *revision) {
+            if [&set.revision, &set.rollout.current].contains(&revision)
+                || members.any(|m| m.revision == *revision)
+            {
                 return Err(format!("revision {revision} of {key} is in use"));
             }
             history_kept(set, revision)
@@ -95,6 +100,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::Reload { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }
@@ -104,7 +110,8 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
 fn history_kept(set: &Set, dropped: &TemplateHash) -> Verdict {
     let number = |hash: &TemplateHash| set.revisions.get(hash).map_or(0, |r| r.number);
     let idle = set.revisions.keys().filter(|hash| {
-        **hash != set.revision && set.members.values().all(|member| member.revision != **hash)
+        ![&set.revision, &set.rollout.current].contains(hash)
+            && set.members.values().all(|member| member.revision != **hash)
     });
     let newer = idle.filter(|hash| number(hash) > number(dropped)).count();
     let limit = set.spec.revision_history_limit.unwrap_or(10);

@@ -117,6 +117,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::RemoveSet { .. }
         | Step::Reload { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return Ok(()),
     };
@@ -159,6 +160,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::RemoveSet { .. }
         | Step::Reload { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }

@@ -24,6 +24,7 @@ mod places;
 mod reload;
 mod rule;
 mod standing;
+mod updates;
 mod volumes;
 
 pub use rule::Rule;
@@ -180,6 +181,7 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }

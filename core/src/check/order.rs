@@ -6,6 +6,7 @@ use crate::{
     check::{
         Case, Verdict,
         standing::{available, grant, held, id, is_wanted, runs, serves, wanted},
+        updates::goal,
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -90,27 +91,6 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     }
 }
 
-pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member: id, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, member)) = grant(case.state, id) else {
-        return Ok(());
-    };
-    let host = case.state.hosts.get(&member.host);
-    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
-    let asked = drained || set.offline.contains_key(&id.ordinal);
-    if asked
-        || !is_wanted(set, id.ordinal)
-        || member.revision != set.revision
-        || member.restart_asked.is_some()
-    {
-        Ok(())
-    } else {
-        Err(format!("{id} is wanted as it is"))
-    }
-}
-
 pub(super) fn held_back(case: &Case<'_>) -> Verdict {
     let Step::Start { member, .. } = case.step else {
         return Ok(());
@@ -132,7 +112,7 @@ pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
     let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
     let else_asked = !is_wanted(set, id.ordinal)
         || set.offline.contains_key(&id.ordinal)
-        || member.revision != set.revision
+        || member.revision != *goal(set)
         || member.restart_asked.is_some();
     if drained && !else_asked && held(case.state, id).is_none() {
         Err(format!(
@@ -141,37 +121,6 @@ pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
     } else {
         Ok(())
     }
-}
-
-pub(super) fn budget(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, _)) = grant(case.state, member) else {
-        return Ok(());
-    };
-    if !is_wanted(set, member.ordinal) {
-        return Ok(());
-    }
-    let others = wanted(set).into_iter();
-    let ready = serves(case.state, member);
-    for other in others.filter(|other| *other != member.ordinal) {
-        let other = id(&member.set, other);
-        if ready && !available(case.state, &other, case.now) {
-            return Err(format!(
-                "{member} is taken down while {other} is not available"
-            ));
-        }
-        let grant = grant(case.state, &other).map(|(_, grant)| grant);
-        let stopping = grant.is_some_and(|grant| {
-            let host = case.state.hosts.get(&grant.host);
-            grant.ordered == Ordered::Stop && host.is_some_and(|host| host.contact.connected)
-        });
-        if stopping {
-            return Err(format!("{member} is taken down while {other} is"));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn names_first(case: &Case<'_>) -> Verdict {

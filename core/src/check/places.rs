@@ -204,6 +204,7 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         | Step::Found { .. }
         | Step::Carry { .. }
         | Step::Start { .. }
+        | Step::Rollout { .. }
         | Step::Reload { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }

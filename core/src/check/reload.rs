@@ -4,12 +4,13 @@ use crate::{
     check::{
         Case, Verdict,
         standing::{available, grant, heard, id, is_wanted},
+        updates,
     },
     ids::{MemberId, TemplateHash},
     order::ConfigData,
     plan::Step,
     report::Phase,
-    spec::{ConfigUpdate, MemberSpec},
+    spec::{ConfigUpdate, MemberSpec, UpdateKind},
     state::{Ordered, Set, State},
     time::Timestamp,
 };
@@ -26,11 +27,16 @@ pub(super) fn reload_fits(case: &Case<'_>) -> Verdict {
     let Some((set, member)) = grant(case.state, id) else {
         return Ok(());
     };
-    if set.spec.config_update != ConfigUpdate::Reload || set.revision != *revision {
+    let target = updates::goal(set) == revision;
+    if set.spec.config_update != ConfigUpdate::Reload || !target {
         return Err(format!("{id} is not to run with {revision} as it is"));
     }
     if member.ordered != Ordered::Run || !is_wanted(set, id.ordinal) {
         return Err(format!("{id} does not run, or is not wanted"));
+    }
+    let alone = updates::kind(set) == UpdateKind::OnDelete || updates::kept(set, id.ordinal);
+    if alone || updates::halted(set) {
+        return Err(format!("{id} is not to be updated now"));
     }
     let of = |hash: &TemplateHash| set.revisions.get(hash);
     let (Some(old), Some(new)) = (of(&member.revision), of(revision)) else {
@@ -43,7 +49,7 @@ pub(super) fn reload_fits(case: &Case<'_>) -> Verdict {
     {
         return Err(format!("{id} would run with another environment"));
     }
-    one_at_a_time(case.state, set, id, case.now)
+    one_at_a_time(case.state, (set, revision), id, case.now)
 }
 
 /// Every value that a config gives to the environments of a template, in order.
@@ -81,13 +87,18 @@ fn environment(spec: &MemberSpec, config: &ConfigData) -> Vec<Option<String>> {
 }
 
 /// The files of the one before are written, and it serves, unless this one serves nobody anyway.
-fn one_at_a_time(state: &State, set: &Set, this: &MemberId, now: Timestamp) -> Verdict {
+fn one_at_a_time(
+    state: &State,
+    (set, revision): (&Set, &TemplateHash),
+    this: &MemberId,
+    now: Timestamp,
+) -> Verdict {
     let serves = heard(state, this).is_some_and(|seen| seen.report.ready);
     for (ordinal, member) in &set.members {
         let other = id(&this.set, *ordinal);
         let in_contact = state.hosts.get(&member.host);
         let concerned = member.ordered == Ordered::Run
-            && member.revision == set.revision
+            && member.revision == *revision
             && is_wanted(set, *ordinal)
             && in_contact.is_some_and(|host| host.contact.connected);
         if !concerned {
@@ -95,7 +106,7 @@ fn one_at_a_time(state: &State, set: &Set, this: &MemberId, now: Timestamp) -> V
         }
         let waits = heard(state, &other).is_some_and(|seen| {
             let report = &seen.report;
-            report.phase == Phase::Running && report.revision.as_ref() != Some(&set.revision)
+            report.phase == Phase::Running && report.revision.as_ref() != Some(revision)
         });
         if waits || (serves && !available(state, &other, now)) {
             return Err(format!("{this} is to wait for {other}"));

@@ -49,7 +49,15 @@ const FIELDS: &[(&str, &str)] = &[
     ("restartPolicy", "remove it: processes are always restarted"),
     ("dnsPolicy", "remove it: each agent serves the names"),
     ("hostNetwork", "remove it: processes use the host's network"),
-    ("updateStrategy", "remove it: Berth does not have it yet"),
+    ("strategy", "write updateStrategy"),
+    (
+        "maxSurge",
+        "remove it: a member has one name and one set of volumes, so there is never a second one",
+    ),
+    (
+        "unhealthyPodEvictionPolicy",
+        "remove it: a member that is not ready costs no budget",
+    ),
     (
         "binaryData",
         "write data: config objects hold text; put a binary file on the hosts or on a volume",

@@ -117,7 +117,7 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         return Ok(None);
     };
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
-    let template = set.spec.template_for(id.ordinal);
+    let template = set.birth_template(id.ordinal);
     let shared = claims::assignable(&draft.state, id, &template, draft.now)?;
     let own = claims.iter().map(|own| (&own.key, &own.claim));
     let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
@@ -161,7 +161,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
         epoch: epoch(draft, set, ordinal),
         host: placement.host,
         address: placement.address,
-        revision: set.revision.clone(),
+        revision: set.birth_revision(ordinal).clone(),
     };
     if let Source::Taken(address) = placement.source {
         let member = id.clone();
@@ -191,6 +191,7 @@ fn count_in(draft: &mut Draft, id: &MemberId) {
         return;
     };
     if let Some(member) = set.members.get(&id.ordinal) {
-        draft.index.add(id, member, Some(&set.spec.template));
+        let template = set.template_of(&member.revision);
+        draft.index.add(id, member, template.map(AsRef::as_ref));
     }
 }

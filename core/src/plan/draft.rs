@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    condition::Condition,
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     plan::{Plan, Report, Step},
     spec::{MemberTemplate, Protocol},
@@ -82,6 +83,11 @@ impl Draft {
     pub(super) fn warn(&mut self, set: &SetKey, text: String) {
         let warnings = self.report.warnings.entry(set.clone()).or_default();
         warnings.push(text);
+    }
+
+    /// Says how a set stands.
+    pub(super) fn stands(&mut self, set: &SetKey, conditions: Vec<Condition>) {
+        self.report.conditions.insert(set.clone(), conditions);
     }
 
     /// Asks to plan again at a time, if it lies ahead.

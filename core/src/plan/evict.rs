@@ -7,7 +7,8 @@
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
-        Step, assign, budget,
+        Step, assign,
+        budget::{self, Cause},
         draft::Draft,
         facts::{Facts, facts},
     },
@@ -113,7 +114,9 @@ fn spare(
         return Err(None);
     }
     if facts.ready() {
-        budget::spare(state, &id.set, facts.set, now)
+        let cause = Cause::Request;
+        budget::allows(state, &id.set, facts.set, id.ordinal, cause, now)
+            .map_err(|spent| spent.wake)
     } else {
         Ok(())
     }

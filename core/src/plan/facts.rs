@@ -85,6 +85,12 @@ impl Facts<'_> {
         self.set.ready_since(self.member, self.running()?)
     }
 
+    /// Whether its processes have the files of its revision.
+    pub(super) fn has_files(&self) -> bool {
+        let lacks = |seen: &Observation| self.set.lacks_files(self.member, &seen.report);
+        !self.running().is_some_and(lacks)
+    }
+
     /// How it stands at a time.
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
         if self.running().is_none() {

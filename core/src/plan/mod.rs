@@ -1,9 +1,9 @@
 //! The plan: what to do next, as a value. [`plan`] is synchronous, total and deterministic; it
 //! reads nothing but its arguments.
 //!
-//! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), then what takes something, set by set
-//! (own_hosts, carry, assign, start, stop, reload, evict, update), then why everything else
+//! One file per stage, in this order: first what frees something, for all sets (observe, release,
+//! rollout), then volumes for the claims that wait for one (claims), then what takes something, set
+//! by set (own_hosts, carry, assign, start, stop, reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -17,6 +17,7 @@ mod assign;
 mod budget;
 mod carry;
 mod claims;
+pub mod conditions;
 mod draft;
 mod evict;
 mod explain;
@@ -29,10 +30,12 @@ mod placement;
 mod release;
 mod reload;
 pub mod report;
+mod rollout;
 mod spread;
 mod start;
 pub mod step;
 mod stop;
+pub mod terms;
 mod update;
 mod warn;
 mod zone;
@@ -61,6 +64,8 @@ pub fn plan_without(
         observe::run(&mut draft, key);
         own_hosts::leave(&mut draft, key);
         release::members(&mut draft, key);
+        rollout::turn(&mut draft, key);
+        release::unstarted(&mut draft, key);
         release::set(&mut draft, key);
     }
     release::foundings(&mut draft, parked);
@@ -77,9 +82,11 @@ pub fn plan_without(
         evict::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
+        rollout::better(&mut draft, key);
     }
     for key in &keys {
         explain::run(&mut draft, key);
+        conditions::run(&mut draft, key);
         warn::run(&mut draft, key);
     }
     for key in &held {

@@ -15,7 +15,7 @@ use crate::{
         facts::{Facts, Standing, facts},
     },
     spec::ConfigUpdate,
-    state::{Member, Observation, Ordered, Set},
+    state::{Member, Ordered, Set},
     template::same_but_for_files,
     time::Timestamp,
 };
@@ -23,11 +23,11 @@ use crate::{
 /// How long a member must have been unready to count as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether a member that runs gets the newest revision without being replaced.
-pub(super) fn reaches(set: &Set, member: &Member) -> bool {
+/// Whether an update brings a member that runs to the target without replacing it.
+pub(super) fn reaches(set: &Set, ordinal: Ordinal, member: &Member) -> bool {
     let revisions = (
         set.revisions.get(&member.revision),
-        set.revisions.get(&set.revision),
+        set.revisions.get(set.target_revision()),
     );
     let (Some(old), Some(new)) = revisions else {
         return false;
@@ -35,7 +35,7 @@ pub(super) fn reaches(set: &Set, member: &Member) -> bool {
     set.spec.config_update == ConfigUpdate::Reload
         && member.ordered == Ordered::Run
         && member.restart_asked.is_none()
-        && member.revision != set.revision
+        && set.is_to_be_replaced(ordinal, member)
         && old.template == new.template
         && same_but_for_files(&new.template.spec, &old.config, &new.config)
 }
@@ -45,17 +45,18 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    let reached = |n: &Ordinal| set.members.get(n).is_some_and(|m| reaches(set, m));
+    let reached = |n: &Ordinal| set.members.get(n).is_some_and(|m| reaches(set, *n, m));
     let old: Vec<Ordinal> = set.declared().rev().filter(reached).collect();
-    let missing = || set.revisions.get(&set.revision)?.missing(&key.namespace);
+    let target = set.target_revision();
+    let missing = || set.revisions.get(target)?.missing(&key.namespace);
     if old.is_empty() || draft.mismatch().is_some() || missing().is_some() {
         return;
     }
     let of = |n: Ordinal| facts(&draft.state, key, n);
     let mut wake: Option<Timestamp> = None;
     let (mut told, mut served) = (true, true);
-    for facts in set.declared().filter_map(of).filter(has_newest) {
-        told &= is_told(&facts);
+    for facts in set.declared().filter_map(of).filter(has_target) {
+        told &= facts.has_files();
         match facts.standing(draft.now) {
             Standing::Available => {}
             Standing::ReadyUntil(at) => {
@@ -83,7 +84,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
                 ordinal: *ordinal,
             },
             epoch: member.epoch,
-            revision: set.revision.clone(),
+            revision: target.clone(),
         })
     });
     draft.wake(wake);
@@ -92,16 +93,10 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
 }
 
-/// Whether a member runs with the newest revision, on a host in contact: of another nothing can be
+/// Whether a member runs with the target revision, on a host in contact: of another nothing can be
 /// learned now.
-fn has_newest(facts: &Facts<'_>) -> bool {
+fn has_target(facts: &Facts<'_>) -> bool {
     facts.member.ordered == Ordered::Run
-        && facts.member.revision == facts.set.revision
+        && facts.member.revision == *facts.set.target_revision()
         && facts.in_contact
-}
-
-/// Whether its agent says that its processes have the files of its revision.
-fn is_told(facts: &Facts<'_>) -> bool {
-    let lacks = |seen: &Observation| facts.set.lacks_files(facts.member, &seen.report);
-    !facts.seen.is_some_and(lacks)
 }

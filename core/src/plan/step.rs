@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, Volume, ZoneHead},
+    state::{Claim, Turn, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -173,6 +173,13 @@ pub enum Step {
         /// The revision.
         revision: TemplateHash,
     },
+    /// A rollout begins, gets on, halts or completes.
+    Rollout {
+        /// The set.
+        set: SetKey,
+        /// What becomes of it.
+        turn: Turn,
+    },
     /// Forgets who founded a set, once neither the set nor any claim of it exists.
     ForgetFounding {
         /// The set's key.
@@ -247,6 +254,20 @@ impl fmt::Display for Step {
                 member, revision, ..
             } => write!(f, "deliver the config of revision {revision} to {member}"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
+            Self::Rollout { set, turn } => match turn {
+                Turn::Begins { revision, from, .. } if revision == from => {
+                    write!(f, "{set} has revision {revision}")
+                }
+                Turn::Begins { revision, from, .. } => {
+                    write!(f, "{set} goes from revision {from} to {revision}")
+                }
+                Turn::Goes { .. } => write!(f, "the rollout of {set} goes on"),
+                Turn::Betters { .. } => write!(f, "the rollout of {set} gets better"),
+                Turn::Rests => write!(f, "the rollout of {set} rests"),
+                Turn::Stalls => write!(f, "the rollout of {set} is stalled"),
+                Turn::IsTakenBack => write!(f, "the rollout of {set} is taken back"),
+                Turn::Completes { revision } => write!(f, "all of {set} have revision {revision}"),
+            },
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
@@ -278,6 +299,7 @@ impl Step {
             | Self::Found { .. }
             | Self::RemoveSet { .. }
             | Self::DropRevision { .. }
+            | Self::Rollout { .. }
             | Self::ForgetFounding { .. }
             | Self::PublishZone { .. } => None,
         }

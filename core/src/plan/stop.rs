@@ -1,14 +1,15 @@
 //! Stop: members that are no longer wanted, highest first. Under an ordered policy the next is
 //! stopped only when the one before is released, and scaling in waits while a member is unhealthy,
 //! as a StatefulSet does; but not for ever: what stays unhealthy holds nothing back. Deleting a set
-//! does not look at health. A parallel set stops at once.
+//! does not look at health. A parallel set stops at once. A disruption budget that the set has is
+//! kept, however long that takes.
 
 use std::time::Duration;
 
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step,
+        Step, budget,
         draft::Draft,
         facts::{Facts, Standing, facts},
         gate::Shut,
@@ -66,6 +67,13 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
             draft.wait(key, ordinal, predecessor(&shut));
             return;
         }
+    }
+    if facts.set.deleting.is_none()
+        && let Err(spent) = budget::lets_go(&draft.state, key, facts.set, ordinal, draft.now)
+    {
+        draft.wake(spent.wake);
+        draft.wait(key, ordinal, spent.reason());
+        return;
     }
     let member = MemberId {
         set: key.clone(),

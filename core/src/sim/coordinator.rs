@@ -17,7 +17,7 @@ use crate::{
         world::World,
     },
     state::{
-        Claim, Contact, Observation, State,
+        Claim, Contact, Observation, State, Turn,
         orders::{delta, host_order, snapshot},
     },
     time::Timestamp,
@@ -309,7 +309,7 @@ impl World {
         let now = self.now;
         self.truth.decided(&self.coordinator.state, step);
         self.coordinator.state.apply(step, now);
-        if !matches!(step, Step::FillClaim { .. } | Step::DropRevision { .. }) {
+        if is_news(step) {
             self.say("coord", &step.to_string());
         }
     }
@@ -372,12 +372,43 @@ impl World {
         let in_contact = hosts.filter(|host| host.contact.connected && host.contact.settled);
         coordinator.up
             && self.works_are_done()
-            && coordinator.report.waiting.is_empty()
+            && coordinator.report.waiting.values().all(Reason::is_wanted)
             && in_contact.count() == coordinator.state.hosts.len()
             && coordinator.state.sets.values().all(|set| {
                 let wanted: Vec<_> = set.declared().collect();
                 set.deleting.is_none() && set.members.keys().copied().eq(wanted)
             })
+    }
+}
+
+/// Whether a step is worth a line of its own; the others follow from one that is.
+fn is_news(step: &Step) -> bool {
+    match step {
+        Step::FillClaim { .. }
+        | Step::DropRevision { .. }
+        | Step::Rollout {
+            turn: Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests,
+            ..
+        } => false,
+        Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::GrowClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
+        | Step::Assign { .. }
+        | Step::Carry { .. }
+        | Step::Found { .. }
+        | Step::Start { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::Reload { .. }
+        | Step::Rollout { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => true,
     }
 }
 

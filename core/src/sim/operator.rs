@@ -9,13 +9,14 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
-        ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
-        MemberVolume, Membership, NfsVolumeSource, OnChange, Override, PersistentVolume,
-        PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, ReclaimPolicy, Spread,
-        StatefulSetSpec, StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
+        AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
+        ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector,
+        LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals, Override,
+        PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner,
+        ReclaimPolicy, RollingUpdate, Spread, StatefulSetSpec, StorageClass,
+        TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
     },
-    state::{Claim, Draining, Offline, Set},
+    state::{Claim, Draining, Offline, Ordered, Set},
 };
 
 mod volumes;
@@ -66,6 +67,22 @@ pub struct SetOptions {
     pub per_host: bool,
     /// Whether members are spread evenly over the racks.
     pub racks: Option<WhenUnsatisfiable>,
+    /// `ordinals.start`
+    pub start: u32,
+    /// `updateStrategy.type`
+    pub update: UpdateKind,
+    /// `updateStrategy.rollingUpdate.partition`
+    pub partition: u32,
+    /// `updateStrategy.rollingUpdate.maxUnavailable`
+    pub max_unavailable: Option<Amount>,
+    /// `disruptionBudget.minAvailable`
+    pub min_available: Option<Amount>,
+    /// `progressDeadlineSeconds`
+    pub deadline: Option<u32>,
+    /// `autoRollback`
+    pub auto_rollback: bool,
+    /// `paused`
+    pub paused: bool,
 }
 
 impl Default for SetOptions {
@@ -91,6 +108,14 @@ impl Default for SetOptions {
             special: None,
             per_host: false,
             racks: None,
+            start: 0,
+            update: UpdateKind::RollingUpdate,
+            partition: 0,
+            max_unavailable: None,
+            min_available: None,
+            deadline: None,
+            auto_rollback: false,
+            paused: false,
         }
     }
 }
@@ -135,6 +160,16 @@ fn configure(process: &mut Process, key: &SetKey) {
 }
 
 impl SetOptions {
+    fn update_strategy(&self) -> UpdateStrategy {
+        UpdateStrategy {
+            kind: self.update,
+            rolling_update: Some(RollingUpdate {
+                partition: self.partition,
+                max_unavailable: self.max_unavailable.clone(),
+            }),
+        }
+    }
+
     fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
@@ -168,6 +203,18 @@ impl SetOptions {
             } else {
                 ConfigUpdate::Rollout
             },
+            ordinals: Ordinals {
+                start: self.start,
+                ..Ordinals::default()
+            },
+            update_strategy: Some(self.update_strategy()),
+            disruption_budget: self.min_available.clone().map(|least| DisruptionBudget {
+                min_available: Some(least),
+                max_unavailable: None,
+            }),
+            progress_deadline_seconds: self.deadline,
+            auto_rollback: self.auto_rollback,
+            paused: self.paused,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -220,6 +267,11 @@ impl SetOptions {
 }
 
 impl World {
+    /// Whether a set is there.
+    pub fn has_set(&self, key: &SetKey) -> bool {
+        self.coordinator.state.sets.contains_key(key)
+    }
+
     /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
     /// set that is being deleted: the coordinator refuses such a change.
     pub fn put_set(&mut self, key: &SetKey, options: &SetOptions) {
@@ -275,6 +327,19 @@ impl World {
             let hash = set.map(|set| set.revision.clone()).unwrap_or_default();
             self.truth.configs.insert(hash, config);
         }
+    }
+
+    /// Asks for the restart of a member, if it was ordered to run.
+    pub fn restart(&mut self, id: &MemberId) {
+        let now = self.now;
+        let set = self.coordinator.state.sets.get_mut(&id.set);
+        let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+        if let Some(member) = member.filter(|member| member.ordered == Ordered::Run)
+            && self.coordinator.up
+        {
+            member.restart_asked.get_or_insert(now);
+        }
+        self.reconcile();
     }
 
     /// Asks for the deletion of a set.

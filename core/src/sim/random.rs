@@ -10,7 +10,7 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions, Word},
         rng::Rng,
     },
-    spec::{GatePolicy, Spread, WhenUnsatisfiable},
+    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
     volume::class::BUILT_IN,
 };
 
@@ -120,7 +120,7 @@ impl Plot {
 
     fn member(&mut self) -> Option<MemberId> {
         let (set, _) = self.rng.pick(&self.sets)?.clone();
-        let ordinal = u32::try_from(self.rng.below(4)).unwrap_or_default();
+        let ordinal = u32::try_from(self.rng.below(6)).unwrap_or_default();
         Some(MemberId {
             set,
             ordinal: Ordinal(ordinal),
@@ -219,9 +219,18 @@ impl Plot {
             let reserved = reserves && !options.per_host;
             options.reserved = reserved.then_some(1).into_iter().collect();
         }
+        if self.rng.chance(30) {
+            updates(&mut self.rng, options);
+        }
         let (key, options) = (key.clone(), options.clone());
         let (replicas, revision) = (options.replicas, options.revision);
-        let what = format!("wants {replicas} of {key}, revision {revision}");
+        let what = format!(
+            "wants {replicas} of {key} from {}, revision {revision}, {:?} from {}{}",
+            options.start,
+            options.update,
+            options.partition,
+            if options.paused { ", paused" } else { "" }
+        );
         self.world.say("operator", &what);
         self.world.put_set(&key, &options);
     }
@@ -247,7 +256,7 @@ impl Plot {
         let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
             return Ok(());
         };
-        let ordinal = self.rng.below(4);
+        let ordinal = self.rng.below(6);
         let member = format!("{}-{ordinal}", set.name);
         match self.rng.below(8) {
             0..=3 => self.clear_out(&set)?,
@@ -348,11 +357,19 @@ impl Plot {
         }
     }
 
-    /// Makes what sets still need.
+    /// Makes what sets still need. What an operator held back goes on, and what was stalled or
+    /// taken back gets a template that works.
     fn provide(&mut self) {
+        for (set, options) in &mut self.sets {
+            options.paused = false;
+            options.revision += 1;
+            if self.world.has_set(set) {
+                self.world.put_set(set, options);
+            }
+        }
         for (set, options) in self.sets.clone() {
             self.world.put_config(&set, Some((0, 0)));
-            for ordinal in 0..MOST_ORDINALS {
+            for ordinal in 0..MOST_ORDINALS.max(6) {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
             }
@@ -360,6 +377,41 @@ impl Plot {
                 self.claim(&set, &options, "");
             }
         }
+    }
+}
+
+/// Changes how a set is updated, and which ordinals it has if they may change.
+fn updates(rng: &mut Rng, options: &mut SetOptions) {
+    let kinds = [
+        UpdateKind::RollingUpdate,
+        UpdateKind::RollingUpdate,
+        UpdateKind::OnDelete,
+        UpdateKind::Recreate,
+    ];
+    let mut number = |below: u64| u32::try_from(rng.below(below)).unwrap_or_default();
+    // Volumes of ordinals that come back may lie where another member is by now.
+    let pinned = options.claim && options.class.is_none() && options.spread == Spread::Require;
+    if !options.fixed && !pinned {
+        options.start = number(3);
+    }
+    options.partition = number(6).saturating_sub(2);
+    let (most, least, deadline) = (number(5), number(5), number(120));
+    options.max_unavailable = match most {
+        0 | 1 => None,
+        2 => Some(Amount::Percent(50)),
+        _ => Some(Amount::Number(most - 1)),
+    };
+    options.min_available = match least {
+        0 | 1 => Some(Amount::Quorum),
+        2 => Some(Amount::Percent(40)),
+        _ => None,
+    };
+    options.deadline = Some(10 + deadline);
+    options.update = rng.pick(&kinds).copied().unwrap_or_default();
+    options.auto_rollback = rng.chance(30);
+    options.paused = rng.chance(20);
+    if options.update != UpdateKind::RollingUpdate {
+        options.min_available = None;
     }
 }
 

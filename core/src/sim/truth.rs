@@ -63,6 +63,8 @@ pub(super) struct Truth {
     own_hosts: BTreeMap<(Uid, Ordinal), HostName>,
     /// The founders that were rendered first.
     founders: BTreeMap<SetKey, Vec<Peer>>,
+    /// Who was ordered to stop while it was wanted: it is to come back, in no order.
+    replaced: BTreeSet<MemberId>,
     /// Who served once and founds nothing any more.
     founded: BTreeSet<MemberId>,
 }
@@ -109,6 +111,14 @@ impl Truth {
             Step::PassGate { member, .. } => {
                 self.founded.insert(member.clone());
             }
+            Step::Stop { member, .. } => {
+                let set = state.sets.get(&member.set);
+                if set.is_some_and(|set| set.is_declared(member.ordinal)) {
+                    self.replaced.insert(member.clone());
+                } else {
+                    self.replaced.remove(member);
+                }
+            }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
             | Step::GrowClaim { .. }
@@ -118,11 +128,11 @@ impl Truth {
             | Step::Found { .. }
             | Step::Carry { .. }
             | Step::Start { .. }
-            | Step::Stop { .. }
             | Step::Release { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
             | Step::Reload { .. }
+            | Step::Rollout { .. }
             | Step::PublishZone { .. } => {}
         }
     }
@@ -163,7 +173,8 @@ impl World {
             return;
         };
         let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
-        if parallel || set.is_declared(id.ordinal) {
+        let replaced = self.truth.replaced.contains(id);
+        if parallel || replaced || set.is_declared(id.ordinal) {
             return;
         }
         let keepers = self.hosts.values().flat_map(|host| host.keepers.keys());

@@ -22,6 +22,7 @@ pub mod process;
 pub mod secret;
 pub mod set;
 pub mod storage;
+pub mod update;
 pub mod validate;
 pub mod volume;
 
@@ -52,6 +53,7 @@ pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
+pub use update::{Amount, DisruptionBudget, RollingUpdate, UpdateKind, UpdateStrategy};
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, VolumeMode,

@@ -11,6 +11,7 @@ use super::{
     period::{PeriodError, parse_period},
     placement::{Placement, TopologySpreadConstraint},
     process::{Process, RestartPolicy},
+    update::{Amount, DisruptionBudget, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
 };
 use crate::{ids::Ordinal, keeper::BackoffLimits};
@@ -73,6 +74,22 @@ pub struct StatefulSetSpec {
     /// How many revisions that no member has any more are kept; 10 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision_history_limit: Option<i64>,
+    /// How members come to a newer template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_strategy: Option<UpdateStrategy>,
+    /// How many members may be taken down at a time, whatever for; one when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// For how long a rollout may not get better before it is paused, in seconds; 600 and
+    /// `minReadySeconds` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<u32>,
+    /// Whether a rollout that does not get better is taken back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_rollback: bool,
+    /// Whether no member is updated for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// How one member looks.
     pub template: MemberTemplate,
     /// What differs for single ordinals.
@@ -106,6 +123,41 @@ impl StatefulSetSpec {
     /// The template as it is for an ordinal.
     pub fn template_for(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
         effective(&self.template, &self.overrides, ordinal)
+    }
+
+    /// How members come to a newer template.
+    pub fn update_kind(&self) -> UpdateKind {
+        self.update_strategy
+            .as_ref()
+            .map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
+    }
+
+    /// How many of the lowest members keep the older template.
+    pub fn partition(&self) -> u32 {
+        let strategy = self.update_strategy.as_ref();
+        let rolling = strategy.filter(|strategy| strategy.kind == UpdateKind::RollingUpdate);
+        let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
+        rolling.map_or(0, |rolling| rolling.partition)
+    }
+
+    /// The lowest ordinal that an update concerns. A partition counts members, not numbers: with
+    /// ordinals from 5 on, partition 2 keeps 5 and 6 as they are.
+    pub fn first_updated(&self) -> Ordinal {
+        let kept = self.partition();
+        let mut kept_and_next = self.ordinals.first(kept.saturating_add(1));
+        kept_and_next.next_back().unwrap_or(Ordinal(u32::MAX))
+    }
+
+    /// How many members may be unavailable for an update.
+    pub fn max_unavailable(&self) -> Option<&Amount> {
+        let strategy = self.update_strategy.as_ref()?;
+        strategy.rolling_update.as_ref()?.max_unavailable.as_ref()
+    }
+
+    /// For how long a rollout may not get better before it is paused, in seconds.
+    pub fn progress_deadline_seconds(&self) -> u32 {
+        self.progress_deadline_seconds
+            .unwrap_or_else(|| self.min_ready_seconds.saturating_add(600))
     }
 
     /// The policy until the set is founded.

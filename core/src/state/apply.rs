@@ -120,6 +120,11 @@ impl State {
             Step::ForgetFounding { set } => {
                 self.foundings.remove(set);
             }
+            Step::Rollout { set, turn } => {
+                if let Some(set) = self.sets.get_mut(set) {
+                    set.rollout.take(turn, now);
+                }
+            }
             Step::PublishZone { zone } => self.zone = zone.clone(),
         }
     }

@@ -32,10 +32,12 @@ mod gates;
 pub mod names;
 pub mod orders;
 mod revision;
+pub mod rollout;
 
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
 pub use gates::MemberCondition;
 pub use revision::{CHANGE_CAUSES, Revision};
+pub use rollout::{Rollout, RolloutPhase, Turn};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -189,6 +191,8 @@ pub struct Set {
     pub offline: BTreeMap<Ordinal, Offline>,
     /// The host of each ordinal that ever was, under `placement: PerHost`. Durable.
     pub own_hosts: BTreeMap<Ordinal, OwnHost>,
+    /// Where it is between two revisions. Durable.
+    pub rollout: Rollout,
 }
 
 /// The last time that an ordinal was granted to a host. Durable.
@@ -232,14 +236,6 @@ pub struct Member {
     /// Conditions that were set in this epoch, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, MemberCondition>,
-}
-
-impl Member {
-    /// Whether it is to be stopped and assigned anew, although it is wanted: its revision is not
-    /// the set's, or an operator asked for it.
-    pub fn is_to_be_replaced(&self, set: &Set) -> bool {
-        self.revision != set.revision || self.restart_asked.is_some()
-    }
 }
 
 impl Set {
@@ -420,7 +416,8 @@ impl State {
         }
     }
 
-    /// Whether a member is ready, wanted where it is, and of its set's revision: it waits for nothing. A reason
+    /// Whether a member is ready, wanted where it is, and of the revision that its set goes to: it
+    /// waits for nothing. A reason
     /// that an earlier plan gave is of a time before this was reported.
     pub fn in_place(&self, id: &MemberId) -> bool {
         let Some(set) = self.sets.get(&id.set) else {
@@ -439,7 +436,11 @@ impl State {
         let host = self.hosts.get(&member.host);
         let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
         let leaves = drained || set.is_offline(id.ordinal);
-        wanted && ready && !leaves && !member.is_to_be_replaced(set)
+        wanted
+            && ready
+            && !leaves
+            && member.restart_asked.is_none()
+            && member.revision == *set.target_revision()
     }
 }
 

@@ -40,6 +40,14 @@ impl Reason {
             Self::DrainPinned { .. } => "berth host drain --stop-pinned, or berth host uncordon",
             Self::DrainNowhere { .. } => "event: another host fits; or berth host uncordon",
             Self::HostDrained { .. } => "berth host uncordon, or event: another host fits",
+            Self::OlderRevisionThere { .. } => "event: that member is gone",
+            Self::BudgetSpent { .. } => "event: more members are available",
+            Self::UpdatesPaused => "berth apply -f (without paused)",
+            Self::RolloutStalled { .. } => {
+                "berth apply -f (a template that works), or berth rollout resume"
+            }
+            Self::BelowPartition { .. } => "berth apply -f (a lower partition)",
+            Self::UpdatedOnRestart => "berth member restart",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",

@@ -118,6 +118,30 @@ impl fmt::Display for Reason {
             Self::HostDrained { host } => {
                 write!(f, "{host} is being drained, nothing starts there")
             }
+            Self::OlderRevisionThere { ordinal } => write!(
+                f,
+                "ordinal {ordinal} still has another revision, and Recreate starts none before all \
+                 of those are gone"
+            ),
+            Self::BudgetSpent { available, floor } => write!(
+                f,
+                "{available} other members are available, and the disruption budget asks for {floor}"
+            ),
+            Self::UpdatesPaused => {
+                f.write_str("it runs an older revision of the template, and updates are paused")
+            }
+            Self::RolloutStalled { seconds } => write!(
+                f,
+                "it runs an older revision of the template, and the rollout did not get better for \
+                 {seconds} s"
+            ),
+            Self::BelowPartition { first } => write!(
+                f,
+                "it keeps its revision of the template: the partition begins at ordinal {first}"
+            ),
+            Self::UpdatedOnRestart => f.write_str(
+                "it runs an older revision of the template, and OnDelete replaces no member",
+            ),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),

@@ -1,6 +1,7 @@
 //! Parts of a member's status that coordinator and agent show alike.
 
 use berth_core::{
+    condition::Condition,
     report::{Phase, ProcessReport},
     time::Timestamp,
     waiting::Waiting,
@@ -33,6 +34,18 @@ pub fn waiting(waiting: &Waiting) -> v1::Waiting {
         message: waiting.reason.to_string(),
         frees: waiting.reason.frees().to_owned(),
         since_ms: millis(Some(waiting.since)),
+    }
+}
+
+/// What holds of a set.
+pub fn condition(condition: &Condition) -> v1::Condition {
+    let status = if condition.holds { "True" } else { "False" };
+    v1::Condition {
+        r#type: condition.kind.to_string(),
+        status: status.to_owned(),
+        reason: condition.reason.to_string(),
+        message: condition.message.clone(),
+        since_ms: millis(condition.since),
     }
 }
 

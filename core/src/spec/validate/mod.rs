@@ -24,6 +24,7 @@ mod process;
 mod resources;
 mod set;
 mod storage;
+mod update;
 mod words;
 
 pub use meta::condition_type;

@@ -2,6 +2,7 @@
 
 use super::{
     MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, overrides, placement, process,
+    update,
 };
 use crate::{
     ids::{MAX_LABEL, check_label},
@@ -12,6 +13,7 @@ use crate::{
 pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
     let spec = &set.spec;
     replicas(problems, set);
+    update::check(problems, spec);
     if let Some(name) = &spec.service_name {
         problems.check("spec.serviceName", check_label(name));
     }
