@@ -604,7 +604,7 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
     let before = pid_of(&handle, "signalled").await;
     let rendered = bed.launch(with("fourth", OnChange::Ignore)).rendered;
     handle.client.update(rendered).await.unwrap();
-    assert_eq!(std::fs::read_to_string(&conf).unwrap(), "fourth");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "fourth");
     assert_eq!(pid_of(&handle, "signalled").await, before, "nobody is told");
 
     let others = bed.launch(vec![shell("other", "true")]).rendered;
