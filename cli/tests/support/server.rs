@@ -298,15 +298,6 @@ impl member::MemberService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
-    async fn set_offline(
-        &self,
-        request: Request<v1::SetOfflineRequest>,
-    ) -> Answer<v1::SetOfflineResponse> {
-        let request = request.into_inner();
-        let changed = request.offline && request.reason == "new disk";
-        Ok(Response::new(v1::SetOfflineResponse { changed }))
-    }
-
     async fn set_condition(
         &self,
         request: Request<v1::SetMemberConditionRequest>,
