@@ -132,7 +132,7 @@ pub(crate) fn member(member: &v1::MemberStatus, now: Timestamp) -> String {
     }
     let mut text = facts(&pairs);
     if !member.conditions.is_empty() {
-        text.push_str(&conditions(&member.conditions, now));
+        text.push_str(&member_conditions(&member.conditions, now));
     }
     if !member.processes.is_empty() {
         text.push_str(&processes(&member.processes));
@@ -154,7 +154,7 @@ fn readiness(member: &v1::MemberStatus, now: Timestamp) -> String {
     }
 }
 
-fn conditions(conditions: &[v1::MemberCondition], now: Timestamp) -> String {
+fn member_conditions(conditions: &[v1::MemberCondition], now: Timestamp) -> String {
     let mut table = Table::new(&["CONDITION", "STATUS", "GATE", "FOR", "REASON"]);
     for condition in conditions {
         let (status, held) = match (condition.known, condition.status) {

@@ -105,7 +105,7 @@ pub(crate) struct MemberView {
     founder: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WaitingView>,
-    conditions: Vec<ConditionView>,
+    conditions: Vec<MemberConditionView>,
     processes: Vec<ProcessView>,
     volumes: Vec<VolumeView>,
 }
@@ -135,16 +135,16 @@ pub(crate) struct ProcessView {
 /// A condition of a member.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ConditionView {
+pub(crate) struct MemberConditionView {
     r#type: String,
     /// `True`, `False`, or `Unknown` if it was not set in this epoch.
     status: &'static str,
     message: String,
-    since: Option<String>,
+    last_transition_time: Option<String>,
     gate: bool,
 }
 
-impl From<v1::MemberCondition> for ConditionView {
+impl From<v1::MemberCondition> for MemberConditionView {
     fn from(condition: v1::MemberCondition) -> Self {
         Self {
             r#type: condition.r#type,
@@ -154,7 +154,7 @@ impl From<v1::MemberCondition> for ConditionView {
                 (true, false) => "False",
             },
             message: condition.message,
-            since: time(condition.since_ms),
+            last_transition_time: time(condition.since_ms),
             gate: condition.gate,
         }
     }
