@@ -4,6 +4,7 @@
 mod delete;
 mod founding;
 mod places;
+mod rollout;
 mod scale;
 mod update;
 mod volumes;

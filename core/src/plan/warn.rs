@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{ObjectKey, SetKey},
-    plan::draft::Draft,
+    plan::{budget::floor_of, draft::Draft},
     spec::GatePolicy,
     state::{Set, State},
 };
@@ -30,6 +30,7 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(budget(set));
     let service = set.service_name(key);
     let exists = service.parse().is_ok_and(|name| {
         let namespace = key.namespace.clone();
@@ -42,4 +43,24 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
         ));
     }
     found
+}
+
+/// What a disruption budget comes to that its writer may not have thought of.
+fn budget(set: &Set) -> Option<String> {
+    let size = set.wanted();
+    let asked = floor_of(set.spec.disruption_budget.as_ref()?, size);
+    if size == 0 || asked < size {
+        return None;
+    }
+    Some(if size <= 2 {
+        format!(
+            "disruptionBudget asks for {asked} of {size} members, and one may be down all the \
+             same: with so few, none could ever be replaced"
+        )
+    } else {
+        format!(
+            "disruptionBudget asks for all {size} members: none that is available is ever taken \
+             down, so updates and restarts wait for ever"
+        )
+    })
 }
