@@ -12,5 +12,6 @@ mod common;
 mod killed;
 mod members;
 mod objects;
+mod updates;
 mod verbs;
 mod volumes;

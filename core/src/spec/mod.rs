@@ -51,6 +51,10 @@ pub use volume::{
 /// One object of any kind, as it is written, stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "objects lie in maps and move seldom; a box would be in the way of every match"
+)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),
