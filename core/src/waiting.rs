@@ -9,6 +9,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod frees;
 mod refusal;
 mod text;
 
@@ -90,6 +91,11 @@ pub enum Reason {
         key: ObjectKey,
         /// The entry in it that the set uses, if the object is there without it.
         entry: Option<String>,
+    },
+    /// It runs with a revision whose files its agent has not written yet.
+    ConfigNotDelivered {
+        /// Its host.
+        host: HostName,
     },
     /// The set is founded by all its members together, and one of them has no host yet.
     FoundersIncomplete {
@@ -173,6 +179,35 @@ pub enum Reason {
     RevisionOutdated,
     /// An operator asked for a restart, and it waits for the others.
     RestartAsked,
+    /// An operator took the member offline, and it waits for the others.
+    OfflineAsked,
+    /// An operator took the member offline.
+    Offline {
+        /// Why, in the operator's words; may be empty.
+        why: String,
+    },
+    /// Its host is being drained; it moves when the others allow it.
+    DrainAsked {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and the member lives there by its data.
+    DrainPinned {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and no other one can take the member.
+    DrainNowhere {
+        /// The host.
+        host: HostName,
+        /// Every host and why not.
+        hosts: Vec<HostRefusal>,
+    },
+    /// Its host is being drained, and so it is not started there.
+    HostDrained {
+        /// The host.
+        host: HostName,
+    },
     /// `Recreate`: a member of another revision is not gone yet.
     OlderRevisionThere {
         /// The highest such ordinal.
@@ -346,6 +381,29 @@ pub enum Reason {
         /// What is wrong.
         error: String,
     },
+    /// An init process has not exited with 0 yet.
+    InitProcess {
+        /// The process.
+        process: ProcessName,
+        /// How it last ended, if it did; it is tried again.
+        exit: Option<String>,
+        /// How often it was started again.
+        restarts: u32,
+    },
+    /// What is done beside the start of a process has not ended well.
+    PostStart {
+        /// The process.
+        process: ProcessName,
+        /// What came of it; none while it is at work.
+        error: Option<String>,
+    },
+    /// The processes are ready, and a condition that the member waits for is not true.
+    ReadinessGate {
+        /// The condition's type.
+        condition: String,
+        /// Why it is false, if it was said; empty if it was not set in this epoch.
+        message: String,
+    },
     /// A process ended and is started again after a pause.
     BackOff {
         /// The process.
@@ -381,6 +439,11 @@ pub enum Reason {
         /// Those that still run.
         processes: Vec<ProcessName>,
     },
+    /// The grace period is over, and what is never killed still runs.
+    NeverKilled {
+        /// Those that still run.
+        processes: Vec<ProcessName>,
+    },
 }
 
 impl Reason {
@@ -406,6 +469,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
             Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
@@ -420,6 +484,12 @@ impl Reason {
             Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
+            Self::OfflineAsked => "OfflineAsked",
+            Self::Offline { .. } => "Offline",
+            Self::DrainAsked { .. } => "DrainAsked",
+            Self::DrainPinned { .. } => "DrainPinned",
+            Self::DrainNowhere { .. } => "DrainNowhere",
+            Self::HostDrained { .. } => "HostDrained",
             Self::OlderRevisionThere { .. } => "OlderRevisionThere",
             Self::BudgetSpent { .. } => "BudgetSpent",
             Self::UpdatesPaused => "UpdatesPaused",
@@ -447,74 +517,15 @@ impl Reason {
             Self::PathEscape { .. } => "PathEscape",
             Self::StepFailed { .. } => "StepFailed",
             Self::RenderFailed { .. } => "RenderFailed",
+            Self::InitProcess { .. } => "InitProcess",
+            Self::PostStart { .. } => "PostStart",
+            Self::ReadinessGate { .. } => "ReadinessGate",
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
             Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
-        }
-    }
-
-    /// The verb or the event that frees what is held.
-    pub fn frees(&self) -> &'static str {
-        match self {
-            Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
-            Self::PredecessorNotStarted { .. } => "event: the lower ordinal has started",
-            Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
-            Self::NoEligibleHost { .. } => "event: a host fits: in contact, uncordoned, with room",
-            Self::HostUnknown { .. } => "event: the host's agent comes back",
-            Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
-            Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
-            Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
-            Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
-            Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
-            Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
-            Self::FoundersIncomplete { .. } => "event: every member has a host",
-            Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
-            Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
-            Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
-            Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
-            Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
-            Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
-            Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
-            Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
-            Self::VolumeInUse { .. } => "event: the other member is gone",
-            Self::VolumeGone { .. } => "berth volume undelete",
-            Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
-            Self::RevisionOutdated => "event: the member is replaced",
-            Self::RestartAsked => "event: the other members are available",
-            Self::OlderRevisionThere { .. } => "event: that member is gone",
-            Self::BudgetSpent { .. } => "event: more members are available",
-            Self::UpdatesPaused => "berth apply -f (without paused)",
-            Self::RolloutStalled { .. } => "berth apply -f (a template that works, or paused once)",
-            Self::BelowPartition { .. } => "berth apply -f (a lower partition)",
-            Self::UpdatedOnRestart => "berth member restart",
-            Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
-            Self::Ordered { .. } => "event: the agent reports",
-            Self::HeldByOperator => "berth local start (on the host)",
-            Self::CommandMissing { .. } => "install the program on the host",
-            Self::UserMissing { .. } => "create the user on the host",
-            Self::UserForbidden { .. } => "change the set's user, or the agent's policy",
-            Self::PoolMissing { .. } => "add the pool to the agent's configuration",
-            Self::PortTaken { .. } => "stop the program that holds the port",
-            Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
-            Self::VolumeEmpty { .. } => "put the volume's data back in place",
-            Self::VolumeNotEmpty { .. } => "berth volume adopt, or empty the directory",
-            Self::PoolNotMounted { .. } => "mount the pool's disk on the host",
-            Self::MountFailed { .. } => "event: the next attempt; look at the server or image",
-            Self::VolumeHung { .. } => "event: the storage answers again",
-            Self::VolumeStale { .. } => "event: the member has been restarted on a new mount",
-            Self::VolumeBusy { .. } => "event: it lets go; the last resort is a reboot of the host",
-            Self::VolumeNoSpace { .. } => "make room in the pool on the host",
-            Self::UserIdMismatch { .. } => "restore the user's number, or change the files' owner",
-            Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
-            Self::StepFailed { .. } => "event: the next attempt succeeds",
-            Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
-            Self::BackOff { .. } => "event: the next start succeeds",
-            Self::StartupProbe { .. } => "event: the startup probe passes",
-            Self::ReadinessProbe { .. } => "event: the readiness probe passes",
-            Self::LivenessProbe { .. } => "event: the process has been restarted",
-            Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
+            Self::NeverKilled { .. } => "NeverKilled",
         }
     }
 }

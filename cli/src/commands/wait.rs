@@ -44,6 +44,7 @@ pub(crate) async fn all(
             name,
             condition,
             progress: Progress::default(),
+            rollout: String::new(),
         };
         async move { wait.run().await }
     });
@@ -82,6 +83,8 @@ struct Wait<'a> {
     name: &'a str,
     condition: Condition,
     progress: Progress,
+    /// What was said last of the rollout.
+    rollout: String,
 }
 
 impl Wait<'_> {
@@ -126,9 +129,18 @@ impl Wait<'_> {
                 Some(set) if self.condition == Condition::RolledOut && is_given_up(&set) => {
                     return Ok(Err(self.given_up(&set)));
                 }
-                Some(_) => {}
+                Some(set) => self.rollout(set.rollout),
             }
             self.take(watch.next().await?);
+        }
+    }
+
+    /// Shows what a rollout waits for, if that is another thing by now.
+    fn rollout(&mut self, rollout: Option<v1::RolloutStatus>) {
+        let message = rollout.map(|rollout| rollout.message).unwrap_or_default();
+        if self.condition == Condition::RolledOut && self.rollout != message {
+            output::note(&message);
+            self.rollout = message;
         }
     }
 
@@ -198,8 +210,8 @@ fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
     match condition {
         Condition::Ready => complete(set.replicas),
         Condition::Available => available,
+        Condition::RolledOut => set.rollout.as_ref().is_some_and(|rollout| rollout.done),
         Condition::Progressing => halted(set).is_none(),
-        Condition::RolledOut => available && set.rolled_out,
         Condition::Replicas(n) => set.replicas == n && complete(n),
         Condition::Deleted => false,
     }
@@ -223,13 +235,17 @@ mod tests {
     #[test]
     fn conditions_hold_only_when_all_members_do() {
         use Condition::{Available, Deleted, Ready, Replicas, RolledOut};
-        let done = set(3, 3, 3, 3, 3);
+        let mut done = set(3, 3, 3, 3, 3);
+        assert!(!holds(RolledOut, &done), "the coordinator says when");
+        done.rollout = Some(v1::RolloutStatus {
+            done: true,
+            ..v1::RolloutStatus::default()
+        });
         for condition in [Ready, Available, RolledOut, Replicas(3)] {
             assert!(holds(condition, &done), "{condition}");
         }
         assert!(!holds(Replicas(2), &done));
         assert!(!holds(Deleted, &done));
-        assert!(!holds(RolledOut, &set(3, 3, 3, 3, 2)));
         assert!(!holds(Available, &set(3, 3, 3, 2, 3)));
         assert!(!holds(Ready, &set(3, 3, 2, 2, 3)));
         assert!(

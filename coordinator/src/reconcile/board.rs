@@ -73,6 +73,12 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::ConfigNotDelivered { .. }
+        | Reason::OfflineAsked
+        | Reason::Offline { .. }
+        | Reason::DrainAsked { .. }
+        | Reason::DrainPinned { .. }
+        | Reason::HostDrained { .. }
         | Reason::OlderRevisionThere { .. }
         | Reason::BudgetSpent { .. }
         | Reason::UpdatesPaused
@@ -85,12 +91,16 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
+        | Reason::ReadinessGate { .. }
+        | Reason::InitProcess { exit: None, .. }
+        | Reason::PostStart { error: None, .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }
         | Reason::HostUnknown { .. }
+        | Reason::DrainNowhere { .. }
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
@@ -123,6 +133,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
+        | Reason::InitProcess { exit: Some(_), .. }
+        | Reason::PostStart { error: Some(_), .. }
+        | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }
 }

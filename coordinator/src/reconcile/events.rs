@@ -40,13 +40,17 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
+        Step::TakeHost { member, .. } => ("TakeHost", member.to_string()),
+        Step::LeaveHost { member } => ("LeaveHost", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
         Step::Found { set, .. } => ("Found", set.to_string()),
+        Step::Carry { member, .. } => ("Carry", member.to_string()),
         Step::Start { member, .. } => ("Start", member.to_string()),
         Step::PassGate { member, .. } => ("PassGate", member.to_string()),
         Step::Stop { member, .. } => ("Stop", member.to_string()),
         Step::Release { member, .. } => ("Release", member.to_string()),
         Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
+        Step::Reload { member, .. } => ("Reload", member.to_string()),
         Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
         Step::Rollout { set, .. } => ("Rollout", set.to_string()),
         Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
@@ -66,6 +70,10 @@ fn text(step: &Step) -> String {
         Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
+        Step::TakeHost { member, host } => format!("makes {member} the member of {host}"),
+        Step::LeaveHost { member } => {
+            format!("{member} is not wanted any more: its host has no label for it")
+        }
         Step::Assign {
             member,
             epoch,
@@ -78,6 +86,9 @@ fn text(step: &Step) -> String {
             let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
             format!("{set} is founded by {}", names.join(", "))
         }
+        Step::Carry {
+            member, revision, ..
+        } => format!("{member} carries revision {revision}, which is the same for it"),
         Step::Start { member, epoch } => format!("starts {member} in epoch {epoch}"),
         Step::PassGate { member, .. } => format!("{member} passed its gate"),
         Step::Stop { member, epoch } => format!("stops epoch {epoch} of {member}"),
@@ -87,6 +98,9 @@ fn text(step: &Step) -> String {
             proof,
         } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
         Step::RemoveSet { set, .. } => format!("removes {set}"),
+        Step::Reload {
+            member, revision, ..
+        } => format!("delivers the config of revision {revision} to {member}, which runs on"),
         Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
         Step::Rollout { .. } => step.to_string(),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
@@ -105,9 +119,12 @@ fn proved(proof: &Proof) -> &'static str {
 /// The event of a step, if people want to read of it.
 pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> {
     let (id, reason) = match step {
+        Step::TakeHost { member, .. } => (member, "HostTaken"),
+        Step::LeaveHost { member } => (member, "HostLeft"),
         Step::Assign { member, .. } => (member, "Assigned"),
         Step::Start { member, .. } => (member, "Starting"),
         Step::Stop { member, .. } => (member, "Stopping"),
+        Step::Reload { member, .. } => (member, "Reloading"),
         Step::Release { member, .. } => (member, "Released"),
         Step::Found { set, .. } => {
             let text = line(step).text;
@@ -138,6 +155,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::Carry { .. }
         | Step::PassGate { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }

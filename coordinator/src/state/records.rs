@@ -15,7 +15,7 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Grant, Member, Revision, Rollout, Set, State},
+    state::{Grant, Member, Offline, OwnHost, Revision, Rollout, Set, State},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
 };
@@ -68,6 +68,12 @@ pub struct MemberRecord {
     pub address: Option<IpAddr>,
     /// Its assignment to a host, if it has one.
     pub member: Option<Member>,
+    /// That an operator took it offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Offline>,
+    /// Its host, in a set with one member per host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_host: Option<OwnHost>,
 }
 
 /// The orders that a host may have: the newest that it acknowledged, and all later ones.
@@ -305,7 +311,11 @@ impl Writing<'_> {
 /// Every ordinal that a set has a record of.
 fn ordinals(set: &Set) -> impl Iterator<Item = Ordinal> {
     let members = set.members.keys().chain(set.addresses.keys());
-    members.chain(set.last_grants.keys()).copied()
+    let decided = set.offline.keys().chain(set.own_hosts.keys());
+    members
+        .chain(set.last_grants.keys())
+        .chain(decided)
+        .copied()
 }
 
 fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
@@ -314,5 +324,7 @@ fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
         grant: set.last_grants.get(&ordinal).cloned(),
         address: set.addresses.get(&ordinal).copied(),
         member: set.members.get(&ordinal).cloned(),
+        offline: set.offline.get(&ordinal).cloned(),
+        own_host: set.own_hosts.get(&ordinal).cloned(),
     }
 }

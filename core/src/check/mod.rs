@@ -21,6 +21,7 @@ mod founding;
 mod grants;
 mod order;
 mod places;
+mod reload;
 mod rule;
 mod standing;
 mod updates;
@@ -185,10 +186,14 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
+        | Step::Reload { .. }
         | Step::Release { .. }
         | Step::PublishZone { .. } => None,
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, is_wanted, runs, wanted},
+        standing::{available, grant, held, id, is_wanted, runs, serves, wanted},
+        updates::goal,
     },
     ids::{MemberId, Ordinal},
     plan::Step,
     spec::GatePolicy,
-    state::{Set, State},
+    state::{Ordered, Set, State},
 };
 
 /// How long a start waits for a name to be served.
@@ -31,7 +32,9 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
             GatePolicy::OrderedStarted => runs(case.state, &lower).is_some_and(|r| r.started),
             GatePolicy::OrderedReady => available(case.state, &lower, case.now),
         };
-        if !holds {
+        let ordered = grant(case.state, &lower).map(|(_, member)| member.ordered);
+        let down = ordered.is_none_or(|ordered| ordered == Ordered::Nothing);
+        if !holds && !(down && held(case.state, &lower).is_some()) {
             return Err(format!("{member} starts under {policy:?} before {lower}"));
         }
     }
@@ -48,7 +51,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let somebody_serves = set
         .members
         .keys()
-        .any(|ordinal| runs(state, &id(&member.set, *ordinal)).is_some_and(|r| r.ready));
+        .any(|ordinal| serves(state, &id(&member.set, *ordinal)));
     let templates = &set.spec.volume_claim_templates;
     let filled = templates.iter().filter(|template| {
         let key = member.claim(&template.metadata.name).ok();
@@ -85,6 +88,38 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     match set.members.keys().find(leaves) {
         Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
         None => Ok(()),
+    }
+}
+
+pub(super) fn held_back(case: &Case<'_>) -> Verdict {
+    let Step::Start { member, .. } = case.step else {
+        return Ok(());
+    };
+    match held(case.state, member) {
+        Some(why) => Err(format!("{member} starts and {why}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    let else_asked = !is_wanted(set, id.ordinal)
+        || set.offline.contains_key(&id.ordinal)
+        || member.revision != *goal(set)
+        || member.restart_asked.is_some();
+    if drained && !else_asked && held(case.state, id).is_none() {
+        Err(format!(
+            "{id} is stopped and has its data on the drained host"
+        ))
+    } else {
+        Ok(())
     }
 }
 

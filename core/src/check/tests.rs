@@ -12,8 +12,11 @@ use crate::{
     },
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
-    spec::{AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership},
-    state::{Claim, Ordered, VolumeState, ZoneHead, orders::peer},
+    spec::{
+        AccessMode, ClaimReference, ConfigUpdate, EnvVar, GatePolicy, MemberVolume, Membership,
+        Override, Placement, TopologySpreadConstraint,
+    },
+    state::{Claim, Draining, Offline, Ordered, VolumeState, ZoneHead, orders::peer},
     volume::binding::bound,
     zone,
 };
@@ -31,6 +34,23 @@ fn epoch(state: &State, ordinal: u32) -> Epoch {
 
 fn data(ordinal: u32) -> crate::ids::ClaimKey {
     member("db", ordinal).claim("data").unwrap()
+}
+
+fn offline(state: &mut State, ordinal: u32) {
+    let offline = Offline {
+        since: NOW,
+        reason: String::new(),
+    };
+    let set = state.sets.get_mut(&db()).unwrap();
+    set.offline.insert(Ordinal(ordinal), offline);
+}
+
+fn special(ordinals: &str) -> Override {
+    Override {
+        ordinals: ordinals.to_owned(),
+        args: Some(vec!["-x".to_owned()]),
+        ..Override::default()
+    }
 }
 
 /// Three members that run and are ready, on the first three of four hosts.
@@ -192,6 +212,22 @@ fn order(rule: Rule) -> Option<Bad> {
             let mut state = running().state;
             put_set(&mut state, "db", spec(1, true));
             let steps = stop(&state, 1);
+            (state, steps)
+        }
+        Rule::HeldBack => {
+            let mut state = named().state;
+            offline(&mut state, 0);
+            let steps = start(&state, 0);
+            (state, steps)
+        }
+        Rule::StaysPinned => {
+            let mut state = running().state;
+            let record = &mut state.hosts.get_mut(&host_name(3)).unwrap().record;
+            record.directives.draining = Some(Draining {
+                since: NOW,
+                stop_pinned: false,
+            });
+            let steps = stop(&state, 2);
             (state, steps)
         }
         Rule::NamesFirst => {
@@ -361,6 +397,35 @@ fn places(rule: Rule) -> Option<Bad> {
             let step = assign(&state, "other", 0, 1);
             (state, vec![step])
         }
+        Rule::SpreadEven => {
+            let mut state = state(4);
+            let mut wanted = spec(2, false);
+            let constraints = &mut wanted.template.spec.topology_spread_constraints;
+            constraints.push(TopologySpreadConstraint {
+                topology_key: "rack".to_owned(),
+                max_skew: 1,
+                ..TopologySpreadConstraint::default()
+            });
+            put_set(&mut state, "db", wanted);
+            for (n, rack) in [(1, "a"), (2, "a"), (3, "b")] {
+                let host = state.hosts.get_mut(&host_name(n)).unwrap();
+                host.record.label("rack", Some(rack));
+            }
+            let steps = vec![assign(&state, "db", 0, 1), assign(&state, "db", 1, 2)];
+            (state, steps)
+        }
+        Rule::OwnHost => {
+            let mut state = state(2);
+            let mut wanted = spec(0, false);
+            wanted.replicas = None;
+            wanted.placement = Placement::PerHost;
+            put_set(&mut state, "db", wanted);
+            let take = |ordinal| Step::TakeHost {
+                member: member("db", ordinal),
+                host: host_name(1),
+            };
+            (state, vec![take(0), take(1)])
+        }
         Rule::HostFits => {
             let mut state = running().state;
             other_set(&mut state, false);
@@ -440,6 +505,32 @@ fn ends(rule: Rule) -> Option<Bad> {
             let state = running().state;
             let revision = state.sets[&set].revision.clone();
             (state, vec![Step::DropRevision { set, revision }])
+        }
+        Rule::ReloadFits => {
+            let mut state = running().state;
+            let mut spec = (*state.sets[&set].spec).clone();
+            spec.config_update = ConfigUpdate::Reload;
+            spec.template.spec.processes[0].args.push("-v".to_owned());
+            put_set(&mut state, "db", spec);
+            let (id, set) = (member("db", 1), &state.sets[&set]);
+            let step = Step::Reload {
+                epoch: set.members[&id.ordinal].epoch,
+                member: id,
+                revision: set.revision.clone(),
+            };
+            (state, vec![step])
+        }
+        Rule::CarriesSame => {
+            let mut state = running().state;
+            let mut wanted = spec(3, true);
+            wanted.overrides.push(special("2"));
+            put_set(&mut state, "db", wanted);
+            let step = Step::Carry {
+                member: member("db", 2),
+                epoch: epoch(&state, 2),
+                revision: state.sets[&db()].revision.clone(),
+            };
+            (state, vec![step])
         }
         Rule::ZoneSerial => {
             let state = running().state;

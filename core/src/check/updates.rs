@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, is_wanted, runs, wanted},
+        standing::{available, grant, id, is_wanted, serves, wanted},
     },
     ids::{MemberId, Ordinal, TemplateHash},
     plan::Step,
     spec::{Amount, GatePolicy, UpdateKind},
-    state::{Ordered, RolloutPhase, Set, Turn},
+    state::{Member, Ordered, RolloutPhase, Set, Turn},
 };
 
 /// The revision that members are brought to.
-fn goal(set: &Set) -> &TemplateHash {
+pub(super) fn goal(set: &Set) -> &TemplateHash {
     let rollout = &set.rollout;
     let refused = rollout.phase == RolloutPhase::TakenBack && rollout.update == set.revision;
     if refused { origin(set) } else { &set.revision }
@@ -32,14 +32,14 @@ fn origin(set: &Set) -> &TemplateHash {
 }
 
 /// Whether nobody is updated now.
-fn halted(set: &Set) -> bool {
+pub(super) fn halted(set: &Set) -> bool {
     let rollout = &set.rollout;
     let stalled = rollout.phase == RolloutPhase::Stalled && rollout.update == set.revision;
     stalled || set.spec.paused
 }
 
 /// Whether the partition keeps an ordinal as it is.
-fn kept(set: &Set, ordinal: Ordinal) -> bool {
+pub(super) fn kept(set: &Set, ordinal: Ordinal) -> bool {
     let strategy = set.spec.update_strategy.as_ref();
     let rolling = strategy
         .filter(|strategy| strategy.kind == UpdateKind::RollingUpdate)
@@ -50,9 +50,16 @@ fn kept(set: &Set, ordinal: Ordinal) -> bool {
     rolling.is_some_and(|rolling| below < rolling.partition)
 }
 
-fn kind(set: &Set) -> UpdateKind {
+pub(super) fn kind(set: &Set) -> UpdateKind {
     let strategy = set.spec.update_strategy.as_ref();
     strategy.map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
+}
+
+/// Whether an operator wants the member down, or started anew.
+fn asked(case: &Case<'_>, set: &Set, member: &Member, id: &MemberId) -> bool {
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    drained || set.offline.contains_key(&id.ordinal) || member.restart_asked.is_some()
 }
 
 fn leaves(set: &Set, ordinal: Ordinal) -> bool {
@@ -75,7 +82,7 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
         && kind(set) != UpdateKind::OnDelete
         && !halted(set)
         && !kept(set, id.ordinal);
-    if leaves(set, id.ordinal) || member.restart_asked.is_some() || updated {
+    if leaves(set, id.ordinal) || asked(case, set, member, id) || updated {
         Ok(())
     } else {
         Err(format!("{id} is wanted as it is"))
@@ -93,11 +100,11 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
         return Ok(());
     }
     let leaves = leaves(set, member.ordinal);
-    let serves = runs(case.state, member).is_some_and(|report| report.ready);
+    let serves = serves(case.state, member);
     let needed = if leaves {
         least(set).filter(|_| available(case.state, member, case.now))
     } else {
-        serves.then(|| to_stay(set, granted.restart_asked.is_some()))
+        serves.then(|| to_stay(set, asked(case, set, granted, member)))
     };
     let Some(needed) = needed else {
         return Ok(());
@@ -120,9 +127,14 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
     }
 }
 
+/// How many members the set is to have.
+fn size(set: &Set) -> u64 {
+    u64::try_from(wanted(set).len()).unwrap_or(u64::MAX)
+}
+
 /// How many others must be available when a wanted member is taken down.
 fn to_stay(set: &Set, asked: bool) -> u64 {
-    let size = u64::from(set.spec.replicas());
+    let size = size(set);
     let needed = match (asked, least(set)) {
         (true, Some(least)) => least,
         (true, None) => size.saturating_sub(1),
@@ -139,7 +151,7 @@ fn to_stay(set: &Set, asked: bool) -> u64 {
 
 /// How many an update may have unavailable.
 fn most_updated(set: &Set) -> u64 {
-    let size = u64::from(set.spec.replicas());
+    let size = size(set);
     let rolling = set.spec.update_strategy.as_ref();
     let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
     let most = match rolling.and_then(|rolling| rolling.max_unavailable.as_ref()) {
@@ -153,7 +165,7 @@ fn most_updated(set: &Set) -> u64 {
 /// How many the disruption budget wants available, if the set has one.
 fn least(set: &Set) -> Option<u64> {
     let budget = set.spec.disruption_budget.as_ref()?;
-    let size = u64::from(set.spec.replicas());
+    let size = size(set);
     if let Some(amount) = &budget.min_available {
         return Some(match amount {
             Amount::Number(number) => u64::from(*number),
@@ -177,7 +189,7 @@ pub(super) fn broken_alone(case: &Case<'_>) -> Verdict {
     let Some((set, granted)) = grant(case.state, member) else {
         return Ok(());
     };
-    let serves = runs(case.state, member).is_some_and(|report| report.ready);
+    let serves = serves(case.state, member);
     if serves || leaves(set, member.ordinal) || recreated(set, &granted.revision) {
         return Ok(());
     }
@@ -278,7 +290,7 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
         Turn::Completes { revision } => {
             let all = wanted(set).into_iter().all(|ordinal| {
                 let member = id(key, ordinal);
-                has(set, &member, revision) && runs(case.state, &member).is_some_and(|r| r.ready)
+                has(set, &member, revision) && serves(case.state, &member)
             });
             let others = set.members.keys().any(|ordinal| !is_wanted(set, *ordinal));
             revision == goal(set) && all && !others

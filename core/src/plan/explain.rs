@@ -84,7 +84,12 @@ fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
         return Some(Reason::Ordered { host });
     };
     if seen.report.ready {
-        return serving(facts, id.ordinal);
+        if let Some(gate) = facts.set.shut_gate(facts.member) {
+            return Some(gate);
+        }
+        let lacks = facts.set.lacks_files(facts.member, &seen.report);
+        let late = lacks.then_some(Reason::ConfigNotDelivered { host });
+        return serving(facts, id.ordinal).or(late);
     }
     let own = seen.report.waiting.clone();
     let lost = matches!(own, Some(Reason::VolumeEmpty { .. })) && founding::open(state, id);

@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use crate::{
-    ids::{SetKey, TemplateHash},
+    ids::{Ordinal, SetKey, TemplateHash},
     plan::{
         Step,
         draft::Draft,
+        evict,
         facts::{Facts, facts},
     },
     state::{Ordered, RolloutPhase, Set, State, Turn, rollout::Progress},
@@ -128,6 +129,7 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
         facts.member.ordered == Ordered::Run
             && facts.member.revision == *set.target_revision()
             && facts.ready()
+            && facts.has_files()
     };
     let mut wanted = set.declared();
     let partitioned = set.spec.partition() > 0;
@@ -136,17 +138,18 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
         && !(partitioned && set.members.is_empty())
 }
 
-/// How far the rollout of a set is.
+/// How far the rollout of a set is. What an operator keeps down counts for nothing.
 fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
     let mut progress = Progress {
         at: now,
         ..Progress::default()
     };
-    for ordinal in set.declared().filter(|ordinal| set.updates(*ordinal)) {
+    let concerned = |n: &Ordinal| set.updates(*n) && !evict::kept_down(state, key, set, *n);
+    for ordinal in set.declared().filter(concerned) {
         progress.of += 1;
         progress.lacking += match facts(state, key, ordinal) {
             Some(facts) if facts.member.revision != *set.target_revision() => 2,
-            Some(facts) if facts.available(now) => 0,
+            Some(facts) if facts.available(now) && facts.has_files() => 0,
             Some(_) => 1,
             None => 2,
         };

@@ -9,7 +9,7 @@ use crate::{
         Step,
         claims::{self, Own},
         draft::Draft,
-        founding,
+        evict, founding,
         gate::{Gates, Shut},
     },
     spec::{GatePolicy, MemberTemplate, UpdateKind},
@@ -60,6 +60,9 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         return Ok(());
     };
     let (epoch, host) = (member.epoch, member.host.clone());
+    if let Some(reason) = evict::held(&draft.state, id, member) {
+        return Err(reason);
+    }
     own_faults(&draft.state, id, member)?;
     if let Some(ordinal) = holds_recreation(set, member) {
         return Err(Reason::OlderRevisionThere { ordinal });

@@ -3,8 +3,12 @@
 
 mod delete;
 mod founding;
+mod operated;
 mod places;
+mod reload;
+mod revisions;
 mod rollout;
 mod scale;
+mod spread;
 mod update;
 mod volumes;

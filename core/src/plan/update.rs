@@ -16,7 +16,9 @@ use crate::{
         Step,
         budget::{self, Cause},
         draft::Draft,
+        evict,
         facts::{Facts, Standing, facts},
+        reload,
     },
     spec::{GatePolicy, UpdateKind},
     state::{Ordered, Set},
@@ -43,6 +45,14 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
+    // Whoever went would not come back: what it is to be needs something that is not there.
+    let target = set.revisions.get(set.target_revision());
+    if let Some(reason) = target.and_then(|target| target.missing(&key.namespace)) {
+        for ordinal in old {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
     if set.spec.update_kind() == UpdateKind::Recreate {
         recreate(draft, key, &old);
     }
@@ -62,7 +72,11 @@ fn candidates(draft: &Draft, key: &SetKey) -> Vec<Ordinal> {
     };
     let old = |ordinal: &Ordinal| {
         let member = set.members.get(ordinal);
-        member.is_some_and(|m| m.ordered == Ordered::Run && set.is_to_be_replaced(*ordinal, m))
+        member.is_some_and(|m| {
+            m.ordered == Ordered::Run
+                && set.is_to_be_replaced(*ordinal, m)
+                && !reload::reaches(set, *ordinal, m)
+        })
     };
     set.declared().rev().filter(old).collect()
 }
@@ -225,15 +239,16 @@ fn waits_for_its_name(draft: &Draft, key: &SetKey, ordinal: Ordinal) -> bool {
 }
 
 /// Whether nothing is on its way in an ordered set: what is known to be there is wanted and
-/// available, and what is wanted has a host. If not, when that changes by time alone.
+/// available, and what is wanted has a host, but for what an operator keeps down. If not, when that changes by time alone.
 fn is_quiet(draft: &Draft, key: &SetKey) -> Result<(), Option<Timestamp>> {
     let Some(set) = draft.set(key) else {
         return Err(None);
     };
     let mut wake = None;
+    let kept_down = |ordinal: Ordinal| evict::kept_down(&draft.state, key, set, ordinal);
     for ordinal in set.members.keys() {
-        let Some(facts) = facts(&draft.state, key, *ordinal).filter(|facts| facts.in_contact)
-        else {
+        let facts = facts(&draft.state, key, *ordinal).filter(|facts| facts.in_contact);
+        let Some(facts) = facts.filter(|_| !kept_down(*ordinal)) else {
             continue;
         };
         match facts.standing(draft.now) {
@@ -242,7 +257,9 @@ fn is_quiet(draft: &Draft, key: &SetKey) -> Result<(), Option<Timestamp>> {
             Standing::Available | Standing::Unready | Standing::Down => return Err(None),
         }
     }
-    let unassigned = set.declared().any(|n| !set.members.contains_key(&n));
+    let unassigned = set
+        .declared()
+        .any(|n| !set.members.contains_key(&n) && !kept_down(n));
     match wake {
         Some(at) => Err(Some(at)),
         None if unassigned => Err(None),

@@ -25,7 +25,7 @@ use thiserror::Error;
 use crate::{
     ids::{HostName, MemberId, SetKey},
     sim::{Violation, World, operator::SetOptions},
-    spec::{Amount, GatePolicy, Spread, UpdateKind},
+    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
 };
 
 /// Why a script cannot be played.
@@ -169,6 +169,18 @@ impl Player {
                 set.replicas = replicas.parse().ok()?;
                 self.put(&key, set);
             }
+            ["reserve", name, ordinals] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                read_option(&mut set, &format!("reserved={ordinals}"))?;
+                self.put(&key, set);
+            }
+            ["special", name, ordinal] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                set.special = Some(ordinal.parse().ok()?);
+                self.put(&key, set);
+            }
             ["update", name] => {
                 let key = key(name)?;
                 let mut set = self.sets.get(&key)?.clone();
@@ -177,6 +189,13 @@ impl Player {
             }
             ["restart", id] => self.world.restart(&member(id)?),
             ["delete", name] => self.world.delete_set(&key(name)?),
+            ["drain", host] => self.world.drain(&name(host)?, true, false),
+            ["drain", host, "pinned"] => self.world.drain(&name(host)?, true, true),
+            ["undrain", host] => self.world.drain(&name(host)?, false, false),
+            ["rack", host, rack] => self.world.rack(&name(host)?, Some(*rack)),
+            ["norack", host] => self.world.rack(&name(host)?, None),
+            ["offline", id] => self.world.offline(&member(id)?, true),
+            ["online", id] => self.world.offline(&member(id)?, false),
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -281,6 +300,14 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "autoRollback" => set.auto_rollback = true,
         "paused" => set.paused = value != "no",
         "spread" if value == "Prefer" => set.spread = Spread::Prefer,
+        "reserved" => {
+            let all = value.split(',').map(str::parse);
+            set.reserved = all.collect::<Result<_, _>>().ok()?;
+        }
+        "special" => set.special = Some(value.parse().ok()?),
+        "perHost" => set.per_host = true,
+        "racks" if value == "strict" => set.racks = Some(WhenUnsatisfiable::DoNotSchedule),
+        "racks" => set.racks = Some(WhenUnsatisfiable::ScheduleAnyway),
         "claim" => set.claim = true,
         "fixed" => set.fixed = true,
         "quorum" => set.quorum = true,

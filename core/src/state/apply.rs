@@ -5,12 +5,12 @@
 //! that they cannot differ. It is total: a step about something that does not exist changes
 //! nothing (the checker refuses such a step beforehand).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, State, Volume},
+    state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
     time::Timestamp,
     volume::{Ownership, work::grown_by_word},
 };
@@ -43,10 +43,31 @@ impl State {
                 }
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
-            Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
+            Step::FillClaim {
+                key,
+                owner,
+                address,
+            } => self.fill(key, owner.as_ref(), *address),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
+                }
+            }
+            Step::TakeHost { member, host } => {
+                if let Some(set) = self.sets.get_mut(&member.set) {
+                    let host = host.clone();
+                    let own = OwnHost {
+                        host,
+                        selected: true,
+                    };
+                    set.own_hosts.insert(member.ordinal, own);
+                }
+            }
+            Step::LeaveHost { member } => {
+                let set = self.sets.get_mut(&member.set);
+                let own = set.and_then(|set| set.own_hosts.get_mut(&member.ordinal));
+                if let Some(own) = own {
+                    own.selected = false;
                 }
             }
             Step::Assign { .. } => self.assign(step, now),
@@ -58,6 +79,19 @@ impl State {
                 };
                 self.foundings.insert(set.clone(), founding);
             }
+            Step::Carry {
+                member,
+                epoch,
+                revision,
+            } => {
+                if let Some(member) = self.granted(member, *epoch) {
+                    member.revision.clone_from(revision);
+                    let (host, ordered) = (member.host.clone(), member.ordered);
+                    if ordered != Ordered::Nothing {
+                        self.unsettle(&host);
+                    }
+                }
+            }
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
@@ -65,6 +99,17 @@ impl State {
             Step::RemoveSet { set, uid } => {
                 if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
                     self.sets.remove(set);
+                }
+            }
+            Step::Reload {
+                member,
+                epoch,
+                revision,
+            } => {
+                if let Some(member) = self.granted(member, *epoch) {
+                    member.revision = revision.clone();
+                    let host = member.host.clone();
+                    self.unsettle(&host);
                 }
             }
             Step::DropRevision { set, revision } => {
@@ -126,6 +171,7 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
     }
@@ -194,7 +240,7 @@ impl State {
         self.volumes.insert(name.clone(), volume);
     }
 
-    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
+    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
@@ -205,6 +251,7 @@ impl State {
         if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
             volume.adopt = false;
             volume.filled = true;
+            volume.address = address.or(volume.address);
         }
         let Some(member) = &claim.member else {
             return;

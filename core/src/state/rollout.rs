@@ -5,12 +5,15 @@
 //! not get better until the deadline is stalled, durably, until the operator says what next; or it
 //! is taken back, and the members go to the revision that they came from.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Ordinal, TemplateHash},
     spec::{MemberTemplate, UpdateKind},
     state::{Member, Set},
+    template::missing_config,
     time::Timestamp,
 };
 
@@ -174,17 +177,35 @@ impl Set {
 
     /// The revision that a member gets that is assigned anew.
     pub fn birth_revision(&self, ordinal: Ordinal) -> &TemplateHash {
+        let (current, target) = (self.current_revision(), self.target_revision());
+        // What lacks something could never start; the other may.
+        if self.lacks_config(current) != self.lacks_config(target) {
+            return if self.lacks_config(current) {
+                target
+            } else {
+                current
+            };
+        }
         if self.holds_updates() || ordinal < self.spec.first_updated() {
-            self.current_revision()
+            current
         } else {
-            self.target_revision()
+            target
         }
     }
 
+    /// Whether a revision needs an object or a key that was not there when it was made.
+    fn lacks_config(&self, revision: &TemplateHash) -> bool {
+        let revision = self.revisions.get(revision);
+        revision.is_some_and(|r| missing_config(&r.template.spec, &r.config).is_some())
+    }
+
     /// The template of that revision.
-    pub fn birth_template(&self, ordinal: Ordinal) -> &MemberTemplate {
-        let template = self.template_of(self.birth_revision(ordinal));
-        template.map_or(&self.spec.template, AsRef::as_ref)
+    pub fn birth_template(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
+        let born = self.revisions.get(self.birth_revision(ordinal));
+        born.map_or_else(
+            || self.spec.template_for(ordinal),
+            |born| born.template_for(ordinal),
+        )
     }
 
     /// Whether a rollout brings a member to the target by itself, sooner or later.
