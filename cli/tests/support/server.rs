@@ -167,6 +167,7 @@ fn slow_status(script: &mut Script) -> v1::SetStatus {
         ready_replicas: ready,
         available_replicas: ready,
         updated_replicas: [1, 1, 2, 2][step],
+        rolled_out: step > 1,
         rollout: Some(rollouts::slow(ready)),
         members: slow(step).to_vec(),
         ..Default::default()

@@ -13,5 +13,6 @@ mod killed;
 mod members;
 mod objects;
 mod rollouts;
+mod updates;
 mod verbs;
 mod volumes;

@@ -7,6 +7,7 @@ mod operated;
 mod places;
 mod reload;
 mod revisions;
+mod rollout;
 mod scale;
 mod spread;
 mod update;

@@ -157,22 +157,29 @@ fn victim(
     }
 }
 
-/// The first that serves: one whose restart was asked for, else the highest.
+/// The first that serves: one whose restart was asked for, else one that does not count as available
+/// yet, because taking it down costs nothing; else the highest.
 fn next_healthy(
     draft: &Draft,
     key: &SetKey,
     set: &Set,
     old: &[Ordinal],
 ) -> Option<(Ordinal, Cause)> {
-    let asked = |n: &&Ordinal| {
-        set.members
-            .get(n)
-            .is_some_and(|m| m.restart_asked.is_some())
+    let known = |n: &Ordinal| facts(&draft.state, key, *n);
+    let asked = |n: &Ordinal| {
+        let member = set.members.get(n);
+        member.is_some_and(|member| member.restart_asked.is_some())
     };
-    let serves = |n: &&Ordinal| facts(&draft.state, key, **n).is_some_and(|facts| facts.ready());
-    let asked = old.iter().filter(serves).find(asked);
-    let asked = asked.map(|ordinal| (*ordinal, Cause::Request));
-    asked.or_else(|| Some((*old.iter().find(serves)?, Cause::Update)))
+    let early = |n: &Ordinal| known(n).is_some_and(|facts| !facts.available(draft.now));
+    let serving = old.iter().copied();
+    let serving = serving.filter(|n| known(n).is_some_and(|facts| facts.ready()));
+    let victim = serving.min_by_key(|n| (!asked(n), !early(n)))?;
+    let cause = if asked(&victim) {
+        Cause::Request
+    } else {
+        Cause::Update
+    };
+    Some((victim, cause))
 }
 
 /// From when on a member that is not ready is replaced at no cost. One whose restart was asked for

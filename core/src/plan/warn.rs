@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, SetKey},
-    plan::draft::Draft,
+    plan::{budget::floor_of, draft::Draft},
     spec::{GatePolicy, Placement},
     state::{Set, State, VolumeState},
 };
@@ -32,6 +32,7 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(budget(set));
     if spec.placement == Placement::PerHost && set.wanted() == 0 && set.deleting.is_none() {
         found.push(
             "no host has the labels of nodeSelector, so there are no members; label some with \
@@ -52,6 +53,26 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
     }
     found.extend(left_behind(state, key, set));
     found
+}
+
+/// What a disruption budget comes to that its writer may not have thought of.
+fn budget(set: &Set) -> Option<String> {
+    let size = set.wanted();
+    let asked = floor_of(set.spec.disruption_budget.as_ref()?, size);
+    if size == 0 || asked < size {
+        return None;
+    }
+    Some(if size <= 2 {
+        format!(
+            "disruptionBudget asks for {asked} of {size} members, and one may be down all the \
+             same: with so few, none could ever be replaced"
+        )
+    } else {
+        format!(
+            "disruptionBudget asks for all {size} members: none that is available is ever taken \
+             down, so updates and restarts wait for ever"
+        )
+    })
 }
 
 /// Data that earlier claims of the set's names left on volumes, where the set's own claims are new: it

@@ -131,7 +131,7 @@ fn what_the_set_says_decides_whether_an_older_member_may_be_stopped() {
     let mut stalled = state.clone();
     rollout(&mut stalled).phase = RolloutPhase::Stalled;
     assert!(!taken(&stalled, stop(&stalled, 2), Rule::StopCause));
-    let mut back = state.clone();
+    let mut back = state;
     rollout(&mut back).phase = RolloutPhase::TakenBack;
     assert!(
         !taken(&back, stop(&back, 2), Rule::StopCause),

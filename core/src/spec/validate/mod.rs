@@ -113,4 +113,6 @@ mod process_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod update_tests;
+#[cfg(test)]
 mod volume_tests;

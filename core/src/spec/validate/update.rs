@@ -81,6 +81,10 @@ fn budget(problems: &mut Problems, spec: &StatefulSetSpec, budget: &DisruptionBu
     }
     let replicas = spec.replicas();
     match (&budget.max_unavailable, &budget.min_available) {
+        (Some(Amount::Quorum), None) => problems.add(
+            format!("{BUDGET}.maxUnavailable"),
+            "a quorum is what must stay; write minAvailable: quorum",
+        ),
         (Some(wanted), None) => most(problems, &format!("{BUDGET}.maxUnavailable"), wanted),
         (None, Some(wanted)) => {
             let field = format!("{BUDGET}.minAvailable");
