@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, TemplateHash, Uid},
     plan::Step,
     state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
     time::Timestamp,
@@ -49,23 +49,8 @@ impl State {
                     set.addresses.insert(member.ordinal, *address);
                 }
             }
-            Step::TakeHost { member, host } => {
-                if let Some(set) = self.sets.get_mut(&member.set) {
-                    let host = host.clone();
-                    let own = OwnHost {
-                        host,
-                        selected: true,
-                    };
-                    set.own_hosts.insert(member.ordinal, own);
-                }
-            }
-            Step::LeaveHost { member } => {
-                let set = self.sets.get_mut(&member.set);
-                let own = set.and_then(|set| set.own_hosts.get_mut(&member.ordinal));
-                if let Some(own) = own {
-                    own.selected = false;
-                }
-            }
+            Step::TakeHost { member, host } => self.take_host(member, host),
+            Step::LeaveHost { member } => self.leave_host(member),
             Step::Assign { .. } => self.assign(step, now),
             Step::Found { set, founders } => {
                 let founding = Founding {
@@ -79,15 +64,7 @@ impl State {
                 member,
                 epoch,
                 revision,
-            } => {
-                if let Some(member) = self.granted(member, *epoch) {
-                    member.revision.clone_from(revision);
-                    let (host, ordered) = (member.host.clone(), member.ordered);
-                    if ordered != Ordered::Nothing {
-                        self.unsettle(&host);
-                    }
-                }
-            }
+            } => self.carry(member, *epoch, revision),
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
@@ -153,6 +130,35 @@ impl State {
             restart_asked: None,
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn take_host(&mut self, id: &MemberId, host: &HostName) {
+        if let Some(set) = self.sets.get_mut(&id.set) {
+            let own = OwnHost {
+                host: host.clone(),
+                selected: true,
+            };
+            set.own_hosts.insert(id.ordinal, own);
+        }
+    }
+
+    fn leave_host(&mut self, id: &MemberId) {
+        let set = self.sets.get_mut(&id.set);
+        if let Some(own) = set.and_then(|set| set.own_hosts.get_mut(&id.ordinal)) {
+            own.selected = false;
+        }
+    }
+
+    /// The revision is in the order, though nothing else of it changes.
+    fn carry(&mut self, id: &MemberId, epoch: Epoch, revision: &TemplateHash) {
+        let Some(member) = self.granted(id, epoch) else {
+            return;
+        };
+        member.revision.clone_from(revision);
+        let (host, ordered) = (member.host.clone(), member.ordered);
+        if ordered != Ordered::Nothing {
+            self.unsettle(&host);
+        }
     }
 
     fn order(&mut self, id: &MemberId, epoch: Epoch, ordered: Ordered) {
