@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use berth_core::{
-    ids::{HostName, ObjectKey, Term, Uid},
+    ids::{HistoryId, HostName, ObjectKey, Term, Uid},
     spec::{
         AccessMode, Kind, NfsVolumeSource, Object, ObjectMeta, PersistentVolume,
         PersistentVolumeClaimSpec, PersistentVolumeSpec, ReclaimPolicy,
@@ -36,7 +36,7 @@ impl World {
             commits: 10,
             events: 100,
         });
-        let view = View::load(&model, Term(1), "berth.internal");
+        let view = View::load(&model, &HistoryId::default(), Term(1), "berth.internal");
         let mut world = Self { model, view };
         world.host(pool);
         world.claim(&claim());
@@ -99,7 +99,12 @@ impl World {
     pub(crate) fn commit(&mut self, batch: Batch) -> Result<Commit, CommitError> {
         let commit = self.model.commit(batch)?;
         self.view.absorb(&commit);
-        let again = View::load(&self.model, Term(1), "berth.internal");
+        let again = View::load(
+            &self.model,
+            &HistoryId::default(),
+            Term(1),
+            "berth.internal",
+        );
         assert_eq!(again.state.claims, self.view.state.claims);
         assert_eq!(again.state.volumes, self.view.state.volumes);
         assert_eq!(again.objects, self.view.objects);
@@ -168,6 +173,7 @@ pub(crate) fn volume() -> Volume {
         }),
         owners: Vec::new(),
         filled: false,
+        address: None,
         adopt: false,
         state: VolumeState::Live,
         deletions: 0,

@@ -147,6 +147,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         member: id.clone(),
         epoch: member.epoch,
         run: None,
+        revision: Some(member.revision.clone()),
         phase,
         started: running,
         ready,
@@ -243,6 +244,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             }),
             owners: Vec::new(),
             filled: false,
+            address: None,
             adopt: false,
             state: VolumeState::Live,
             deletions: 0,
@@ -253,7 +255,11 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
 
 /// Marks a claim as filled.
 pub(crate) fn fill(key: ClaimKey) -> Step {
-    Step::FillClaim { key, owner: None }
+    Step::FillClaim {
+        key,
+        owner: None,
+        address: None,
+    }
 }
 
 /// A key of an object that has no namespace.

@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod manifest;
 pub mod member;
+pub mod notify;
 pub mod order;
 pub mod plan;
 pub mod probe;

@@ -92,6 +92,11 @@ pub enum Reason {
         /// The entry in it that the set uses, if the object is there without it.
         entry: Option<String>,
     },
+    /// It runs with a revision whose files its agent has not written yet.
+    ConfigNotDelivered {
+        /// Its host.
+        host: HostName,
+    },
     /// The set is founded by all its members together, and one of them has no host yet.
     FoundersIncomplete {
         /// The lowest such ordinal.
@@ -350,6 +355,29 @@ pub enum Reason {
         /// What is wrong.
         error: String,
     },
+    /// An init process has not exited with 0 yet.
+    InitProcess {
+        /// The process.
+        process: ProcessName,
+        /// How it last ended, if it did; it is tried again.
+        exit: Option<String>,
+        /// How often it was started again.
+        restarts: u32,
+    },
+    /// What is done beside the start of a process has not ended well.
+    PostStart {
+        /// The process.
+        process: ProcessName,
+        /// What came of it; none while it is at work.
+        error: Option<String>,
+    },
+    /// The processes are ready, and a condition that the member waits for is not true.
+    ReadinessGate {
+        /// The condition's type.
+        condition: String,
+        /// Why it is false, if it was said; empty if it was not set in this epoch.
+        message: String,
+    },
     /// A process ended and is started again after a pause.
     BackOff {
         /// The process.
@@ -385,6 +413,11 @@ pub enum Reason {
         /// Those that still run.
         processes: Vec<ProcessName>,
     },
+    /// The grace period is over, and what is never killed still runs.
+    NeverKilled {
+        /// Those that still run.
+        processes: Vec<ProcessName>,
+    },
 }
 
 impl Reason {
@@ -402,6 +435,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
             Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
@@ -443,11 +477,15 @@ impl Reason {
             Self::PathEscape { .. } => "PathEscape",
             Self::StepFailed { .. } => "StepFailed",
             Self::RenderFailed { .. } => "RenderFailed",
+            Self::InitProcess { .. } => "InitProcess",
+            Self::PostStart { .. } => "PostStart",
+            Self::ReadinessGate { .. } => "ReadinessGate",
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
             Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
+            Self::NeverKilled { .. } => "NeverKilled",
         }
     }
 }

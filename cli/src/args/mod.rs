@@ -8,13 +8,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod local;
+mod rollout;
 mod verbs;
 mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use rollout::{
+    ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
+};
 pub(crate) use verbs::{
-    DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs, VolumeCommand,
-    VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs,
+    VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
@@ -85,6 +89,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show what happened.
     Events(EventsArgs),
+    /// Rollouts: how one gets on, the revisions of a set, and the way back.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Machines with an agent.
     #[command(subcommand)]
     Host(HostCommand),
@@ -199,6 +206,9 @@ pub(crate) struct GetArgs {
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,
+    /// With -o json or yaml: show the values of secrets; else only how long each is.
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

@@ -93,6 +93,15 @@ pub(crate) enum MemberCommand {
     Offline(OfflineArgs),
     /// Let a member that was taken offline start again.
     Online(OnlineArgs),
+    /// Set a condition of a member, for its readiness gates.
+    ///
+    /// A member whose template has `readinessGates` is ready when its processes are and every such
+    /// condition is True. A condition ends with the member's epoch: after an update, a restart or a
+    /// move it is to be set again. Nothing that runs is touched; a gate that is shut takes the
+    /// member out of the lists of its services, and what waits for it goes on waiting.
+    ///
+    /// For example: berth member condition etcd-0 example.com/registered=True
+    Condition(ConditionArgs),
 }
 
 /// `berth member offline`.
@@ -115,6 +124,35 @@ pub(crate) struct OfflineArgs {
 pub(crate) struct OnlineArgs {
     /// The member, such as etcd-0.
     pub(crate) member: String,
+}
+
+/// `berth member condition`.
+#[derive(Debug, Args)]
+pub(crate) struct ConditionArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// The condition and whether it holds: TYPE=True or TYPE=False.
+    #[arg(value_parser = parse_condition)]
+    pub(crate) condition: (String, bool),
+    /// Why, for whoever reads `berth status`.
+    #[arg(long, default_value_t)]
+    pub(crate) reason: String,
+}
+
+fn parse_condition(text: &str) -> Result<(String, bool), String> {
+    let (name, status) = text
+        .split_once('=')
+        .ok_or("write TYPE=True or TYPE=False")?;
+    let status = match status.to_ascii_lowercase().as_str() {
+        "true" => true,
+        "false" => false,
+        _ => {
+            return Err(format!(
+                "'{status}' is neither True nor False; write one of them"
+            ));
+        }
+    };
+    Ok((name.to_owned(), status))
 }
 
 /// `berth member restart`.

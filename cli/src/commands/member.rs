@@ -4,7 +4,7 @@ use berth_proto::v1;
 
 use super::{Context, confirm};
 use crate::{
-    args::{MemberCommand, OfflineArgs, RestartArgs},
+    args::{ConditionArgs, MemberCommand, OfflineArgs, RestartArgs},
     error::CliError,
     output, refusal, target,
 };
@@ -15,6 +15,7 @@ pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(),
         MemberCommand::Restart(args) => restart(context, args).await,
         MemberCommand::Offline(args) => offline(context, args).await,
         MemberCommand::Online(args) => online(context, &args.member).await,
+        MemberCommand::Condition(args) => condition(context, args).await,
     }
 }
 
@@ -77,4 +78,22 @@ async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {
     output::data(&format!("member/{member} is to be restarted"))?;
     output::note("`berth status` shows when; `berth events` what happened");
     Ok(())
+}
+
+/// Sets a condition of a member.
+async fn condition(context: &Context, args: ConditionArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let (name, status) = args.condition;
+    let request = v1::SetMemberConditionRequest {
+        namespace: context.namespace.clone(),
+        member: member.clone(),
+        r#type: name.clone(),
+        status,
+        message: args.reason,
+    };
+    let doing = format!("set condition {name} of member/{member}");
+    let answer = context.coordinator.members().set_condition(request).await;
+    answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    let status = if status { "True" } else { "False" };
+    output::data(&format!("member/{member}: {name} is {status}"))
 }

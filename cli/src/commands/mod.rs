@@ -22,6 +22,7 @@ mod local;
 mod logs;
 mod member;
 mod plan;
+mod rollout;
 mod scale;
 mod status;
 mod version;
@@ -65,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         | Command::Delete(_)
         | Command::Logs(_)
         | Command::Events(_)
+        | Command::Rollout(_)
         | Command::Host(_)
         | Command::Member(_)
         | Command::Volume(_) => {}
@@ -84,6 +86,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Delete(args) => delete::run(&context, args).await,
         Command::Logs(args) => logs::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
+        Command::Rollout(command) => rollout::run(&context, command).await,
         Command::Host(command) => host::run(&context, command).await,
         Command::Member(command) => member::run(&context, command).await,
         Command::Volume(command) => volume::run(&context, command).await,

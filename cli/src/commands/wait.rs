@@ -43,6 +43,7 @@ pub(crate) async fn all(
             name,
             condition,
             progress: Progress::default(),
+            rollout: String::new(),
         };
         async move { wait.run().await }
     });
@@ -81,6 +82,8 @@ struct Wait<'a> {
     name: &'a str,
     condition: Condition,
     progress: Progress,
+    /// What was said last of the rollout.
+    rollout: String,
 }
 
 impl Wait<'_> {
@@ -121,9 +124,18 @@ impl Wait<'_> {
                     self.finish(&set);
                     return Ok(());
                 }
-                Some(_) => {}
+                Some(set) => self.rollout(set.rollout),
             }
             self.take(watch.next().await?);
+        }
+    }
+
+    /// Shows what a rollout waits for, if that is another thing by now.
+    fn rollout(&mut self, rollout: Option<v1::RolloutStatus>) {
+        let message = rollout.map(|rollout| rollout.message).unwrap_or_default();
+        if self.condition == Condition::RolledOut && self.rollout != message {
+            output::note(&message);
+            self.rollout = message;
         }
     }
 
@@ -175,7 +187,7 @@ fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
     match condition {
         Condition::Ready => complete(set.replicas),
         Condition::Available => available,
-        Condition::RolledOut => available && set.updated_replicas == set.replicas,
+        Condition::RolledOut => set.rollout.as_ref().is_some_and(|rollout| rollout.done),
         Condition::Replicas(n) => set.replicas == n && complete(n),
         Condition::Deleted => false,
     }
@@ -199,13 +211,17 @@ mod tests {
     #[test]
     fn conditions_hold_only_when_all_members_do() {
         use Condition::{Available, Deleted, Ready, Replicas, RolledOut};
-        let done = set(3, 3, 3, 3, 3);
+        let mut done = set(3, 3, 3, 3, 3);
+        assert!(!holds(RolledOut, &done), "the coordinator says when");
+        done.rollout = Some(v1::RolloutStatus {
+            done: true,
+            ..v1::RolloutStatus::default()
+        });
         for condition in [Ready, Available, RolledOut, Replicas(3)] {
             assert!(holds(condition, &done), "{condition}");
         }
         assert!(!holds(Replicas(2), &done));
         assert!(!holds(Deleted, &done));
-        assert!(!holds(RolledOut, &set(3, 3, 3, 3, 2)));
         assert!(!holds(Available, &set(3, 3, 3, 2, 3)));
         assert!(!holds(Ready, &set(3, 3, 2, 2, 3)));
         assert!(

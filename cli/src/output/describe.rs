@@ -101,6 +101,9 @@ pub(crate) fn member(member: &v1::MemberStatus, now: Timestamp) -> String {
         pairs.push(("Freed by", waiting.frees.clone()));
     }
     let mut text = facts(&pairs);
+    if !member.conditions.is_empty() {
+        text.push_str(&conditions(&member.conditions, now));
+    }
     if !member.processes.is_empty() {
         text.push_str(&processes(&member.processes));
     }
@@ -121,8 +124,27 @@ fn readiness(member: &v1::MemberStatus, now: Timestamp) -> String {
     }
 }
 
+fn conditions(conditions: &[v1::MemberCondition], now: Timestamp) -> String {
+    let mut table = Table::new(&["CONDITION", "STATUS", "GATE", "FOR", "REASON"]);
+    for condition in conditions {
+        let (status, held) = match (condition.known, condition.status) {
+            (false, _) => ("not set", String::new()),
+            (true, true) => ("True", since(condition.since_ms, now)),
+            (true, false) => ("False", since(condition.since_ms, now)),
+        };
+        table.row(vec![
+            condition.r#type.clone(),
+            status.to_owned(),
+            yes(condition.gate),
+            held,
+            condition.message.clone(),
+        ]);
+    }
+    table.render()
+}
+
 fn processes(processes: &[v1::ProcessStatus]) -> String {
-    let mut table = Table::new(&["PROCESS", "PID", "RESTARTS", "LAST EXIT"]);
+    let mut table = Table::new(&["PROCESS", "PID", "RESTARTS", "LAST EXIT", "SAYS"]);
     for process in processes {
         let pid = if process.pid == 0 {
             String::new()
@@ -134,6 +156,7 @@ fn processes(processes: &[v1::ProcessStatus]) -> String {
             pid,
             process.restarts.to_string(),
             process.last_exit.clone(),
+            process.status.clone(),
         ]);
     }
     table.render()

@@ -74,6 +74,7 @@ pub(crate) struct MemberView {
     founder: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WaitingView>,
+    conditions: Vec<ConditionView>,
     processes: Vec<ProcessView>,
     volumes: Vec<VolumeView>,
 }
@@ -97,6 +98,35 @@ pub(crate) struct ProcessView {
     pid: u32,
     restarts: u32,
     last_exit: String,
+    status: String,
+}
+
+/// A condition of a member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConditionView {
+    r#type: String,
+    /// `True`, `False`, or `Unknown` if it was not set in this epoch.
+    status: &'static str,
+    message: String,
+    since: Option<String>,
+    gate: bool,
+}
+
+impl From<v1::MemberCondition> for ConditionView {
+    fn from(condition: v1::MemberCondition) -> Self {
+        Self {
+            r#type: condition.r#type,
+            status: match (condition.known, condition.status) {
+                (false, _) => "Unknown",
+                (true, true) => "True",
+                (true, false) => "False",
+            },
+            message: condition.message,
+            since: time(condition.since_ms),
+            gate: condition.gate,
+        }
+    }
 }
 
 /// A volume of a member.
@@ -134,6 +164,7 @@ impl From<v1::MemberStatus> for MemberView {
             restarts: member.restarts,
             founder: member.founder,
             waiting: member.waiting.map(Into::into),
+            conditions: member.conditions.into_iter().map(Into::into).collect(),
             processes: member.processes.into_iter().map(Into::into).collect(),
             volumes: member.volumes.into_iter().map(Into::into).collect(),
         }
@@ -158,6 +189,7 @@ impl From<v1::ProcessStatus> for ProcessView {
             pid: process.pid,
             restarts: process.restarts,
             last_exit: process.last_exit,
+            status: process.status,
         }
     }
 }

@@ -5,6 +5,7 @@ mod changes;
 mod hosts;
 mod local;
 mod reads;
+mod rollouts;
 mod usage;
 mod volumes;
 mod waits;

@@ -53,6 +53,7 @@ pub(crate) fn running(set: &str, ordinal: u32) -> v1::MemberStatus {
             pid: 4711 + ordinal,
             restarts: 1,
             last_exit: "killed by signal 9".into(),
+            status: String::new(),
         }],
         volumes: vec![v1::VolumeStatus {
             name: "data".into(),

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects, volumes};
+use super::{data, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -167,6 +167,7 @@ fn slow_status(script: &mut Script) -> v1::SetStatus {
         ready_replicas: ready,
         available_replicas: ready,
         updated_replicas: [1, 1, 2, 2][step],
+        rollout: Some(rollouts::slow(ready)),
         members: slow(step).to_vec(),
         ..Default::default()
     }
@@ -222,6 +223,22 @@ impl set::SetService for Fake {
         Ok(Response::new(status))
     }
 
+    async fn history(&self, request: Request<v1::HistoryRequest>) -> Answer<v1::HistoryResponse> {
+        rollouts::history(&request.into_inner()).map(Response::new)
+    }
+
+    async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::RolloutResponse> {
+        rollouts::undo(&request.into_inner()).map(Response::new)
+    }
+
+    async fn rollout_restart(
+        &self,
+        request: Request<v1::RolloutRestartRequest>,
+    ) -> Answer<v1::RolloutResponse> {
+        let request = request.into_inner();
+        rollouts::change(request.confirmed, request.dry_run).map(Response::new)
+    }
+
     async fn list_status(
         &self,
         request: Request<v1::ListSetStatusRequest>,
@@ -272,6 +289,28 @@ impl member::MemberService for Fake {
         self.0.lock().unwrap().members = Some(sender);
         let stream = iter(first).chain(UnboundedReceiverStream::new(later));
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn set_offline(
+        &self,
+        request: Request<v1::SetOfflineRequest>,
+    ) -> Answer<v1::SetOfflineResponse> {
+        let request = request.into_inner();
+        let changed = request.offline && request.reason == "new disk";
+        Ok(Response::new(v1::SetOfflineResponse { changed }))
+    }
+
+    async fn set_condition(
+        &self,
+        request: Request<v1::SetMemberConditionRequest>,
+    ) -> Answer<v1::SetMemberConditionResponse> {
+        let request = request.into_inner();
+        if request.r#type.contains(' ') {
+            return Err(Status::invalid_argument("type: it is not a name"));
+        }
+        Ok(Response::new(v1::SetMemberConditionResponse {
+            revision: 8,
+        }))
     }
 
     async fn restart(

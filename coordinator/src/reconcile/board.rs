@@ -57,6 +57,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::ConfigNotDelivered { .. }
         | Reason::OfflineAsked
         | Reason::Offline { .. }
         | Reason::DrainAsked { .. }
@@ -67,6 +68,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
+        | Reason::ReadinessGate { .. }
+        | Reason::InitProcess { exit: None, .. }
+        | Reason::PostStart { error: None, .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
@@ -106,6 +110,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
+        | Reason::InitProcess { exit: Some(_), .. }
+        | Reason::PostStart { error: Some(_), .. }
+        | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }
 }

@@ -130,6 +130,7 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
+        | Step::Reload { member, .. }
         | Step::Release { member, .. } => Some(member.set.clone()),
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
@@ -159,6 +160,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Reload { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
     }
@@ -171,6 +173,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
+        | Step::Reload { member, .. }
         | Step::Release { member, .. } => {
             let set = state.sets.get(&member.set);
             let granted = set.and_then(|set| set.members.get(&member.ordinal));

@@ -50,6 +50,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::Stop { member, .. } => ("Stop", member.to_string()),
         Step::Release { member, .. } => ("Release", member.to_string()),
         Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
+        Step::Reload { member, .. } => ("Reload", member.to_string()),
         Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
         Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
         Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
@@ -96,6 +97,9 @@ fn text(step: &Step) -> String {
             proof,
         } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
         Step::RemoveSet { set, .. } => format!("removes {set}"),
+        Step::Reload {
+            member, revision, ..
+        } => format!("delivers the config of revision {revision} to {member}, which runs on"),
         Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
         Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
@@ -118,6 +122,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::Assign { member, .. } => (member, "Assigned"),
         Step::Start { member, .. } => (member, "Starting"),
         Step::Stop { member, .. } => (member, "Stopping"),
+        Step::Reload { member, .. } => (member, "Reloading"),
         Step::Release { member, .. } => (member, "Released"),
         Step::Found { set, .. } => {
             let text = line(step).text;

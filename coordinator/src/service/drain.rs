@@ -62,6 +62,7 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             | Step::Carry { .. }
             | Step::Start { .. }
             | Step::PassGate { .. }
+            | Step::Reload { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
             | Step::ForgetFounding { .. }

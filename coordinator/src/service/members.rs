@@ -11,8 +11,9 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse, SetOfflineRequest,
-        SetOfflineResponse, WatchMembersRequest, member_service_server::MemberService,
+        MemberStatus, RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
+        SetMemberConditionResponse, SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
+        member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -20,7 +21,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, offline, restart, status::ServiceError, view::Look};
+use super::{Streamed, condition, offline, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -186,6 +187,14 @@ impl MemberService for Members {
         let (send, receive) = mpsc::channel(QUEUE);
         tokio::spawn(follow(self.0.clone(), filter, send));
         Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn set_condition(
+        &self,
+        request: Request<SetMemberConditionRequest>,
+    ) -> Result<Response<SetMemberConditionResponse>, Status> {
+        let revision = condition::set(&self.0, request.into_inner()).await?;
+        Ok(Response::new(SetMemberConditionResponse { revision }))
     }
 
     async fn restart(

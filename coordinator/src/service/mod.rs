@@ -3,6 +3,7 @@
 
 mod agent;
 mod apply;
+mod condition;
 mod delete;
 mod drain;
 mod events;
@@ -12,8 +13,10 @@ mod members;
 mod objects;
 mod offline;
 mod persistent;
+mod progress;
 mod render;
 mod restart;
+mod rollout;
 mod sets;
 pub mod status;
 mod usage;

@@ -3,7 +3,7 @@
 
 use berth_core::{
     ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
-    spec::{Kind, Object, PersistentVolume, Sealed},
+    spec::{Kind, Object, PersistentVolume},
     state::{Claim, Set, Volume},
     store::{Key, RecordKind, Value},
     volume::phase,
@@ -20,8 +20,21 @@ use crate::{
     store::decode,
 };
 
-/// What stands in the place of a secret's value.
-const SEALED: &str = "<sealed>";
+/// Whether the values of secrets are shown. Nobody sees them who does not ask in so many words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// As they are.
+    Shown,
+    /// Only how long each is.
+    Sealed,
+}
+
+impl Secrets {
+    /// As a request asks for.
+    pub(super) fn asked(shown: bool) -> Self {
+        if shown { Self::Shown } else { Self::Sealed }
+    }
+}
 
 /// The kind of record that an object of a kind is made of.
 pub(super) fn record_kind(kind: Kind) -> RecordKind {
@@ -62,10 +75,13 @@ pub(super) fn object(
     key: &Key,
     revision: Revision,
     value: &Value,
+    secrets: Secrets,
 ) -> Result<v1::Object, ServiceError> {
     let (mut object, status) = read(look, view, key, value)?;
     object.meta_mut().resource_version = revision.to_string();
-    seal(&mut object);
+    if let (Object::Secret(secret), Secrets::Sealed) = (&mut object, secrets) {
+        secret.seal();
+    }
     let mut json = manifest(&object)?;
     if let (Some(fields), Some(status)) = (json.as_object_mut(), status) {
         fields.insert("status".to_owned(), status);
@@ -121,18 +137,6 @@ fn read(
             | Object::PersistentVolumeClaim(_)) => (object, None),
         },
     })
-}
-
-fn seal(object: &mut Object) {
-    if let Object::Secret(secret) = object {
-        let values = secret
-            .data
-            .values_mut()
-            .chain(secret.string_data.values_mut());
-        for value in values {
-            *value = Sealed::new(SEALED.to_owned());
-        }
-    }
 }
 
 fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use berth_core::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     spec::{GatePolicy, Membership},
-    state::{Host, Knowledge, Member, Observation, Ordered, Set, State},
+    state::{Host, Knowledge, Member, Ordered, Set, State},
     time::Timestamp,
 };
 use berth_proto::{convert::status, v1};
 
-use super::usage;
+use super::{condition, progress::progress, usage};
 use crate::{context::Board, sessions::LinkStatus, state::View};
 
 /// What a status is made of.
@@ -89,10 +89,12 @@ impl Look<'_> {
         }
         if let Some(seen) = seen {
             status.started = seen.report.started;
-            status.ready = seen.report.ready;
-            status.ready_since_ms = status::millis(seen.ready_since);
-            status.available = available_at(set, seen).is_some_and(|at| at <= self.now);
+            let since = set.ready_since(member, seen);
+            status.ready = since.is_some();
+            status.ready_since_ms = status::millis(since);
+            status.available = available_at(set, since).is_some_and(|at| at <= self.now);
         }
+        status.conditions = condition::shown(set, member);
     }
 
     /// The member's own volumes, then those that it shares.
@@ -164,6 +166,7 @@ impl Look<'_> {
             warnings: self.board.warnings.get(key).cloned().unwrap_or_default(),
             generation,
             at_most_one: "none".to_owned(),
+            rollout: Some(progress(set, &members)),
             members,
         }
     }
@@ -189,7 +192,7 @@ impl Look<'_> {
                 ordinal: *ordinal,
             };
             match self.state.knowledge(&id, member) {
-                Knowledge::Known(seen) => available_at(set, seen),
+                Knowledge::Known(seen) => available_at(set, set.ready_since(member, seen)),
                 Knowledge::Absent | Knowledge::Unknown => None,
             }
         });
@@ -210,9 +213,8 @@ fn gate(set: &Set, founded: bool) -> &'static str {
     }
 }
 
-fn available_at(set: &Set, seen: &Observation) -> Option<Timestamp> {
-    let since = seen.ready_since.filter(|_| seen.report.ready)?;
-    Some(since.plus(Duration::from_secs(set.spec.min_ready_seconds.into())))
+fn available_at(set: &Set, since: Option<Timestamp>) -> Option<Timestamp> {
+    Some(since?.plus(Duration::from_secs(set.spec.min_ready_seconds.into())))
 }
 
 fn ordinals(set: &Set) -> Vec<Ordinal> {
@@ -271,7 +273,7 @@ mod tests {
         ids::{TemplateHash, Uid},
         report::{MemberReport, Phase},
         spec::StatefulSetSpec,
-        state::{Contact, HostRecord},
+        state::{Contact, HostRecord, Observation},
         waiting::{Reason, Waiting},
     };
 
@@ -284,6 +286,7 @@ mod tests {
                 member: "default/web-0".parse().unwrap(),
                 epoch: "1.1".parse().unwrap(),
                 run: None,
+                revision: None,
                 phase: Phase::Running,
                 started: true,
                 ready,
@@ -333,6 +336,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {
             replicas: Some(1),

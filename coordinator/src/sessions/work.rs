@@ -28,7 +28,11 @@ pub(super) async fn take(
     done: Numbered<VolumeDone>,
 ) -> Result<(), StoreError> {
     if let Some(error) = &done.of.error {
-        failed(context, host, stream, &done, error);
+        // What was asked for before the last decision is not asked for any more.
+        let asked = answered(&context.view.read(), host, &done).is_some();
+        if asked {
+            failed(context, host, stream, &done, error);
+        }
         return Ok(());
     }
     loop {

@@ -359,6 +359,7 @@ fn member(ledger: &Ledger, order: &MemberOrder) -> MemberReport {
             boot: BootId("boot".to_owned()),
             number: RunNumber(1),
         }),
+        revision: None,
         phase: if runs { Phase::Running } else { Phase::Stopped },
         started: runs,
         ready,

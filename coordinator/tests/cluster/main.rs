@@ -12,5 +12,6 @@ mod common;
 mod killed;
 mod members;
 mod objects;
+mod rollouts;
 mod verbs;
 mod volumes;

@@ -1,5 +1,7 @@
 //! What may not change once an object is there, because members, names or data hang on it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::volume::{self, Classes};
 use crate::{
     ids::ObjectKey,
@@ -7,7 +9,8 @@ use crate::{
 };
 
 /// What may change of a set, for the message.
-const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, revisionHistoryLimit, \
+                          configUpdate, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                           membership, spread, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 
@@ -33,6 +36,12 @@ pub(super) fn check(
         }
         (Object::AddressPool(before), Object::AddressPool(after)) => {
             range(&before.spec.cidr, &after.spec.cidr, refuse);
+        }
+        (Object::ConfigMap(before), Object::ConfigMap(after)) if before.immutable => {
+            immutable(after.immutable, &before.data, &after.data, refuse);
+        }
+        (Object::Secret(before), Object::Secret(after)) if before.immutable => {
+            immutable(after.immutable, &before.data, &after.data, refuse);
         }
         // Another kind under the same key cannot be: the kind is part of the key.
         (
@@ -83,6 +92,32 @@ fn set(
                     "{field} cannot change after the set was made; only {MAY_CHANGE} can: leave \
                      it, or delete the set (its claims stay) and apply it again"
                 ),
+            );
+        }
+    }
+}
+
+/// What says that it never changes keeps its word: others may rely on it.
+fn immutable<V: PartialEq>(
+    still: bool,
+    before: &BTreeMap<String, V>,
+    after: &BTreeMap<String, V>,
+    refuse: &mut dyn FnMut(&str, &str),
+) {
+    if !still {
+        refuse(
+            "immutable",
+            "an immutable object stays immutable; leave immutable: true, or delete the object and \
+             make it anew",
+        );
+    }
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        if before.get(key) != after.get(key) {
+            refuse(
+                &format!("data.{key}"),
+                "the object is immutable; leave it, or give the new values to an object of \
+                 another name and refer to that",
             );
         }
     }

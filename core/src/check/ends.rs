@@ -5,7 +5,7 @@ use crate::{
     ids::TemplateHash,
     plan::Step,
     spec::overrides::effective,
-    state::State,
+    state::{Set, State},
     zone,
 };
 
@@ -77,7 +77,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
             if set.revision == *revision || members.any(|m| m.revision == *revision) {
                 return Err(format!("revision {revision} of {key} is in use"));
             }
-            Ok(())
+            history_kept(set, revision)
         }
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
@@ -94,9 +94,25 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }
+}
+
+/// Of the revisions that nobody carries, those with the highest numbers stay.
+fn history_kept(set: &Set, dropped: &TemplateHash) -> Verdict {
+    let number = |hash: &TemplateHash| set.revisions.get(hash).map_or(0, |r| r.number);
+    let idle = set.revisions.keys().filter(|hash| {
+        **hash != set.revision && set.members.values().all(|member| member.revision != **hash)
+    });
+    let newer = idle.filter(|hash| number(hash) > number(dropped)).count();
+    let limit = set.spec.revision_history_limit.unwrap_or(10);
+    let ends = set.deleting.is_some() && set.members.is_empty();
+    if ends || i64::try_from(newer).is_ok_and(|newer| newer >= limit) {
+        return Ok(());
+    }
+    Err(format!("revision {dropped} is within the history limit"))
 }
 
 pub(super) fn zone_serial(case: &Case<'_>) -> Verdict {

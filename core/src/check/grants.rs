@@ -83,6 +83,9 @@ pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
     | Step::Stop { member: id, epoch }
     | Step::Release {
         member: id, epoch, ..
+    }
+    | Step::Reload {
+        member: id, epoch, ..
     }) = case.step
     else {
         return Ok(());
@@ -112,6 +115,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::PassGate { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return Ok(()),
@@ -153,6 +157,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),

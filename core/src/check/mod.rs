@@ -21,6 +21,7 @@ mod founding;
 mod grants;
 mod order;
 mod places;
+mod reload;
 mod rule;
 mod standing;
 mod volumes;
@@ -190,6 +191,7 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
+        | Step::Reload { .. }
         | Step::Release { .. }
         | Step::PublishZone { .. } => None,
     }

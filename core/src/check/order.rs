@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, held, id, is_wanted, runs, wanted},
+        standing::{available, grant, held, id, is_wanted, runs, serves, wanted},
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -51,7 +51,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let somebody_serves = set
         .members
         .keys()
-        .any(|ordinal| runs(state, &id(&member.set, *ordinal)).is_some_and(|r| r.ready));
+        .any(|ordinal| serves(state, &id(&member.set, *ordinal)));
     let templates = &set.spec.volume_claim_templates;
     let filled = templates.iter().filter(|template| {
         let key = member.claim(&template.metadata.name).ok();
@@ -155,7 +155,7 @@ pub(super) fn budget(case: &Case<'_>) -> Verdict {
         return Ok(());
     }
     let others = wanted(set).into_iter();
-    let ready = runs(case.state, member).is_some_and(|report| report.ready);
+    let ready = serves(case.state, member);
     for other in others.filter(|other| *other != member.ordinal) {
         let other = id(&member.set, other);
         if ready && !available(case.state, &other, case.now) {

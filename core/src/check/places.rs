@@ -94,7 +94,7 @@ pub(super) fn socket_unique(case: &Case<'_>) -> Verdict {
 
 fn declared<'a>(set: &'a Set, revision: &crate::ids::TemplateHash) -> Vec<&'a Port> {
     let template = set.template_of(revision);
-    let processes = template.into_iter().flat_map(|t| &t.spec.processes);
+    let processes = template.into_iter().flat_map(|t| t.spec.lasting());
     processes.flat_map(|process| &process.ports).collect()
 }
 
@@ -204,6 +204,7 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         | Step::Found { .. }
         | Step::Carry { .. }
         | Step::Start { .. }
+        | Step::Reload { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
         | Step::Release { .. }

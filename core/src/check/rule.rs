@@ -1,6 +1,8 @@
 //! The rules by name.
 
-use crate::check::{Case, Verdict, binding, ends, founding, grants, order, places, volumes};
+use crate::check::{
+    Case, Verdict, binding, ends, founding, grants, order, places, reload, volumes,
+};
 
 macro_rules! rules {
     ($($(#[$doc:meta])+ $rule:ident = $check:path),+ $(,)?) => {
@@ -110,8 +112,12 @@ rules! {
     FoundingKept = founding::founding_kept,
     /// A set is removed only when its deletion was asked for and it has no members.
     SetEmpty = ends::set_empty,
-    /// A member gets the newest revision, and no revision is dropped that a member carries.
+    /// A member gets the newest revision, and no revision is dropped that a member carries or that
+    /// is within the history limit.
     RevisionKept = ends::revision_kept,
+    /// A member that runs gets another revision only if nothing but files differ and its set says
+    /// so; one at a time, and the next only when the one before serves with it.
+    ReloadFits = reload::reload_fits,
     /// A member carries another revision only if it is the same for it.
     CarriesSame = ends::carries_same,
     /// The zone's serial grows by one.

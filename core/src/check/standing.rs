@@ -6,7 +6,7 @@ use crate::{
     ids::{MemberId, Ordinal, SetKey},
     report::MemberReport,
     spec::Placement,
-    state::{Member, Observation, Ordered, Set, State},
+    state::{Member, MemberCondition, Observation, Ordered, Set, State},
     time::Timestamp,
 };
 
@@ -94,13 +94,33 @@ pub(super) fn runs<'a>(state: &'a State, id: &MemberId) -> Option<&'a MemberRepo
     (member.ordered == Ordered::Run).then_some(&seen.report)
 }
 
+/// What was said of the conditions that a member waits for.
+fn conditions<'a>(
+    state: &'a State,
+    id: &MemberId,
+) -> impl Iterator<Item = Option<&'a MemberCondition>> {
+    let grant = grant(state, id);
+    grant.into_iter().flat_map(|(set, member)| {
+        let template = set.template_of(&member.revision);
+        let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
+        gates.map(|gate| member.conditions.get(&gate.condition_type))
+    })
+}
+
+/// Whether a member that is ordered to run is ready, and every condition that it waits for true.
+pub(super) fn serves(state: &State, id: &MemberId) -> bool {
+    let ready = runs(state, id).is_some_and(|report| report.ready);
+    ready && conditions(state, id).all(|said| said.is_some_and(|said| said.status))
+}
+
 /// Whether a member has been ready for as long as its set asks for.
 pub(super) fn available(state: &State, id: &MemberId, now: Timestamp) -> bool {
     let Some((set, _)) = grant(state, id) else {
         return false;
     };
-    let ready = runs(state, id).is_some_and(|report| report.ready);
+    let ready = serves(state, id);
     let wanted = Duration::from_secs(set.spec.min_ready_seconds.into());
     let since = heard(state, id).and_then(|seen| seen.ready_since);
+    let since = since.max(conditions(state, id).filter_map(|c| Some(c?.since)).max());
     ready && (wanted.is_zero() || since.is_some_and(|since| now.since(since) >= wanted))
 }

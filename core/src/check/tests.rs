@@ -9,8 +9,8 @@ use crate::{
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{
-        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Override,
-        Placement, TopologySpreadConstraint,
+        AccessMode, ClaimReference, ConfigUpdate, EnvVar, GatePolicy, MemberVolume, Membership,
+        Override, Placement, TopologySpreadConstraint,
     },
     state::{Claim, Draining, Offline, Ordered, VolumeState, ZoneHead, orders::peer},
     volume::binding::bound,
@@ -518,6 +518,20 @@ fn ends(rule: Rule) -> Option<Bad> {
             let state = running().state;
             let revision = state.sets[&set].revision.clone();
             (state, vec![Step::DropRevision { set, revision }])
+        }
+        Rule::ReloadFits => {
+            let mut state = running().state;
+            let mut spec = (*state.sets[&set].spec).clone();
+            spec.config_update = ConfigUpdate::Reload;
+            spec.template.spec.processes[0].args.push("-v".to_owned());
+            put_set(&mut state, "db", spec);
+            let (id, set) = (member("db", 1), &state.sets[&set]);
+            let step = Step::Reload {
+                epoch: set.members[&id.ordinal].epoch,
+                member: id,
+                revision: set.revision.clone(),
+            };
+            (state, vec![step])
         }
         Rule::CarriesSame => {
             let mut state = running().state;

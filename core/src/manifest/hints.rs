@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 59] = [
+const FIELDS: &[(&str, &str)] = &[
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -51,17 +51,34 @@ const FIELDS: [(&str, &str); 59] = [
     ("hostNetwork", "remove it: processes use the host's network"),
     ("updateStrategy", "remove it: Berth does not have it yet"),
     (
-        "revisionHistoryLimit",
-        "remove it: Berth does not have it yet",
+        "binaryData",
+        "write data: config objects hold text; put a binary file on the hosts or on a volume",
     ),
     (
         "persistentVolumeClaimRetentionPolicy",
         "remove it: claims are always retained",
     ),
     (
-        "fieldRef",
-        "write value: '{{ member }}', or another value of the templates",
+        "fileKeyRef",
+        "write configMapKeyRef or secretKeyRef, or a file of the process",
     ),
+    (
+        "containerName",
+        "remove it: the numbers are the process's own",
+    ),
+    ("stopSignal", "write killSignal of the process"),
+    ("scheme", "remove it: Berth asks over plain HTTP"),
+    (
+        "tcpSocket",
+        "write exec, httpGet or sleep: a hook that only connects does nothing",
+    ),
+    (
+        "restartPolicyRules",
+        "remove it: a process is restarted whatever it exited with",
+    ),
+    ("restartBackoff", "write it in spec.template.spec"),
+    ("readinessGates", "write it in spec.template.spec"),
+    ("neverKill", "write it at the process"),
     (
         "finalizers",
         "remove it: what is in use is not deleted anyway",
@@ -199,7 +216,17 @@ const NO_CLOUD: &str = "use local (a pool of the host), nfs, or kubernetes.io/no
                         volumes made by hand";
 
 /// Words of Kubernetes, the list that they would stand in (by a word of it), and what to write.
-const WORDS: [(&str, &str, &str); 25] = [
+const WORDS: [(&str, &str, &str); 27] = [
+    (
+        "Never",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
+    (
+        "OnFailure",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
     ("nfs.csi.k8s.io", "nfs", NFS),
     ("k8s-sigs.io/nfs-subdir-external-provisioner", "nfs", NFS),
     ("cluster.local/nfs-subdir-external-provisioner", "nfs", NFS),

@@ -149,6 +149,6 @@ impl Index {
 
 /// The ports that a template declares.
 pub(super) fn ports(template: &MemberTemplate) -> impl Iterator<Item = (u32, Protocol)> {
-    let all = template.spec.processes.iter().flat_map(|p| &p.ports);
+    let all = template.spec.lasting().flat_map(|p| &p.ports);
     all.map(|port| (port.container_port, port.protocol))
 }

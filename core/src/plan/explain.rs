@@ -59,11 +59,17 @@ fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
         return Some(Reason::Ordered { host });
     };
     if seen.report.ready {
+        if let Some(gate) = facts.set.shut_gate(facts.member) {
+            return Some(gate);
+        }
         if facts.member.restart_asked.is_some() {
             return Some(Reason::RestartAsked);
         }
-        let outdated = facts.member.revision != facts.set.revision;
-        return outdated.then_some(Reason::RevisionOutdated);
+        if facts.member.revision != facts.set.revision {
+            return Some(Reason::RevisionOutdated);
+        }
+        let lacks = facts.set.lacks_files(facts.member, &seen.report);
+        return lacks.then_some(Reason::ConfigNotDelivered { host });
     }
     let own = seen.report.waiting.clone();
     let lost = matches!(own, Some(Reason::VolumeEmpty { .. })) && founding::open(state, id);

@@ -2,7 +2,8 @@
 //! reads nothing but its arguments.
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), then what takes something, set by set (own_hosts, carry, assign, start, stop, evict, update), then why everything else
+//! then volumes for the claims that wait for one (claims), then what takes something, set by set
+//! (own_hosts, carry, assign, start, stop, reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -26,6 +27,7 @@ mod observe;
 mod own_hosts;
 mod placement;
 mod release;
+mod reload;
 pub mod report;
 mod spread;
 mod start;
@@ -71,6 +73,7 @@ pub fn plan_without(
         assign::run(&mut draft, key);
         start::run(&mut draft, key);
         stop::run(&mut draft, key);
+        reload::run(&mut draft, key);
         evict::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);

@@ -64,11 +64,18 @@ pub(super) fn set(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    if set.deleting.is_some() && set.members.is_empty() {
-        let uid = set.uid.clone();
-        let set = key.clone();
-        draft.push(Step::RemoveSet { set, uid });
+    if set.deleting.is_none() || !set.members.is_empty() {
+        return;
     }
+    let uid = set.uid.clone();
+    // Each has a record; with all of them the set could be more than one commit can remove.
+    let history = set.revisions.keys().filter(|hash| **hash != set.revision);
+    for revision in history.cloned().collect::<Vec<_>>() {
+        let set = key.clone();
+        draft.push(Step::DropRevision { set, revision });
+    }
+    let set = key.clone();
+    draft.push(Step::RemoveSet { set, uid });
 }
 
 /// Forgets who founded the sets that are gone with all their claims.
@@ -86,7 +93,8 @@ pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
     }
 }
 
-/// Drops the revisions that no member carries, except the newest.
+/// Drops what is over `revisionHistoryLimit`, oldest first. The newest revision and those that
+/// members carry are needed and do not count.
 pub(super) fn revisions(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
@@ -94,8 +102,12 @@ pub(super) fn revisions(draft: &mut Draft, key: &SetKey) {
     let carried = |revision: &&TemplateHash| {
         **revision == set.revision || set.members.values().any(|m| m.revision == **revision)
     };
-    let unused = set.revisions.keys().filter(|revision| !carried(revision));
-    for revision in unused.cloned().collect::<Vec<_>>() {
+    let unused = set.revisions.iter().filter(|(hash, _)| !carried(hash));
+    let mut unused: Vec<_> = unused.map(|(hash, r)| (r.number, hash.clone())).collect();
+    unused.sort();
+    let keep = usize::try_from(set.spec.revision_history_limit()).unwrap_or(usize::MAX);
+    unused.truncate(unused.len().saturating_sub(keep));
+    for (_, revision) in unused {
         let set = key.clone();
         draft.push(Step::DropRevision { set, revision });
     }

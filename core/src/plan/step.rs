@@ -65,6 +65,8 @@ pub enum Step {
         key: ClaimKey,
         /// Who owns its files.
         owner: Option<Ownership>,
+        /// The address of its server, if that is news.
+        address: Option<IpAddr>,
     },
     /// Gives an ordinal its own address for as long as the set exists.
     TakeAddress {
@@ -161,6 +163,16 @@ pub enum Step {
         /// The revision.
         revision: TemplateHash,
     },
+    /// Gives a member that runs another revision without stopping it: only files differ, and its
+    /// agent writes them anew.
+    Reload {
+        /// The member.
+        member: MemberId,
+        /// Its grant.
+        epoch: Epoch,
+        /// The revision.
+        revision: TemplateHash,
+    },
     /// Forgets who founded a set, once neither the set nor any claim of it exists.
     ForgetFounding {
         /// The set's key.
@@ -231,6 +243,9 @@ impl fmt::Display for Step {
                 write!(f, "release {member}: {because}")
             }
             Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
+            Self::Reload {
+                member, revision, ..
+            } => write!(f, "deliver the config of revision {revision} to {member}"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
@@ -250,6 +265,7 @@ impl Step {
             | Self::Start { member, .. }
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
+            | Self::Reload { member, .. }
             | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
             Self::AdoptClaim { member, .. } => Some((&member.set, member.ordinal)),
             Self::CreateClaim { claim, .. } => {

@@ -5,6 +5,8 @@ mod delete;
 mod founding;
 mod operated;
 mod places;
+mod reload;
+mod revisions;
 mod scale;
 mod spread;
 mod update;

@@ -14,6 +14,7 @@ use crate::{
         Step, budget,
         draft::Draft,
         facts::{Facts, Standing, facts},
+        reload,
     },
     state::{Ordered, Set, State},
     time::Timestamp,
@@ -30,7 +31,9 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     };
     let old = |ordinal: &Ordinal| {
         let member = set.members.get(ordinal);
-        member.is_some_and(|m| m.ordered == Ordered::Run && m.is_to_be_replaced(set))
+        member.is_some_and(|m| {
+            m.ordered == Ordered::Run && m.is_to_be_replaced(set) && !reload::reaches(set, m)
+        })
     };
     let old: Vec<Ordinal> = set.declared().rev().filter(old).collect();
     if old.is_empty() {
@@ -38,6 +41,14 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
     // What it stopped could not be started again.
     if let Some(reason) = draft.mismatch() {
+        for ordinal in old {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
+    // Whoever went would not come back: what it is to be needs something that is not there.
+    let newest = set.revisions.get(&set.revision);
+    if let Some(reason) = newest.and_then(|newest| newest.missing(&key.namespace)) {
         for ordinal in old {
             draft.wait(key, ordinal, reason.clone());
         }

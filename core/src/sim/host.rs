@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    ids::{BootId, HostName, MemberId, RunId, Uid},
+    ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     sim::{
@@ -35,8 +35,6 @@ pub(super) struct SimHost {
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
-    /// Claims whose data is in a pool here.
-    pub(super) volumes: BTreeSet<Uid>,
 }
 
 /// What lives only as long as the agent's process.
@@ -106,7 +104,6 @@ impl World {
             agent: None,
             boots: 1,
             lives: 0,
-            volumes: BTreeSet::new(),
         };
         self.hosts.insert(name.clone(), host);
         self.start_agent(name);
@@ -174,7 +171,15 @@ impl World {
         keeper.alive = false;
         self.say("fault", &format!("the process of {id} dies"));
         let exit = "was killed by SIGKILL".to_owned();
-        self.tell_process(&name, id, &run, ProcessChange::Exited { exit });
+        self.tell_process(
+            &name,
+            id,
+            &run,
+            ProcessChange::Exited {
+                exit,
+                success: false,
+            },
+        );
         let after = self.delay(100, 1, 3000);
         let run = Box::new((id.clone(), run));
         self.schedule(after, Happening::ProcessStarts { host: name, run });

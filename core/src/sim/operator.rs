@@ -9,14 +9,18 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, Override,
-        PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, Spread,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, ConfigMap,
+        ConfigUpdate, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector, LabelSelector,
+        MemberVolume, Membership, NfsVolumeSource, OnChange, Override, PersistentVolume,
+        PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner, ReclaimPolicy, Spread,
         StatefulSetSpec, StorageClass, TopologySpreadConstraint, WhenUnsatisfiable,
     },
-    state::{Claim, Draining, Offline, Set, Volume},
-    volume::access::sharers,
+    state::{Claim, Draining, Offline, Set},
 };
+
+mod volumes;
+
+pub use volumes::Word;
 
 /// A set, as far as the simulation tells sets apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,10 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// Whether members use the keys `env` and `file` of a ConfigMap named as the set.
+    pub config: bool,
+    /// Whether a changed file reaches members that run.
+    pub reload: bool,
     /// `ordinals.reserved`
     pub reserved: BTreeSet<u32>,
     /// An ordinal whose member has arguments of its own.
@@ -77,6 +85,8 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            config: false,
+            reload: false,
             reserved: BTreeSet::new(),
             special: None,
             per_host: false,
@@ -99,8 +109,33 @@ fn slot(value: &str) -> LabelSelector {
     selector
 }
 
+/// What makes a process depend on the config of its set.
+fn configure(process: &mut Process, key: &SetKey) {
+    let selector = |entry: &str| {
+        Some(KeySelector {
+            name: key.name.to_string(),
+            key: entry.to_owned(),
+            optional: false,
+        })
+    };
+    process.env.push(EnvVar {
+        name: "CONFIG".to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: selector("env"),
+            ..EnvVarSource::default()
+        }),
+    });
+    process.files.push(FileSource {
+        path: "app.conf".to_owned(),
+        config_map: selector("file"),
+        on_change: OnChange::Signal,
+        ..FileSource::default()
+    });
+}
+
 impl SetOptions {
-    fn spec(&self) -> StatefulSetSpec {
+    fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
             command: vec!["/bin/app".to_owned()],
@@ -116,6 +151,9 @@ impl SetOptions {
             container_port,
             ..Port::default()
         }));
+        if self.config {
+            configure(&mut process, key);
+        }
         let mut spec = StatefulSetSpec {
             replicas: Some(self.replicas.into()),
             pod_management_policy: self.policy,
@@ -125,6 +163,11 @@ impl SetOptions {
             spread: self.spread,
             min_ready_seconds: self.min_ready,
             address_pool: self.pool.clone(),
+            config_update: if self.reload {
+                ConfigUpdate::Reload
+            } else {
+                ConfigUpdate::Rollout
+            },
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -183,7 +226,7 @@ impl World {
         if !self.coordinator.up {
             return;
         }
-        let spec = options.spec();
+        let spec = options.spec(key);
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
@@ -195,11 +238,43 @@ impl World {
             return;
         }
         set.spec = Arc::new(spec);
-        self.coordinator.state.revise(key, self.now);
+        self.revise(key);
         if options.quorum {
             self.quorums.insert(key.clone());
         }
         self.reconcile();
+    }
+
+    /// Applies the ConfigMap of a set, or deletes it.
+    pub fn put_config(&mut self, key: &SetKey, config: Option<(u32, u32)>) {
+        if !self.coordinator.up {
+            return;
+        }
+        let maps = &mut self.coordinator.state.config_maps;
+        match config {
+            None => {
+                maps.remove(key);
+            }
+            Some((env, file)) => {
+                let mut map = ConfigMap::default();
+                for (name, value) in [("env", env), ("file", file)] {
+                    map.data.insert(name.to_owned(), value.to_string());
+                }
+                maps.insert(key.clone(), map);
+            }
+        }
+        self.revise(key);
+        self.reconcile();
+    }
+
+    fn revise(&mut self, key: &SetKey) {
+        self.coordinator.state.revise(key, self.now);
+        let set = self.coordinator.state.sets.get(key);
+        if let Some(revision) = set.and_then(|set| set.revisions.get(&set.revision)) {
+            let config = Arc::clone(&revision.config);
+            let hash = set.map(|set| set.revision.clone()).unwrap_or_default();
+            self.truth.configs.insert(hash, config);
+        }
     }
 
     /// Asks for the deletion of a set.
@@ -230,6 +305,7 @@ impl World {
             provisioner: Provisioner::Nfs,
             ..StorageClass::default()
         };
+        class.reclaim_policy = ReclaimPolicy::Delete;
         SERVER.clone_into(&mut class.metadata.name);
         "nas".clone_into(&mut class.parameters.server);
         "/exports".clone_into(&mut class.parameters.share);
@@ -294,48 +370,6 @@ impl World {
         };
         let claims = &mut self.coordinator.state.claims;
         claims.insert(key.clone(), claim);
-        self.reconcile();
-    }
-
-    /// Deletes the claims that no member uses and no set was founded on, and gives their volumes free: those made by hand to
-    /// whoever asks next, emptied, the others for good.
-    pub fn drop_claims(&mut self) {
-        if !self.coordinator.up {
-            return;
-        }
-        let state = &mut self.coordinator.state;
-        let before = state.clone();
-        let assigned = |id: &MemberId| {
-            let set = before.sets.get(&id.set);
-            set.is_some_and(|set| set.members.contains_key(&id.ordinal))
-        };
-        let founds = |key: &ClaimKey| {
-            before
-                .foundings
-                .values()
-                .any(|f| f.filled.contains_key(key))
-        };
-        state.claims.retain(|key, claim| {
-            let founds = founds(key);
-            founds
-                || claim.member.as_ref().is_some_and(assigned)
-                || sharers(&before, key).next().is_some()
-        });
-        let claims = state.claims.clone();
-        let gone = |volume: &Volume| {
-            let bound = volume.claim.as_ref();
-            bound.is_some_and(|bound| claims.get(&bound.key).is_none_or(|c| c.uid != bound.uid))
-        };
-        let freed = state.volumes.values().filter(|volume| gone(volume));
-        self.truth.freed(freed);
-        state
-            .volumes
-            .retain(|_, volume| !(volume.provisioned && gone(volume)));
-        for volume in state.volumes.values_mut() {
-            if gone(volume) {
-                volume.claim = None;
-            }
-        }
         self.reconcile();
     }
 

@@ -7,7 +7,7 @@ use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     sim::{
         Violation, World,
-        operator::{BY_HAND, SERVER, SetOptions},
+        operator::{BY_HAND, SERVER, SetOptions, Word},
         rng::Rng,
     },
     spec::{GatePolicy, Spread, WhenUnsatisfiable},
@@ -18,6 +18,8 @@ use crate::{
 const REST: Duration = Duration::from_secs(600);
 /// Longer than any coordinator is away.
 const BACK: Duration = Duration::from_secs(10);
+/// So often volumes are tidied: what is freed may bind a claim whose data is then given.
+const TIDY: u32 = 6;
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
 
@@ -41,7 +43,7 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
     let mut plot = Plot::new(seed);
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {
-        plot.event();
+        plot.event()?;
         let pause = plot.rng.millis(1, 4000);
         // Often, much happens at once.
         if plot.rng.chance(70) {
@@ -52,6 +54,11 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
     // The coordinator is back by then, and takes what the operator makes.
     plot.world.run(BACK)?;
     plot.provide();
+    for _ in 0..TIDY {
+        plot.world.tidy_volumes();
+        plot.world.empty_trash();
+        plot.world.run(BACK)?;
+    }
     if plot.world.settle(REST)? {
         return Ok(Outcome {
             log: plot.world.log,
@@ -120,11 +127,12 @@ impl Plot {
         })
     }
 
-    fn event(&mut self) {
+    fn event(&mut self) -> Result<(), Violation> {
         match self.rng.below(100) {
-            0..=24 => self.apply(),
-            25..=29 => self.storage(),
-            30..=34 => {
+            0..=14 => self.apply(),
+            15..=20 => self.config(),
+            21..=32 => self.storage()?,
+            33..=34 => {
                 if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
                     self.world.say("operator", &format!("deletes {key}"));
                     self.world.delete_set(&key);
@@ -161,6 +169,7 @@ impl Plot {
             }
             _ => self.host_verb(),
         }
+        Ok(())
     }
 
     /// An operator does something to a host, or to a single member.
@@ -217,25 +226,73 @@ impl Plot {
         self.world.put_set(&key, &options);
     }
 
-    /// Something happens to volumes and claims.
-    fn storage(&mut self) {
-        let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
+    /// The config of a set is another, or gone.
+    fn config(&mut self) {
+        let Some((key, _)) = self.rng.pick(&self.sets).cloned() else {
             return;
+        };
+        let mut level = || u32::try_from(self.rng.below(3)).unwrap_or_default();
+        let config = Some((level() / 2, level()));
+        let config = config.filter(|_| self.rng.chance(85));
+        let what = match config {
+            Some((env, file)) => format!("gives {key} the config {env} and {file}"),
+            None => format!("deletes the config of {key}"),
+        };
+        self.world.say("operator", &what);
+        self.world.put_config(&key, config);
+    }
+
+    /// Something happens to volumes and claims.
+    fn storage(&mut self) -> Result<(), Violation> {
+        let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
+            return Ok(());
         };
         let ordinal = self.rng.below(4);
         let member = format!("{}-{ordinal}", set.name);
-        match self.rng.below(4) {
-            0 => {
-                self.world
-                    .say("operator", "deletes the claims that nobody uses");
-                self.world.drop_claims();
-            }
-            1 => self.claim(&set, &options, &member),
+        match self.rng.below(8) {
+            0..=3 => self.clear_out(&set)?,
+            4 | 5 => self.word(),
+            6 => self.claim(&set, &options, &member),
             _ => {
                 self.world
                     .say("operator", &format!("makes a volume for {member}"));
                 self.world.put_volume(&format!("pv-{member}"), &member);
             }
+        }
+        Ok(())
+    }
+
+    /// Mostly a set goes first; then the claims that nobody uses, and words about their volumes.
+    fn clear_out(&mut self, set: &SetKey) -> Result<(), Violation> {
+        if self.rng.chance(70) {
+            self.world.say("operator", &format!("deletes {set}"));
+            self.world.delete_set(set);
+            let pause = self.rng.millis(500, 6000);
+            self.world.run(pause)?;
+        }
+        self.world
+            .say("operator", "deletes the claims that nobody uses");
+        self.world.drop_claims();
+        for _ in 0..self.rng.below(6) {
+            self.word();
+            let pause = self.rng.millis(1, 1500);
+            self.world.run(pause)?;
+        }
+        Ok(())
+    }
+
+    /// A word about a volume: mostly one that could be taken, for one that no claim has.
+    fn word(&mut self) {
+        let loose = self.world.loose_volumes();
+        let all = if loose.is_empty() || self.rng.chance(20) {
+            self.world.volumes()
+        } else {
+            loose
+        };
+        let words = [Word::Adopt, Word::Release, Word::Delete, Word::Undelete];
+        let word = self.rng.pick(&words).copied();
+        if let (Some(word), Some(volume)) = (word, self.rng.pick(&all).cloned()) {
+            self.world.tell_volume(word, &volume);
         }
     }
 
@@ -294,6 +351,7 @@ impl Plot {
     /// Makes what sets still need.
     fn provide(&mut self) {
         for (set, options) in self.sets.clone() {
+            self.world.put_config(&set, Some((0, 0)));
             for ordinal in 0..MOST_ORDINALS {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
@@ -351,6 +409,8 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        config: rng.chance(60),
+        reload: rng.chance(60),
         ..SetOptions::default()
     }
 }

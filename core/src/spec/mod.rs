@@ -15,6 +15,7 @@ pub mod network;
 pub mod ordinals;
 pub mod overrides;
 mod path;
+mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
@@ -30,16 +31,22 @@ pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpe
 pub use ordinals::Ordinals;
 pub use overrides::Override;
 pub use path::{PathError, check_dir_name, check_sub_path};
+pub use period::{PeriodError, parse_period};
 pub use placement::{HOSTNAME, Placement, TopologySpreadConstraint, WhenUnsatisfiable};
-pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
+pub use probe::{
+    ExecAction, GrpcAction, Handler, HttpGetAction, HttpHeader, NotifyAction, PortRef, Probe,
+    TcpSocketAction,
+};
 pub use process::{
-    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
-    Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol, Resources, VolumeMount,
+    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FieldSelector, FileSource, FileWhen,
+    KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
+    ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
 pub use secret::Sealed;
 pub use set::{
-    ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
-    MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
+    ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
+    MemberTemplate, Membership, ReadinessGate, RestartBackoff, Spread, StatefulSet,
+    StatefulSetSpec,
 };
 pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,

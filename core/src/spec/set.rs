@@ -8,11 +8,15 @@ use super::{
     meta::ObjectMeta,
     ordinals::Ordinals,
     overrides::{Override, effective},
+    period::{PeriodError, parse_period},
     placement::{Placement, TopologySpreadConstraint},
-    process::Process,
+    process::{Process, RestartPolicy},
     volume::{ClaimTemplate, MemberVolume},
 };
-use crate::ids::Ordinal;
+use crate::{ids::Ordinal, keeper::BackoffLimits};
+
+/// As many older revisions as a StatefulSet keeps when nothing is said.
+const REVISION_HISTORY: u32 = 10;
 
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -64,6 +68,11 @@ pub struct StatefulSetSpec {
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// What becomes of members when only config changes that reaches them through files.
+    pub config_update: ConfigUpdate,
+    /// How many revisions that no member has any more are kept; 10 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<i64>,
     /// How one member looks.
     pub template: MemberTemplate,
     /// What differs for single ordinals.
@@ -85,6 +94,13 @@ impl StatefulSetSpec {
     /// is in its state.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
+    }
+
+    /// How many revisions that no member has any more are kept.
+    pub fn revision_history_limit(&self) -> u32 {
+        self.revision_history_limit.map_or(REVISION_HISTORY, |n| {
+            u32::try_from(n.max(0)).unwrap_or(u32::MAX)
+        })
     }
 
     /// The template as it is for an ordinal.
@@ -124,6 +140,17 @@ pub enum GatePolicy {
     OrderedStarted,
     /// Nothing.
     Parallel,
+}
+
+/// What becomes of members when only config changes that reaches them through files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ConfigUpdate {
+    /// They are replaced, as after a change of the template.
+    #[default]
+    Rollout,
+    /// Their files are written anew while they run, and `onChange` of each file says what its
+    /// process is told. What is in an environment still replaces them.
+    Reload,
 }
 
 /// Whether the number of members may change once the set is founded.
@@ -231,6 +258,12 @@ pub struct MemberSpec {
     /// From the stop signal to KILL, in seconds; 30 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_grace_period_seconds: Option<u32>,
+    /// How long a process that ended waits for its next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_backoff: Option<RestartBackoff>,
+    /// Conditions that must be true, beside its processes, for a member to be ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readiness_gates: Vec<ReadinessGate>,
     /// Labels that the host must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
@@ -243,10 +276,64 @@ pub struct MemberSpec {
 }
 
 impl MemberSpec {
+    /// The processes that stay up, in the order of their start: sidecars and mains.
+    pub fn lasting(&self) -> impl Iterator<Item = &Process> {
+        let sidecar = |process: &&Process| process.restart_policy == Some(RestartPolicy::Always);
+        let sidecars = self.init_processes.iter().filter(sidecar);
+        sidecars.chain(&self.processes)
+    }
+
     /// From the stop signal to KILL, in seconds.
     pub fn grace_seconds(&self) -> u32 {
         self.termination_grace_period_seconds.unwrap_or(30)
     }
+}
+
+/// How long a process that ended waits for its next start. The first restart of one that had run
+/// for a second is immediate, whatever is said here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RestartBackoff {
+    /// The first pause, such as `10s`; `1s` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// Each further pause is this many times the one before; 2 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<u32>,
+    /// The longest pause; `1m` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
+    /// A run of this length forgets earlier failures; `10m` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset: Option<String>,
+}
+
+impl RestartBackoff {
+    /// Its numbers, with those that were left out.
+    ///
+    /// # Errors
+    /// The field that is no length of time, and why.
+    pub fn limits(&self) -> Result<BackoffLimits, (&'static str, PeriodError)> {
+        let default = BackoffLimits::default();
+        let period = |name, text: &Option<String>, left_out| match text {
+            None => Ok(left_out),
+            Some(text) => parse_period(text).map_err(|error| (name, error)),
+        };
+        Ok(BackoffLimits {
+            first: period("first", &self.first, default.first)?,
+            factor: self.factor.unwrap_or(default.factor),
+            cap: period("cap", &self.cap, default.cap)?,
+            reset: period("reset", &self.reset, default.reset)?,
+        })
+    }
+}
+
+/// A condition that must be true for a member to be ready. Operators and their programs set it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReadinessGate {
+    /// The condition's type, such as `example.com/registered`.
+    pub condition_type: String,
 }
 
 /// The member's configuration directory, `{{ configDir }}`.

@@ -5,7 +5,7 @@
 //! that they cannot differ. It is total: a step about something that does not exist changes
 //! nothing (the checker refuses such a step beforehand).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, TemplateHash, Uid},
@@ -32,18 +32,13 @@ impl State {
                     claim.template.clone_from(template);
                 }
             }
-            Step::BindClaim { key, name, volume } => {
-                if let Some(claim) = self.claims.get_mut(key) {
-                    claim.volume = Some(name.clone());
-                    let class = &mut claim.spec.storage_class_name;
-                    // From now on it has the one that it was bound with, whatever becomes default.
-                    class.get_or_insert_with(|| volume.class.clone());
-                    let uid = claim.uid.clone();
-                    self.bind(name, volume, uid);
-                }
-            }
+            Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
             Step::GrowClaim { key, storage } => self.grow(key, storage),
-            Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
+            Step::FillClaim {
+                key,
+                owner,
+                address,
+            } => self.fill(key, owner.as_ref(), *address),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -61,6 +56,11 @@ impl State {
                 self.foundings.insert(set.clone(), founding);
             }
             Step::Carry {
+                member,
+                epoch,
+                revision,
+            }
+            | Step::Reload {
                 member,
                 epoch,
                 revision,
@@ -128,8 +128,21 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn bind_claim(&mut self, key: &ClaimKey, name: &ObjectKey, volume: &Volume) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
+        claim.volume = Some(name.clone());
+        let class = &mut claim.spec.storage_class_name;
+        // From now on it has the one that it was bound with, whatever becomes default.
+        class.get_or_insert_with(|| volume.class.clone());
+        let uid = claim.uid.clone();
+        self.bind(name, volume, uid);
     }
 
     fn take_host(&mut self, id: &MemberId, host: &HostName) {
@@ -149,7 +162,7 @@ impl State {
         }
     }
 
-    /// The revision is in the order, though nothing else of it changes.
+    /// A member takes another revision in place. It is in the order, whatever else of it changes.
     fn carry(&mut self, id: &MemberId, epoch: Epoch, revision: &TemplateHash) {
         let Some(member) = self.granted(id, epoch) else {
             return;
@@ -225,7 +238,7 @@ impl State {
         self.volumes.insert(name.clone(), volume);
     }
 
-    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
+    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
@@ -236,6 +249,7 @@ impl State {
         if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
             volume.adopt = false;
             volume.filled = true;
+            volume.address = address.or(volume.address);
         }
         let Some(member) = &claim.member else {
             return;

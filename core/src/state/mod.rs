@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{
-        ClaimKey, ContentHash, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash,
-        Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Term, Uid, ZoneSerial,
     },
     order::{Desired, Peer},
-    report::MemberReport,
+    report::{MemberReport, Phase},
     spec::{
-        AccessMode, AddressPool, ConfigMap, PersistentVolume, PersistentVolumeClaimSpec,
-        ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
+        AccessMode, AddressPool, ConfigMap, ConfigUpdate, PersistentVolume,
+        PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
@@ -28,17 +28,20 @@ use crate::{
 
 pub mod apply;
 mod directives;
+mod gates;
 pub mod names;
 pub mod orders;
 mod revision;
 
-pub use revision::Revision;
-
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
+pub use gates::MemberCondition;
+pub use revision::{CHANGE_CAUSES, Revision};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
+    /// The history of the store. A restored backup is given a new one.
+    pub history: HistoryId,
     /// The coordinator's term.
     pub term: Term,
     /// The DNS zone, such as `berth.internal`.
@@ -226,6 +229,9 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// Conditions that were set in this epoch, by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, MemberCondition>,
 }
 
 impl Member {
@@ -233,6 +239,17 @@ impl Member {
     /// the set's, or an operator asked for it.
     pub fn is_to_be_replaced(&self, set: &Set) -> bool {
         self.revision != set.revision || self.restart_asked.is_some()
+    }
+}
+
+impl Set {
+    /// Whether the processes of a member that runs do not have the files of its revision yet. Only
+    /// a set that reloads asks: with the others a revision comes with a start.
+    pub fn lacks_files(&self, member: &Member, report: &MemberReport) -> bool {
+        let reloads = self.spec.config_update == ConfigUpdate::Reload;
+        reloads
+            && report.phase == Phase::Running
+            && report.revision.as_ref() != Some(&member.revision)
     }
 }
 
@@ -320,6 +337,9 @@ pub struct Volume {
     /// Whether a member was ever started on it.
     #[serde(default)]
     pub filled: bool,
+    /// The address of its server when a member was first started on it.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
     /// What is to become of it, if it is not just there.
@@ -411,7 +431,9 @@ impl State {
         };
         let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => seen.report.ready,
+            Knowledge::Known(seen) => {
+                set.ready_since(member, seen).is_some() && !set.lacks_files(member, &seen.report)
+            }
             Knowledge::Absent | Knowledge::Unknown => false,
         };
         let host = self.hosts.get(&member.host);
@@ -424,10 +446,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        fixture::{key, member, put_set, report, run_all, spec, state},
-        report::Phase,
-    };
+    use crate::fixture::{key, member, put_set, report, run_all, spec, state};
 
     #[test]
     fn a_member_is_in_place_while_it_is_ready_wanted_and_up_to_date() {

@@ -67,7 +67,7 @@ fn order_among(
         desired,
         revision: member.revision.clone(),
         template: Arc::new(template.spec.clone()),
-        values: values(state, set, id, member, declared),
+        values: values(state, set, id, member, declared, &template),
         volumes: volumes(state, set, id, &template),
         config: carried.config.as_ref().clone(),
     })
@@ -145,6 +145,7 @@ fn values(
     id: &MemberId,
     member: &Member,
     declared: &Arc<[Peer]>,
+    template: &MemberTemplate,
 ) -> RenderValues {
     let founding = state.foundings.get(&id.set);
     let open = founding.is_some_and(|founding| {
@@ -174,6 +175,12 @@ fn values(
         host_labels: host
             .map(|host| host.record.labels.clone())
             .unwrap_or_default(),
+        host: member.host.to_string(),
+        host_address: host
+            .map(|host| host.record.advertise_address.to_string())
+            .unwrap_or_default(),
+        labels: template.metadata.labels.clone(),
+        annotations: template.metadata.annotations.clone(),
         previous_address: member.previous_address.map(|a| a.to_string()),
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The annotations of a set that say why it was changed, the first that is there.
-const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
+pub const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
 
 /// One revision of a set. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,8 +91,13 @@ impl Set {
     /// changed.
     pub fn revise(&mut self, config: ConfigData, now: Timestamp) -> bool {
         let hash = set_revision(&self.spec, &config);
-        if hash == self.revision && self.revisions.contains_key(&hash) {
-            return false;
+        if hash == self.revision
+            && let Some(newest) = self.revisions.get_mut(&hash)
+        {
+            // An object that is there by now, without the key, gives another reason to wait.
+            let same = *newest.config == config;
+            newest.config = Arc::new(config);
+            return !same;
         }
         let last = self.revisions.values().map(|r| r.number).max();
         let number = last.unwrap_or(0).saturating_add(1);

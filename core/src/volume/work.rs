@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{HostName, ObjectKey, Uid},
+    quantity::of_bytes,
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
     volume::VolumeSource,
@@ -28,6 +29,11 @@ pub struct VolumeWork {
     pub filled: bool,
     /// Where its data lies.
     pub source: VolumeSource,
+    /// How often the volume was sent to the trash: its data has another name there each time, and a
+    /// return closes the names of all times before. So a work that hung on one host and is done when
+    /// another one brought the volume back finds no way to throw it away again.
+    #[serde(default)]
+    pub deletion: u64,
     /// What to do.
     pub task: VolumeTask,
 }
@@ -54,7 +60,7 @@ impl VolumeTask {
         match self {
             Self::Trash => "move it to the trash".to_owned(),
             Self::Restore => "bring it back from the trash".to_owned(),
-            Self::Grow { bytes } => format!("grow it to {bytes} bytes"),
+            Self::Grow { bytes } => format!("grow it to {}", of_bytes(bytes)),
         }
     }
 }
@@ -93,6 +99,7 @@ pub fn work(
             owners: volume.owners.clone(),
             filled: volume.filled,
             source: volume.source.clone(),
+            deletion: volume.deletions,
             task,
         });
     }

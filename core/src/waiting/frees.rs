@@ -31,6 +31,9 @@ impl Reason {
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
+            Self::ConfigNotDelivered { .. } => {
+                "event: the agent wrote it; see its log, or berth apply -f"
+            }
             Self::OfflineAsked => "event: the other members are available",
             Self::Offline { .. } => "berth member online",
             Self::DrainAsked { .. } => "event: the other members are available",
@@ -58,11 +61,15 @@ impl Reason {
             Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
             Self::StepFailed { .. } => "event: the next attempt succeeds",
             Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
+            Self::InitProcess { .. } => "event: the init process exits with 0",
+            Self::PostStart { .. } => "event: postStart ends well, now or at the next start",
+            Self::ReadinessGate { .. } => "berth member condition (MEMBER TYPE=True)",
             Self::BackOff { .. } => "event: the next start succeeds",
             Self::StartupProbe { .. } => "event: the startup probe passes",
             Self::ReadinessProbe { .. } => "event: the readiness probe passes",
             Self::LivenessProbe { .. } => "event: the process has been restarted",
             Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
+            Self::NeverKilled { .. } => "event: they end; to force it, kill -KILL on the host",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{HostRefusal, Reason};
+use super::{HostRefusal, Reason, refusal::nearest};
+use crate::quantity::of_bytes;
 
 impl fmt::Display for Reason {
     #[expect(
@@ -40,6 +41,9 @@ impl fmt::Display for Reason {
                 Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
                 None => write!(f, "{kind} {key} does not exist"),
             },
+            Self::ConfigNotDelivered { host } => {
+                write!(f, "{host} has not written the files of its revision yet")
+            }
             Self::FoundersIncomplete { ordinal } => {
                 write!(
                     f,
@@ -59,7 +63,7 @@ impl fmt::Display for Reason {
                 write!(f, "there is no volume for claim {claim}")
             }
             Self::NoMatchingVolume { claim, volumes } => {
-                write!(f, "no volume fits claim {claim}: {}", join(volumes))
+                write!(f, "no volume fits claim {claim}: {}", nearest(volumes))
             }
             Self::ExportTaken {
                 claim,
@@ -179,7 +183,9 @@ impl fmt::Display for Reason {
                 free,
             } => write!(
                 f,
-                "volume {volume} needs {wanted} bytes and {free} are free"
+                "volume {volume} needs {} and {} is free",
+                of_bytes(*wanted),
+                of_bytes(*free)
             ),
             Self::UserIdMismatch {
                 volume,
@@ -196,6 +202,33 @@ impl fmt::Display for Reason {
             ),
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
             Self::RenderFailed { field, error } => write!(f, "{field}: {error}"),
+            Self::InitProcess {
+                process,
+                exit: None,
+                ..
+            } => write!(f, "init process {process} runs"),
+            Self::InitProcess {
+                process,
+                exit: Some(exit),
+                restarts,
+            } => write!(
+                f,
+                "init process {process} {exit} and is tried again; restarted {restarts} times"
+            ),
+            Self::PostStart {
+                process,
+                error: None,
+            } => write!(f, "postStart of {process} has not ended yet"),
+            Self::PostStart {
+                process,
+                error: Some(error),
+            } => write!(f, "postStart of {process}: {error}"),
+            Self::ReadinessGate { condition, message } if message.is_empty() => {
+                write!(f, "condition {condition} is not set")
+            }
+            Self::ReadinessGate { condition, message } => {
+                write!(f, "condition {condition} is false: {message}")
+            }
             Self::BackOff {
                 process,
                 exit,
@@ -213,6 +246,11 @@ impl fmt::Display for Reason {
                 write!(f, "liveness probe of {process}: {error}")
             }
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
+            Self::NeverKilled { processes } => write!(
+                f,
+                "the grace period is over and {} still runs; neverKill spares it",
+                join(processes)
+            ),
         }
     }
 }

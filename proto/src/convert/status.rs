@@ -43,6 +43,7 @@ pub fn process(process: &ProcessReport) -> v1::ProcessStatus {
         pid: process.pid.unwrap_or_default(),
         restarts: process.restarts,
         last_exit: process.last_exit.clone().unwrap_or_default(),
+        status: process.status.clone().unwrap_or_default(),
     }
 }
 

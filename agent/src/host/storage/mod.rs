@@ -5,6 +5,7 @@
 //! what it was told in a [`Place`]. When the process ends, its mounts do.
 
 pub(crate) mod dir;
+mod fence;
 mod grow;
 mod guard;
 pub mod helper;

@@ -58,8 +58,8 @@ fn members_are_replaced_one_at_a_time_from_the_highest_down() {
     assert!(outdated(&friends).is_empty());
     assert_eq!(
         friends.state.sets[&key("db")].revisions.len(),
-        1,
-        "the old one is dropped"
+        2,
+        "the old one is history"
     );
 }
 

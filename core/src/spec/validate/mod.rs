@@ -13,6 +13,7 @@ mod claim;
 mod config;
 mod env;
 mod file;
+mod lifecycle;
 mod meta;
 mod mount;
 mod network;
@@ -25,6 +26,7 @@ mod set;
 mod storage;
 mod words;
 
+pub use meta::condition_type;
 pub(crate) use meta::label_value;
 pub use network::{Cidr, CidrError};
 

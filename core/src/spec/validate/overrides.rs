@@ -72,10 +72,11 @@ fn content(problems: &mut Problems, set: &StatefulSet, at: &str, one: &Override)
             "with placement: PerHost each ordinal has its host; remove it",
         );
     }
-    let known = match &one.process {
-        Some(name) => processes.iter().any(|process| process.name == *name),
-        None => processes.len() == 1 || !one.changes_process(),
+    let meant = match &one.process {
+        Some(name) => processes.iter().find(|process| process.name == *name),
+        None => processes.first().filter(|_| processes.len() == 1),
     };
+    let known = meant.is_some() || one.process.is_none() && !one.changes_process();
     if !known {
         let names: Vec<&str> = processes
             .iter()
@@ -86,11 +87,12 @@ fn content(problems: &mut Problems, set: &StatefulSet, at: &str, one: &Override)
             format!("which process is meant? give one of {}", names.join(", ")),
         );
     }
+    let nothing = Process::default();
     let mut names = Unique::default();
     for (i, variable) in one.env.iter().enumerate() {
         let at = format!("{at}.env[{i}]");
         names.check(problems, &format!("{at}.name"), &variable.name);
-        env::one(problems, &at, variable);
+        env::one(problems, &at, variable, meant.unwrap_or(&nothing));
         if variable.value_from.is_some() {
             problems.add(
                 format!("{at}.valueFrom"),

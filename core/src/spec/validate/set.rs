@@ -18,6 +18,12 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
     if let Some(name) = &spec.address_pool {
         problems.check("spec.addressPool", check_label(name));
     }
+    if let Some(limit) = spec.revision_history_limit.filter(|limit| *limit < 0) {
+        problems.add(
+            "spec.revisionHistoryLimit",
+            format!("{limit} is negative; give 0 or more, or leave it out for 10"),
+        );
+    }
     selector(problems, set);
     meta::notes(problems, "spec.template.metadata", &spec.template.metadata);
     let member = &spec.template.spec;
