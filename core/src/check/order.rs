@@ -34,7 +34,8 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
         };
         let ordered = grant(case.state, &lower).map(|(_, member)| member.ordered);
         let down = ordered.is_none_or(|ordered| ordered == Ordered::Nothing);
-        if !holds && !(down && held(case.state, &lower).is_some()) {
+        let kept_down = down && held(case.state, &lower).is_some();
+        if !(holds || kept_down) {
             return Err(format!("{member} starts under {policy:?} before {lower}"));
         }
     }

@@ -345,30 +345,17 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
             host.record.unschedulable = *cordoned;
         }
-        Event::Restart { set, ordinal } => {
-            let (now, id) = (friends.now, member(SETS[*set], *ordinal));
-            let set = friends.state.sets.get_mut(&id.set);
-            let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
-            if let Some(member) = member {
-                member.restart_asked = Some(now);
-            }
-        }
+        Event::Restart { set, ordinal } => restart(friends, &member(SETS[*set], *ordinal)),
         Event::Offline {
             set,
             ordinal,
             offline,
         } => take_offline(friends, &member(SETS[*set], *ordinal), *offline),
-        Event::Drain { host, pinned } => {
-            let since = friends.now;
-            let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
-            host.record.unschedulable = pinned.is_some();
-            host.record.directives.draining =
-                pinned.map(|stop_pinned| Draining { since, stop_pinned });
-        }
+        Event::Drain { host, pinned } => drain(friends, *host, *pinned),
         Event::Label { host, rack } => {
-            let rack = rack.map(|b| if b { "b" } else { "a" });
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
-            host.record.label("rack", rack);
+            host.record
+                .label("rack", rack.map(|b| if b { "b" } else { "a" }));
         }
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),
@@ -389,6 +376,22 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             *bytes,
         ),
         Event::Release => release(&mut friends.state),
+    }
+}
+
+fn drain(friends: &mut Friends, host: u8, pinned: Option<bool>) {
+    let since = friends.now;
+    let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    host.record.unschedulable = pinned.is_some();
+    host.record.directives.draining = pinned.map(|stop_pinned| Draining { since, stop_pinned });
+}
+
+fn restart(friends: &mut Friends, id: &MemberId) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&id.set);
+    let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+    if let Some(member) = member {
+        member.restart_asked = Some(now);
     }
 }
 

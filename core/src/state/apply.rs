@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, TemplateHash, Uid},
     plan::Step,
     state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
     time::Timestamp,
@@ -32,16 +32,7 @@ impl State {
                     claim.template.clone_from(template);
                 }
             }
-            Step::BindClaim { key, name, volume } => {
-                if let Some(claim) = self.claims.get_mut(key) {
-                    claim.volume = Some(name.clone());
-                    let class = &mut claim.spec.storage_class_name;
-                    // From now on it has the one that it was bound with, whatever becomes default.
-                    class.get_or_insert_with(|| volume.class.clone());
-                    let uid = claim.uid.clone();
-                    self.bind(name, volume, uid);
-                }
-            }
+            Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
             Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim {
                 key,
@@ -53,23 +44,8 @@ impl State {
                     set.addresses.insert(member.ordinal, *address);
                 }
             }
-            Step::TakeHost { member, host } => {
-                if let Some(set) = self.sets.get_mut(&member.set) {
-                    let host = host.clone();
-                    let own = OwnHost {
-                        host,
-                        selected: true,
-                    };
-                    set.own_hosts.insert(member.ordinal, own);
-                }
-            }
-            Step::LeaveHost { member } => {
-                let set = self.sets.get_mut(&member.set);
-                let own = set.and_then(|set| set.own_hosts.get_mut(&member.ordinal));
-                if let Some(own) = own {
-                    own.selected = false;
-                }
-            }
+            Step::TakeHost { member, host } => self.take_host(member, host),
+            Step::LeaveHost { member } => self.leave_host(member),
             Step::Assign { .. } => self.assign(step, now),
             Step::Found { set, founders } => {
                 let founding = Founding {
@@ -83,15 +59,12 @@ impl State {
                 member,
                 epoch,
                 revision,
-            } => {
-                if let Some(member) = self.granted(member, *epoch) {
-                    member.revision.clone_from(revision);
-                    let (host, ordered) = (member.host.clone(), member.ordered);
-                    if ordered != Ordered::Nothing {
-                        self.unsettle(&host);
-                    }
-                }
             }
+            | Step::Reload {
+                member,
+                epoch,
+                revision,
+            } => self.carry(member, *epoch, revision),
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
@@ -99,17 +72,6 @@ impl State {
             Step::RemoveSet { set, uid } => {
                 if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
                     self.sets.remove(set);
-                }
-            }
-            Step::Reload {
-                member,
-                epoch,
-                revision,
-            } => {
-                if let Some(member) = self.granted(member, *epoch) {
-                    member.revision = revision.clone();
-                    let host = member.host.clone();
-                    self.unsettle(&host);
                 }
             }
             Step::DropRevision { set, revision } => {
@@ -174,6 +136,47 @@ impl State {
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn bind_claim(&mut self, key: &ClaimKey, name: &ObjectKey, volume: &Volume) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
+        claim.volume = Some(name.clone());
+        let class = &mut claim.spec.storage_class_name;
+        // From now on it has the one that it was bound with, whatever becomes default.
+        class.get_or_insert_with(|| volume.class.clone());
+        let uid = claim.uid.clone();
+        self.bind(name, volume, uid);
+    }
+
+    fn take_host(&mut self, id: &MemberId, host: &HostName) {
+        if let Some(set) = self.sets.get_mut(&id.set) {
+            let own = OwnHost {
+                host: host.clone(),
+                selected: true,
+            };
+            set.own_hosts.insert(id.ordinal, own);
+        }
+    }
+
+    fn leave_host(&mut self, id: &MemberId) {
+        let set = self.sets.get_mut(&id.set);
+        if let Some(own) = set.and_then(|set| set.own_hosts.get_mut(&id.ordinal)) {
+            own.selected = false;
+        }
+    }
+
+    /// A member takes another revision in place. It is in the order, whatever else of it changes.
+    fn carry(&mut self, id: &MemberId, epoch: Epoch, revision: &TemplateHash) {
+        let Some(member) = self.granted(id, epoch) else {
+            return;
+        };
+        member.revision.clone_from(revision);
+        let (host, ordered) = (member.host.clone(), member.ordered);
+        if ordered != Ordered::Nothing {
+            self.unsettle(&host);
+        }
     }
 
     fn order(&mut self, id: &MemberId, epoch: Epoch, ordered: Ordered) {

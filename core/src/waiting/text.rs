@@ -108,7 +108,7 @@ impl fmt::Display for Reason {
             }
             Self::DrainPinned { host } => write!(
                 f,
-                "{host} is being drained; it stays, because its data is there"
+                "{host} is being drained; it stays, because it can live nowhere else"
             ),
             Self::DrainNowhere { host, hosts } => write!(
                 f,

@@ -87,16 +87,12 @@ fn content(problems: &mut Problems, set: &StatefulSet, at: &str, one: &Override)
             format!("which process is meant? give one of {}", names.join(", ")),
         );
     }
+    let nothing = Process::default();
     let mut names = Unique::default();
     for (i, variable) in one.env.iter().enumerate() {
         let at = format!("{at}.env[{i}]");
         names.check(problems, &format!("{at}.name"), &variable.name);
-        env::one(
-            problems,
-            &at,
-            variable,
-            meant.unwrap_or(&Process::default()),
-        );
+        env::one(problems, &at, variable, meant.unwrap_or(&nothing));
         if variable.value_from.is_some() {
             problems.add(
                 format!("{at}.valueFrom"),
