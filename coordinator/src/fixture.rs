@@ -133,6 +133,7 @@ pub(crate) fn claim() -> Claim {
         filled: true,
         owner: None,
         created_at: NOW,
+        goes_with: None,
     }
 }
 

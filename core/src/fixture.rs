@@ -110,6 +110,8 @@ pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) 
         revision: revision.clone(),
         revisions: BTreeMap::new(),
         deleting: None,
+        refounding: false,
+        orphaned: None,
         members: BTreeMap::new(),
         last_grants: BTreeMap::new(),
         addresses: BTreeMap::new(),
@@ -221,6 +223,7 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
             filled: false,
             owner: None,
             created_at: NOW,
+            goes_with: None,
         };
         state.claims.entry(key.clone()).or_insert(claim);
         if state.claims[&key].volume.is_none() {
@@ -333,6 +336,7 @@ pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a
         filled: false,
         owner: None,
         created_at: NOW,
+        goes_with: None,
     };
     let claims = &mut state.claims;
     claims.entry(key(name)).or_insert(claim)

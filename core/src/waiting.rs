@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName},
+    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     spec::AccessMode,
     time::Timestamp,
 };
@@ -153,6 +153,30 @@ pub enum Reason {
         /// The member that has it.
         by: MemberId,
     },
+    /// The claim of an earlier epoch goes, and is not gone yet: the member gets a fresh one.
+    ClaimStale {
+        /// The claim.
+        claim: ObjectKey,
+    },
+    /// The set depends on one that does not exist.
+    DependencyMissing {
+        /// The set that it depends on.
+        set: SetKey,
+    },
+    /// The set starts when another one is up.
+    DependencyNotReady {
+        /// The set that it depends on.
+        set: SetKey,
+        /// What all members of that one must hold: started, ready or available.
+        gate: String,
+    },
+    /// The set goes after one that depends on it and goes too.
+    DependantNotStopped {
+        /// The set that depends on it.
+        set: SetKey,
+    },
+    /// The set was deleted and its members were not: they run on as they are.
+    Orphaned,
     /// The volume is in the trash, or on its way there.
     VolumeGone {
         /// The claim.
@@ -380,6 +404,11 @@ impl Reason {
             Self::ClaimPending { .. } => "ClaimPending",
             Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
             Self::VolumeInUse { .. } => "VolumeInUse",
+            Self::ClaimStale { .. } => "ClaimStale",
+            Self::DependencyMissing { .. } => "DependencyMissing",
+            Self::DependencyNotReady { .. } => "DependencyNotReady",
+            Self::DependantNotStopped { .. } => "DependantNotStopped",
+            Self::Orphaned => "Orphaned",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",
@@ -428,7 +457,9 @@ impl Reason {
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
             Self::ConfigMissing { .. } => "berth apply -f (the missing object)",
             Self::FoundersIncomplete { .. } => "event: every member has a host",
-            Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
+            Self::FoundingDiskLost { .. } => {
+                "berth member replace --new-volume (as a joiner), or berth set refound"
+            }
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
             Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
             Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
@@ -437,6 +468,13 @@ impl Reason {
             Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
             Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
             Self::VolumeInUse { .. } => "event: the other member is gone",
+            Self::ClaimStale { .. } => "event: the member is gone, and its data in the trash",
+            Self::DependencyMissing { .. } => {
+                "berth apply -f (the other set, or without dependsOn)"
+            }
+            Self::DependencyNotReady { .. } => "event: the other set is up",
+            Self::DependantNotStopped { .. } => "event: the members of the other set are gone",
+            Self::Orphaned => "berth apply -f (a set of the name), or berth delete sts",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::RevisionOutdated => "event: the member is replaced",

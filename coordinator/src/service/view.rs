@@ -340,6 +340,8 @@ mod tests {
             revision: TemplateHash("r".to_owned()),
             revisions: BTreeMap::new(),
             deleting: None,
+            refounding: false,
+            orphaned: None,
             members: [(Ordinal(0), member)].into(),
             last_grants: BTreeMap::new(),
             addresses: BTreeMap::new(),

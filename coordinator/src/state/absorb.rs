@@ -270,6 +270,8 @@ pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Se
         revision: TemplateHash::default(),
         revisions: BTreeMap::new(),
         deleting: None,
+        refounding: false,
+        orphaned: None,
         members: BTreeMap::new(),
         last_grants: BTreeMap::new(),
         addresses: BTreeMap::new(),

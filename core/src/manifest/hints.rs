@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 55] = [
+const FIELDS: [(&str, &str); 54] = [
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -39,10 +39,6 @@ const FIELDS: [(&str, &str); 55] = [
     ),
     ("ordinals", "remove it: ordinals begin with 0"),
     (
-        "persistentVolumeClaimRetentionPolicy",
-        "remove it: claims are always retained",
-    ),
-    (
         "fieldRef",
         "write value: '{{ member }}', or another value of the templates",
     ),
@@ -50,7 +46,10 @@ const FIELDS: [(&str, &str); 55] = [
         "finalizers",
         "remove it: what is in use is not deleted anyway",
     ),
-    ("ownerReferences", "remove it: claims outlive their set"),
+    (
+        "ownerReferences",
+        "remove it: persistentVolumeClaimRetentionPolicy of the set says what goes with it",
+    ),
     ("generateName", "give a name"),
     // As `kubectl get -o yaml` prints claim templates.
     ("apiVersion", "remove it: it stands at the object only"),

@@ -15,6 +15,7 @@ mod addresses;
 mod assign;
 mod budget;
 mod claims;
+mod depends;
 mod draft;
 mod explain;
 mod facts;
@@ -24,6 +25,7 @@ mod observe;
 mod placement;
 mod release;
 pub mod report;
+mod retention;
 mod start;
 pub mod step;
 mod stop;
@@ -51,9 +53,20 @@ pub fn plan_without(
     let mut draft = Draft::new(state, now);
     let all: Vec<SetKey> = state.sets.keys().cloned().collect();
     let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
+    // Of the members of a set that is gone nothing is decided, only seen.
+    let (orphaned, keys): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| draft.is_orphaned(key));
+    for key in &orphaned {
+        observe::run(&mut draft, key);
+    }
     for key in &keys {
         observe::run(&mut draft, key);
+        retention::tie(&mut draft, key);
         release::members(&mut draft, key);
+    }
+    retention::drop_claims(&mut draft, parked);
+    retention::purge(&mut draft);
+    for key in &keys {
         release::set(&mut draft, key);
     }
     release::foundings(&mut draft, parked);
@@ -66,6 +79,9 @@ pub fn plan_without(
         stop::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
+    }
+    for key in &orphaned {
+        explain::orphans(&mut draft, key);
     }
     for key in &keys {
         explain::run(&mut draft, key);

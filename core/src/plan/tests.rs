@@ -2,8 +2,11 @@
 //! Berth asks beyond them.
 
 mod delete;
+mod depends;
 mod founding;
+mod orphan;
 mod places;
+mod retention;
 mod scale;
 mod update;
 mod volumes;

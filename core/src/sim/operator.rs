@@ -153,6 +153,8 @@ impl World {
             revision: revision.clone(),
             revisions: BTreeMap::new(),
             deleting: None,
+            refounding: false,
+            orphaned: None,
             members: BTreeMap::new(),
             last_grants: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -259,6 +261,7 @@ impl World {
             filled: false,
             owner: None,
             created_at: self.now,
+            goes_with: None,
         };
         let claims = &mut self.coordinator.state.claims;
         claims.insert(key.clone(), claim);

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+pub mod depends;
 mod instant;
 mod lenient;
 pub mod meta;
@@ -15,6 +16,7 @@ pub mod network;
 mod path;
 pub mod probe;
 pub mod process;
+pub mod retention;
 pub mod secret;
 pub mod set;
 pub mod storage;
@@ -22,6 +24,7 @@ pub mod validate;
 pub mod volume;
 
 pub use config::{ConfigMap, Secret};
+pub use depends::{Dependency, DependencyGate};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use path::{PathError, check_dir_name, check_sub_path};
@@ -30,6 +33,7 @@ pub use process::{
     Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
     Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol, Resources, VolumeMount,
 };
+pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{
     ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,

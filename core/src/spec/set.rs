@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    depends::Dependency,
     meta::ObjectMeta,
     process::Process,
+    retention::RetentionPolicy,
     volume::{ClaimTemplate, MemberVolume},
 };
 
@@ -54,6 +56,11 @@ pub struct StatefulSetSpec {
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// What becomes of the claims of members that leave; all are kept when left out.
+    pub persistent_volume_claim_retention_policy: RetentionPolicy,
+    /// Sets that must be up before the first member of this one starts, and that stop after it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
     /// How one member looks.
     pub template: MemberTemplate,
     /// One claim per template and member.

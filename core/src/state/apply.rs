@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, State, Volume},
+    spec::ReclaimPolicy,
+    state::{Founding, GoesWith, Grant, Member, Ordered, State, Volume, VolumeState},
     time::Timestamp,
     volume::{Ownership, work::grown_by_word},
 };
@@ -44,6 +45,17 @@ impl State {
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
+            Step::TieClaim { key, goes_with } => {
+                if let Some(claim) = self.claims.get_mut(key) {
+                    claim.goes_with.clone_from(goes_with);
+                }
+            }
+            Step::DropClaim { key, uid } => self.drop_claim(key, uid),
+            Step::PurgeVolume { name } => {
+                if let Some(volume) = self.volumes.get_mut(name) {
+                    volume.state = VolumeState::Purging;
+                }
+            }
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -65,6 +77,13 @@ impl State {
             Step::RemoveSet { set, uid } => {
                 if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
                     self.sets.remove(set);
+                }
+            }
+            Step::Refound { set, uid } => {
+                let set = self.sets.get_mut(set);
+                if let Some(set) = set.filter(|have| have.uid == *uid) {
+                    set.deleting = None;
+                    set.refounding = false;
                 }
             }
             Step::DropRevision { set, revision } => {
@@ -187,6 +206,32 @@ impl State {
             volume.owners.push(uid);
         }
         self.volumes.insert(name.clone(), volume);
+    }
+
+    /// A member that leaves with its data is no founder when it comes back.
+    fn drop_claim(&mut self, key: &ClaimKey, uid: &Uid) {
+        let Some(claim) = self.claims.get(key).filter(|claim| claim.uid == *uid) else {
+            return;
+        };
+        let claim = claim.clone();
+        self.claims.remove(key);
+        let volume = claim.volume.as_ref();
+        if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
+            let own = volume.claim.as_ref().is_some_and(|bound| bound.uid == *uid);
+            let asked = claim.goes_with == Some(GoesWith::Asked);
+            let goes = volume.provisioned && (asked || volume.reclaim == ReclaimPolicy::Delete);
+            if own && goes && volume.state == VolumeState::Live {
+                volume.state = VolumeState::Trashing;
+            }
+        }
+        let founding = claim.member.and_then(|member| {
+            let founding = self.foundings.get_mut(&member.set)?;
+            Some((member.ordinal, founding))
+        });
+        if let Some((ordinal, founding)) = founding {
+            founding.open.retain(|open| *open != ordinal);
+            founding.filled.remove(key);
+        }
     }
 
     fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {

@@ -126,7 +126,8 @@ pub fn nfs(
 /// The volume that has a directory, part of it, or one around it.
 fn taken(state: &State, source: &VolumeSource) -> Option<String> {
     let records = state.volumes.iter();
-    let mut records = records.filter(|(_, volume)| overlap(&volume.source, source));
+    let mut records =
+        records.filter(|(_, volume)| !volume.is_moved_away() && overlap(&volume.source, source));
     let record = records.next().map(|(name, _)| name);
     let made = state.persistent_volumes.iter();
     let mut made = made

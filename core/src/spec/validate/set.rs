@@ -1,6 +1,6 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_REPLICAS, Problems, Unique, claim, meta, mount, process};
+use super::{MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, process};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -17,6 +17,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         problems.check("spec.addressPool", check_label(name));
     }
     selector(problems, set);
+    depends::check(problems, set);
     meta::notes(problems, "spec.template.metadata", &spec.template.metadata);
     let member = &spec.template.spec;
     meta::labels(
