@@ -18,6 +18,8 @@ use crate::{cluster::summary, wait};
 
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How many answers show that it goes on.
+const MORE: u32 = 20;
 
 #[derive(Debug)]
 struct Seen {
@@ -109,6 +111,17 @@ impl Pulse {
             .get(name)
             .expect("a member of the host")
             .clone()
+    }
+
+    /// Waits for more answers: asked while something hangs, and for as long as it does, it says that
+    /// the loop is not held up by it.
+    pub async fn goes_on(&self) {
+        let enough = self.longest_gap().1 + MORE;
+        wait::until("the agent to go on answering", async || {
+            let (gap, answers) = self.longest_gap();
+            if answers >= enough { Ok(()) } else { Err(gap) }
+        })
+        .await;
     }
 
     /// The longest time without an answer so far, and the number of answers.

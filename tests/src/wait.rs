@@ -6,8 +6,8 @@ use std::{
 };
 
 /// How long a test waits for what should happen within a second or two. Generous, because two cores
-/// may be busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// may be busy with something else, and an emulated guest is ten times slower than they are.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Between two looks at something that has no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -51,7 +51,7 @@ fn manifest((name, class, port): (&str, &str, u16)) -> String {
          - --initial-cluster={{{{ member }}}}=http://{{{{ address }}}}:{peer}\n        user: etcd\n        \
          ports: [{{name: client, containerPort: {port}}}, {{name: peer, containerPort: {peer}}}]\n        \
          volumeMounts: [{{name: data, mountPath: /var/lib/etcd}}]\n        \
-         readinessProbe: {{httpGet: {{path: /health, port: client}}, periodSeconds: 1}}\n  \
+         readinessProbe: {{httpGet: {{path: /health, port: client}}, periodSeconds: 1, timeoutSeconds: 10}}\n  \
          volumeClaimTemplates:\n  - metadata: {{name: data}}\n    spec:\n      \
          accessModes: [ReadWriteOnce]\n      storageClassName: {class}\n      \
          resources: {{requests: {{storage: 192Mi}}}}\n---\n"

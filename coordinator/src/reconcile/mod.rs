@@ -33,6 +33,7 @@ use crate::{
 };
 
 use decide::Decision;
+pub use decide::decide;
 pub use events::{Line, line};
 use zone::ZoneKeeper;
 
@@ -134,7 +135,7 @@ impl Reconciler {
     }
 
     fn decide(&mut self, now: Timestamp) -> Decision {
-        let decision = decide::decide(&self.context.view.read(), now);
+        let decision = decide(&self.context.view.read(), now);
         let told = std::mem::replace(&mut self.refused, decision.refused.clone());
         for (set, rule) in &decision.refused {
             if told.get(set) != Some(rule) {

@@ -7,7 +7,7 @@ use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
     ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
-    plan::{self, Step},
+    plan::Step,
     spec::{Kind, Object},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
@@ -24,7 +24,7 @@ use super::status::ServiceError;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    reconcile::line,
+    reconcile::{decide, line},
     state::{View, claims, records::revisions},
     store::StoreError,
 };
@@ -74,7 +74,7 @@ pub(super) async fn commit(context: &Context, batch: Batch) -> Result<Option<u64
     }
 }
 
-/// What applying would do first, without doing it.
+/// What applying would do first, without doing it: what the loop would decide on the state after.
 pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanResponse, ServiceError> {
     let options = Options {
         take_replicas: request.take_replicas,
@@ -94,17 +94,18 @@ pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanRespon
     let mut after = view.clone();
     drop(view);
     after.absorb(&commit);
-    let (plan, report) = plan::plan(&after.state, now);
+    let decision = decide(&after, now);
     let mut warnings = admission.warnings;
     warnings.extend(
         sets.iter()
-            .filter_map(|set| report.warnings.get(set))
+            .filter_map(|set| decision.report.warnings.get(set))
             .flatten()
             .cloned(),
     );
+    warnings.extend(decision.warnings());
     Ok(PlanResponse {
         objects: applied(&admission.changes),
-        steps: plan.steps.iter().map(planned).collect(),
+        steps: decision.plan.steps.iter().map(planned).collect(),
         warnings,
         disruptions: admission.disruptions,
     })

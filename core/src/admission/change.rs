@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What may change of a set, for the message.
-const MAY_CHANGE: &str = "replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+const MAY_CHANGE: &str = "replicas, ordinals, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                           membership, spread, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 

@@ -1,12 +1,12 @@
 //! What a change would stop, shrink or replace, in sentences for the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::Objects;
 use crate::{
-    ids::{ObjectKey, TemplateHash},
+    ids::{ObjectKey, Ordinal, TemplateHash},
     order::ConfigData,
     spec::{Kind, Object, Sealed, StatefulSet},
     template::{config_refs, revision_hash},
@@ -32,20 +32,29 @@ pub(super) fn of(before: &Objects, after: &Objects) -> Vec<String> {
 
 fn shrinks(key: &ObjectKey, old: &StatefulSet, new: &StatefulSet) -> Option<String> {
     let (was, is) = (old.spec.replicas(), new.spec.replicas());
-    if is >= was {
+    let stays: BTreeSet<Ordinal> = new.spec.declared().collect();
+    let leaving: Vec<Ordinal> = old.spec.declared().filter(|n| !stays.contains(n)).collect();
+    if leaving.is_empty() {
         return None;
     }
-    let names: Vec<String> = (is..was)
-        .rev()
-        .take(MAX_NAMES)
-        .map(|n| format!("{}-{n}", key.name))
-        .collect();
-    let more = match usize::try_from(was - is).unwrap_or(usize::MAX) {
+    let named = leaving.iter().rev().take(MAX_NAMES);
+    let names: Vec<String> = named.map(|n| format!("{}-{n}", key.name)).collect();
+    let more = match leaving.len() {
         count if count > MAX_NAMES => format!(" and {} more", count - MAX_NAMES),
         _ => String::new(),
     };
+    let what = if is < was {
+        format!("shrinks from {was} to {is}")
+    } else {
+        "has other ordinals".to_owned()
+    };
+    let verb = if leaving.len() == 1 {
+        "stops"
+    } else {
+        "stop one after the other"
+    };
     Some(format!(
-        "{key} shrinks from {was} to {is}: {}{more} stop one after the other; their volumes are kept",
+        "{key} {what}: {}{more} {verb}; their volumes are kept",
         names.join(", ")
     ))
 }
@@ -57,8 +66,12 @@ fn restarts(
     after: &Objects,
     new: &StatefulSet,
 ) -> Option<String> {
-    let staying = old.spec.replicas().min(new.spec.replicas());
-    if staying == 0 || revision(key, before, old) == revision(key, after, new) {
+    let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
+    let staying: Vec<Ordinal> = old.spec.declared().filter(|n| wanted.contains(n)).collect();
+    let (Some(lowest), Some(highest)) = (staying.first(), staying.last()) else {
+        return None;
+    };
+    if revision(key, before, old) == revision(key, after, new) {
         return None;
     }
     let what = if old.spec.template == new.spec.template {
@@ -66,14 +79,12 @@ fn restarts(
     } else {
         "the template"
     };
-    let whom = if staying == 1 {
-        format!("{}-0 is restarted", key.name)
+    let whom = if lowest == highest {
+        format!("{}-{lowest} is restarted", key.name)
     } else {
         format!(
-            "{}-{} to {}-0 are restarted one after the other",
-            key.name,
-            staying - 1,
-            key.name
+            "{}-{highest} to {}-{lowest} are restarted one after the other",
+            key.name, key.name
         )
     };
     Some(format!("{key}: {what} changes, {whom}"))

@@ -52,6 +52,11 @@ pub(super) fn merge(
     let now = current.spec.replicas();
     let mark = current.metadata.annotations.get(SCALED);
     let given = set.spec.replicas;
+    if current.spec.ordinals != set.spec.ordinals
+        && let Some(why) = fixed(existing, current, set)
+    {
+        refuse("spec.ordinals", &why);
+    }
     let wanted = set.spec.replicas.get_or_insert_with(|| i64::from(now));
     if *wanted == i64::from(now) {
         // Who leaves the number out does not claim it; who gives the same one does.
@@ -155,7 +160,7 @@ fn fixed(existing: Existing<'_>, before: &StatefulSet, after: &StatefulSet) -> O
         "its template uses 'founding', so its members are those that founded it"
     };
     Some(format!(
-        "the number of members cannot change: {why}, and the application would not learn of the \
-         change; keep {now}, or set membership: Dynamic and tell the application yourself"
+        "its members cannot change: {why}, and the application would not learn of the change; keep \
+         the {now} there are, or set membership: Dynamic and tell the application yourself"
     ))
 }

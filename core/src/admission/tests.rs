@@ -172,7 +172,7 @@ fn what_the_coordinator_wrote_is_kept() {
 #[test]
 fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
-    let may = "only replicas, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+    let may = "only replicas, ordinals, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                membership, spread, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";
@@ -221,9 +221,9 @@ fn a_forbidden_change_lists_what_may_change() {
 #[test]
 fn the_members_of_a_founded_set_are_fixed() {
     let mut world = World::with(ETCD);
-    let fixed = "the number of members cannot change: its template uses 'founding', so its \
-                 members are those that founded it, and the application would not learn of the \
-                 change; keep 3, or set membership: Dynamic and tell the application yourself";
+    let fixed = "its members cannot change: its template uses 'founding', so its members are \
+                 those that founded it, and the application would not learn of the change; keep \
+                 the 3 there are, or set membership: Dynamic and tell the application yourself";
     let five = ETCD.replace("replicas: 3", "replicas: 5");
     assert_eq!(
         world.try_apply(&five, Options::default()).unwrap_err(),
@@ -237,6 +237,11 @@ fn the_members_of_a_founded_set_are_fixed() {
         world.scale("etcd", 3).unwrap(),
         [""; 0],
         "the same number is no change"
+    );
+    let other = ETCD.replace("replicas: 3", "ordinals: {reserved: [1]}");
+    assert_eq!(
+        world.try_apply(&other, Options::default()).unwrap_err(),
+        [format!("f:5:13: StatefulSet/etcd: spec.ordinals: {fixed}")]
     );
     let told = five.replace("  replicas", "  membership: Dynamic\n  replicas");
     assert!(world.try_apply(&told, Options::default()).is_ok());

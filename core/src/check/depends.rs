@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, runs},
+        standing::{available, grant, id, runs, wanted},
     },
     ids::{MemberId, SetKey},
     plan::Step,
@@ -57,7 +57,7 @@ fn start(state: &State, member: &MemberId, now: Timestamp) -> Verdict {
             DependencyGate::Ready => !runs(state, id).is_some_and(|report| report.ready),
             DependencyGate::Available => !available(state, id, now),
         };
-        let mut all = other.declared().map(|n| id(&key, n));
+        let mut all = wanted(other).into_iter().map(|n| id(&key, n));
         if ends(other) {
             return Err(format!("{member} starts and set {key} has no members"));
         }
@@ -70,7 +70,7 @@ fn start(state: &State, member: &MemberId, now: Timestamp) -> Verdict {
 
 /// Whether no member of a set is wanted.
 fn ends(set: &Set) -> bool {
-    set.deleting.is_some() || set.declared().next().is_none()
+    wanted(set).is_empty()
 }
 
 fn stop(state: &State, member: &MemberId) -> Verdict {

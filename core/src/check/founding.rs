@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{grant, heard},
+        standing::{grant, heard, wanted},
     },
     ids::SetKey,
     order::Peer,
@@ -37,10 +37,9 @@ pub(super) fn founders_complete(case: &Case<'_>) -> Verdict {
             Err(format!("{key} ran before and cannot be founded"))
         };
     }
-    let wanted = set.spec.replicas();
-    let ordinals = founders.iter().map(|founder| founder.ordinal.0);
-    if !ordinals.eq(0..wanted) {
-        return Err(format!("{key} is not founded by ordinals 0 to {wanted}"));
+    let ordinals = founders.iter().map(|founder| founder.ordinal);
+    if !ordinals.eq(wanted(set)) {
+        return Err(format!("{key} is not founded by all its members"));
     }
     let misnamed = |founder: &&Peer| {
         let member = set.members.get(&founder.ordinal);

@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{grant, heard},
+        standing::{grant, heard, is_wanted},
     },
     ids::{Epoch, MemberId},
     plan::{Step, step::Proof},
@@ -127,7 +127,7 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
     };
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
-        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas())
+        set.is_some_and(|set| is_wanted(set, id.ordinal))
     };
     match case.step {
         Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
@@ -168,8 +168,7 @@ pub(super) fn wanted(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let set = case.state.sets.get(&id.set);
-    let wanted =
-        set.is_some_and(|set| set.deleting.is_none() && id.ordinal.0 < set.spec.replicas());
+    let wanted = set.is_some_and(|set| is_wanted(set, id.ordinal));
     if wanted {
         Ok(())
     } else {

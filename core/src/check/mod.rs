@@ -199,6 +199,8 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
 }
 
 #[cfg(test)]
+mod exhaustive;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, runs},
+        standing::{available, grant, id, is_wanted, runs, wanted},
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -24,7 +24,7 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let policy = in_force(case.state, member, set);
-    for lower in (0..member.ordinal.0).map(Ordinal) {
+    for lower in wanted(set).into_iter().filter(|n| *n < member.ordinal) {
         let lower = id(&member.set, lower);
         let holds = match policy {
             GatePolicy::Parallel => true,
@@ -41,7 +41,7 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
 /// The policy that governs the start of a member.
 fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let founding = state.foundings.get(&member.set);
-    let founders_left = founding.map(|f| f.open.iter().any(|open| open.0 < set.spec.replicas()));
+    let founders_left = founding.map(|f| f.open.iter().any(|open| is_wanted(set, *open)));
     if founders_left == Some(true) {
         return set.spec.bootstrap_policy();
     }
@@ -59,11 +59,11 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     if own_data && !somebody_serves {
         return set.spec.cold_start_policy();
     }
-    let up = (0..set.spec.replicas()).map(Ordinal).filter(|ordinal| {
-        runs(state, &id(&member.set, *ordinal)).is_some_and(|report| report.started)
+    let all = wanted(set);
+    let up = all.iter().filter(|ordinal| {
+        runs(state, &id(&member.set, **ordinal)).is_some_and(|report| report.started)
     });
-    let up = u32::try_from(up.count()).unwrap_or(u32::MAX);
-    let no_majority = up.saturating_mul(2) <= set.spec.replicas();
+    let no_majority = up.count() * 2 <= all.len();
     let policy = set.spec.pod_management_policy;
     if policy == GatePolicy::OrderedReady && founding.is_some() && no_majority {
         return GatePolicy::OrderedStarted;
@@ -78,11 +78,11 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     let Some((set, _)) = grant(case.state, member) else {
         return Ok(());
     };
-    let leaves = set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas();
-    if !leaves || set.spec.pod_management_policy == GatePolicy::Parallel {
+    if is_wanted(set, member.ordinal) || set.spec.pod_management_policy == GatePolicy::Parallel {
         return Ok(());
     }
-    match set.members.keys().find(|other| **other > member.ordinal) {
+    let leaves = |other: &&Ordinal| **other > member.ordinal && !is_wanted(set, **other);
+    match set.members.keys().find(leaves) {
         Some(higher) => Err(format!("{member} stops while ordinal {higher} is there")),
         None => Ok(()),
     }
@@ -95,8 +95,10 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
     let Some((set, member)) = grant(case.state, id) else {
         return Ok(());
     };
-    let leaves = set.deleting.is_some() || id.ordinal.0 >= set.spec.replicas();
-    if leaves || member.revision != set.revision || member.restart_asked.is_some() {
+    if !is_wanted(set, id.ordinal)
+        || member.revision != set.revision
+        || member.restart_asked.is_some()
+    {
         Ok(())
     } else {
         Err(format!("{id} is wanted as it is"))
@@ -110,10 +112,10 @@ pub(super) fn budget(case: &Case<'_>) -> Verdict {
     let Some((set, _)) = grant(case.state, member) else {
         return Ok(());
     };
-    if set.deleting.is_some() || member.ordinal.0 >= set.spec.replicas() {
+    if !is_wanted(set, member.ordinal) {
         return Ok(());
     }
-    let others = (0..set.spec.replicas()).map(Ordinal);
+    let others = wanted(set).into_iter();
     let ready = runs(case.state, member).is_some_and(|report| report.ready);
     for other in others.filter(|other| *other != member.ordinal) {
         let other = id(&member.set, other);

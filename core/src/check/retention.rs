@@ -1,7 +1,11 @@
 //! Rules about claims that go with their member or their set, and about the end of the trash.
 
 use crate::{
-    check::{Case, Verdict, standing::grant, volumes::uses},
+    check::{
+        Case, Verdict,
+        standing::{grant, is_wanted},
+        volumes::uses,
+    },
     ids::{ClaimKey, MemberId},
     plan::Step,
     spec::Retention,
@@ -44,7 +48,7 @@ fn tied(
         GoesWith::Member { .. } if policy.when_scaled == Retention::Retain => "its set keeps it",
         GoesWith::Member { epoch } => {
             let have = grant(state, member).map(|(_, grant)| grant.epoch);
-            let leaves = set.deleting.is_none() && !set.is_declared(member.ordinal);
+            let leaves = set.deleting.is_none() && !is_wanted(set, member.ordinal);
             if have != Some(*epoch) {
                 "its member has another epoch"
             } else if !leaves {

@@ -17,6 +17,38 @@ pub(super) fn id(key: &SetKey, ordinal: Ordinal) -> MemberId {
     }
 }
 
+/// The ordinals that a set is to have, lowest first.
+pub(super) fn wanted(set: &Set) -> Vec<Ordinal> {
+    let mut wanted = Vec::new();
+    let mut next = set.spec.ordinals.start;
+    let count = if set.deleting.is_some() {
+        0
+    } else {
+        set.spec.replicas()
+    };
+    for _ in 0..count {
+        while set.spec.ordinals.reserved.contains(&next) {
+            next = next.saturating_add(1);
+        }
+        wanted.push(Ordinal(next));
+        next = next.saturating_add(1);
+    }
+    wanted
+}
+
+/// Whether a set is to have an ordinal.
+pub(super) fn is_wanted(set: &Set, ordinal: Ordinal) -> bool {
+    let ordinals = &set.spec.ordinals;
+    let Some(above) = ordinal.0.checked_sub(ordinals.start) else {
+        return false;
+    };
+    let skipped = ordinals.reserved.range(ordinals.start..ordinal.0).count();
+    let place = usize::try_from(above).map_or(usize::MAX, |above| above.saturating_sub(skipped));
+    set.deleting.is_none()
+        && !ordinals.reserved.contains(&ordinal.0)
+        && u32::try_from(place).is_ok_and(|place| place < set.spec.replicas())
+}
+
 /// The set and the grant of a member.
 pub(super) fn grant<'a>(state: &'a State, id: &MemberId) -> Option<(&'a Set, &'a Member)> {
     let set = state.sets.get(&id.set)?;

@@ -5,7 +5,7 @@
 const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 54] = [
+const FIELDS: &[(&str, &str)] = &[
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -37,7 +37,6 @@ const FIELDS: [(&str, &str); 54] = [
         "revisionHistoryLimit",
         "remove it: Berth does not have it yet",
     ),
-    ("ordinals", "remove it: ordinals begin with 0"),
     (
         "fieldRef",
         "write value: '{{ member }}', or another value of the templates",

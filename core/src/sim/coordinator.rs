@@ -10,6 +10,7 @@ use crate::{
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
+        leaving::TRASH,
         net::{Happening, StreamId, ToAgent, ToCoordinator},
         world::World,
     },
@@ -57,6 +58,7 @@ impl Coordinator {
             state: State {
                 term: Term(1),
                 zone_name: "berth.internal".to_owned(),
+                trash_keep: Some(TRASH),
                 ..State::default()
             },
             up: true,
@@ -278,6 +280,7 @@ impl World {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 self.coordinator.report = report;
+                self.push_work();
                 return;
             }
         }
@@ -358,7 +361,9 @@ impl World {
             && in_contact.count() == coordinator.state.hosts.len()
             && coordinator.state.sets.values().all(|set| {
                 let wanted: Vec<_> = set.declared().collect();
-                set.deleting.is_none() && set.members.keys().copied().eq(wanted)
+                set.deleting.is_none()
+                    && set.orphaned.is_none()
+                    && set.members.keys().copied().eq(wanted)
             })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
+    ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     order::{OrderDelta, OrderHead},
     report::MemberReport,
     sim::{host::AgentWork, world::World},
@@ -67,6 +67,8 @@ pub(super) enum Happening {
     CoordinatorStarts,
     /// A deadline of the coordinator's report has come.
     CoordinatorWakes,
+    /// The agent that works on a volume is done.
+    VolumeWork(ObjectKey),
     /// A host is switched on.
     HostStarts(HostName),
     /// The agent of a host starts.

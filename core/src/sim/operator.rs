@@ -7,10 +7,10 @@ use crate::{
     order::ConfigData,
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, Dependency,
+        EnvVar, GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource,
+        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, RetentionPolicy,
+        Spread, StatefulSetSpec, StorageClass,
     },
     state::{Claim, Set, Volume},
     template::revision_hash,
@@ -49,6 +49,10 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// `persistentVolumeClaimRetentionPolicy`
+    pub retention: RetentionPolicy,
+    /// `dependsOn`, of one set.
+    pub needs: Option<Dependency>,
 }
 
 impl Default for SetOptions {
@@ -68,6 +72,8 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            retention: RetentionPolicy::default(),
+            needs: None,
         }
     }
 }
@@ -110,6 +116,8 @@ impl SetOptions {
             spread: self.spread,
             min_ready_seconds: self.min_ready,
             address_pool: self.pool.clone(),
+            persistent_volume_claim_retention_policy: self.retention,
+            depends_on: self.needs.iter().cloned().collect(),
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -166,6 +174,8 @@ impl World {
             .insert(revision.clone(), Arc::new(spec.template.clone()));
         set.revision = revision;
         set.spec = Arc::new(spec);
+        // A set of the name takes the members of an earlier one back.
+        set.orphaned = None;
         if options.quorum {
             self.quorums.insert(key.clone());
         }
@@ -177,6 +187,7 @@ impl World {
         let now = self.now;
         let sets = &mut self.coordinator.state.sets;
         if let Some(set) = sets.get_mut(key).filter(|_| self.coordinator.up) {
+            set.orphaned = None;
             set.deleting.get_or_insert(now);
         }
         self.reconcile();

@@ -10,7 +10,7 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions},
         rng::Rng,
     },
-    spec::{GatePolicy, Spread},
+    spec::{Dependency, DependencyGate, GatePolicy, Retention, RetentionPolicy, Spread},
     volume::class::BUILT_IN,
 };
 
@@ -85,9 +85,17 @@ impl Plot {
             }
         }
         let mut sets = Vec::new();
+        let mut before: Option<&str> = None;
         for (port, name) in (7000..).zip(SETS) {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
-                sets.push((key, options(&mut rng, port)));
+                let mut options = options(&mut rng, port);
+                // No cycle: each needs the one before it, or nothing.
+                options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
+                    set: set.to_owned(),
+                    gate: one_of(&mut rng, DependencyGate::Started, DependencyGate::Available),
+                });
+                before = Some(name);
+                sets.push((key, options));
             }
         }
         world.put_class();
@@ -119,12 +127,7 @@ impl Plot {
         match self.rng.below(100) {
             0..=24 => self.apply(),
             25..=29 => self.storage(),
-            30..=34 => {
-                if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
-                    self.world.say("operator", &format!("deletes {key}"));
-                    self.world.delete_set(&key);
-                }
-            }
+            30..=34 => self.remove(),
             35..=44 => self.member_fault(),
             45..=54 => self.toggle_health(),
             55..=64 => {
@@ -159,6 +162,31 @@ impl Plot {
                     let cordoned = self.rng.chance(50);
                     self.world.cordon(&host, cordoned);
                 }
+            }
+        }
+    }
+
+    /// A set goes, or its members do without it, or their data goes.
+    fn remove(&mut self) {
+        let Some(id) = self.member() else { return };
+        let key = id.set.clone();
+        match self.rng.below(6) {
+            0..=2 => {
+                self.world.say("operator", &format!("deletes {key}"));
+                self.world.delete_set(&key);
+            }
+            3 => {
+                let what = format!("deletes {key} without its members");
+                self.world.say("operator", &what);
+                self.world.orphan_set(&key);
+            }
+            4 => {
+                self.world.say("operator", &format!("founds {key} anew"));
+                self.world.give_up(&key, None);
+            }
+            _ => {
+                self.world.say("operator", &format!("replaces {id}"));
+                self.world.give_up(&key, Some(&id));
             }
         }
     }
@@ -252,6 +280,20 @@ impl Plot {
 
     /// Makes what sets still need.
     fn provide(&mut self) {
+        let needed: Vec<String> = self
+            .sets
+            .iter()
+            .filter_map(|(_, options)| Some(options.needs.as_ref()?.set.clone()))
+            .collect();
+        for (set, options) in &mut self.sets {
+            let orphaned = self.world.is_orphaned(set);
+            if needed.iter().any(|name| name == set.name.as_str()) {
+                options.replicas = options.replicas.max(1);
+                self.world.put_set(set, options);
+            } else if orphaned {
+                self.world.put_set(set, options);
+            }
+        }
         for (set, options) in self.sets.clone() {
             for ordinal in 0..4 {
                 let member = format!("{}-{ordinal}", set.name);
@@ -280,6 +322,10 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
     };
     let classes = [None, Some(SERVER), Some(BY_HAND)];
     let class = rng.pick(&classes).copied().flatten();
+    let retention = RetentionPolicy {
+        when_deleted: one_of(rng, Retention::Retain, Retention::Delete),
+        when_scaled: one_of(rng, Retention::Retain, Retention::Delete),
+    };
     let shared = rng.chance(20).then(|| format!("shared-{port}"));
     SetOptions {
         replicas: 0,
@@ -299,6 +345,11 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        retention,
         ..SetOptions::default()
     }
+}
+
+fn one_of<T>(rng: &mut Rng, one: T, other: T) -> T {
+    if rng.chance(50) { one } else { other }
 }

@@ -7,8 +7,9 @@
 //! volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
 //! claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
 //! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
-//!                              class shared; words: claim fixed quorum
+//!                              class shared whenDeleted whenScaled needs; words: claim fixed quorum
 //! scale NAME N                 update NAME                    delete NAME
+//! orphan NAME (its members stay)   refound NAME              replace MEMBER (on fresh volumes)
 //! run SECONDS                  settle SECONDS (at most)       show
 //! kill process MEMBER          kill keeper MEMBER
 //! crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
@@ -22,7 +23,7 @@ use thiserror::Error;
 use crate::{
     ids::{HostName, MemberId, SetKey},
     sim::{Violation, World, operator::SetOptions},
-    spec::{GatePolicy, Spread},
+    spec::{Dependency, GatePolicy, Retention, Spread},
 };
 
 /// Why a script cannot be played.
@@ -165,6 +166,12 @@ impl Player {
                 self.put(&key, set);
             }
             ["delete", name] => self.world.delete_set(&key(name)?),
+            ["orphan", name] => self.world.orphan_set(&key(name)?),
+            ["refound", name] => self.world.give_up(&key(name)?, None),
+            ["replace", id] => {
+                let id = member(id)?;
+                self.world.give_up(&id.set, Some(&id));
+            }
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -246,6 +253,14 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "pool" => set.pool = Some(value.to_owned()),
         "class" => set.class = Some(value.to_owned()),
         "shared" => set.shared = Some(value.to_owned()),
+        "whenDeleted" if value == "Delete" => set.retention.when_deleted = Retention::Delete,
+        "whenScaled" if value == "Delete" => set.retention.when_scaled = Retention::Delete,
+        "needs" => {
+            set.needs = Some(Dependency {
+                set: value.to_owned(),
+                ..Dependency::default()
+            });
+        }
         "spread" if value == "Prefer" => set.spread = Spread::Prefer,
         "claim" => set.claim = true,
         "fixed" => set.fixed = true,

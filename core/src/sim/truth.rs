@@ -143,6 +143,10 @@ impl Truth {
             | Step::Start { .. }
             | Step::Stop { .. }
             | Step::Release { .. }
+            | Step::TieClaim { .. }
+            | Step::DropClaim { .. }
+            | Step::PurgeVolume { .. }
+            | Step::Refound { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
             | Step::PublishZone { .. } => {}

@@ -189,6 +189,7 @@ impl World {
             Happening::Connect(host) => self.connect(&host),
             Happening::CoordinatorStarts => self.start_coordinator(),
             Happening::CoordinatorWakes => self.reconcile(),
+            Happening::VolumeWork(volume) => self.volume_worked(&volume),
             Happening::HostStarts(host) => self.start_host(&host),
             Happening::AgentStarts(host) => self.start_agent(&host),
             Happening::Agent { host, life, work } => self.agent_works(&host, life, work),

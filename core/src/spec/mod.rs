@@ -13,6 +13,7 @@ mod instant;
 mod lenient;
 pub mod meta;
 pub mod network;
+pub mod ordinals;
 mod path;
 pub mod probe;
 pub mod process;
@@ -27,6 +28,7 @@ pub use config::{ConfigMap, Secret};
 pub use depends::{Dependency, DependencyGate};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
+pub use ordinals::Ordinals;
 pub use path::{PathError, check_dir_name, check_sub_path};
 pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
 pub use process::{

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     depends::Dependency,
     meta::ObjectMeta,
+    ordinals::Ordinals,
     process::Process,
     retention::RetentionPolicy,
     volume::{ClaimTemplate, MemberVolume},
 };
+use crate::ids::Ordinal;
 
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct StatefulSetSpec {
     /// How many members, 0 or more; 1 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i64>,
+    /// Which numbers the members have.
+    #[serde(skip_serializing_if = "Ordinals::is_default")]
+    pub ordinals: Ordinals,
     /// Optional; checked against the template's labels if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
@@ -73,6 +78,11 @@ impl StatefulSetSpec {
     pub fn replicas(&self) -> u32 {
         self.replicas
             .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
+    }
+
+    /// The ordinals that are asked for, lowest first.
+    pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
+        self.ordinals.first(self.replicas())
     }
 
     /// The policy until the set is founded.

@@ -14,14 +14,15 @@ impl Set {
         }
     }
 
-    /// The ordinals that are wanted, lowest first.
+    /// The ordinals that are wanted, lowest first. Every stage asks this: nothing else knows which
+    /// numbers a set has.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
-        (0..self.wanted()).map(Ordinal)
+        self.spec.ordinals.first(self.wanted())
     }
 
     /// Whether an ordinal is wanted.
     pub fn is_declared(&self, ordinal: Ordinal) -> bool {
-        ordinal.0 < self.wanted()
+        self.spec.ordinals.contains(self.wanted(), ordinal)
     }
 
     /// The service whose name the members' names carry; the set's own name if it names none.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use base64::Engine as _;
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, Ordinal, SetKey},
+    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey},
     order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
     spec::{Kind, MemberSpec, MemberTemplate, Sealed, Secret},
     state::{Claim, Founding, Member, Set, State},
@@ -46,9 +46,9 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
 }
 
 fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
-    let ids = (0..set.spec.replicas()).map(|ordinal| MemberId {
+    let ids = set.spec.declared().map(|ordinal| MemberId {
         set: key.clone(),
-        ordinal: Ordinal(ordinal),
+        ordinal,
     });
     ids.map(|id| peer(state, set, &id)).collect()
 }
@@ -154,7 +154,7 @@ fn values(
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
     let replicas = set.spec.replicas();
-    let peers = if id.ordinal.0 < replicas {
+    let peers = if set.spec.ordinals.contains(replicas, id.ordinal) {
         Arc::clone(declared)
     } else {
         let own = std::iter::once(peer(state, set, id));

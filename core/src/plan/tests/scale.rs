@@ -297,3 +297,44 @@ fn scaling_in_and_out_again_grants_a_new_epoch() {
     assert_eq!(after.host, before.host);
     assert_eq!(friends.state.claims, claims, "the same volumes");
 }
+
+fn ordinals(friends: &mut Friends, start: u32, reserved: &[u32]) {
+    let mut spec = (*friends.state.sets[&key("db")].spec).clone();
+    spec.ordinals.start = start;
+    spec.ordinals.reserved = reserved.iter().copied().collect();
+    put_set(&mut friends.state, "db", spec);
+}
+
+#[test]
+fn a_reserved_ordinal_goes_and_the_number_of_members_stays() {
+    let mut friends = friends(5, spec(3, true));
+    friends.settle();
+    friends.log.clear();
+    ordinals(&mut friends, 0, &[1]);
+    friends.settle();
+    assert_eq!(friends.running(), ["db-0", "db-2", "db-3"]);
+    friends.log.sort();
+    assert_eq!(friends.log, ["+db-3", "-db-1"]);
+    assert_eq!(
+        friends.state.claims.len(),
+        4,
+        "its claim stays, as after scaling in"
+    );
+    ordinals(&mut friends, 0, &[]);
+    friends.settle();
+    assert_eq!(friends.running(), ["db-0", "db-1", "db-2"]);
+    assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn members_below_the_first_ordinal_go_and_others_come() {
+    let mut friends = friends(5, spec(2, true));
+    friends.settle();
+    ordinals(&mut friends, 1, &[2]);
+    friends.settle();
+    assert_eq!(friends.running(), ["db-1", "db-3"]);
+    ordinals(&mut friends, 0, &[]);
+    friends.settle();
+    assert_eq!(friends.running(), ["db-0", "db-1"]);
+    assert_eq!(friends.state.claims.len(), 3);
+}

@@ -31,6 +31,9 @@ pub use network::{Cidr, CidrError};
 /// keyboard does not fill the store.
 pub const MAX_REPLICAS: u32 = 10_000;
 
+/// The largest number that ordinals may begin with: far from where adding members overflows.
+pub const MAX_ORDINAL: u32 = 1_000_000_000;
+
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {

@@ -1,6 +1,6 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, process};
+use super::{MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, process};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -52,6 +52,7 @@ fn replicas(problems: &mut Problems, set: &StatefulSet) {
             format!("{given} is too many; give at most {MAX_REPLICAS}"),
         );
     }
+    ordinals(problems, set);
     let member = largest_member(set);
     if check_label(&set.metadata.name).is_ok() && member.len() > MAX_LABEL {
         problems.add(
@@ -65,10 +66,31 @@ fn replicas(problems: &mut Problems, set: &StatefulSet) {
     }
 }
 
+fn ordinals(problems: &mut Problems, set: &StatefulSet) {
+    let ordinals = &set.spec.ordinals;
+    if ordinals.start > MAX_ORDINAL {
+        problems.add(
+            "spec.ordinals.start",
+            format!(
+                "{} is too large; give at most {MAX_ORDINAL}",
+                ordinals.start
+            ),
+        );
+    }
+    let reserved = ordinals.reserved.len();
+    if u32::try_from(reserved).map_or(true, |count| count > MAX_REPLICAS) {
+        problems.add(
+            "spec.ordinals.reserved",
+            format!("{reserved} are too many; give at most {MAX_REPLICAS}"),
+        );
+    }
+}
+
 /// The name of the member with the largest ordinal: the longest that will be there.
 fn largest_member(set: &StatefulSet) -> String {
-    let largest = set.spec.replicas().clamp(1, MAX_REPLICAS) - 1;
-    format!("{}-{largest}", set.metadata.name)
+    let count = set.spec.replicas().clamp(1, MAX_REPLICAS);
+    let largest = set.spec.ordinals.first(count).next_back();
+    format!("{}-{}", set.metadata.name, largest.unwrap_or_default())
 }
 
 fn selector(problems: &mut Problems, set: &StatefulSet) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::{
     fixture::{NOW, assign, fill, host_name, key, member, put_set, run_all, spec, state},
-    ids::Generation,
+    ids::{Generation, Ordinal},
     order::Desired,
     plan::Step,
     spec::{ConfigMap, EnvFromSource, EnvVar, EnvVarSource, FileSource, KeySelector},
