@@ -12,6 +12,8 @@ use crate::{error::CliError, exit::Exit};
 
 /// The type of a precondition violation that a confirmation would lift.
 const DISRUPTION: &str = "DISRUPTION";
+/// The type of one that a typed name would lift.
+const CONFIRMATION: &str = "CONFIRMATION";
 
 /// What would stop, shrink, be replaced or deleted, if the status asks for a confirmation.
 pub(crate) fn disruptions(status: &Status) -> Option<Vec<String>> {
@@ -26,6 +28,16 @@ pub(crate) fn disruptions(status: &Status) -> Option<Vec<String>> {
         .map(|violation| violation.description)
         .collect();
     (!lines.is_empty()).then_some(lines)
+}
+
+/// Whether the status only asks for a name to be typed.
+pub(crate) fn asks_for_name(status: &Status) -> bool {
+    let failure = status.get_details_precondition_failure();
+    let violations = failure.map(|failure| failure.violations);
+    violations
+        .into_iter()
+        .flatten()
+        .any(|one| one.r#type == CONFIRMATION)
 }
 
 /// The error for a status that answered an attempt at `doing`.

@@ -57,6 +57,10 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::ClaimStale { .. }
+        | Reason::DependencyNotReady { .. }
+        | Reason::DependantNotStopped { .. }
+        | Reason::Orphaned
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }
@@ -71,6 +75,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
+        | Reason::DependencyMissing { .. }
         | Reason::FoundingDiskLost { .. }
         | Reason::HeldByOperator
         | Reason::CommandMissing { .. }

@@ -11,8 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse, WatchMembersRequest,
-        member_service_server::MemberService,
+        MemberStatus, ReplaceMemberRequest, ReplaceMemberResponse, RestartMemberRequest,
+        RestartMemberResponse, WatchMembersRequest, member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -20,7 +20,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, restart, status::ServiceError, view::Look};
+use super::{Streamed, leaving, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -194,6 +194,14 @@ impl MemberService for Members {
     ) -> Result<Response<RestartMemberResponse>, Status> {
         let revision = restart::restart(&self.0, request.into_inner()).await?;
         Ok(Response::new(RestartMemberResponse { revision }))
+    }
+
+    async fn replace(
+        &self,
+        request: Request<ReplaceMemberRequest>,
+    ) -> Result<Response<ReplaceMemberResponse>, Status> {
+        let revision = leaving::replace(&self.0, request.into_inner()).await?;
+        Ok(Response::new(ReplaceMemberResponse { revision }))
     }
 
     type LogsStream = Streamed<LogChunk>;

@@ -10,14 +10,15 @@ use berth_core::{
 use berth_proto::{
     convert::object::namespace,
     v1::{
-        ListSetStatusRequest, ListSetStatusResponse, ScaleRequest, ScaleResponse, SetStatus,
-        SetStatusRequest, set_service_server::SetService,
+        ListSetStatusRequest, ListSetStatusResponse, RefoundRequest, RefoundResponse, ScaleRequest,
+        ScaleResponse, SetStatus, SetStatusRequest, set_service_server::SetService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use super::{
     apply::{Known, commit, to_batch},
+    leaving,
     objects::named,
     status::ServiceError,
     view::Look,
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Sets(pub(super) Context);
 
-fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
+pub(super) fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
     let reference = berth_proto::v1::ObjectRef {
         kind: Kind::StatefulSet.as_str().to_owned(),
         namespace: namespace(namespace_text)?.to_string(),
@@ -124,6 +125,14 @@ impl SetService for Sets {
         request: Request<ScaleRequest>,
     ) -> Result<Response<ScaleResponse>, Status> {
         Ok(Response::new(scale(&self.0, request.into_inner()).await?))
+    }
+
+    async fn refound(
+        &self,
+        request: Request<RefoundRequest>,
+    ) -> Result<Response<RefoundResponse>, Status> {
+        let revision = leaving::refound(&self.0, request.into_inner()).await?;
+        Ok(Response::new(RefoundResponse { revision }))
     }
 
     async fn status(

@@ -91,7 +91,7 @@ pub(super) fn holder<'a>(view: &View, volume: &'a Volume) -> Option<&'a BoundCla
 
 fn in_trash(volume: &Volume) -> bool {
     match volume.state {
-        VolumeState::Trashing | VolumeState::Trashed { .. } => true,
+        VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging => true,
         VolumeState::Live | VolumeState::Restoring => false,
     }
 }
@@ -278,6 +278,14 @@ pub(super) fn undelete(
     let former = view.former_claims.get(name);
     let bound = record.claim.as_ref().filter(|_| former.is_some());
     match (&record.state, bound) {
+        (VolumeState::Purging, _) => {
+            let message = format!(
+                "the time of volume {} in the trash is over, and its data is being removed; it \
+                 cannot come back: restore a backup",
+                name.name
+            );
+            return Err(refused("PURGING", name, message));
+        }
         (VolumeState::Restoring, None) => return Ok(batch),
         (VolumeState::Live, None) => {
             let message = match holder(view, record) {

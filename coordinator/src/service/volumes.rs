@@ -77,6 +77,7 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
     volume.source = persistent::source_text(found.object, found.record);
     volume.can_undelete =
         volume_changes::undelete(view, name, Timestamp(0)).is_ok_and(|batch| !batch.is_empty());
+    volume.expires_ms = millis(found.record.and_then(|record| expires(state, record)));
     let bound = found.record.and_then(|record| record.claim.as_ref());
     if let Some(bound) = bound {
         claimed(&mut volume, view, name, bound);
@@ -84,10 +85,24 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
     volume
 }
 
+/// When its time in the trash is over.
+fn expires(state: &State, record: &Volume) -> Option<Timestamp> {
+    match record.state {
+        VolumeState::Trashed { since } => state.trash_keep.map(|keep| since.plus(keep)),
+        VolumeState::Live
+        | VolumeState::Trashing
+        | VolumeState::Restoring
+        | VolumeState::Purging => None,
+    }
+}
+
 fn of_record(record: &Volume) -> v1::Volume {
     let since = match record.state {
         VolumeState::Trashed { since } => Some(since),
-        VolumeState::Live | VolumeState::Trashing | VolumeState::Restoring => None,
+        VolumeState::Live
+        | VolumeState::Trashing
+        | VolumeState::Restoring
+        | VolumeState::Purging => None,
     };
     let host = record.source.host().map(HostName::to_string);
     v1::Volume {

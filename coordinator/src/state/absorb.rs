@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
+    admission::{ORPHANED, REFOUND},
     ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
@@ -278,6 +279,11 @@ pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Se
     });
     set.uid = Uid(object.metadata.uid);
     set.labels = object.metadata.labels;
+    let notes = &object.metadata.annotations;
+    set.refounding = notes.contains_key(REFOUND);
+    set.orphaned = notes
+        .get(ORPHANED)
+        .map(|since| since.parse().unwrap_or_default());
     set.deleting = object.metadata.deletion_timestamp;
     set.spec = Arc::new(object.spec);
     set

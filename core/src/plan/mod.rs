@@ -19,6 +19,7 @@ mod depends;
 mod draft;
 mod explain;
 mod facts;
+pub mod forecast;
 mod founding;
 mod gate;
 mod observe;
@@ -31,6 +32,7 @@ pub mod step;
 mod stop;
 mod update;
 mod warn;
+mod why;
 mod zone;
 
 pub use report::Report;

@@ -9,8 +9,8 @@ use crate::{
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, Dependency,
         EnvVar, GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource,
-        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, RetentionPolicy,
-        Spread, StatefulSetSpec, StorageClass,
+        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy,
+        RetentionPolicy, Spread, StatefulSetSpec, StorageClass,
     },
     state::{Claim, Set, Volume},
     template::revision_hash,
@@ -209,6 +209,7 @@ impl World {
     pub fn put_class(&mut self) {
         let mut class = StorageClass {
             provisioner: Provisioner::Nfs,
+            reclaim_policy: ReclaimPolicy::Delete,
             ..StorageClass::default()
         };
         SERVER.clone_into(&mut class.metadata.name);

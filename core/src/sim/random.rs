@@ -280,6 +280,8 @@ impl Plot {
 
     /// Makes what sets still need.
     fn provide(&mut self) {
+        // Directories on the server that nobody has any more are free again.
+        self.world.drop_claims();
         let needed: Vec<String> = self
             .sets
             .iter()
@@ -352,4 +354,16 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
 
 fn one_of<T>(rng: &mut Rng, one: T, other: T) -> T {
     if rng.chance(50) { one } else { other }
+}
+
+#[cfg(test)]
+mod tmp_tests {
+    #[test]
+    fn tmp_seeds() {
+        for seed in 0..400 {
+            if let Err(e) = super::play(seed) {
+                panic!("seed {seed}: {e}");
+            }
+        }
+    }
 }

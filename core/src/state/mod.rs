@@ -431,7 +431,8 @@ impl State {
         let Some(member) = set.members.get(&id.ordinal) else {
             return false;
         };
-        let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
+        let decided = set.orphaned.is_none();
+        let wanted = decided && set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
             Knowledge::Known(seen) => seen.report.ready,
             Knowledge::Absent | Knowledge::Unknown => false,

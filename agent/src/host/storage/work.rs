@@ -1,8 +1,10 @@
 //! What a helper does with a volume that no member is being started on: it goes to the trash, comes
-//! back, or grows. Each may be done again, and says then that it is done.
+//! back, is removed from there for good, or grows. Each may be done again, and says then that it is
+//! done.
 //!
-//! The trash is a directory of the pool, or of the share, and nothing in it is touched: a volume
-//! goes there and comes back by one rename, with its data and its records, and never over anything.
+//! The trash is a directory of the pool, or of the share: a volume goes there and comes back by one
+//! rename, with its data and its records, and never over anything. What is to be removed gets another
+//! name first, so that half of it is never taken for a volume.
 
 use std::path::Path;
 
@@ -28,6 +30,7 @@ use super::{
     owner,
     place::Place,
     prepare::{UNTOUCHED, as_user, new_id},
+    remove::remove_tree,
 };
 use crate::{
     host::path_failed,
@@ -37,6 +40,9 @@ use crate::{
 /// The directory of volumes that were deleted, in their pool or share. No volume's directory can be
 /// called so: theirs do not begin with a dot.
 pub(crate) const TRASH: &str = ".berth-trash";
+
+/// What the name of a volume in the trash begins with that is being removed for good.
+const REMOVING: &str = ".removing-";
 
 /// In the trash of a share whose server takes root for nobody, each user puts their own.
 const FOR_ALL_USERS: u32 = 0o1777;
@@ -54,7 +60,7 @@ pub(crate) struct WorkRequest {
 /// Does a work.
 pub(crate) fn work(request: &WorkRequest) -> Result<(), Reason> {
     let done = match request.work.task {
-        VolumeTask::Trash | VolumeTask::Restore => relocate(request),
+        VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Purge => relocate(request),
         VolumeTask::Grow { bytes } => grow(request, bytes),
     };
     done.map_err(|refused| refused.reason)
@@ -135,8 +141,15 @@ impl Lying<'_> {
     /// root for nobody, its user made it.
     fn user(&self) -> Option<Identity> {
         let in_trash = format!("{TRASH}/{}", self.name());
+        let going = format!("{TRASH}/{REMOVING}{}", self.name());
         let look = |at: &str| statat(&self.parent, at, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let about = look(self.dir).or_else(|| look(&in_trash))?;
+        let about = match self.work.task {
+            // What is at its place by now is another volume.
+            VolumeTask::Purge => look(&in_trash).or_else(|| look(&going)),
+            VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Grow { .. } => {
+                look(self.dir).or_else(|| look(&in_trash))
+            }
+        }?;
         (about.st_uid != 0).then(|| Identity {
             uid: about.st_uid,
             gid: about.st_gid,
@@ -148,6 +161,7 @@ impl Lying<'_> {
         match self.work.task {
             VolumeTask::Trash => self.throw_away(),
             VolumeTask::Restore => self.take_back(),
+            VolumeTask::Purge => self.remove(),
             VolumeTask::Grow { .. } => Ok(()),
         }
     }
@@ -193,6 +207,25 @@ impl Lying<'_> {
             }
         }
         self.make_durable(trash.as_ref())
+    }
+
+    fn remove(&self) -> Result<(), Refused> {
+        let Some(trash) = self.parent.sub(TRASH)? else {
+            return Ok(());
+        };
+        let going = format!("{REMOVING}{}", self.name());
+        if let Some(thrown) = trash.sub(self.name())? {
+            self.check_owner(&thrown)?;
+            if self.kept == Some(PoolKind::Image)
+                && let Some(image) = thrown.file(IMAGE)?
+            {
+                check_detached(self.name(), &image)?;
+            }
+            rename((&trash, self.name()), (&trash, &going))?;
+            trash.sync()?;
+        }
+        remove_tree(&trash, &going)?;
+        trash.sync()
     }
 
     /// Also of a rename that an attempt before did: it may have been killed right after.
