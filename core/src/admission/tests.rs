@@ -172,7 +172,8 @@ fn what_the_coordinator_wrote_is_kept() {
 #[test]
 fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
-    let may = "only replicas, ordinals, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+    let may = "only replicas, ordinals, template, minReadySeconds, \
+               persistentVolumeClaimRetentionPolicy, dependsOn, bootstrapPolicy, coldStartPolicy, \
                membership, spread, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";

@@ -355,15 +355,3 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
 fn one_of<T>(rng: &mut Rng, one: T, other: T) -> T {
     if rng.chance(50) { one } else { other }
 }
-
-#[cfg(test)]
-mod tmp_tests {
-    #[test]
-    fn tmp_seeds() {
-        for seed in 0..400 {
-            if let Err(e) = super::play(seed) {
-                panic!("seed {seed}: {e}");
-            }
-        }
-    }
-}
