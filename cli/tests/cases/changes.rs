@@ -114,7 +114,10 @@ fn plan_tells_by_its_code_whether_anything_would_change() {
         ("none.yaml", 1),
     ] {
         let told = berth(&server, &["plan", "-f", file]);
-        assert!(told.starts_with(&format!("exit code: {code}\n")), "{file}: {told}");
+        assert!(
+            told.starts_with(&format!("exit code: {code}\n")),
+            "{file}: {told}"
+        );
     }
 }
 
@@ -133,8 +136,22 @@ fn data_is_given_up_by_a_typed_name_only() {
     let told = [
         &["member", "replace", "etcd-0"][..],
         &["member", "replace", "etcd-0", "--new-volume"],
-        &["member", "replace", "etcd-0", "--new-volume", "--yes-i-mean", "etcd-0"],
-        &["member", "replace", "etcd-1", "--new-volume", "--yes-i-mean", "etcd-1"],
+        &[
+            "member",
+            "replace",
+            "etcd-0",
+            "--new-volume",
+            "--yes-i-mean",
+            "etcd-0",
+        ],
+        &[
+            "member",
+            "replace",
+            "etcd-1",
+            "--new-volume",
+            "--yes-i-mean",
+            "etcd-1",
+        ],
         &["set", "refound", "etcd"],
         &["set", "refound", "sts/etcd", "--yes-i-mean", "etcd"],
         &["set", "refound", "pvc/etcd"],

@@ -19,7 +19,7 @@ use super::status::ServiceError;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{View, claims, records::revisions},
+    state::{View, claims, records::revise},
     store::StoreError,
 };
 
@@ -209,7 +209,7 @@ pub(crate) fn to_batch(
         claims::write_as_known(view, key, &object, &mut batch)?;
         take_in(&mut after, &change.key, object);
     }
-    revisions(view, &after, &mut batch)?;
+    revise(view, &mut after, now, &mut batch)?;
     Ok(batch)
 }
 

@@ -46,6 +46,7 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Volume => Some(Kind::PersistentVolume),
         RecordKind::FormerClaim
         | RecordKind::Set
+        | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
         | RecordKind::Host
@@ -100,6 +101,7 @@ fn read(
         RecordKind::Object(_)
         | RecordKind::FormerClaim
         | RecordKind::Set
+        | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
         | RecordKind::Host

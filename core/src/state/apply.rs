@@ -13,7 +13,7 @@ use crate::{
     spec::ReclaimPolicy,
     state::{Founding, GoesWith, Grant, Member, Ordered, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{Ownership, work::grown_by_word},
+    volume::{Ownership, change::thrown, work::grown_by_word},
 };
 
 impl State {
@@ -221,7 +221,7 @@ impl State {
             let asked = claim.goes_with == Some(GoesWith::Asked);
             let goes = volume.provisioned && (asked || volume.reclaim == ReclaimPolicy::Delete);
             if own && goes && volume.state == VolumeState::Live {
-                volume.state = VolumeState::Trashing;
+                *volume = thrown(volume);
             }
         }
         let founding = claim.member.and_then(|member| {

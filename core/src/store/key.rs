@@ -3,9 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{IdError, ObjectKey},
+    ids::{IdError, ObjectKey, SetKey, TemplateHash},
+    order::hex,
     spec::Kind,
 };
 
@@ -24,6 +26,8 @@ pub enum RecordKind {
     FormerClaim,
     /// What the coordinator decided of a whole set, by the set's key.
     Set,
+    /// One revision of a set, by a hash of the set's name and of the revision.
+    Revision,
     /// One ordinal of a set: its last epoch, its address, its assignment. By member name.
     Member,
     /// Who founds a set, by the set's key.
@@ -38,7 +42,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -51,6 +55,7 @@ impl RecordKind {
         Self::Volume,
         Self::FormerClaim,
         Self::Set,
+        Self::Revision,
         Self::Member,
         Self::Founding,
         Self::Host,
@@ -66,6 +71,7 @@ impl RecordKind {
             Self::Volume => "volume",
             Self::FormerClaim => "formerclaim",
             Self::Set => "set",
+            Self::Revision => "revision",
             Self::Member => "member",
             Self::Founding => "founding",
             Self::Host => "host",
@@ -80,6 +86,7 @@ impl RecordKind {
             Self::Object(_) | Self::Claim | Self::Volume => true,
             Self::FormerClaim
             | Self::Set
+            | Self::Revision
             | Self::Member
             | Self::Founding
             | Self::Host
@@ -102,6 +109,9 @@ impl FromStr for RecordKind {
     }
 }
 
+/// Digits of the name of a revision's record.
+const REVISION_DIGITS: usize = 40;
+
 /// Names one record: `StatefulSet/default/etcd`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -116,6 +126,22 @@ impl Key {
     /// A key of a kind.
     pub fn new(kind: RecordKind, object: ObjectKey) -> Self {
         Self { kind, object }
+    }
+
+    /// The key of a set's revision: the set's name and the revision together may be longer than a
+    /// name, so it is a hash of both.
+    ///
+    /// # Errors
+    /// Never: a hash in hexadecimal is a name.
+    pub fn revision(set: &SetKey, revision: &TemplateHash) -> Result<Self, IdError> {
+        let digest = Sha256::digest(format!("{}/{revision}", set.name));
+        let mut name = hex(&digest);
+        name.truncate(REVISION_DIGITS);
+        let object = ObjectKey {
+            namespace: set.namespace.clone(),
+            name: name.parse()?,
+        };
+        Ok(Self::new(RecordKind::Revision, object))
     }
 
     /// How many bytes it has in text form.

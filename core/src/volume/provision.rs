@@ -201,6 +201,7 @@ impl Wanted<'_> {
             filled: false,
             adopt: false,
             state: VolumeState::Live,
+            deletions: 0,
             created_at: now,
         }
     }
