@@ -92,20 +92,11 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
     batch.preconditions.insert(key.clone(), view.as_known(&key));
     let text = match kind {
         Kind::StatefulSet => {
-            let marked = if orphan {
-                left(&view, object, now)?
-            } else {
-                marked(&view, object, now)
-            };
-            let Some(set) = marked else {
+            let Some((set, text)) = of_set(&view, wanted, now)? else {
                 return Ok(Batch::default());
             };
             put(&mut batch, key, &set)?;
-            if orphan {
-                "it was deleted without its members: they run on as they are".to_owned()
-            } else {
-                "its deletion was asked for; its members stop in order".to_owned()
-            }
+            text.to_owned()
         }
         Kind::PersistentVolumeClaim => {
             check_unused(&view.state, object)?;
@@ -141,6 +132,20 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
     let note = notes::object(now, kind, object, NORMAL, reason, text);
     batch.notes.push(note);
     Ok(batch)
+}
+
+/// The set as it is stored from now on, and what is told of it; `None` if it is so already.
+fn of_set(
+    view: &View,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<Option<(Object, &'static str)>, ServiceError> {
+    if wanted.orphan {
+        let text = "it was deleted without its members: they run on as they are";
+        return Ok(left(view, wanted.object, now)?.map(|set| (set, text)));
+    }
+    let text = "its deletion was asked for; its members stop in order";
+    Ok(marked(view, wanted.object, now).map(|set| (set, text)))
 }
 
 /// The set with the mark of its deletion; `None` if it has it already.

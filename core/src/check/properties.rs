@@ -309,14 +309,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
             host.record.unschedulable = *cordoned;
         }
-        Event::Restart { set, ordinal } => {
-            let (now, id) = (friends.now, member(SETS[*set], *ordinal));
-            let set = friends.state.sets.get_mut(&id.set);
-            let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
-            if let Some(member) = member {
-                member.restart_asked = Some(now);
-            }
-        }
+        Event::Restart { set, ordinal } => restart(friends, &member(SETS[*set], *ordinal)),
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),
         Event::Pass { millis } => {
@@ -345,6 +338,14 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             }
         }
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
+    }
+}
+
+fn restart(friends: &mut Friends, id: &MemberId) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&id.set);
+    if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
+        member.restart_asked = Some(now);
     }
 }
 

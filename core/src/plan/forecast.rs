@@ -206,10 +206,14 @@ mod tests {
 
     fn lines(forecast: &Forecast) -> Vec<String> {
         let steps = forecast.rounds.iter().flatten().map(|one| &one.step);
-        let told = steps.filter_map(|step| match step {
-            Step::Start { member, .. } => Some(format!("+{}", member.name())),
-            Step::Stop { member, .. } => Some(format!("-{}", member.name())),
-            _ => None,
+        let told = steps.filter_map(|step| {
+            if let Step::Start { member, .. } = step {
+                return Some(format!("+{}", member.name()));
+            }
+            if let Step::Stop { member, .. } = step {
+                return Some(format!("-{}", member.name()));
+            }
+            None
         });
         told.collect()
     }

@@ -53,6 +53,10 @@ pub use volume::{
 /// One object of any kind, as it is written, stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "sets are what there is most of, and an object is moved a few times in its life"
+)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),

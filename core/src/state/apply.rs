@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, Uid},
     plan::Step,
     spec::ReclaimPolicy,
     state::{Founding, GoesWith, Grant, Member, Ordered, State, Volume, VolumeState},
@@ -45,17 +45,9 @@ impl State {
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
-            Step::TieClaim { key, goes_with } => {
-                if let Some(claim) = self.claims.get_mut(key) {
-                    claim.goes_with.clone_from(goes_with);
-                }
-            }
+            Step::TieClaim { key, goes_with } => self.tie_claim(key, goes_with.as_ref()),
             Step::DropClaim { key, uid } => self.drop_claim(key, uid),
-            Step::PurgeVolume { name } => {
-                if let Some(volume) = self.volumes.get_mut(name) {
-                    volume.state = VolumeState::Purging;
-                }
-            }
+            Step::PurgeVolume { name } => self.purge(name),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -79,13 +71,7 @@ impl State {
                     self.sets.remove(set);
                 }
             }
-            Step::Refound { set, uid } => {
-                let set = self.sets.get_mut(set);
-                if let Some(set) = set.filter(|have| have.uid == *uid) {
-                    set.deleting = None;
-                    set.refounding = false;
-                }
-            }
+            Step::Refound { set, uid } => self.refound(set, uid),
             Step::DropRevision { set, revision } => {
                 if let Some(set) = self.sets.get_mut(set) {
                     set.revisions.remove(revision);
@@ -206,6 +192,26 @@ impl State {
             volume.owners.push(uid);
         }
         self.volumes.insert(name.clone(), volume);
+    }
+
+    fn tie_claim(&mut self, key: &ClaimKey, goes_with: Option<&GoesWith>) {
+        if let Some(claim) = self.claims.get_mut(key) {
+            claim.goes_with = goes_with.cloned();
+        }
+    }
+
+    fn purge(&mut self, name: &ObjectKey) {
+        if let Some(volume) = self.volumes.get_mut(name) {
+            volume.state = VolumeState::Purging;
+        }
+    }
+
+    fn refound(&mut self, set: &SetKey, uid: &Uid) {
+        let set = self.sets.get_mut(set);
+        if let Some(set) = set.filter(|have| have.uid == *uid) {
+            set.deleting = None;
+            set.refounding = false;
+        }
     }
 
     /// A member that leaves with its data is no founder when it comes back.
