@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName},
+    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     spec::AccessMode,
     time::Timestamp,
 };
@@ -162,6 +162,30 @@ pub enum Reason {
         /// The member that has it.
         by: MemberId,
     },
+    /// The claim of an earlier epoch goes, and is not gone yet: the member gets a fresh one.
+    ClaimStale {
+        /// The claim.
+        claim: ObjectKey,
+    },
+    /// The set depends on one that does not exist.
+    DependencyMissing {
+        /// The set that it depends on.
+        set: SetKey,
+    },
+    /// The set starts when another one is up.
+    DependencyNotReady {
+        /// The set that it depends on.
+        set: SetKey,
+        /// What all members of that one must hold: started, ready or available.
+        gate: String,
+    },
+    /// The set goes after one that depends on it and goes too.
+    DependantNotStopped {
+        /// The set that depends on it.
+        set: SetKey,
+    },
+    /// The set was deleted and its members were not: they run on as they are.
+    Orphaned,
     /// The volume is in the trash, or on its way there.
     VolumeGone {
         /// The claim.

@@ -108,7 +108,7 @@ impl<H: Host> Worker<H> {
         // A run of it may be about to begin.
         let user = match work.task {
             VolumeTask::Trash => self.user(&work),
-            VolumeTask::Restore | VolumeTask::Grow { .. } => None,
+            VolumeTask::Restore | VolumeTask::Grow { .. } | VolumeTask::Purge => None,
         };
         if let Some(member) = user {
             return Err(busy(format!("member {member}, which is to run")));

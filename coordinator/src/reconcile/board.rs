@@ -90,6 +90,10 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::UpdatedOnRestart
         // Told with the rollout, once for the set.
         | Reason::RolloutStalled { .. }
+        | Reason::ClaimStale { .. }
+        | Reason::DependencyNotReady { .. }
+        | Reason::DependantNotStopped { .. }
+        | Reason::Orphaned
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::Ordered { .. }
@@ -108,6 +112,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
+        | Reason::DependencyMissing { .. }
         | Reason::FoundingDiskLost { .. }
         | Reason::HeldByOperator
         | Reason::CommandMissing { .. }

@@ -54,6 +54,10 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             | Step::BindClaim { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
+            | Step::TieClaim { .. }
+            | Step::DropClaim { .. }
+            | Step::PurgeVolume { .. }
+            | Step::Refound { .. }
             | Step::TakeAddress { .. }
             | Step::TakeHost { .. }
             | Step::LeaveHost { .. }

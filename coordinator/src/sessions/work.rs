@@ -5,7 +5,7 @@ use berth_core::{
     state::Volume,
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work::VolumeDone,
+    volume::work::{After, VolumeDone},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -83,7 +83,16 @@ fn prepare(
     };
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
-    write_as_known(view, key, &after, &mut batch)?;
+    match after {
+        After::Is(after) => write_as_known(view, key, after.as_ref(), &mut batch)?,
+        After::Gone => {
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            batch.deletes.insert(key);
+            batch
+                .deletes
+                .insert(Key::new(RecordKind::FormerClaim, name.clone()));
+        }
+    }
     batch.notes.push(note(name, now, NORMAL, reason, text));
     Ok(Some(batch))
 }

@@ -106,6 +106,10 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::BindClaim { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
@@ -146,8 +150,17 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
             "claim {key} would be given a volume, and {host} follows another history"
         )),
+        Step::DropClaim { key, .. } => Err(format!(
+            "claim {key} would be deleted, and {host} follows another history"
+        )),
+        Step::PurgeVolume { name } => Err(format!(
+            "volume {} would be removed, and {host} follows another history",
+            name.name
+        )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::Refound { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }

@@ -205,6 +205,10 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         | Step::Carry { .. }
         | Step::Start { .. }
         | Step::Rollout { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::Reload { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }

@@ -108,6 +108,13 @@ impl Facts<'_> {
         }
     }
 
+    /// When it becomes available, if it is ready and stays so.
+    pub(super) fn available_at(&self) -> Option<Timestamp> {
+        let since = self.running().filter(|seen| seen.report.ready)?.ready_since;
+        let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
+        since.map(|since| since.plus(wanted))
+    }
+
     /// Whether it is available.
     pub(super) fn available(&self, now: Timestamp) -> bool {
         self.standing(now) == Standing::Available

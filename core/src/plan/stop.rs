@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step, budget,
+        Step, budget, depends,
         draft::Draft,
         facts::{Facts, Standing, facts},
         gate::Shut,
+        retention,
         start::predecessor,
     },
     spec::GatePolicy,
@@ -29,6 +30,10 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
+    if let Some(by) = depends::dependant(&draft.state, key, set) {
+        depends::explain(draft, key, &by);
+        return;
+    }
     let ordered = set.spec.pod_management_policy != GatePolicy::Parallel;
     let members = set.members.keys().rev().copied();
     let leaving: Vec<Ordinal> = members.filter(|n| !set.is_declared(*n)).collect();
@@ -79,6 +84,7 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
         set: key.clone(),
         ordinal,
     };
+    retention::condemn(draft, &member);
     draft.push(Step::Stop { member, epoch });
 }
 

@@ -13,10 +13,10 @@ use crate::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{Volume, VolumeState},
+    state::VolumeState,
     volume::{
         VolumeSource,
-        work::{self, VolumeTask, VolumeWork},
+        work::{self, After, VolumeTask, VolumeWork},
     },
     waiting::Reason,
 };
@@ -95,17 +95,13 @@ impl Storage {
                 }
                 false
             }
+            VolumeTask::Purge => {
+                for number in 0..=work.deletion {
+                    self.trash.insert(trip(number), Thrown::Closed);
+                }
+                false
+            }
             VolumeTask::Grow { .. } => false,
-        }
-    }
-
-    fn empty_trash(&mut self, name: &ObjectKey) {
-        let of = self
-            .trash
-            .iter_mut()
-            .filter(|((volume, _), _)| volume == name);
-        for (_, thrown) in of {
-            *thrown = Thrown::Closed;
         }
     }
 }
@@ -208,7 +204,13 @@ impl World {
             return;
         };
         if let Some(after) = work::done(volume, work.task, now).filter(|_| self.coordinator.up) {
-            *volume = after;
+            match after {
+                After::Is(after) => *volume = *after,
+                After::Gone => {
+                    state.volumes.remove(&work.volume);
+                    self.coordinator.former.remove(&work.volume);
+                }
+            }
             self.coordinator.failed.remove(&work.volume);
             self.reconcile();
         }
@@ -229,27 +231,8 @@ impl World {
         let mut volumes = self.coordinator.state.volumes.values();
         volumes.all(|volume| match volume.state {
             VolumeState::Live | VolumeState::Trashed { .. } => true,
-            VolumeState::Trashing | VolumeState::Restoring => false,
+            VolumeState::Trashing | VolumeState::Restoring | VolumeState::Purging => false,
         })
-    }
-
-    /// What is in the trash is removed for good, and the volumes with it.
-    pub fn empty_trash(&mut self) {
-        if !self.coordinator.up {
-            return;
-        }
-        let in_trash = |volume: &Volume| matches!(volume.state, VolumeState::Trashed { .. });
-        let volumes = self.coordinator.state.volumes.iter();
-        let gone: Vec<ObjectKey> = volumes
-            .filter(|(_, volume)| in_trash(volume))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
-            self.storage.empty_trash(&name);
-            self.coordinator.state.volumes.remove(&name);
-            self.coordinator.former.remove(&name);
-        }
-        self.reconcile();
     }
 }
 

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+pub mod depends;
 mod instant;
 mod lenient;
 pub mod meta;
@@ -19,6 +20,7 @@ mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
+pub mod retention;
 pub mod secret;
 pub mod set;
 pub mod storage;
@@ -27,6 +29,7 @@ pub mod validate;
 pub mod volume;
 
 pub use config::{ConfigMap, Secret};
+pub use depends::{Dependency, DependencyGate};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use ordinals::Ordinals;
@@ -43,6 +46,7 @@ pub use process::{
     KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
     ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
+pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{
     ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,

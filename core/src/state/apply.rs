@@ -11,9 +11,10 @@ use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
     order::Peer,
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
+    spec::ReclaimPolicy,
+    state::{Founding, GoesWith, Grant, Member, Ordered, OwnHost, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{Ownership, work::grown_by_word},
+    volume::{Ownership, change::thrown, work::grown_by_word},
 };
 
 impl State {
@@ -40,6 +41,9 @@ impl State {
                 owner,
                 address,
             } => self.fill(key, owner.as_ref(), *address),
+            Step::TieClaim { key, goes_with } => self.tie_claim(key, goes_with.as_ref()),
+            Step::DropClaim { key, uid } => self.drop_claim(key, uid),
+            Step::PurgeVolume { name } => self.purge(name),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -68,6 +72,7 @@ impl State {
                     self.sets.remove(set);
                 }
             }
+            Step::Refound { set, uid } => self.refound(set, uid),
             Step::DropRevision { set, revision } => {
                 if let Some(set) = self.sets.get_mut(set) {
                     set.revisions.remove(revision);
@@ -244,6 +249,52 @@ impl State {
             volume.owners.push(uid);
         }
         self.volumes.insert(name.clone(), volume);
+    }
+
+    fn tie_claim(&mut self, key: &ClaimKey, goes_with: Option<&GoesWith>) {
+        if let Some(claim) = self.claims.get_mut(key) {
+            claim.goes_with = goes_with.cloned();
+        }
+    }
+
+    fn purge(&mut self, name: &ObjectKey) {
+        if let Some(volume) = self.volumes.get_mut(name) {
+            volume.state = VolumeState::Purging;
+        }
+    }
+
+    fn refound(&mut self, set: &SetKey, uid: &Uid) {
+        let set = self.sets.get_mut(set);
+        if let Some(set) = set.filter(|have| have.uid == *uid) {
+            set.deleting = None;
+            set.refounding = false;
+        }
+    }
+
+    /// A member that leaves with its data is no founder when it comes back.
+    fn drop_claim(&mut self, key: &ClaimKey, uid: &Uid) {
+        let Some(claim) = self.claims.get(key).filter(|claim| claim.uid == *uid) else {
+            return;
+        };
+        let claim = claim.clone();
+        self.claims.remove(key);
+        let volume = claim.volume.as_ref();
+        if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
+            let own = volume.claim.as_ref().is_some_and(|bound| bound.uid == *uid);
+            let asked = claim.goes_with == Some(GoesWith::Asked);
+            let goes = volume.provisioned && (asked || volume.reclaim == ReclaimPolicy::Delete);
+            if own && goes && volume.state == VolumeState::Live {
+                *volume = thrown(volume);
+            }
+        }
+        let founding = claim.member.and_then(|member| {
+            let founding = self.foundings.get_mut(&member.set)?;
+            Some((member.ordinal, founding))
+        });
+        if let Some((ordinal, founding)) = founding {
+            founding.open.retain(|open| *open != ordinal);
+            founding.filled.remove(key);
+        }
     }
 
     fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {

@@ -4,6 +4,7 @@ use super::Reason;
 
 impl Reason {
     /// The rule's name, as `status` and the wire show it.
+    #[expect(clippy::too_many_lines, reason = "one line per reason")]
     pub fn rule(&self) -> &'static str {
         match self {
             Self::PredecessorNotReady { .. } => "PredecessorNotReady",
@@ -28,6 +29,11 @@ impl Reason {
             Self::ClaimPending { .. } => "ClaimPending",
             Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
             Self::VolumeInUse { .. } => "VolumeInUse",
+            Self::ClaimStale { .. } => "ClaimStale",
+            Self::DependencyMissing { .. } => "DependencyMissing",
+            Self::DependencyNotReady { .. } => "DependencyNotReady",
+            Self::DependantNotStopped { .. } => "DependantNotStopped",
+            Self::Orphaned => "Orphaned",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::VolumeRestoring { .. } => "VolumeRestoring",
             Self::RevisionOutdated => "RevisionOutdated",

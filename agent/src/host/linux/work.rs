@@ -16,6 +16,9 @@ use super::{
 };
 use crate::host::storage::{helper::HelperRequest, work::WorkRequest};
 
+/// How long one attempt to remove a volume may take. The next one goes on where it ended.
+const PURGE: Duration = Duration::from_secs(600);
+
 /// Does a work.
 pub(super) async fn work(host: &LinuxHost, work: VolumeWork) -> Result<(), Reason> {
     let about = About {
@@ -29,7 +32,7 @@ pub(super) async fn work(host: &LinuxHost, work: VolumeWork) -> Result<(), Reaso
         .blocking(move |inner| {
             match work.task {
                 VolumeTask::Trash => check_unused(&this, &work)?,
-                VolumeTask::Restore | VolumeTask::Grow { .. } => {}
+                VolumeTask::Restore | VolumeTask::Grow { .. } | VolumeTask::Purge => {}
             }
             request(inner, work)
         })
@@ -51,11 +54,13 @@ fn step(task: VolumeTask) -> &'static str {
         VolumeTask::Trash => "move it to the trash",
         VolumeTask::Restore => "bring it back from the trash",
         VolumeTask::Grow { .. } => "grow it",
+        VolumeTask::Purge => "remove it for good",
     }
 }
 
 fn limit(task: VolumeTask) -> Duration {
     let bytes = match task {
+        VolumeTask::Purge => return PURGE,
         VolumeTask::Trash | VolumeTask::Restore => 0,
         VolumeTask::Grow { bytes } => bytes,
     };
