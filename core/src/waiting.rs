@@ -11,6 +11,7 @@ use crate::{
 
 mod frees;
 mod refusal;
+mod rule;
 mod text;
 
 pub use refusal::{HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
@@ -477,84 +478,5 @@ impl Reason {
             self,
             Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
         )
-    }
-
-    /// The rule's name, as `status` and the wire show it.
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Self::PredecessorNotReady { .. } => "PredecessorNotReady",
-            Self::PredecessorNotStarted { .. } => "PredecessorNotStarted",
-            Self::SuccessorNotStopped { .. } => "SuccessorNotStopped",
-            Self::NoEligibleHost { .. } => "NoEligibleHost",
-            Self::HostUnknown { .. } => "HostUnknown",
-            Self::HistoryMismatch { .. } => "HistoryMismatch",
-            Self::AddressPoolMissing { .. } => "AddressPoolMissing",
-            Self::AddressPoolExhausted { .. } => "AddressPoolExhausted",
-            Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
-            Self::StopNotConfirmed { .. } => "StopNotConfirmed",
-            Self::ConfigMissing { .. } => "ConfigMissing",
-            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
-            Self::FoundersIncomplete { .. } => "FoundersIncomplete",
-            Self::FoundingDiskLost { .. } => "FoundingDiskLost",
-            Self::ClassMissing { .. } => "ClassMissing",
-            Self::NoMatchingVolume { .. } => "NoMatchingVolume",
-            Self::ExportTaken { .. } => "ExportTaken",
-            Self::ClaimMismatch { .. } => "ClaimMismatch",
-            Self::ClaimMissing { .. } => "ClaimMissing",
-            Self::ClaimPending { .. } => "ClaimPending",
-            Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
-            Self::VolumeInUse { .. } => "VolumeInUse",
-            Self::ClaimStale { .. } => "ClaimStale",
-            Self::DependencyMissing { .. } => "DependencyMissing",
-            Self::DependencyNotReady { .. } => "DependencyNotReady",
-            Self::DependantNotStopped { .. } => "DependantNotStopped",
-            Self::Orphaned => "Orphaned",
-            Self::VolumeGone { .. } => "VolumeGone",
-            Self::VolumeRestoring { .. } => "VolumeRestoring",
-            Self::RevisionOutdated => "RevisionOutdated",
-            Self::RestartAsked => "RestartAsked",
-            Self::OfflineAsked => "OfflineAsked",
-            Self::Offline { .. } => "Offline",
-            Self::DrainAsked { .. } => "DrainAsked",
-            Self::DrainPinned { .. } => "DrainPinned",
-            Self::DrainNowhere { .. } => "DrainNowhere",
-            Self::HostDrained { .. } => "HostDrained",
-            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
-            Self::BudgetSpent { .. } => "BudgetSpent",
-            Self::UpdatesPaused => "UpdatesPaused",
-            Self::RolloutStalled { .. } => "RolloutStalled",
-            Self::BelowPartition { .. } => "BelowPartition",
-            Self::UpdatedOnRestart => "UpdatedOnRestart",
-            Self::PlanRefused { .. } => "PlanRefused",
-            Self::Ordered { .. } => "Ordered",
-            Self::HeldByOperator => "HeldByOperator",
-            Self::CommandMissing { .. } => "CommandMissing",
-            Self::UserMissing { .. } => "UserMissing",
-            Self::UserForbidden { .. } => "UserForbidden",
-            Self::PoolMissing { .. } => "PoolMissing",
-            Self::PortTaken { .. } => "PortTaken",
-            Self::VolumeForeign { .. } => "VolumeForeign",
-            Self::VolumeEmpty { .. } => "VolumeEmpty",
-            Self::VolumeNotEmpty { .. } => "VolumeNotEmpty",
-            Self::PoolNotMounted { .. } => "PoolNotMounted",
-            Self::MountFailed { .. } => "MountFailed",
-            Self::VolumeHung { .. } => "VolumeHung",
-            Self::VolumeStale { .. } => "VolumeStale",
-            Self::VolumeBusy { .. } => "VolumeBusy",
-            Self::VolumeNoSpace { .. } => "VolumeNoSpace",
-            Self::UserIdMismatch { .. } => "UserIdMismatch",
-            Self::PathEscape { .. } => "PathEscape",
-            Self::StepFailed { .. } => "StepFailed",
-            Self::RenderFailed { .. } => "RenderFailed",
-            Self::InitProcess { .. } => "InitProcess",
-            Self::PostStart { .. } => "PostStart",
-            Self::ReadinessGate { .. } => "ReadinessGate",
-            Self::BackOff { .. } => "BackOff",
-            Self::StartupProbe { .. } => "StartupProbe",
-            Self::ReadinessProbe { .. } => "ReadinessProbe",
-            Self::LivenessProbe { .. } => "LivenessProbe",
-            Self::Stopping { .. } => "Stopping",
-            Self::NeverKilled { .. } => "NeverKilled",
-        }
     }
 }

@@ -63,6 +63,10 @@ fn follow(before: Option<&Waiting>, reason: Reason, now: Timestamp) -> (Waiting,
 }
 
 /// Whether a person should know at once; the others are how an ordered start or stop proceeds.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line per reason: each is on one side or the other"
+)]
 fn is_trouble(reason: &Reason) -> bool {
     match reason {
         Reason::PredecessorNotReady { .. }

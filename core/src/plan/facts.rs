@@ -124,7 +124,14 @@ impl Facts<'_> {
     /// `patience`. `None` for one that is ready, that was not ordered to run, or that nothing is
     /// known of.
     pub(super) fn broken_at(&self, patience: Duration) -> Option<Timestamp> {
-        let seen = self.running().filter(|_| !self.ready())?;
+        self.running()?;
+        self.unready_until(patience)
+    }
+
+    /// As [`Self::broken_at`], but also of one that was ordered to stop: until when it lasts that
+    /// a member which does not serve gets `patience`.
+    pub(super) fn unready_until(&self, patience: Duration) -> Option<Timestamp> {
+        let seen = self.seen.filter(|_| !self.ready())?;
         // Of one that waits for a gate only, since its processes are ready.
         if let Some(since) = seen.ready_since.filter(|_| seen.report.ready) {
             return Some(since.plus(patience));

@@ -113,7 +113,8 @@ fn halted(
 }
 
 /// Until when an unhealthy member holds scaling in back; `None` for a healthy one, and for one that
-/// is unhealthy for too long.
+/// is unhealthy for too long. One that is stopped to be replaced is as unhealthy as before: its stop
+/// makes no room for another.
 fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Option<Timestamp> {
     let healthy = match policy {
         GatePolicy::Parallel => true,
@@ -128,7 +129,7 @@ fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Opt
     let until = match facts.standing(now) {
         Standing::ReadyUntil(at) => return Some(at),
         Standing::Down if comes_up => Some(facts.member.assigned_at.plus(PATIENCE)),
-        Standing::Available | Standing::Unready | Standing::Down => facts.broken_at(PATIENCE),
+        Standing::Available | Standing::Unready | Standing::Down => facts.unready_until(PATIENCE),
     };
     until.filter(|at| now < *at)
 }

@@ -64,10 +64,6 @@ pub use volume::{
 };
 
 /// One object of any kind, as it is written, stored and sent.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most objects are sets, and a box would be in the way of every reader"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 #[expect(

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
+    order::Peer,
     plan::Step,
     spec::ReclaimPolicy,
     state::{Founding, GoesWith, Grant, Member, Ordered, OwnHost, State, Volume, VolumeState},
@@ -51,14 +52,7 @@ impl State {
             Step::TakeHost { member, host } => self.take_host(member, host),
             Step::LeaveHost { member } => self.leave_host(member),
             Step::Assign { .. } => self.assign(step, now),
-            Step::Found { set, founders } => {
-                let founding = Founding {
-                    founders: founders.clone(),
-                    open: founders.iter().map(|peer| peer.ordinal).collect(),
-                    filled: BTreeMap::new(),
-                };
-                self.foundings.insert(set.clone(), founding);
-            }
+            Step::Found { set, founders } => self.found(set, founders),
             Step::Carry {
                 member,
                 epoch,
@@ -141,6 +135,15 @@ impl State {
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn found(&mut self, set: &SetKey, founders: &[Peer]) {
+        let founding = Founding {
+            founders: founders.to_vec(),
+            open: founders.iter().map(|peer| peer.ordinal).collect(),
+            filled: BTreeMap::new(),
+        };
+        self.foundings.insert(set.clone(), founding);
     }
 
     fn bind_claim(&mut self, key: &ClaimKey, name: &ObjectKey, volume: &Volume) {

@@ -4,6 +4,10 @@ use super::Reason;
 
 impl Reason {
     /// The verb or the event that frees what is held.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line per reason: they are compared with each other here"
+    )]
     pub fn frees(&self) -> &'static str {
         match self {
             Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
