@@ -167,6 +167,7 @@ pub(crate) fn volume() -> Volume {
         owners: Vec::new(),
         filled: false,
         adopt: false,
+        origin: None,
         state: VolumeState::Live,
         created_at: NOW,
     }

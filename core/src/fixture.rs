@@ -255,6 +255,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             owners: Vec::new(),
             filled: false,
             adopt: false,
+            origin: None,
             state: VolumeState::Live,
             created_at: NOW,
         },

@@ -12,7 +12,7 @@ use crate::{
 mod refusal;
 mod text;
 
-pub use refusal::{HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
+pub use refusal::{CopyRefusal, HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
 
 /// A reason and since when it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +166,48 @@ pub enum Reason {
         claim: ObjectKey,
         /// The volume.
         volume: String,
+    },
+    /// What the claim is to begin with does not exist.
+    DataSourceMissing {
+        /// The claim.
+        claim: ObjectKey,
+        /// What it is to begin with.
+        source: String,
+    },
+    /// What is to be copied holds nothing yet, or is not complete.
+    DataSourceNotReady {
+        /// The claim, or the snapshot.
+        claim: ObjectKey,
+        /// What is to be copied.
+        source: String,
+    },
+    /// The storage cannot make this copy.
+    CopyRefused {
+        /// The claim.
+        claim: ObjectKey,
+        /// Why not.
+        because: CopyRefusal,
+    },
+    /// The storage copies the volume only while nobody writes to it.
+    CopyNeedsStop {
+        /// The claim whose volume is to be copied.
+        claim: ObjectKey,
+        /// The member that runs on it.
+        by: MemberId,
+    },
+    /// The data that the volume begins with is still being copied.
+    VolumePopulating {
+        /// The claim.
+        claim: ObjectKey,
+        /// What is copied.
+        source: String,
+    },
+    /// The volume is being copied, and its storage can do that only while nobody writes.
+    VolumeCopied {
+        /// The claim.
+        claim: ObjectKey,
+        /// What it is copied to.
+        to: String,
     },
     /// The member keeps its revision until it is replaced.
     RevisionOutdated,
@@ -382,6 +424,12 @@ impl Reason {
             Self::VolumeInUse { .. } => "VolumeInUse",
             Self::VolumeGone { .. } => "VolumeGone",
             Self::VolumeRestoring { .. } => "VolumeRestoring",
+            Self::DataSourceMissing { .. } => "DataSourceMissing",
+            Self::DataSourceNotReady { .. } => "DataSourceNotReady",
+            Self::CopyRefused { .. } => "CopyRefused",
+            Self::CopyNeedsStop { .. } => "CopyNeedsStop",
+            Self::VolumePopulating { .. } => "VolumePopulating",
+            Self::VolumeCopied { .. } => "VolumeCopied",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
             Self::PlanRefused { .. } => "PlanRefused",
@@ -439,6 +487,12 @@ impl Reason {
             Self::VolumeInUse { .. } => "event: the other member is gone",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
+            Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
+            Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
+            Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
+            Self::CopyNeedsStop { .. } => "berth scale (below the member; it comes back later)",
+            Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
+            Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",

@@ -8,10 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod local;
+mod snapshot;
 mod verbs;
 mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
     HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     /// Volumes: what holds the data, and what becomes of it.
     #[command(subcommand, visible_aliases = ["volumes", "vol"])]
     Volume(VolumeCommand),
+    /// Copies of volumes as they were at one time.
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(SnapshotCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// Print a completion script for a shell.
@@ -194,7 +199,7 @@ pub(crate) struct PlanArgs {
 /// `berth get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// sts, svc, cm, secret, pool, sc, pv, pvc, member or host; or KIND/NAME.
+    /// sts, svc, cm, secret, pool, sc, pv, pvc, vs, member or host; or KIND/NAME.
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,

@@ -21,6 +21,7 @@ mod logs;
 mod member;
 mod plan;
 mod scale;
+mod snapshot;
 mod status;
 mod version;
 mod volume;
@@ -65,7 +66,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         | Command::Events(_)
         | Command::Host(_)
         | Command::Member(_)
-        | Command::Volume(_) => {}
+        | Command::Volume(_)
+        | Command::Snapshot(_) => {}
     }
     let context = Context {
         coordinator: Coordinator::connect(&cli.global.endpoint).await?,
@@ -85,6 +87,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Host(command) => host::run(&context, command).await,
         Command::Member(MemberCommand::Restart(args)) => member::restart(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
+        Command::Snapshot(command) => snapshot::run(&context, command).await,
         Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
     }
 }

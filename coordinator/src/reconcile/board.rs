@@ -59,6 +59,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::RestartAsked
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
+        | Reason::VolumePopulating { .. }
+        | Reason::VolumeCopied { .. }
+        | Reason::DataSourceNotReady { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
@@ -89,6 +92,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
         | Reason::VolumeRestoring { .. }
+        | Reason::DataSourceMissing { .. }
+        | Reason::CopyRefused { .. }
+        | Reason::CopyNeedsStop { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }
         | Reason::VolumeHung { .. }

@@ -21,7 +21,7 @@ use super::{Links, events, orders};
 use crate::{
     state::{
         View,
-        records::{changes, claim_changes, put, zone_key},
+        records::{changes, claim_changes, put, snapshot_changes, zone_key},
     },
     store::RecordError,
 };
@@ -76,8 +76,12 @@ fn piece(
     let mut sets = BTreeSet::new();
     let mut hosts = BTreeSet::new();
     let mut claims = BTreeSet::new();
+    let mut snapshots = BTreeSet::new();
     for step in steps {
         claims.extend(claim_of(step).cloned());
+        if let Step::TakeSnapshot { name, .. } = step {
+            snapshots.insert(name);
+        }
         batch.notes.extend(events::event(&after, step, now));
         sets.extend(set_of(&after, step));
         hosts.extend(hosts_of(&after, step));
@@ -87,6 +91,7 @@ fn piece(
         changes(view, &after, set, &mut batch)?;
     }
     claim_changes(view, &after, &claims, &mut batch)?;
+    snapshot_changes(view, &after, &snapshots, &mut batch)?;
     let zone = publish(view, &after, &mut batch)?;
     let mut sends = Vec::new();
     for (host, link) in orders::synced(links) {
@@ -121,6 +126,10 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
             let member = state.claims.get(key)?.member.as_ref();
             member.map(|id| id.set.clone())
         }
+        Step::TakeSnapshot { snapshot, .. } => {
+            let member = state.claims.get(&snapshot.claim)?.member.as_ref();
+            member.map(|id| id.set.clone())
+        }
         Step::AdoptClaim { member, .. }
         | Step::TakeAddress { member, .. }
         | Step::Assign { member, .. }
@@ -145,6 +154,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::GrowClaim { key, .. }
         | Step::FillClaim { key, .. } => Some(key),
         Step::TakeAddress { .. }
+        | Step::TakeSnapshot { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
         | Step::Start { .. }
@@ -179,6 +189,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         Step::Assign { host, .. } => vec![host.clone()],
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::Found { .. }
         | Step::RemoveSet { .. }

@@ -12,6 +12,7 @@ mod persistent;
 mod render;
 mod restart;
 mod sets;
+mod snapshots;
 pub mod status;
 mod usage;
 mod view;

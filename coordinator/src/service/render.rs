@@ -14,7 +14,7 @@ use berth_proto::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{persistent, status::ServiceError, usage, view::Look};
+use super::{persistent, snapshots, status::ServiceError, usage, view::Look};
 use crate::{
     state::{View, claims},
     store::decode,
@@ -33,7 +33,8 @@ pub(super) fn record_kind(kind: Kind) -> RecordKind {
         | Kind::Secret
         | Kind::AddressPool
         | Kind::StorageClass
-        | Kind::PersistentVolume => RecordKind::Object(kind),
+        | Kind::PersistentVolume
+        | Kind::VolumeSnapshot => RecordKind::Object(kind),
     }
 }
 
@@ -44,7 +45,8 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Object(kind) => Some(kind),
         RecordKind::Claim => Some(Kind::PersistentVolumeClaim),
         RecordKind::Volume => Some(Kind::PersistentVolume),
-        RecordKind::FormerClaim
+        RecordKind::Snapshot
+        | RecordKind::FormerClaim
         | RecordKind::Set
         | RecordKind::Member
         | RecordKind::Founding
@@ -98,6 +100,7 @@ fn read(
             persistent(object, Some(&decode::<Volume>(value)?))
         }
         RecordKind::Object(_)
+        | RecordKind::Snapshot
         | RecordKind::FormerClaim
         | RecordKind::Set
         | RecordKind::Member
@@ -106,6 +109,10 @@ fn read(
         | RecordKind::Order
         | RecordKind::Zone => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
+            Object::VolumeSnapshot(object) => {
+                let status = snapshots::status(state, name, &object, look.now);
+                (Object::VolumeSnapshot(object), Some(status))
+            }
             Object::StatefulSet(object) => {
                 let set = view.state.sets.get(name);
                 let status = set.map(|set| set_status(look, name, set, object.metadata.generation));

@@ -2,10 +2,11 @@
 
 use berth_core::{
     ids::{HostName, ObjectKey},
-    state::Volume,
+    spec::Kind,
+    state::{Snapshot, Volume},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work::VolumeDone,
+    volume::work::{self, SnapshotChange, VolumeDone, VolumeTask},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -27,7 +28,9 @@ pub(super) async fn take(
     stream: u64,
     done: Numbered<VolumeDone>,
 ) -> Result<(), StoreError> {
-    if let Some(error) = &done.of.error {
+    // A snapshot that failed is over; everything else is tried again.
+    let over = matches!(done.of.task, VolumeTask::Snapshot { .. });
+    if let Some(error) = done.of.error.as_ref().filter(|_| !over) {
         failed(context, host, stream, &done, error);
         return Ok(());
     }
@@ -72,6 +75,9 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
+    if let Some(snapshot) = view.state.snapshots.get(name) {
+        return snapshot_batch(view, host, snapshot, done, now);
+    }
     let after =
         answered(view, host, done).and_then(|volume| volume_work::done(volume, done.of.task, now));
     let Some((after, reason, text)) = after else {
@@ -80,7 +86,57 @@ fn prepare(
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
     write_as_known(view, key, &after, &mut batch)?;
+    if let VolumeTask::Populate { .. } = done.of.task
+        && let Some((claim, filled)) = work::populated(&view.state, &after)
+    {
+        write_as_known(
+            view,
+            Key::new(RecordKind::Claim, claim),
+            &filled,
+            &mut batch,
+        )?;
+    }
     batch.notes.push(note(name, now, NORMAL, reason, text));
+    Ok(Some(batch))
+}
+
+/// What an answer about a snapshot writes.
+fn snapshot_batch(
+    view: &View,
+    host: &HostName,
+    snapshot: &Snapshot,
+    done: &Numbered<VolumeDone>,
+    now: Timestamp,
+) -> Result<Option<Batch>, RecordError> {
+    let name = &done.of.volume;
+    let own = snapshot.source.host() == Some(host)
+        && volume_work::snapshot_number(view, name) == Some(done.id);
+    let error = done.of.error.as_deref();
+    let after = work::snapshot_done(snapshot, done.of.task, error, now).filter(|_| own);
+    let Some(after) = after else {
+        return Ok(None);
+    };
+    let mut batch = Batch::default();
+    let key = Key::new(RecordKind::Snapshot, name.clone());
+    let (level, reason, text) = match (&after, error) {
+        (SnapshotChange::Gone, _) => (NORMAL, "Removed", "its data is gone".to_owned()),
+        (SnapshotChange::Is(_), None) => (NORMAL, "Ready", "it is complete".to_owned()),
+        (SnapshotChange::Is(_), Some(error)) => (
+            WARNING,
+            "SnapshotFailed",
+            format!("{host} cannot take it: {error}; delete it and make it again"),
+        ),
+    };
+    match after {
+        SnapshotChange::Is(after) => write_as_known(view, key, &after, &mut batch)?,
+        SnapshotChange::Gone => {
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            batch.deletes.insert(key);
+        }
+    }
+    let kind = Kind::VolumeSnapshot;
+    let note = notes::object(now, kind, &snapshot.of, level, reason, text);
+    batch.notes.push(note);
     Ok(Some(batch))
 }
 
@@ -111,6 +167,5 @@ fn note(
     reason: &str,
     text: String,
 ) -> berth_core::store::Note {
-    let kind = berth_core::spec::Kind::PersistentVolume;
-    notes::object(now, kind, name, level, reason, text)
+    notes::object(now, Kind::PersistentVolume, name, level, reason, text)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
+    state::{Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
@@ -42,6 +42,10 @@ impl View {
                 self.orders_stale = true;
                 let volume = decode::<Volume>(value)?;
                 self.state.volumes.insert(object.clone(), volume);
+            }
+            RecordKind::Snapshot => {
+                let snapshot = decode::<Snapshot>(value)?;
+                self.state.snapshots.insert(object.clone(), snapshot);
             }
             RecordKind::Set => self.insert_set(object, decode(value)?),
             RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
@@ -102,6 +106,9 @@ impl View {
             }
             Object::PersistentVolume(o) => {
                 self.state.persistent_volumes.insert(key, o);
+            }
+            Object::VolumeSnapshot(o) => {
+                self.state.volume_snapshots.insert(key, o);
             }
             // What operators see of a claim is made of the Claim record.
             Object::PersistentVolumeClaim(_) => {}
@@ -176,6 +183,9 @@ impl View {
                 self.orders_stale = true;
                 self.state.volumes.remove(object);
             }
+            RecordKind::Snapshot => {
+                self.state.snapshots.remove(object);
+            }
             RecordKind::FormerClaim => {
                 self.former_claims.remove(object);
             }
@@ -223,6 +233,9 @@ impl View {
             }
             Kind::PersistentVolume => {
                 self.state.persistent_volumes.remove(key);
+            }
+            Kind::VolumeSnapshot => {
+                self.state.volume_snapshots.remove(key);
             }
             Kind::PersistentVolumeClaim => {}
         }

@@ -116,7 +116,8 @@ fn config(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> ConfigData {
                 | Object::AddressPool(_)
                 | Object::StorageClass(_)
                 | Object::PersistentVolume(_)
-                | Object::PersistentVolumeClaim(_),
+                | Object::PersistentVolumeClaim(_)
+                | Object::VolumeSnapshot(_),
             )
             | None => {}
         }

@@ -24,7 +24,8 @@ pub(super) fn check(after: &Objects, new: &[ParsedObject], violations: &mut Vec<
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::StorageClass(_)
-            | Object::PersistentVolumeClaim(_) => {}
+            | Object::PersistentVolumeClaim(_)
+            | Object::VolumeSnapshot(_) => {}
         }
     }
 }
@@ -44,7 +45,8 @@ fn pools(
         | Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_) => None,
+        | Object::PersistentVolumeClaim(_)
+        | Object::VolumeSnapshot(_) => None,
     });
     for (key, other) in others {
         let ranges = (

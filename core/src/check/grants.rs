@@ -98,6 +98,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
@@ -134,6 +135,10 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         )),
         Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
             "claim {key} would be given a volume, and {host} follows another history"
+        )),
+        Step::TakeSnapshot { snapshot, .. } => Err(format!(
+            "snapshot {} would be taken, and {host} follows another history",
+            snapshot.of
         )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }

@@ -2,7 +2,7 @@
 //! reads nothing but its arguments.
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), then what takes something, set by set (assign, start, stop, update), then why everything else
+//! then volumes for the claims that wait for one (claims), and copies of volumes (snapshots), then what takes something, set by set (assign, start, stop, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -24,6 +24,7 @@ mod observe;
 mod placement;
 mod release;
 pub mod report;
+mod snapshots;
 mod start;
 pub mod step;
 mod stop;
@@ -32,6 +33,7 @@ mod warn;
 mod zone;
 
 pub use report::Report;
+pub use snapshots::snapshot;
 pub use step::{Plan, Step};
 
 use draft::Draft;
@@ -58,6 +60,7 @@ pub fn plan_without(
     }
     release::foundings(&mut draft, parked);
     claims::waiting(&mut draft, parked);
+    snapshots::run(&mut draft);
     draft.index_hosts();
     for key in &keys {
         claims::grow(&mut draft, key);

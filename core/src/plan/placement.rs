@@ -103,7 +103,7 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     let own = need.own.iter().map(|own| (&own.key, &own.claim));
     let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
     let mut bound = own.chain(shared).filter_map(|(key, claim)| {
-        let at = claims::host(state, claim)?;
+        let at = claims::host(state, key, claim)?;
         (at != name).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, Volume, ZoneHead},
+    state::{Claim, Snapshot, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -51,6 +51,13 @@ pub enum Step {
         name: ObjectKey,
         /// The volume, as it is from now on.
         volume: Volume,
+    },
+    /// Lets an agent take a snapshot of a volume as it is now.
+    TakeSnapshot {
+        /// The snapshot's own name, made of its object's id.
+        name: ObjectKey,
+        /// Its record.
+        snapshot: Snapshot,
     },
     /// Lets a claim ask for more, as its template does by now.
     GrowClaim {
@@ -174,6 +181,13 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
+            Self::TakeSnapshot { snapshot, .. } => {
+                write!(
+                    f,
+                    "take snapshot {} of claim {}",
+                    snapshot.of, snapshot.claim
+                )
+            }
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
@@ -226,6 +240,7 @@ impl Step {
                 Some((&member.set, member.ordinal))
             }
             Self::BindClaim { .. }
+            | Self::TakeSnapshot { .. }
             | Self::GrowClaim { .. }
             | Self::FillClaim { .. }
             | Self::Found { .. }

@@ -136,6 +136,7 @@ impl Truth {
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
+            | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
             | Step::Assign { .. }

@@ -18,6 +18,7 @@ pub mod probe;
 pub mod process;
 pub mod secret;
 pub mod set;
+pub mod snapshot;
 pub mod storage;
 pub mod validate;
 pub mod volume;
@@ -37,6 +38,7 @@ pub use set::{
     ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
     MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
 };
+pub use snapshot::{DataSource, DataSourceKind, VolumeSnapshot, VolumeSnapshotSpec};
 pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
@@ -66,6 +68,8 @@ pub enum Object {
     PersistentVolume(PersistentVolume),
     /// A claim to a volume; outlives the set that uses it.
     PersistentVolumeClaim(PersistentVolumeClaim),
+    /// A copy of a volume as it was at one time.
+    VolumeSnapshot(VolumeSnapshot),
 }
 
 impl Object {
@@ -80,6 +84,7 @@ impl Object {
             Self::StorageClass(_) => Kind::StorageClass,
             Self::PersistentVolume(_) => Kind::PersistentVolume,
             Self::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
+            Self::VolumeSnapshot(_) => Kind::VolumeSnapshot,
         }
     }
 
@@ -94,6 +99,7 @@ impl Object {
             Self::StorageClass(o) => &o.metadata,
             Self::PersistentVolume(o) => &o.metadata,
             Self::PersistentVolumeClaim(o) => &o.metadata,
+            Self::VolumeSnapshot(o) => &o.metadata,
         }
     }
 
@@ -108,6 +114,7 @@ impl Object {
             Self::StorageClass(o) => &mut o.metadata,
             Self::PersistentVolume(o) => &mut o.metadata,
             Self::PersistentVolumeClaim(o) => &mut o.metadata,
+            Self::VolumeSnapshot(o) => &mut o.metadata,
         }
     }
 }

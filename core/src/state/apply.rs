@@ -42,6 +42,9 @@ impl State {
                     self.bind(name, volume, uid);
                 }
             }
+            Step::TakeSnapshot { name, snapshot } => {
+                self.snapshots.insert(name.clone(), snapshot.clone());
+            }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
             Step::TakeAddress { member, address } => {

@@ -21,14 +21,18 @@ use crate::{
     spec::{
         AccessMode, AddressPool, ConfigMap, MemberTemplate, PersistentVolume,
         PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
+        VolumeSnapshot,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
 };
 
 pub mod apply;
+mod copies;
 pub mod names;
 pub mod orders;
+
+pub use copies::{Origin, Snapshot, SnapshotState};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -65,6 +69,10 @@ pub struct State {
     pub persistent_volumes: BTreeMap<ObjectKey, PersistentVolume>,
     /// Volumes that are, or were, bound. Durable.
     pub volumes: BTreeMap<ObjectKey, Volume>,
+    /// Snapshots that operators asked for. Durable.
+    pub volume_snapshots: BTreeMap<ObjectKey, VolumeSnapshot>,
+    /// Snapshots that were or are being taken, by their own names. Durable.
+    pub snapshots: BTreeMap<ObjectKey, Snapshot>,
 }
 
 /// Which zone was last published.
@@ -303,6 +311,9 @@ pub struct Volume {
     pub filled: bool,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
+    /// What its data began with, if not with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
     /// When it was first bound.

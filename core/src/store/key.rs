@@ -19,6 +19,8 @@ pub enum RecordKind {
     Claim,
     /// A volume that is, or was, bound, by its name.
     Volume,
+    /// A copy of a volume that was or is being taken, by its own name.
+    Snapshot,
     /// The claim that a volume had when the claim was deleted, by the volume's name: with it the
     /// claim can come back.
     FormerClaim,
@@ -38,7 +40,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -46,9 +48,11 @@ impl RecordKind {
         Self::Object(Kind::StorageClass),
         Self::Object(Kind::PersistentVolume),
         Self::Object(Kind::PersistentVolumeClaim),
+        Self::Object(Kind::VolumeSnapshot),
         Self::Object(Kind::StatefulSet),
         Self::Claim,
         Self::Volume,
+        Self::Snapshot,
         Self::FormerClaim,
         Self::Set,
         Self::Member,
@@ -64,6 +68,7 @@ impl RecordKind {
             Self::Object(kind) => kind.as_str(),
             Self::Claim => "claim",
             Self::Volume => "volume",
+            Self::Snapshot => "snapshot",
             Self::FormerClaim => "formerclaim",
             Self::Set => "set",
             Self::Member => "member",
@@ -78,7 +83,8 @@ impl RecordKind {
     pub fn watched(self) -> bool {
         match self {
             Self::Object(_) | Self::Claim | Self::Volume => true,
-            Self::FormerClaim
+            Self::Snapshot
+            | Self::FormerClaim
             | Self::Set
             | Self::Member
             | Self::Founding

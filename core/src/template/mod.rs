@@ -21,7 +21,7 @@ mod trial;
 pub(crate) mod values;
 
 pub use claim::{ClaimValues, claim_spec, sub_dir};
-pub(crate) use claim::{try_selector, try_sub_dir};
+pub(crate) use claim::{try_claim, try_sub_dir};
 pub(crate) use expand::references;
 pub use member::render_member;
 pub(crate) use process::{parse_mode, port_number};

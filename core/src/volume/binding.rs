@@ -248,6 +248,7 @@ pub fn bound(
         owners: Vec::new(),
         filled: false,
         adopt: told.map_or(declared, |record| record.adopt),
+        origin: None,
         state: VolumeState::Live,
         created_at: record.map_or(now, |record| record.created_at),
     })

@@ -199,6 +199,7 @@ impl Wanted<'_> {
             owners: Vec::new(),
             filled: false,
             adopt: false,
+            origin: None,
             state: VolumeState::Live,
             created_at: now,
         }

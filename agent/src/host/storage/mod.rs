@@ -4,7 +4,9 @@
 //! and prepares through mounts that are attached nowhere, and a keeper mounts in its own namespace
 //! what it was told in a [`Place`]. When the process ends, its mounts do.
 
+mod copy;
 pub(crate) mod dir;
+mod freeze;
 mod grow;
 mod guard;
 pub mod helper;
