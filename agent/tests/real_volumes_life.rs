@@ -35,6 +35,7 @@ fn work(order: &VolumeOrder, task: VolumeTask) -> VolumeWork {
         filled: order.filled,
         source: order.source.clone(),
         task,
+        from: None,
     }
 }
 

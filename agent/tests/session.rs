@@ -307,6 +307,7 @@ fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
         filled: true,
         source: member.volumes[0].source.clone(),
         task: VolumeTask::Trash,
+        from: None,
     }
 }
 

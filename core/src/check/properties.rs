@@ -25,7 +25,10 @@ use crate::{
 
 mod storage;
 
-use storage::{BY_HAND, First, Storage, VOLUMES, claim, drop_claims, limit, release, volume};
+use storage::{
+    BY_HAND, First, Storage, VOLUMES, begin, claim, drop_claims, forget, limit, release, snapshot,
+    volume, work,
+};
 
 const HOSTS: u8 = 4;
 const SETS: [&str; 3] = ["a", "b", "c"];
@@ -88,6 +91,21 @@ enum Event {
     },
     /// Volumes whose claims are gone are released.
     Release,
+    /// A snapshot of a member's claim is asked for, or given up.
+    Snapshot {
+        set: usize,
+        ordinal: u32,
+        wanted: bool,
+    },
+    /// A claim is made by hand that begins with what another member of the set has.
+    Copy {
+        set: usize,
+        ordinal: u32,
+        from: u32,
+        clone: bool,
+    },
+    /// Agents do what is to be done about volumes.
+    Work,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -118,6 +136,11 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (claimed, number, 3..6_u64)
             .prop_map(|(set, ordinal, bytes)| Event::Claim { set, ordinal, bytes }),
         1 => Just(Event::Release),
+        2 => (0..SETS.len(), 0..4_u32, any::<bool>())
+            .prop_map(|(set, ordinal, wanted)| Event::Snapshot { set, ordinal, wanted }),
+        2 => (0..SETS.len(), 0..4_u32, 0..4_u32, any::<bool>())
+            .prop_map(|(set, ordinal, from, clone)| Event::Copy { set, ordinal, from, clone }),
+        3 => Just(Event::Work),
     ]
 }
 
@@ -287,6 +310,23 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             *bytes,
         ),
         Event::Release => release(&mut friends.state),
+        Event::Snapshot {
+            set,
+            ordinal,
+            wanted: true,
+        } => snapshot(&mut friends.state, *set, *ordinal),
+        Event::Snapshot { set, ordinal, .. } => forget(&mut friends.state, *set, *ordinal),
+        Event::Copy {
+            set,
+            ordinal,
+            from,
+            clone,
+        } => {
+            if kinds[*set].storage == Storage::Local {
+                begin(&mut friends.state, *set, *ordinal, *from, *clone);
+            }
+        }
+        Event::Work => work(&mut friends.state, friends.now),
     }
 }
 
@@ -322,8 +362,10 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
     // A claim that is too small for its template is made anew by who reads why it is held.
     let adopted = |claim: &crate::state::Claim| claim.member.is_some();
     let state = friends.state.clone();
+    let given_up =
+        |claim: &crate::state::Claim| claim.spec.data_source.is_some() && claim.volume.is_none();
     friends.state.claims.retain(|key, claim| {
-        adopted(claim)
+        adopted(claim) && !given_up(claim)
             || key.name.as_str().starts_with("shared")
             || sharers(&state, key).next().is_some()
     });
@@ -338,6 +380,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
     for _ in 0..400 {
         let before = friends.state.clone();
         friends.agents();
+        work(&mut friends.state, friends.now);
         checked_plan(friends);
         match friends.report.wake_at {
             _ if friends.state != before => {}

@@ -5,5 +5,6 @@ mod delete;
 mod founding;
 mod places;
 mod scale;
+mod snapshots;
 mod update;
 mod volumes;

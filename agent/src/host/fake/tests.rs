@@ -179,6 +179,7 @@ async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
         filled: true,
         source: order.source.clone(),
         task,
+        from: None,
     };
     let trash = work(VolumeTask::Trash, "a");
     let mut launch = launch();

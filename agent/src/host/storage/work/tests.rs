@@ -46,6 +46,7 @@ impl Bed {
                     dir: dir.clone(),
                 },
                 task,
+                from: None,
             },
             place: Place::Directory {
                 pool: PoolPlace {
