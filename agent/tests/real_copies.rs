@@ -13,12 +13,19 @@ use std::{
     process::Command,
 };
 
-use berth_agent::host::{Host, linux::LinuxHost};
+use berth_agent::host::{
+    Host,
+    linux::{LinuxConfig, LinuxHost, UserPolicy},
+    storage::Pool,
+};
 use berth_core::{
     ids::{ObjectKey, Uid},
     order::VolumeOrder,
     state::BoundClaim,
-    volume::work::{CopySource, VolumeTask, VolumeWork},
+    volume::{
+        PoolKind,
+        work::{CopySource, VolumeTask, VolumeWork},
+    },
     waiting::Reason,
 };
 
@@ -328,7 +335,20 @@ fn killed_at(bed: &Bed, call: &str, n: u32) -> LinuxHost {
     );
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    bed.agent_with(&program)
+    let images = Pool {
+        path: bed.dir.path().join("images"),
+        kind: PoolKind::Image,
+    };
+    let at = |name: &str| bed.dir.path().join(name);
+    let config = LinuxConfig {
+        data_dir: at("data"),
+        run_dir: at("run"),
+        log_dir: at("log"),
+        pools: [("images".to_owned(), images)].into(),
+        policy: UserPolicy::default(),
+        keeper_program: program,
+    };
+    LinuxHost::new(config).unwrap()
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl World {
         });
     }
 
-    fn put<T: Serialize>(&mut self, key: Key, record: &T) {
+    pub(crate) fn put<T: Serialize>(&mut self, key: Key, record: &T) {
         let mut batch = Batch::default();
         put(&mut batch, key, record).unwrap();
         self.commit(batch).unwrap();
@@ -169,6 +169,7 @@ pub(crate) fn volume() -> Volume {
         adopt: false,
         origin: None,
         state: VolumeState::Live,
+        deletions: 0,
         created_at: NOW,
     }
 }

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Term, Uid},
+    ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Term, Uid},
     plan::Step,
     report::{MemberReport, Phase},
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimTemplate, MemberTemplate, NfsVolumeSource,
-        PersistentVolume, PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy,
-        Service, StatefulSetSpec, StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, ClaimTemplate, NfsVolumeSource, PersistentVolume,
+        PersistentVolumeClaimSpec, Port, Process, Provisioner, ReclaimPolicy, Service,
+        StatefulSetSpec, StorageClass,
     },
     state::{
         BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
@@ -102,26 +102,12 @@ pub(crate) fn spec(replicas: i64, claim: bool) -> StatefulSetSpec {
 pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) {
     let labels = &mut spec.template.metadata.labels;
     labels.insert("app".to_owned(), name.to_owned());
-    let revision = revision(&spec.template);
     let set = state.sets.entry(key(name)).or_insert_with(|| Set {
         uid: Uid(format!("uid-{name}")),
-        spec: Arc::default(),
-        labels: BTreeMap::new(),
-        revision: revision.clone(),
-        revisions: BTreeMap::new(),
-        deleting: None,
-        members: BTreeMap::new(),
-        last_grants: BTreeMap::new(),
-        addresses: BTreeMap::new(),
+        ..Set::default()
     });
-    set.revisions
-        .insert(revision.clone(), Arc::new(spec.template.clone()));
-    set.revision = revision;
     set.spec = Arc::new(spec);
-}
-
-fn revision(template: &MemberTemplate) -> TemplateHash {
-    TemplateHash(serde_json::to_string(template).unwrap())
+    state.revise(&key(name), NOW);
 }
 
 /// A service that selects `app: <app>`.
@@ -151,7 +137,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
     let Some(member) = state.sets[&id.set].members.get(&id.ordinal).cloned() else {
         panic!("{id} is not assigned");
     };
-    let template = &state.sets[&id.set].revisions[&member.revision];
+    let template = &state.sets[&id.set].revisions[&member.revision].template;
     let shared = template.spec.volumes.iter().map(|used| used.name.clone());
     let names = std::iter::once("data".to_owned()).chain(shared).collect();
     let report = MemberReport {
@@ -257,6 +243,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             adopt: false,
             origin: None,
             state: VolumeState::Live,
+            deletions: 0,
             created_at: NOW,
         },
     }

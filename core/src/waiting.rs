@@ -82,12 +82,14 @@ pub enum Reason {
         /// Which epoch.
         epoch: Epoch,
     },
-    /// The set uses a config object that does not exist.
+    /// The set uses a config object, or an entry of one, that does not exist.
     ConfigMissing {
         /// `ConfigMap` or `Secret`.
         kind: String,
         /// Its key.
         key: ObjectKey,
+        /// The entry in it that the set uses, if the object is there without it.
+        entry: Option<String>,
     },
     /// The set is founded by all its members together, and one of them has no host yet.
     FoundersIncomplete {
@@ -474,7 +476,7 @@ impl Reason {
             Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
             Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
-            Self::ConfigMissing { .. } => "berth apply -f (the missing object)",
+            Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
             Self::FoundersIncomplete { .. } => "event: every member has a host",
             Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",

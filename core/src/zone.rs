@@ -222,7 +222,7 @@ impl Builder<'_> {
                 set: key.clone(),
                 ordinal: *ordinal,
             };
-            let Some(template) = set.revisions.get(&member.revision) else {
+            let Some(template) = set.template_of(&member.revision) else {
                 continue;
             };
             if !selection.takes(&template.metadata.labels) {
@@ -265,7 +265,7 @@ fn named_ports(
     set: &Set,
     member: &Member,
 ) -> Vec<(String, Protocol, u16)> {
-    let Some(template) = set.revisions.get(&member.revision) else {
+    let Some(template) = set.template_of(&member.revision) else {
         return Vec::new();
     };
     let own = || template.spec.processes.iter().flat_map(|p| &p.ports);

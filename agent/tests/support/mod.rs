@@ -54,11 +54,6 @@ impl Bed {
         host_in(self.dir.path())
     }
 
-    /// The same with another program for keepers and helpers.
-    pub(crate) fn agent_with(&self, program: &Path) -> LinuxHost {
-        host_of(self.dir.path(), program)
-    }
-
     pub(crate) fn member(&self) -> MemberId {
         format!("default/{}-0", self.member).parse().unwrap()
     }
@@ -201,10 +196,6 @@ fn end(record: &RunRecord) {
 }
 
 fn host_in(dir: &Path) -> LinuxHost {
-    host_of(dir, Path::new(env!("CARGO_BIN_EXE_berth-agent")))
-}
-
-fn host_of(dir: &Path, program: &Path) -> LinuxHost {
     LinuxHost::new(LinuxConfig {
         data_dir: dir.join("data"),
         run_dir: dir.join("run"),
@@ -220,7 +211,7 @@ fn host_of(dir: &Path, program: &Path) -> LinuxHost {
             ),
         ]),
         policy: UserPolicy::default(),
-        keeper_program: program.to_owned(),
+        keeper_program: PathBuf::from(env!("CARGO_BIN_EXE_berth-agent")),
     })
     .unwrap()
 }

@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     notes::{self, NORMAL},
     reconcile::{decide, line},
-    state::{View, claims, records::revisions},
+    state::{View, claims, records::revise},
     store::StoreError,
 };
 
@@ -261,7 +261,7 @@ pub(crate) fn to_batch(
         claims::write_as_known(view, key, &object, &mut batch)?;
         take_in(&mut after, &change.key, object);
     }
-    revisions(view, &after, &mut batch)?;
+    revise(view, &mut after, now, &mut batch)?;
     Ok(batch)
 }
 

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{View, records::put},
+    state::{
+        View,
+        records::{put, revise},
+    },
     store::StoreError,
 };
 
@@ -93,6 +96,17 @@ fn prepare(
             "it was deleted".to_owned()
         }
     };
+    if matches!(kind, Kind::ConfigMap | Kind::Secret) {
+        // Members keep the config of their revision; what is wanted now lacks it, and says so.
+        let mut after = view.state.clone();
+        after
+            .config_maps
+            .retain(|key, _| kind != Kind::ConfigMap || key != object);
+        after
+            .secrets
+            .retain(|key, _| kind != Kind::Secret || key != object);
+        revise(&view, &mut after, now, &mut batch)?;
+    }
     let reason = if kind == Kind::StatefulSet {
         "Deleting"
     } else {

@@ -48,6 +48,7 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Snapshot
         | RecordKind::FormerClaim
         | RecordKind::Set
+        | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
         | RecordKind::Host
@@ -103,6 +104,7 @@ fn read(
         | RecordKind::Snapshot
         | RecordKind::FormerClaim
         | RecordKind::Set
+        | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
         | RecordKind::Host

@@ -45,7 +45,7 @@ pub(super) fn users(state: &State, claim: &ClaimKey) -> Vec<User> {
 fn shared(set: &Set, claim: &ClaimKey) -> Option<String> {
     let newest = set.spec.template.spec.volumes.iter();
     let older = set.revisions.values();
-    let mut all = newest.chain(older.flat_map(|template| &template.spec.volumes));
+    let mut all = newest.chain(older.flat_map(|revision| &revision.template.spec.volumes));
     let found = all.find(|volume| {
         let name = &volume.persistent_volume_claim.claim_name;
         name == claim.name.as_str()

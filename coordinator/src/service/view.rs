@@ -336,13 +336,9 @@ mod tests {
         Set {
             uid: Uid("u".to_owned()),
             spec: Arc::new(spec),
-            labels: BTreeMap::new(),
             revision: TemplateHash("r".to_owned()),
-            revisions: BTreeMap::new(),
-            deleting: None,
             members: [(Ordinal(0), member)].into(),
-            last_grants: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            ..Set::default()
         }
     }
 

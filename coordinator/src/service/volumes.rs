@@ -6,10 +6,11 @@ use berth_core::{
     ids::{HostName, ObjectKey},
     spec::{AccessMode, PersistentVolume, ReclaimPolicy},
     state::{BoundClaim, State, Volume, VolumeState},
-    store::Batch,
-    time::Timestamp,
-    volume::Ownership,
-    volume::phase::{self, VolumePhase},
+    volume::{
+        Ownership,
+        change::{self, Change, Found, Refusal, find},
+        phase::{self, VolumePhase},
+    },
 };
 use berth_proto::{
     convert::{ConvertError, status::millis},
@@ -20,13 +21,7 @@ use berth_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{
-    apply::commit,
-    persistent,
-    status::ServiceError,
-    usage,
-    volume_changes::{self, Found, find},
-};
+use super::{apply::commit, persistent, status::ServiceError, usage, volume_changes};
 use crate::{context::Context, state::View};
 
 /// The service.
@@ -43,11 +38,15 @@ impl Volumes {
     async fn change(
         &self,
         name: &str,
-        decide: impl Fn(&View, &ObjectKey, Timestamp) -> Result<Batch, ServiceError> + Send + Sync,
+        decide: impl Fn(&View, &ObjectKey) -> Result<Option<Change>, Refusal> + Send + Sync,
     ) -> Result<Response<v1::Volume>, Status> {
         let key = key(name)?;
         loop {
-            let batch = decide(&self.0.view.read(), &key, self.0.clock.now())?;
+            let batch = {
+                let view = self.0.view.read();
+                let decided = decide(&view, &key);
+                volume_changes::batch(&view, &key, decided, self.0.clock.now())?
+            };
             if commit(&self.0, batch).await?.is_some() {
                 return self.one(&key);
             }
@@ -56,7 +55,7 @@ impl Volumes {
 
     fn one(&self, key: &ObjectKey) -> Result<Response<v1::Volume>, Status> {
         let view = self.0.view.read();
-        let found = find(&view, key)?;
+        let found = find(&view.state, key).map_err(ServiceError::from)?;
         Ok(Response::new(shown(&view, key, found)))
     }
 }
@@ -75,8 +74,7 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
         .to_owned();
     persistent::state_text(found.record).clone_into(&mut volume.state);
     volume.source = persistent::source_text(found.object, found.record);
-    volume.can_undelete =
-        volume_changes::undelete(view, name, Timestamp(0)).is_ok_and(|batch| !batch.is_empty());
+    volume.can_undelete = undelete(view, name).is_ok_and(|change| change.is_some());
     let bound = found.record.and_then(|record| record.claim.as_ref());
     if let Some(bound) = bound {
         claimed(&mut volume, view, name, bound);
@@ -162,6 +160,10 @@ fn modes(modes: &[AccessMode]) -> Vec<String> {
     modes.map(|mode| mode.short().to_owned()).collect()
 }
 
+fn undelete(view: &View, name: &ObjectKey) -> Result<Option<Change>, Refusal> {
+    change::undelete(&view.state, name, view.former_claims.get(name))
+}
+
 fn is_in_trash(record: Option<&Volume>) -> bool {
     record.is_some_and(|record| record.state != VolumeState::Live)
 }
@@ -200,7 +202,8 @@ impl VolumeService for Volumes {
 
     async fn adopt(&self, request: Request<VolumeRequest>) -> Result<Response<v1::Volume>, Status> {
         let name = request.into_inner().name;
-        self.change(&name, volume_changes::adopt).await
+        let decide = |view: &View, key: &ObjectKey| change::adopt(&view.state, key);
+        self.change(&name, decide).await
     }
 
     async fn release(
@@ -208,7 +211,8 @@ impl VolumeService for Volumes {
         request: Request<VolumeRequest>,
     ) -> Result<Response<v1::Volume>, Status> {
         let name = request.into_inner().name;
-        self.change(&name, volume_changes::release).await
+        let decide = |view: &View, key: &ObjectKey| change::release(&view.state, key);
+        self.change(&name, decide).await
     }
 
     async fn delete(
@@ -216,8 +220,7 @@ impl VolumeService for Volumes {
         request: Request<DeleteVolumeRequest>,
     ) -> Result<Response<v1::Volume>, Status> {
         let DeleteVolumeRequest { name, typed_name } = request.into_inner();
-        let decide =
-            |view: &View, key: &ObjectKey, now| volume_changes::delete(view, key, &typed_name, now);
+        let decide = |view: &View, key: &ObjectKey| change::delete(&view.state, key, &typed_name);
         self.change(&name, decide).await
     }
 
@@ -226,6 +229,6 @@ impl VolumeService for Volumes {
         request: Request<VolumeRequest>,
     ) -> Result<Response<v1::Volume>, Status> {
         let name = request.into_inner().name;
-        self.change(&name, volume_changes::undelete).await
+        self.change(&name, undelete).await
     }
 }

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead},
+    state::{
+        self, Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead,
+    },
     store::{Key, RecordKind, Value},
 };
 
 use super::{
     View, claims,
-    records::{MemberRecord, SetRecord, host_name, member_id},
+    records::{MemberRecord, RevisionRecord, SetRecord, host_name, member_id},
 };
 use crate::store::{RecordError, decode};
 
@@ -48,6 +50,7 @@ impl View {
                 self.state.snapshots.insert(object.clone(), snapshot);
             }
             RecordKind::Set => self.insert_set(object, decode(value)?),
+            RecordKind::Revision => self.insert_revision(object, decode(value)?),
             RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
             RecordKind::Founding => {
                 let founding = decode::<Founding>(value)?;
@@ -126,10 +129,49 @@ impl View {
 
     fn insert_set(&mut self, key: &SetKey, record: SetRecord) {
         self.touched.insert(key.clone());
-        if let Some(set) = self.state.sets.get_mut(key) {
-            set.revision = record.revision;
-            set.revisions = record.revisions;
+        let Some(set) = self.state.sets.get_mut(key) else {
+            return;
+        };
+        set.revision = record.revision;
+        if record.templates.is_empty() {
+            self.unconverted.remove(key);
+            return;
         }
+        // An older release kept templates only, and members had the config as it was.
+        self.unconverted.insert(key.clone());
+        let mut revisions = BTreeMap::new();
+        for (hash, template) in record.templates {
+            let config = self.state.used_config(&key.namespace, &template.spec);
+            let revision = state::Revision {
+                template,
+                config: Arc::new(config),
+                ..state::Revision::default()
+            };
+            revisions.insert(hash, revision);
+        }
+        if let Some(set) = self.state.sets.get_mut(key) {
+            number(&set.revision, &mut revisions);
+            set.revisions = revisions;
+        }
+    }
+
+    fn insert_revision(&mut self, key: &ObjectKey, record: RevisionRecord) {
+        self.touched.insert(record.set.clone());
+        let name = (record.set, record.hash);
+        if let Some(set) = self.state.sets.get_mut(&name.0) {
+            set.revisions.insert(name.1.clone(), record.revision);
+        }
+        self.revision_records.insert(key.clone(), name);
+    }
+
+    fn remove_revision(&mut self, key: &ObjectKey) {
+        let Some((set, hash)) = self.revision_records.remove(key) else {
+            return;
+        };
+        if let Some(set) = self.state.sets.get_mut(&set) {
+            set.revisions.remove(&hash);
+        }
+        self.touched.insert(set);
     }
 
     fn insert_member(&mut self, id: &MemberId, record: MemberRecord) {
@@ -191,6 +233,7 @@ impl View {
             }
             // The set itself goes with its object.
             RecordKind::Set => {}
+            RecordKind::Revision => self.remove_revision(object),
             RecordKind::Member => self.remove_member(object),
             RecordKind::Founding => {
                 self.touched.insert(object.clone());
@@ -274,21 +317,26 @@ impl View {
     }
 }
 
+/// Numbers the revisions of a record that had no numbers: the newest last.
+fn number(newest: &TemplateHash, revisions: &mut BTreeMap<TemplateHash, state::Revision>) {
+    let mut next = 1;
+    for (hash, revision) in revisions.iter_mut() {
+        if hash != newest {
+            revision.number = next;
+            next += 1;
+        }
+    }
+    if let Some(revision) = revisions.get_mut(newest) {
+        revision.number = next;
+    }
+}
+
 /// Takes the object of a set into a state; what was decided of the set stays.
 pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
-    let set = state.sets.entry(key).or_insert_with(|| Set {
-        uid: Uid::default(),
-        spec: Arc::default(),
-        labels: BTreeMap::new(),
-        revision: TemplateHash::default(),
-        revisions: BTreeMap::new(),
-        deleting: None,
-        members: BTreeMap::new(),
-        last_grants: BTreeMap::new(),
-        addresses: BTreeMap::new(),
-    });
+    let set = state.sets.entry(key).or_default();
     set.uid = Uid(object.metadata.uid);
     set.labels = object.metadata.labels;
+    set.annotations = object.metadata.annotations;
     set.deleting = object.metadata.deletion_timestamp;
     set.spec = Arc::new(object.spec);
     set

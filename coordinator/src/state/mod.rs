@@ -19,7 +19,7 @@ use std::{
 };
 
 use berth_core::{
-    ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, Term},
+    ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term},
     session::SentOrders,
     spec::{Kind, Object},
     state::{Claim, Contact, State},
@@ -46,6 +46,11 @@ pub struct View {
     pub touched: BTreeSet<SetKey>,
     /// The revision of every record.
     revisions: BTreeMap<Key, Revision>,
+    /// The set and the revision of every record of one.
+    revision_records: BTreeMap<ObjectKey, (SetKey, TemplateHash)>,
+    /// Sets whose record has templates without config, as older releases wrote them: the next
+    /// write of the set writes all of its revisions.
+    unconverted: BTreeSet<SetKey>,
     /// Ordinals of sets that are gone: a set that is made again goes on counting their epochs.
     retired: BTreeMap<SetKey, BTreeMap<MemberId, MemberRecord>>,
     /// Keys of records that could not be read; nothing is planned while there are any.
@@ -154,3 +159,6 @@ impl SharedView {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,9 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Grant, Member, Set, State, orders::config_data},
+    state::{Grant, Member, Revision, Set, State},
     store::{Batch, Key, RecordKind},
-    template::revision_hash,
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,26 @@ use crate::store::{RecordError, encode};
 pub struct SetRecord {
     /// The revision that new members get.
     pub revision: TemplateHash,
-    /// Templates of all revisions that a member carries, and of the newest.
-    pub revisions: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+    /// The revisions of a set as older releases kept them, without their config. Read only.
+    #[serde(
+        rename = "revisions",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub templates: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+}
+
+/// One revision of a set. It has a record of its own: it never changes but for its number, and its
+/// config may be large.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionRecord {
+    /// Whose it is.
+    pub set: SetKey,
+    /// Its hash.
+    pub hash: TemplateHash,
+    /// What it holds.
+    pub revision: Revision,
 }
 
 /// What is decided of one ordinal. Its grant outlives the set: no epoch is ever granted twice, not
@@ -141,30 +159,22 @@ pub fn changes(
     write.record(key, old, new)
 }
 
-/// Writes the revision that the template of each set has with its config, where that is another
-/// than the one recorded.
+/// Makes what is wanted of each set its newest revision, and writes what that changes.
 ///
 /// # Errors
 /// If a record cannot be encoded.
-pub fn revisions(view: &View, after: &State, batch: &mut Batch) -> Result<(), RecordError> {
-    for (key, set) in &after.sets {
-        let template = &set.spec.template;
-        let config = config_data(after, &key.namespace, &template.spec);
-        let revision = revision_hash(template, &config);
-        if revision == set.revision {
-            continue;
+pub fn revise(
+    view: &View,
+    after: &mut State,
+    now: Timestamp,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let keys: Vec<SetKey> = after.sets.keys().cloned().collect();
+    let mut write = Writing { view, batch };
+    for key in keys {
+        if after.revise(&key, now) {
+            write.decided(&key, view.state.sets.get(&key), after.sets.get(&key))?;
         }
-        let mut record = SetRecord {
-            revision: revision.clone(),
-            revisions: set.revisions.clone(),
-        };
-        record
-            .revisions
-            .insert(revision, Arc::new(template.clone()));
-        let record_key = Key::new(RecordKind::Set, key.clone());
-        let known = view.as_known(&record_key);
-        batch.preconditions.insert(record_key.clone(), known);
-        put(batch, record_key, &record)?;
     }
     Ok(())
 }
@@ -260,6 +270,39 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// What is decided of a whole set, and its revisions.
+    fn decided(
+        &mut self,
+        key: &SetKey,
+        old: Option<&Set>,
+        new: Option<&Set>,
+    ) -> Result<(), RecordError> {
+        // What an older release wrote is not yet what the state has.
+        let old = old.filter(|_| new.is_none() || !self.view.unconverted.contains(key));
+        let record = |set: &Set| SetRecord {
+            revision: set.revision.clone(),
+            templates: BTreeMap::new(),
+        };
+        let set_key = || Key::new(RecordKind::Set, key.clone());
+        self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;
+        let of = |set: Option<&Set>, hash: &TemplateHash| {
+            let revision = set.and_then(|set| set.revisions.get(hash))?;
+            Some(RevisionRecord {
+                set: key.clone(),
+                hash: hash.clone(),
+                revision: revision.clone(),
+            })
+        };
+        let sets = old.into_iter().chain(new);
+        let hashes: BTreeSet<&TemplateHash> = sets.flat_map(|set| set.revisions.keys()).collect();
+        for hash in hashes {
+            let revision_key = Key::revision(key, hash)?;
+            let (old, new) = (of(old, hash), of(new, hash));
+            self.record(|| revision_key, old.as_ref(), new.as_ref())?;
+        }
+        Ok(())
+    }
+
     fn set(
         &mut self,
         key: &SetKey,
@@ -272,12 +315,7 @@ impl Writing<'_> {
             self.batch.preconditions.insert(object.clone(), known);
             self.batch.deletes.insert(object);
         }
-        let record = |set: &Set| SetRecord {
-            revision: set.revision.clone(),
-            revisions: set.revisions.clone(),
-        };
-        let set_key = || Key::new(RecordKind::Set, key.clone());
-        self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;
+        self.decided(key, old, new)?;
         // Of a set that is removed, the members' records stay as they are.
         let Some(new) = new else { return Ok(()) };
         let all: BTreeSet<Ordinal> = old.into_iter().chain([new]).flat_map(ordinals).collect();

@@ -1,15 +1,12 @@
 //! What a change would stop, shrink or replace, in sentences for the operator.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::BTreeSet;
 
 use super::Objects;
 use crate::{
-    ids::{ObjectKey, Ordinal, TemplateHash},
-    order::ConfigData,
-    spec::{Kind, Object, Sealed, StatefulSet},
-    template::{config_refs, revision_hash},
+    ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
+    spec::{ConfigMap, Kind, Object, Secret, StatefulSet},
+    template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
 /// Names in one sentence.
@@ -91,48 +88,42 @@ fn restarts(
 }
 
 fn revision(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> TemplateHash {
-    revision_hash(&set.spec.template, &config(key, objects, set))
-}
-
-/// The config objects that a set uses, as an order has them.
-fn config(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> ConfigData {
-    let mut config = ConfigData::default();
-    for reference in config_refs(&set.spec.template.spec) {
-        let Ok(name) = reference.name.parse() else {
-            continue;
-        };
-        let namespace = key.namespace.clone();
-        let id = (reference.kind, ObjectKey { namespace, name });
-        match objects.get(&id) {
-            Some(Object::ConfigMap(map)) => {
-                config.config_maps.insert(reference.name, map.data.clone());
-            }
-            Some(Object::Secret(secret)) => {
-                config.secrets.insert(reference.name, decoded(&secret.data));
-            }
-            Some(
-                Object::StatefulSet(_)
-                | Object::Service(_)
-                | Object::AddressPool(_)
-                | Object::StorageClass(_)
-                | Object::PersistentVolume(_)
-                | Object::PersistentVolumeClaim(_)
-                | Object::VolumeSnapshot(_),
-            )
-            | None => {}
-        }
-    }
-    config
-}
-
-fn decoded(data: &BTreeMap<String, Sealed>) -> BTreeMap<String, Sealed> {
-    let text = |value: &Sealed| {
-        let bytes = STANDARD.decode(value.expose()).unwrap_or_default();
-        Sealed::new(String::from_utf8(bytes).unwrap_or_default())
+    let source = InNamespace {
+        objects,
+        namespace: &key.namespace,
     };
-    data.iter()
-        .map(|(key, value)| (key.clone(), text(value)))
-        .collect()
+    let template = &set.spec.template;
+    revision_hash(template, &used_config(&template.spec, &source))
+}
+
+/// The stored objects of one namespace.
+struct InNamespace<'a> {
+    objects: &'a Objects,
+    namespace: &'a Namespace,
+}
+
+impl InNamespace<'_> {
+    fn get(&self, kind: Kind, name: &str) -> Option<&Object> {
+        let namespace = self.namespace.clone();
+        let name = name.parse().ok()?;
+        self.objects.get(&(kind, ObjectKey { namespace, name }))
+    }
+}
+
+impl ConfigSource for InNamespace<'_> {
+    fn config_map(&self, name: &str) -> Option<&ConfigMap> {
+        let Object::ConfigMap(map) = self.get(Kind::ConfigMap, name)? else {
+            return None;
+        };
+        Some(map)
+    }
+
+    fn secret(&self, name: &str) -> Option<&Secret> {
+        let Object::Secret(secret) = self.get(Kind::Secret, name)? else {
+            return None;
+        };
+        Some(secret)
+    }
 }
 
 /// The sets that use a config object.

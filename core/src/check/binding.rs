@@ -179,7 +179,7 @@ pub(super) fn bound_host(case: &Case<'_>) -> Verdict {
         None => case.state.sets.iter().any(|(set, of)| {
             let mut members = of.members.iter().filter(|(_, member)| member.host == *host);
             members.any(|(_, member)| {
-                let template = of.revisions.get(&member.revision);
+                let template = of.template_of(&member.revision);
                 template.is_some_and(|template| {
                     let mut volumes = template.spec.volumes.iter();
                     set.namespace == key.namespace

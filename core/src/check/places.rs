@@ -91,7 +91,7 @@ pub(super) fn socket_unique(case: &Case<'_>) -> Verdict {
 }
 
 fn declared<'a>(set: &'a Set, revision: &crate::ids::TemplateHash) -> Vec<&'a Port> {
-    let template = set.revisions.get(revision);
+    let template = set.template_of(revision);
     let processes = template.into_iter().flat_map(|t| &t.spec.processes);
     processes.flat_map(|process| &process.ports).collect()
 }

@@ -110,7 +110,7 @@ pub(super) fn uses(state: &State, key: &ClaimKey) -> Vec<MemberId> {
     let mut found = Vec::new();
     for (set_key, set) in &state.sets {
         for (ordinal, member) in &set.members {
-            let template = set.revisions.get(&member.revision);
+            let template = set.template_of(&member.revision);
             if template.is_some_and(|template| shares(set_key, template).contains(key)) {
                 found.push(MemberId {
                     set: set_key.clone(),
@@ -223,7 +223,7 @@ pub(super) fn needed(
     let templates = set.spec.volume_claim_templates.iter();
     let own =
         templates.filter_map(|template: &ClaimTemplate| id.claim(&template.metadata.name).ok());
-    let template = set.revisions.get(revision);
+    let template = set.template_of(revision);
     let shared = template.map(|template| shares(&id.set, template));
     own.chain(shared.unwrap_or_default()).collect()
 }
@@ -242,7 +242,7 @@ pub(super) fn access_modes(case: &Case<'_>) -> Verdict {
             return Err(format!("{id} starts on claim {key}, which is not its own"));
         }
     }
-    let template = set.revisions.get(&member.revision);
+    let template = set.template_of(&member.revision);
     for key in template.map(|t| shares(&id.set, t)).unwrap_or_default() {
         let Some(claim) = case.state.claims.get(&key) else {
             continue;
@@ -293,7 +293,7 @@ pub(super) fn fill_reported(case: &Case<'_>) -> Verdict {
 
 /// By which names a member's mounts know a claim that it shares.
 fn names_of(state: &State, id: &MemberId, key: &ClaimKey) -> Vec<String> {
-    let template = grant(state, id).and_then(|(set, member)| set.revisions.get(&member.revision));
+    let template = grant(state, id).and_then(|(set, member)| set.template_of(&member.revision));
     let volumes = template
         .into_iter()
         .flat_map(|template| &template.spec.volumes);

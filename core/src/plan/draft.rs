@@ -117,7 +117,7 @@ impl Draft {
                 index.add(
                     &id,
                     member,
-                    set.revisions.get(&member.revision).map(AsRef::as_ref),
+                    set.template_of(&member.revision).map(AsRef::as_ref),
                 );
             }
         }

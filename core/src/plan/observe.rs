@@ -63,7 +63,7 @@ fn filled(
     let own = id.claim(name).ok();
     let own = own.filter(|key| state.claims.get(key).is_some_and(|claim| claim.is_for(id)));
     let shared = || {
-        let template = facts.set.revisions.get(&facts.member.revision)?;
+        let template = facts.set.template_of(&facts.member.revision)?;
         let mut shared = shared_claims(id, template);
         shared
             .find(|(used, _)| used.name == name)

@@ -13,7 +13,7 @@ use crate::{
         gate::{Gates, Shut},
     },
     spec::{GatePolicy, MemberTemplate},
-    state::{Member, Ordered, Set, State, orders},
+    state::{Member, Ordered, Set, State},
     time::Timestamp,
     waiting::{HostRefusal, Reason},
 };
@@ -74,7 +74,7 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
     }
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
-    let template = set.revisions.get(&member.revision).cloned();
+    let template = set.template_of(&member.revision).cloned();
     if let Some(template) = &template {
         claims::startable(&draft.state, id, template, &host, draft.now)?;
     }
@@ -135,16 +135,9 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
         return Err(Reason::FoundingDiskLost { member });
     }
     let set = state.sets.get(&id.set);
-    let template = set.and_then(|set| set.revisions.get(&member.revision));
-    let missing = template
-        .and_then(|template| orders::missing_config(state, &id.set.namespace, &template.spec));
-    match missing {
-        Some((kind, key)) => Err(Reason::ConfigMissing {
-            kind: kind.to_string(),
-            key,
-        }),
-        None => Ok(()),
-    }
+    let carried = set.and_then(|set| set.revisions.get(&member.revision));
+    let missing = carried.and_then(|carried| carried.missing(&id.set.namespace));
+    missing.map_or(Ok(()), Err)
 }
 
 /// Why a lower ordinal holds a higher one back.

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
-    order::ConfigData,
     sim::World,
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
@@ -13,7 +12,6 @@ use crate::{
         StorageClass,
     },
     state::{Claim, Set, Volume},
-    template::revision_hash,
     volume::access::sharers,
 };
 
@@ -142,28 +140,18 @@ impl World {
             return;
         }
         let spec = options.spec();
-        let revision = revision_hash(&spec.template, &ConfigData::default());
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
         let set = sets.entry(key.clone()).or_insert_with(|| Set {
             uid,
-            spec: Arc::default(),
-            labels: BTreeMap::new(),
-            revision: revision.clone(),
-            revisions: BTreeMap::new(),
-            deleting: None,
-            members: BTreeMap::new(),
-            last_grants: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            ..Set::default()
         });
         if set.deleting.is_some() {
             return;
         }
-        set.revisions
-            .insert(revision.clone(), Arc::new(spec.template.clone()));
-        set.revision = revision;
         set.spec = Arc::new(spec);
+        self.coordinator.state.revise(key, self.now);
         if options.quorum {
             self.quorums.insert(key.clone());
         }

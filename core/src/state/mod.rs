@@ -19,9 +19,8 @@ use crate::{
     order::{Desired, Peer},
     report::MemberReport,
     spec::{
-        AccessMode, AddressPool, ConfigMap, MemberTemplate, PersistentVolume,
-        PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
-        VolumeSnapshot,
+        AccessMode, AddressPool, ConfigMap, PersistentVolume, PersistentVolumeClaimSpec,
+        ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass, VolumeSnapshot,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
@@ -31,6 +30,9 @@ pub mod apply;
 mod copies;
 pub mod names;
 pub mod orders;
+mod revision;
+
+pub use revision::Revision;
 
 pub use copies::{Origin, Snapshot, SnapshotState};
 
@@ -154,7 +156,7 @@ pub enum Knowledge<'a> {
 }
 
 /// A set and its members.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Set {
     /// The set's unique id. Durable.
     pub uid: Uid,
@@ -162,10 +164,13 @@ pub struct Set {
     pub spec: Arc<StatefulSetSpec>,
     /// Labels of the set. Durable.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the set. Durable.
+    pub annotations: BTreeMap<String, String>,
     /// The revision that new members get. Durable.
     pub revision: TemplateHash,
-    /// The templates of all revisions that a member carries, and of the newest. Durable.
-    pub revisions: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+    /// The newest revision, those that members carry, and as many of the older ones as are kept.
+    /// Durable, each in a record of its own.
+    pub revisions: BTreeMap<TemplateHash, Revision>,
     /// When its deletion was asked for. Durable.
     pub deleting: Option<Timestamp>,
     /// Members that are assigned to a host. Durable.
@@ -316,6 +321,10 @@ pub struct Volume {
     pub origin: Option<Origin>,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
+    /// How often its data was sent to the trash: each time it has another name there, so that what
+    /// is left over of an earlier time cannot take it there again.
+    #[serde(default)]
+    pub deletions: u64,
     /// When it was first bound.
     pub created_at: Timestamp,
 }

@@ -6,14 +6,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use base64::Engine as _;
-
 use crate::{
     ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey},
     order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
-    spec::{Kind, MemberSpec, MemberTemplate, Sealed, Secret},
+    spec::{ConfigMap, MemberSpec, MemberTemplate, Secret},
     state::{Claim, Founding, Member, Set, State},
-    template::config_refs,
+    template::{ConfigSource, used_config},
     volume::access::shared_claims,
 };
 
@@ -61,7 +59,8 @@ fn order_among(
 ) -> Option<MemberOrder> {
     let member = set.members.get(&id.ordinal)?;
     let desired = member.ordered.desired()?;
-    let template = set.revisions.get(&member.revision)?;
+    let carried = set.revisions.get(&member.revision)?;
+    let template = &carried.template;
     Some(MemberOrder {
         member: id.clone(),
         epoch: member.epoch,
@@ -70,7 +69,7 @@ fn order_among(
         template: Arc::new(template.spec.clone()),
         values: values(state, set, id, member, declared),
         volumes: volumes(state, set, id, template),
-        config: config_data(state, &id.set.namespace, &template.spec),
+        config: carried.config.as_ref().clone(),
     })
 }
 
@@ -217,67 +216,40 @@ fn volume(state: &State, name: &str, key: ClaimKey, claim: &Claim) -> Option<Vol
     })
 }
 
-/// The content of the config objects that a template uses, as far as they exist.
-pub fn config_data(state: &State, namespace: &Namespace, template: &MemberSpec) -> ConfigData {
-    let mut data = ConfigData::default();
-    for (kind, key) in references(namespace, template).into_keys() {
-        let name = key.name.to_string();
-        if kind == Kind::ConfigMap {
-            if let Some(object) = state.config_maps.get(&key) {
-                data.config_maps.insert(name, object.data.clone());
-            }
-        } else if let Some(object) = state.secrets.get(&key) {
-            data.secrets.insert(name, decoded(object));
-        }
-    }
-    data
+/// The config objects of one namespace.
+struct InNamespace<'a> {
+    state: &'a State,
+    namespace: &'a Namespace,
 }
 
-/// The config objects that a template uses, each with whether a member can do without it.
-fn references(namespace: &Namespace, template: &MemberSpec) -> BTreeMap<(Kind, ObjectKey), bool> {
-    let mut found = BTreeMap::new();
-    for reference in config_refs(template) {
-        // Validation refuses what is no object name.
-        let Ok(name) = reference.name.parse() else {
-            continue;
+impl InNamespace<'_> {
+    /// `None` for what is no object's name; validation refuses it.
+    fn key(&self, name: &str) -> Option<ObjectKey> {
+        let namespace = self.namespace.clone();
+        let name = name.parse().ok()?;
+        Some(ObjectKey { namespace, name })
+    }
+}
+
+impl ConfigSource for InNamespace<'_> {
+    fn config_map(&self, name: &str) -> Option<&ConfigMap> {
+        self.state.config_maps.get(&self.key(name)?)
+    }
+
+    fn secret(&self, name: &str) -> Option<&Secret> {
+        self.state.secrets.get(&self.key(name)?)
+    }
+}
+
+impl State {
+    /// What a template would use of the config objects as they are now.
+    pub fn used_config(&self, namespace: &Namespace, template: &MemberSpec) -> ConfigData {
+        let source = InNamespace {
+            state: self,
+            namespace,
         };
-        let namespace = namespace.clone();
-        let key = (reference.kind, ObjectKey { namespace, name });
-        // Needed once is needed.
-        *found.entry(key).or_insert(true) &= reference.optional;
+        used_config(template, &source)
     }
-    found
-}
-
-/// A secret's values as text. What is not base64 of UTF-8 is left out: whoever uses that key is
-/// told that it is missing, instead of running with a damaged value.
-fn decoded(secret: &Secret) -> BTreeMap<String, Sealed> {
-    let engine = base64::engine::general_purpose::STANDARD;
-    let data = secret.data.iter().filter_map(|(key, value)| {
-        let bytes = engine.decode(value.expose()).ok()?;
-        Some((key.clone(), Sealed::new(String::from_utf8(bytes).ok()?)))
-    });
-    let plain = secret.string_data.clone();
-    data.chain(plain).collect()
-}
-
-/// The first config object that a template needs and that does not exist.
-pub fn missing_config(
-    state: &State,
-    namespace: &Namespace,
-    template: &MemberSpec,
-) -> Option<(Kind, ObjectKey)> {
-    let needed = references(namespace, template).into_iter();
-    needed
-        .filter(|(_, optional)| !optional)
-        .map(|(reference, _)| reference)
-        .find(|(kind, key)| {
-            if *kind == Kind::ConfigMap {
-                !state.config_maps.contains_key(key)
-            } else {
-                !state.secrets.contains_key(key)
-            }
-        })
 }
 
 #[cfg(test)]

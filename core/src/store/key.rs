@@ -3,9 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{IdError, ObjectKey},
+    ids::{IdError, ObjectKey, SetKey, TemplateHash},
+    order::hex,
     spec::Kind,
 };
 
@@ -26,6 +28,8 @@ pub enum RecordKind {
     FormerClaim,
     /// What the coordinator decided of a whole set, by the set's key.
     Set,
+    /// One revision of a set, by a hash of the set's name and of the revision.
+    Revision,
     /// One ordinal of a set: its last epoch, its address, its assignment. By member name.
     Member,
     /// Who founds a set, by the set's key.
@@ -40,7 +44,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -55,6 +59,7 @@ impl RecordKind {
         Self::Snapshot,
         Self::FormerClaim,
         Self::Set,
+        Self::Revision,
         Self::Member,
         Self::Founding,
         Self::Host,
@@ -71,6 +76,7 @@ impl RecordKind {
             Self::Snapshot => "snapshot",
             Self::FormerClaim => "formerclaim",
             Self::Set => "set",
+            Self::Revision => "revision",
             Self::Member => "member",
             Self::Founding => "founding",
             Self::Host => "host",
@@ -86,6 +92,7 @@ impl RecordKind {
             Self::Snapshot
             | Self::FormerClaim
             | Self::Set
+            | Self::Revision
             | Self::Member
             | Self::Founding
             | Self::Host
@@ -108,6 +115,9 @@ impl FromStr for RecordKind {
     }
 }
 
+/// Digits of the name of a revision's record.
+const REVISION_DIGITS: usize = 40;
+
 /// Names one record: `StatefulSet/default/etcd`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -122,6 +132,22 @@ impl Key {
     /// A key of a kind.
     pub fn new(kind: RecordKind, object: ObjectKey) -> Self {
         Self { kind, object }
+    }
+
+    /// The key of a set's revision: the set's name and the revision together may be longer than a
+    /// name, so it is a hash of both.
+    ///
+    /// # Errors
+    /// Never: a hash in hexadecimal is a name.
+    pub fn revision(set: &SetKey, revision: &TemplateHash) -> Result<Self, IdError> {
+        let digest = Sha256::digest(format!("{}/{revision}", set.name));
+        let mut name = hex(&digest);
+        name.truncate(REVISION_DIGITS);
+        let object = ObjectKey {
+            namespace: set.namespace.clone(),
+            name: name.parse()?,
+        };
+        Ok(Self::new(RecordKind::Revision, object))
     }
 
     /// How many bytes it has in text form.

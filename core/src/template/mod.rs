@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::{ids::IdError, quantity::QuantityError, spec::MemberTemplate};
 
 mod claim;
+mod config;
 pub(crate) mod engine;
 mod env;
 mod expand;
@@ -22,6 +23,7 @@ pub(crate) mod values;
 
 pub use claim::{ClaimValues, claim_spec, sub_dir};
 pub(crate) use claim::{try_claim, try_sub_dir};
+pub use config::{ConfigSource, MissingConfig, missing_config, used_config};
 pub(crate) use expand::references;
 pub use member::render_member;
 pub(crate) use process::{parse_mode, port_number};

@@ -68,7 +68,7 @@ pub fn sharers<'a>(
             volumes.any(|v| v.persistent_volume_claim.claim_name == claim.name.as_str())
         };
         set.members.iter().filter_map(move |(ordinal, member)| {
-            let template = set.revisions.get(&member.revision)?;
+            let template = set.template_of(&member.revision)?;
             let id = MemberId {
                 set: key.clone(),
                 ordinal: *ordinal,

@@ -201,6 +201,7 @@ impl Wanted<'_> {
             adopt: false,
             origin: None,
             state: VolumeState::Live,
+            deletions: 0,
             created_at: now,
         }
     }

@@ -41,7 +41,10 @@ impl fmt::Display for Reason {
             Self::StopNotConfirmed { host, epoch } => {
                 write!(f, "epoch {epoch} on {host} is not proven gone")
             }
-            Self::ConfigMissing { kind, key } => write!(f, "{kind} {key} does not exist"),
+            Self::ConfigMissing { kind, key, entry } => match entry {
+                Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
+                None => write!(f, "{kind} {key} does not exist"),
+            },
             Self::FoundersIncomplete { ordinal } => {
                 write!(
                     f,

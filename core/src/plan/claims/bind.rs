@@ -279,7 +279,7 @@ fn keys(draft: &Draft, id: &MemberId) -> Vec<ClaimKey> {
     let set = draft.state.sets.get(&id.set);
     let template = set.and_then(|set| {
         let member = set.members.get(&id.ordinal)?;
-        set.revisions.get(&member.revision)
+        set.template_of(&member.revision)
     });
     let shared = template.into_iter();
     keys.extend(shared.flat_map(|template| shared_claims(id, template).map(|(_, key)| key)));

@@ -195,7 +195,7 @@ fn waiting_here<'a>(
             }
             let templates = set.spec.volume_claim_templates.iter();
             let own = templates.filter_map(|t| id.claim(&t.metadata.name).ok());
-            let template = set.revisions.get(&member.revision);
+            let template = set.template_of(&member.revision);
             let shared = template
                 .into_iter()
                 .flat_map(|t: &std::sync::Arc<MemberTemplate>| {

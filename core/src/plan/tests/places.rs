@@ -265,12 +265,14 @@ fn a_missing_config_object_is_named_and_holds_up_only_its_own_member() {
     let missing = Reason::ConfigMissing {
         kind: "ConfigMap".to_owned(),
         key: key("conf"),
+        entry: None,
     };
     assert_eq!(friends.report.waiting[&member("db", 0)], missing);
     friends
         .state
         .config_maps
         .insert(key("conf"), ConfigMap::default());
+    friends.state.revise(&key("db"), friends.now);
     friends.settle();
     assert_eq!(friends.log, ["+db-0"]);
 }

@@ -381,7 +381,7 @@ fn a_copy_goes_to_a_volume_of_its_pool_that_is_large_enough() {
     let mut wanted = spec(1, true);
     wanted.template.spec.processes[0].ports.clear();
     put_set(&mut friends.state, "new", wanted);
-    let mut why = |friends: &mut Friends| {
+    let why = |friends: &mut Friends| {
         settle(friends);
         friends.report.waiting[&member("new", 0)].clone()
     };

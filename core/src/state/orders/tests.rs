@@ -8,7 +8,7 @@ use crate::{
     ids::{Generation, Ordinal},
     order::Desired,
     plan::Step,
-    spec::{ConfigMap, EnvFromSource, EnvVar, EnvVarSource, FileSource, KeySelector},
+    spec::{EnvFromSource, EnvVar, EnvVarSource, FileSource, KeySelector, Sealed},
 };
 
 fn selector(name: &str, optional: bool) -> Option<KeySelector> {
@@ -134,9 +134,10 @@ fn every_way_to_use_a_config_object_brings_it_into_the_order() {
         config_map: selector("from-file", false),
         ..FileSource::default()
     });
-    put_set(&mut state, "db", wanted);
     for name in ["from-env", "whole", "from-file", "unused"] {
-        state.config_maps.insert(key(name), ConfigMap::default());
+        let mut map = ConfigMap::default();
+        map.data.insert("k".to_owned(), "v".to_owned());
+        state.config_maps.insert(key(name), map);
     }
     let mut secret = Secret::default();
     secret
@@ -146,6 +147,7 @@ fn every_way_to_use_a_config_object_brings_it_into_the_order() {
         .data
         .insert("binary".to_owned(), Sealed::new("/w==".to_owned()));
     state.secrets.insert(key("secret-env"), secret);
+    put_set(&mut state, "db", wanted);
     run_all(&mut state, "db");
 
     let config = member_order(&state, &member("db", 0)).unwrap().config;
@@ -158,13 +160,28 @@ fn every_way_to_use_a_config_object_brings_it_into_the_order() {
         "what is no text is left out"
     );
 
-    let set = &state.sets[&key("db")];
-    let template = set.revisions[&set.revision].clone();
-    let missing = |state: &State| missing_config(state, &key("db").namespace, &template.spec);
+    let missing = |state: &mut State| {
+        state.revise(&key("db"), NOW);
+        let set = &state.sets[&key("db")];
+        let reason = set.revisions[&set.revision].missing(&key("db").namespace);
+        reason.map(|reason| reason.to_string())
+    };
     state.secrets.clear();
-    assert_eq!(missing(&state), None, "optional");
+    assert_eq!(missing(&mut state), None, "optional");
     state.config_maps.remove(&key("whole"));
-    assert_eq!(missing(&state), Some((Kind::ConfigMap, key("whole"))));
+    assert_eq!(
+        missing(&mut state).unwrap(),
+        "ConfigMap default/whole does not exist"
+    );
+    let file = state.config_maps.get_mut(&key("from-file")).unwrap();
+    file.data.clear();
+    assert_eq!(
+        missing(&mut state).unwrap(),
+        "ConfigMap default/from-file has no key 'k'"
+    );
+
+    let now = member_order(&state, &member("db", 0)).unwrap().config;
+    assert_eq!(now, config, "a member keeps the config of its revision");
 }
 
 #[test]
