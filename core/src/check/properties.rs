@@ -26,8 +26,8 @@ use crate::{
 mod storage;
 
 use storage::{
-    BY_HAND, First, Storage, VOLUMES, begin, claim, drop_claims, forget, limit, release, snapshot,
-    volume, work,
+    BY_HAND, Copying, First, Storage, VOLUMES, claim, copy, drop_claims, limit, release, volume,
+    work,
 };
 
 const HOSTS: u8 = 4;
@@ -91,21 +91,8 @@ enum Event {
     },
     /// Volumes whose claims are gone are released.
     Release,
-    /// A snapshot of a member's claim is asked for, or given up.
-    Snapshot {
-        set: usize,
-        ordinal: u32,
-        wanted: bool,
-    },
-    /// A claim is made by hand that begins with what another member of the set has.
-    Copy {
-        set: usize,
-        ordinal: u32,
-        from: u32,
-        clone: bool,
-    },
-    /// Agents do what is to be done about volumes.
-    Work,
+    /// Something about copies of volumes.
+    Copy(Copying),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -136,11 +123,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (claimed, number, 3..6_u64)
             .prop_map(|(set, ordinal, bytes)| Event::Claim { set, ordinal, bytes }),
         1 => Just(Event::Release),
-        2 => (0..SETS.len(), 0..4_u32, any::<bool>())
-            .prop_map(|(set, ordinal, wanted)| Event::Snapshot { set, ordinal, wanted }),
-        2 => (0..SETS.len(), 0..4_u32, 0..4_u32, any::<bool>())
-            .prop_map(|(set, ordinal, from, clone)| Event::Copy { set, ordinal, from, clone }),
-        3 => Just(Event::Work),
+        7 => storage::copying().prop_map(Event::Copy),
     ]
 }
 
@@ -310,23 +293,10 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             *bytes,
         ),
         Event::Release => release(&mut friends.state),
-        Event::Snapshot {
-            set,
-            ordinal,
-            wanted: true,
-        } => snapshot(&mut friends.state, *set, *ordinal),
-        Event::Snapshot { set, ordinal, .. } => forget(&mut friends.state, *set, *ordinal),
-        Event::Copy {
-            set,
-            ordinal,
-            from,
-            clone,
-        } => {
-            if kinds[*set].storage == Storage::Local {
-                begin(&mut friends.state, *set, *ordinal, *from, *clone);
-            }
+        Event::Copy(event) => {
+            let is_local = |set: usize| kinds[set].storage == Storage::Local;
+            copy(&mut friends.state, is_local, event, friends.now);
         }
-        Event::Work => work(&mut friends.state, friends.now),
     }
 }
 

@@ -282,7 +282,7 @@ pub fn populated(state: &State, volume: &Volume) -> Option<(ClaimKey, Claim)> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotChange {
     /// It is this from now on.
-    Is(Snapshot),
+    Is(Box<Snapshot>),
     /// Its data is gone, and so is the record.
     Gone,
 }
@@ -305,10 +305,10 @@ pub fn snapshot_done(
                     error: error.to_owned(),
                 },
             };
-            Some(SnapshotChange::Is(Snapshot {
+            Some(SnapshotChange::Is(Box::new(Snapshot {
                 state,
                 ..snapshot.clone()
-            }))
+            })))
         }
         (SnapshotState::Deleting, VolumeTask::Discard, None) => Some(SnapshotChange::Gone),
         (

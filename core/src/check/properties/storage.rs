@@ -14,7 +14,7 @@ use crate::{
     volume::{
         PoolInfo, PoolKind, VolumeSource,
         access::sharers,
-        copy,
+        copy::snapshot_of,
         work::{self, SnapshotChange, VolumeTask},
     },
 };
@@ -93,33 +93,89 @@ pub(super) fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u3
     claim.spec.access_modes.extend(mode);
 }
 
+/// What may happen to copies of volumes.
+#[derive(Debug, Clone)]
+pub(super) enum Copying {
+    /// A snapshot of a member's claim is asked for, or given up.
+    Snapshot {
+        set: usize,
+        ordinal: u32,
+        wanted: bool,
+    },
+    /// A claim is made by hand that begins with what another member of the set has.
+    Begin {
+        set: usize,
+        ordinal: u32,
+        from: u32,
+        clone: bool,
+    },
+    /// Agents do what is to be done about volumes.
+    Work,
+}
+
+pub(super) fn copying() -> impl Strategy<Value = Copying> {
+    let (set, n) = (0..SETS.len(), 0..4_u32);
+    prop_oneof![
+        2 => (set.clone(), n.clone(), any::<bool>())
+            .prop_map(|(set, ordinal, wanted)| Copying::Snapshot { set, ordinal, wanted }),
+        2 => (set, n.clone(), n, any::<bool>())
+            .prop_map(|(set, ordinal, from, clone)| Copying::Begin { set, ordinal, from, clone }),
+        3 => Just(Copying::Work),
+    ]
+}
+
+/// Lets it happen; only claims to local volumes begin with something.
+pub(super) fn copy(
+    state: &mut State,
+    is_local: impl Fn(usize) -> bool,
+    event: &Copying,
+    now: Timestamp,
+) {
+    match *event {
+        Copying::Snapshot {
+            set,
+            ordinal,
+            wanted: true,
+        } => snapshot(state, set, ordinal),
+        Copying::Snapshot { set, ordinal, .. } => forget(state, set, ordinal),
+        Copying::Begin {
+            set,
+            ordinal,
+            from,
+            clone,
+        } if is_local(set) => begin(state, set, ordinal, from, clone),
+        Copying::Begin { .. } => {}
+        Copying::Work => work(state, now),
+    }
+}
+
 /// A snapshot of a member's claim; the next one of that name has another id.
-pub(super) fn snapshot(state: &mut State, set: usize, ordinal: u32) {
+fn snapshot(state: &mut State, set: usize, ordinal: u32) {
     let name = format!("snap-{}-{ordinal}", SETS[set]);
     let mut object = VolumeSnapshot::default();
     object.metadata.uid = format!("uid-{name}-{}", state.snapshots.len());
     let source = &mut object.spec.source;
     source.persistent_volume_claim_name = format!("data-{}-{ordinal}", SETS[set]);
-    let used = copy::snapshot_of(state, &object).is_some();
+    let used = snapshot_of(state, &object).is_some();
     if !used {
         let objects = &mut state.volume_snapshots;
         objects.entry(key(&name)).or_insert(object);
     }
 }
 
-pub(super) fn forget(state: &mut State, set: usize, ordinal: u32) {
+fn forget(state: &mut State, set: usize, ordinal: u32) {
     let name = format!("snap-{}-{ordinal}", SETS[set]);
     let Some(object) = state.volume_snapshots.remove(&key(&name)) else {
         return;
     };
-    let record = copy::snapshot_of(state, &object).map(|(name, _)| name);
+    let record = snapshot_of(state, &object).map(|(name, _)| name);
     if let Some(record) = record.and_then(|name| state.snapshots.get_mut(&name)) {
         record.state = SnapshotState::Deleting;
     }
 }
 
 /// A claim in place of a member's own that begins with what another one has.
-pub(super) fn begin(state: &mut State, set: usize, ordinal: u32, from: u32, clone: bool) {
+fn begin(state: &mut State, set: usize, ordinal: u32, from: u32, clone: bool) {
     let set = SETS[set];
     let (kind, name) = if clone {
         (DataSourceKind::PersistentVolumeClaim, "data")
@@ -147,7 +203,7 @@ pub(super) fn work(state: &mut State, now: Timestamp) {
         match state.snapshots.get(&due.volume) {
             Some(snapshot) => match work::snapshot_done(snapshot, due.task, None, now) {
                 Some(SnapshotChange::Is(after)) => {
-                    state.snapshots.insert(due.volume, after);
+                    state.snapshots.insert(due.volume, *after);
                 }
                 Some(SnapshotChange::Gone) => {
                     state.snapshots.remove(&due.volume);

@@ -88,7 +88,7 @@ fn carry_out(state: &mut State) {
     for (_, work) in works(state) {
         match state.snapshots.get(&work.volume) {
             Some(snapshot) => match work::snapshot_done(snapshot, work.task, None, NOW).unwrap() {
-                SnapshotChange::Is(after) => drop(state.snapshots.insert(work.volume, after)),
+                SnapshotChange::Is(after) => drop(state.snapshots.insert(work.volume, *after)),
                 SnapshotChange::Gone => drop(state.snapshots.remove(&work.volume)),
             },
             None => {
@@ -179,9 +179,11 @@ fn elsewhere_the_member_stops_first_and_waits_until_the_copy_is_complete() {
 #[test]
 fn what_cannot_be_copied_says_so() {
     let mut friends = running(NEVER);
-    let refused = |friends: &Friends, name| match waits(friends, name) {
-        Reason::CopyRefused { because, .. } => because,
-        other => panic!("{other}"),
+    let refused = |friends: &Friends, name| {
+        let Reason::CopyRefused { because, .. } = waits(friends, name) else {
+            panic!("{}", waits(friends, name));
+        };
+        because
     };
     ask(&mut friends.state, "a", "data-db-0");
     let pool = "default".to_owned();
@@ -256,7 +258,7 @@ fn a_snapshot_that_failed_is_not_tried_again() {
         panic!("it is there");
     };
     assert_eq!(work::snapshot_done(&failed, task, None, NOW), None);
-    friends.state.snapshots.insert(record("before"), failed);
+    friends.state.snapshots.insert(record("before"), *failed);
     settle(&mut friends);
     assert_eq!(tasks(&friends.state), []);
 }
