@@ -9,6 +9,7 @@ use crate::{
     time::Timestamp,
 };
 
+mod frees;
 mod refusal;
 mod text;
 
@@ -460,69 +461,6 @@ impl Reason {
             Self::ReadinessProbe { .. } => "ReadinessProbe",
             Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
-        }
-    }
-
-    /// The verb or the event that frees what is held.
-    pub fn frees(&self) -> &'static str {
-        match self {
-            Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
-            Self::PredecessorNotStarted { .. } => "event: the lower ordinal has started",
-            Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
-            Self::NoEligibleHost { .. } => "event: a host fits: in contact, uncordoned, with room",
-            Self::HostUnknown { .. } => "event: the host's agent comes back",
-            Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
-            Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
-            Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
-            Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
-            Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
-            Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
-            Self::FoundersIncomplete { .. } => "event: every member has a host",
-            Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
-            Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
-            Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
-            Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
-            Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
-            Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
-            Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
-            Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
-            Self::VolumeInUse { .. } => "event: the other member is gone",
-            Self::VolumeGone { .. } => "berth volume undelete",
-            Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
-            Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
-            Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
-            Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
-            Self::CopyNeedsStop { .. } => "berth scale (below the member; it comes back later)",
-            Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
-            Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
-            Self::RevisionOutdated => "event: the member is replaced",
-            Self::RestartAsked => "event: the other members are available",
-            Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
-            Self::Ordered { .. } => "event: the agent reports",
-            Self::HeldByOperator => "berth local start (on the host)",
-            Self::CommandMissing { .. } => "install the program on the host",
-            Self::UserMissing { .. } => "create the user on the host",
-            Self::UserForbidden { .. } => "change the set's user, or the agent's policy",
-            Self::PoolMissing { .. } => "add the pool to the agent's configuration",
-            Self::PortTaken { .. } => "stop the program that holds the port",
-            Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
-            Self::VolumeEmpty { .. } => "put the volume's data back in place",
-            Self::VolumeNotEmpty { .. } => "berth volume adopt, or empty the directory",
-            Self::PoolNotMounted { .. } => "mount the pool's disk on the host",
-            Self::MountFailed { .. } => "event: the next attempt; look at the server or image",
-            Self::VolumeHung { .. } => "event: the storage answers again",
-            Self::VolumeStale { .. } => "event: the member has been restarted on a new mount",
-            Self::VolumeBusy { .. } => "event: it lets go; the last resort is a reboot of the host",
-            Self::VolumeNoSpace { .. } => "make room in the pool on the host",
-            Self::UserIdMismatch { .. } => "restore the user's number, or change the files' owner",
-            Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
-            Self::StepFailed { .. } => "event: the next attempt succeeds",
-            Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
-            Self::BackOff { .. } => "event: the next start succeeds",
-            Self::StartupProbe { .. } => "event: the startup probe passes",
-            Self::ReadinessProbe { .. } => "event: the readiness probe passes",
-            Self::LivenessProbe { .. } => "event: the process has been restarted",
-            Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
         }
     }
 }
