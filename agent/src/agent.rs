@@ -111,5 +111,7 @@ fn record(config: &Config, machine_id: String) -> HostRecord {
         pools: BTreeMap::new(),
         unschedulable: false,
         machine_id,
+        agent_labels: BTreeMap::new(),
+        directives: berth_core::state::HostDirectives::default(),
     }
 }

@@ -105,6 +105,7 @@ fn snapshot_of(order: &VolumeOrder, online: bool) -> VolumeWork {
         filled: true,
         source: order.source.clone(),
         task: VolumeTask::Snapshot { online },
+        deletion: 0,
         from: None,
     }
 }
@@ -117,6 +118,7 @@ fn copy_of(from: &VolumeOrder, to: &VolumeOrder, snapshot: bool, online: bool) -
         filled: false,
         source: to.source.clone(),
         task: VolumeTask::Populate { online },
+        deletion: 0,
         from: Some(CopySource {
             source: from.source.clone(),
             owners: vec![from.claim_uid.clone()],

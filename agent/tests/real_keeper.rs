@@ -275,11 +275,7 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
     let deaf = shell("deaf", "trap '' TERM; while :; do sleep 0.05; done");
     let mut last = polite.clone();
     last.name = process("last");
-    last.pre_stop_exec = Some(
-        ["/bin/sh", "-c", "echo pre; exit 3"]
-            .map(str::to_owned)
-            .to_vec(),
-    );
+    last.pre_stop = Some(hook("echo pre; exit 3"));
     let mut handle = bed.start(vec![deaf, polite, last]).await;
     let pids = [
         pid_of(&handle, "deaf").await,
@@ -303,6 +299,9 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
             KeeperEvent::Exited { .. }
             | KeeperEvent::Started { .. }
             | KeeperEvent::StartFailed { .. }
+            | KeeperEvent::PostStart { .. }
+            | KeeperEvent::PostStartFailed { .. }
+            | KeeperEvent::Said { .. }
             | KeeperEvent::InitDone
             | KeeperEvent::AllStopped
             | KeeperEvent::Gone => None,
@@ -601,6 +600,12 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
         |e| matches!(e, KeeperEvent::Started { process, .. } if process.as_str() == "signalled"),
     )
     .await;
+    let before = pid_of(&handle, "signalled").await;
+    let rendered = bed.launch(with("fourth", OnChange::Ignore)).rendered;
+    handle.client.update(rendered).await.unwrap();
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "fourth");
+    assert_eq!(pid_of(&handle, "signalled").await, before, "nobody is told");
+
     let others = bed.launch(vec![shell("other", "true")]).rendered;
     assert!(
         handle.client.update(others).await.is_err(),

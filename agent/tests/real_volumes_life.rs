@@ -34,6 +34,7 @@ fn work(order: &VolumeOrder, task: VolumeTask) -> VolumeWork {
         owners: vec![order.claim_uid.clone()],
         filled: order.filled,
         source: order.source.clone(),
+        deletion: 1,
         task,
         from: None,
     }
@@ -78,7 +79,7 @@ async fn a_volume_comes_back_from_the_trash_although_its_name_was_used_again() {
         for _ in 0..2 {
             done(&bed, &first, VolumeTask::Trash).await.unwrap();
         }
-        let thrown = path.join(".berth-trash/pvc-u-a");
+        let thrown = path.join(".berth-trash/pvc-u-a.1");
         assert!(thrown.is_dir() && !path.join(dir_of(&first)).exists());
         first.filled = true;
         let lost = bed.prepare(std::slice::from_ref(&first), 2).await;

@@ -306,6 +306,7 @@ fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
         owners: vec![member.volumes[0].claim_uid.clone()],
         filled: true,
         source: member.volumes[0].source.clone(),
+        deletion: 1,
         task: VolumeTask::Trash,
         from: None,
     }

@@ -13,6 +13,9 @@ use crate::{error::CliError, exit::Exit};
 /// The type of a precondition violation that a confirmation would lift.
 const DISRUPTION: &str = "DISRUPTION";
 
+/// The type of a precondition violation that the typed name would lift.
+const CONFIRMATION: &str = "CONFIRMATION";
+
 /// What would stop, shrink, be replaced or deleted, if the status asks for a confirmation.
 pub(crate) fn disruptions(status: &Status) -> Option<Vec<String>> {
     if status.code() != Code::FailedPrecondition {
@@ -26,6 +29,15 @@ pub(crate) fn disruptions(status: &Status) -> Option<Vec<String>> {
         .map(|violation| violation.description)
         .collect();
     (!lines.is_empty()).then_some(lines)
+}
+
+/// Whether nothing but the typed name is missing.
+pub(crate) fn asks_for_name(status: &Status) -> bool {
+    let failure = status.get_details_precondition_failure();
+    failure.is_some_and(|failure| {
+        let mut violations = failure.violations.iter();
+        violations.any(|violation| violation.r#type == CONFIRMATION)
+    })
 }
 
 /// The error for a status that answered an attempt at `doing`.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
+    condition::Condition,
     ids::{ClaimKey, HistoryId, MemberId, SetKey},
     store::Note,
     waiting::Waiting,
@@ -47,6 +48,8 @@ pub struct Board {
     pub waiting: BTreeMap<MemberId, Waiting>,
     /// Why each claim that was made by hand has no volume.
     pub claims: BTreeMap<ClaimKey, Waiting>,
+    /// How each set stands, condition by condition.
+    pub conditions: BTreeMap<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
     /// Counts the rounds, so that each is noticed.

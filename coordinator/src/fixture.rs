@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use berth_core::{
-    ids::{HostName, ObjectKey, Term, Uid},
+    ids::{HistoryId, HostName, ObjectKey, Term, Uid},
     spec::{
         AccessMode, Kind, NfsVolumeSource, Object, ObjectMeta, PersistentVolume,
         PersistentVolumeClaimSpec, PersistentVolumeSpec, ReclaimPolicy,
@@ -36,7 +36,7 @@ impl World {
             commits: 10,
             events: 100,
         });
-        let view = View::load(&model, Term(1), "berth.internal");
+        let view = View::load(&model, &HistoryId::default(), Term(1), "berth.internal");
         let mut world = Self { model, view };
         world.host(pool);
         world.claim(&claim());
@@ -53,6 +53,8 @@ impl World {
             pools: [("default".to_owned(), pool)].into(),
             unschedulable: false,
             machine_id: String::new(),
+            agent_labels: BTreeMap::new(),
+            directives: berth_core::state::HostDirectives::default(),
         };
         let key = host_key(RecordKind::Host, &name).unwrap();
         self.put(key, &record);
@@ -97,7 +99,12 @@ impl World {
     pub(crate) fn commit(&mut self, batch: Batch) -> Result<Commit, CommitError> {
         let commit = self.model.commit(batch)?;
         self.view.absorb(&commit);
-        let again = View::load(&self.model, Term(1), "berth.internal");
+        let again = View::load(
+            &self.model,
+            &HistoryId::default(),
+            Term(1),
+            "berth.internal",
+        );
         assert_eq!(again.state.claims, self.view.state.claims);
         assert_eq!(again.state.volumes, self.view.state.volumes);
         assert_eq!(again.objects, self.view.objects);
@@ -166,6 +173,7 @@ pub(crate) fn volume() -> Volume {
         }),
         owners: Vec::new(),
         filled: false,
+        address: None,
         adopt: false,
         origin: None,
         state: VolumeState::Live,

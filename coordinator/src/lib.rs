@@ -73,7 +73,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let opened = store::open(&config.store_path(), KEEP)?;
     let (term, history) = (opened.term, opened.history.clone());
-    let view = View::load(opened.model(), term, &config.zone);
+    let view = View::load(opened.model(), &history, term, &config.zone);
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_core::{
     ids::{HostName, ObjectKey},
+    quantity::of_bytes,
     state::Volume,
     store::{Key, RecordKind},
     time::Timestamp,
@@ -59,7 +60,7 @@ pub fn done(
     let (reason, text) = match task {
         VolumeTask::Trash => ("Trashed", "its data is in the trash".to_owned()),
         VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
-        VolumeTask::Grow { bytes } => ("Grown", format!("it holds {bytes} bytes now")),
+        VolumeTask::Grow { bytes } => ("Grown", format!("it holds {} now", of_bytes(bytes))),
         VolumeTask::Populate { .. } => (
             "Populated",
             "it has the data that it begins with".to_owned(),

@@ -12,7 +12,8 @@ use crate::{
         StatefulSetSpec, StorageClass,
     },
     state::{
-        BoundClaim, Claim, Contact, Host, HostRecord, Observation, Set, State, Volume, VolumeState,
+        BoundClaim, Claim, Contact, Host, HostDirectives, HostRecord, Observation, Set, State,
+        Volume, VolumeState,
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
@@ -64,6 +65,8 @@ fn host(n: u8) -> Host {
             pools: BTreeMap::from([("default".to_owned(), PoolInfo::default())]),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
+            agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            directives: HostDirectives::default(),
         },
         contact: Contact {
             connected: true,
@@ -144,6 +147,7 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         member: id.clone(),
         epoch: member.epoch,
         run: None,
+        revision: Some(member.revision.clone()),
         phase,
         started: running,
         ready,
@@ -240,6 +244,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             }),
             owners: Vec::new(),
             filled: false,
+            address: None,
             adopt: false,
             origin: None,
             state: VolumeState::Live,
@@ -251,7 +256,11 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
 
 /// Marks a claim as filled.
 pub(crate) fn fill(key: ClaimKey) -> Step {
-    Step::FillClaim { key, owner: None }
+    Step::FillClaim {
+        key,
+        owner: None,
+        address: None,
+    }
 }
 
 /// A key of an object that has no namespace.

@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod check;
+pub mod condition;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;
@@ -16,6 +17,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod manifest;
 pub mod member;
+pub mod notify;
 pub mod order;
 pub mod plan;
 pub mod probe;

@@ -166,6 +166,18 @@ pub struct RenderValues {
     pub founding: bool,
     /// Labels of the host.
     pub host_labels: BTreeMap<String, String>,
+    /// The host's name.
+    #[serde(default)]
+    pub host: String,
+    /// The host's own address.
+    #[serde(default)]
+    pub host_address: String,
+    /// Labels of the member.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the member.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// The address of the epoch before, if it was another.
     pub previous_address: Option<String>,
 }

@@ -5,13 +5,22 @@
 //! startup or readiness probe is tried again quickly, after a quarter of the time that has passed
 //! (at least 5 ms, at most `periodSeconds`), so that an ordered start never waits for a poll. Such
 //! quick attempts do not use up `failureThreshold`: a failure counts only `periodSeconds` after the
-//! one that counted before it.
+//! one that counted before it. And after a start of the agent nothing is spread over a period: what
+//! is checked at once is known at once.
+//!
+//! A probe by `notify` asks nothing: it stands as what the process last said ([`Said`]).
+//!
+//! | probe | it passes | it fails |
+//! |---|---|---|
+//! | startup | with `READY=1` | without it for `periodSeconds` × `failureThreshold` |
+//! | readiness | with `READY=1` | with `STOPPING=1` |
+//! | liveness | - | without `WATCHDOG=1` for `timeoutSeconds` × `failureThreshold`, or with `WATCHDOG=trigger` |
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{spec::Probe, time::Timestamp};
+use crate::{notify::Said, spec::Probe, time::Timestamp};
 
 /// The shortest pause between two attempts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
@@ -53,6 +62,7 @@ pub enum Verdict {
 /// One probe of one run of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Prober {
+    kind: ProbeKind,
     spec: Probe,
     /// Whether quick attempts are made until the first success.
     quick: bool,
@@ -71,11 +81,12 @@ struct Prober {
 }
 
 impl Prober {
-    fn new(spec: &Probe, quick: bool, from: Timestamp) -> Self {
+    fn new(kind: ProbeKind, spec: &Probe, from: Timestamp) -> Self {
         let began = from.plus(seconds(spec.initial_delay_seconds));
         Self {
+            kind,
             spec: spec.clone(),
-            quick,
+            quick: kind != ProbeKind::Liveness,
             began,
             next: began,
             in_flight: false,
@@ -92,9 +103,58 @@ impl Prober {
         seconds(self.spec.period_seconds.max(1))
     }
 
+    fn listens(&self) -> bool {
+        self.spec.notify.is_some()
+    }
+
+    /// When silence is a failure, for one that listens.
+    fn silent_until(&self) -> Option<Timestamp> {
+        let each = match self.kind {
+            ProbeKind::Readiness => return None,
+            ProbeKind::Startup => self.period(),
+            ProbeKind::Liveness => seconds(self.spec.timeout_seconds.max(1)),
+        };
+        let limit = each.saturating_mul(self.spec.failure_threshold.max(1));
+        // Of one that listens, `next` is when it began to, or last heard that the process lives.
+        Some(self.next.plus(limit))
+    }
+
+    /// When it has something to do.
+    fn wake_at(&self) -> Option<Timestamp> {
+        if self.listens() {
+            // One that has failed has nothing to wait for.
+            return self.silent_until().filter(|_| self.passed.is_none());
+        }
+        (!self.in_flight).then_some(self.next)
+    }
+
+    /// What comes of what was said, or was not, by now.
+    fn listen(&mut self, now: Timestamp, said: &Said) -> Option<Verdict> {
+        let silent = self.silent_until().is_some_and(|at| at <= now);
+        let (passes, error) = match self.kind {
+            ProbeKind::Startup if said.ready => (true, ""),
+            ProbeKind::Startup if silent => (false, "it has not said READY=1 in time"),
+            ProbeKind::Readiness if said.stopping => (false, "it says STOPPING=1"),
+            ProbeKind::Readiness => (said.ready, "it has not said READY=1"),
+            ProbeKind::Liveness if said.failed => (false, "it says WATCHDOG=trigger"),
+            ProbeKind::Liveness if silent => (false, "it has not said WATCHDOG=1 in time"),
+            ProbeKind::Startup | ProbeKind::Liveness => {
+                "it has not said READY=1".clone_into(&mut self.error);
+                return None;
+            }
+        };
+        error.clone_into(&mut self.error);
+        let verdict = if passes {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        };
+        self.turn(passes).then_some(verdict)
+    }
+
     /// Marks an attempt as begun, if one is due.
     fn begin(&mut self, now: Timestamp) -> bool {
-        if self.in_flight || now < self.next {
+        if self.listens() || self.in_flight || now < self.next {
             return false;
         }
         self.in_flight = true;
@@ -158,8 +218,11 @@ pub struct ProcessProbes {
     specs: ProbeSpecs,
     /// When the process was started: initial delays count from there.
     from: Timestamp,
+    said: Said,
     /// Nothing is tried any more: the process is to be restarted.
     halted: bool,
+    /// The member stops: only readiness goes on.
+    stopped: bool,
 }
 
 /// A process's probes, rendered.
@@ -187,14 +250,16 @@ impl ProbeSpecs {
 impl ProcessProbes {
     /// The probes of a process that was started at `from`.
     pub fn new(specs: &ProbeSpecs, from: Timestamp) -> Self {
-        let prober = |spec: &Option<Probe>| spec.as_ref().map(|spec| Prober::new(spec, true, from));
+        let startup = specs.startup.as_ref();
         let mut probes = Self {
-            startup: prober(&specs.startup),
+            startup: startup.map(|spec| Prober::new(ProbeKind::Startup, spec, from)),
             readiness: None,
             liveness: None,
             specs: specs.clone(),
             from,
+            said: Said::default(),
             halted: false,
+            stopped: false,
         };
         if probes.startup.is_none() {
             probes.open(from);
@@ -210,10 +275,12 @@ impl ProcessProbes {
             prober
         };
         let (specs, from) = (&self.specs, self.from);
-        let readiness = specs.readiness.as_ref();
-        let liveness = specs.liveness.as_ref();
-        self.readiness = readiness.map(|spec| later(Prober::new(spec, true, from)));
-        self.liveness = liveness.map(|spec| later(Prober::new(spec, false, from)));
+        let prober = |kind| {
+            let spec = specs.get(kind)?;
+            Some(later(Prober::new(kind, spec, from)))
+        };
+        self.readiness = prober(ProbeKind::Readiness);
+        self.liveness = prober(ProbeKind::Liveness);
     }
 
     fn active(&mut self) -> impl Iterator<Item = (ProbeKind, &mut Prober)> {
@@ -224,9 +291,9 @@ impl ProcessProbes {
             (ProbeKind::Readiness, self.readiness.as_mut()),
             (ProbeKind::Liveness, self.liveness.as_mut()),
         ];
-        let halted = self.halted;
+        let (halted, stopped) = (self.halted, self.stopped);
         all.into_iter()
-            .filter(move |_| !halted)
+            .filter(move |(kind, _)| !halted && (!stopped || *kind == ProbeKind::Readiness))
             .filter_map(|(kind, prober)| Some((kind, prober?)))
     }
 
@@ -240,9 +307,31 @@ impl ProcessProbes {
     /// When the next attempt is due, if none of those in flight changes that.
     pub fn wake_at(&mut self) -> Option<Timestamp> {
         self.active()
-            .filter(|(_, prober)| !prober.in_flight)
-            .map(|(_, prober)| prober.next)
+            .filter_map(|(_, prober)| prober.wake_at())
             .min()
+    }
+
+    /// Takes in what the process has said by now.
+    pub fn hear(&mut self, now: Timestamp, said: &Said) {
+        if let Some(prober) = &mut self.liveness
+            && prober.listens()
+            && said.watchdog != self.said.watchdog
+        {
+            prober.next = now;
+        }
+        self.said = said.clone();
+    }
+
+    /// Comes to a verdict about what was said, and not said, by now: of the probes that listen,
+    /// those that pass or fail with it. To be asked again until there is none.
+    pub fn listen(&mut self, now: Timestamp) -> Option<(ProbeKind, Verdict)> {
+        let said = self.said.clone();
+        let mut listening = self.active().filter(|(_, prober)| prober.listens());
+        let found = listening.find_map(|(kind, prober)| Some((kind, prober.listen(now, &said)?)));
+        drop(listening);
+        let (kind, verdict) = found?;
+        self.conclude(now, kind, &verdict);
+        Some((kind, verdict))
     }
 
     /// Takes the result of an attempt. After a failed startup or liveness probe nothing more is
@@ -254,12 +343,21 @@ impl ProcessProbes {
             ProbeKind::Liveness => self.liveness.as_mut(),
         }?;
         let verdict = prober.result(now, outcome)?;
-        match (kind, &verdict) {
+        self.conclude(now, kind, &verdict);
+        Some(verdict)
+    }
+
+    fn conclude(&mut self, now: Timestamp, kind: ProbeKind, verdict: &Verdict) {
+        match (kind, verdict) {
             (ProbeKind::Startup, Verdict::Passed) => self.open(now),
             (ProbeKind::Startup | ProbeKind::Liveness, Verdict::Failed) => self.halted = true,
             (ProbeKind::Readiness, _) | (ProbeKind::Liveness, Verdict::Passed) => {}
         }
-        Some(verdict)
+    }
+
+    /// Ends startup and liveness: the member stops, and what stops may be slow. Readiness goes on.
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Whether the startup or the liveness probe has failed: the process is to be restarted.
@@ -300,154 +398,4 @@ fn seconds(n: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fail() -> Outcome {
-        Outcome::Failure("connection refused".to_owned())
-    }
-
-    fn specs(startup: bool, readiness: bool, liveness: bool) -> ProbeSpecs {
-        let probe = |wanted: bool| wanted.then(Probe::default);
-        ProbeSpecs {
-            startup: probe(startup),
-            readiness: probe(readiness),
-            liveness: probe(liveness),
-        }
-    }
-
-    /// Runs attempts with one result until the time is up; when they were tried, and any verdict.
-    fn drive(
-        probes: &mut ProcessProbes,
-        until: u64,
-        outcome: &Outcome,
-    ) -> Vec<(u64, ProbeKind, Option<Verdict>)> {
-        let mut log = Vec::new();
-        while let Some(at) = probes.wake_at().filter(|at| at.0 <= until) {
-            for kind in probes.due(at) {
-                let verdict = probes.result(at, kind, outcome.clone());
-                log.push((at.0, kind, verdict));
-            }
-        }
-        log
-    }
-
-    #[test]
-    fn without_probes_a_running_process_is_ready() {
-        let mut probes = ProcessProbes::new(&specs(false, false, false), Timestamp(0));
-        assert!(probes.started() && probes.ready());
-        assert_eq!(probes.wake_at(), None);
-    }
-
-    #[test]
-    fn first_attempts_are_quick_and_their_pauses_grow() {
-        let mut probes = ProcessProbes::new(&specs(false, true, false), Timestamp(0));
-        let log = drive(&mut probes, 400, &fail());
-        let times: Vec<u64> = log.iter().map(|(at, ..)| *at).collect();
-        assert_eq!(times[..5], [0, 5, 10, 15, 20]);
-        let pauses = times.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
-        for (at, pause) in pauses {
-            assert!(
-                pause <= (at / 4).max(5),
-                "attempt at {at}, then {pause} ms nothing"
-            );
-        }
-        assert!(log.len() < 30, "{}", log.len());
-    }
-
-    #[test]
-    fn quick_failures_do_not_use_up_the_threshold() {
-        let mut probes = ProcessProbes::new(&specs(true, false, false), Timestamp(0));
-        let log = drive(&mut probes, 60_000, &fail());
-        let failed: Vec<u64> = log
-            .iter()
-            .filter(|(_, _, verdict)| verdict.is_some())
-            .map(|(at, ..)| *at)
-            .collect();
-        assert_eq!(failed.len(), 1);
-        // Three failures a period of 10 s apart, as in Kubernetes, plus less than one more period.
-        assert!((20_000..30_000).contains(&failed[0]), "{failed:?}");
-        assert_eq!(
-            probes.wake_at(),
-            None,
-            "nothing is tried before the restart"
-        );
-    }
-
-    #[test]
-    fn the_others_wait_for_the_startup_probe() {
-        let mut probes = ProcessProbes::new(&specs(true, true, true), Timestamp(0));
-        assert_eq!(probes.due(Timestamp(0)), [ProbeKind::Startup]);
-        let verdict = probes.result(Timestamp(3), ProbeKind::Startup, Outcome::Success);
-        assert_eq!(verdict, Some(Verdict::Passed));
-        assert!(probes.started() && !probes.ready());
-        let both = [ProbeKind::Readiness, ProbeKind::Liveness];
-        assert_eq!(probes.due(Timestamp(3)), both);
-        probes.result(Timestamp(4), ProbeKind::Readiness, Outcome::Success);
-        assert!(probes.ready());
-    }
-
-    #[test]
-    fn readiness_is_lost_after_three_failures_and_won_back_by_one_success() {
-        let mut probes = ProcessProbes::new(&specs(false, true, false), Timestamp(0));
-        drive(&mut probes, 0, &Outcome::Success);
-        assert!(probes.ready());
-        let log = drive(&mut probes, 30_000, &fail());
-        let times: Vec<u64> = log.iter().map(|(at, ..)| *at).collect();
-        assert_eq!(
-            times,
-            [10_000, 20_000, 30_000],
-            "no quick attempts any more"
-        );
-        assert!(!probes.ready());
-        drive(&mut probes, 40_000, &Outcome::Success);
-        assert!(probes.ready());
-    }
-
-    #[test]
-    fn liveness_fails_after_the_threshold_and_is_not_quick() {
-        let mut probes = ProcessProbes::new(&specs(false, false, true), Timestamp(0));
-        assert!(probes.ready());
-        let log = drive(&mut probes, 60_000, &fail());
-        let times: Vec<u64> = log.iter().map(|(at, ..)| *at).collect();
-        assert_eq!(times, [0, 10_000, 20_000]);
-        assert_eq!(log[2].2, Some(Verdict::Failed));
-        assert!(!probes.ready());
-    }
-
-    #[test]
-    fn what_could_not_be_tried_counts_as_nothing() {
-        let mut probes = ProcessProbes::new(&specs(false, false, true), Timestamp(0));
-        let not_tried = Outcome::NotTried("no keeper".to_owned());
-        assert!(
-            drive(&mut probes, 200_000, &not_tried)
-                .iter()
-                .all(|(.., v)| v.is_none())
-        );
-    }
-
-    #[test]
-    fn the_initial_delay_is_kept() {
-        let mut specs = specs(false, true, false);
-        if let Some(probe) = &mut specs.readiness {
-            probe.initial_delay_seconds = 2;
-        }
-        let mut probes = ProcessProbes::new(&specs, Timestamp(1_000));
-        assert_eq!(probes.wake_at(), Some(Timestamp(3_000)));
-        assert_eq!(probes.due(Timestamp(2_999)), []);
-        assert_eq!(probes.due(Timestamp(3_000)), [ProbeKind::Readiness]);
-        assert_eq!(probes.due(Timestamp(3_000)), [], "it is in flight");
-    }
-
-    #[test]
-    fn successes_in_a_row_are_counted_against_their_threshold() {
-        let mut specs = specs(false, true, false);
-        if let Some(probe) = &mut specs.readiness {
-            probe.success_threshold = 2;
-        }
-        let mut probes = ProcessProbes::new(&specs, Timestamp(0));
-        let log = drive(&mut probes, 10_000, &Outcome::Success);
-        assert_eq!(log.len(), 2);
-        assert_eq!(log[1].2, Some(Verdict::Passed));
-    }
-}
+mod tests;

@@ -79,6 +79,22 @@ impl Quantity {
     }
 }
 
+/// Bytes as a quantity that people read: in the largest unit that they fill, with at most two digits
+/// after the point, rounded down.
+pub fn of_bytes(count: u64) -> String {
+    let units = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let power = 63_u32.saturating_sub(count.max(1).leading_zeros()) / 10;
+    let unit = usize::try_from(power).ok().and_then(|at| units.get(at));
+    let hundredths = (u128::from(count) * 100) >> (10 * power);
+    let (whole, rest) = (hundredths / 100, hundredths % 100);
+    let fraction = match rest {
+        0 => String::new(),
+        rest if rest % 10 == 0 => format!(".{}", rest / 10),
+        rest => format!(".{rest:02}"),
+    };
+    format!("{whole}{fraction}{}", unit.copied().unwrap_or_default())
+}
+
 impl FromStr for Quantity {
     type Err = QuantityError;
 
@@ -214,5 +230,23 @@ mod tests {
             "99Ei".parse::<Quantity>().unwrap().units(),
             Err(QuantityError::TooLarge { .. })
         ));
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit_that_they_fill() {
+        for (count, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1Ki"),
+            (10 << 30, "10Gi"),
+            (1536 << 20, "1.5Gi"),
+            ((1 << 30) + (11 << 20), "1.01Gi"),
+            ((1 << 40) - 1, "1023.99Gi"),
+            (u64::MAX, "15.99Ei"),
+        ] {
+            assert_eq!(of_bytes(count), text);
+            let read: Quantity = text.parse().unwrap();
+            assert!(read.units().unwrap() <= count, "never more than there is");
+        }
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{MemberId, ProcessName},
-    spec::{Port, Probe, Sealed},
+    keeper::BackoffLimits,
+    spec::{HttpGetAction, Port, Probe, Sealed},
 };
 
 /// A rendered member.
@@ -29,12 +30,15 @@ pub struct RenderedMember {
     pub config_dir: String,
     /// Copied into the configuration directory first, if set.
     pub config_copy_from: Option<String>,
-    /// Run one after another before the processes.
+    /// Run one after another before the processes; the sidecars among them stay up.
     pub init_processes: Vec<RenderedProcess>,
     /// Started in this order, stopped in the reverse one.
     pub processes: Vec<RenderedProcess>,
-    /// From the stop signal to KILL, in seconds.
+    /// From the first preStop to KILL, in seconds.
     pub grace_seconds: u32,
+    /// How long a start waits after an end.
+    #[serde(default)]
+    pub backoff: BackoffLimits,
 }
 
 /// A rendered process.
@@ -73,12 +77,45 @@ pub struct RenderedProcess {
     pub readiness_probe: Option<Probe>,
     /// See `startup_probe`.
     pub liveness_probe: Option<Probe>,
-    /// Run in the member's namespaces before the stop signal.
-    pub pre_stop_exec: Option<Vec<String>>,
-    /// Requested before the stop signal: `http://host:port/path`.
-    pub pre_stop_http: Option<String>,
+    /// Done beside its start.
+    #[serde(default)]
+    pub post_start: Option<Hook>,
+    /// Done before the stop signal.
+    #[serde(default)]
+    pub pre_stop: Option<Hook>,
     /// The signal that asks it to stop, such as `SIGTERM`.
     pub kill_signal: String,
+    /// Whether it is spared when a grace period is over.
+    #[serde(default)]
+    pub never_kill: bool,
+    /// Of an init process: whether it stays up.
+    #[serde(default)]
+    pub sidecar: bool,
+}
+
+impl RenderedProcess {
+    /// Whether any of its probes listens to what it says itself.
+    pub fn notifies(&self) -> bool {
+        let probes = [
+            &self.startup_probe,
+            &self.readiness_probe,
+            &self.liveness_probe,
+        ];
+        let mut given = probes.into_iter().flatten();
+        given.any(|probe| probe.notify.is_some())
+    }
+}
+
+/// What is done beside the start of a process, or before its stop signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hook {
+    /// Program (an absolute path) and arguments, run in the member's namespaces.
+    Exec(Vec<String>),
+    /// A request, its texts rendered, its port a number and its host given.
+    HttpGet(HttpGetAction),
+    /// A pause, in seconds.
+    Sleep(u32),
 }
 
 /// Where a volume appears.

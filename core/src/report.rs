@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Epoch, MemberId, ProcessName, RunId},
+    ids::{Epoch, MemberId, ProcessName, RunId, TemplateHash},
     volume::VolumeReport,
     waiting::Reason,
 };
@@ -18,6 +18,9 @@ pub struct MemberReport {
     pub epoch: Epoch,
     /// The current or last start, if there was one.
     pub run: Option<RunId>,
+    /// The revision that its processes are started with from now on, and whose files they have.
+    #[serde(default)]
+    pub revision: Option<TemplateHash>,
     /// Where it stands.
     pub phase: Phase,
     /// Whether its processes run and its startup probes, if any, have passed in this run.
@@ -75,4 +78,7 @@ pub struct ProcessReport {
     pub restarts: u32,
     /// How it last ended, if it did: `exited with 1`, `was killed by SIGKILL`.
     pub last_exit: Option<String>,
+    /// What it says that it does, by `sd_notify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }

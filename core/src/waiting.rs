@@ -92,6 +92,11 @@ pub enum Reason {
         /// The entry in it that the set uses, if the object is there without it.
         entry: Option<String>,
     },
+    /// It runs with a revision whose files its agent has not written yet.
+    ConfigNotDelivered {
+        /// Its host.
+        host: HostName,
+    },
     /// The set is founded by all its members together, and one of them has no host yet.
     FoundersIncomplete {
         /// The lowest such ordinal.
@@ -216,6 +221,61 @@ pub enum Reason {
     RevisionOutdated,
     /// An operator asked for a restart, and it waits for the others.
     RestartAsked,
+    /// An operator took the member offline, and it waits for the others.
+    OfflineAsked,
+    /// An operator took the member offline.
+    Offline {
+        /// Why, in the operator's words; may be empty.
+        why: String,
+    },
+    /// Its host is being drained; it moves when the others allow it.
+    DrainAsked {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and the member lives there by its data.
+    DrainPinned {
+        /// The host.
+        host: HostName,
+    },
+    /// Its host is being drained, and no other one can take the member.
+    DrainNowhere {
+        /// The host.
+        host: HostName,
+        /// Every host and why not.
+        hosts: Vec<HostRefusal>,
+    },
+    /// Its host is being drained, and so it is not started there.
+    HostDrained {
+        /// The host.
+        host: HostName,
+    },
+    /// `Recreate`: a member of another revision is not gone yet.
+    OlderRevisionThere {
+        /// The highest such ordinal.
+        ordinal: Ordinal,
+    },
+    /// Taking the member down would leave fewer available than the disruption budget asks for.
+    BudgetSpent {
+        /// How many others are available.
+        available: u32,
+        /// How many must be.
+        floor: u32,
+    },
+    /// The set is paused, and the member keeps its revision.
+    UpdatesPaused,
+    /// The rollout did not get better until its deadline, and the member keeps its revision.
+    RolloutStalled {
+        /// The deadline, in seconds.
+        seconds: u32,
+    },
+    /// The partition leaves the member at its revision.
+    BelowPartition {
+        /// The lowest ordinal that is updated.
+        first: Ordinal,
+    },
+    /// `OnDelete`: the member keeps its revision until it is restarted.
+    UpdatedOnRestart,
     /// The checker refused the plan of this set.
     PlanRefused {
         /// The rule that it would have broken.
@@ -363,6 +423,29 @@ pub enum Reason {
         /// What is wrong.
         error: String,
     },
+    /// An init process has not exited with 0 yet.
+    InitProcess {
+        /// The process.
+        process: ProcessName,
+        /// How it last ended, if it did; it is tried again.
+        exit: Option<String>,
+        /// How often it was started again.
+        restarts: u32,
+    },
+    /// What is done beside the start of a process has not ended well.
+    PostStart {
+        /// The process.
+        process: ProcessName,
+        /// What came of it; none while it is at work.
+        error: Option<String>,
+    },
+    /// The processes are ready, and a condition that the member waits for is not true.
+    ReadinessGate {
+        /// The condition's type.
+        condition: String,
+        /// Why it is false, if it was said; empty if it was not set in this epoch.
+        message: String,
+    },
     /// A process ended and is started again after a pause.
     BackOff {
         /// The process.
@@ -398,9 +481,22 @@ pub enum Reason {
         /// Those that still run.
         processes: Vec<ProcessName>,
     },
+    /// The grace period is over, and what is never killed still runs.
+    NeverKilled {
+        /// Those that still run.
+        processes: Vec<ProcessName>,
+    },
 }
 
 impl Reason {
+    /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
+    pub fn is_wanted(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
+        )
+    }
+
     /// The rule's name, as `status` and the wire show it.
     pub fn rule(&self) -> &'static str {
         match self {
@@ -415,6 +511,7 @@ impl Reason {
             Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
             Self::StopNotConfirmed { .. } => "StopNotConfirmed",
             Self::ConfigMissing { .. } => "ConfigMissing",
+            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
             Self::FoundersIncomplete { .. } => "FoundersIncomplete",
             Self::FoundingDiskLost { .. } => "FoundingDiskLost",
             Self::ClassMissing { .. } => "ClassMissing",
@@ -435,6 +532,18 @@ impl Reason {
             Self::VolumeCopied { .. } => "VolumeCopied",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",
+            Self::OfflineAsked => "OfflineAsked",
+            Self::Offline { .. } => "Offline",
+            Self::DrainAsked { .. } => "DrainAsked",
+            Self::DrainPinned { .. } => "DrainPinned",
+            Self::DrainNowhere { .. } => "DrainNowhere",
+            Self::HostDrained { .. } => "HostDrained",
+            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
+            Self::BudgetSpent { .. } => "BudgetSpent",
+            Self::UpdatesPaused => "UpdatesPaused",
+            Self::RolloutStalled { .. } => "RolloutStalled",
+            Self::BelowPartition { .. } => "BelowPartition",
+            Self::UpdatedOnRestart => "UpdatedOnRestart",
             Self::PlanRefused { .. } => "PlanRefused",
             Self::Ordered { .. } => "Ordered",
             Self::HeldByOperator => "HeldByOperator",
@@ -456,11 +565,15 @@ impl Reason {
             Self::PathEscape { .. } => "PathEscape",
             Self::StepFailed { .. } => "StepFailed",
             Self::RenderFailed { .. } => "RenderFailed",
+            Self::InitProcess { .. } => "InitProcess",
+            Self::PostStart { .. } => "PostStart",
+            Self::ReadinessGate { .. } => "ReadinessGate",
             Self::BackOff { .. } => "BackOff",
             Self::StartupProbe { .. } => "StartupProbe",
             Self::ReadinessProbe { .. } => "ReadinessProbe",
             Self::LivenessProbe { .. } => "LivenessProbe",
             Self::Stopping { .. } => "Stopping",
+            Self::NeverKilled { .. } => "NeverKilled",
         }
     }
 }

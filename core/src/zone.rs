@@ -268,7 +268,7 @@ fn named_ports(
     let Some(template) = set.template_of(&member.revision) else {
         return Vec::new();
     };
-    let own = || template.spec.processes.iter().flat_map(|p| &p.ports);
+    let own = || template.spec.lasting().flat_map(|p| &p.ports);
     let Some(service) = service else {
         return own()
             .filter(|port| !port.name.is_empty())
@@ -307,6 +307,10 @@ fn serves(state: &State, id: &MemberId, member: &Member) -> bool {
     let Some(host) = state.hosts.get(&member.host) else {
         return false;
     };
+    let set = state.sets.get(&id.set);
+    if set.is_none_or(|set| set.shut_gate(member).is_some()) {
+        return false;
+    }
     match host.contact.members.get(id) {
         Some(seen) => seen.report.epoch == member.epoch && seen.report.ready,
         // Nothing was heard of it since the coordinator started: what is durable decides.

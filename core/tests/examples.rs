@@ -89,6 +89,7 @@ fn process(set: &StatefulSet, ordinal: u32, founding: bool) -> RenderedProcess {
             founding,
             host_labels: BTreeMap::new(),
             previous_address: None,
+            ..RenderValues::default()
         },
         volumes: Vec::new(),
         config: ConfigData::default(),

@@ -119,7 +119,7 @@ async fn deleted_and_brought_back(class: &str, pool: &str) {
         .to_owned();
     let pool: PathBuf = dev.dir().join("dev/host-1").join(pool);
     let place = pool.join("default_data-db-0");
-    let thrown = pool.join(".berth-trash").join(&volume);
+    let thrown = pool.join(".berth-trash").join(format!("{volume}.1"));
     assert!(place.is_dir());
 
     let claim = ["delete", "pvc", "data-db-0", "--yes-i-mean", "data-db-0"];
@@ -147,7 +147,8 @@ async fn deleted_and_brought_back(class: &str, pool: &str) {
 
     cluster.berth(&["volume", "undelete", &volume]);
     in_state(cluster, &volume, "Live").await;
-    assert!(place.is_dir() && !thrown.exists());
+    assert!(place.is_dir());
+    assert!(thrown.join("brought-back").is_file(), "it is closed");
     apply(cluster, &set(class, "32Mi"));
     cluster.ready("db", 1).await;
     assert_eq!(shown(cluster, "id ", |_| true).await, id, "its own data");

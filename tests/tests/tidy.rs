@@ -371,8 +371,8 @@ fn every_reason_to_wait_is_produced_and_names_what_frees_it() {
     let text = read(home);
     let variants = variants(&text, "pub enum Reason {");
     assert!(variants.len() > 20, "{home}: {variants:?}");
-    let table = read("core/src/waiting/frees.rs");
-    let frees = body(&table, "fn frees(&self)");
+    let frees = read("core/src/waiting/frees.rs");
+    let frees = body(&frees, "fn frees(&self)");
     let files = sources::rust_files();
     let produced = |variant: &str| {
         let name = format!("Reason::{variant}");

@@ -99,7 +99,38 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone, is stopping, or has no such process.
     pub async fn restart(&self, process: Option<ProcessName>) -> Result<(), Reason> {
-        self.tell(KeeperCommand::Restart { process }).await
+        let command = KeeperCommand::Restart {
+            process,
+            grace_ms: None,
+            failed: false,
+        };
+        self.tell(command).await
+    }
+
+    /// Stops a process whose probe failed and starts it again, after a pause if that happens often.
+    /// The member's own grace period holds if none is given.
+    ///
+    /// # Errors
+    /// If the keeper is gone, is stopping, or has no such process.
+    pub async fn restart_failed(
+        &self,
+        process: ProcessName,
+        grace: Option<Duration>,
+    ) -> Result<(), Reason> {
+        let command = KeeperCommand::Restart {
+            process: Some(process),
+            grace_ms: grace.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX)),
+            failed: true,
+        };
+        self.tell(command).await
+    }
+
+    /// Says that the startup probe of a sidecar has passed.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn passed(&self, process: ProcessName) -> Result<(), Reason> {
+        self.tell(KeeperCommand::Passed { process }).await
     }
 
     /// Replaces what processes are rendered to, from their next start on.

@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use berth_core::{
     ids::ProcessName,
-    keeper::{Effect, Event, Exit, Slot, signal_number},
+    keeper::{Effect, Event, Exit, RestartPlan, Slot, signal_number},
     waiting::Reason,
 };
 use nix::{
@@ -14,10 +14,9 @@ use nix::{
 
 use super::{
     clients::ClientId,
-    jobs::{Asker, Job, http_get, output_pipe},
+    jobs::{Asker, HookKind, Job, output_pipe},
     run::Keeper,
     spawn::Program,
-    sys,
     wire::{
         ExecOrder, Hello, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, Message, PROTOCOL,
         ProcessStatus, Request,
@@ -30,7 +29,12 @@ impl Keeper {
     pub(crate) fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Start(slot) => Some(self.start(slot)),
-            Effect::PreStop(slot) => self.pre_stop(slot),
+            Effect::PostStart(slot) => self.begin_hook(slot, HookKind::PostStart),
+            Effect::PreStop(slot) => self.begin_hook(slot, HookKind::PreStop),
+            Effect::EndHook(slot) => {
+                self.end_hook(slot);
+                None
+            }
             Effect::Signal(slot, number) => {
                 if let Ok(signal) = Signal::try_from(number)
                     && let Some(process) = self.process(slot)
@@ -50,6 +54,10 @@ impl Keeper {
                 // the dead.
                 let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
                 self.killed();
+                None
+            }
+            Effect::TellStarted(slot) => {
+                self.tell_started(slot);
                 None
             }
             Effect::TellExited(slot, exit, pause) => {
@@ -74,11 +82,15 @@ impl Keeper {
     }
 
     fn start(&mut self, slot: Slot) -> Event {
-        let restarts = self.machine.starts(slot);
         let written = self.check_volumes().and_then(|()| self.write_files(slot));
         let Some(process) = self.processes.get_mut(slot.0) else {
             return Event::NotExecuted(slot);
         };
+        if let Some(notify) = &mut process.notify {
+            notify.reset();
+        }
+        let notify = process.notify.as_ref();
+        let more_env = notify.map_or_else(Vec::new, |n| n.environment(&process.rendered));
         let cgroup = self.cgroup.as_ref();
         let started = written
             .and_then(|()| self.mounts.restore())
@@ -88,6 +100,7 @@ impl Keeper {
                     process: &process.rendered,
                     privileges: &process.privileges,
                     argv: &process.rendered.argv,
+                    more_env: &more_env,
                     output,
                     cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
                 })
@@ -95,13 +108,6 @@ impl Keeper {
         match started {
             Ok(child) => {
                 process.began(child);
-                let event = KeeperEvent::Started {
-                    process: process.rendered.name.clone(),
-                    init: slot.0 < self.machine.inits(),
-                    pid: child.host_pid,
-                    restarts,
-                };
-                self.tell(event);
                 Event::Executed(slot)
             }
             Err(reason) => {
@@ -115,35 +121,8 @@ impl Keeper {
         }
     }
 
-    fn pre_stop(&mut self, slot: Slot) -> Option<Event> {
-        let grace = self.grace;
-        let process = self.processes.get(slot.0)?;
-        let asker = Asker::PreStop(slot);
-        let job = if let Some(argv) = &process.rendered.pre_stop_exec {
-            self.execute(slot, argv, asker, grace)
-        } else if let Some(url) = &process.rendered.pre_stop_http {
-            let pid = sys::fork(|| match process.privileges.apply() {
-                Ok(()) => http_get(url, grace),
-                Err(_) => 126,
-            });
-            pid.map(|pid| Job::new(pid, asker, grace, None))
-                .map_err(|e| step_failed("fork", e.desc()))
-        } else {
-            return Some(Event::PreStopEnded(slot));
-        };
-        match job {
-            Ok(job) => {
-                self.jobs.push(job);
-                None
-            }
-            Err(reason) => {
-                self.complain(&reason);
-                Some(Event::PreStopEnded(slot))
-            }
-        }
-    }
-
-    fn execute(
+    /// Begins a program, as the process of a slot.
+    pub(crate) fn execute(
         &self,
         slot: Slot,
         argv: &[String],
@@ -158,6 +137,7 @@ impl Keeper {
             process: &process.rendered,
             privileges: &process.privileges,
             argv,
+            more_env: &[],
             output,
             cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
         })?;
@@ -171,25 +151,51 @@ impl Keeper {
                 let reply = KeeperReply::Exec(job.result(exit));
                 self.clients.send(client, &Message::Reply { id, reply });
             }
-            Asker::PreStop(slot) => {
-                if !exit.success() {
-                    let output = job.result(exit).output;
-                    self.complain(&step_failed("preStop", format!("{exit}: {output}")));
-                }
-                self.feed(Event::PreStopEnded(slot));
-            }
+            Asker::Hook(slot, kind) => self.hook_ended(slot, kind, job, exit),
+            Asker::Nobody => {}
         }
     }
 
-    fn tell(&mut self, event: KeeperEvent) {
+    pub(crate) fn tell(&mut self, event: KeeperEvent) {
         self.clients.broadcast(&Message::Event(event));
+    }
+
+    fn tell_started(&mut self, slot: Slot) {
+        if let Some(process) = self.processes.get(slot.0)
+            && let Some(child) = process.child
+        {
+            let event = KeeperEvent::Started {
+                process: process.rendered.name.clone(),
+                init: self.machine.is_init(slot),
+                pid: child.host_pid,
+                restarts: self.machine.starts(slot).saturating_sub(1),
+            };
+            self.tell(event);
+        }
+    }
+
+    /// Takes what a process says of itself, and passes it on.
+    pub(crate) fn hear(&mut self, index: usize) {
+        let Some(process) = self.processes.get_mut(index) else {
+            return;
+        };
+        let main = process.child.map(|child| child.pid);
+        if let Some(notify) = &mut process.notify
+            && notify.take(main)
+        {
+            let event = KeeperEvent::Said {
+                process: process.rendered.name.clone(),
+                said: notify.said().clone(),
+            };
+            self.tell(event);
+        }
     }
 
     fn tell_exited(&mut self, slot: Slot, exit: Exit, pause: Option<Duration>) {
         if let Some(process) = self.processes.get(slot.0) {
             let event = KeeperEvent::Exited {
                 process: process.rendered.name.clone(),
-                init: slot.0 < self.machine.inits(),
+                init: self.machine.is_init(slot),
                 exit,
                 restarts: self.machine.starts(slot).saturating_sub(1),
                 restart_in_ms: pause.map(millis),
@@ -204,7 +210,7 @@ impl Keeper {
         {
             let event = KeeperEvent::StartFailed {
                 process: process.rendered.name.clone(),
-                init: slot.0 < self.machine.inits(),
+                init: self.machine.is_init(slot),
                 reason,
                 restart_in_ms: millis(pause),
             };
@@ -218,27 +224,31 @@ impl Keeper {
     }
 
     fn status(&self) -> KeeperStatus {
-        let inits = self.machine.inits();
         let views = self.machine.views(self.now()).zip(&self.processes);
-        let all: Vec<_> = views
-            .map(|(view, process)| ProcessStatus {
-                name: view.name.clone(),
-                init: view.init,
-                pid: process.child.map(|child| child.host_pid),
-                restarts: view.restarts,
-                last_exit: view.last_exit,
-                restart_in_ms: view.restart_in.map(millis),
-            })
-            .collect();
-        let (init, mains) = all.split_at(inits.min(all.len()));
-        let at_work = init
-            .iter()
-            .find(|p| p.pid.is_some() || p.restart_in_ms.is_some());
+        let all = views.map(|(view, process)| ProcessStatus {
+            name: view.name.clone(),
+            init: view.init,
+            pid: process
+                .child
+                .map(|child| child.host_pid)
+                .filter(|_| !view.post_start),
+            restarts: view.restarts,
+            last_exit: view.last_exit,
+            restart_in_ms: view.restart_in.map(millis),
+            post_start: view.post_start,
+            // What a dead one said is not its successor's.
+            said: process
+                .notify
+                .as_ref()
+                .filter(|_| process.child.is_some())
+                .map(|notify| notify.said().clone()),
+        });
+        let at_work = |p: &ProcessStatus| p.pid.is_some() || p.restart_in_ms.is_some();
         KeeperStatus {
             init_done: self.machine.init_done(),
             stopping: self.machine.stopping(),
             stopped: self.machine.finished(),
-            processes: at_work.into_iter().chain(mains).cloned().collect(),
+            processes: all.filter(|p| !p.init || at_work(p)).collect(),
         }
     }
 
@@ -262,14 +272,36 @@ impl Keeper {
                 (Some(KeeperReply::Done), Some(Event::Stop(grace)))
             }
             KeeperCommand::Kill => (Some(KeeperReply::Done), Some(Event::Kill)),
-            KeeperCommand::Restart { process } => match self.to_restart(process.as_ref()) {
-                Ok(slots) => (Some(KeeperReply::Done), Some(Event::Restart(slots))),
+            KeeperCommand::Restart {
+                process,
+                grace_ms,
+                failed,
+            } => match self.to_restart(process.as_ref()) {
+                Ok(slots) => {
+                    let grace = grace_ms.map(Duration::from_millis);
+                    let plan = RestartPlan {
+                        slots,
+                        grace,
+                        failed,
+                    };
+                    (Some(KeeperReply::Done), Some(Event::Restart(plan)))
+                }
                 Err(reason) => (Some(KeeperReply::Refused(reason)), None),
             },
+            KeeperCommand::Passed { process } => {
+                let slot = self.machine.slot(&process);
+                (Some(KeeperReply::Done), slot.map(Event::Passed))
+            }
             KeeperCommand::Update { rendered } => {
                 let updated = self.update(*rendered);
                 match updated {
-                    Ok(restart) => (Some(KeeperReply::Done), restart.map(Event::Restart)),
+                    Ok(slots) => {
+                        let plan = slots.map(|slots| RestartPlan {
+                            slots,
+                            ..RestartPlan::default()
+                        });
+                        (Some(KeeperReply::Done), plan.map(Event::Restart))
+                    }
                     Err(reason) => (Some(KeeperReply::Refused(reason)), None),
                 }
             }
@@ -297,15 +329,16 @@ impl Keeper {
         if self.machine.stopping() {
             return refused("the member is stopping");
         }
-        if !self.machine.init_done() {
-            return refused("init processes are at work");
-        }
         let Some(name) = process else {
+            if !self.machine.init_done() {
+                return refused("init processes are at work");
+            }
             return Ok(self.machine.mains());
         };
         match self.machine.slot(name) {
-            Some(slot) if slot.0 >= self.machine.inits() => Ok(vec![slot]),
-            Some(_) | None => refused("no such process"),
+            Some(slot) if self.machine.may_restart(slot) => Ok(vec![slot]),
+            Some(_) => refused("it has not been started yet"),
+            None => refused("no such process"),
         }
     }
 

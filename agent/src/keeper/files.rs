@@ -9,11 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use berth_core::{
-    rendered::{RenderedFile, RenderedProcess},
-    spec::FileWhen,
-    waiting::Reason,
-};
+use berth_core::{rendered::RenderedFile, spec::FileWhen, waiting::Reason};
 
 use super::{beneath::Beneath, spec::Identity};
 use crate::host::{path_failed, step_failed};
@@ -57,13 +53,13 @@ impl Files {
         self.roots.push(root.to_owned());
     }
 
-    /// Writes the files of a process that are due.
+    /// Writes those of some files of a process that are due.
     pub(crate) fn write(
         &mut self,
-        process: &RenderedProcess,
+        files: &[RenderedFile],
         identity: &Identity,
     ) -> Result<(), Reason> {
-        for file in &process.files {
+        for file in files {
             let failed =
                 |e: &dyn ToString| path_failed("write", Path::new(&file.path), e.to_string());
             self.write_one(file, identity).map_err(|e| failed(&e))?;

@@ -1,10 +1,8 @@
 //! Programs that run beside a member's processes: those of exec probes, `exec`, and what is to be
-//! done before a stop signal. Their output is kept up to its head; they are killed at their
+//! done around a start or a stop. Their output is kept up to its head; they are killed at their
 //! deadline.
 
 use std::{
-    io::{Read, Write},
-    net::{TcpStream, ToSocketAddrs},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -29,8 +27,19 @@ const OUTPUT_HEAD: usize = 4096;
 pub(crate) enum Asker {
     /// An agent, by connection and request.
     Client(ClientId, u64),
-    /// The stop sequence.
-    PreStop(Slot),
+    /// The machine, for a process.
+    Hook(Slot, HookKind),
+    /// Nobody any more.
+    Nobody,
+}
+
+/// What a hook is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookKind {
+    /// Done beside a start.
+    PostStart,
+    /// Done before a stop signal.
+    PreStop,
 }
 
 /// A program under way.
@@ -118,46 +127,5 @@ impl Job {
             timed_out: self.timed_out,
             output: String::from_utf8_lossy(&self.output).into_owned(),
         }
-    }
-}
-
-/// Sends a GET request, in a child of the keeper, where it may block; 0 if a server answered.
-pub(crate) fn http_get(url: &str, timeout: Duration) -> i32 {
-    let Some((host, path)) = split_url(url) else {
-        return 2;
-    };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    let ask = || -> std::io::Result<usize> {
-        let address = host.to_socket_addrs()?.next();
-        let address = address.ok_or(std::io::ErrorKind::NotFound)?;
-        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-        stream.write_all(request.as_bytes())?;
-        // The answer marks the end of the hook; what it says does not matter.
-        stream.read_to_end(&mut Vec::new())
-    };
-    i32::from(ask().is_err())
-}
-
-/// `http://host:port/path` into `host:port` and the path.
-fn split_url(url: &str) -> Option<(&str, &str)> {
-    let rest = url.strip_prefix("http://")?;
-    Some(match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, "/"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_split_into_address_and_path() {
-        assert_eq!(
-            split_url("http://1.2.3.4:80/a/b"),
-            Some(("1.2.3.4:80", "/a/b"))
-        );
-        assert_eq!(split_url("http://[::1]:80"), Some(("[::1]:80", "/")));
-        assert_eq!(split_url("https://x/"), None);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use berth_core::{
     ids::MemberId,
     keeper::logs::LogLimits,
-    keeper::{KeeperMachine, MemberPlan, ProcessPlan, signal_number},
+    keeper::{KeeperMachine, MemberPlan, ProcessPlan, Role, signal_number},
     rendered::RenderedProcess,
     waiting::Reason,
 };
@@ -162,7 +162,6 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
         spawner,
         member: member.member.clone(),
         run: spec.launch.run.clone(),
-        grace: std::time::Duration::from_secs(u64::from(member.grace_seconds)),
         signals: super::run::signals()?,
         mount_events: super::run::mount_events()?,
         started: std::time::Instant::now(),
@@ -203,17 +202,23 @@ fn protect(member: &MemberId) -> bool {
 
 fn plan(spec: &LaunchSpec) -> Result<MemberPlan, Reason> {
     let member = &spec.launch.rendered;
-    let plans = |list: &[RenderedProcess]| -> Result<Vec<_>, Reason> {
-        list.iter().map(process_plan).collect()
-    };
+    let before = member.init_processes.iter().map(|process| {
+        let startup_probe = process.startup_probe.is_some();
+        match process.sidecar {
+            true => process_plan(process, Role::Sidecar { startup_probe }),
+            false => process_plan(process, Role::Init),
+        }
+    });
+    let mains = member.processes.iter();
+    let mains = mains.map(|process| process_plan(process, Role::Main));
     Ok(MemberPlan {
-        init: plans(&member.init_processes)?,
-        processes: plans(&member.processes)?,
+        processes: before.chain(mains).collect::<Result<_, _>>()?,
         grace: std::time::Duration::from_secs(u64::from(member.grace_seconds)),
+        backoff: member.backoff,
     })
 }
 
-fn process_plan(process: &RenderedProcess) -> Result<ProcessPlan, Reason> {
+fn process_plan(process: &RenderedProcess, role: Role) -> Result<ProcessPlan, Reason> {
     let number = signal_number(&process.kill_signal);
     let stop_signal = number.ok_or_else(|| {
         let step = format!("prepare process {}", process.name);
@@ -221,7 +226,10 @@ fn process_plan(process: &RenderedProcess) -> Result<ProcessPlan, Reason> {
     })?;
     Ok(ProcessPlan {
         name: process.name.clone(),
+        role,
         stop_signal,
-        pre_stop: process.pre_stop_exec.is_some() || process.pre_stop_http.is_some(),
+        post_start: process.post_start.is_some(),
+        pre_stop: process.pre_stop.is_some(),
+        never_kill: process.never_kill,
     })
 }

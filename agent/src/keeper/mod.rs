@@ -5,17 +5,20 @@
 //! Map: [`wire`] is what agent and keeper say to each other, [`spec`] what the agent hands over at
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
-//! request and before a stop), `files`, `logs` and `socket`. No threads, no tokio.
+//! request) and `hooks` (those around starts and stops), `notify` (what processes say), `files`,
+//! `logs` and `clients`. No threads, no tokio.
 
 mod beneath;
 mod cgroup;
 mod clients;
 mod effects;
 mod files;
+mod hooks;
 mod jobs;
 mod launch;
 mod logs;
 mod mounts;
+mod notify;
 mod privileges;
 mod processes;
 mod record;

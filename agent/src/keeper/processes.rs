@@ -15,11 +15,15 @@ use nix::{
 use super::{
     cgroup::Cgroup,
     logs::ProcessLog,
+    notify::NotifySocket,
     privileges::Privileges,
     spawn::Child,
     spec::{Identity, LaunchSpec},
 };
 use crate::host::step_failed;
+
+/// How far up a chain of parents is followed.
+const MAX_DEPTH: usize = 64;
 
 /// One process of the member.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct Process {
     pub(crate) child: Option<Child>,
     /// Why its last start failed, until that is told.
     pub(crate) failed: Option<Reason>,
+    /// Where it says how it is, if anybody listens.
+    pub(crate) notify: Option<NotifySocket>,
     /// The session of its current or last run.
     session: Option<Pid>,
 }
@@ -46,9 +52,10 @@ impl Process {
         })?;
         Ok(Self {
             privileges: Privileges::new(rendered, &identity)?,
+            notify: NotifySocket::new(rendered, &identity)?,
+            identity,
             log: ProcessLog::new(name.clone()),
             rendered: rendered.clone(),
-            identity,
             child: None,
             failed: None,
             session: None,
@@ -134,6 +141,31 @@ fn members_of(session: Pid) -> Vec<Pid> {
     pids.collect()
 }
 
+/// Whether a process is another one, of its session, or a descendant of it.
+pub(crate) fn belongs(process: Pid, to: Pid) -> bool {
+    let mut next = Some(process);
+    // A chain of parents ends at PID 1; one that is read while it changes must end too.
+    for _ in 0..MAX_DEPTH {
+        let Some(pid) = next else { return false };
+        if pid == to {
+            return true;
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if session_of(&stat) == Some(to.as_raw()) {
+            return true;
+        }
+        next = parent_of(&stat).map(Pid::from_raw);
+    }
+    false
+}
+
+/// The parent from the text of a `/proc/<pid>/stat`.
+fn parent_of(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let parent = rest.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    (parent > 0).then_some(parent)
+}
+
 /// The session from the text of a `/proc/<pid>/stat`.
 fn session_of(stat: &str) -> Option<i32> {
     let (_, rest) = stat.rsplit_once(')')?;
@@ -148,6 +180,22 @@ mod tests {
     fn a_session_is_read_past_a_hostile_program_name() {
         assert_eq!(session_of("12 (x) 9 9 9) S 1 12 7 0 -1"), Some(7));
         assert_eq!(session_of("12"), None);
+    }
+
+    #[test]
+    fn a_process_belongs_to_its_parents_and_to_nobody_else() {
+        let own = nix::unistd::getpid();
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        assert!(belongs(own, own) && belongs(pid, own));
+        assert!(!belongs(own, pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(parent_of("12 (x) 9 9 9) S 4 12 7 0 -1"), Some(4));
+        assert_eq!(parent_of("1 (x) S 0 1 1"), None);
     }
 
     #[test]

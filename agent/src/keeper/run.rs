@@ -32,6 +32,7 @@ use super::{
     jobs::Job,
     logs::LogDir,
     mounts::Mounts,
+    notify::NotifySocket,
     processes::{Process, slot_of},
     seen::SeenData,
     spawn::Spawner,
@@ -55,7 +56,6 @@ pub(crate) struct Keeper {
     pub(crate) spawner: Spawner,
     pub(crate) member: MemberId,
     pub(crate) run: RunId,
-    pub(crate) grace: Duration,
     pub(crate) signals: SignalFd,
     /// Becomes ready when a mount of this namespace changes.
     pub(crate) mount_events: File,
@@ -76,6 +76,7 @@ enum Source {
     Listener,
     Client(ClientId),
     Log(usize),
+    Said(usize),
     Job(usize),
 }
 
@@ -154,9 +155,11 @@ impl Keeper {
         }
         let logs = self.processes.iter().map(|process| process.log.pipe());
         let logs = logs.enumerate().map(|(n, fd)| (Source::Log(n), fd));
+        let said = self.processes.iter().enumerate();
+        let said = said.map(|(n, p)| (Source::Said(n), p.notify.as_ref().map(NotifySocket::fd)));
         let jobs = self.jobs.iter().map(Job::pipe);
         let jobs = jobs.enumerate().map(|(n, fd)| (Source::Job(n), fd));
-        for (source, fd) in logs.chain(jobs) {
+        for (source, fd) in logs.chain(said).chain(jobs) {
             if let Some(fd) = fd {
                 fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
                 sources.push(source);
@@ -199,6 +202,7 @@ impl Keeper {
                     process.log.drain(&self.logs);
                 }
             }
+            Source::Said(index) => self.hear(index),
             Source::Job(index) => {
                 if let Some(job) = self.jobs.get_mut(index) {
                     job.drain();

@@ -18,8 +18,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::sys;
-use crate::host::path_failed;
+use super::{spec::Identity, sys};
+use crate::host::{path_failed, storage::prepare::as_user};
 
 /// The directory of the data, beneath the volume's.
 pub(crate) const DATA: &str = "data";
@@ -39,6 +39,8 @@ pub(crate) struct Watched {
     pub(crate) records: OwnedFd,
     /// Whether its storage may not answer: then a child looks.
     pub(crate) remote: bool,
+    /// Who looks where root may not: servers may take root for nobody.
+    pub(crate) user: Identity,
 }
 
 /// The volumes that were not seen with data yet.
@@ -59,8 +61,8 @@ impl SeenData {
             let noted = match statat(&volume.records, DATA_SEEN, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(_) => true,
                 Err(Errno::NOENT) => false,
-                // A server that takes root for nobody: the note cannot be written either.
-                Err(Errno::ACCESS) if volume.remote => true,
+                // A server that takes root for nobody: the volume's user sees more.
+                Err(Errno::ACCESS) if volume.remote => false,
                 Err(error) => {
                     let error = std::io::Error::from(error);
                     return Err(path_failed("look for", Path::new(DATA_SEEN), error));
@@ -93,7 +95,7 @@ impl SeenData {
                 sys::default_signals();
                 // Each one, whatever the others hold.
                 let remote = self.waiting.iter().filter(|volume| volume.remote);
-                let unnoted = remote.filter(|volume| !volume.look()).count();
+                let unnoted = remote.filter(|volume| !volume.look_as_either()).count();
                 i32::from(unnoted > 0)
             })
             .ok();
@@ -127,6 +129,11 @@ impl Watched {
     /// Whether it is on record by now that it holds data.
     fn look(&self) -> bool {
         holds_data(&self.data) && note(&self.records).is_ok()
+    }
+
+    /// The same, in a child, also as the volume's user.
+    fn look_as_either(&self) -> bool {
+        self.look() || as_user(&self.user, || self.look()).unwrap_or(false)
     }
 }
 
@@ -171,6 +178,11 @@ mod tests {
                 data: open(DATA),
                 records: open(OWNER),
                 remote: false,
+                user: Identity {
+                    uid: 0,
+                    gid: 0,
+                    groups: Vec::new(),
+                },
             };
             SeenData::new(vec![watched]).unwrap()
         };

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use berth_core::{rendered::RenderedProcess, waiting::Reason};
+use berth_core::{rendered::RenderedProcess, spec::Sealed, waiting::Reason};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, readlinkat},
@@ -43,6 +43,8 @@ pub(crate) struct Program<'a> {
     pub(crate) privileges: &'a Privileges,
     /// Program and arguments.
     pub(crate) argv: &'a [String],
+    /// What its environment has beside the process's own.
+    pub(crate) more_env: &'a [(&'static str, Sealed)],
     /// Its stdout and stderr.
     pub(crate) output: OwnedFd,
     /// The cgroup that it begins in.
@@ -77,9 +79,11 @@ impl Spawner {
             .iter()
             .map(|arg| cstring(arg))
             .collect::<Result<_, _>>()?;
-        let env = process
-            .env
-            .iter()
+        let own = process.env.iter().map(|(key, value)| (key.as_str(), value));
+        let more = program.more_env.iter().map(|(key, value)| (*key, value));
+        let env = own
+            .filter(|(key, _)| !program.more_env.iter().any(|(more, _)| more == key))
+            .chain(more)
             .map(|(key, value)| cstring(&format!("{key}={}", value.expose())));
         let env: Vec<_> = env.collect::<Result<_, _>>()?;
         let (ours, theirs) =

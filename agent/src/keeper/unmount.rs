@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use berth_core::{keeper::Slot, waiting::Reason};
+use berth_core::{keeper::Slot, rendered::RenderedFile, waiting::Reason};
 use nix::{
     mount::{MntFlags, umount2},
     sys::{
@@ -145,17 +145,24 @@ const WRITING_MS: u64 = 10_000;
 impl Keeper {
     /// Writes the files of a process that are due; those on storage that may not answer in a child.
     pub(crate) fn write_files(&mut self, slot: Slot) -> Result<(), Reason> {
+        let process = self.processes.get(slot.0);
+        let due = process.map(|process| process.rendered.files.clone());
+        self.write_these(slot, &due.unwrap_or_default())
+    }
+
+    /// The same for some files of a process.
+    pub(crate) fn write_these(&mut self, slot: Slot, due: &[RenderedFile]) -> Result<(), Reason> {
         let Some(process) = self.processes.get(slot.0) else {
             return Ok(());
         };
         let (rendered, identity) = (&process.rendered, &process.identity);
         let volumes = &self.mounts.volumes;
-        let mut paths = rendered.files.iter().map(|file| Path::new(&file.path));
+        let mut paths = due.iter().map(|file| Path::new(&file.path));
         if !paths.any(|path| volumes.is_remote(path)) {
-            return self.files.write(rendered, identity);
+            return self.files.write(due, identity);
         }
         let (files, member) = (&mut self.files, &self.member);
-        let written = in_time(WRITING_MS, || match files.write(rendered, identity) {
+        let written = in_time(WRITING_MS, || match files.write(due, identity) {
             Ok(()) => 0,
             Err(reason) => {
                 drop(writeln!(std::io::stderr(), "{member}: {reason}"));

@@ -3,7 +3,7 @@
 
 use berth_core::{
     keeper::Slot,
-    rendered::{RenderedMember, RenderedProcess},
+    rendered::{RenderedFile, RenderedMember, RenderedProcess},
     spec::OnChange,
     waiting::Reason,
 };
@@ -13,10 +13,11 @@ use super::run::Keeper;
 use crate::host::step_failed;
 
 impl Keeper {
-    /// Takes what processes are rendered to from now on. Files whose change is to be signalled are
-    /// written at once, before the signal. Gives back the slots to restart, if there are any.
+    /// Takes what processes are rendered to from now on. Files that change under a process that runs
+    /// are written at once, before it is told. Gives back the slots to restart, if there are any.
     ///
-    /// Who each process is and what it may comes from the same template, and stays.
+    /// Who each process is and what it may comes from the same template, and stays. If files cannot
+    /// be written, the process keeps what it was rendered to, so that the next update tries again.
     pub(crate) fn update(&mut self, rendered: RenderedMember) -> Result<Option<Vec<Slot>>, Reason> {
         let init = rendered.init_processes.into_iter();
         let news: Vec<_> = init.chain(rendered.processes).collect();
@@ -24,37 +25,43 @@ impl Keeper {
         if !known.eq(news.iter().map(|process| &process.name)) {
             return Err(step_failed("update the keeper", "its processes are others"));
         }
-        let inits = self.machine.inits();
         let may_restart = self.machine.init_done() && !self.machine.stopping();
-        let (mut restart, mut signal) = (Vec::new(), Vec::new());
-        for (number, (process, rendered)) in self.processes.iter_mut().zip(news).enumerate() {
-            let change = change(&process.rendered, &rendered);
-            process.rendered = rendered;
-            // One that does not run finds its files at its next start.
-            if number < inits || process.child.is_none() {
+        let mut restart = Vec::new();
+        for (number, rendered) in news.into_iter().enumerate() {
+            let slot = Slot(number);
+            let Some(process) = self.process(slot) else {
                 continue;
+            };
+            // One that does not run finds its files at its next start.
+            let started = process.child.is_some();
+            let changed = changed(&process.rendered, &rendered);
+            let runs = started && !self.machine.is_init(slot);
+            let asked = strongest(&changed);
+            match asked {
+                OnChange::Ignore | OnChange::Signal if runs => self.write_these(slot, &changed)?,
+                OnChange::Restart if runs && may_restart => restart.push(slot),
+                OnChange::Ignore | OnChange::Signal | OnChange::Restart => {}
             }
-            match change {
-                OnChange::Ignore => {}
-                OnChange::Signal => signal.push(Slot(number)),
-                OnChange::Restart if may_restart => restart.push(Slot(number)),
-                OnChange::Restart => {}
-            }
-        }
-        for slot in signal {
-            self.write_files(slot)?;
             if let Some(process) = self.process(slot) {
-                process.signal(Signal::SIGHUP);
+                process.rendered = rendered;
+                if runs && asked == OnChange::Signal {
+                    process.signal(Signal::SIGHUP);
+                }
             }
         }
         Ok(Some(restart).filter(|slots| !slots.is_empty()))
     }
 }
 
-/// The strongest thing that any changed file asks for.
-fn change(old: &RenderedProcess, new: &RenderedProcess) -> OnChange {
+/// The files that are new or others.
+fn changed(old: &RenderedProcess, new: &RenderedProcess) -> Vec<RenderedFile> {
     let changed = new.files.iter().filter(|file| !old.files.contains(file));
-    let asked = changed.map(|file| file.on_change);
+    changed.cloned().collect()
+}
+
+/// The strongest thing that any changed file asks for.
+fn strongest(changed: &[RenderedFile]) -> OnChange {
+    let asked = changed.iter().map(|file| file.on_change);
     asked.fold(OnChange::Ignore, |strongest, next| {
         match (strongest, next) {
             (OnChange::Restart, _) | (_, OnChange::Restart) => OnChange::Restart,

@@ -150,6 +150,7 @@ impl Volumes {
                 data: source.data,
                 records: source.records?,
                 remote: source.prepared.place.is_remote(),
+                user: source.prepared.identity,
             })
         });
         watched.collect()

@@ -5,6 +5,7 @@
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
     keeper::Exit,
+    notify::Said,
     rendered::RenderedMember,
     waiting::Reason,
 };
@@ -57,6 +58,12 @@ pub struct ProcessStatus {
     pub last_exit: Option<Exit>,
     /// Milliseconds to its next start, if it waits for one.
     pub restart_in_ms: Option<u64>,
+    /// Whether what is done beside its start is at work; its process id is not told until then.
+    #[serde(default)]
+    pub post_start: bool,
+    /// What it has said since its start, if anybody listens.
+    #[serde(default)]
+    pub said: Option<Said>,
 }
 
 /// What an agent asks of a keeper.
@@ -76,6 +83,17 @@ pub enum KeeperCommand {
     Restart {
         /// Which; all if absent.
         process: Option<ProcessName>,
+        /// Milliseconds; the member's own grace period if absent.
+        #[serde(default)]
+        grace_ms: Option<u64>,
+        /// Whether it is because a probe failed: then the next start waits as after a failed run.
+        #[serde(default)]
+        failed: bool,
+    },
+    /// Says that the startup probe of a sidecar has passed: what comes next may start.
+    Passed {
+        /// Which.
+        process: ProcessName,
     },
     /// Replaces what processes are rendered to, from their next start on.
     Update {
@@ -137,7 +155,7 @@ pub enum KeeperReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum KeeperEvent {
-    /// A process was executed.
+    /// A process has started: it was executed, and what is done beside that has ended well.
     Started {
         /// Which.
         process: ProcessName,
@@ -171,6 +189,26 @@ pub enum KeeperEvent {
         restarts: u32,
         /// Milliseconds to its next start; absent if it is not started again.
         restart_in_ms: Option<u64>,
+    },
+    /// A process was executed, and what is done beside its start has begun. `Started` follows when
+    /// it has ended well.
+    PostStart {
+        /// Which.
+        process: ProcessName,
+    },
+    /// It has not ended well. The process is stopped and started again.
+    PostStartFailed {
+        /// Which.
+        process: ProcessName,
+        /// Why.
+        reason: Reason,
+    },
+    /// A process said something of itself.
+    Said {
+        /// Which.
+        process: ProcessName,
+        /// All that it has said since its start.
+        said: Said,
     },
     /// Every init process has exited with 0, or there is none.
     InitDone,

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::host::{ExecOrder, KeeperClient};
 
+mod grpc;
 mod http;
 
 /// Beyond a program's own time limit, for its keeper to say how it ended.
@@ -46,6 +47,10 @@ pub(crate) async fn attempt(probe: &Probe, target: &Target) -> Outcome {
             .await
             .unwrap_or_else(late),
         Some(Handler::Exec(action)) => exec(action, limit, target).await,
+        Some(Handler::Grpc(action)) => timeout(limit, grpc::check(action, &target.address))
+            .await
+            .unwrap_or_else(late),
+        Some(Handler::Notify) => Outcome::NotTried("it is listened to, not asked".to_owned()),
         None => Outcome::NotTried("the probe says nothing to do".to_owned()),
     }
 }

@@ -1,6 +1,6 @@
 //! Attempts against small servers on loopback.
 
-use berth_core::spec::{HttpGetAction, probe::HttpHeader};
+use berth_core::spec::{GrpcAction, HttpGetAction, probe::HttpHeader};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -120,4 +120,51 @@ async fn without_a_keeper_a_program_is_not_tried() {
     };
     let outcome = attempt(&probe, &target()).await;
     assert!(matches!(outcome, Outcome::NotTried(_)), "{outcome:?}");
+}
+
+fn grpc(port: u16, service: Option<&str>) -> Probe {
+    Probe {
+        grpc: Some(GrpcAction {
+            port: PortRef::Number(port.into()),
+            service: service.map(str::to_owned),
+        }),
+        ..Probe::default()
+    }
+}
+
+#[tokio::test]
+async fn a_health_service_is_asked_for_the_server_or_for_one_of_its_services() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter
+        .set_service_status("db", tonic_health::ServingStatus::NotServing)
+        .await;
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let server = tonic::transport::Server::builder().add_service(service);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let ask = async |service| attempt(&grpc(port, service), &target()).await;
+    assert_eq!(ask(None).await, Outcome::Success);
+    let failure = |text: &str| Outcome::Failure(text.to_owned());
+    assert_eq!(ask(Some("db")).await, failure("it says NOT_SERVING"));
+    let unknown = failure("its health service does not know the service");
+    assert_eq!(ask(Some("other")).await, unknown);
+    reporter
+        .set_service_status("db", tonic_health::ServingStatus::Serving)
+        .await;
+    assert_eq!(ask(Some("db")).await, Outcome::Success);
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_server_fails_a_grpc_probe() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let silent = attempt(&grpc(port, None), &target()).await;
+    assert_eq!(silent, Outcome::Failure("no answer within 1 s".to_owned()));
+    drop(listener);
+    let refused = attempt(&grpc(port, None), &target()).await;
+    assert!(
+        matches!(&refused, Outcome::Failure(error) if error.starts_with("127.0.0.1:")),
+        "{refused:?}"
+    );
 }

@@ -48,7 +48,7 @@ pub(super) enum Acted {
     Up {
         client: Option<KeeperClient>,
         rendered: Option<Arc<RenderedMember>>,
-        done: Done,
+        done: Box<Done>,
     },
 }
 
@@ -174,7 +174,7 @@ impl<H: Host> Actor<H> {
         let acted = Acted::Up {
             client: handle.as_ref().map(|handle| handle.client.clone()),
             rendered,
-            done: Done::Adopted(running),
+            done: Box::new(Done::Adopted(running)),
         };
         Ok((acted, handle))
     }
@@ -219,7 +219,9 @@ impl<H: Host> Actor<H> {
 
     async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {
         let prepared = prepared.ok_or_else(|| lost("check ports"))?;
-        let processes = prepared.rendered.processes.iter();
+        let rendered = &prepared.rendered;
+        let sidecars = rendered.init_processes.iter().filter(|p| p.sidecar);
+        let processes = sidecars.chain(&rendered.processes);
         let ports: Vec<Port> = processes.flat_map(|p| p.ports.iter().cloned()).collect();
         let address = &prepared.rendered.address;
         self.host.check_ports(address, &ports).await
@@ -255,7 +257,10 @@ impl<H: Host> Actor<H> {
         let acted = Acted::Up {
             client: Some(handle.client.clone()),
             rendered: Some(Arc::clone(&prepared.rendered)),
-            done: Done::Started(keeper::running(&handle, Some(&prepared.rendered))),
+            done: Box::new(Done::Started(keeper::running(
+                &handle,
+                Some(&prepared.rendered),
+            ))),
         };
         Ok((acted, Some(handle)))
     }
@@ -279,18 +284,18 @@ impl<H: Host> Actor<H> {
                 Ok(rendered) => Arc::new(rendered),
                 Err(reason) => return tracing::warn!(%member, "{reason}"),
             };
-            if known.as_ref() == Some(&rendered) {
-                return;
+            if known.as_ref() != Some(&rendered) {
+                let told = client.update((*rendered).clone());
+                if let Err(reason) = answer("update", told).await {
+                    return tracing::warn!(%member, "{reason}");
+                }
             }
-            let told = client.update((*rendered).clone());
-            match answer("update", told).await {
-                Ok(()) => actor.send(Command::Refreshed {
-                    member,
-                    run,
-                    rendered,
-                }),
-                Err(reason) => tracing::warn!(%member, "{reason}"),
-            }
+            actor.send(Command::Refreshed {
+                member,
+                run,
+                revision: order.revision,
+                rendered,
+            });
         });
     }
 
@@ -303,10 +308,8 @@ impl<H: Host> Actor<H> {
         member: MemberId,
     ) {
         let spec = rendered.and_then(|rendered| {
-            let process = rendered
-                .processes
-                .iter()
-                .find(|p| p.name == attempt.process)?;
+            let mut all = rendered.init_processes.iter().chain(&rendered.processes);
+            let process = all.find(|p| p.name == attempt.process)?;
             probe_of(process, &attempt).map(|spec| (spec, rendered.address.clone()))
         });
         let actor = Arc::clone(self);
@@ -342,19 +345,37 @@ impl<H: Host> Actor<H> {
         self: &Arc<Self>,
         member: MemberId,
         run: RunId,
-        process: ProcessName,
+        (process, grace): (ProcessName, Option<Duration>),
         client: KeeperClient,
     ) {
         let actor = Arc::clone(self);
         self.spawn(async move {
             tracing::warn!(%member, %process, "its probe failed; it is restarted");
-            let asked = client.restart(Some(process.clone()));
+            let asked = client.restart_failed(process.clone(), grace);
             if let Err(reason) = answer("restart", asked).await {
                 tracing::warn!(%member, %process, "{reason}");
                 actor.send(Command::Event(
                     member,
                     Event::RestartFailed { run, process },
                 ));
+            }
+        });
+    }
+
+    /// Tells the keeper that a startup probe passed, and the machine if that fails.
+    pub(super) fn tell_passed(
+        self: &Arc<Self>,
+        member: MemberId,
+        run: RunId,
+        process: ProcessName,
+        client: KeeperClient,
+    ) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            if let Err(reason) = answer("tell of a probe", client.passed(process.clone())).await {
+                tracing::warn!(%member, %process, "{reason}");
+                let lost = Event::PassedLost { run, process };
+                actor.send(Command::Event(member, lost));
             }
         });
     }

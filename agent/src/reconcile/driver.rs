@@ -152,13 +152,15 @@ impl<H: Host> Driver<H> {
             Command::Refreshed {
                 member,
                 run,
+                revision,
                 rendered,
             } => {
                 let slot = self.slots.get_mut(&member);
-                if let Some(slot) = slot.filter(|slot| slot.run == Some(run)) {
+                if let Some(slot) = slot.filter(|slot| slot.run.as_ref() == Some(&run)) {
                     slot.rendered = Some(Arc::clone(&rendered));
                     slot.told = Some(rendered);
                 }
+                self.step(&member, Event::Refreshed { run, revision });
             }
             Command::Runs(runs) => {
                 self.on_record = runs.into_iter().map(|run| run.member).collect();
@@ -228,6 +230,7 @@ impl<H: Host> Driver<H> {
                 rendered,
                 done,
             } => {
+                let done = *done;
                 slot.run = run_of(&done);
                 let started = matches!(done, Done::Started(_));
                 slot.told = rendered.clone().filter(|_| started);
@@ -279,9 +282,15 @@ impl<H: Host> Driver<H> {
                 self.actor.probe(attempt, rendered, client, id);
             }
             Effect::LookAtVolumes { run } => self.actor.look_at_volumes(id, run),
-            Effect::RestartProcess { process } => {
+            Effect::RestartProcess { process, grace } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
-                    self.actor.restart_process(id, run, process, client);
+                    self.actor
+                        .restart_process(id, run, (process, grace), client);
+                }
+            }
+            Effect::TellPassed { process } => {
+                if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
+                    self.actor.tell_passed(id, run, process, client);
                 }
             }
             Effect::Refresh => {

@@ -1,12 +1,15 @@
 //! What a keeper says, as the member machine understands it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use berth_core::{
-    ids::{MemberId, RunId},
+    ids::{MemberId, ProcessName, RunId},
     member::{Event, ProcessChange, ProcessState, Running},
     probe::ProbeSpecs,
-    rendered::RenderedMember,
+    rendered::{RenderedMember, RenderedProcess},
 };
 use tokio::sync::mpsc;
 
@@ -29,7 +32,25 @@ pub(super) fn running(handle: &KeeperHandle, rendered: Option<&RenderedMember>) 
         grace: rendered.map_or(UNKNOWN_GRACE, |rendered| {
             Duration::from_secs(rendered.grace_seconds.into())
         }),
+        sidecars: rendered
+            .map(|r| names(r, |p| p.sidecar))
+            .unwrap_or_default(),
+        never_killed: rendered
+            .map(|r| names(r, |p| p.never_kill))
+            .unwrap_or_default(),
     }
+}
+
+fn names(
+    rendered: &RenderedMember,
+    which: impl Fn(&RenderedProcess) -> bool,
+) -> BTreeSet<ProcessName> {
+    let found = all(rendered).filter(|process| which(process));
+    found.map(|process| process.name.clone()).collect()
+}
+
+fn all(rendered: &RenderedMember) -> impl Iterator<Item = &RenderedProcess> {
+    rendered.init_processes.iter().chain(&rendered.processes)
 }
 
 fn process_state(status: &ProcessStatus) -> ProcessState {
@@ -40,12 +61,13 @@ fn process_state(status: &ProcessStatus) -> ProcessState {
         restarts: status.restarts,
         last_exit: status.last_exit.map(|exit| exit.to_string()),
         failure: None,
+        post_start: status.post_start,
+        said: status.said.clone().unwrap_or_default(),
     }
 }
 
-fn probes(rendered: &RenderedMember) -> BTreeMap<berth_core::ids::ProcessName, ProbeSpecs> {
-    let processes = rendered.processes.iter();
-    processes
+fn probes(rendered: &RenderedMember) -> BTreeMap<ProcessName, ProbeSpecs> {
+    all(rendered)
         .map(|process| {
             let specs = ProbeSpecs {
                 startup: process.startup_probe.clone(),
@@ -103,9 +125,15 @@ fn machine_event(run: &RunId, event: KeeperEvent) -> Option<Event> {
             restarts: _,
             restart_in_ms: _,
         } => {
+            let success = exit.success();
             let exit = exit.to_string();
-            (process, init, ProcessChange::Exited { exit })
+            (process, init, ProcessChange::Exited { exit, success })
         }
+        KeeperEvent::PostStart { process } => (process, false, ProcessChange::PostStart),
+        KeeperEvent::PostStartFailed { process, reason } => {
+            (process, false, ProcessChange::StartFailed(reason))
+        }
+        KeeperEvent::Said { process, said } => (process, false, ProcessChange::Said(said)),
         KeeperEvent::InitDone => return Some(Event::InitDone { run }),
         KeeperEvent::Gone => return Some(Event::KeeperGone { run }),
         // The keeper ends now; that it is gone is what counts.

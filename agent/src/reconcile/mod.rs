@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
-    ids::{MemberId, RunId},
+    ids::{MemberId, RunId, TemplateHash},
     ledger::{Acceptance, Record, Refusal},
     member::Event,
     order::{OrderDelta, OrderHead},
@@ -88,6 +88,7 @@ enum Command {
     Refreshed {
         member: MemberId,
         run: RunId,
+        revision: TemplateHash,
         rendered: Arc<RenderedMember>,
     },
     /// The runs that are on record on the host.

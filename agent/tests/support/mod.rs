@@ -16,8 +16,9 @@ use berth_agent::host::{
 };
 use berth_core::{
     ids::{Epoch, HistoryId, MemberId, ProcessName, RunId, RunNumber, Term, Uid},
+    keeper::BackoffLimits,
     order::VolumeOrder,
-    rendered::{RenderedMember, RenderedProcess},
+    rendered::{Hook, RenderedMember, RenderedProcess},
     volume::PoolKind,
     waiting::Reason,
 };
@@ -70,6 +71,7 @@ impl Bed {
             init_processes: Vec::new(),
             processes,
             grace_seconds: 30,
+            backoff: BackoffLimits::default(),
             member,
         };
         let run = RunId {
@@ -242,10 +244,17 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
-        pre_stop_exec: None,
-        pre_stop_http: None,
+        post_start: None,
+        pre_stop: None,
         kill_signal: "SIGTERM".to_owned(),
+        never_kill: false,
+        sidecar: false,
     }
+}
+
+/// A hook that runs a shell script.
+pub(crate) fn hook(script: &str) -> Hook {
+    Hook::Exec(["/bin/sh", "-c", script].map(str::to_owned).to_vec())
 }
 
 pub(crate) fn process(name: &str) -> ProcessName {

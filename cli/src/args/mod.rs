@@ -8,14 +8,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod local;
+mod rollout;
 mod snapshot;
 mod verbs;
 mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use rollout::{
+    ChangeArgs, HistoryArgs, PauseArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs,
+    UndoArgs,
+};
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
-    HostCommand, MemberCommand, RestartArgs, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs,
+    VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
@@ -86,6 +92,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show what happened.
     Events(EventsArgs),
+    /// Rollouts: how one gets on, the revisions of a set, and the way back.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Machines with an agent.
     #[command(subcommand)]
     Host(HostCommand),
@@ -203,6 +212,9 @@ pub(crate) struct GetArgs {
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,
+    /// With -o json or yaml: show the values of secrets; else only how long each is.
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::FormatArgs;
+use super::{FormatArgs, Limit};
 
 /// `berth host`.
 #[derive(Debug, Subcommand)]
@@ -16,8 +16,54 @@ pub(crate) enum HostCommand {
     /// keeps new members away, not those that live there by their data. It proves nothing about
     /// what runs on the host, and risks nothing. It lasts until `berth host uncordon`.
     Cordon(HostVerbArgs),
-    /// Let members come to a host again.
+    /// Let members come to a host again, and end its drain.
+    ///
+    /// Members that a drain stopped, and that live there by their data, start again.
     Uncordon(HostVerbArgs),
+    /// Have the members of a host leave it, and keep new ones away.
+    ///
+    /// Each member is stopped when the disruption budget of its set allows, and placed on another
+    /// host; one that no other host can take is not stopped. Those whose local data is there stay
+    /// and are listed, and the command ends with code 1; with --stop-pinned they are stopped too,
+    /// and stay down until `berth host uncordon`. Code 0 proves that no member of Berth runs on the
+    /// host. Risks: the sets do without a member each while it moves. The drain goes on when the
+    /// command is interrupted or its time is up, and lasts until `berth host uncordon`.
+    Drain(DrainArgs),
+    /// Set labels of a host (KEY=VALUE), or take them away (KEY-).
+    ///
+    /// They win over those of the agent's configuration, until the two say the same. Members stay
+    /// where they are, whatever the labels, except those of sets with placement: PerHost, which
+    /// stop where the label is taken away; that needs --yes.
+    Label(LabelArgs),
+}
+
+/// `berth host drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// The host, such as host-1.
+    pub(crate) host: String,
+    /// Stop members that live there by their data, too.
+    #[arg(long)]
+    pub(crate) stop_pinned: bool,
+    /// Show what would become of each member, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Wait no longer than this for the members to leave, such as 90s or 5m.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Limit>,
+}
+
+/// `berth host label`.
+#[derive(Debug, Args)]
+pub(crate) struct LabelArgs {
+    /// The host, such as host-1.
+    pub(crate) host: String,
+    /// KEY=VALUE sets a label, KEY- takes it away.
+    #[arg(required = true, value_name = "LABEL")]
+    pub(crate) labels: Vec<String>,
+    /// Do it even if members stop.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 /// A host.
@@ -39,6 +85,74 @@ pub(crate) enum MemberCommand {
     /// out of contact, because nothing could prove it gone. For processes that only need a new
     /// start on the spot, `berth local restart` on the host is quicker.
     Restart(RestartArgs),
+    /// Stop a member and keep it down, whatever is applied, until `berth member online`.
+    ///
+    /// It is stopped when the disruption budget of its set allows (at once if it is not ready), and
+    /// counts as down from then on. It keeps its name, its host and its volumes, and holds no other
+    /// member of its set back. It proves nothing about its data. Risks: one member fewer.
+    Offline(OfflineArgs),
+    /// Let a member that was taken offline start again.
+    Online(OnlineArgs),
+    /// Set a condition of a member, for its readiness gates.
+    ///
+    /// A member whose template has `readinessGates` is ready when its processes are and every such
+    /// condition is True. A condition ends with the member's epoch: after an update, a restart or a
+    /// move it is to be set again. Nothing that runs is touched; a gate that is shut takes the
+    /// member out of the lists of its services, and what waits for it goes on waiting.
+    ///
+    /// For example: berth member condition etcd-0 example.com/registered=True
+    Condition(ConditionArgs),
+}
+
+/// `berth member offline`.
+#[derive(Debug, Args)]
+pub(crate) struct OfflineArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// Why, for those who read the status.
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub(crate) reason: String,
+}
+
+/// `berth member online`.
+#[derive(Debug, Args)]
+pub(crate) struct OnlineArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+}
+
+/// `berth member condition`.
+#[derive(Debug, Args)]
+pub(crate) struct ConditionArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// The condition and whether it holds: TYPE=True or TYPE=False.
+    #[arg(value_parser = parse_condition)]
+    pub(crate) condition: (String, bool),
+    /// Why, for whoever reads `berth status`.
+    #[arg(long, default_value_t)]
+    pub(crate) reason: String,
+}
+
+fn parse_condition(text: &str) -> Result<(String, bool), String> {
+    let (name, status) = text
+        .split_once('=')
+        .ok_or("write TYPE=True or TYPE=False")?;
+    let status = match status.to_ascii_lowercase().as_str() {
+        "true" => true,
+        "false" => false,
+        _ => {
+            return Err(format!(
+                "'{status}' is neither True nor False; write one of them"
+            ));
+        }
+    };
+    Ok((name.to_owned(), status))
 }
 
 /// `berth member restart`.

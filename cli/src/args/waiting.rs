@@ -22,8 +22,8 @@ pub(crate) struct WaitArgs {
     pub(crate) set: String,
     /// The name, if not given with the kind.
     pub(crate) name: Option<String>,
-    /// Available (all members are available), Ready (all members are ready), Deleted, or
-    /// replicas=N (exactly N members exist, all ready).
+    /// Available (all members are available), Ready (all members are ready), Progressing (no rollout
+    /// is halted), Deleted, or replicas=N (exactly N members exist, all ready).
     #[arg(long = "for", value_name = "CONDITION")]
     pub(crate) condition: Condition,
     /// How long to wait at most, such as 90s or 5m; without a limit when left out.
@@ -38,7 +38,9 @@ pub(crate) enum Condition {
     Available,
     /// All members exist and are ready.
     Ready,
-    /// As `Available`, and all members run the newest template.
+    /// No rollout is halted.
+    Progressing,
+    /// As `Available`, and all members that an update concerns run the newest template.
     RolledOut,
     /// The set and its members are gone.
     Deleted,
@@ -54,12 +56,15 @@ impl FromStr for Condition {
         match lower {
             "available" => Ok(Self::Available),
             "ready" => Ok(Self::Ready),
+            "progressing" => Ok(Self::Progressing),
             "deleted" | "delete" => Ok(Self::Deleted),
             _ => lower
                 .strip_prefix("replicas=")
                 .and_then(|n| n.parse().ok())
                 .map(Self::Replicas)
-                .ok_or_else(|| "use Available, Ready, Deleted or replicas=N".to_owned()),
+                .ok_or_else(|| {
+                    "use Available, Ready, Progressing, Deleted or replicas=N".to_owned()
+                }),
         }
     }
 }
@@ -69,6 +74,7 @@ impl fmt::Display for Condition {
         match self {
             Self::Available => f.write_str("Available"),
             Self::Ready => f.write_str("Ready"),
+            Self::Progressing => f.write_str("Progressing"),
             Self::RolledOut => f.write_str("Available with the newest template"),
             Self::Deleted => f.write_str("Deleted"),
             Self::Replicas(n) => write!(f, "replicas={n}"),

@@ -65,6 +65,7 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
 async fn exists(context: &Context, reference: &v1::ObjectRef) -> Result<bool, CliError> {
     let request = v1::GetRequest {
         r#ref: Some(reference.clone()),
+        show_secrets: false,
     };
     match context.coordinator.objects().get(request).await {
         Ok(_) => Ok(true),

@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context, args: NamedArgs) -> Result<(), CliErr
     let now = age::now();
     let (text, happened) = match kind {
         TargetKind::Object(Kind::StatefulSet) => {
-            let manifest = get::one(context, Kind::StatefulSet, &name).await?;
+            let manifest = get::one(context, Kind::StatefulSet, &name, false).await?;
             let set = status::one(context, &name).await?;
             let happened = of_set(context, &name, &set.members).await?;
             let manifest = format::yaml(&manifest)?;
@@ -28,13 +28,13 @@ pub(crate) async fn run(context: &Context, args: NamedArgs) -> Result<(), CliErr
             return output::data(&volume::describe(context, &name).await?);
         }
         TargetKind::Object(kind @ Kind::PersistentVolumeClaim) => {
-            let object = get::one(context, kind, &name).await?;
+            let object = get::one(context, kind, &name, false).await?;
             let happened = of(context, &format!("{kind}/{name}")).await?;
             let manifest = format::yaml(&object)?;
             (describe::claim(&object, &manifest), happened)
         }
         TargetKind::Object(kind) => {
-            let object = get::one(context, kind, &name).await?;
+            let object = get::one(context, kind, &name, false).await?;
             let happened = of(context, &format!("{kind}/{name}")).await?;
             (format::yaml(&object)?, happened)
         }

@@ -20,7 +20,10 @@ pub(crate) async fn run(context: &Context, args: GetArgs) -> Result<(), CliError
     let name = target.name.as_deref();
     let output = args.format.output;
     match target.kind {
-        TargetKind::Object(kind) => objects(context, kind, name, output, all).await,
+        TargetKind::Object(kind) => {
+            let secrets = args.show_secrets;
+            objects(context, kind, name, output, all, secrets).await
+        }
         TargetKind::Member => members(context, name, output, all).await,
         TargetKind::Host => host::show(context, name, output).await,
     }
@@ -32,10 +35,11 @@ async fn objects(
     name: Option<&str>,
     output: Format,
     all: bool,
+    secrets: bool,
 ) -> Result<(), CliError> {
     let found = match name {
-        Some(name) => vec![one(context, kind, name).await?],
-        None => list(context, kind, &context.scope(all)).await?,
+        Some(name) => vec![one(context, kind, name, secrets).await?],
+        None => list(context, kind, &context.scope(all), secrets).await?,
     };
     if matches!(output, Format::Json | Format::Yaml) {
         let value = match (name, found) {
@@ -58,13 +62,19 @@ async fn objects(
 }
 
 /// One object as JSON.
-pub(crate) async fn one(context: &Context, kind: Kind, name: &str) -> Result<Value, CliError> {
+pub(crate) async fn one(
+    context: &Context,
+    kind: Kind,
+    name: &str,
+    show_secrets: bool,
+) -> Result<Value, CliError> {
     let request = v1::GetRequest {
         r#ref: Some(v1::ObjectRef {
             kind: kind.as_str().to_owned(),
             namespace: context.namespace.clone(),
             name: name.to_owned(),
         }),
+        show_secrets,
     };
     let object = context
         .coordinator
@@ -76,10 +86,16 @@ pub(crate) async fn one(context: &Context, kind: Kind, name: &str) -> Result<Val
     Ok(to_value(object.manifest.unwrap_or_default()))
 }
 
-async fn list(context: &Context, kind: Kind, namespace: &str) -> Result<Vec<Value>, CliError> {
+async fn list(
+    context: &Context,
+    kind: Kind,
+    namespace: &str,
+    show_secrets: bool,
+) -> Result<Vec<Value>, CliError> {
     let request = v1::ListRequest {
         kind: kind.as_str().to_owned(),
         namespace: namespace.to_owned(),
+        show_secrets,
     };
     let answer = context.coordinator.objects().list(request).await;
     let response = answer

@@ -2,7 +2,7 @@
 
 use berth_proto::v1;
 
-use super::Context;
+use super::{Context, drain, label};
 use crate::{
     args::{Format, HostCommand},
     error::CliError,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where a host's name is found.
-const LISTED: &str = "`berth host list` shows them all";
+pub(super) const LISTED: &str = "`berth host list` shows them all";
 
 /// Shows the hosts, or changes one.
 pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CliError> {
@@ -19,6 +19,8 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
         HostCommand::List(args) => show(context, None, args.output).await,
         HostCommand::Cordon(args) => cordon(context, args.host, true).await,
         HostCommand::Uncordon(args) => cordon(context, args.host, false).await,
+        HostCommand::Drain(args) => drain::run(context, args).await,
+        HostCommand::Label(args) => label::run(context, args).await,
     }
 }
 

@@ -3,10 +3,63 @@
 use berth_proto::v1;
 
 use super::{Context, confirm};
-use crate::{args::RestartArgs, error::CliError, output, refusal, target};
+use crate::{
+    args::{ConditionArgs, MemberCommand, OfflineArgs, RestartArgs},
+    error::CliError,
+    output, refusal, target,
+};
+
+/// Does something to a member.
+pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(), CliError> {
+    match command {
+        MemberCommand::Restart(args) => restart(context, args).await,
+        MemberCommand::Offline(args) => offline(context, args).await,
+        MemberCommand::Online(args) => online(context, &args.member).await,
+        MemberCommand::Condition(args) => condition(context, args).await,
+    }
+}
+
+async fn offline(context: &Context, args: OfflineArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let changed = set_offline(context, &member, true, args.reason).await?;
+    let already = if changed { "" } else { " already" };
+    output::data(&format!("member/{member} is to be offline{already}"))?;
+    output::note("`berth status` shows when it is; `berth member online` takes it back");
+    Ok(())
+}
+
+async fn online(context: &Context, member: &str) -> Result<(), CliError> {
+    let member = target::parse_member(member)?;
+    let changed = set_offline(context, &member, false, String::new()).await?;
+    let text = if changed {
+        "may start again"
+    } else {
+        "was not offline"
+    };
+    output::data(&format!("member/{member} {text}"))
+}
+
+async fn set_offline(
+    context: &Context,
+    member: &str,
+    offline: bool,
+    reason: String,
+) -> Result<bool, CliError> {
+    let request = v1::SetOfflineRequest {
+        namespace: context.namespace.clone(),
+        member: member.to_owned(),
+        offline,
+        reason,
+    };
+    let word = if offline { "offline" } else { "online" };
+    let answer = context.coordinator.members().set_offline(request).await;
+    answer
+        .map(|answer| answer.into_inner().changed)
+        .map_err(|status| refusal::from_status(&format!("take member/{member} {word}"), &status))
+}
 
 /// Has a member stopped, and placed and started anew.
-pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {
+async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {
     let member = target::parse_member(&args.member)?;
     let mut request = v1::RestartMemberRequest {
         namespace: context.namespace.clone(),
@@ -25,4 +78,22 @@ pub(crate) async fn restart(context: &Context, args: RestartArgs) -> Result<(), 
     output::data(&format!("member/{member} is to be restarted"))?;
     output::note("`berth status` shows when; `berth events` what happened");
     Ok(())
+}
+
+/// Sets a condition of a member.
+async fn condition(context: &Context, args: ConditionArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let (name, status) = args.condition;
+    let request = v1::SetMemberConditionRequest {
+        namespace: context.namespace.clone(),
+        member: member.clone(),
+        r#type: name.clone(),
+        status,
+        message: args.reason,
+    };
+    let doing = format!("set condition {name} of member/{member}");
+    let answer = context.coordinator.members().set_condition(request).await;
+    answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    let status = if status { "True" } else { "False" };
+    output::data(&format!("member/{member}: {name} is {status}"))
 }

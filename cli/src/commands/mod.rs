@@ -2,7 +2,7 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{Cli, Command, MemberCommand},
+    args::{Cli, Command},
     client::Coordinator,
     error::CliError,
 };
@@ -13,13 +13,16 @@ mod confirm;
 mod delete;
 mod describe;
 mod dev;
+mod drain;
 mod events;
 mod get;
 mod host;
+mod label;
 mod local;
 mod logs;
 mod member;
 mod plan;
+mod rollout;
 mod scale;
 mod snapshot;
 mod status;
@@ -64,6 +67,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         | Command::Delete(_)
         | Command::Logs(_)
         | Command::Events(_)
+        | Command::Rollout(_)
         | Command::Host(_)
         | Command::Member(_)
         | Command::Volume(_)
@@ -84,8 +88,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Delete(args) => delete::run(&context, args).await,
         Command::Logs(args) => logs::run(&context, args).await,
         Command::Events(args) => events::run(&context, args).await,
+        Command::Rollout(command) => rollout::run(&context, command).await,
         Command::Host(command) => host::run(&context, command).await,
-        Command::Member(MemberCommand::Restart(args)) => member::restart(&context, args).await,
+        Command::Member(command) => member::run(&context, command).await,
         Command::Volume(command) => volume::run(&context, command).await,
         Command::Snapshot(command) => snapshot::run(&context, command).await,
         Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),

@@ -26,6 +26,7 @@ pub(crate) async fn run(context: &Context, command: SnapshotCommand) -> Result<(
             let args = GetArgs {
                 kind,
                 name: None,
+                show_secrets: false,
                 format: args.format,
                 all: args.all,
             };
@@ -63,7 +64,7 @@ async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<(), CliEr
 
 async fn restore(context: &Context, args: SnapshotRestoreArgs) -> Result<(), CliError> {
     let name = args.snapshot;
-    let snapshot = get::one(context, Kind::VolumeSnapshot, &name).await?;
+    let snapshot = get::one(context, Kind::VolumeSnapshot, &name, false).await?;
     if snapshot.pointer("/status/readyToUse") != Some(&Value::Bool(true)) {
         return Err(CliError::Answer {
             doing: format!("restore snapshot {name}"),
@@ -75,7 +76,7 @@ async fn restore(context: &Context, args: SnapshotRestoreArgs) -> Result<(), Cli
     }
     let source = text(&snapshot, "/spec/source/persistentVolumeClaimName");
     // It may be gone; then the default class has to do.
-    let of = get::one(context, Kind::PersistentVolumeClaim, &source)
+    let of = get::one(context, Kind::PersistentVolumeClaim, &source, false)
         .await
         .unwrap_or_default();
     let class = args.class.or_else(|| {

@@ -118,9 +118,15 @@ async fn delete(context: &Context, args: VolumeDeleteArgs) -> Result<(), CliErro
     let name = args.volume;
     let mut client = context.coordinator.volumes();
     if args.yes_i_mean.as_ref() != Some(&name) {
-        let request = v1::VolumeRequest { name: name.clone() };
-        // What does not exist needs no confirmation.
-        taken("delete", &name, client.get(request).await)?;
+        let unconfirmed = v1::DeleteVolumeRequest {
+            name: name.clone(),
+            typed_name: String::new(),
+        };
+        // What stands against it in any case is told before anything is to be typed.
+        match client.delete(unconfirmed).await {
+            Err(status) if refusal::asks_for_name(&status) => {}
+            answer => drop(taken("delete", &name, answer)?),
+        }
         confirm::typed_names(&[(format!("volume {name}"), name.clone())]).await?;
     }
     let request = v1::DeleteVolumeRequest {

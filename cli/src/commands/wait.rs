@@ -14,7 +14,8 @@ use super::Context;
 use crate::{
     args::{Condition, Limit, WaitArgs},
     error::CliError,
-    output::{self, progress::Progress},
+    exit::Exit,
+    output::{self, progress::Progress, status::halted},
     refusal, target,
     watch::{Change, SetWatch},
 };
@@ -43,6 +44,7 @@ pub(crate) async fn all(
             name,
             condition,
             progress: Progress::default(),
+            rollout: String::new(),
         };
         async move { wait.run().await }
     });
@@ -81,6 +83,8 @@ struct Wait<'a> {
     name: &'a str,
     condition: Condition,
     progress: Progress,
+    /// What was said last of the rollout.
+    rollout: String,
 }
 
 impl Wait<'_> {
@@ -89,7 +93,7 @@ impl Wait<'_> {
         let mut away = false;
         loop {
             let status = match self.attempt(&mut away).await {
-                Ok(()) => return Ok(()),
+                Ok(done) => return done,
                 Err(status) => status,
             };
             if !refusal::lost(&status) {
@@ -105,7 +109,7 @@ impl Wait<'_> {
     }
 
     /// Waits as long as the connection holds.
-    async fn attempt(&mut self, away: &mut bool) -> Result<(), Status> {
+    async fn attempt(&mut self, away: &mut bool) -> Result<Result<(), CliError>, Status> {
         let mut watch =
             SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
         while !self.take(watch.next().await?) {}
@@ -114,16 +118,29 @@ impl Wait<'_> {
             match self.status().await? {
                 None if self.condition == Condition::Deleted => {
                     output::note(&format!("StatefulSet/{} is gone", self.name));
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
                 None => return Err(Status::not_found("it does not exist, or was deleted")),
                 Some(set) if holds(self.condition, &set) => {
                     self.finish(&set);
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
-                Some(_) => {}
+                // It does not get there by itself.
+                Some(set) if self.condition == Condition::RolledOut && is_given_up(&set) => {
+                    return Ok(Err(self.given_up(&set)));
+                }
+                Some(set) => self.rollout(set.rollout),
             }
             self.take(watch.next().await?);
+        }
+    }
+
+    /// Shows what a rollout waits for, if that is another thing by now.
+    fn rollout(&mut self, rollout: Option<v1::RolloutStatus>) {
+        let message = rollout.map(|rollout| rollout.message).unwrap_or_default();
+        if self.condition == Condition::RolledOut && self.rollout != message {
+            output::note(&message);
+            self.rollout = message;
         }
     }
 
@@ -154,6 +171,18 @@ impl Wait<'_> {
         }
     }
 
+    fn given_up(&self, set: &v1::SetStatus) -> CliError {
+        let why = halted(set).map(|halt| halt.message.clone());
+        CliError::Answer {
+            doing: format!("wait for StatefulSet/{}", self.name),
+            message: why.unwrap_or_default(),
+            lines: Vec::new(),
+            exit: Exit::Failure,
+            hint: "`berth status` says why its members are not ready; apply a template that works"
+                .to_owned(),
+        }
+    }
+
     /// The status may be ahead of the watch: whoever reads along sees how it ended.
     fn finish(&mut self, set: &v1::SetStatus) {
         for member in &set.members {
@@ -168,6 +197,12 @@ impl Wait<'_> {
     }
 }
 
+/// Whether a rollout was halted because it did not get better.
+fn is_given_up(set: &v1::SetStatus) -> bool {
+    let reasons = ["ProgressDeadlineExceeded", "RolledBack"];
+    halted(set).is_some_and(|halt| reasons.contains(&halt.reason.as_str()))
+}
+
 /// Whether a condition holds.
 fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
     let complete = |n: u32| set.current_replicas == n && set.ready_replicas == n && !set.deleting;
@@ -175,7 +210,8 @@ fn holds(condition: Condition, set: &v1::SetStatus) -> bool {
     match condition {
         Condition::Ready => complete(set.replicas),
         Condition::Available => available,
-        Condition::RolledOut => available && set.updated_replicas == set.replicas,
+        Condition::RolledOut => set.rollout.as_ref().is_some_and(|rollout| rollout.done),
+        Condition::Progressing => halted(set).is_none(),
         Condition::Replicas(n) => set.replicas == n && complete(n),
         Condition::Deleted => false,
     }
@@ -191,7 +227,7 @@ mod tests {
             current_replicas: current,
             ready_replicas: ready,
             available_replicas: available,
-            updated_replicas: updated,
+            rolled_out: updated == replicas,
             ..v1::SetStatus::default()
         }
     }
@@ -199,13 +235,17 @@ mod tests {
     #[test]
     fn conditions_hold_only_when_all_members_do() {
         use Condition::{Available, Deleted, Ready, Replicas, RolledOut};
-        let done = set(3, 3, 3, 3, 3);
+        let mut done = set(3, 3, 3, 3, 3);
+        assert!(!holds(RolledOut, &done), "the coordinator says when");
+        done.rollout = Some(v1::RolloutStatus {
+            done: true,
+            ..v1::RolloutStatus::default()
+        });
         for condition in [Ready, Available, RolledOut, Replicas(3)] {
             assert!(holds(condition, &done), "{condition}");
         }
         assert!(!holds(Replicas(2), &done));
         assert!(!holds(Deleted, &done));
-        assert!(!holds(RolledOut, &set(3, 3, 3, 3, 2)));
         assert!(!holds(Available, &set(3, 3, 3, 2, 3)));
         assert!(!holds(Ready, &set(3, 3, 2, 2, 3)));
         assert!(

@@ -50,11 +50,17 @@ pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String
         ("Name", set.name.clone()),
         ("Namespace", set.namespace.clone()),
         ("Replicas", replicas(set)),
+        ("Revision", revisions(set)),
+        ("Updates", set.updates.clone()),
+        ("Disruptions", set.disruptions.clone()),
         ("Gate", set.gate.clone()),
         ("Founded", yes(set.founded)),
         ("Fencing", set.at_most_one.clone()),
         ("Being deleted", yes(set.deleting)),
     ]);
+    if !set.conditions.is_empty() {
+        text.push_str(&section("Conditions", &conditions(&set.conditions, now)));
+    }
     if !set.warnings.is_empty() {
         text.push_str(&section("Warnings", &set.warnings.join("\n")));
     }
@@ -67,6 +73,30 @@ pub(crate) fn set(set: &v1::SetStatus, manifest: &str, now: Timestamp) -> String
     }
     text.push_str(&section("Manifest", manifest));
     text
+}
+
+/// The revision of all members, and the newest one where that is another.
+fn revisions(set: &v1::SetStatus) -> String {
+    let (current, update) = (&set.current_revision, &set.update_revision);
+    if current == update {
+        current.clone()
+    } else {
+        format!("{current}, to be updated to {update}")
+    }
+}
+
+fn conditions(conditions: &[v1::Condition], now: Timestamp) -> String {
+    let mut table = Table::new(&["TYPE", "STATUS", "FOR", "REASON", "MESSAGE"]);
+    for one in conditions {
+        table.row(vec![
+            one.r#type.clone(),
+            one.status.clone(),
+            since(one.since_ms, now),
+            one.reason.clone(),
+            one.message.clone(),
+        ]);
+    }
+    table.render()
 }
 
 fn replicas(set: &v1::SetStatus) -> String {
@@ -101,6 +131,9 @@ pub(crate) fn member(member: &v1::MemberStatus, now: Timestamp) -> String {
         pairs.push(("Freed by", waiting.frees.clone()));
     }
     let mut text = facts(&pairs);
+    if !member.conditions.is_empty() {
+        text.push_str(&member_conditions(&member.conditions, now));
+    }
     if !member.processes.is_empty() {
         text.push_str(&processes(&member.processes));
     }
@@ -121,8 +154,27 @@ fn readiness(member: &v1::MemberStatus, now: Timestamp) -> String {
     }
 }
 
+fn member_conditions(conditions: &[v1::MemberCondition], now: Timestamp) -> String {
+    let mut table = Table::new(&["CONDITION", "STATUS", "GATE", "FOR", "REASON"]);
+    for condition in conditions {
+        let (status, held) = match (condition.known, condition.status) {
+            (false, _) => ("not set", String::new()),
+            (true, true) => ("True", since(condition.since_ms, now)),
+            (true, false) => ("False", since(condition.since_ms, now)),
+        };
+        table.row(vec![
+            condition.r#type.clone(),
+            status.to_owned(),
+            yes(condition.gate),
+            held,
+            condition.message.clone(),
+        ]);
+    }
+    table.render()
+}
+
 fn processes(processes: &[v1::ProcessStatus]) -> String {
-    let mut table = Table::new(&["PROCESS", "PID", "RESTARTS", "LAST EXIT"]);
+    let mut table = Table::new(&["PROCESS", "PID", "RESTARTS", "LAST EXIT", "SAYS"]);
     for process in processes {
         let pid = if process.pid == 0 {
             String::new()
@@ -134,6 +186,7 @@ fn processes(processes: &[v1::ProcessStatus]) -> String {
             pid,
             process.restarts.to_string(),
             process.last_exit.clone(),
+            process.status.clone(),
         ]);
     }
     table.render()
@@ -195,6 +248,14 @@ pub(crate) fn claim(object: &Value, manifest: &str) -> String {
     facts(&pairs) + &section("Manifest", manifest)
 }
 
+fn draining(host: &v1::HostStatus) -> String {
+    match (host.draining, host.stop_pinned) {
+        (false, _) => yes(false),
+        (true, false) => "yes; members that live there by their data stay".to_owned(),
+        (true, true) => "yes; members that live there by their data are stopped".to_owned(),
+    }
+}
+
 /// A host.
 pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
     let mut pairs = vec![
@@ -203,6 +264,7 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("In contact", yes(host.connected)),
         ("For", since(host.since_ms, now)),
         ("Takes members", yes(!host.unschedulable)),
+        ("Draining", draining(host)),
         ("Labels", tables::labels(&host.labels)),
         ("Pools", host.pools.join(",")),
         ("Members", host.members.join(",")),

@@ -12,6 +12,7 @@ pub(crate) mod describe;
 pub(crate) mod format;
 pub(crate) mod objects;
 pub(crate) mod progress;
+pub(crate) mod rollout;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod tables;

@@ -32,6 +32,9 @@ fn header(set: &v1::SetStatus) -> String {
     if set.updated_replicas < set.current_replicas {
         facts.push(format!("{} of the newest template", set.updated_replicas));
     }
+    if let Some(halt) = halted(set) {
+        facts.push(format!("rollout halted: {}", halt.reason));
+    }
     if !set.gate.is_empty() {
         facts.push(format!("gate {}", set.gate));
     }
@@ -55,6 +58,12 @@ fn header(set: &v1::SetStatus) -> String {
         set.name,
         facts.join(", ")
     )
+}
+
+/// The condition that says that a rollout does not get on, if that is so.
+pub(crate) fn halted(set: &v1::SetStatus) -> Option<&v1::Condition> {
+    let mut conditions = set.conditions.iter();
+    conditions.find(|one| one.r#type == "Progressing" && one.status == "False")
 }
 
 /// Members as a table. The reason comes last, because it is the longest.

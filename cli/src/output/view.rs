@@ -27,6 +27,10 @@ pub(crate) struct SetView {
     founded: bool,
     deleting: bool,
     at_most_one: String,
+    current_revision: String,
+    update_revision: String,
+    rolled_out: bool,
+    conditions: Vec<ConditionView>,
     warnings: Vec<String>,
     members: Vec<MemberView>,
 }
@@ -45,8 +49,35 @@ impl From<v1::SetStatus> for SetView {
             founded: set.founded,
             deleting: set.deleting,
             at_most_one: set.at_most_one,
+            current_revision: set.current_revision,
+            update_revision: set.update_revision,
+            rolled_out: set.rolled_out,
+            conditions: set.conditions.into_iter().map(Into::into).collect(),
             warnings: set.warnings,
             members: set.members.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// What holds of a set as a whole.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConditionView {
+    r#type: String,
+    status: String,
+    reason: String,
+    message: String,
+    last_transition_time: Option<String>,
+}
+
+impl From<v1::Condition> for ConditionView {
+    fn from(condition: v1::Condition) -> Self {
+        Self {
+            r#type: condition.r#type,
+            status: condition.status,
+            reason: condition.reason,
+            message: condition.message,
+            last_transition_time: time(condition.since_ms),
         }
     }
 }
@@ -74,6 +105,7 @@ pub(crate) struct MemberView {
     founder: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<WaitingView>,
+    conditions: Vec<MemberConditionView>,
     processes: Vec<ProcessView>,
     volumes: Vec<VolumeView>,
 }
@@ -97,6 +129,35 @@ pub(crate) struct ProcessView {
     pid: u32,
     restarts: u32,
     last_exit: String,
+    status: String,
+}
+
+/// A condition of a member.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberConditionView {
+    r#type: String,
+    /// `True`, `False`, or `Unknown` if it was not set in this epoch.
+    status: &'static str,
+    message: String,
+    last_transition_time: Option<String>,
+    gate: bool,
+}
+
+impl From<v1::MemberCondition> for MemberConditionView {
+    fn from(condition: v1::MemberCondition) -> Self {
+        Self {
+            r#type: condition.r#type,
+            status: match (condition.known, condition.status) {
+                (false, _) => "Unknown",
+                (true, true) => "True",
+                (true, false) => "False",
+            },
+            message: condition.message,
+            last_transition_time: time(condition.since_ms),
+            gate: condition.gate,
+        }
+    }
 }
 
 /// A volume of a member.
@@ -134,6 +195,7 @@ impl From<v1::MemberStatus> for MemberView {
             restarts: member.restarts,
             founder: member.founder,
             waiting: member.waiting.map(Into::into),
+            conditions: member.conditions.into_iter().map(Into::into).collect(),
             processes: member.processes.into_iter().map(Into::into).collect(),
             volumes: member.volumes.into_iter().map(Into::into).collect(),
         }
@@ -158,6 +220,7 @@ impl From<v1::ProcessStatus> for ProcessView {
             pid: process.pid,
             restarts: process.restarts,
             last_exit: process.last_exit,
+            status: process.status,
         }
     }
 }
@@ -188,6 +251,8 @@ pub(crate) struct HostView {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     unschedulable: bool,
+    draining: bool,
+    stop_pinned: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
     members: Vec<String>,
@@ -206,6 +271,8 @@ impl From<v1::HostStatus> for HostView {
             connected: host.connected,
             since: time(host.since_ms),
             unschedulable: host.unschedulable,
+            draining: host.draining,
+            stop_pinned: host.stop_pinned,
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
             members: host.members,

@@ -2,8 +2,10 @@
 
 mod asking;
 mod changes;
+mod hosts;
 mod local;
 mod reads;
+mod rollouts;
 mod usage;
 mod volumes;
 mod waits;

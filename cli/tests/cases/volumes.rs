@@ -107,6 +107,9 @@ fn a_volume_is_deleted_by_its_typed_name_only() {
     assert!(text.contains("goes to the trash"), "{text}");
     let (code, text) = berth_on_terminal(&server, "volume delete pvc-1", "yes\n");
     assert_eq!(code, 3, "{text}");
+    let (_, text) = berth_on_terminal(&server, "volume delete pv-0", "pv-0\n");
+    assert!(text.contains("made by an operator"), "{text}");
+    assert!(!text.contains("confirm"), "nothing is to be typed: {text}");
 }
 
 #[test]

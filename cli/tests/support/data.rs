@@ -53,6 +53,7 @@ pub(crate) fn running(set: &str, ordinal: u32) -> v1::MemberStatus {
             pid: 4711 + ordinal,
             restarts: 1,
             last_exit: "killed by signal 9".into(),
+            status: String::new(),
         }],
         volumes: vec![v1::VolumeStatus {
             name: "data".into(),
@@ -143,6 +144,8 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         zone_acked: 12,
         agent_version: "0.1.0".into(),
         unschedulable: false,
+        draining: false,
+        stop_pinned: false,
         mismatch: if connected {
             String::new()
         } else {

@@ -8,6 +8,7 @@ use std::{
 
 pub(crate) mod data;
 pub(crate) mod objects;
+pub(crate) mod rollouts;
 pub(crate) mod server;
 pub(crate) mod volumes;
 

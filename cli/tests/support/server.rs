@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects, volumes};
+use super::{data, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -167,6 +167,8 @@ fn slow_status(script: &mut Script) -> v1::SetStatus {
         ready_replicas: ready,
         available_replicas: ready,
         updated_replicas: [1, 1, 2, 2][step],
+        rolled_out: step > 1,
+        rollout: Some(rollouts::slow(ready)),
         members: slow(step).to_vec(),
         ..Default::default()
     }
@@ -222,6 +224,29 @@ impl set::SetService for Fake {
         Ok(Response::new(status))
     }
 
+    async fn history(&self, request: Request<v1::HistoryRequest>) -> Answer<v1::HistoryResponse> {
+        rollouts::history(&request.into_inner()).map(Response::new)
+    }
+
+    async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::RolloutResponse> {
+        rollouts::undo(&request.into_inner()).map(Response::new)
+    }
+
+    async fn rollout_restart(
+        &self,
+        request: Request<v1::RolloutRestartRequest>,
+    ) -> Answer<v1::RolloutResponse> {
+        let request = request.into_inner();
+        rollouts::change(request.confirmed, request.dry_run).map(Response::new)
+    }
+
+    async fn rollout_pause(
+        &self,
+        _: Request<v1::RolloutPauseRequest>,
+    ) -> Answer<v1::RolloutResponse> {
+        Ok(Response::new(v1::RolloutResponse::default()))
+    }
+
     async fn list_status(
         &self,
         request: Request<v1::ListSetStatusRequest>,
@@ -274,6 +299,19 @@ impl member::MemberService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    async fn set_condition(
+        &self,
+        request: Request<v1::SetMemberConditionRequest>,
+    ) -> Answer<v1::SetMemberConditionResponse> {
+        let request = request.into_inner();
+        if request.r#type.contains(' ') {
+            return Err(Status::invalid_argument("type: it is not a name"));
+        }
+        Ok(Response::new(v1::SetMemberConditionResponse {
+            revision: 8,
+        }))
+    }
+
     async fn restart(
         &self,
         request: Request<v1::RestartMemberRequest>,
@@ -292,6 +330,19 @@ impl member::MemberService for Fake {
             )),
             name => Err(Status::not_found(format!("member {name} does not exist"))),
         }
+    }
+
+    async fn set_offline(
+        &self,
+        request: Request<v1::SetOfflineRequest>,
+    ) -> Answer<v1::SetOfflineResponse> {
+        let request = request.into_inner();
+        if request.member != "etcd-0" {
+            let message = format!("member {} does not exist", request.member);
+            return Err(Status::not_found(message));
+        }
+        let changed = request.offline && !request.reason.is_empty();
+        Ok(Response::new(v1::SetOfflineResponse { changed }))
     }
 
     type LogsStream = Streamed<v1::LogChunk>;
@@ -349,6 +400,36 @@ impl host::HostService for Fake {
         Ok(Response::new(v1::SetUnschedulableResponse {
             changed: request.unschedulable,
             members: vec!["default/etcd-0".into()],
+        }))
+    }
+
+    async fn drain(&self, request: Request<v1::DrainHostRequest>) -> Answer<v1::DrainHostResponse> {
+        let request = request.into_inner();
+        if request.host == "host-9" {
+            return Err(Status::not_found("host host-9 does not exist"));
+        }
+        Ok(Response::new(v1::DrainHostResponse {
+            changed: !request.dry_run,
+            members: vec![v1::DrainedMember {
+                member: "default/etcd-0".into(),
+                fate: "Stays".into(),
+                waiting: Some(v1::Waiting {
+                    message: "host-1 is being drained; it stays".into(),
+                    ..Default::default()
+                }),
+            }],
+        }))
+    }
+
+    async fn label(&self, request: Request<v1::LabelHostRequest>) -> Answer<v1::LabelHostResponse> {
+        let request = request.into_inner();
+        if !request.remove.is_empty() && !request.confirmed {
+            let text = "default/web-0 stops: its set has a member only on hosts with its labels";
+            return Err(objects::unconfirmed("Host/host-1", text));
+        }
+        Ok(Response::new(v1::LabelHostResponse {
+            changed: true,
+            labels: request.set,
         }))
     }
 }

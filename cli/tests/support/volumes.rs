@@ -1,7 +1,8 @@
 //! Canned volumes: one bound, one made by hand, one released, one in the trash.
 
 use berth_proto::v1::{self, volume_service_server as volume};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::data::hours_ago;
 
@@ -130,7 +131,17 @@ impl volume::VolumeService for Volumes {
             ));
         }
         if request.typed_name != volume.name {
-            return Err(Status::failed_precondition("the name was not typed"));
+            let text = "deleting volume pvc-1 needs its name typed; give 'pvc-1'";
+            let details = ErrorDetails::with_precondition_failure_violation(
+                "CONFIRMATION",
+                "PersistentVolume/pvc-1",
+                text,
+            );
+            return Err(Status::with_error_details(
+                Code::FailedPrecondition,
+                text,
+                details,
+            ));
         }
         Ok(Response::new(volume))
     }

@@ -2,6 +2,7 @@
 //! that a new detail (one more restart) does not make an old trouble look new.
 
 use berth_core::{
+    condition::Condition,
     plan::Report,
     spec::Kind,
     store::Note,
@@ -22,6 +23,12 @@ pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<N
         round: old.round + 1,
         ..Board::default()
     };
+    for (set, conditions) in report.conditions {
+        let before = old.conditions.get(&set);
+        let conditions = conditions.into_iter();
+        let conditions = conditions.map(|one| aged(before.map_or(&[], Vec::as_slice), one, now));
+        board.conditions.insert(set, conditions.collect());
+    }
     for (member, reason) in report.waiting {
         let (waiting, text) = follow(old.waiting.get(&member), reason, now);
         let rule = waiting.reason.rule();
@@ -35,6 +42,15 @@ pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<N
         board.claims.insert(claim, waiting);
     }
     (board, events)
+}
+
+/// A condition with the time since when it is as it is, by the board's conditions of before.
+pub(crate) fn aged(before: &[Condition], condition: Condition, now: Timestamp) -> Condition {
+    let same = before.iter().find(|old| {
+        old.kind == condition.kind && old.holds == condition.holds && old.reason == condition.reason
+    });
+    let since = condition.since.or_else(|| same?.since).or(Some(now));
+    Condition { since, ..condition }
 }
 
 /// A reason with the time since when it holds, and its event if it is news of trouble.
@@ -57,6 +73,19 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::FoundersIncomplete { .. }
         | Reason::RevisionOutdated
         | Reason::RestartAsked
+        | Reason::ConfigNotDelivered { .. }
+        | Reason::OfflineAsked
+        | Reason::Offline { .. }
+        | Reason::DrainAsked { .. }
+        | Reason::DrainPinned { .. }
+        | Reason::HostDrained { .. }
+        | Reason::OlderRevisionThere { .. }
+        | Reason::BudgetSpent { .. }
+        | Reason::UpdatesPaused
+        | Reason::BelowPartition { .. }
+        | Reason::UpdatedOnRestart
+        // Told with the rollout, once for the set.
+        | Reason::RolloutStalled { .. }
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::VolumePopulating { .. }
@@ -65,12 +94,16 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
+        | Reason::ReadinessGate { .. }
+        | Reason::InitProcess { exit: None, .. }
+        | Reason::PostStart { error: None, .. }
         // Told with the refusal, once for the set.
         | Reason::HistoryMismatch { .. }
         | Reason::PlanRefused { .. }
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }
         | Reason::HostUnknown { .. }
+        | Reason::DrainNowhere { .. }
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
@@ -106,6 +139,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::StepFailed { .. }
         | Reason::RenderFailed { .. }
         | Reason::LivenessProbe { .. }
+        | Reason::InitProcess { exit: Some(_), .. }
+        | Reason::PostStart { error: Some(_), .. }
+        | Reason::NeverKilled { .. }
         | Reason::BackOff { .. } => true,
     }
 }

@@ -132,14 +132,19 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         }
         Step::AdoptClaim { member, .. }
         | Step::TakeAddress { member, .. }
+        | Step::TakeHost { member, .. }
+        | Step::LeaveHost { member }
         | Step::Assign { member, .. }
+        | Step::Carry { member, .. }
         | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
+        | Step::Reload { member, .. }
         | Step::Release { member, .. } => Some(member.set.clone()),
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::PublishZone { .. } => None,
     }
@@ -155,14 +160,19 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::FillClaim { key, .. } => Some(key),
         Step::TakeAddress { .. }
         | Step::TakeSnapshot { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Reload { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
     }
@@ -171,9 +181,11 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
 /// The hosts whose orders a step changes, before it takes effect.
 fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
     match step {
-        Step::Start { member, .. }
+        Step::Carry { member, .. }
+        | Step::Start { member, .. }
         | Step::PassGate { member, .. }
         | Step::Stop { member, .. }
+        | Step::Reload { member, .. }
         | Step::Release { member, .. } => {
             let set = state.sets.get(&member.set);
             let granted = set.and_then(|set| set.members.get(&member.ordinal));
@@ -191,9 +203,12 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::AdoptClaim { .. }
         | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Vec::new(),
     }

@@ -4,7 +4,7 @@ use berth_core::{
     ids::{ClaimKey, SetKey},
     plan::{Step, step::Proof},
     spec::Kind,
-    state::State,
+    state::{State, Turn},
     store::Note,
     time::Timestamp,
 };
@@ -41,14 +41,19 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
+        Step::TakeHost { member, .. } => ("TakeHost", member.to_string()),
+        Step::LeaveHost { member } => ("LeaveHost", member.to_string()),
         Step::Assign { member, .. } => ("Assign", member.to_string()),
         Step::Found { set, .. } => ("Found", set.to_string()),
+        Step::Carry { member, .. } => ("Carry", member.to_string()),
         Step::Start { member, .. } => ("Start", member.to_string()),
         Step::PassGate { member, .. } => ("PassGate", member.to_string()),
         Step::Stop { member, .. } => ("Stop", member.to_string()),
         Step::Release { member, .. } => ("Release", member.to_string()),
         Step::RemoveSet { set, .. } => ("RemoveSet", set.to_string()),
+        Step::Reload { member, .. } => ("Reload", member.to_string()),
         Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
+        Step::Rollout { set, .. } => ("Rollout", set.to_string()),
         Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
         Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
     }
@@ -69,6 +74,10 @@ fn text(step: &Step) -> String {
         Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
+        Step::TakeHost { member, host } => format!("makes {member} the member of {host}"),
+        Step::LeaveHost { member } => {
+            format!("{member} is not wanted any more: its host has no label for it")
+        }
         Step::Assign {
             member,
             epoch,
@@ -81,6 +90,9 @@ fn text(step: &Step) -> String {
             let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
             format!("{set} is founded by {}", names.join(", "))
         }
+        Step::Carry {
+            member, revision, ..
+        } => format!("{member} carries revision {revision}, which is the same for it"),
         Step::Start { member, epoch } => format!("starts {member} in epoch {epoch}"),
         Step::PassGate { member, .. } => format!("{member} passed its gate"),
         Step::Stop { member, epoch } => format!("stops epoch {epoch} of {member}"),
@@ -90,7 +102,11 @@ fn text(step: &Step) -> String {
             proof,
         } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
         Step::RemoveSet { set, .. } => format!("removes {set}"),
+        Step::Reload {
+            member, revision, ..
+        } => format!("delivers the config of revision {revision} to {member}, which runs on"),
         Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
+        Step::Rollout { .. } => step.to_string(),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
         Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
     }
@@ -107,9 +123,12 @@ fn proved(proof: &Proof) -> &'static str {
 /// The event of a step, if people want to read of it.
 pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> {
     let (id, reason) = match step {
+        Step::TakeHost { member, .. } => (member, "HostTaken"),
+        Step::LeaveHost { member } => (member, "HostLeft"),
         Step::Assign { member, .. } => (member, "Assigned"),
         Step::Start { member, .. } => (member, "Starting"),
         Step::Stop { member, .. } => (member, "Stopping"),
+        Step::Reload { member, .. } => (member, "Reloading"),
         Step::Release { member, .. } => (member, "Released"),
         Step::Found { set, .. } => {
             let text = line(step).text;
@@ -133,6 +152,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
                 text,
             ));
         }
+        Step::Rollout { set, turn } => return rollout(now, set, turn, step),
         Step::AdoptClaim { key, .. } => return Some(claim(now, key, "Adopted", step)),
         Step::BindClaim { key, .. } => return Some(claim(now, key, "Bound", step)),
         Step::GrowClaim { key, .. } => return Some(claim(now, key, "Growing", step)),
@@ -144,6 +164,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::Carry { .. }
         | Step::PassGate { .. }
         | Step::DropRevision { .. }
         | Step::ForgetFounding { .. }
@@ -159,6 +180,28 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         }
     }
     Some(notes::member(now, id, NORMAL, reason, text))
+}
+
+/// What people want to know of a rollout.
+fn rollout(now: Timestamp, set: &SetKey, turn: &Turn, step: &Step) -> Option<Note> {
+    let (kind, reason) = match turn {
+        Turn::Begins { revision, from, .. } if revision != from => (NORMAL, "RolloutBegins"),
+        Turn::Stalls => (WARNING, "ProgressDeadlineExceeded"),
+        Turn::IsTakenBack => (WARNING, "RolledBack"),
+        Turn::Completes { .. } => (NORMAL, "RolloutComplete"),
+        Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests => {
+            return None;
+        }
+    };
+    let text = step.to_string();
+    Some(notes::object(
+        now,
+        Kind::StatefulSet,
+        set,
+        kind,
+        reason,
+        text,
+    ))
 }
 
 fn claim(now: Timestamp, key: &ClaimKey, reason: &'static str, step: &Step) -> Note {

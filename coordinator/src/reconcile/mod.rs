@@ -7,7 +7,7 @@
 //! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
 //! agents up to date, [`work`] asks for work on volumes, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
-mod board;
+pub(crate) mod board;
 mod cut;
 mod decide;
 mod events;

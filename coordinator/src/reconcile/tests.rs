@@ -43,7 +43,12 @@ impl World {
     fn new(hosts: u32) -> Self {
         let mut world = Self {
             model: Model::new(KEEP),
-            view: View::load(&Model::new(KEEP), Term(1), "berth.internal"),
+            view: View::load(
+                &Model::new(KEEP),
+                &HistoryId::default(),
+                Term(1),
+                "berth.internal",
+            ),
             links: Links::new(),
             now: Timestamp(1_000_000),
             commits: 0,
@@ -61,6 +66,8 @@ impl World {
                 .into(),
                 unschedulable: false,
                 machine_id: name.to_string(),
+                agent_labels: BTreeMap::new(),
+                directives: berth_core::state::HostDirectives::default(),
             };
             let mut batch = Batch::default();
             put(
@@ -81,7 +88,12 @@ impl World {
         let commit = self.model.commit(batch).unwrap();
         self.view.absorb(&commit);
         self.commits += 1;
-        let again = View::load(&self.model, Term(1), "berth.internal");
+        let again = View::load(
+            &self.model,
+            &HistoryId::default(),
+            Term(1),
+            "berth.internal",
+        );
         assert_eq!(
             durable(&again.state),
             durable(&self.view.state),
@@ -225,6 +237,7 @@ fn report(id: &MemberId, epoch: berth_core::ids::Epoch, runs: bool) -> MemberRep
         member: id.clone(),
         epoch,
         run: None,
+        revision: None,
         phase: if runs { Phase::Running } else { Phase::Stopped },
         started: runs,
         ready: runs,

@@ -9,7 +9,7 @@ use berth_core::{
     manifest::{self, ParsedObject, Source, Violation},
     plan::Step,
     spec::{Kind, Object},
-    store::{Batch, CommitError, Key, RecordKind},
+    store::{Batch, CommitError, Key, Note, RecordKind},
     time::Timestamp,
 };
 use berth_proto::{
@@ -38,23 +38,50 @@ pub(super) async fn apply(
         take_replicas: request.take_replicas,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    let want = |_: &View| {
+        Ok(Want {
+            objects: objects.clone(),
+            options,
+            told: None,
+        })
+    };
+    let (admission, revision) = store(context, request.confirmed, want).await?;
+    Ok(ApplyResponse {
+        objects: applied(&admission.changes),
+        revision,
+        warnings: admission.warnings,
+    })
+}
+
+/// What is to be applied, and the event that tells of it beside those of the objects.
+pub(super) struct Want {
+    pub(super) objects: Vec<ParsedObject>,
+    pub(super) options: Options,
+    pub(super) told: Option<Note>,
+}
+
+/// Stores what is wanted, made of what there is, once it is confirmed or disrupts nothing. With the
+/// revision of the commit.
+pub(super) async fn store(
+    context: &Context,
+    confirmed: bool,
+    want: impl Fn(&View) -> Result<Want, ServiceError>,
+) -> Result<(Admission, u64), ServiceError> {
     loop {
         let (admission, batch) = {
             let view = context.view.read();
-            let admission = admitted(&view, objects.clone(), options)?;
-            if !admission.disruptions.is_empty() && !request.confirmed {
+            let want = want(&view)?;
+            let admission = admitted(&view, want.objects, want.options)?;
+            if !admission.disruptions.is_empty() && !confirmed {
                 let disruptions = admission.disruptions;
                 return Err(ServiceError::Unconfirmed { disruptions });
             }
-            let batch = to_batch(&view, &admission.changes, context.clock.now())?;
+            let mut batch = to_batch(&view, &admission.changes, context.clock.now())?;
+            batch.notes.extend(want.told);
             (admission, batch)
         };
         if let Some(revision) = commit(context, batch).await? {
-            return Ok(ApplyResponse {
-                objects: applied(&admission.changes),
-                revision,
-                warnings: admission.warnings,
-            });
+            return Ok((admission, revision));
         }
     }
 }
@@ -80,9 +107,24 @@ pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanRespon
         take_replicas: request.take_replicas,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    preview(context, |_| {
+        Ok(Want {
+            objects,
+            options,
+            told: None,
+        })
+    })
+}
+
+/// What storing what is wanted would do first.
+pub(super) fn preview(
+    context: &Context,
+    want: impl FnOnce(&View) -> Result<Want, ServiceError>,
+) -> Result<PlanResponse, ServiceError> {
     let now = context.clock.now();
     let view = context.view.read();
-    let admission = admitted(&view, objects, options)?;
+    let want = want(&view)?;
+    let admission = admitted(&view, want.objects, want.options)?;
     let batch = to_batch(&view, &admission.changes, now)?;
     let sets: Vec<SetKey> = admission
         .changes
@@ -286,7 +328,7 @@ fn take_in(state: &mut berth_core::state::State, key: &ObjectKey, object: Object
     }
 }
 
-fn told(change: &Change, object: &Object, now: Timestamp) -> berth_core::store::Note {
+fn told(change: &Change, object: &Object, now: Timestamp) -> Note {
     let reason = match change.outcome {
         Outcome::Created => "Created",
         Outcome::Configured => "Configured",
@@ -296,7 +338,7 @@ fn told(change: &Change, object: &Object, now: Timestamp) -> berth_core::store::
     notes::object(now, change.kind, &change.key, NORMAL, reason, text)
 }
 
-fn applied(changes: &[Change]) -> Vec<AppliedObject> {
+pub(super) fn applied(changes: &[Change]) -> Vec<AppliedObject> {
     let wire = |outcome| match outcome {
         Outcome::Created => applied_object::Change::Created,
         Outcome::Configured => applied_object::Change::Configured,

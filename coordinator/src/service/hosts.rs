@@ -1,4 +1,4 @@
-//! HostService: the machines, and whether new members may come to them.
+//! HostService: the machines, whether members come to them or leave them, and their labels.
 
 use berth_core::{
     ids::HostName,
@@ -8,13 +8,14 @@ use berth_core::{
 use berth_proto::{
     convert::ConvertError,
     v1::{
-        HostStatus, ListHostsRequest, ListHostsResponse, SetUnschedulableRequest,
-        SetUnschedulableResponse, host_service_server::HostService,
+        DrainHostRequest, DrainHostResponse, HostStatus, LabelHostRequest, LabelHostResponse,
+        ListHostsRequest, ListHostsResponse, SetUnschedulableRequest, SetUnschedulableResponse,
+        host_service_server::HostService,
     },
 };
 use tonic::{Request, Response, Status};
 
-use super::{apply::commit, status::ServiceError, view};
+use super::{apply::commit, drain, labels, status::ServiceError, view};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -24,6 +25,16 @@ use crate::{
 /// The service.
 #[derive(Debug)]
 pub(super) struct Hosts(pub(super) Context);
+
+/// What becomes of a host's record, and how it is told.
+pub(super) struct Decision {
+    /// The record from now on.
+    pub(super) record: HostRecord,
+    /// The event's reason.
+    pub(super) reason: &'static str,
+    /// The event's text.
+    pub(super) text: String,
+}
 
 impl Hosts {
     fn all(&self) -> Vec<HostStatus> {
@@ -38,50 +49,74 @@ impl Hosts {
         hosts.collect()
     }
 
-    async fn cordon(&self, name: &HostName, unschedulable: bool) -> Result<bool, ServiceError> {
+    /// Changes what is decided of a host. Whether it was otherwise before.
+    async fn decide(
+        &self,
+        name: &HostName,
+        decide: impl Fn(&View, &HostRecord) -> Result<Decision, ServiceError>,
+    ) -> Result<bool, ServiceError> {
         loop {
-            let batch = self.prepare(&self.0.view.read(), name, unschedulable)?;
-            if batch.is_empty() {
-                return Ok(false);
-            }
+            let batch = {
+                let view = self.0.view.read();
+                let known = record(&view, name)?;
+                let decision = decide(&view, known)?;
+                if decision.record == *known {
+                    return Ok(false);
+                }
+                self.batch(&view, name, decision)?
+            };
             if commit(&self.0, batch).await?.is_some() {
                 return Ok(true);
             }
         }
     }
 
-    fn prepare(
+    fn batch(
         &self,
         view: &View,
         name: &HostName,
-        unschedulable: bool,
+        decision: Decision,
     ) -> Result<Batch, ServiceError> {
         let mut batch = Batch::default();
-        let host = view.state.hosts.get(name);
-        let host = host.ok_or_else(|| ServiceError::NotFound {
-            what: format!("host {name}"),
-        })?;
-        if host.record.unschedulable == unschedulable {
-            return Ok(batch);
-        }
-        let record = HostRecord {
-            unschedulable,
-            ..host.record.clone()
-        };
         let key: Key = host_key(RecordKind::Host, name).map_err(crate::store::RecordError::from)?;
-        write_as_known(view, key, &record, &mut batch)?;
-        let (reason, text) = if unschedulable {
-            (
-                "Cordoned",
-                "it takes no new members; those that are there stay",
-            )
-        } else {
-            ("Uncordoned", "it takes members again")
-        };
+        write_as_known(view, key, &decision.record, &mut batch)?;
         let now = self.0.clock.now();
-        let note = notes::host(now, name, NORMAL, reason, text.to_owned());
+        let note = notes::host(now, name, NORMAL, decision.reason, decision.text);
         batch.notes.push(note);
         Ok(batch)
+    }
+}
+
+/// What is recorded of a host.
+pub(super) fn record<'a>(view: &'a View, name: &HostName) -> Result<&'a HostRecord, ServiceError> {
+    let host = view.state.hosts.get(name);
+    host.map(|host| &host.record)
+        .ok_or_else(|| ServiceError::NotFound {
+            what: format!("host {name}"),
+        })
+}
+
+fn name(text: &str) -> Result<HostName, ServiceError> {
+    text.parse().map_err(|source| {
+        let field = "host";
+        ServiceError::from(ConvertError::Id { field, source })
+    })
+}
+
+fn cordoned(known: &HostRecord, unschedulable: bool) -> Decision {
+    let mut record = known.clone();
+    record.unschedulable = unschedulable;
+    let (reason, text) = if unschedulable {
+        let text = "it takes no new members; those that are there stay";
+        ("Cordoned", text)
+    } else {
+        record.directives.draining = None;
+        ("Uncordoned", "it takes members again")
+    };
+    Decision {
+        record,
+        reason,
+        text: text.to_owned(),
     }
 }
 
@@ -100,11 +135,9 @@ impl HostService for Hosts {
         request: Request<SetUnschedulableRequest>,
     ) -> Result<Response<SetUnschedulableResponse>, Status> {
         let request = request.into_inner();
-        let name: HostName = request.host.parse().map_err(|source| {
-            let field = "host";
-            ServiceError::from(ConvertError::Id { field, source })
-        })?;
-        let changed = self.cordon(&name, request.unschedulable).await?;
+        let unschedulable = request.unschedulable;
+        let decide = |_: &View, known: &HostRecord| Ok(cordoned(known, unschedulable));
+        let changed = self.decide(&name(&request.host)?, decide).await?;
         let hosts = self.all().into_iter();
         let mut members = hosts.filter(|host| host.name == request.host);
         let members = members.next().map(|host| host.members);
@@ -112,5 +145,41 @@ impl HostService for Hosts {
             changed,
             members: members.unwrap_or_default(),
         }))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<DrainHostRequest>,
+    ) -> Result<Response<DrainHostResponse>, Status> {
+        let request = request.into_inner();
+        let host = name(&request.host)?;
+        let now = self.0.clock.now();
+        let members = {
+            let view = self.0.view.read();
+            let decision = drain::decide(record(&view, &host)?, request.stop_pinned, now);
+            drain::fates(&view.state, &decision.record, now)
+        };
+        let changed = if request.dry_run {
+            false
+        } else {
+            let decide =
+                |_: &View, known: &HostRecord| Ok(drain::decide(known, request.stop_pinned, now));
+            self.decide(&host, decide).await?
+        };
+        Ok(Response::new(DrainHostResponse { changed, members }))
+    }
+
+    async fn label(
+        &self,
+        request: Request<LabelHostRequest>,
+    ) -> Result<Response<LabelHostResponse>, Status> {
+        let request = request.into_inner();
+        let host = name(&request.host)?;
+        labels::check(&request)?;
+        let decide = |view: &View, known: &HostRecord| labels::decide(view, known, &request);
+        let changed = self.decide(&host, decide).await?;
+        let labels = record(&self.0.view.read(), &host)?.labels.clone();
+        let labels = labels.into_iter().collect();
+        Ok(Response::new(LabelHostResponse { changed, labels }))
     }
 }

@@ -11,7 +11,8 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse, WatchMembersRequest,
+        MemberStatus, RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
+        SetMemberConditionResponse, SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
         member_service_server::MemberService,
     },
 };
@@ -20,7 +21,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, restart, status::ServiceError, view::Look};
+use super::{Streamed, condition, offline, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -188,12 +189,28 @@ impl MemberService for Members {
         Ok(Response::new(ReceiverStream::new(receive)))
     }
 
+    async fn set_condition(
+        &self,
+        request: Request<SetMemberConditionRequest>,
+    ) -> Result<Response<SetMemberConditionResponse>, Status> {
+        let revision = condition::set(&self.0, request.into_inner()).await?;
+        Ok(Response::new(SetMemberConditionResponse { revision }))
+    }
+
     async fn restart(
         &self,
         request: Request<RestartMemberRequest>,
     ) -> Result<Response<RestartMemberResponse>, Status> {
         let revision = restart::restart(&self.0, request.into_inner()).await?;
         Ok(Response::new(RestartMemberResponse { revision }))
+    }
+
+    async fn set_offline(
+        &self,
+        request: Request<SetOfflineRequest>,
+    ) -> Result<Response<SetOfflineResponse>, Status> {
+        let changed = offline::set(&self.0, &request.into_inner()).await?;
+        Ok(Response::new(SetOfflineResponse { changed }))
     }
 
     type LogsStream = Streamed<LogChunk>;

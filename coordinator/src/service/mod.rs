@@ -3,14 +3,20 @@
 
 mod agent;
 mod apply;
+mod condition;
 mod delete;
+mod drain;
 mod events;
 mod hosts;
+mod labels;
 mod members;
 mod objects;
+mod offline;
 mod persistent;
+mod progress;
 mod render;
 mod restart;
+mod rollout;
 mod sets;
 mod snapshots;
 pub mod status;

@@ -31,6 +31,7 @@ pub(super) fn named(
 }
 
 fn get(context: &Context, request: GetRequest) -> Result<Object, ServiceError> {
+    let secrets = render::Secrets::asked(request.show_secrets);
     let (kind, object) = named(request.r#ref)?;
     let board = Arc::clone(&context.board.borrow());
     let entry = persistent::entry(&context.store.read(), kind, &object);
@@ -43,7 +44,7 @@ fn get(context: &Context, request: GetRequest) -> Result<Object, ServiceError> {
         board: &board,
         now: context.clock.now(),
     };
-    render::object(&look, &view, &key, entry.revision, &entry.value)
+    render::object(&look, &view, &key, entry.revision, &entry.value, secrets)
 }
 
 fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, ServiceError> {
@@ -65,9 +66,10 @@ fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, Servic
         board: &board,
         now: context.clock.now(),
     };
-    let objects = entries
-        .iter()
-        .map(|(key, entry)| render::object(&look, &view, key, entry.revision, &entry.value));
+    let objects = entries.iter().map(|(key, entry)| {
+        let secrets = render::Secrets::asked(request.show_secrets);
+        render::object(&look, &view, key, entry.revision, &entry.value, secrets)
+    });
     Ok(ListResponse {
         objects: objects.collect::<Result<_, _>>()?,
         revision,

@@ -66,6 +66,13 @@ pub(super) fn change_type(change: &Change, commit: &[Change]) -> Result<Option<T
         (Some(_), true) => Type::Added,
         (Some(_), false) => Type::Modified,
     };
+    if change.key.kind == RecordKind::Set {
+        let kind = RecordKind::Object(Kind::StatefulSet);
+        let object = Key::new(kind, change.key.object.clone());
+        let told = commit.iter().any(|other| other.key == object);
+        let news = change.value.is_some() && !told;
+        return Ok(news.then_some(Type::Modified));
+    }
     if change.key.kind != RecordKind::Volume {
         return Ok(Some(plain));
     }

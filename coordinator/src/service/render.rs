@@ -2,10 +2,11 @@
 //! has one, and never the value of a secret.
 
 use berth_core::{
-    ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey},
-    spec::{Kind, Object, PersistentVolume, Sealed},
-    state::{Claim, Set, Volume},
+    ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey, TemplateHash},
+    spec::{Kind, Object, PersistentVolume},
+    state::{Claim, Ordered, Set, Volume},
     store::{Key, RecordKind, Value},
+    time::Timestamp,
     volume::phase,
 };
 use berth_proto::{
@@ -20,8 +21,21 @@ use crate::{
     store::decode,
 };
 
-/// What stands in the place of a secret's value.
-const SEALED: &str = "<sealed>";
+/// Whether the values of secrets are shown. Nobody sees them who does not ask in so many words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// As they are.
+    Shown,
+    /// Only how long each is.
+    Sealed,
+}
+
+impl Secrets {
+    /// As a request asks for.
+    pub(super) fn asked(shown: bool) -> Self {
+        if shown { Self::Shown } else { Self::Sealed }
+    }
+}
 
 /// The kind of record that an object of a kind is made of.
 pub(super) fn record_kind(kind: Kind) -> RecordKind {
@@ -45,9 +59,10 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Object(kind) => Some(kind),
         RecordKind::Claim => Some(Kind::PersistentVolumeClaim),
         RecordKind::Volume => Some(Kind::PersistentVolume),
+        // Its status follows from it.
+        RecordKind::Set => Some(Kind::StatefulSet),
         RecordKind::Snapshot
         | RecordKind::FormerClaim
-        | RecordKind::Set
         | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
@@ -64,10 +79,13 @@ pub(super) fn object(
     key: &Key,
     revision: Revision,
     value: &Value,
+    secrets: Secrets,
 ) -> Result<v1::Object, ServiceError> {
     let (mut object, status) = read(look, view, key, value)?;
     object.meta_mut().resource_version = revision.to_string();
-    seal(&mut object);
+    if let (Object::Secret(secret), Secrets::Sealed) = (&mut object, secrets) {
+        secret.seal();
+    }
     let mut json = manifest(&object)?;
     if let (Some(fields), Some(status)) = (json.as_object_mut(), status) {
         fields.insert("status".to_owned(), status);
@@ -100,10 +118,20 @@ fn read(
             let object = state.persistent_volumes.get(name);
             persistent(object, Some(&decode::<Volume>(value)?))
         }
+        // The set itself: what is decided of it shows in its status.
+        RecordKind::Set => {
+            let object = view.objects.get(&(Kind::StatefulSet, name.clone()));
+            let object = object.cloned().ok_or_else(|| ServiceError::NotFound {
+                what: format!("StatefulSet {name}"),
+            })?;
+            let generation = object.meta().generation;
+            let set = view.state.sets.get(name);
+            let status = set.map(|set| set_status(look, name, set, generation));
+            (object, status)
+        }
         RecordKind::Object(_)
         | RecordKind::Snapshot
         | RecordKind::FormerClaim
-        | RecordKind::Set
         | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
@@ -128,18 +156,6 @@ fn read(
             | Object::PersistentVolumeClaim(_)) => (object, None),
         },
     })
-}
-
-fn seal(object: &mut Object) {
-    if let Object::Secret(secret) = object {
-        let values = secret
-            .data
-            .values_mut()
-            .chain(secret.string_data.values_mut());
-        for value in values {
-            *value = Sealed::new(SEALED.to_owned());
-        }
-    }
 }
 
 fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
@@ -173,59 +189,40 @@ fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
     })
 }
 
-/// The status of a set, with the field names of Kubernetes.
+/// The status of a set, with the field names of Kubernetes. Members that are being stopped count
+/// as replicas, and as nothing else.
 fn set_status(look: &Look<'_>, key: &SetKey, set: &Set, generation: u64) -> Json {
     let status = look.set(key, set, generation);
-    let current = set
-        .members
-        .values()
-        .map(|member| &member.revision)
-        .find(|revision| **revision != set.revision)
-        .unwrap_or(&set.revision);
-    let on_current = set
-        .members
-        .values()
-        .filter(|member| member.revision == *current);
+    let staying = set.members.values();
+    let staying = staying.filter(|member| member.ordered != Ordered::Stop);
+    let on = |revision: &TemplateHash| {
+        let members = staying.clone();
+        members
+            .filter(|member| member.revision == *revision)
+            .count()
+    };
     json!({
         "observedGeneration": generation,
         "replicas": status.current_replicas,
         "readyReplicas": status.ready_replicas,
         "availableReplicas": status.available_replicas,
-        "currentReplicas": on_current.count(),
-        "updatedReplicas": status.updated_replicas,
-        "currentRevision": current.to_string(),
-        "updateRevision": set.revision.to_string(),
-        "conditions": conditions(&status),
+        "currentReplicas": on(set.current_revision()),
+        "updatedReplicas": on(&set.revision),
+        "currentRevision": status.current_revision,
+        "updateRevision": status.update_revision,
+        "conditions": status.conditions.iter().map(condition).collect::<Vec<_>>(),
     })
 }
 
-fn conditions(status: &v1::SetStatus) -> Json {
-    let available = status.available_replicas >= status.replicas && !status.deleting;
-    let done = available
-        && status.updated_replicas >= status.replicas
-        && status.current_replicas == status.replicas;
-    let waiting = status.members.iter().find_map(|member| {
-        let waiting = member.waiting.as_ref()?;
-        Some((
-            waiting.rule.clone(),
-            format!("{}: {}", member.name, waiting.message),
-        ))
-    });
-    let (reason, message) = match waiting {
-        Some(waiting) if !done => waiting,
-        Some(_) | None => (
-            if done { "AllAvailable" } else { "Working" }.to_owned(),
-            format!(
-                "{} of {} available",
-                status.available_replicas, status.replicas
-            ),
-        ),
-    };
-    let truth = |holds: bool| if holds { "True" } else { "False" };
-    json!([
-        {"type": "Available", "status": truth(available), "reason": reason, "message": message},
-        {"type": "Progressing", "status": truth(!done), "reason": reason, "message": message},
-    ])
+fn condition(condition: &v1::Condition) -> Json {
+    let since = u64::try_from(condition.since_ms).unwrap_or_default();
+    json!({
+        "type": condition.r#type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastTransitionTime": Timestamp(since - since % 1000).to_string(),
+    })
 }
 
 /// The reference of a record that is shown.

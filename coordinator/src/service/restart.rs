@@ -37,7 +37,8 @@ pub(super) async fn restart(
     }
 }
 
-fn not_found(name: &str) -> ServiceError {
+/// No member has this name.
+pub(super) fn not_found(name: &str) -> ServiceError {
     ServiceError::NotFound {
         what: format!("member {name}"),
     }

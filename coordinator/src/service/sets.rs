@@ -10,8 +10,9 @@ use berth_core::{
 use berth_proto::{
     convert::object::namespace,
     v1::{
-        ListSetStatusRequest, ListSetStatusResponse, ScaleRequest, ScaleResponse, SetStatus,
-        SetStatusRequest, set_service_server::SetService,
+        HistoryRequest, HistoryResponse, ListSetStatusRequest, ListSetStatusResponse,
+        RolloutPauseRequest, RolloutResponse, RolloutRestartRequest, ScaleRequest, ScaleResponse,
+        SetStatus, SetStatusRequest, UndoRequest, set_service_server::SetService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::{
     apply::{Known, commit, to_batch},
     objects::named,
+    rollout,
     status::ServiceError,
     view::Look,
 };
@@ -32,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Sets(pub(super) Context);
 
-fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
+pub(super) fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
     let reference = berth_proto::v1::ObjectRef {
         kind: Kind::StatefulSet.as_str().to_owned(),
         namespace: namespace(namespace_text)?.to_string(),
@@ -41,7 +43,7 @@ fn key(namespace_text: &str, name: &str) -> Result<SetKey, ServiceError> {
     Ok(named(Some(reference))?.1)
 }
 
-fn not_found(key: &SetKey) -> ServiceError {
+pub(super) fn not_found(key: &SetKey) -> ServiceError {
     ServiceError::NotFound {
         what: format!("StatefulSet {key}"),
     }
@@ -134,6 +136,38 @@ impl SetService for Sets {
         let key = key(&request.namespace, &request.name)?;
         let status = statuses(&self.0, |other| *other == key).pop();
         Ok(Response::new(status.ok_or_else(|| not_found(&key))?))
+    }
+
+    async fn history(
+        &self,
+        request: Request<HistoryRequest>,
+    ) -> Result<Response<HistoryResponse>, Status> {
+        let history = rollout::history(&self.0, request.into_inner())?;
+        Ok(Response::new(history))
+    }
+
+    async fn undo(
+        &self,
+        request: Request<UndoRequest>,
+    ) -> Result<Response<RolloutResponse>, Status> {
+        let response = rollout::undo(&self.0, request.into_inner()).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn rollout_restart(
+        &self,
+        request: Request<RolloutRestartRequest>,
+    ) -> Result<Response<RolloutResponse>, Status> {
+        let response = rollout::restart(&self.0, request.into_inner()).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn rollout_pause(
+        &self,
+        request: Request<RolloutPauseRequest>,
+    ) -> Result<Response<RolloutResponse>, Status> {
+        let response = rollout::pause(&self.0, request.into_inner()).await?;
+        Ok(Response::new(response))
     }
 
     async fn list_status(

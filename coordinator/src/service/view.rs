@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
+    plan::{conditions, terms},
     spec::{GatePolicy, Membership},
-    state::{Host, Knowledge, Member, Observation, Ordered, Set, State},
+    state::{Host, Knowledge, Member, Ordered, Set, State},
     time::Timestamp,
 };
 use berth_proto::{convert::status, v1};
 
-use super::usage;
-use crate::{context::Board, sessions::LinkStatus, state::View};
+use super::{condition, progress::progress, usage};
+use crate::{context::Board, reconcile::board::aged, sessions::LinkStatus, state::View};
 
 /// What a status is made of.
 pub(super) struct Look<'a> {
@@ -89,10 +90,12 @@ impl Look<'_> {
         }
         if let Some(seen) = seen {
             status.started = seen.report.started;
-            status.ready = seen.report.ready;
-            status.ready_since_ms = status::millis(seen.ready_since);
-            status.available = available_at(set, seen).is_some_and(|at| at <= self.now);
+            let since = set.ready_since(member, seen);
+            status.ready = since.is_some();
+            status.ready_since_ms = status::millis(since);
+            status.available = available_at(set, since).is_some_and(|at| at <= self.now);
         }
+        status.conditions = condition::shown(set, member);
     }
 
     /// The member's own volumes, then those that it shares.
@@ -148,12 +151,12 @@ impl Look<'_> {
         let count = |holds: &dyn Fn(&v1::MemberStatus) -> bool| {
             u32::try_from(members.iter().filter(|member| holds(member)).count()).unwrap_or(u32::MAX)
         };
-        let revision = set.revision.to_string();
+        let revision = set.target_revision().to_string();
         let founded = self.founded(key, set);
         v1::SetStatus {
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
-            replicas: set.spec.replicas(),
+            replicas: set.asked(),
             current_replicas: count(&|member| !member.host.is_empty()),
             ready_replicas: count(&|member| member.ready),
             available_replicas: count(&|member| member.available),
@@ -164,8 +167,25 @@ impl Look<'_> {
             warnings: self.board.warnings.get(key).cloned().unwrap_or_default(),
             generation,
             at_most_one: "none".to_owned(),
+            rollout: Some(progress(set, &members)),
+            current_revision: set.current_revision().to_string(),
+            update_revision: set.revision.to_string(),
+            conditions: self.conditions(key, set),
+            rolled_out: set.is_rolled_out(),
+            updates: terms::updates(set),
+            disruptions: terms::disruptions(set),
             members,
         }
+    }
+
+    /// The conditions of a set now, each since when the board first had it so.
+    fn conditions(&self, key: &SetKey, set: &Set) -> Vec<v1::Condition> {
+        let known = self.board.conditions.get(key);
+        let known = known.map_or(&[][..], Vec::as_slice);
+        conditions::of(self.state, key, set, self.now)
+            .into_iter()
+            .map(|one| status::condition(&aged(known, one, self.now)))
+            .collect()
     }
 
     /// Whether the first boot is over: no founder is left that has not passed its gate, or the set
@@ -189,7 +209,7 @@ impl Look<'_> {
                 ordinal: *ordinal,
             };
             match self.state.knowledge(&id, member) {
-                Knowledge::Known(seen) => available_at(set, seen),
+                Knowledge::Known(seen) => available_at(set, set.ready_since(member, seen)),
                 Knowledge::Absent | Knowledge::Unknown => None,
             }
         });
@@ -210,9 +230,8 @@ fn gate(set: &Set, founded: bool) -> &'static str {
     }
 }
 
-fn available_at(set: &Set, seen: &Observation) -> Option<Timestamp> {
-    let since = seen.ready_since.filter(|_| seen.report.ready)?;
-    Some(since.plus(Duration::from_secs(set.spec.min_ready_seconds.into())))
+fn available_at(set: &Set, since: Option<Timestamp>) -> Option<Timestamp> {
+    Some(since?.plus(Duration::from_secs(set.spec.min_ready_seconds.into())))
 }
 
 fn ordinals(set: &Set) -> Vec<Ordinal> {
@@ -243,6 +262,7 @@ pub(super) fn host(
         })
     });
     let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
+    let draining = host.record.directives.draining.as_ref();
     v1::HostStatus {
         name: name.to_string(),
         address: host.record.advertise_address.to_string(),
@@ -257,6 +277,8 @@ pub(super) fn host(
         zone_acked: host.contact.zone_acked.0,
         agent_version: link.map(|link| link.version.clone()).unwrap_or_default(),
         mismatch: mismatch.cloned().unwrap_or_default(),
+        draining: draining.is_some(),
+        stop_pinned: draining.is_some_and(|draining| draining.stop_pinned),
     }
 }
 
@@ -268,7 +290,7 @@ mod tests {
         ids::{TemplateHash, Uid},
         report::{MemberReport, Phase},
         spec::StatefulSetSpec,
-        state::{Contact, HostRecord},
+        state::{Contact, HostRecord, Observation},
         waiting::{Reason, Waiting},
     };
 
@@ -281,6 +303,7 @@ mod tests {
                 member: "default/web-0".parse().unwrap(),
                 epoch: "1.1".parse().unwrap(),
                 run: None,
+                revision: None,
                 phase: Phase::Running,
                 started: true,
                 ready,
@@ -306,6 +329,8 @@ mod tests {
                 pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
+                agent_labels: BTreeMap::new(),
+                directives: berth_core::state::HostDirectives::default(),
             },
             contact: Contact {
                 connected: true,
@@ -328,6 +353,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {
             replicas: Some(1),

@@ -123,7 +123,10 @@ fn event(
         now: context.clock.now(),
     };
     let value = change.value.as_ref();
-    let object = value.map(|value| render::object(&look, &view, &change.key, revision, value));
+    let object = value.map(|value| {
+        let sealed = render::Secrets::Sealed;
+        render::object(&look, &view, &change.key, revision, value, sealed)
+    });
     Ok(WatchEvent {
         r#type: event_type.into(),
         r#ref: Some(render::reference(kind, &change.key.object)),

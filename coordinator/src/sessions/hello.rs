@@ -133,10 +133,7 @@ async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError
                 .hosts
                 .get(&said.name)
                 .map(|host| host.record.clone());
-            let record = HostRecord {
-                unschedulable: known.as_ref().is_some_and(|known| known.unschedulable),
-                ..said.clone()
-            };
+            let record = said.clone().said_by_agent(known.as_ref());
             if known.as_ref() == Some(&record) {
                 return Ok(());
             }

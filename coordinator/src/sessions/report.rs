@@ -147,6 +147,7 @@ mod tests {
                 boot: BootId("b".to_owned()),
                 number: RunNumber(run),
             }),
+            revision: None,
             phase: Phase::Running,
             started: true,
             ready,

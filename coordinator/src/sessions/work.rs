@@ -31,7 +31,10 @@ pub(super) async fn take(
     // A snapshot that failed is over; everything else is tried again.
     let over = matches!(done.of.task, VolumeTask::Snapshot { .. });
     if let Some(error) = done.of.error.as_ref().filter(|_| !over) {
-        failed(context, host, stream, &done, error);
+        // What was asked for before the last decision is not asked for any more.
+        if is_asked(&context.view.read(), host, &done) {
+            failed(context, host, stream, &done, error);
+        }
         return Ok(());
     }
     loop {
@@ -68,6 +71,22 @@ fn answered<'a>(
     (own && volume_work::number(view, name, volume) == done.id).then_some(volume)
 }
 
+/// The snapshot that an answer is about, on the same terms.
+fn snapshot_answered<'a>(
+    view: &'a View,
+    host: &HostName,
+    done: &Numbered<VolumeDone>,
+) -> Option<&'a Snapshot> {
+    let name = &done.of.volume;
+    let snapshot = view.state.snapshots.get(name)?;
+    let own = snapshot.source.host() == Some(host);
+    (own && volume_work::snapshot_number(view, name) == Some(done.id)).then_some(snapshot)
+}
+
+fn is_asked(view: &View, host: &HostName, done: &Numbered<VolumeDone>) -> bool {
+    answered(view, host, done).is_some() || snapshot_answered(view, host, done).is_some()
+}
+
 fn prepare(
     view: &View,
     host: &HostName,
@@ -75,7 +94,7 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
-    if let Some(snapshot) = view.state.snapshots.get(name) {
+    if let Some(snapshot) = snapshot_answered(view, host, done) {
         return snapshot_batch(view, host, snapshot, done, now);
     }
     let after =
@@ -109,11 +128,8 @@ fn snapshot_batch(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
-    let own = snapshot.source.host() == Some(host)
-        && volume_work::snapshot_number(view, name) == Some(done.id);
     let error = done.of.error.as_deref();
-    let after = work::snapshot_done(snapshot, done.of.task, error, now).filter(|_| own);
-    let Some(after) = after else {
+    let Some(after) = work::snapshot_done(snapshot, done.of.task, error, now) else {
         return Ok(None);
     };
     let mut batch = Batch::default();

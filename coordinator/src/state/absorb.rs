@@ -133,6 +133,7 @@ impl View {
             return;
         };
         set.revision = record.revision;
+        set.rollout = record.rollout;
         if record.templates.is_empty() {
             self.unconverted.remove(key);
             return;
@@ -194,6 +195,12 @@ impl View {
         set.members.remove(&ordinal);
         set.members
             .extend(record.member.map(|member| (ordinal, member)));
+        set.offline.remove(&ordinal);
+        set.offline
+            .extend(record.offline.map(|offline| (ordinal, offline)));
+        set.own_hosts.remove(&ordinal);
+        set.own_hosts
+            .extend(record.own_host.map(|own| (ordinal, own)));
     }
 
     fn insert_host(&mut self, record: HostRecord) {
@@ -309,6 +316,8 @@ impl View {
         if let Some(set) = self.state.sets.get_mut(&id.set) {
             set.members.remove(&id.ordinal);
             set.addresses.remove(&id.ordinal);
+            set.offline.remove(&id.ordinal);
+            set.own_hosts.remove(&id.ordinal);
             set.last_grants.remove(&id.ordinal);
         }
         if let Some(retired) = self.retired.get_mut(&id.set) {

@@ -59,9 +59,10 @@ pub struct View {
 
 impl View {
     /// The view of a store that was just opened: every host is out of contact.
-    pub fn load(model: &Model, term: Term, zone_name: &str) -> Self {
+    pub fn load(model: &Model, history: &HistoryId, term: Term, zone_name: &str) -> Self {
         let mut view = Self {
             state: State {
+                history: history.clone(),
                 term,
                 zone_name: zone_name.to_owned(),
                 ..State::default()

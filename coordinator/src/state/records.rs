@@ -15,7 +15,7 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate},
-    state::{Grant, Member, Revision, Set, State},
+    state::{Grant, Member, Offline, OwnHost, Revision, Rollout, Set, State},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
 };
@@ -37,6 +37,9 @@ pub struct SetRecord {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub templates: BTreeMap<TemplateHash, Arc<MemberTemplate>>,
+    /// Where the set is between two revisions.
+    #[serde(default)]
+    pub rollout: Rollout,
 }
 
 /// One revision of a set. It has a record of its own: it never changes but for its number, and its
@@ -65,6 +68,12 @@ pub struct MemberRecord {
     pub address: Option<IpAddr>,
     /// Its assignment to a host, if it has one.
     pub member: Option<Member>,
+    /// That an operator took it offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Offline>,
+    /// Its host, in a set with one member per host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_host: Option<OwnHost>,
 }
 
 /// The orders that a host may have: the newest that it acknowledged, and all later ones.
@@ -282,6 +291,7 @@ impl Writing<'_> {
         let record = |set: &Set| SetRecord {
             revision: set.revision.clone(),
             templates: BTreeMap::new(),
+            rollout: set.rollout.clone(),
         };
         let set_key = || Key::new(RecordKind::Set, key.clone());
         self.record(set_key, old.map(record).as_ref(), new.map(record).as_ref())?;
@@ -332,7 +342,11 @@ impl Writing<'_> {
 /// Every ordinal that a set has a record of.
 fn ordinals(set: &Set) -> impl Iterator<Item = Ordinal> {
     let members = set.members.keys().chain(set.addresses.keys());
-    members.chain(set.last_grants.keys()).copied()
+    let decided = set.offline.keys().chain(set.own_hosts.keys());
+    members
+        .chain(set.last_grants.keys())
+        .chain(decided)
+        .copied()
 }
 
 fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
@@ -341,5 +355,7 @@ fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
         grant: set.last_grants.get(&ordinal).cloned(),
         address: set.addresses.get(&ordinal).copied(),
         member: set.members.get(&ordinal).cloned(),
+        offline: set.offline.get(&ordinal).cloned(),
+        own_host: set.own_hosts.get(&ordinal).cloned(),
     }
 }

@@ -52,6 +52,7 @@ fn put_config(world: &mut World, text: &str) {
     let object = Object::ConfigMap(ConfigMap {
         metadata: meta("conf"),
         data: [("main".to_owned(), text.to_owned())].into(),
+        ..ConfigMap::default()
     });
     let kind = RecordKind::Object(Kind::ConfigMap);
     world.put(Key::new(kind, key("conf")), &object);
@@ -138,7 +139,12 @@ fn templates_that_an_older_release_kept_are_revisions_with_the_config_of_their_t
         texts(&world.view),
         [old(1), old(2), (3, NOW, "2".to_owned())]
     );
-    let loaded = View::load(&world.model, world.view.state.term, "berth.internal");
+    let loaded = View::load(
+        &world.model,
+        &world.view.state.history,
+        world.view.state.term,
+        "berth.internal",
+    );
     assert_eq!(loaded.state.sets, world.view.state.sets);
 
     let dropped = TemplateHash("0ld".to_owned());

@@ -88,6 +88,7 @@ async fn exists(client: &Client, name: &str) -> bool {
             namespace: String::new(),
             name: name.to_owned(),
         }),
+        show_secrets: false,
     };
     client.objects().await.get(request).await.is_ok()
 }

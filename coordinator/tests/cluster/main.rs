@@ -12,5 +12,7 @@ mod common;
 mod killed;
 mod members;
 mod objects;
+mod rollouts;
+mod updates;
 mod verbs;
 mod volumes;

@@ -26,6 +26,7 @@ fn reference(kind: &str, name: &str) -> ObjectRef {
 async fn get(coordinator: &Coordinator, kind: &str, name: &str) -> Result<Value, Status> {
     let request = GetRequest {
         r#ref: Some(reference(kind, name)),
+        show_secrets: false,
     };
     let object = coordinator.objects().await.get(request).await?.into_inner();
     Ok(to_value(object.manifest.unwrap()))
@@ -248,7 +249,7 @@ async fn secret_values_are_never_shown() {
     let secret = "kind: Secret\napiVersion: v1\nmetadata: {name: s}\nstringData: {key: hunter2}\n";
     coordinator.apply(secret).await;
     let shown = get(&coordinator, "secret", "s").await.unwrap();
-    assert_eq!(shown["data"]["key"], "<sealed>", "{shown:#}");
+    assert_eq!(shown["data"]["key"], "<sealed, 7 bytes>", "{shown:#}");
     let list = ListRequest {
         kind: "secret".to_owned(),
         ..ListRequest::default()
@@ -270,7 +271,7 @@ async fn secret_values_are_never_shown() {
         .into_inner();
     let first = watch.message().await.unwrap().unwrap();
     for text in [format!("{list:?}"), format!("{first:?}")] {
-        assert!(text.contains("<sealed>"), "{text}");
+        assert!(text.contains("<sealed, 7 bytes>"), "{text}");
         assert!(
             !text.contains("hunter2") && !text.contains("aHVudGVyMg"),
             "{text}"

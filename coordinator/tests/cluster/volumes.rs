@@ -32,6 +32,7 @@ fn reference(kind: &str, name: &str) -> ObjectRef {
 async fn get(coordinator: &Coordinator, kind: &str, name: &str) -> Result<Value, Status> {
     let request = GetRequest {
         r#ref: Some(reference(kind, name)),
+        show_secrets: false,
     };
     let object = coordinator.objects().await.get(request).await?.into_inner();
     Ok(to_value(object.manifest.unwrap()))

@@ -1,5 +1,7 @@
 //! What may not change once an object is there, because members, names or data hang on it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::volume::{self, Classes};
 use crate::{
     ids::ObjectKey,
@@ -7,7 +9,9 @@ use crate::{
 };
 
 /// What may change of a set, for the message.
-const MAY_CHANGE: &str = "replicas, ordinals, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, updateStrategy, paused, autoRollback, \
+                          progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
+                          disruptionBudget, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                           membership, spread, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 
@@ -41,6 +45,12 @@ pub(super) fn check(
         }
         (Object::AddressPool(before), Object::AddressPool(after)) => {
             range(&before.spec.cidr, &after.spec.cidr, refuse);
+        }
+        (Object::ConfigMap(before), Object::ConfigMap(after)) if before.immutable => {
+            immutable(after.immutable, &before.data, &after.data, refuse);
+        }
+        (Object::Secret(before), Object::Secret(after)) if before.immutable => {
+            immutable(after.immutable, &before.data, &after.data, refuse);
         }
         // Another kind under the same key cannot be: the kind is part of the key.
         (
@@ -78,6 +88,7 @@ fn set(
             "podManagementPolicy",
             old.pod_management_policy != new.pod_management_policy,
         ),
+        ("placement", old.placement != new.placement),
         ("addressPool", old.address_pool != new.address_pool),
         (
             "volumeClaimTemplates",
@@ -91,6 +102,32 @@ fn set(
                     "{field} cannot change after the set was made; only {MAY_CHANGE} can: leave \
                      it, or delete the set (its claims stay) and apply it again"
                 ),
+            );
+        }
+    }
+}
+
+/// What says that it never changes keeps its word: others may rely on it.
+fn immutable<V: PartialEq>(
+    still: bool,
+    before: &BTreeMap<String, V>,
+    after: &BTreeMap<String, V>,
+    refuse: &mut dyn FnMut(&str, &str),
+) {
+    if !still {
+        refuse(
+            "immutable",
+            "an immutable object stays immutable; leave immutable: true, or delete the object and \
+             make it anew",
+        );
+    }
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        if before.get(key) != after.get(key) {
+            refuse(
+                &format!("data.{key}"),
+                "the object is immutable; leave it, or give the new values to an object of \
+                 another name and refer to that",
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Existing, disruption::users, volume_relations::users_of_class};
 use crate::{
-    ids::{MemberId, ObjectKey, Ordinal},
+    ids::{MemberId, ObjectKey},
     manifest::{Origin, Violation},
     spec::{Kind, Object, StatefulSet},
 };
@@ -159,10 +159,10 @@ fn user_of_claim(existing: Existing<'_>, claim: &ObjectKey) -> Option<MemberId> 
             .iter()
             .map(|template| template.metadata.name.as_str())
             .collect();
-        (0..set.spec.replicas()).find_map(|n| {
+        set.spec.declared().find_map(|ordinal| {
             let member = MemberId {
                 set: key.clone(),
-                ordinal: Ordinal(n),
+                ordinal,
             };
             let uses = names
                 .iter()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Objects;
 use crate::{
     ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
-    spec::{ConfigMap, Kind, Object, Secret, StatefulSet},
+    spec::{ConfigMap, Kind, Object, Placement, Secret, StatefulSet, UpdateKind},
     template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
@@ -64,36 +64,74 @@ fn restarts(
     new: &StatefulSet,
 ) -> Option<String> {
     let wanted: BTreeSet<Ordinal> = new.spec.declared().collect();
-    let staying: Vec<Ordinal> = old.spec.declared().filter(|n| wanted.contains(n)).collect();
-    let (Some(lowest), Some(highest)) = (staying.first(), staying.last()) else {
-        return None;
-    };
-    if revision(key, before, old) == revision(key, after, new) {
+    if new.spec.paused || new.spec.update_kind() == UpdateKind::OnDelete {
         return None;
     }
-    let what = if old.spec.template == new.spec.template {
+    let first = new.spec.first_updated();
+    let stays = |n: &Ordinal| wanted.contains(n) && *n >= first;
+    let staying: Vec<Ordinal> = old.spec.declared().filter(stays).collect();
+    let count = staying.len();
+    let restarted = restarted((key, before, old), (key, after, new), staying);
+    let (Some(lowest), Some(highest)) = (restarted.first(), restarted.last()) else {
+        return None;
+    };
+    let all = restarted.len() == count;
+    let overrides = old.spec.overrides != new.spec.overrides;
+    let what = if old.spec.template == new.spec.template && overrides {
+        "what differs for single ordinals"
+    } else if old.spec.template == new.spec.template {
         "the configuration that it uses"
     } else {
         "the template"
     };
-    let whom = if lowest == highest {
+    let whom = if new.spec.placement == Placement::PerHost {
+        "its members are restarted one after the other".to_owned()
+    } else if lowest == highest {
         format!("{}-{lowest} is restarted", key.name)
-    } else {
+    } else if all {
         format!(
             "{}-{highest} to {}-{lowest} are restarted one after the other",
             key.name, key.name
+        )
+    } else {
+        let names = restarted.iter().rev().take(MAX_NAMES);
+        let names: Vec<String> = names.map(|n| format!("{}-{n}", key.name)).collect();
+        let more = restarted.len().saturating_sub(MAX_NAMES);
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "{}{more} are restarted one after the other",
+            names.join(", ")
         )
     };
     Some(format!("{key}: {what} changes, {whom}"))
 }
 
-fn revision(key: &ObjectKey, objects: &Objects, set: &StatefulSet) -> TemplateHash {
+/// A set among the objects of its time.
+type At<'a> = (&'a ObjectKey, &'a Objects, &'a StatefulSet);
+
+/// The ordinals for which a change makes another revision.
+fn restarted(before: At<'_>, after: At<'_>, staying: Vec<Ordinal>) -> Vec<Ordinal> {
+    let differs = |ordinal: &Ordinal| revision(before, *ordinal) != revision(after, *ordinal);
+    let overrides = [before, after].map(|(_, _, set)| &set.spec.overrides);
+    if overrides.iter().any(|overrides| !overrides.is_empty()) {
+        staying.into_iter().filter(differs).collect()
+    } else if staying.first().is_some_and(differs) {
+        staying
+    } else {
+        Vec::new()
+    }
+}
+
+fn revision((key, objects, set): At<'_>, ordinal: Ordinal) -> TemplateHash {
     let source = InNamespace {
         objects,
         namespace: &key.namespace,
     };
-    let template = &set.spec.template;
-    revision_hash(template, &used_config(&template.spec, &source))
+    let config = used_config(&set.spec.template.spec, &source);
+    revision_hash(&set.spec.template_for(ordinal), &config)
 }
 
 /// The stored objects of one namespace.

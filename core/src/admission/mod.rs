@@ -17,6 +17,7 @@ mod defaults;
 mod delete;
 mod disruption;
 mod relations;
+pub mod rollout;
 mod scale;
 mod volume;
 mod volume_relations;

@@ -5,7 +5,7 @@ use super::{Existing, Objects, Options, Outcome};
 use crate::{
     ids::{ObjectKey, SetKey},
     manifest::{Origin, Violation},
-    spec::{Kind, Membership, Object, StatefulSet, validate},
+    spec::{Kind, Membership, Object, Placement, StatefulSet, validate},
 };
 
 /// Marks a set whose number of members was last set by `scale`; kept by admission among the
@@ -24,6 +24,9 @@ pub(super) fn adopt(
     let Object::StatefulSet(set) = object else {
         return;
     };
+    if set.spec.placement == Placement::PerHost {
+        return;
+    }
     let wanted = *set.spec.replicas.get_or_insert(1);
     let founders = existing.founders.get(key).copied().unwrap_or(0);
     if founders > 0 && i64::from(founders) != wanted && is_static(set) {
@@ -49,6 +52,9 @@ pub(super) fn merge(
     let (Object::StatefulSet(current), Object::StatefulSet(set)) = (current, object) else {
         return;
     };
+    if set.spec.placement == Placement::PerHost {
+        return;
+    }
     let now = current.spec.replicas();
     let mark = current.metadata.annotations.get(SCALED);
     let given = set.spec.replicas;
@@ -99,6 +105,11 @@ pub fn scale(
         return Err(violation("metadata.name", &message));
     };
     let mut set = before.clone();
+    if set.spec.placement == Placement::PerHost {
+        let message = "the set has one member on each host that its nodeSelector admits; label \
+                       hosts with 'berth host label' instead";
+        return Err(violation(FIELD, message));
+    }
     set.spec.replicas = Some(i64::from(replicas));
     if before.spec.replicas() != replicas {
         if before.metadata.deletion_timestamp.is_some() {

@@ -172,7 +172,9 @@ fn what_the_coordinator_wrote_is_kept() {
 #[test]
 fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
-    let may = "only replicas, ordinals, template, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+    let may = "only replicas, ordinals, template, overrides, updateStrategy, paused, autoRollback, \
+               progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
+               disruptionBudget, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
                membership, spread, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";
@@ -466,4 +468,33 @@ fn deletion_asks_for_the_name_of_what_holds_members_or_data() {
         1
     );
     assert_eq!(try_it(Kind::AddressPool, "dev", "").unwrap_err().len(), 2);
+}
+
+#[test]
+fn what_is_immutable_stays_as_it_is() {
+    let text = |kind: &str, rest: &str| format!("kind: {kind}\nmetadata: {{name: x}}\n{rest}");
+    for kind in ["ConfigMap", "Secret"] {
+        let data = |a: &str, b: &str| match kind {
+            "Secret" => format!("stringData: {{a: {a}{b}}}\n"),
+            _ => format!("data: {{a: {a}{b}}}\n"),
+        };
+        let of = |rest: String| text(kind, &format!("apiVersion: v1\n{rest}"));
+        let mut world = World::with(&of(data("one", "")));
+        world.apply(&of(data("two", ""))).unwrap();
+        let fixed = of(format!("immutable: true\n{}", data("two", "")));
+        world.apply(&fixed).unwrap();
+        assert_eq!(world.apply(&fixed).unwrap().disruptions, [""; 0]);
+        let labelled = fixed.replace("{name: x}", "{name: x, labels: {l: v}}");
+        world.apply(&labelled).unwrap();
+        let why = "the object is immutable; leave it, or give the new values to an object of \
+                   another name and refer to that";
+        let changed = of(format!("immutable: true\n{}", data("three", ", b: new")));
+        let refused = world.apply(&changed).unwrap_err().join("\n");
+        for key in ["a", "b"] {
+            assert!(refused.contains(&format!("data.{key}: {why}")), "{refused}");
+        }
+        assert!(!refused.contains("three"), "no value is shown");
+        let refused = world.apply(&of(data("two", ""))).unwrap_err().join("\n");
+        assert!(refused.contains("immutable: an immutable object stays immutable"));
+    }
 }

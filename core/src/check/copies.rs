@@ -151,13 +151,18 @@ pub(super) fn copy_still(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
+        | Step::Carry { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
+        | Step::Reload { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }

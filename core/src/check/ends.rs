@@ -1,9 +1,11 @@
 //! Rules about what ends: sets, revisions; and about the zone that closes a plan.
 
 use crate::{
-    check::{Case, Verdict},
+    check::{Case, Verdict, standing::grant},
+    ids::TemplateHash,
     plan::Step,
-    state::State,
+    spec::overrides::effective,
+    state::{Set, State},
     zone,
 };
 
@@ -26,28 +28,61 @@ pub(super) fn set_empty(case: &Case<'_>) -> Verdict {
     Err(format!("{key} {wrong}"))
 }
 
+pub(super) fn carries_same(case: &Case<'_>) -> Verdict {
+    let Step::Carry {
+        member: id,
+        revision,
+        ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let runs = |revision: &TemplateHash| {
+        let revision = set.revisions.get(revision)?;
+        let mut template = revision.template.as_ref().clone();
+        for one in &revision.overrides {
+            template = effective(&template, std::slice::from_ref(one), id.ordinal).into_owned();
+        }
+        Some((template, &revision.config))
+    };
+    match (runs(&member.revision), runs(revision)) {
+        (Some(before), Some(after)) if before == after => Ok(()),
+        (_, _) => Err(format!(
+            "{id} carries revision {revision}, which is another for it"
+        )),
+    }
+}
+
 pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
     match case.step {
         Step::Assign {
             member, revision, ..
         } => {
             let set = case.state.sets.get(&member.set);
-            let newest = set.is_none_or(|set| set.revision == *revision);
+            let newest =
+                set.is_none_or(|set| set.revision == *revision || set.rollout.current == *revision);
             let known = set.is_none_or(|set| set.revisions.contains_key(revision));
             if newest && known {
                 return Ok(());
             }
-            Err(format!("{member} gets revision {revision}, not the newest"))
+            Err(format!(
+                "{member} gets revision {revision}, which is neither the newest nor the one before"
+            ))
         }
         Step::DropRevision { set: key, revision } => {
             let Some(set) = case.state.sets.get(key) else {
                 return Ok(());
             };
             let mut members = set.members.values();
-            if set.revision == *revision || members.any(|m| m.revision == *revision) {
+            if [&set.revision, &set.rollout.current].contains(&revision)
+                || members.any(|m| m.revision == *revision)
+            {
                 return Err(format!("revision {revision} of {key} is in use"));
             }
-            Ok(())
+            history_kept(set, revision)
         }
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
@@ -56,15 +91,36 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::Carry { .. }
+        | Step::LeaveHost { .. }
         | Step::Found { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }
+}
+
+/// Of the revisions that nobody carries, those with the highest numbers stay.
+fn history_kept(set: &Set, dropped: &TemplateHash) -> Verdict {
+    let number = |hash: &TemplateHash| set.revisions.get(hash).map_or(0, |r| r.number);
+    let idle = set.revisions.keys().filter(|hash| {
+        ![&set.revision, &set.rollout.current].contains(hash)
+            && set.members.values().all(|member| member.revision != **hash)
+    });
+    let newer = idle.filter(|hash| number(hash) > number(dropped)).count();
+    let limit = set.spec.revision_history_limit.unwrap_or(10);
+    let ends = set.deleting.is_some() && set.members.is_empty();
+    if ends || i64::try_from(newer).is_ok_and(|newer| newer >= limit) {
+        return Ok(());
+    }
+    Err(format!("revision {dropped} is within the history limit"))
 }
 
 pub(super) fn zone_serial(case: &Case<'_>) -> Verdict {

@@ -216,7 +216,14 @@ impl Situation {
     /// patience has run out.
     fn key(&self) -> String {
         let (state, now) = (&self.friends.state, self.friends.now);
-        let mut words = vec![format!("{}{}", self.edited, self.shrunk)];
+        let rollout = &self.set().rollout;
+        let mut words = vec![format!(
+            "{}{}{:?}{}",
+            self.edited,
+            self.shrunk,
+            rollout.phase,
+            rollout.current == self.set().revision
+        )];
         for (ordinal, one) in &self.set().members {
             let id = member(SET, ordinal.0);
             words.push(format!(

@@ -76,9 +76,15 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
 
 pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
     let (Step::Start { member: id, epoch }
+    | Step::Carry {
+        member: id, epoch, ..
+    }
     | Step::PassGate { member: id, epoch }
     | Step::Stop { member: id, epoch }
     | Step::Release {
+        member: id, epoch, ..
+    }
+    | Step::Reload {
         member: id, epoch, ..
     }) = case.step
     else {
@@ -102,12 +108,17 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
+        | Step::Carry { .. }
         | Step::Assign { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return Ok(()),
     };
@@ -144,12 +155,17 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
+        | Step::Carry { .. }
         | Step::Found { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
         | Step::Release { .. }
         | Step::RemoveSet { .. }
+        | Step::Reload { .. }
         | Step::DropRevision { .. }
+        | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => Ok(()),
     }

@@ -22,8 +22,10 @@ mod founding;
 mod grants;
 mod order;
 mod places;
+mod reload;
 mod rule;
 mod standing;
+mod updates;
 mod volumes;
 
 pub use rule::Rule;
@@ -184,14 +186,19 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::DropRevision { set, .. }
+        | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
         | Step::Assign { .. }
+        | Step::Carry { .. }
         | Step::Start { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
+        | Step::Reload { .. }
         | Step::Release { .. }
         | Step::PublishZone { .. } => None,
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, is_wanted, runs, wanted},
+        standing::{available, grant, held, id, is_wanted, runs, serves, wanted},
+        updates::goal,
     },
     ids::{MemberId, Ordinal},
     plan::Step,
@@ -31,7 +32,10 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
             GatePolicy::OrderedStarted => runs(case.state, &lower).is_some_and(|r| r.started),
             GatePolicy::OrderedReady => available(case.state, &lower, case.now),
         };
-        if !holds {
+        let ordered = grant(case.state, &lower).map(|(_, member)| member.ordered);
+        let down = ordered.is_none_or(|ordered| ordered == Ordered::Nothing);
+        let kept_down = down && held(case.state, &lower).is_some();
+        if !(holds || kept_down) {
             return Err(format!("{member} starts under {policy:?} before {lower}"));
         }
     }
@@ -48,7 +52,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let somebody_serves = set
         .members
         .keys()
-        .any(|ordinal| runs(state, &id(&member.set, *ordinal)).is_some_and(|r| r.ready));
+        .any(|ordinal| serves(state, &id(&member.set, *ordinal)));
     let templates = &set.spec.volume_claim_templates;
     let filled = templates.iter().filter(|template| {
         let key = member.claim(&template.metadata.name).ok();
@@ -88,52 +92,36 @@ pub(super) fn stop_order(case: &Case<'_>) -> Verdict {
     }
 }
 
-pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
+pub(super) fn held_back(case: &Case<'_>) -> Verdict {
+    let Step::Start { member, .. } = case.step else {
+        return Ok(());
+    };
+    match held(case.state, member) {
+        Some(why) => Err(format!("{member} starts and {why}")),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
     let Step::Stop { member: id, .. } = case.step else {
         return Ok(());
     };
     let Some((set, member)) = grant(case.state, id) else {
         return Ok(());
     };
-    if !is_wanted(set, id.ordinal)
-        || member.revision != set.revision
-        || member.restart_asked.is_some()
-    {
-        Ok(())
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    let else_asked = !is_wanted(set, id.ordinal)
+        || set.offline.contains_key(&id.ordinal)
+        || member.revision != *goal(set)
+        || member.restart_asked.is_some();
+    if drained && !else_asked && held(case.state, id).is_none() {
+        Err(format!(
+            "{id} is stopped and has its data on the drained host"
+        ))
     } else {
-        Err(format!("{id} is wanted as it is"))
+        Ok(())
     }
-}
-
-pub(super) fn budget(case: &Case<'_>) -> Verdict {
-    let Step::Stop { member, .. } = case.step else {
-        return Ok(());
-    };
-    let Some((set, _)) = grant(case.state, member) else {
-        return Ok(());
-    };
-    if !is_wanted(set, member.ordinal) {
-        return Ok(());
-    }
-    let others = wanted(set).into_iter();
-    let ready = runs(case.state, member).is_some_and(|report| report.ready);
-    for other in others.filter(|other| *other != member.ordinal) {
-        let other = id(&member.set, other);
-        if ready && !available(case.state, &other, case.now) {
-            return Err(format!(
-                "{member} is taken down while {other} is not available"
-            ));
-        }
-        let grant = grant(case.state, &other).map(|(_, grant)| grant);
-        let stopping = grant.is_some_and(|grant| {
-            let host = case.state.hosts.get(&grant.host);
-            grant.ordered == Ordered::Stop && host.is_some_and(|host| host.contact.connected)
-        });
-        if stopping {
-            return Err(format!("{member} is taken down while {other} is"));
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn names_first(case: &Case<'_>) -> Verdict {

@@ -1,10 +1,12 @@
 //! Rules about hosts, addresses and ports.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    check::{Case, Verdict},
-    ids::MemberId,
+    check::{Case, Verdict, standing::wanted},
+    ids::{HostName, MemberId, Ordinal},
     plan::Step,
-    spec::{Port, Spread},
+    spec::{Placement, Port, Spread, WhenUnsatisfiable},
     state::{Claim, Set, State},
 };
 
@@ -92,8 +94,147 @@ pub(super) fn socket_unique(case: &Case<'_>) -> Verdict {
 
 fn declared<'a>(set: &'a Set, revision: &crate::ids::TemplateHash) -> Vec<&'a Port> {
     let template = set.template_of(revision);
-    let processes = template.into_iter().flat_map(|t| &t.spec.processes);
+    let processes = template.into_iter().flat_map(|t| t.spec.lasting());
     processes.flat_map(|process| &process.ports).collect()
+}
+
+/// The value of a host's label; its name stands for the label of that name.
+fn domain<'a>(state: &'a State, host: &'a HostName, key: &str) -> Option<&'a str> {
+    if key == "kubernetes.io/hostname" {
+        return Some(host.as_str());
+    }
+    let label = state.hosts.get(host)?.record.labels.get(key)?;
+    Some(label.as_str())
+}
+
+pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
+    let Step::Assign {
+        member: id, host, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let state = case.state;
+    let Some(set) = state.sets.get(&id.set) else {
+        return Ok(());
+    };
+    let local = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
+    if state.claims.values().any(local) {
+        return Ok(());
+    }
+    let template = set.spec.template_for(id.ordinal);
+    let spec = &template.spec;
+    let admits = |name: &HostName| {
+        let labels = state.hosts.get(name).map(|host| &host.record.labels);
+        let mut selector = spec.node_selector.iter();
+        labels.is_some_and(|labels| selector.all(|(k, v)| labels.get(k) == Some(v)))
+    };
+    for constraint in &spec.topology_spread_constraints {
+        if constraint.when_unsatisfiable != WhenUnsatisfiable::DoNotSchedule {
+            continue;
+        }
+        let key = &constraint.topology_key;
+        let Some(there) = domain(state, host, key) else {
+            return Err(format!("{id} goes to {host}, which has no label {key}"));
+        };
+        let others = homes(state, id, set);
+        let members = |wanted: &str| {
+            let there = others
+                .iter()
+                .filter(|name| admits(name) && domain(state, name, key) == Some(wanted));
+            there.count()
+        };
+        let hosts = state.hosts.keys().filter(|name| admits(name));
+        let domains = hosts.filter_map(|name| domain(state, name, key));
+        let least = domains.map(members).min().unwrap_or(0);
+        let skew = (members(there) + 1).saturating_sub(least);
+        if skew > usize::try_from(constraint.max_skew).unwrap_or(usize::MAX) {
+            return Err(format!("{id} goes to {key}={there}, which is {skew} ahead"));
+        }
+    }
+    Ok(())
+}
+
+/// Where the other members of a set are; of one that is nowhere now, where its data is.
+fn homes<'a>(state: &'a State, id: &MemberId, set: &'a Set) -> Vec<&'a HostName> {
+    let all = wanted(set).into_iter().chain(set.members.keys().copied());
+    let others: BTreeSet<Ordinal> = all.filter(|ordinal| *ordinal != id.ordinal).collect();
+    let home = |ordinal: Ordinal| {
+        let member = set.members.get(&ordinal).map(|member| &member.host);
+        let other = crate::check::standing::id(&id.set, ordinal);
+        let mut claims = state.claims.values().filter(|claim| claim.is_for(&other));
+        member.or_else(|| claims.find_map(|claim| state.host_of(claim)))
+    };
+    others.into_iter().filter_map(home).collect()
+}
+
+pub(super) fn own_host(case: &Case<'_>) -> Verdict {
+    match case.step {
+        Step::Assign {
+            member: id, host, ..
+        } => {
+            let set = case.state.sets.get(&id.set);
+            let own = set.and_then(|set| set.own_hosts.get(&id.ordinal));
+            match own.filter(|own| own.host != *host) {
+                Some(own) => Err(format!("{id} goes to {host}, and is that of {}", own.host)),
+                None => Ok(()),
+            }
+        }
+        Step::TakeHost { member: id, host } => take_host(case.state, id, host),
+        Step::LeaveHost { member: id } => {
+            let set = case.state.sets.get(&id.set);
+            let own = set.and_then(|set| Some((set, set.own_hosts.get(&id.ordinal)?)));
+            let selected = own.is_some_and(|(set, own)| {
+                let host = case.state.hosts.get(&own.host);
+                let mut selector = set.spec.template.spec.node_selector.iter();
+                host.is_some_and(|host| selector.all(|(k, v)| host.record.labels.get(k) == Some(v)))
+            });
+            if selected {
+                Err(format!("{id} leaves a host that the set selects"))
+            } else {
+                Ok(())
+            }
+        }
+        Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
+        | Step::GrowClaim { .. }
+        | Step::FillClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Found { .. }
+        | Step::Carry { .. }
+        | Step::Start { .. }
+        | Step::Rollout { .. }
+        | Step::Reload { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => Ok(()),
+    }
+}
+
+fn take_host(state: &State, id: &MemberId, host: &HostName) -> Verdict {
+    let Some(set) = state.sets.get(&id.set) else {
+        return Err(format!("{} does not exist", id.set));
+    };
+    if set.spec.placement != Placement::PerHost || set.deleting.is_some() {
+        return Err(format!("{} has no member per host", id.set));
+    }
+    let labels = state.hosts.get(host).map(|host| &host.record.labels);
+    let mut selector = set.spec.template.spec.node_selector.iter();
+    if !labels.is_some_and(|labels| selector.all(|(k, v)| labels.get(k) == Some(v))) {
+        return Err(format!("{id} takes {host}, which the set does not select"));
+    }
+    for (ordinal, own) in &set.own_hosts {
+        if (*ordinal == id.ordinal) != (own.host == *host) {
+            return Err(format!("{id} takes {host}, and {ordinal} has {}", own.host));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn host_fits(case: &Case<'_>) -> Verdict {
@@ -109,13 +250,14 @@ pub(super) fn host_fits(case: &Case<'_>) -> Verdict {
     }
 }
 
-fn unfit(state: &State, id: &MemberId, host: &crate::ids::HostName) -> Option<&'static str> {
+fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> {
     let Some(on) = state.hosts.get(host) else {
         return Some("does not exist");
     };
     let set = state.sets.get(&id.set)?;
     let mut siblings = set.members.iter();
-    let selector = &set.spec.template.spec.node_selector;
+    let template = set.spec.template_for(id.ordinal);
+    let selector = &template.spec.node_selector;
     let elsewhere = |template: &crate::spec::ClaimTemplate| {
         let key = id.claim(&template.metadata.name).ok();
         let claim = key.and_then(|key| state.claims.get(&key));
@@ -126,7 +268,10 @@ fn unfit(state: &State, id: &MemberId, host: &crate::ids::HostName) -> Option<&'
     let mut templates = set.spec.volume_claim_templates.iter();
     if !on.contact.connected {
         Some("is out of contact")
-    } else if on.record.unschedulable && !state.claims.values().any(holds) {
+    } else if on.record.unschedulable
+        && !state.claims.values().any(holds)
+        && !set.own_hosts.contains_key(&id.ordinal)
+    {
         Some("is cordoned")
     } else if selector
         .iter()

@@ -15,10 +15,10 @@ use crate::{
     ids::MemberId,
     plan::plan,
     spec::{
-        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Spread,
-        StatefulSetSpec,
+        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Override,
+        Placement, Spread, StatefulSetSpec, TopologySpreadConstraint, WhenUnsatisfiable,
     },
-    state::State,
+    state::{Draining, Offline, State},
     volume::access::sharers,
     waiting::{Reason, Refusal},
 };
@@ -70,6 +70,21 @@ enum Event {
         set: usize,
         ordinal: u32,
     },
+    Offline {
+        set: usize,
+        ordinal: u32,
+        offline: bool,
+    },
+    /// A host is drained, and members that live there are stopped too if `pinned` says so; or not
+    /// any more.
+    Drain {
+        host: u8,
+        pinned: Option<bool>,
+    },
+    Label {
+        host: u8,
+        rack: Option<bool>,
+    },
     /// The agent of one host does what it is to do and reports.
     Agent {
         host: u8,
@@ -115,6 +130,12 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(host, connected)| Event::Contact { host, connected }),
         1 => (host.clone(), any::<bool>())
             .prop_map(|(host, cordoned)| Event::Cordon { host, cordoned }),
+        1 => (claimed.clone(), number.clone(), any::<bool>())
+            .prop_map(|(set, ordinal, offline)| Event::Offline { set, ordinal, offline }),
+        1 => (host.clone(), prop::option::of(any::<bool>()))
+            .prop_map(|(host, pinned)| Event::Drain { host, pinned }),
+        1 => (host.clone(), prop::option::of(any::<bool>()))
+            .prop_map(|(host, rack)| Event::Label { host, rack }),
         8 => host.prop_map(|host| Event::Agent { host }),
         8 => Just(Event::Plan),
         3 => (0..15_000_u64).prop_map(|millis| Event::Pass { millis }),
@@ -137,6 +158,25 @@ struct Kind {
     spread: Spread,
     founded: bool,
     min_ready: u32,
+    place: Place,
+}
+
+/// Where the members of a set go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Anywhere,
+    /// Evenly over the racks, strictly or not.
+    Even(bool),
+    /// One on each host of rack a.
+    PerHost,
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        2 => Just(Place::Anywhere),
+        1 => any::<bool>().prop_map(Place::Even),
+        1 => Just(Place::PerHost),
+    ]
 }
 
 fn policy() -> impl Strategy<Value = GatePolicy> {
@@ -153,21 +193,33 @@ fn kind() -> impl Strategy<Value = Kind> {
         prop::option::of(policy()),
         prop::option::of(policy()),
     );
-    let rest = (storage::storage(), any::<bool>(), any::<bool>(), 0..3_u32);
+    let rest = (
+        storage::storage(),
+        any::<bool>(),
+        any::<bool>(),
+        0..3_u32,
+        place(),
+    );
     (policies, rest).prop_map(
-        |((policy, bootstrap, cold), (storage, require, founded, ready))| Kind {
-            policy,
-            bootstrap,
-            cold,
-            storage,
+        |((policy, bootstrap, cold), (storage, require, founded, ready, place))| {
             // Members of different hosts cannot share what only one of them may use.
-            spread: if require && storage != Storage::Shared(AccessMode::ReadWriteOnce) {
-                Spread::Require
-            } else {
-                Spread::Prefer
-            },
-            founded,
-            min_ready: ready * 5,
+            let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
+            let place = if together { Place::Anywhere } else { place };
+            let per_host = place == Place::PerHost;
+            Kind {
+                policy,
+                bootstrap,
+                cold,
+                storage,
+                spread: if per_host || require && !together {
+                    Spread::Require
+                } else {
+                    Spread::Prefer
+                },
+                founded: founded && !per_host,
+                min_ready: ready * 5,
+                place,
+            }
         },
     )
 }
@@ -201,6 +253,38 @@ impl Kind {
         wanted.spread = self.spread;
         wanted.membership = self.founded.then_some(Membership::Static);
         wanted.min_ready_seconds = self.min_ready;
+        match self.place {
+            Place::Anywhere => {}
+            Place::Even(strict) => {
+                let constraint = TopologySpreadConstraint {
+                    topology_key: "rack".to_owned(),
+                    max_skew: 1,
+                    when_unsatisfiable: if strict {
+                        WhenUnsatisfiable::DoNotSchedule
+                    } else {
+                        WhenUnsatisfiable::ScheduleAnyway
+                    },
+                };
+                let constraints = &mut wanted.template.spec.topology_spread_constraints;
+                constraints.push(constraint);
+            }
+            Place::PerHost => {
+                wanted.replicas = None;
+                wanted.placement = Placement::PerHost;
+                let selector = &mut wanted.template.spec.node_selector;
+                selector.insert("rack".to_owned(), "a".to_owned());
+            }
+        }
+        if revision == 1 {
+            wanted.overrides.push(Override {
+                ordinals: "0".to_owned(),
+                args: Some(vec!["-x".to_owned()]),
+                ..Override::default()
+            });
+        }
+        if revision == 2 && !self.founded && self.place != Place::PerHost {
+            wanted.ordinals.reserved.insert(1);
+        }
         let process = &mut wanted.template.spec.processes[0];
         process.ports[0].container_port += u32::try_from(set).unwrap();
         if self.spread == Spread::Prefer {
@@ -208,7 +292,8 @@ impl Kind {
         }
         process.env.push(EnvVar {
             name: "REVISION".to_owned(),
-            value: Some(revision.to_string()),
+            // The first two differ for ordinal 0 alone.
+            value: Some((revision / 2).to_string()),
             ..EnvVar::default()
         });
         wanted
@@ -266,13 +351,17 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
             host.record.unschedulable = *cordoned;
         }
-        Event::Restart { set, ordinal } => {
-            let (now, id) = (friends.now, member(SETS[*set], *ordinal));
-            let set = friends.state.sets.get_mut(&id.set);
-            let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
-            if let Some(member) = member {
-                member.restart_asked = Some(now);
-            }
+        Event::Restart { set, ordinal } => restart(friends, &member(SETS[*set], *ordinal)),
+        Event::Offline {
+            set,
+            ordinal,
+            offline,
+        } => take_offline(friends, &member(SETS[*set], *ordinal), *offline),
+        Event::Drain { host, pinned } => drain(friends, *host, *pinned),
+        Event::Label { host, rack } => {
+            let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
+            host.record
+                .label("rack", rack.map(|b| if b { "b" } else { "a" }));
         }
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),
@@ -297,6 +386,35 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
         }
+    }
+}
+
+fn drain(friends: &mut Friends, host: u8, pinned: Option<bool>) {
+    let since = friends.now;
+    let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    host.record.unschedulable = pinned.is_some();
+    host.record.directives.draining = pinned.map(|stop_pinned| Draining { since, stop_pinned });
+}
+
+fn restart(friends: &mut Friends, id: &MemberId) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&id.set);
+    let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+    if let Some(member) = member {
+        member.restart_asked = Some(now);
+    }
+}
+
+fn take_offline(friends: &mut Friends, id: &MemberId, offline: bool) {
+    let since = friends.now;
+    let Some(set) = friends.state.sets.get_mut(&id.set) else {
+        return;
+    };
+    if offline {
+        let reason = String::new();
+        set.offline.insert(id.ordinal, Offline { since, reason });
+    } else {
+        set.offline.remove(&id.ordinal);
     }
 }
 
@@ -346,6 +464,12 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
         friends.contact(&host_name(n), true);
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
+        host.record.directives.draining = None;
+        let rack = if n % 2 == 1 { "a" } else { "b" };
+        host.record.label("rack", Some(rack));
+    }
+    for set in friends.state.sets.values_mut() {
+        set.offline.clear();
     }
     for _ in 0..400 {
         let before = friends.state.clone();

@@ -1,7 +1,7 @@
 //! The rules by name.
 
 use crate::check::{
-    Case, Verdict, binding, copies, ends, founding, grants, order, places, volumes,
+    Case, Verdict, binding, copies, ends, founding, grants, order, places, reload, updates, volumes,
 };
 
 macro_rules! rules {
@@ -51,12 +51,23 @@ rules! {
     StartOrder = order::start_order,
     /// What is no longer wanted stops from the highest down, unless the set is parallel (I3).
     StopOrder = order::stop_order,
-    /// A member is stopped only because it is not wanted, carries an older revision, or an operator
-    /// asked for its restart.
-    StopCause = order::stop_cause,
-    /// One member of a set is taken down at a time; a ready one only while all others are ready
-    /// (I8).
-    Budget = order::budget,
+    /// A member is stopped only because it is not wanted, is to be updated, or an operator asked for
+    /// its restart.
+    StopCause = updates::stop_cause,
+    /// A member that serves is taken down only while enough others are available (I8).
+    Floor = updates::floor,
+    /// One that does not serve is replaced alone, or beside as many as an update may have down.
+    BrokenAlone = updates::broken_alone,
+    /// Below the partition, and while updates are held back, members keep the revision of the set.
+    Partition = updates::partition,
+    /// `Recreate` starts no member while one of another revision is there.
+    RecreateAlone = updates::recreate_alone,
+    /// A rollout gets on, halts and completes only as what is observed says.
+    RolloutProven = updates::rollout_proven,
+    /// A member is not started while an operator keeps it down: offline, or on a drained host.
+    HeldBack = order::held_back,
+    /// A drain stops no member that lives on the host by its data, unless it was asked to.
+    StaysPinned = order::stays_pinned,
     /// A member starts only when its name is served, or two seconds have passed (I9).
     NamesFirst = order::names_first,
     /// A new claim has its own name and id, belongs to its member, and holds nothing yet (I4).
@@ -97,6 +108,10 @@ rules! {
     SocketUnique = places::socket_unique,
     /// A member goes only to a host that is in contact, takes members, and fits.
     HostFits = places::host_fits,
+    /// A member is placed so that no label domain is too far ahead of the emptiest one.
+    SpreadEven = places::spread_even,
+    /// Under one member per host, a host has one ordinal and an ordinal one host, for good (I1).
+    OwnHost = places::own_host,
     /// A set is founded once (I7).
     FoundOnce = founding::found_once,
     /// The founders are all wanted members, each with its name and address (I7).
@@ -111,8 +126,14 @@ rules! {
     FoundingKept = founding::founding_kept,
     /// A set is removed only when its deletion was asked for and it has no members.
     SetEmpty = ends::set_empty,
-    /// A member gets the newest revision, and no revision is dropped that a member carries.
+    /// A member gets the newest revision or the one before, and no revision is dropped that a
+    /// member carries or that is within the history limit.
     RevisionKept = ends::revision_kept,
+    /// A member that runs gets another revision only if nothing but files differ and its set says
+    /// so; one at a time, and the next only when the one before serves with it.
+    ReloadFits = reload::reload_fits,
+    /// A member carries another revision only if it is the same for it.
+    CarriesSame = ends::carries_same,
     /// The zone's serial grows by one.
     ZoneSerial = ends::zone_serial,
     /// After a plan the published zone is the one that follows from the state (I9).

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     report::MemberReport,
-    state::{Member, Observation, Ordered, Set, State},
+    spec::Placement,
+    state::{Member, MemberCondition, Observation, Ordered, Set, State},
     time::Timestamp,
 };
 
@@ -19,6 +20,10 @@ pub(super) fn id(key: &SetKey, ordinal: Ordinal) -> MemberId {
 
 /// The ordinals that a set is to have, lowest first.
 pub(super) fn wanted(set: &Set) -> Vec<Ordinal> {
+    if set.spec.placement == Placement::PerHost {
+        let own = set.own_hosts.keys().copied();
+        return own.filter(|ordinal| is_wanted(set, *ordinal)).collect();
+    }
     let mut wanted = Vec::new();
     let mut next = set.spec.ordinals.start;
     let count = if set.deleting.is_some() {
@@ -38,6 +43,10 @@ pub(super) fn wanted(set: &Set) -> Vec<Ordinal> {
 
 /// Whether a set is to have an ordinal.
 pub(super) fn is_wanted(set: &Set, ordinal: Ordinal) -> bool {
+    if set.spec.placement == Placement::PerHost {
+        let own = set.own_hosts.get(&ordinal);
+        return set.deleting.is_none() && own.is_some_and(|own| own.selected);
+    }
     let ordinals = &set.spec.ordinals;
     let Some(above) = ordinal.0.checked_sub(ordinals.start) else {
         return false;
@@ -55,6 +64,21 @@ pub(super) fn grant<'a>(state: &'a State, id: &MemberId) -> Option<(&'a Set, &'a
     Some((set, set.members.get(&id.ordinal)?))
 }
 
+/// Whether the word of an operator keeps a member from running where it is: it is offline, or its
+/// host is being drained and it may not stay there for its data.
+pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
+    let set = state.sets.get(&id.set)?;
+    if set.offline.contains_key(&id.ordinal) {
+        return Some("is offline");
+    }
+    let host = &set.members.get(&id.ordinal)?.host;
+    let draining = state.hosts.get(host)?.record.directives.draining.as_ref()?;
+    let mut claims = state.claims.values();
+    let data = claims.any(|claim| claim.is_for(id) && state.host_of(claim) == Some(host));
+    let lives_there = data || set.own_hosts.contains_key(&id.ordinal);
+    (draining.stop_pinned || !lives_there).then_some("is on a host that is being drained")
+}
+
 /// What an agent in contact says of the epoch that a member has.
 pub(super) fn heard<'a>(state: &'a State, id: &MemberId) -> Option<&'a Observation> {
     let (_, member) = grant(state, id)?;
@@ -70,13 +94,33 @@ pub(super) fn runs<'a>(state: &'a State, id: &MemberId) -> Option<&'a MemberRepo
     (member.ordered == Ordered::Run).then_some(&seen.report)
 }
 
+/// What was said of the conditions that a member waits for.
+fn conditions<'a>(
+    state: &'a State,
+    id: &MemberId,
+) -> impl Iterator<Item = Option<&'a MemberCondition>> {
+    let grant = grant(state, id);
+    grant.into_iter().flat_map(|(set, member)| {
+        let template = set.template_of(&member.revision);
+        let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
+        gates.map(|gate| member.conditions.get(&gate.condition_type))
+    })
+}
+
+/// Whether a member that is ordered to run is ready, and every condition that it waits for true.
+pub(super) fn serves(state: &State, id: &MemberId) -> bool {
+    let ready = runs(state, id).is_some_and(|report| report.ready);
+    ready && conditions(state, id).all(|said| said.is_some_and(|said| said.status))
+}
+
 /// Whether a member has been ready for as long as its set asks for.
 pub(super) fn available(state: &State, id: &MemberId, now: Timestamp) -> bool {
     let Some((set, _)) = grant(state, id) else {
         return false;
     };
-    let ready = runs(state, id).is_some_and(|report| report.ready);
+    let ready = serves(state, id);
     let wanted = Duration::from_secs(set.spec.min_ready_seconds.into());
     let since = heard(state, id).and_then(|seen| seen.ready_since);
+    let since = since.max(conditions(state, id).filter_map(|c| Some(c?.since)).max());
     ready && (wanted.is_zero() || since.is_some_and(|since| now.since(since) >= wanted))
 }

@@ -1,6 +1,10 @@
 //! For each rule a plan that this rule refuses and no other does: switched off, it is missed.
 
 use super::*;
+mod updates;
+
+use updates::updates;
+
 use crate::{
     fixture::{
         NOW, bind_claim, fill, friend::Friends, hand_made, host_name, key, member, put_set,
@@ -9,10 +13,13 @@ use crate::{
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{
-        AccessMode, ClaimReference, DataSource, DataSourceKind, EnvVar, GatePolicy, MemberVolume,
-        Membership, VolumeSnapshot,
+        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, GatePolicy,
+        MemberVolume, Membership, Override, Placement, TopologySpreadConstraint, VolumeSnapshot,
     },
-    state::{Claim, Ordered, Snapshot, SnapshotState, VolumeState, ZoneHead, orders::peer},
+    state::{
+        Claim, Draining, Offline, Ordered, Snapshot, SnapshotState, VolumeState, ZoneHead,
+        orders::peer,
+    },
     volume::{PoolInfo, PoolKind, binding::bound},
     zone,
 };
@@ -30,6 +37,23 @@ fn epoch(state: &State, ordinal: u32) -> Epoch {
 
 fn data(ordinal: u32) -> crate::ids::ClaimKey {
     member("db", ordinal).claim("data").unwrap()
+}
+
+fn offline(state: &mut State, ordinal: u32) {
+    let offline = Offline {
+        since: NOW,
+        reason: String::new(),
+    };
+    let set = state.sets.get_mut(&db()).unwrap();
+    set.offline.insert(Ordinal(ordinal), offline);
+}
+
+fn special(ordinals: &str) -> Override {
+    Override {
+        ordinals: ordinals.to_owned(),
+        args: Some(vec!["-x".to_owned()]),
+        ..Override::default()
+    }
 }
 
 /// Three members that run and are ready, on the first three of four hosts.
@@ -124,7 +148,7 @@ fn other_set(state: &mut State, port: bool) {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn grants(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -178,7 +202,7 @@ fn grants(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn order(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -193,22 +217,21 @@ fn order(rule: Rule) -> Option<Bad> {
             let steps = stop(&state, 1);
             (state, steps)
         }
-        Rule::StopCause => {
-            let state = running().state;
-            let steps = stop(&state, 2);
+        Rule::HeldBack => {
+            let mut state = named().state;
+            offline(&mut state, 0);
+            let steps = start(&state, 0);
             (state, steps)
         }
-        Rule::Budget => {
-            let mut friends = running();
-            let mut wanted = spec(3, true);
-            wanted.template.spec.processes[0]
-                .env
-                .push(EnvVar::default());
-            put_set(&mut friends.state, "db", wanted);
-            friends.unready.insert(member("db", 0));
-            friends.agents();
-            let steps = stop(&friends.state, 2);
-            (friends.state, steps)
+        Rule::StaysPinned => {
+            let mut state = running().state;
+            let record = &mut state.hosts.get_mut(&host_name(3)).unwrap().record;
+            record.directives.draining = Some(Draining {
+                since: NOW,
+                stop_pinned: false,
+            });
+            let steps = stop(&state, 2);
+            (state, steps)
         }
         Rule::NamesFirst => {
             let mut state = named().state;
@@ -262,7 +285,7 @@ fn shared() -> Friends {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn volumes(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -324,7 +347,7 @@ fn volumes(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn starts(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -393,7 +416,7 @@ fn copied() -> State {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn copies(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -427,7 +450,7 @@ fn copies(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn places(rule: Rule) -> Option<Bad> {
     Some(match rule {
@@ -451,6 +474,35 @@ fn places(rule: Rule) -> Option<Bad> {
             let step = assign(&state, "other", 0, 1);
             (state, vec![step])
         }
+        Rule::SpreadEven => {
+            let mut state = state(4);
+            let mut wanted = spec(2, false);
+            let constraints = &mut wanted.template.spec.topology_spread_constraints;
+            constraints.push(TopologySpreadConstraint {
+                topology_key: "rack".to_owned(),
+                max_skew: 1,
+                ..TopologySpreadConstraint::default()
+            });
+            put_set(&mut state, "db", wanted);
+            for (n, rack) in [(1, "a"), (2, "a"), (3, "b")] {
+                let host = state.hosts.get_mut(&host_name(n)).unwrap();
+                host.record.label("rack", Some(rack));
+            }
+            let steps = vec![assign(&state, "db", 0, 1), assign(&state, "db", 1, 2)];
+            (state, steps)
+        }
+        Rule::OwnHost => {
+            let mut state = state(2);
+            let mut wanted = spec(0, false);
+            wanted.replicas = None;
+            wanted.placement = Placement::PerHost;
+            put_set(&mut state, "db", wanted);
+            let take = |ordinal| Step::TakeHost {
+                member: member("db", ordinal),
+                host: host_name(1),
+            };
+            (state, vec![take(0), take(1)])
+        }
         Rule::HostFits => {
             let mut state = running().state;
             other_set(&mut state, false);
@@ -465,7 +517,7 @@ fn places(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn founding(rule: Rule) -> Option<Bad> {
     let set = db();
@@ -516,7 +568,7 @@ fn founding(rule: Rule) -> Option<Bad> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "each rule is in one of eight tables; the test below holds that none is missing"
+    reason = "each rule is in one of nine tables; the test below holds that none is missing"
 )]
 fn ends(rule: Rule) -> Option<Bad> {
     let set = db();
@@ -530,6 +582,32 @@ fn ends(rule: Rule) -> Option<Bad> {
             let state = running().state;
             let revision = state.sets[&set].revision.clone();
             (state, vec![Step::DropRevision { set, revision }])
+        }
+        Rule::ReloadFits => {
+            let mut state = running().state;
+            let mut spec = (*state.sets[&set].spec).clone();
+            spec.config_update = ConfigUpdate::Reload;
+            spec.template.spec.processes[0].args.push("-v".to_owned());
+            put_set(&mut state, "db", spec);
+            let (id, set) = (member("db", 1), &state.sets[&set]);
+            let step = Step::Reload {
+                epoch: set.members[&id.ordinal].epoch,
+                member: id,
+                revision: set.revision.clone(),
+            };
+            (state, vec![step])
+        }
+        Rule::CarriesSame => {
+            let mut state = running().state;
+            let mut wanted = spec(3, true);
+            wanted.overrides.push(special("2"));
+            put_set(&mut state, "db", wanted);
+            let step = Step::Carry {
+                member: member("db", 2),
+                epoch: epoch(&state, 2),
+                revision: state.sets[&db()].revision.clone(),
+            };
+            (state, vec![step])
         }
         Rule::ZoneSerial => {
             let state = running().state;
@@ -578,7 +656,7 @@ fn whole(rule: Rule, state: &State, mut steps: Vec<Step>) -> Plan {
 fn each_rule_alone_refuses_something() {
     for rule in Rule::ALL {
         let all = [
-            grants, order, volumes, copies, starts, places, founding, ends,
+            grants, order, volumes, copies, starts, places, founding, ends, updates,
         ];
         let bad = all.into_iter().find_map(|group| group(rule));
         let Some((state, steps)) = bad else {

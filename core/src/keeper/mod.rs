@@ -13,8 +13,10 @@ pub mod logs;
 pub mod machine;
 pub mod signal;
 
-pub use backoff::{Backoff, Jitter};
-pub use machine::{Effect, Event, KeeperMachine, MemberPlan, ProcessPlan, Slot, SlotView};
+pub use backoff::{Backoff, BackoffLimits, Jitter};
+pub use machine::{
+    Effect, Event, KeeperMachine, MemberPlan, ProcessPlan, RestartPlan, Role, Slot, SlotView,
+};
 pub use signal::{signal_name, signal_number};
 
 /// How a process ended.

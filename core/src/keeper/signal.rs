@@ -1,7 +1,7 @@
 //! Signals by name and number. Names come from manifests, numbers from the kernel.
 
 /// Linux signal names and numbers, as on x86-64 and aarch64.
-const SIGNALS: [(&str, i32); 18] = [
+const SIGNALS: [(&str, i32); 31] = [
     ("SIGHUP", 1),
     ("SIGINT", 2),
     ("SIGQUIT", 3),
@@ -18,8 +18,21 @@ const SIGNALS: [(&str, i32); 18] = [
     ("SIGALRM", 14),
     ("SIGTERM", 15),
     ("SIGSTKFLT", 16),
+    ("SIGCHLD", 17),
     ("SIGCONT", 18),
     ("SIGSTOP", 19),
+    ("SIGTSTP", 20),
+    ("SIGTTIN", 21),
+    ("SIGTTOU", 22),
+    ("SIGURG", 23),
+    ("SIGXCPU", 24),
+    ("SIGXFSZ", 25),
+    ("SIGVTALRM", 26),
+    ("SIGPROF", 27),
+    ("SIGWINCH", 28),
+    ("SIGIO", 29),
+    ("SIGPWR", 30),
+    ("SIGSYS", 31),
 ];
 
 /// The name of a signal.

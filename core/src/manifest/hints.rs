@@ -2,7 +2,7 @@
 //! operators begin with a manifest that they found somewhere.
 
 /// A field that means the same wherever it is.
-const FIELDS: [(&str, &str); 55] = [
+const FIELDS: &[(&str, &str)] = &[
     ("image", "give command: Berth runs host binaries"),
     ("imagePullPolicy", "give command: Berth runs host binaries"),
     ("imagePullSecrets", "give command: Berth runs host binaries"),
@@ -19,8 +19,25 @@ const FIELDS: [(&str, &str); 55] = [
         "securityContext",
         "write user, group and capabilities of each process",
     ),
-    ("affinity", "write nodeSelector and spread"),
-    ("topologySpreadConstraints", "write nodeSelector and spread"),
+    (
+        "affinity",
+        "write nodeSelector, spread and topologySpreadConstraints",
+    ),
+    ("requires", "remove it: Berth does not have it yet"),
+    (
+        "labelSelector",
+        "remove it: the members of the set are counted",
+    ),
+    ("matchLabelKeys", "remove it: all members are counted"),
+    ("minDomains", "remove it: Berth does not have it"),
+    (
+        "nodeAffinityPolicy",
+        "remove it: hosts that nodeSelector does not admit are no domain",
+    ),
+    (
+        "nodeTaintsPolicy",
+        "remove it: cordoned hosts are counted as those of a domain",
+    ),
     ("tolerations", "write nodeSelector"),
     (
         "serviceAccountName",
@@ -29,19 +46,44 @@ const FIELDS: [(&str, &str); 55] = [
     ("restartPolicy", "remove it: processes are always restarted"),
     ("dnsPolicy", "remove it: each agent serves the names"),
     ("hostNetwork", "remove it: processes use the host's network"),
-    ("updateStrategy", "remove it: Berth does not have it yet"),
+    ("strategy", "write updateStrategy"),
     (
-        "revisionHistoryLimit",
-        "remove it: Berth does not have it yet",
+        "maxSurge",
+        "remove it: a member has one name and one set of volumes, so there is never a second one",
+    ),
+    (
+        "unhealthyPodEvictionPolicy",
+        "remove it: a member that is not ready costs no budget",
+    ),
+    (
+        "binaryData",
+        "write data: config objects hold text; put a binary file on the hosts or on a volume",
     ),
     (
         "persistentVolumeClaimRetentionPolicy",
         "remove it: claims are always retained",
     ),
     (
-        "fieldRef",
-        "write value: '{{ member }}', or another value of the templates",
+        "fileKeyRef",
+        "write configMapKeyRef or secretKeyRef, or a file of the process",
     ),
+    (
+        "containerName",
+        "remove it: the numbers are the process's own",
+    ),
+    ("stopSignal", "write killSignal of the process"),
+    ("scheme", "remove it: Berth asks over plain HTTP"),
+    (
+        "tcpSocket",
+        "write exec, httpGet or sleep: a hook that only connects does nothing",
+    ),
+    (
+        "restartPolicyRules",
+        "remove it: a process is restarted whatever it exited with",
+    ),
+    ("restartBackoff", "write it in spec.template.spec"),
+    ("readinessGates", "write it in spec.template.spec"),
+    ("neverKill", "write it at the process"),
     (
         "finalizers",
         "remove it: what is in use is not deleted anyway",
@@ -189,7 +231,17 @@ const NO_CLOUD: &str = "use local (a pool of the host), nfs, or kubernetes.io/no
                         volumes made by hand";
 
 /// Words of Kubernetes, the list that they would stand in (by a word of it), and what to write.
-const WORDS: [(&str, &str, &str); 25] = [
+const WORDS: [(&str, &str, &str); 27] = [
+    (
+        "Never",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
+    (
+        "OnFailure",
+        "Always",
+        "leave restartPolicy out: an init process runs to its end",
+    ),
     ("nfs.csi.k8s.io", "nfs", NFS),
     ("k8s-sigs.io/nfs-subdir-external-provisioner", "nfs", NFS),
     ("cluster.local/nfs-subdir-external-provisioner", "nfs", NFS),

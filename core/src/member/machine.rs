@@ -68,6 +68,16 @@ impl Machine {
                     up.restart_failed(now, &process);
                 }
             }
+            Event::Refreshed { run, revision } => {
+                if let Some(up) = self.up(&run) {
+                    up.told = Some(revision);
+                }
+            }
+            Event::PassedLost { run, process } => {
+                if let Some(up) = self.up(&run) {
+                    up.passed_lost(now, process);
+                }
+            }
             Event::GateRecorded { epoch } => {
                 self.passed_gate = Some(epoch);
                 // From now on it is started as no founder, also by the keeper alone (I7).
@@ -173,6 +183,8 @@ impl Machine {
             (Action::Start(_), Done::Started(running)) => {
                 self.starting.explained();
                 self.begin_up(now, running);
+                // What it was rendered from may have changed in between.
+                self.refresh(effects);
             }
             (Action::Stop, _) => {
                 self.ending.reset();
@@ -273,9 +285,13 @@ impl Machine {
             effects.push(Effect::Act { step, action });
         }
         if let Place::Up(up) = &mut self.place {
+            up.listen(now);
             effects.extend(up.due(now).into_iter().map(Effect::Probe));
-            for process in up.restarts_due(now) {
-                effects.push(Effect::RestartProcess { process });
+            for (process, grace) in up.restarts_due(now) {
+                effects.push(Effect::RestartProcess { process, grace });
+            }
+            for process in up.passes_due(now) {
+                effects.push(Effect::TellPassed { process });
             }
             if up.look_due(now) {
                 let run = up.run.clone();

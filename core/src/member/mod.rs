@@ -13,10 +13,14 @@
 //!                    +--- the keeper is gone, or a step failed
 //! ```
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
+    notify::Said,
     order::Desired,
     probe::{Outcome, ProbeKind, ProbeSpecs},
     report::MemberReport,
@@ -76,8 +80,28 @@ pub struct ProcessState {
     pub restarts: u32,
     /// How it last ended, if it did.
     pub last_exit: Option<String>,
-    /// Why it could not be executed, if the last attempt failed.
+    /// Why its last start failed, if it did.
     pub failure: Option<Reason>,
+    /// Whether what is done beside its start is at work: it has no process id here until then.
+    pub post_start: bool,
+    /// What this start of it has said.
+    pub said: Said,
+}
+
+impl ProcessState {
+    /// One that was not started yet.
+    pub fn new(name: ProcessName, init: bool) -> Self {
+        Self {
+            name,
+            init,
+            pid: None,
+            restarts: 0,
+            last_exit: None,
+            failure: None,
+            post_start: false,
+            said: Said::default(),
+        }
+    }
 }
 
 /// A run that has a living keeper, as it is found or was just started.
@@ -97,6 +121,10 @@ pub struct Running {
     pub volumes: Vec<MountedVolume>,
     /// From the stop signal to KILL.
     pub grace: Duration,
+    /// The sidecars: what comes next is told of their startup probes.
+    pub sidecars: BTreeSet<ProcessName>,
+    /// Those that are never killed: a stop waits for them.
+    pub never_killed: BTreeSet<ProcessName>,
 }
 
 /// What became of a process.
@@ -109,12 +137,18 @@ pub enum ProcessChange {
         /// How often it was started again before.
         restarts: u32,
     },
-    /// It could not be executed and is tried again.
+    /// It could not be executed, or what is done beside its start failed; it is tried again.
     StartFailed(Reason),
+    /// It was executed, and what is done beside its start has begun.
+    PostStart,
+    /// It said something.
+    Said(Said),
     /// It ended; the keeper starts it again unless it stops.
     Exited {
         /// How, such as `exited with 1`.
         exit: String,
+        /// Whether it exited with 0.
+        success: bool,
     },
 }
 
@@ -195,6 +229,20 @@ pub enum Event {
         /// Which process.
         process: ProcessName,
     },
+    /// The keeper of a run has what this revision renders to.
+    Refreshed {
+        /// Which run.
+        run: RunId,
+        /// The revision.
+        revision: TemplateHash,
+    },
+    /// The keeper could not be told that a startup probe passed.
+    PassedLost {
+        /// Which run.
+        run: RunId,
+        /// Which process.
+        process: ProcessName,
+    },
     /// The ledger has it that the member was ready in this epoch.
     GateRecorded {
         /// The grant.
@@ -253,14 +301,21 @@ pub enum Effect {
     RestartProcess {
         /// Which.
         process: ProcessName,
+        /// From the stop signal to KILL, if its probe says another time than the member.
+        grace: Option<Duration>,
+    },
+    /// Tell the keeper that the startup probe of a sidecar has passed.
+    TellPassed {
+        /// Which.
+        process: ProcessName,
     },
     /// Look at the run's volumes, each with a deadline, and say how they are.
     LookAtVolumes {
         /// Which run.
         run: RunId,
     },
-    /// Render the member anew and hand it to the living keeper, if it differs: what it starts from
-    /// now on starts with it. Nothing that runs is touched.
+    /// Render the member anew and hand it to the living keeper, if it differs, then say so with
+    /// [`Event::Refreshed`]: what the keeper starts from now on starts with it.
     Refresh,
     /// A founder was ready in this epoch: write it to the ledger, then say so with
     /// [`Event::GateRecorded`].
@@ -396,7 +451,10 @@ impl Machine {
         match self.next_action()? {
             Action::Prepare(_) | Action::CheckPorts | Action::Start(_) => self.starting.until(),
             Action::Adopt | Action::Cleanup | Action::Stop => self.ending.until(),
-            Action::Kill => self.ending.until().max(self.kill_at()),
+            Action::Kill => {
+                let at = self.kill_at()?;
+                Some(self.ending.until().map_or(at, |until| until.max(at)))
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{
     volume::{Ownership, Usage, VolumeReport},
 };
 
+mod life;
+
 fn main_process() -> ProcessName {
     "main".parse().unwrap()
 }
@@ -51,6 +53,7 @@ fn volume() -> MountedVolume {
                 uid: 33,
                 gid: 33,
             },
+            address: None,
             usage: None,
         },
         source: "nfs:nas:/exports/x".to_owned(),
@@ -77,6 +80,13 @@ struct World {
     pending: Option<(u64, Action)>,
     probes: Vec<AttemptId>,
     told_to_restart: usize,
+    passes: Vec<ProcessName>,
+    /// The grace periods of the restarts.
+    graces: Vec<Option<Duration>>,
+    sidecars: BTreeSet<ProcessName>,
+    never_killed: BTreeSet<ProcessName>,
+    /// Whether a run begins with init processes.
+    init_at_work: bool,
     /// The runs whose volumes are being looked at.
     looks: Vec<RunId>,
     specs: ProbeSpecs,
@@ -99,6 +109,11 @@ impl World {
             pending: None,
             probes: Vec::new(),
             told_to_restart: 0,
+            passes: Vec::new(),
+            graces: Vec::new(),
+            sidecars: BTreeSet::new(),
+            never_killed: BTreeSet::new(),
+            init_at_work: false,
             looks: Vec::new(),
             specs,
             runs: Vec::new(),
@@ -112,19 +127,17 @@ impl World {
     fn running(&self, run: RunId) -> Running {
         Running {
             run,
-            init_done: true,
+            init_done: !self.init_at_work,
             stopping: false,
             processes: vec![ProcessState {
-                name: main_process(),
-                init: false,
-                pid: Some(1),
-                restarts: 0,
-                last_exit: None,
-                failure: None,
+                pid: (!self.init_at_work).then_some(1),
+                ..ProcessState::new(main_process(), false)
             }],
             volumes: vec![volume()],
             probes: [(main_process(), self.specs.clone())].into(),
             grace: Duration::from_secs(30),
+            sidecars: self.sidecars.clone(),
+            never_killed: self.never_killed.clone(),
         }
     }
 
@@ -143,7 +156,11 @@ impl World {
                     self.pending = Some((step, action));
                 }
                 Effect::Probe(attempt) => self.probes.push(attempt),
-                Effect::RestartProcess { .. } => self.told_to_restart += 1,
+                Effect::RestartProcess { grace, .. } => {
+                    self.told_to_restart += 1;
+                    self.graces.push(grace);
+                }
+                Effect::TellPassed { process } => self.passes.push(process),
                 Effect::LookAtVolumes { run } => {
                     assert!(!self.looks.contains(&run), "two looks at a time");
                     self.looks.push(run);
@@ -222,7 +239,13 @@ impl World {
     fn exit(&mut self) {
         if let Some(run) = self.keeper.clone() {
             let exit = "exited with 1".to_owned();
-            self.process(run, ProcessChange::Exited { exit });
+            self.process(
+                run,
+                ProcessChange::Exited {
+                    exit,
+                    success: false,
+                },
+            );
         }
     }
 

@@ -26,6 +26,7 @@ impl Machine {
             member: self.member.clone(),
             epoch: self.epoch(),
             run: self.last_run.clone(),
+            revision: None,
             phase,
             started: false,
             ready: false,
@@ -39,6 +40,7 @@ impl Machine {
         };
         report.run.take_if(|run| run.epoch != report.epoch);
         if let Place::Up(up) = &self.place {
+            report.revision = up.told.clone();
             report.started = up.started();
             report.ready = up.ready() && phase == Phase::Running && !self.founds(up.run.epoch);
             report.restarts += up.restart_count();
@@ -51,6 +53,7 @@ impl Machine {
                     pid: process.pid,
                     restarts: process.restarts,
                     last_exit: process.last_exit.clone(),
+                    status: process.said.shown(),
                 })
                 .collect();
         }
@@ -115,7 +118,10 @@ impl Machine {
         if phase == Phase::Stopping {
             let (processes, volumes) = match &self.place {
                 // A volume in trouble is what the stop is for, or what it takes so long for.
-                Place::Up(up) => (up.alive(), up.volumes.reason().cloned()),
+                Place::Up(up) => match up.spared() {
+                    Some(processes) => return Some(Reason::NeverKilled { processes }),
+                    None => (up.alive(), up.volumes.reason().cloned()),
+                },
                 Place::Unknown
                 | Place::Dirty
                 | Place::Clean

@@ -43,8 +43,24 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     move_stranded(draft, key);
 }
 
-/// Gives a member another host that was never ordered to run and whose host is out of contact for
-/// too long, if one can take it. One that was ordered stays, whatever is known of it; so does a
+/// The host that a member would go to if it were stopped where it is.
+///
+/// # Errors
+/// Why there is none but the one it is on.
+pub(super) fn other_host(
+    draft: &Draft,
+    id: &MemberId,
+    here: &HostName,
+) -> Result<HostName, Reason> {
+    let found = place(draft, id)?.map(|placement| placement.host);
+    let hosts = Vec::new();
+    found
+        .filter(|host| host != here)
+        .ok_or(Reason::NoEligibleHost { hosts })
+}
+
+/// Gives a member another host that was never ordered to run and whose host is being drained, or out
+/// of contact for too long, if one can take it. One that was ordered stays, whatever is known of it; so does a
 /// founder, whose address the others were told.
 fn move_stranded(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
@@ -54,22 +70,26 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
     let founds = |n: Ordinal| founders.is_some_and(|f| f.iter().any(|peer| peer.ordinal == n));
     let mut stranded = Vec::new();
     for (ordinal, member) in &set.members {
-        let host = draft.state.hosts.get(&member.host);
-        let Some(contact) = host.map(|h| &h.contact).filter(|c| !c.connected) else {
+        let Some(host) = draft.state.hosts.get(&member.host) else {
             continue;
         };
+        let at = match &host.record.directives.draining {
+            Some(draining) => draining.since,
+            None if host.contact.connected => continue,
+            None => host.contact.since.plus(PATIENCE),
+        };
         if member.ordered == Ordered::Nothing && !founds(*ordinal) {
-            stranded.push((*ordinal, member.epoch, contact.since.plus(PATIENCE)));
+            stranded.push((*ordinal, member.epoch, member.host.clone(), at));
         }
     }
-    for (ordinal, epoch, at) in stranded {
+    for (ordinal, epoch, host, at) in stranded {
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
         if at > draft.now {
             draft.wake(Some(at));
-        } else if place(draft, &id).is_ok() {
+        } else if other_host(draft, &id, &host).is_ok() {
             let proof = Proof::NeverOrdered;
             let member = id.clone();
             draft.push(Step::Release {
@@ -97,8 +117,8 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         return Ok(None);
     };
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
-    let template = &set.spec.template;
-    let shared = claims::assignable(&draft.state, id, template, draft.now)?;
+    let template = set.birth_template(id.ordinal);
+    let shared = claims::assignable(&draft.state, id, &template, draft.now)?;
     let own = claims.iter().map(|own| (&own.key, &own.claim));
     let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
     let demands = claims::demands(&draft.state, all, id, draft.now)?;
@@ -107,7 +127,7 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         key: &id.set,
         set,
         ordinal: id.ordinal,
-        template,
+        template: &template,
         own: &claims,
         shared: &shared,
         demands: &demands,
@@ -141,7 +161,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
         epoch: epoch(draft, set, ordinal),
         host: placement.host,
         address: placement.address,
-        revision: set.revision.clone(),
+        revision: set.birth_revision(ordinal).clone(),
     };
     if let Source::Taken(address) = placement.source {
         let member = id.clone();
@@ -171,6 +191,7 @@ fn count_in(draft: &mut Draft, id: &MemberId) {
         return;
     };
     if let Some(member) = set.members.get(&id.ordinal) {
-        draft.index.add(id, member, Some(&set.spec.template));
+        let template = set.template_of(&member.revision);
+        draft.index.add(id, member, template.map(AsRef::as_ref));
     }
 }

@@ -1,39 +1,164 @@
-//! The disruption budget: at most one member of a set is taken down at a time, and only while all
-//! others are available. A disruption is durable (the order to stop) and holds the budget until the
-//! member is available again.
+//! The disruption budget: how many members must be available besides one that is taken down.
+//!
+//! Everything that takes a member down asks here: updates, restarts, drains, scaling in. What was
+//! granted is durable, and needs no book of its own: a member that was ordered to stop is not
+//! available, and stays so until it has been started again and serves. So the budget is simply
+//! counted anew for every step, on the state in which the steps before it have taken effect.
+//!
+//! A member that is not available costs nothing: taking it down makes nothing worse.
 
 use crate::{
     ids::{Ordinal, SetKey},
-    plan::facts::facts,
+    plan::facts::{Standing, facts},
+    spec::{Amount, DisruptionBudget},
     state::{Set, State},
     time::Timestamp,
+    waiting::Reason,
 };
 
-/// Whether one more member may be taken down; the time at which it may, if only time is missing.
-pub(super) fn spare(
-    state: &State,
-    key: &SetKey,
-    set: &Set,
-    now: Timestamp,
-) -> Result<(), Option<Timestamp>> {
-    use crate::plan::facts::Standing;
-    let mut wake = None;
-    for ordinal in all(set) {
-        let facts = facts(state, key, ordinal);
-        match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
-            Standing::Available => {}
-            Standing::ReadyUntil(at) => wake = wake.max(Some(at)),
-            Standing::Unready | Standing::Down => return Err(None),
+/// What a member is taken down for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// An update: `updateStrategy.rollingUpdate.maxUnavailable` counts, too.
+    Update,
+    /// Something that an operator asked for and that brings the member back: a restart, a drain.
+    Request,
+}
+
+/// The budget has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spent {
+    /// How many other members are available.
+    pub(super) available: u32,
+    /// How many must be.
+    pub(super) floor: u32,
+    /// When to look again, if only time is missing.
+    pub(super) wake: Option<Timestamp>,
+}
+
+impl Spent {
+    pub(super) fn reason(self) -> Reason {
+        Reason::BudgetSpent {
+            available: self.available,
+            floor: self.floor,
         }
-    }
-    match wake {
-        None => Ok(()),
-        Some(at) => Err(Some(at)),
     }
 }
 
-/// Every ordinal that is wanted, or still there.
-fn all(set: &Set) -> impl Iterator<Item = Ordinal> {
-    let leaving = set.members.keys().copied().filter(|n| !set.is_declared(*n));
-    set.declared().chain(leaving)
+/// Whether a wanted member may be taken down now and brought back.
+pub(super) fn allows(
+    state: &State,
+    key: &SetKey,
+    set: &Set,
+    victim: Ordinal,
+    cause: Cause,
+    now: Timestamp,
+) -> Result<(), Spent> {
+    let others = set.declared().filter(|other| *other != victim);
+    enough(state, key, others, floor(set, cause), now)
+}
+
+/// Whether a member that is not wanted any more may leave. Without a budget of its own a set goes
+/// by the order of its policy alone, as a StatefulSet does.
+pub(super) fn lets_go(
+    state: &State,
+    key: &SetKey,
+    set: &Set,
+    victim: Ordinal,
+    now: Timestamp,
+) -> Result<(), Spent> {
+    let serves = facts(state, key, victim).is_some_and(|facts| facts.available(now));
+    let Some(budget) = set.spec.disruption_budget.as_ref().filter(|_| serves) else {
+        return Ok(());
+    };
+    let others = set.members.keys().copied().filter(|other| *other != victim);
+    let floor = floor_of(budget, set.wanted());
+    enough(state, key, others, floor, now)
+}
+
+/// How many others must be available for a member to be taken down.
+pub(super) fn floor(set: &Set, cause: Cause) -> u32 {
+    let size = set.wanted();
+    let update = size.saturating_sub(max_unavailable(set));
+    let asked = set.spec.disruption_budget.as_ref();
+    let asked = asked.map(|budget| floor_of(budget, size));
+    let floor = match (cause, asked) {
+        (Cause::Update, Some(asked)) => asked.max(update),
+        (Cause::Update, None) => update,
+        (Cause::Request, Some(asked)) => asked,
+        (Cause::Request, None) => size.saturating_sub(1),
+    };
+    // One of one, or of two, may always be down: it could never be replaced otherwise.
+    if size <= 2 {
+        floor.min(size.saturating_sub(1))
+    } else {
+        floor
+    }
+}
+
+/// How many members may be unavailable for an update, at least one.
+pub(super) fn max_unavailable(set: &Set) -> u32 {
+    match set.spec.max_unavailable() {
+        Some(Amount::Number(number)) => (*number).max(1),
+        Some(Amount::Percent(percent)) => share(set.wanted(), *percent).max(1),
+        Some(Amount::Quorum | Amount::Unknown(_)) | None => 1,
+    }
+}
+
+/// How many of `size` members a budget wants available. Percentages are rounded to the side on
+/// which more members are available.
+pub(super) fn floor_of(budget: &DisruptionBudget, size: u32) -> u32 {
+    let down = |amount: &Amount| match amount {
+        Amount::Number(number) => (*number).max(1),
+        Amount::Percent(percent) => share(size, *percent).max(1),
+        Amount::Quorum | Amount::Unknown(_) => 1,
+    };
+    let up = |amount: &Amount| match amount {
+        Amount::Number(number) => *number,
+        Amount::Percent(percent) => {
+            size.saturating_sub(share(size, 100_u32.saturating_sub(*percent)))
+        }
+        Amount::Quorum if size == 0 => 0,
+        Amount::Quorum => size / 2 + 1,
+        Amount::Unknown(_) => size,
+    };
+    match (&budget.min_available, &budget.max_unavailable) {
+        (Some(least), _) => up(least),
+        (None, Some(most)) => size.saturating_sub(down(most)),
+        (None, None) => size.saturating_sub(1),
+    }
+}
+
+/// So many of a hundred, rounded down.
+fn share(size: u32, percent: u32) -> u32 {
+    let share = u64::from(size) * u64::from(percent) / 100;
+    u32::try_from(share).unwrap_or(u32::MAX)
+}
+
+fn enough(
+    state: &State,
+    key: &SetKey,
+    others: impl Iterator<Item = Ordinal>,
+    floor: u32,
+    now: Timestamp,
+) -> Result<(), Spent> {
+    let mut available = 0_u32;
+    let mut wake = None;
+    for other in others {
+        let facts = facts(state, key, other);
+        match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
+            Standing::Available => available += 1,
+            Standing::ReadyUntil(at) => wake = wake.into_iter().chain([at]).min(),
+            Standing::Unready | Standing::Down => {}
+        }
+    }
+    if available >= floor {
+        Ok(())
+    } else {
+        Err(Spent {
+            available,
+            floor,
+            wake,
+        })
+    }
 }

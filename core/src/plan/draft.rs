@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    condition::Condition,
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
     plan::{Plan, Report, Step},
     spec::{MemberTemplate, Protocol},
@@ -84,6 +85,11 @@ impl Draft {
         warnings.push(text);
     }
 
+    /// Says how a set stands.
+    pub(super) fn stands(&mut self, set: &SetKey, conditions: Vec<Condition>) {
+        self.report.conditions.insert(set.clone(), conditions);
+    }
+
     /// Asks to plan again at a time, if it lies ahead.
     pub(super) fn wake(&mut self, at: Option<Timestamp>) {
         let ahead = at.filter(|at| *at > self.now);
@@ -149,6 +155,6 @@ impl Index {
 
 /// The ports that a template declares.
 pub(super) fn ports(template: &MemberTemplate) -> impl Iterator<Item = (u32, Protocol)> {
-    let all = template.spec.processes.iter().flat_map(|p| &p.ports);
+    let all = template.spec.lasting().flat_map(|p| &p.ports);
     all.map(|port| (port.container_port, port.protocol))
 }

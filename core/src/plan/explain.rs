@@ -9,6 +9,7 @@ use crate::{
         founding,
     },
     report::Phase,
+    spec::UpdateKind,
     state::{Ordered, State},
     waiting::Reason,
 };
@@ -53,17 +54,42 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
     }
 }
 
+/// Why a member that serves is not what the spec asks for.
+fn serving(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Reason> {
+    let set = facts.set;
+    if facts.member.restart_asked.is_some() {
+        return Some(Reason::RestartAsked);
+    }
+    if facts.member.revision == *set.target_revision() {
+        return None;
+    }
+    Some(if set.spec.paused {
+        Reason::UpdatesPaused
+    } else if set.holds_updates() {
+        let seconds = set.spec.progress_deadline_seconds();
+        Reason::RolloutStalled { seconds }
+    } else if set.spec.update_kind() == UpdateKind::OnDelete {
+        Reason::UpdatedOnRestart
+    } else if !set.updates(ordinal) {
+        let first = set.spec.first_updated();
+        Reason::BelowPartition { first }
+    } else {
+        Reason::RevisionOutdated
+    })
+}
+
 fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
     let host = facts.member.host.clone();
     let Some(seen) = facts.seen else {
         return Some(Reason::Ordered { host });
     };
     if seen.report.ready {
-        if facts.member.restart_asked.is_some() {
-            return Some(Reason::RestartAsked);
+        if let Some(gate) = facts.set.shut_gate(facts.member) {
+            return Some(gate);
         }
-        let outdated = facts.member.revision != facts.set.revision;
-        return outdated.then_some(Reason::RevisionOutdated);
+        let lacks = facts.set.lacks_files(facts.member, &seen.report);
+        let late = lacks.then_some(Reason::ConfigNotDelivered { host });
+        return serving(facts, id.ordinal).or(late);
     }
     let own = seen.report.waiting.clone();
     let lost = matches!(own, Some(Reason::VolumeEmpty { .. })) && founding::open(state, id);

@@ -77,19 +77,30 @@ impl Facts<'_> {
 
     /// Whether it serves.
     pub(super) fn ready(&self) -> bool {
-        self.running().is_some_and(|seen| seen.report.ready)
+        self.ready_since().is_some()
+    }
+
+    /// Since when it serves.
+    fn ready_since(&self) -> Option<Timestamp> {
+        self.set.ready_since(self.member, self.running()?)
+    }
+
+    /// Whether its processes have the files of its revision.
+    pub(super) fn has_files(&self) -> bool {
+        let lacks = |seen: &Observation| self.set.lacks_files(self.member, &seen.report);
+        !self.running().is_some_and(lacks)
     }
 
     /// How it stands at a time.
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
-        let Some(seen) = self.running() else {
+        if self.running().is_none() {
             return Standing::Down;
-        };
-        if !seen.report.ready {
-            return Standing::Unready;
         }
+        let Some(since) = self.ready_since() else {
+            return Standing::Unready;
+        };
         let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
-        let at = seen.ready_since.unwrap_or(now).plus(wanted);
+        let at = since.plus(wanted);
         if at <= now {
             Standing::Available
         } else {
@@ -106,7 +117,11 @@ impl Facts<'_> {
     /// `patience`. `None` for one that is ready, that was not ordered to run, or that nothing is
     /// known of.
     pub(super) fn broken_at(&self, patience: Duration) -> Option<Timestamp> {
-        let seen = self.running().filter(|seen| !seen.report.ready)?;
+        let seen = self.running().filter(|_| !self.ready())?;
+        // Of one that waits for a gate only, since its processes are ready.
+        if let Some(since) = seen.ready_since.filter(|_| seen.report.ready) {
+            return Some(since.plus(patience));
+        }
         Some(match seen.report.phase {
             Phase::BackOff => Timestamp(0),
             Phase::Pending

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{Ordinal, SetKey},
     plan::{
+        evict,
         facts::{Standing, facts},
         founding,
     },
@@ -97,6 +98,10 @@ fn first_shut(
 ) -> Option<Shut> {
     set.declared().find_map(|by| {
         let facts = facts(state, key, by);
+        // What an operator keeps down keeps nobody else down.
+        if evict::kept_down(state, key, set, by) {
+            return None;
+        }
         let standing = facts.map_or(Standing::Down, |facts| facts.standing(now));
         let holds = match policy {
             GatePolicy::Parallel => true,

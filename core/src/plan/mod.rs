@@ -1,8 +1,10 @@
 //! The plan: what to do next, as a value. [`plan`] is synchronous, total and deterministic; it
 //! reads nothing but its arguments.
 //!
-//! One file per stage, in this order: first what frees something, for all sets (observe, release),
-//! then volumes for the claims that wait for one (claims), and copies of volumes (snapshots), then what takes something, set by set (assign, start, stop, update), then why everything else
+//! One file per stage, in this order: first what frees something, for all sets (observe, release,
+//! rollout), then volumes for the claims that wait for one (claims), and copies of volumes
+//! (snapshots), then what takes something, set by set (own_hosts, carry, assign, start, stop,
+//! reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -14,20 +16,28 @@ use crate::{ids::SetKey, state::State, time::Timestamp, waiting::Reason};
 mod addresses;
 mod assign;
 mod budget;
+mod carry;
 mod claims;
+pub mod conditions;
 mod draft;
+mod evict;
 mod explain;
 mod facts;
 mod founding;
 mod gate;
 mod observe;
+mod own_hosts;
 mod placement;
 mod release;
+mod reload;
 pub mod report;
+mod rollout;
 mod snapshots;
+mod spread;
 mod start;
 pub mod step;
 mod stop;
+pub mod terms;
 mod update;
 mod warn;
 mod zone;
@@ -55,7 +65,10 @@ pub fn plan_without(
     let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
     for key in &keys {
         observe::run(&mut draft, key);
+        own_hosts::leave(&mut draft, key);
         release::members(&mut draft, key);
+        rollout::turn(&mut draft, key);
+        release::unstarted(&mut draft, key);
         release::set(&mut draft, key);
     }
     release::foundings(&mut draft, parked);
@@ -64,14 +77,20 @@ pub fn plan_without(
     draft.index_hosts();
     for key in &keys {
         claims::grow(&mut draft, key);
+        own_hosts::take(&mut draft, key);
+        carry::run(&mut draft, key);
         assign::run(&mut draft, key);
         start::run(&mut draft, key);
         stop::run(&mut draft, key);
+        reload::run(&mut draft, key);
+        evict::run(&mut draft, key);
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
+        rollout::better(&mut draft, key);
     }
     for key in &keys {
         explain::run(&mut draft, key);
+        conditions::run(&mut draft, key);
         warn::run(&mut draft, key);
     }
     for key in &held {

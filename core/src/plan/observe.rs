@@ -75,6 +75,14 @@ fn filled(
     // Of a volume that holds its own record, that one counts.
     let unrecorded = report.filter(|report| !report.recorded);
     let owner = unrecorded.map(|report| report.owner.clone());
-    let news = !claim.filled || (claim.owner.is_none() && owner.is_some());
-    news.then_some(Step::FillClaim { key, owner })
+    // The first one is kept: members that share a claim may reach its server by several.
+    let known = state.volume_of(claim).and_then(|volume| volume.address);
+    let address = report.and_then(|report| report.address);
+    let address = address.filter(|_| known.is_none());
+    let news = !claim.filled || (claim.owner.is_none() && owner.is_some()) || address.is_some();
+    news.then_some(Step::FillClaim {
+        key,
+        owner,
+        address,
+    })
 }

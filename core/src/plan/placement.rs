@@ -9,6 +9,7 @@ use crate::{
         addresses::Source,
         claims::{self, Demand, Own, Shared},
         draft::{Draft, ports},
+        spread::Domains,
     },
     spec::{MemberTemplate, Protocol, Spread},
     state::{Host, Set},
@@ -41,17 +42,19 @@ pub(super) struct Need<'a> {
 /// # Errors
 /// [`Reason::NoEligibleHost`] with every host and why not.
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
+    let domains = Domains::new(&draft.state, need);
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
-        if let Some(because) = refusal(draft, need, name, host) {
+        if let Some(because) = refusal(draft, need, &domains, name, host) {
             refused.push(HostRefusal {
                 host: name.clone(),
                 because,
             });
             continue;
         }
-        candidates.push((rank(draft, need, name), name));
+        let crowd = domains.crowd(name, host);
+        candidates.push((rank(draft, need, crowd, name), name));
     }
     candidates.sort();
     // Room takes the longest to find out, so it is asked of the best host first.
@@ -77,11 +80,12 @@ impl Need<'_> {
     }
 }
 
-/// Lower is better: where it was before; then fewest members of its set, those counted too that
-/// are gone and left a volume there; then fewest members.
-type Rank = (Reverse<bool>, usize, u32);
+/// Lower is better: where it was before; then fewest members of its set in its label domains; then
+/// fewest on the host, those counted too that are gone and left a volume there; then fewest members
+/// of any set.
+type Rank = (Reverse<bool>, u64, usize, u32);
 
-fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
+fn rank(draft: &Draft, need: &Need<'_>, crowd: u64, name: &HostName) -> Rank {
     let last = need.set.last_grants.get(&need.ordinal);
     let was_here = last.is_some_and(|grant| grant.host == *name);
     let members = need.set.members.iter();
@@ -95,11 +99,22 @@ fn rank(draft: &Draft, need: &Need<'_>, name: &HostName) -> Rank {
     let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
     siblings.remove(&need.ordinal);
     let load = draft.index.load.get(name).copied().unwrap_or_default();
-    (Reverse(was_here), siblings.len(), load)
+    (Reverse(was_here), crowd, siblings.len(), load)
 }
 
-fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Option<Refusal> {
+fn refusal(
+    draft: &Draft,
+    need: &Need<'_>,
+    domains: &Domains<'_>,
+    name: &HostName,
+    host: &Host,
+) -> Option<Refusal> {
     let state = &draft.state;
+    let own_host = need.set.own_hosts.get(&need.ordinal);
+    if let Some(own) = own_host.filter(|own| own.host != *name) {
+        let host = own.host.clone();
+        return Some(Refusal::NotItsHost { host });
+    }
     let own = need.own.iter().map(|own| (&own.key, &own.claim));
     let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
     let mut bound = own.chain(shared).filter_map(|(key, claim)| {
@@ -112,15 +127,18 @@ fn refusal(draft: &Draft, need: &Need<'_>, name: &HostName, host: &Host) -> Opti
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }
-    // A cordon keeps new members away. One whose data is there has nowhere else to go.
+    // A cordon keeps new members away. One whose data is there has nowhere else to go; nor does a
+    // spread that was asked for later drive it away.
     let mut own = need.own.iter();
-    let lives_here = own.any(|own| state.host_of(&own.claim) == Some(name));
+    let lives_here = own_host.is_some() || own.any(|own| state.host_of(&own.claim) == Some(name));
     if host.record.unschedulable && !lives_here {
         return Some(Refusal::Cordoned);
     }
-    let mut selector = need.template.spec.node_selector.iter();
-    if !selector.all(|(label, value)| host.record.labels.get(label) == Some(value)) {
+    if !host.record.is_selected(&need.template.spec.node_selector) {
         return Some(Refusal::Labels);
+    }
+    if let Some(uneven) = domains.refusal(name, host).filter(|_| !lives_here) {
+        return Some(uneven);
     }
     if need.set.spec.spread == Spread::Require {
         let mut members = need.set.members.iter();

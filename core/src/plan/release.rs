@@ -43,10 +43,7 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
 fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
     let member = facts.member;
     match member.ordered {
-        Ordered::Nothing => {
-            let outdated = member.revision != facts.set.revision;
-            (outdated || !facts.set.is_declared(ordinal)).then_some(Proof::NeverOrdered)
-        }
+        Ordered::Nothing => (!facts.set.is_declared(ordinal)).then_some(Proof::NeverOrdered),
         Ordered::Run => facts.absent.then_some(Proof::ReportedAbsent),
         Ordered::Stop => {
             // A member that is held on its host reports the same under an order to run, and one
@@ -59,16 +56,49 @@ fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
     }
 }
 
+/// Releases the members that were never started and would be born with another revision by now.
+pub(super) fn unstarted(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let mut outdated = Vec::new();
+    for (ordinal, member) in set.members.iter().rev() {
+        if member.ordered == Ordered::Nothing && member.revision != *set.birth_revision(*ordinal) {
+            outdated.push((*ordinal, member.epoch));
+        }
+    }
+    for (ordinal, epoch) in outdated {
+        let member = crate::ids::MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let proof = Proof::NeverOrdered;
+        draft.push(Step::Release {
+            member,
+            epoch,
+            proof,
+        });
+    }
+}
+
 /// Removes a set whose deletion was asked for, once it has no members.
 pub(super) fn set(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    if set.deleting.is_some() && set.members.is_empty() {
-        let uid = set.uid.clone();
-        let set = key.clone();
-        draft.push(Step::RemoveSet { set, uid });
+    if set.deleting.is_none() || !set.members.is_empty() {
+        return;
     }
+    let uid = set.uid.clone();
+    // Each has a record; with all of them the set could be more than one commit can remove.
+    let kept = [&set.revision, set.current_revision()];
+    let history = set.revisions.keys().filter(|hash| !kept.contains(hash));
+    for revision in history.cloned().collect::<Vec<_>>() {
+        let set = key.clone();
+        draft.push(Step::DropRevision { set, revision });
+    }
+    let set = key.clone();
+    draft.push(Step::RemoveSet { set, uid });
 }
 
 /// Forgets who founded the sets that are gone with all their claims.
@@ -86,16 +116,23 @@ pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
     }
 }
 
-/// Drops the revisions that no member carries, except the newest.
+/// Drops what is over `revisionHistoryLimit`, oldest first. The newest revision, the one that the set
+/// came from and those that members carry are needed and do not count.
 pub(super) fn revisions(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
     let carried = |revision: &&TemplateHash| {
-        **revision == set.revision || set.members.values().any(|m| m.revision == **revision)
+        **revision == set.revision
+            || **revision == *set.current_revision()
+            || set.members.values().any(|m| m.revision == **revision)
     };
-    let unused = set.revisions.keys().filter(|revision| !carried(revision));
-    for revision in unused.cloned().collect::<Vec<_>>() {
+    let unused = set.revisions.iter().filter(|(hash, _)| !carried(hash));
+    let mut unused: Vec<_> = unused.map(|(hash, r)| (r.number, hash.clone())).collect();
+    unused.sort();
+    let keep = usize::try_from(set.spec.revision_history_limit()).unwrap_or(usize::MAX);
+    unused.truncate(unused.len().saturating_sub(keep));
+    for (_, revision) in unused {
         let set = key.clone();
         draft.push(Step::DropRevision { set, revision });
     }

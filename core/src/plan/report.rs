@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    condition::Condition,
     ids::{ClaimKey, MemberId, SetKey},
     time::Timestamp,
     waiting::Reason,
@@ -16,6 +17,8 @@ pub struct Report {
     pub waiting: BTreeMap<MemberId, Reason>,
     /// Why each claim that was made by hand has no volume.
     pub claims: BTreeMap<ClaimKey, Reason>,
+    /// How each set stands, condition by condition.
+    pub conditions: BTreeMap<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
     /// When to plan again even if nothing happens: the earliest deadline that a reason rests on.

@@ -9,10 +9,10 @@ use crate::{
         Step,
         claims::{self, Own},
         draft::Draft,
-        founding,
+        evict, founding,
         gate::{Gates, Shut},
     },
-    spec::{GatePolicy, MemberTemplate},
+    spec::{GatePolicy, MemberTemplate, UpdateKind},
     state::{Member, Ordered, Set, State},
     time::Timestamp,
     waiting::{HostRefusal, Reason},
@@ -60,7 +60,13 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         return Ok(());
     };
     let (epoch, host) = (member.epoch, member.host.clone());
+    if let Some(reason) = evict::held(&draft.state, id, member) {
+        return Err(reason);
+    }
     own_faults(&draft.state, id, member)?;
+    if let Some(ordinal) = holds_recreation(set, member) {
+        return Err(Reason::OlderRevisionThere { ordinal });
+    }
     if let Err(shut) = gates.check(&draft.state, &id.set, set, id.ordinal) {
         draft.wake(shut.wake);
         return Err(predecessor(&shut));
@@ -138,6 +144,18 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
     let carried = set.and_then(|set| set.revisions.get(&member.revision));
     let missing = carried.and_then(|carried| carried.missing(&id.set.namespace));
     missing.map_or(Ok(()), Err)
+}
+
+/// The highest member of another revision that is still there, for one that takes part in a
+/// `Recreate`: none of the new ones starts before all of the old ones are gone.
+fn holds_recreation(set: &Set, member: &Member) -> Option<Ordinal> {
+    let target = set.target_revision();
+    if set.spec.update_kind() != UpdateKind::Recreate || member.revision != *target {
+        return None;
+    }
+    let mut members = set.members.iter().rev();
+    let old = members.find(|(_, m)| m.ordered != Ordered::Nothing && m.revision != *target);
+    old.map(|(ordinal, _)| *ordinal)
 }
 
 /// Why a lower ordinal holds a higher one back.

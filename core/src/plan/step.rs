@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, Snapshot, Volume, ZoneHead},
+    state::{Claim, Snapshot, Turn, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -72,6 +72,8 @@ pub enum Step {
         key: ClaimKey,
         /// Who owns its files.
         owner: Option<Ownership>,
+        /// The address of its server, if that is news.
+        address: Option<IpAddr>,
     },
     /// Gives an ordinal its own address for as long as the set exists.
     TakeAddress {
@@ -79,6 +81,20 @@ pub enum Step {
         member: MemberId,
         /// The address.
         address: IpAddr,
+    },
+    /// Gives a host the ordinal that it has in a set with one member per host, for good: it is
+    /// wanted from now on.
+    TakeHost {
+        /// The member.
+        member: MemberId,
+        /// The host.
+        host: HostName,
+    },
+    /// An ordinal is not wanted any more, because its host has no label for it; it stays that
+    /// host's.
+    LeaveHost {
+        /// The member.
+        member: MemberId,
     },
     /// Grants a member to a host: its name has an address from now on, nothing is started.
     Assign {
@@ -100,6 +116,15 @@ pub enum Step {
         set: SetKey,
         /// The founders, in ordinal order.
         founders: Vec<Peer>,
+    },
+    /// Has a member carry another revision that is the same for it: nothing of it changes.
+    Carry {
+        /// The member.
+        member: MemberId,
+        /// The grant.
+        epoch: Epoch,
+        /// The revision.
+        revision: TemplateHash,
     },
     /// Orders the host to run an assigned member.
     Start {
@@ -144,6 +169,23 @@ pub enum Step {
         set: SetKey,
         /// The revision.
         revision: TemplateHash,
+    },
+    /// Gives a member that runs another revision without stopping it: only files differ, and its
+    /// agent writes them anew.
+    Reload {
+        /// The member.
+        member: MemberId,
+        /// Its grant.
+        epoch: Epoch,
+        /// The revision.
+        revision: TemplateHash,
+    },
+    /// A rollout begins, gets on, halts or completes.
+    Rollout {
+        /// The set.
+        set: SetKey,
+        /// What becomes of it.
+        turn: Turn,
     },
     /// Forgets who founded a set, once neither the set nor any claim of it exists.
     ForgetFounding {
@@ -191,6 +233,8 @@ impl fmt::Display for Step {
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
+            Self::TakeHost { member, host } => write!(f, "{member} is the member of {host}"),
+            Self::LeaveHost { member } => write!(f, "{member} is not wanted on its host"),
             Self::Assign {
                 member,
                 epoch,
@@ -205,6 +249,9 @@ impl fmt::Display for Step {
                 let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
                 write!(f, "found {set} with {}", names.join(", "))
             }
+            Self::Carry {
+                member, revision, ..
+            } => write!(f, "{member} carries revision {revision}, the same for it"),
             Self::Start { member, .. } => write!(f, "start {member}"),
             Self::PassGate { member, .. } => write!(f, "{member} has passed its gate"),
             Self::Stop { member, .. } => write!(f, "stop {member}"),
@@ -217,7 +264,24 @@ impl fmt::Display for Step {
                 write!(f, "release {member}: {because}")
             }
             Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
+            Self::Reload {
+                member, revision, ..
+            } => write!(f, "deliver the config of revision {revision} to {member}"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
+            Self::Rollout { set, turn } => match turn {
+                Turn::Begins { revision, from, .. } if revision == from => {
+                    write!(f, "{set} has revision {revision}")
+                }
+                Turn::Begins { revision, from, .. } => {
+                    write!(f, "{set} goes from revision {from} to {revision}")
+                }
+                Turn::Goes { .. } => write!(f, "the rollout of {set} goes on"),
+                Turn::Betters { .. } => write!(f, "the rollout of {set} gets better"),
+                Turn::Rests => write!(f, "the rollout of {set} rests"),
+                Turn::Stalls => write!(f, "the rollout of {set} is stalled"),
+                Turn::IsTakenBack => write!(f, "the rollout of {set} is taken back"),
+                Turn::Completes { revision } => write!(f, "all of {set} have revision {revision}"),
+            },
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
@@ -229,10 +293,14 @@ impl Step {
     pub fn member(&self) -> Option<(&SetKey, Ordinal)> {
         match self {
             Self::TakeAddress { member, .. }
+            | Self::TakeHost { member, .. }
+            | Self::LeaveHost { member }
             | Self::Assign { member, .. }
+            | Self::Carry { member, .. }
             | Self::Start { member, .. }
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
+            | Self::Reload { member, .. }
             | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
             Self::AdoptClaim { member, .. } => Some((&member.set, member.ordinal)),
             Self::CreateClaim { claim, .. } => {
@@ -246,6 +314,7 @@ impl Step {
             | Self::Found { .. }
             | Self::RemoveSet { .. }
             | Self::DropRevision { .. }
+            | Self::Rollout { .. }
             | Self::ForgetFounding { .. }
             | Self::PublishZone { .. } => None,
         }

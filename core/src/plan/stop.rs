@@ -1,14 +1,15 @@
 //! Stop: members that are no longer wanted, highest first. Under an ordered policy the next is
-//! stopped only when the one before is released, and scaling in waits while a member is unhealthy,
-//! as a StatefulSet does; but not for ever: what stays unhealthy holds nothing back. Deleting a set
-//! does not look at health. A parallel set stops at once.
+//! stopped only when the one before is released, and scaling in waits while a member is unhealthy or
+//! on its way, as a StatefulSet does; but not for ever: what stays unhealthy holds nothing back.
+//! Deleting a set does not look at health. A parallel set stops at once. A disruption budget that
+//! the set has is kept, however long that takes.
 
 use std::time::Duration;
 
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step,
+        Step, budget,
         draft::Draft,
         facts::{Facts, Standing, facts},
         gate::Shut,
@@ -67,6 +68,13 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
             return;
         }
     }
+    if facts.set.deleting.is_none()
+        && let Err(spent) = budget::lets_go(&draft.state, key, facts.set, ordinal, draft.now)
+    {
+        draft.wake(spent.wake);
+        draft.wait(key, ordinal, spent.reason());
+        return;
+    }
     let member = MemberId {
         set: key.clone(),
         ordinal,
@@ -109,10 +117,12 @@ fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Opt
     if healthy {
         return None;
     }
-    match facts.standing(now) {
-        Standing::ReadyUntil(at) => Some(at),
-        Standing::Available | Standing::Unready | Standing::Down => {
-            facts.broken_at(PATIENCE).filter(|at| now < *at)
-        }
-    }
+    let comes_up =
+        facts.in_contact && facts.seen.is_none() && facts.member.ordered != Ordered::Stop;
+    let until = match facts.standing(now) {
+        Standing::ReadyUntil(at) => return Some(at),
+        Standing::Down if comes_up => Some(facts.member.assigned_at.plus(PATIENCE)),
+        Standing::Available | Standing::Unready | Standing::Down => facts.broken_at(PATIENCE),
+    };
+    until.filter(|at| now < *at)
 }

@@ -3,8 +3,13 @@
 
 mod delete;
 mod founding;
+mod operated;
 mod places;
+mod reload;
+mod revisions;
+mod rollout;
 mod scale;
 mod snapshots;
+mod spread;
 mod update;
 mod volumes;

@@ -1,21 +1,27 @@
-//! Rolling update: members of an older revision are replaced, highest first, one at a time. So are
-//! those whose restart an operator asked for: first, and at once if they are not ready anyway.
+//! Update: members of an older revision are replaced, highest first. So are those whose restart an
+//! operator asked for: first, and at once if they are not ready anyway.
 //!
-//! A healthy one only while every other member is available (the budget). A broken one costs no
+//! A healthy one only while the budget has room. In an ordered set also only while nothing else is
+//! on its way, neither a start nor a stop: scaling comes before updating. A broken one costs no
 //! budget, it is down already: it is replaced at once, even while others are unready, so that a bad
-//! revision never blocks its own correction. In both cases the next waits until the one before is
-//! available again, or broken itself.
+//! revision never blocks its own correction. The next then waits until the one before is available
+//! again, or broken itself; a parallel set replaces as many at a time as it may have unavailable.
+//! `Recreate` stops all of them; that none starts before all are gone is the start stage's business.
 
 use std::time::Duration;
 
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step, budget,
+        Step,
+        budget::{self, Cause},
         draft::Draft,
+        evict,
         facts::{Facts, Standing, facts},
+        reload,
     },
-    state::{Ordered, Set, State},
+    spec::{GatePolicy, UpdateKind},
+    state::{Ordered, Set},
     time::Timestamp,
     waiting::Reason,
 };
@@ -23,16 +29,9 @@ use crate::{
 /// How long a member must have been unready to count as broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Replaces at most one member of an older revision, or one that is to be restarted.
+/// Replaces members of an older revision, and those that are to be restarted.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key) else {
-        return;
-    };
-    let old = |ordinal: &Ordinal| {
-        let member = set.members.get(ordinal);
-        member.is_some_and(|m| m.ordered == Ordered::Run && m.is_to_be_replaced(set))
-    };
-    let old: Vec<Ordinal> = set.declared().rev().filter(old).collect();
+    let old = candidates(draft, key);
     if old.is_empty() {
         return;
     }
@@ -43,67 +42,144 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         }
         return;
     }
-    if starting(draft, key, set) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    // Whoever went would not come back: what it is to be needs something that is not there.
+    let target = set.revisions.get(set.target_revision());
+    if let Some(reason) = target.and_then(|target| target.missing(&key.namespace)) {
+        for ordinal in old {
+            draft.wait(key, ordinal, reason.clone());
+        }
         return;
     }
-    let (victim, wake) = victim(&draft.state, key, set, &old, draft.now);
-    draft.wake(wake);
-    let Some(ordinal) = victim else {
-        return;
+    if set.spec.update_kind() == UpdateKind::Recreate {
+        recreate(draft, key, &old);
+    }
+    let quiet = is_quiet(draft, key);
+    for _ in 0..old.len() {
+        let Some(ordinal) = victim(draft, key, quiet) else {
+            return;
+        };
+        stop(draft, key, ordinal);
+    }
+}
+
+/// The members that run and are to be replaced, highest first.
+fn candidates(draft: &Draft, key: &SetKey) -> Vec<Ordinal> {
+    let Some(set) = draft.set(key) else {
+        return Vec::new();
     };
-    let Some(facts) = facts(&draft.state, key, ordinal) else {
-        return;
+    let old = |ordinal: &Ordinal| {
+        let member = set.members.get(ordinal);
+        member.is_some_and(|m| {
+            m.ordered == Ordered::Run
+                && set.is_to_be_replaced(*ordinal, m)
+                && !reload::reaches(set, *ordinal, m)
+        })
     };
-    let epoch = facts.member.epoch;
+    set.declared().rev().filter(old).collect()
+}
+
+fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) {
+    let epoch = facts(&draft.state, key, ordinal).map(|facts| facts.member.epoch);
     let member = MemberId {
         set: key.clone(),
         ordinal,
     };
-    draft.push(Step::Stop { member, epoch });
+    if let Some(epoch) = epoch {
+        draft.push(Step::Stop { member, epoch });
+    }
 }
 
-/// Whether a member is about to start, and only waits for its name to be served. One that its gate
-/// holds back is not: it may wait for the very member that is to be replaced.
-fn starting(draft: &Draft, key: &SetKey, set: &Set) -> bool {
-    set.declared().any(|ordinal| {
-        let id = MemberId {
-            set: key.clone(),
-            ordinal,
-        };
-        matches!(draft.reason(&id), Some(Reason::ZoneNotAcknowledged { .. }))
-    })
+/// Stops all members of another revision.
+fn recreate(draft: &mut Draft, key: &SetKey, old: &[Ordinal]) {
+    for ordinal in old {
+        let outdated = facts(&draft.state, key, *ordinal)
+            .filter(|facts| facts.member.revision != *facts.set.target_revision());
+        if outdated.is_some() && draft.set(key).is_some_and(|set| !set.holds_updates()) {
+            stop(draft, key, *ordinal);
+        }
+    }
 }
 
-/// The member to replace now, and when to look again.
+/// The next member to replace now.
 fn victim(
-    state: &State,
+    draft: &mut Draft,
+    key: &SetKey,
+    quiet: Result<(), Option<Timestamp>>,
+) -> Option<Ordinal> {
+    let old = candidates(draft, key);
+    let now = draft.now;
+    let set = draft.set(key)?;
+    let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
+    let lanes = if parallel {
+        budget::max_unavailable(set)
+    } else {
+        1
+    };
+    let (under_way, settles) = under_way(draft, key, set);
+    let mut wake = settles;
+    if under_way < lanes {
+        let broken_at = |n: &Ordinal| broken_at(&facts(&draft.state, key, *n)?);
+        let broken = old
+            .iter()
+            .find(|n| broken_at(n).is_some_and(|at| at <= now));
+        if broken.is_some() {
+            return broken.copied();
+        }
+        wake = [wake, old.iter().filter_map(broken_at).min()]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+    let next = next_healthy(draft, key, set, &old);
+    let outcome = match (next, quiet) {
+        (Some(_), Err(settles)) if !parallel => Err((None, settles)),
+        (Some((ordinal, cause)), _) => budget::allows(&draft.state, key, set, ordinal, cause, now)
+            .map(|()| ordinal)
+            .map_err(|spent| {
+                let told = set.spec.disruption_budget.is_some();
+                (told.then_some((ordinal, spent)), spent.wake)
+            }),
+        (None, _) => Err((None, None)),
+    };
+    match outcome {
+        Ok(ordinal) => Some(ordinal),
+        Err((spent, soon)) => {
+            draft.wake(soon);
+            draft.wake(wake);
+            if let Some((ordinal, spent)) = spent {
+                draft.wait(key, ordinal, spent.reason());
+            }
+            None
+        }
+    }
+}
+
+/// The first that serves: one whose restart was asked for, else one that does not count as available
+/// yet, because taking it down costs nothing; else the highest.
+fn next_healthy(
+    draft: &Draft,
     key: &SetKey,
     set: &Set,
     old: &[Ordinal],
-    now: Timestamp,
-) -> (Option<Ordinal>, Option<Timestamp>) {
-    if let Err(wake) = settled(state, key, set, now) {
-        return (None, wake);
-    }
-    let broken_at = |n: &Ordinal| facts(state, key, *n).and_then(|f| broken_at(&f));
-    let is_broken = |n: &&Ordinal| broken_at(n).is_some_and(|at| at <= now);
-    if let Some(broken) = old.iter().find(is_broken) {
-        return (Some(*broken), None);
-    }
-    let asked = |n: &&Ordinal| {
+) -> Option<(Ordinal, Cause)> {
+    let known = |n: &Ordinal| facts(&draft.state, key, *n);
+    let asked = |n: &Ordinal| {
         let member = set.members.get(n);
         member.is_some_and(|member| member.restart_asked.is_some())
     };
-    match budget::spare(state, key, set, now) {
-        Ok(()) => (
-            old.iter().find(asked).or_else(|| old.first()).copied(),
-            None,
-        ),
-        Err(wake) => {
-            let soonest = old.iter().filter_map(broken_at).min();
-            (None, [wake, soonest].into_iter().flatten().min())
-        }
-    }
+    let early = |n: &Ordinal| known(n).is_some_and(|facts| !facts.available(draft.now));
+    let serving = old.iter().copied();
+    let serving = serving.filter(|n| known(n).is_some_and(|facts| facts.ready()));
+    let victim = serving.min_by_key(|n| (!asked(n), !early(n)))?;
+    let cause = if asked(&victim) {
+        Cause::Request
+    } else {
+        Cause::Update
+    };
+    Some((victim, cause))
 }
 
 /// From when on a member that is not ready is replaced at no cost. One whose restart was asked for
@@ -116,40 +192,77 @@ fn broken_at(facts: &Facts<'_>) -> Option<Timestamp> {
     facts.broken_at(patience)
 }
 
-/// Whether no replacement is under way: every member of the new revision is available, or broken
-/// itself, and none is being stopped. If not, when to look again.
-fn settled(
-    state: &State,
-    key: &SetKey,
-    set: &Set,
-    now: Timestamp,
-) -> Result<(), Option<Timestamp>> {
+/// How many replacements are under way: members that are being stopped, that are about to start, or
+/// that were started and are neither available nor broken yet. And when that changes by time alone.
+///
+/// One without a host is none of them, nor one that its gate holds back: it may wait for the very
+/// member that is to be replaced. Nor is one out of contact: nobody knows when that ends.
+fn under_way(draft: &Draft, key: &SetKey, set: &Set) -> (u32, Option<Timestamp>) {
+    let mut count = 0_u32;
+    let mut wake = None;
     for ordinal in set.declared() {
-        let Some(facts) = facts(state, key, ordinal) else {
-            // It has no host; waiting for one must not block the others.
+        let Some(facts) = facts(&draft.state, key, ordinal).filter(|facts| facts.in_contact) else {
             continue;
         };
-        if !done(&facts, now)? {
-            return Err(None);
-        }
+        let (busy, until) = match facts.member.ordered {
+            Ordered::Stop => (true, None),
+            Ordered::Nothing => (waits_for_its_name(draft, key, ordinal), None),
+            Ordered::Run if set.is_to_be_replaced(ordinal, facts.member) => (false, None),
+            Ordered::Run => comes_up(&facts, draft.now),
+        };
+        count += u32::from(busy);
+        wake = [wake, until].into_iter().flatten().min();
     }
-    Ok(())
+    (count, wake)
 }
 
-fn done(facts: &Facts<'_>, now: Timestamp) -> Result<bool, Option<Timestamp>> {
-    match facts.member.ordered {
-        Ordered::Stop => Ok(!facts.in_contact),
-        Ordered::Nothing => Ok(true),
-        Ordered::Run if facts.member.is_to_be_replaced(facts.set) => Ok(true),
-        Ordered::Run => match facts.standing(now) {
-            Standing::Available => Ok(true),
-            Standing::ReadyUntil(at) => Err(Some(at)),
-            Standing::Down => Ok(!facts.in_contact),
-            Standing::Unready => match facts.broken_at(PATIENCE) {
-                Some(at) if at <= now => Ok(true),
-                Some(at) => Err(Some(at)),
-                None => Ok(false),
-            },
+/// Whether a member that was started is neither available nor broken yet; until when at most.
+fn comes_up(facts: &Facts<'_>, now: Timestamp) -> (bool, Option<Timestamp>) {
+    match facts.standing(now) {
+        Standing::Available => (false, None),
+        Standing::ReadyUntil(at) => (true, Some(at)),
+        Standing::Down => (true, None),
+        Standing::Unready => match facts.broken_at(PATIENCE) {
+            Some(at) if at <= now => (false, None),
+            at => (true, at),
         },
+    }
+}
+
+/// Whether a member is about to start, and only waits for its name to be served.
+fn waits_for_its_name(draft: &Draft, key: &SetKey, ordinal: Ordinal) -> bool {
+    let id = MemberId {
+        set: key.clone(),
+        ordinal,
+    };
+    matches!(draft.reason(&id), Some(Reason::ZoneNotAcknowledged { .. }))
+}
+
+/// Whether nothing is on its way in an ordered set: what is known to be there is wanted and
+/// available, and what is wanted has a host, but for what an operator keeps down. If not, when that changes by time alone.
+fn is_quiet(draft: &Draft, key: &SetKey) -> Result<(), Option<Timestamp>> {
+    let Some(set) = draft.set(key) else {
+        return Err(None);
+    };
+    let mut wake = None;
+    let kept_down = |ordinal: Ordinal| evict::kept_down(&draft.state, key, set, ordinal);
+    for ordinal in set.members.keys() {
+        let facts = facts(&draft.state, key, *ordinal).filter(|facts| facts.in_contact);
+        let Some(facts) = facts.filter(|_| !kept_down(*ordinal)) else {
+            continue;
+        };
+        match facts.standing(draft.now) {
+            Standing::Available if set.is_declared(*ordinal) => {}
+            Standing::ReadyUntil(at) => wake = wake.max(Some(at)),
+            Standing::Available | Standing::Unready | Standing::Down => return Err(None),
+        }
+    }
+    let unassigned = set
+        .declared()
+        .any(|n| !set.members.contains_key(&n) && !kept_down(n));
+    match wake {
+        Some(at) => Err(Some(at)),
+        None if unassigned => Err(None),
+        None => Ok(()),
     }
 }

@@ -1,10 +1,12 @@
 //! What an operator should know of a set before it bites.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    ids::{ObjectKey, SetKey},
-    plan::draft::Draft,
-    spec::GatePolicy,
-    state::{Set, State},
+    ids::{ClaimKey, MemberId, ObjectKey, SetKey},
+    plan::{budget::floor_of, draft::Draft},
+    spec::{GatePolicy, Placement},
+    state::{Set, State, VolumeState},
 };
 
 /// Warns of a set.
@@ -30,6 +32,14 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(budget(set));
+    if spec.placement == Placement::PerHost && set.wanted() == 0 && set.deleting.is_none() {
+        found.push(
+            "no host has the labels of nodeSelector, so there are no members; label some with \
+             'berth host label'"
+                .to_owned(),
+        );
+    }
     let service = set.service_name(key);
     let exists = service.parse().is_ok_and(|name| {
         let namespace = key.namespace.clone();
@@ -41,5 +51,101 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
              service's name lists the ready ones with their own ports"
         ));
     }
+    found.extend(left_behind(state, key, set));
     found
+}
+
+/// What a disruption budget comes to that its writer may not have thought of.
+fn budget(set: &Set) -> Option<String> {
+    let size = set.wanted();
+    let asked = floor_of(set.spec.disruption_budget.as_ref()?, size);
+    if size == 0 || asked < size {
+        return None;
+    }
+    Some(if size <= 2 {
+        format!(
+            "disruptionBudget asks for {asked} of {size} members, and one may be down all the \
+             same: with so few, none could ever be replaced"
+        )
+    } else {
+        format!(
+            "disruptionBudget asks for all {size} members: none that is available is ever taken \
+             down, so updates and restarts wait for ever"
+        )
+    })
+}
+
+/// Data that earlier claims of the set's names left on volumes, where the set's own claims are new: it
+/// is easily overlooked, and easily had as long as nothing was written.
+fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
+    let claims: BTreeSet<ClaimKey> = set
+        .declared()
+        .flat_map(|ordinal| {
+            let set_key = key.clone();
+            let id = MemberId {
+                set: set_key,
+                ordinal,
+            };
+            let templates = set.spec.volume_claim_templates.iter();
+            templates.filter_map(move |template| id.claim(&template.metadata.name).ok())
+        })
+        .collect();
+    let left = state.volumes.iter().filter_map(|(name, volume)| {
+        let bound = volume.claim.as_ref()?;
+        let now = state.claims.get(&bound.key);
+        let left = volume.filled && volume.state == VolumeState::Live && !bound.is_there(state);
+        let is_new = now.is_none_or(|claim| !claim.filled);
+        (left && is_new && claims.contains(&bound.key)).then(|| {
+            format!(
+                "volume {0} holds the data of an earlier claim {1}, and the set gets a new claim; to \
+                 have that data, say berth volume undelete {0} before, while no claim has the name",
+                name.name, bound.key
+            )
+        })
+    });
+    left.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{assign, fill, member, put_set, spec, state},
+        ids::Uid,
+        state::Claim,
+        time::Timestamp,
+    };
+
+    #[test]
+    fn data_that_an_earlier_claim_left_is_told_until_the_new_one_has_its_own() {
+        let mut state = state(1);
+        put_set(&mut state, "db", spec(1, true));
+        let id = member("db", 0);
+        assign(&mut state, &id);
+        let (key, claim) = state.claims.pop_first().unwrap();
+        let told = |state: &State| {
+            let set = &state.sets[&id.set];
+            left_behind(state, &id.set, set)
+        };
+        assert_eq!(told(&state), [""; 0], "nothing was ever written");
+        state.claims.insert(key.clone(), claim);
+        state.apply(&fill(key.clone()), Timestamp(1));
+        assert_eq!(told(&state), [""; 0], "its claim is there");
+        let old = state.claims.remove(&key).unwrap();
+        let warnings = told(&state);
+        assert!(
+            warnings[0].contains("berth volume undelete"),
+            "{warnings:?}"
+        );
+        let mut new = Claim {
+            uid: Uid("new".to_owned()),
+            filled: false,
+            ..old
+        };
+        state.claims.insert(key.clone(), new.clone());
+        assert_eq!(told(&state).len(), 1);
+        new.filled = true;
+        state.claims.insert(key, new);
+        assert_eq!(told(&state), [""; 0], "it has data of its own");
+    }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{HostName, MemberId, RunId, Uid},
+    ids::{HostName, MemberId, RunId},
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine},
     order::OrderDelta,
     session::check_welcome,
     sim::{
-        host::AgentWork,
+        host::{Agent, AgentWork},
         net::{Happening, StreamId, ToAgent, ToCoordinator},
         world::World,
     },
@@ -112,10 +112,20 @@ impl World {
             agent.machines.entry(id.clone()).or_insert_with(machine);
         }
         self.send_up(name, stream, ToCoordinator::OrderAck { refused: false });
+        // A report about an order is about all of it: what it does not mention counts as absent.
+        self.holds_reports(name, true);
         for id in changed {
             self.tell_standing(name, &id);
         }
+        self.holds_reports(name, false);
         self.report_all(name);
+    }
+
+    fn holds_reports(&mut self, name: &HostName, holds: bool) {
+        let host = self.hosts.get_mut(name);
+        if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
+            agent.holds_reports = holds;
+        }
     }
 
     /// A report of everything that the host has, about the order that it has.
@@ -142,7 +152,8 @@ impl World {
         let Some(host) = self.hosts.get(name) else {
             return;
         };
-        let Some(agent) = host.agent.as_ref().filter(|agent| agent.welcome) else {
+        let free = |agent: &&Agent| agent.welcome && !agent.holds_reports;
+        let Some(agent) = host.agent.as_ref().filter(free) else {
             return;
         };
         let Some(stream) = agent.stream else { return };
@@ -216,7 +227,10 @@ impl World {
             // The simulated template has no liveness probe, and the simulated keeper starts no
             // process by itself.
             // The simulated run has no volumes to look at.
-            Effect::RestartProcess { .. } | Effect::Refresh | Effect::LookAtVolumes { .. } => {}
+            Effect::RestartProcess { .. }
+            | Effect::TellPassed { .. }
+            | Effect::LookAtVolumes { .. } => {}
+            Effect::Refresh => self.refresh(name, id),
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
                 self.write(name, &Record::PassedGate { member, epoch });
@@ -236,6 +250,23 @@ impl World {
                 self.report_one(name, id);
             }
         }
+    }
+
+    /// The keeper gets what the member's order says by now.
+    fn refresh(&mut self, name: &HostName, id: &MemberId) {
+        let Some(host) = self.hosts.get(name) else {
+            return;
+        };
+        let (order, keeper) = (host.ledger.effective(id), host.keepers.get(id));
+        let (Some(order), Some(keeper)) = (order, keeper) else {
+            return;
+        };
+        if order.epoch != keeper.run.epoch {
+            return;
+        }
+        let (run, revision) = (keeper.run.clone(), order.revision.clone());
+        self.truth_of_config(id, &order);
+        self.tell(name, id, Event::Refreshed { run, revision });
     }
 
     fn notice_readiness(&mut self, name: &HostName, id: &MemberId) {
@@ -259,27 +290,19 @@ impl World {
 
     /// What the ledger has before a start, and the machine then knows.
     fn write_start(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
-        let (local, shared) = self.claims(name, id);
+        let order = self
+            .hosts
+            .get(name)
+            .and_then(|host| host.ledger.effective(id));
+        let volumes = order.map(|order| order.volumes).unwrap_or_default();
         let (member, run) = (id.clone(), run.clone());
         self.write(name, &Record::Run { member, run });
-        if let Some(host) = self.hosts.get_mut(name) {
-            host.volumes.extend(local.iter().cloned());
+        for volume in &volumes {
+            self.truth.starts_on(volume);
+            self.storage.write(volume);
         }
-        self.server.extend(shared.iter().cloned());
-        let claims = local.union(&shared).cloned().collect();
+        let claims = volumes.into_iter().map(|volume| volume.claim_uid).collect();
         self.write(name, &Record::Filled { claims });
         self.tell_standing(name, id);
-    }
-
-    /// The claims of a member's volumes, as its order has them: those on its host, and the others.
-    fn claims(&self, name: &HostName, id: &MemberId) -> (BTreeSet<Uid>, BTreeSet<Uid>) {
-        let host = self.hosts.get(name);
-        let order = host.and_then(|host| host.ledger.effective(id));
-        let volumes = order.map(|order| order.volumes).unwrap_or_default();
-        let uids = |shared: bool| {
-            let those = volumes.iter().filter(|v| v.source.is_shared() == shared);
-            those.map(|volume| volume.claim_uid.clone()).collect()
-        };
-        (uids(false), uids(true))
     }
 }

@@ -4,17 +4,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     check::plan_checked,
-    ids::{ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
+    ids::{
+        ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
+    },
     order::{MemberOrder, OrderHead, order_hash},
     plan::{Report, Step},
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
         net::{Happening, StreamId, ToAgent, ToCoordinator},
+        storage::Sent,
         world::World,
     },
     state::{
-        Contact, Observation, State,
+        Claim, Contact, Observation, State, Turn,
         orders::{delta, host_order, snapshot},
     },
     time::Timestamp,
@@ -38,14 +41,20 @@ pub(super) struct Coordinator {
     pub(super) crash_after: Option<usize>,
     history: HistoryId,
     /// The orders that were recorded as sent. Durable.
-    sent: BTreeMap<HostName, Sent>,
+    sent: BTreeMap<HostName, SentOrder>,
     /// The last epoch of every member, of sets that are gone too. Durable.
     epochs: BTreeMap<MemberId, Epoch>,
     streams: BTreeMap<HostName, StreamId>,
+    /// The claims that volumes had when those were deleted. Durable.
+    pub(super) former: BTreeMap<ObjectKey, Claim>,
+    /// Who failed last with the work on a volume.
+    pub(super) failed: BTreeMap<ObjectKey, HostName>,
+    /// The work that was sent.
+    pub(super) works: BTreeMap<ObjectKey, Sent>,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Sent {
+struct SentOrder {
     head: OrderHead,
     members: BTreeMap<MemberId, MemberOrder>,
     hashes: BTreeMap<Generation, ContentHash>,
@@ -53,8 +62,10 @@ struct Sent {
 
 impl Coordinator {
     pub(super) fn new() -> Self {
+        let history = HistoryId("history".to_owned());
         Self {
             state: State {
+                history: history.clone(),
                 term: Term(1),
                 zone_name: "berth.internal".to_owned(),
                 ..State::default()
@@ -62,10 +73,13 @@ impl Coordinator {
             up: true,
             report: Report::default(),
             crash_after: None,
-            history: HistoryId("history".to_owned()),
+            history,
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
             streams: BTreeMap::new(),
+            former: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            works: BTreeMap::new(),
         }
     }
 
@@ -85,6 +99,8 @@ impl World {
         self.coordinator.up = false;
         self.coordinator.crash_after = None;
         self.coordinator.streams.clear();
+        self.coordinator.failed.clear();
+        self.coordinator.works.clear();
         let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
         for host in hosts {
             self.break_stream(&host);
@@ -274,6 +290,7 @@ impl World {
             self.publish();
             self.record_orders(true);
             if idle {
+                self.send_works();
                 if let Some(at) = report.wake_at {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
@@ -292,7 +309,7 @@ impl World {
         let now = self.now;
         self.truth.decided(&self.coordinator.state, step);
         self.coordinator.state.apply(step, now);
-        if !matches!(step, Step::FillClaim { .. } | Step::DropRevision { .. }) {
+        if is_news(step) {
             self.say("coord", &step.to_string());
         }
     }
@@ -320,7 +337,7 @@ impl World {
             let change = delta(&sent.head, &sent.members, head.clone(), &members);
             let mut hashes = sent.hashes;
             hashes.insert(head.generation, head.hash.clone());
-            let record = Sent {
+            let record = SentOrder {
                 head,
                 members,
                 hashes,
@@ -354,12 +371,45 @@ impl World {
         let hosts = coordinator.state.hosts.values();
         let in_contact = hosts.filter(|host| host.contact.connected && host.contact.settled);
         coordinator.up
-            && coordinator.report.waiting.is_empty()
+            && self.works_are_done()
+            && coordinator.report.waiting.values().all(Reason::is_wanted)
             && in_contact.count() == coordinator.state.hosts.len()
             && coordinator.state.sets.values().all(|set| {
                 let wanted: Vec<_> = set.declared().collect();
                 set.deleting.is_none() && set.members.keys().copied().eq(wanted)
             })
+    }
+}
+
+/// Whether a step is worth a line of its own; the others follow from one that is.
+fn is_news(step: &Step) -> bool {
+    match step {
+        Step::FillClaim { .. }
+        | Step::DropRevision { .. }
+        | Step::Rollout {
+            turn: Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests,
+            ..
+        } => false,
+        Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
+        | Step::GrowClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
+        | Step::Assign { .. }
+        | Step::Carry { .. }
+        | Step::Found { .. }
+        | Step::Start { .. }
+        | Step::PassGate { .. }
+        | Step::Stop { .. }
+        | Step::Release { .. }
+        | Step::RemoveSet { .. }
+        | Step::Reload { .. }
+        | Step::Rollout { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => true,
     }
 }
 

@@ -8,14 +8,14 @@ use std::{
 };
 
 use crate::{
-    ids::{BootId, HostName, MemberId, RunId, Uid},
+    ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     sim::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{Contact, Host, HostRecord},
+    state::{Contact, Host, HostDirectives, HostRecord},
     zone::Zone,
 };
 
@@ -35,8 +35,6 @@ pub(super) struct SimHost {
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
-    /// Claims whose data is in a pool here.
-    pub(super) volumes: BTreeSet<Uid>,
 }
 
 /// What lives only as long as the agent's process.
@@ -46,6 +44,8 @@ pub(super) struct Agent {
     pub(super) machines: BTreeMap<MemberId, Machine>,
     pub(super) stream: Option<StreamId>,
     pub(super) welcome: bool,
+    /// Whether an order is being taken in.
+    pub(super) holds_reports: bool,
 }
 
 /// A keeper with its one process.
@@ -89,6 +89,8 @@ impl World {
             pools: BTreeMap::from([("default".to_owned(), crate::volume::PoolInfo::default())]),
             unschedulable: false,
             machine_id: name.to_string(),
+            agent_labels: BTreeMap::new(),
+            directives: HostDirectives::default(),
         };
         let contact = Contact::default();
         let hosts = &mut self.coordinator.state.hosts;
@@ -102,7 +104,6 @@ impl World {
             agent: None,
             boots: 1,
             lives: 0,
-            volumes: BTreeSet::new(),
         };
         self.hosts.insert(name.clone(), host);
         self.start_agent(name);
@@ -170,7 +171,15 @@ impl World {
         keeper.alive = false;
         self.say("fault", &format!("the process of {id} dies"));
         let exit = "was killed by SIGKILL".to_owned();
-        self.tell_process(&name, id, &run, ProcessChange::Exited { exit });
+        self.tell_process(
+            &name,
+            id,
+            &run,
+            ProcessChange::Exited {
+                exit,
+                success: false,
+            },
+        );
         let after = self.delay(100, 1, 3000);
         let run = Box::new((id.clone(), run));
         self.schedule(after, Happening::ProcessStarts { host: name, run });
@@ -222,6 +231,7 @@ impl World {
             machines: members.iter().map(machine).collect(),
             stream: None,
             welcome: false,
+            holds_reports: false,
         };
         host.agent = Some(agent);
         for id in members {

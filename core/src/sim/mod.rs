@@ -16,6 +16,7 @@ pub mod operator;
 pub mod random;
 mod rng;
 pub mod script;
+mod storage;
 pub mod truth;
 mod work;
 mod world;

@@ -8,6 +8,7 @@ use crate::{
     order::{OrderDelta, OrderHead},
     report::MemberReport,
     sim::{host::AgentWork, world::World},
+    volume::work::VolumeWork,
     zone::Zone,
 };
 
@@ -86,6 +87,18 @@ pub(super) enum Happening {
     ProcessStarts {
         host: HostName,
         run: Box<(MemberId, crate::ids::RunId)>,
+    },
+    /// A host does a work on a volume, and tells the stream that brought it, if it still waits.
+    Work {
+        host: HostName,
+        answers: Option<StreamId>,
+        work: Box<VolumeWork>,
+    },
+    /// An agent gives up a work that hangs.
+    WorkGivenUp {
+        host: HostName,
+        stream: StreamId,
+        work: Box<VolumeWork>,
     },
     /// The network to a host works again.
     LinkHeals(HostName),

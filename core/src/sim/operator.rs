@@ -1,19 +1,27 @@
 //! What an operator does to the simulated cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ClaimReference, ClaimTemplate, EnvVar,
-        GatePolicy, LabelSelector, MemberVolume, Membership, NfsVolumeSource, PersistentVolume,
-        PersistentVolumeClaimSpec, Port, Process, Provisioner, Spread, StatefulSetSpec,
-        StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
+        ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector,
+        LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals, Override,
+        PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner,
+        ReclaimPolicy, RollingUpdate, Spread, StatefulSetSpec, StorageClass,
+        TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
     },
-    state::{Claim, Set, Volume},
-    volume::access::sharers,
+    state::{Claim, Draining, Offline, Ordered, Set},
 };
+
+mod volumes;
+
+pub use volumes::Word;
 
 /// A set, as far as the simulation tells sets apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +55,34 @@ pub struct SetOptions {
     pub revision: u32,
     /// `addressPool`
     pub pool: Option<String>,
+    /// Whether members use the keys `env` and `file` of a ConfigMap named as the set.
+    pub config: bool,
+    /// Whether a changed file reaches members that run.
+    pub reload: bool,
+    /// `ordinals.reserved`
+    pub reserved: BTreeSet<u32>,
+    /// An ordinal whose member has arguments of its own.
+    pub special: Option<u32>,
+    /// Whether there is one member on each host of rack a instead of `replicas`.
+    pub per_host: bool,
+    /// Whether members are spread evenly over the racks.
+    pub racks: Option<WhenUnsatisfiable>,
+    /// `ordinals.start`
+    pub start: u32,
+    /// `updateStrategy.type`
+    pub update: UpdateKind,
+    /// `updateStrategy.rollingUpdate.partition`
+    pub partition: u32,
+    /// `updateStrategy.rollingUpdate.maxUnavailable`
+    pub max_unavailable: Option<Amount>,
+    /// `disruptionBudget.minAvailable`
+    pub min_available: Option<Amount>,
+    /// `progressDeadlineSeconds`
+    pub deadline: Option<u32>,
+    /// `autoRollback`
+    pub auto_rollback: bool,
+    /// `paused`
+    pub paused: bool,
 }
 
 impl Default for SetOptions {
@@ -66,12 +102,28 @@ impl Default for SetOptions {
             min_ready: 0,
             revision: 1,
             pool: None,
+            config: false,
+            reload: false,
+            reserved: BTreeSet::new(),
+            special: None,
+            per_host: false,
+            racks: None,
+            start: 0,
+            update: UpdateKind::RollingUpdate,
+            partition: 0,
+            max_unavailable: None,
+            min_available: None,
+            deadline: None,
+            auto_rollback: false,
+            paused: false,
         }
     }
 }
 
 /// The class of the volumes that operators make.
 pub const BY_HAND: &str = "hand";
+/// The label of hosts that sets are placed by.
+pub const RACK: &str = "rack";
 /// The class whose volumes are directories of a server.
 pub const SERVER: &str = "nfs";
 
@@ -82,8 +134,43 @@ fn slot(value: &str) -> LabelSelector {
     selector
 }
 
+/// What makes a process depend on the config of its set.
+fn configure(process: &mut Process, key: &SetKey) {
+    let selector = |entry: &str| {
+        Some(KeySelector {
+            name: key.name.to_string(),
+            key: entry.to_owned(),
+            optional: false,
+        })
+    };
+    process.env.push(EnvVar {
+        name: "CONFIG".to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: selector("env"),
+            ..EnvVarSource::default()
+        }),
+    });
+    process.files.push(FileSource {
+        path: "app.conf".to_owned(),
+        config_map: selector("file"),
+        on_change: OnChange::Signal,
+        ..FileSource::default()
+    });
+}
+
 impl SetOptions {
-    fn spec(&self) -> StatefulSetSpec {
+    fn update_strategy(&self) -> UpdateStrategy {
+        UpdateStrategy {
+            kind: self.update,
+            rolling_update: Some(RollingUpdate {
+                partition: self.partition,
+                max_unavailable: self.max_unavailable.clone(),
+            }),
+        }
+    }
+
+    fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
             command: vec!["/bin/app".to_owned()],
@@ -99,6 +186,9 @@ impl SetOptions {
             container_port,
             ..Port::default()
         }));
+        if self.config {
+            configure(&mut process, key);
+        }
         let mut spec = StatefulSetSpec {
             replicas: Some(self.replicas.into()),
             pod_management_policy: self.policy,
@@ -108,9 +198,27 @@ impl SetOptions {
             spread: self.spread,
             min_ready_seconds: self.min_ready,
             address_pool: self.pool.clone(),
+            config_update: if self.reload {
+                ConfigUpdate::Reload
+            } else {
+                ConfigUpdate::Rollout
+            },
+            ordinals: Ordinals {
+                start: self.start,
+                ..Ordinals::default()
+            },
+            update_strategy: Some(self.update_strategy()),
+            disruption_budget: self.min_available.clone().map(|least| DisruptionBudget {
+                min_available: Some(least),
+                max_unavailable: None,
+            }),
+            progress_deadline_seconds: self.deadline,
+            auto_rollback: self.auto_rollback,
+            paused: self.paused,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
+        self.place(&mut spec);
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();
@@ -132,14 +240,45 @@ impl SetOptions {
     }
 }
 
+impl SetOptions {
+    fn place(&self, spec: &mut StatefulSetSpec) {
+        spec.ordinals.reserved.clone_from(&self.reserved);
+        spec.overrides.extend(self.special.map(|ordinal| Override {
+            ordinals: ordinal.to_string(),
+            args: Some(vec!["--special".to_owned()]),
+            ..Override::default()
+        }));
+        let member = &mut spec.template.spec;
+        if self.per_host {
+            spec.replicas = None;
+            spec.placement = Placement::PerHost;
+            let selector = &mut member.node_selector;
+            selector.insert(RACK.to_owned(), "a".to_owned());
+        }
+        let constraint = self
+            .racks
+            .map(|when_unsatisfiable| TopologySpreadConstraint {
+                topology_key: RACK.to_owned(),
+                max_skew: 1,
+                when_unsatisfiable,
+            });
+        member.topology_spread_constraints.extend(constraint);
+    }
+}
+
 impl World {
+    /// Whether a set is there.
+    pub fn has_set(&self, key: &SetKey) -> bool {
+        self.coordinator.state.sets.contains_key(key)
+    }
+
     /// Applies a set, new or changed. Nothing comes of it while the coordinator is down, nor of a
     /// set that is being deleted: the coordinator refuses such a change.
     pub fn put_set(&mut self, key: &SetKey, options: &SetOptions) {
         if !self.coordinator.up {
             return;
         }
-        let spec = options.spec();
+        let spec = options.spec(key);
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
@@ -151,9 +290,54 @@ impl World {
             return;
         }
         set.spec = Arc::new(spec);
-        self.coordinator.state.revise(key, self.now);
+        self.revise(key);
         if options.quorum {
             self.quorums.insert(key.clone());
+        }
+        self.reconcile();
+    }
+
+    /// Applies the ConfigMap of a set, or deletes it.
+    pub fn put_config(&mut self, key: &SetKey, config: Option<(u32, u32)>) {
+        if !self.coordinator.up {
+            return;
+        }
+        let maps = &mut self.coordinator.state.config_maps;
+        match config {
+            None => {
+                maps.remove(key);
+            }
+            Some((env, file)) => {
+                let mut map = ConfigMap::default();
+                for (name, value) in [("env", env), ("file", file)] {
+                    map.data.insert(name.to_owned(), value.to_string());
+                }
+                maps.insert(key.clone(), map);
+            }
+        }
+        self.revise(key);
+        self.reconcile();
+    }
+
+    fn revise(&mut self, key: &SetKey) {
+        self.coordinator.state.revise(key, self.now);
+        let set = self.coordinator.state.sets.get(key);
+        if let Some(revision) = set.and_then(|set| set.revisions.get(&set.revision)) {
+            let config = Arc::clone(&revision.config);
+            let hash = set.map(|set| set.revision.clone()).unwrap_or_default();
+            self.truth.configs.insert(hash, config);
+        }
+    }
+
+    /// Asks for the restart of a member, if it was ordered to run.
+    pub fn restart(&mut self, id: &MemberId) {
+        let now = self.now;
+        let set = self.coordinator.state.sets.get_mut(&id.set);
+        let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
+        if let Some(member) = member.filter(|member| member.ordered == Ordered::Run)
+            && self.coordinator.up
+        {
+            member.restart_asked.get_or_insert(now);
         }
         self.reconcile();
     }
@@ -186,6 +370,7 @@ impl World {
             provisioner: Provisioner::Nfs,
             ..StorageClass::default()
         };
+        class.reclaim_policy = ReclaimPolicy::Delete;
         SERVER.clone_into(&mut class.metadata.name);
         "nas".clone_into(&mut class.parameters.server);
         "/exports".clone_into(&mut class.parameters.share);
@@ -253,52 +438,45 @@ impl World {
         self.reconcile();
     }
 
-    /// Deletes the claims that no member uses and no set was founded on, and gives their volumes free: those made by hand to
-    /// whoever asks next, emptied, the others for good.
-    pub fn drop_claims(&mut self) {
-        if !self.coordinator.up {
-            return;
-        }
-        let state = &mut self.coordinator.state;
-        let before = state.clone();
-        let assigned = |id: &MemberId| {
-            let set = before.sets.get(&id.set);
-            set.is_some_and(|set| set.members.contains_key(&id.ordinal))
-        };
-        let founds = |key: &ClaimKey| {
-            before
-                .foundings
-                .values()
-                .any(|f| f.filled.contains_key(key))
-        };
-        state.claims.retain(|key, claim| {
-            let founds = founds(key);
-            founds
-                || claim.member.as_ref().is_some_and(assigned)
-                || sharers(&before, key).next().is_some()
-        });
-        let claims = state.claims.clone();
-        let gone = |volume: &Volume| {
-            let bound = volume.claim.as_ref();
-            bound.is_some_and(|bound| claims.get(&bound.key).is_none_or(|c| c.uid != bound.uid))
-        };
-        let freed = state.volumes.values().filter(|volume| gone(volume));
-        self.truth.freed(freed);
-        state
-            .volumes
-            .retain(|_, volume| !(volume.provisioned && gone(volume)));
-        for volume in state.volumes.values_mut() {
-            if gone(volume) {
-                volume.claim = None;
-            }
-        }
-        self.reconcile();
-    }
-
     /// Cordons a host, or lets it take members again.
     pub fn cordon(&mut self, host: &HostName, cordoned: bool) {
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.record.unschedulable = cordoned;
+        }
+        self.reconcile();
+    }
+
+    /// Drains a host, or ends its drain. Those that live there by their data are stopped too if it is
+    /// said.
+    pub fn drain(&mut self, host: &HostName, draining: bool, stop_pinned: bool) {
+        let since = self.now;
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.unschedulable = draining;
+            let drain = Draining { since, stop_pinned };
+            host.record.directives.draining = draining.then_some(drain);
+        }
+        self.reconcile();
+    }
+
+    /// Labels a host with its rack, or takes the label away.
+    pub fn rack(&mut self, host: &HostName, rack: Option<&str>) {
+        if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+            host.record.label(RACK, rack);
+        }
+        self.reconcile();
+    }
+
+    /// Takes a member offline, or lets it come back.
+    pub fn offline(&mut self, id: &MemberId, offline: bool) {
+        let since = self.now;
+        if let Some(set) = self.coordinator.state.sets.get_mut(&id.set) {
+            if offline {
+                let reason = String::new();
+                let offline = Offline { since, reason };
+                set.offline.entry(id.ordinal).or_insert(offline);
+            } else {
+                set.offline.remove(&id.ordinal);
+            }
         }
         self.reconcile();
     }
@@ -309,8 +487,7 @@ impl World {
         let mut lines = Vec::new();
         for (key, set) in &state.sets {
             let assigned = set.members.keys().copied();
-            let ordinals: std::collections::BTreeSet<Ordinal> =
-                set.declared().chain(assigned).collect();
+            let ordinals: BTreeSet<Ordinal> = set.declared().chain(assigned).collect();
             for ordinal in ordinals {
                 let id = MemberId {
                     set: key.clone(),

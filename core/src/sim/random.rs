@@ -7,10 +7,10 @@ use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     sim::{
         Violation, World,
-        operator::{BY_HAND, SERVER, SetOptions},
+        operator::{BY_HAND, SERVER, SetOptions, Word},
         rng::Rng,
     },
-    spec::{GatePolicy, Spread},
+    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
     volume::class::BUILT_IN,
 };
 
@@ -18,8 +18,15 @@ use crate::{
 const REST: Duration = Duration::from_secs(600);
 /// Longer than any coordinator is away.
 const BACK: Duration = Duration::from_secs(10);
+/// So often volumes are tidied: what is freed may bind a claim whose data is then given.
+const TIDY: u32 = 6;
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
+
+/// The racks of the hosts, once everything is mended.
+const RACKS: [&str; 4] = ["a", "b", "a", "b"];
+/// Above every ordinal that comes about.
+const MOST_ORDINALS: u32 = 8;
 
 /// What one history came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +43,7 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
     let mut plot = Plot::new(seed);
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {
-        plot.event();
+        plot.event()?;
         let pause = plot.rng.millis(1, 4000);
         // Often, much happens at once.
         if plot.rng.chance(70) {
@@ -47,6 +54,11 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
     // The coordinator is back by then, and takes what the operator makes.
     plot.world.run(BACK)?;
     plot.provide();
+    for _ in 0..TIDY {
+        plot.world.tidy_volumes();
+        plot.world.empty_trash();
+        plot.world.run(BACK)?;
+    }
     if plot.world.settle(REST)? {
         return Ok(Outcome {
             log: plot.world.log,
@@ -108,18 +120,19 @@ impl Plot {
 
     fn member(&mut self) -> Option<MemberId> {
         let (set, _) = self.rng.pick(&self.sets)?.clone();
-        let ordinal = u32::try_from(self.rng.below(4)).unwrap_or_default();
+        let ordinal = u32::try_from(self.rng.below(6)).unwrap_or_default();
         Some(MemberId {
             set,
             ordinal: Ordinal(ordinal),
         })
     }
 
-    fn event(&mut self) {
+    fn event(&mut self) -> Result<(), Violation> {
         match self.rng.below(100) {
-            0..=24 => self.apply(),
-            25..=29 => self.storage(),
-            30..=34 => {
+            0..=14 => self.apply(),
+            15..=20 => self.config(),
+            21..=32 => self.storage()?,
+            33..=34 => {
                 if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
                     self.world.say("operator", &format!("deletes {key}"));
                     self.world.delete_set(&key);
@@ -154,11 +167,34 @@ impl Plot {
                 self.world.coordinator.crash_after = Some(steps);
                 self.apply();
             }
+            _ => self.host_verb(),
+        }
+        Ok(())
+    }
+
+    /// An operator does something to a host, or to a single member.
+    fn host_verb(&mut self) {
+        let Some(host) = self.host() else { return };
+        let on = self.rng.chance(50);
+        match self.rng.below(4) {
+            0 => self.world.cordon(&host, on),
+            1 => {
+                let pinned = self.rng.chance(50);
+                self.world.say("operator", &format!("drains {host}: {on}"));
+                self.world.drain(&host, on, pinned);
+            }
+            2 => {
+                let racks = [None, Some("a"), Some("b")];
+                let rack = self.rng.pick(&racks).copied().flatten();
+                self.world
+                    .say("operator", &format!("puts {host} into rack {rack:?}"));
+                self.world.rack(&host, rack);
+            }
             _ => {
-                if let Some(host) = self.host() {
-                    let cordoned = self.rng.chance(50);
-                    self.world.cordon(&host, cordoned);
-                }
+                let Some(id) = self.member() else { return };
+                self.world
+                    .say("operator", &format!("takes {id} offline: {on}"));
+                self.world.offline(&id, on);
             }
         }
     }
@@ -167,6 +203,8 @@ impl Plot {
         let at = self.rng.below(3);
         let replicas = u32::try_from(self.rng.below(5)).unwrap_or_default();
         let changes = self.rng.chance(30);
+        let reserves = self.rng.chance(20);
+        let special = self.rng.chance(30).then_some(0);
         let index = usize::try_from(at).unwrap_or_default();
         let Some((key, options)) = self.sets.get_mut(index) else {
             return;
@@ -176,32 +214,94 @@ impl Plot {
             options.replicas = replicas;
         }
         options.revision += u32::from(changes);
+        options.special = special;
+        if !options.fixed {
+            let reserved = reserves && !options.per_host;
+            options.reserved = reserved.then_some(1).into_iter().collect();
+        }
+        if self.rng.chance(30) {
+            updates(&mut self.rng, options);
+        }
         let (key, options) = (key.clone(), options.clone());
         let (replicas, revision) = (options.replicas, options.revision);
-        let what = format!("wants {replicas} of {key}, revision {revision}");
+        let what = format!(
+            "wants {replicas} of {key} from {}, revision {revision}, {:?} from {}{}",
+            options.start,
+            options.update,
+            options.partition,
+            if options.paused { ", paused" } else { "" }
+        );
         self.world.say("operator", &what);
         self.world.put_set(&key, &options);
     }
 
-    /// Something happens to volumes and claims.
-    fn storage(&mut self) {
-        let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
+    /// The config of a set is another, or gone.
+    fn config(&mut self) {
+        let Some((key, _)) = self.rng.pick(&self.sets).cloned() else {
             return;
         };
-        let ordinal = self.rng.below(4);
+        let mut level = || u32::try_from(self.rng.below(3)).unwrap_or_default();
+        let config = Some((level() / 2, level()));
+        let config = config.filter(|_| self.rng.chance(85));
+        let what = match config {
+            Some((env, file)) => format!("gives {key} the config {env} and {file}"),
+            None => format!("deletes the config of {key}"),
+        };
+        self.world.say("operator", &what);
+        self.world.put_config(&key, config);
+    }
+
+    /// Something happens to volumes and claims.
+    fn storage(&mut self) -> Result<(), Violation> {
+        let Some((set, options)) = self.rng.pick(&self.sets).cloned() else {
+            return Ok(());
+        };
+        let ordinal = self.rng.below(6);
         let member = format!("{}-{ordinal}", set.name);
-        match self.rng.below(4) {
-            0 => {
-                self.world
-                    .say("operator", "deletes the claims that nobody uses");
-                self.world.drop_claims();
-            }
-            1 => self.claim(&set, &options, &member),
+        match self.rng.below(8) {
+            0..=3 => self.clear_out(&set)?,
+            4 | 5 => self.word(),
+            6 => self.claim(&set, &options, &member),
             _ => {
                 self.world
                     .say("operator", &format!("makes a volume for {member}"));
                 self.world.put_volume(&format!("pv-{member}"), &member);
             }
+        }
+        Ok(())
+    }
+
+    /// Mostly a set goes first; then the claims that nobody uses, and words about their volumes.
+    fn clear_out(&mut self, set: &SetKey) -> Result<(), Violation> {
+        if self.rng.chance(70) {
+            self.world.say("operator", &format!("deletes {set}"));
+            self.world.delete_set(set);
+            let pause = self.rng.millis(500, 6000);
+            self.world.run(pause)?;
+        }
+        self.world
+            .say("operator", "deletes the claims that nobody uses");
+        self.world.drop_claims();
+        for _ in 0..self.rng.below(6) {
+            self.word();
+            let pause = self.rng.millis(1, 1500);
+            self.world.run(pause)?;
+        }
+        Ok(())
+    }
+
+    /// A word about a volume: mostly one that could be taken, for one that no claim has.
+    fn word(&mut self) {
+        let loose = self.world.loose_volumes();
+        let all = if loose.is_empty() || self.rng.chance(20) {
+            self.world.volumes()
+        } else {
+            loose
+        };
+        let words = [Word::Adopt, Word::Release, Word::Delete, Word::Undelete];
+        let word = self.rng.pick(&words).copied();
+        if let (Some(word), Some(volume)) = (word, self.rng.pick(&all).cloned()) {
+            self.world.tell_volume(word, &volume);
         }
     }
 
@@ -245,15 +345,31 @@ impl Plot {
         self.world.broken.clear();
         self.world.rough = false;
         self.world.coordinator.crash_after = None;
-        for host in self.hosts.clone() {
-            self.world.cordon(&host, false);
+        for (host, rack) in self.hosts.clone().iter().zip(RACKS) {
+            self.world.drain(host, false, false);
+            self.world.rack(host, Some(rack));
+        }
+        for (set, _) in self.sets.clone() {
+            for ordinal in 0..MOST_ORDINALS {
+                let (set, ordinal) = (set.clone(), Ordinal(ordinal));
+                self.world.offline(&MemberId { set, ordinal }, false);
+            }
         }
     }
 
-    /// Makes what sets still need.
+    /// Makes what sets still need. What an operator held back goes on, and what was stalled or
+    /// taken back gets a template that works.
     fn provide(&mut self) {
+        for (set, options) in &mut self.sets {
+            options.paused = false;
+            options.revision += 1;
+            if self.world.has_set(set) {
+                self.world.put_set(set, options);
+            }
+        }
         for (set, options) in self.sets.clone() {
-            for ordinal in 0..4 {
+            self.world.put_config(&set, Some((0, 0)));
+            for ordinal in 0..MOST_ORDINALS.max(6) {
                 let member = format!("{}-{ordinal}", set.name);
                 self.world.put_volume(&format!("pv-{member}"), &member);
             }
@@ -261,6 +377,41 @@ impl Plot {
                 self.claim(&set, &options, "");
             }
         }
+    }
+}
+
+/// Changes how a set is updated, and which ordinals it has if they may change.
+fn updates(rng: &mut Rng, options: &mut SetOptions) {
+    let kinds = [
+        UpdateKind::RollingUpdate,
+        UpdateKind::RollingUpdate,
+        UpdateKind::OnDelete,
+        UpdateKind::Recreate,
+    ];
+    let mut number = |below: u64| u32::try_from(rng.below(below)).unwrap_or_default();
+    // Volumes of ordinals that come back may lie where another member is by now.
+    let pinned = options.claim && options.class.is_none() && options.spread == Spread::Require;
+    if !options.fixed && !pinned {
+        options.start = number(3);
+    }
+    options.partition = number(6).saturating_sub(2);
+    let (most, least, deadline) = (number(5), number(5), number(120));
+    options.max_unavailable = match most {
+        0 | 1 => None,
+        2 => Some(Amount::Percent(50)),
+        _ => Some(Amount::Number(most - 1)),
+    };
+    options.min_available = match least {
+        0 | 1 => Some(Amount::Quorum),
+        2 => Some(Amount::Percent(40)),
+        _ => None,
+    };
+    options.deadline = Some(10 + deadline);
+    options.update = rng.pick(&kinds).copied().unwrap_or_default();
+    options.auto_rollback = rng.chance(30);
+    options.paused = rng.chance(20);
+    if options.update != UpdateKind::RollingUpdate {
+        options.min_available = None;
     }
 }
 
@@ -281,6 +432,15 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
     let classes = [None, Some(SERVER), Some(BY_HAND)];
     let class = rng.pick(&classes).copied().flatten();
     let shared = rng.chance(20).then(|| format!("shared-{port}"));
+    let per_host = rng.chance(20);
+    let otherwise = [
+        WhenUnsatisfiable::DoNotSchedule,
+        WhenUnsatisfiable::ScheduleAnyway,
+    ];
+    let racks = rng.pick(&otherwise).copied();
+    let racks = racks.filter(|_| rng.chance(30) && !per_host);
+    let fixed = rng.chance(30) && !per_host;
+    let spread = if per_host { Spread::Require } else { spread };
     SetOptions {
         replicas: 0,
         policy: first,
@@ -292,13 +452,17 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         },
         cold: (rng.chance(50) && !quorum).then_some(third),
         spread,
-        fixed: rng.chance(30),
+        fixed,
+        per_host,
+        racks,
         claim: quorum || rng.chance(50),
         class: class.map(str::to_owned),
         shared,
         quorum,
         port: (spread == Spread::Require).then_some(port),
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
+        config: rng.chance(60),
+        reload: rng.chance(60),
         ..SetOptions::default()
     }
 }

@@ -7,8 +7,11 @@
 //! volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
 //! claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
 //! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
-//!                              class shared; words: claim fixed quorum
+//!                              class shared start update partition maxUnavailable minAvailable
+//!                              deadline; words: claim fixed quorum autoRollback paused
+//! change NAME KEY[=VALUE]...   the same of a set that is there; paused=no
 //! scale NAME N                 update NAME                    delete NAME
+//! restart MEMBER
 //! run SECONDS                  settle SECONDS (at most)       show
 //! kill process MEMBER          kill keeper MEMBER
 //! crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
@@ -22,7 +25,7 @@ use thiserror::Error;
 use crate::{
     ids::{HostName, MemberId, SetKey},
     sim::{Violation, World, operator::SetOptions},
-    spec::{GatePolicy, Spread},
+    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
 };
 
 /// Why a script cannot be played.
@@ -152,10 +155,30 @@ impl Player {
                 }
                 self.put(&key(name)?, set);
             }
+            ["change", name, options @ ..] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                for option in options {
+                    read_option(&mut set, option)?;
+                }
+                self.put(&key, set);
+            }
             ["scale", name, replicas] => {
                 let key = key(name)?;
                 let mut set = self.sets.get(&key)?.clone();
                 set.replicas = replicas.parse().ok()?;
+                self.put(&key, set);
+            }
+            ["reserve", name, ordinals] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                read_option(&mut set, &format!("reserved={ordinals}"))?;
+                self.put(&key, set);
+            }
+            ["special", name, ordinal] => {
+                let key = key(name)?;
+                let mut set = self.sets.get(&key)?.clone();
+                set.special = Some(ordinal.parse().ok()?);
                 self.put(&key, set);
             }
             ["update", name] => {
@@ -164,7 +187,15 @@ impl Player {
                 set.revision += 1;
                 self.put(&key, set);
             }
+            ["restart", id] => self.world.restart(&member(id)?),
             ["delete", name] => self.world.delete_set(&key(name)?),
+            ["drain", host] => self.world.drain(&name(host)?, true, false),
+            ["drain", host, "pinned"] => self.world.drain(&name(host)?, true, true),
+            ["undrain", host] => self.world.drain(&name(host)?, false, false),
+            ["rack", host, rack] => self.world.rack(&name(host)?, Some(*rack)),
+            ["norack", host] => self.world.rack(&name(host)?, None),
+            ["offline", id] => self.world.offline(&member(id)?, true),
+            ["online", id] => self.world.offline(&member(id)?, false),
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -233,6 +264,20 @@ fn policy(text: &str) -> Option<GatePolicy> {
     }
 }
 
+fn update(text: &str) -> Option<UpdateKind> {
+    match text {
+        "RollingUpdate" => Some(UpdateKind::RollingUpdate),
+        "OnDelete" => Some(UpdateKind::OnDelete),
+        "Recreate" => Some(UpdateKind::Recreate),
+        _ => None,
+    }
+}
+
+fn amount(text: &str) -> Amount {
+    text.parse()
+        .map_or_else(|_| Amount::of_text(text), Amount::Number)
+}
+
 fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
     match name {
@@ -246,7 +291,23 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "pool" => set.pool = Some(value.to_owned()),
         "class" => set.class = Some(value.to_owned()),
         "shared" => set.shared = Some(value.to_owned()),
+        "start" => set.start = value.parse().ok()?,
+        "update" => set.update = update(value)?,
+        "partition" => set.partition = value.parse().ok()?,
+        "maxUnavailable" => set.max_unavailable = Some(amount(value)),
+        "minAvailable" => set.min_available = Some(amount(value)),
+        "deadline" => set.deadline = Some(value.parse().ok()?),
+        "autoRollback" => set.auto_rollback = true,
+        "paused" => set.paused = value != "no",
         "spread" if value == "Prefer" => set.spread = Spread::Prefer,
+        "reserved" => {
+            let all = value.split(',').map(str::parse);
+            set.reserved = all.collect::<Result<_, _>>().ok()?;
+        }
+        "special" => set.special = Some(value.parse().ok()?),
+        "perHost" => set.per_host = true,
+        "racks" if value == "strict" => set.racks = Some(WhenUnsatisfiable::DoNotSchedule),
+        "racks" => set.racks = Some(WhenUnsatisfiable::ScheduleAnyway),
         "claim" => set.claim = true,
         "fixed" => set.fixed = true,
         "quorum" => set.quorum = true,

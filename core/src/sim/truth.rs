@@ -1,22 +1,27 @@
 //! The promises, checked against the world itself. Numbers are those of the design: I1 identity, I2
 //! at most one, I3 order, I4 data, I6 durability, I7 founded once, I9 names first. Further there
-//! is `checker` (the checker refused a plan) and `rest` (plans that follow from their own effect).
+//! is `config` (a member has another config than its revision), `checker` (the checker refused a plan) and `rest` (plans that follow from their own effect).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, Uid, ZoneSerial},
+    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, TemplateHash, Uid, ZoneSerial},
     member::Action,
-    order::{Desired, Peer, VolumeOrder},
+    order::{ConfigData, Desired, MemberOrder, Peer},
     plan::Step,
-    sim::World,
+    sim::{World, storage::Place},
     spec::GatePolicy,
-    state::{State, Volume},
+    state::State,
     volume::VolumeSource,
     zone::RecordData,
 };
+
+mod data;
 
 /// A promise was broken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,6 +40,8 @@ pub struct Violation {
 /// What has to be remembered to judge.
 #[derive(Debug, Default)]
 pub(super) struct Truth {
+    /// The config that each revision was made with.
+    pub(super) configs: BTreeMap<TemplateHash, Arc<ConfigData>>,
     /// What was found broken within an event.
     pub(super) broken: Option<(&'static str, String)>,
     /// Members that were ready once.
@@ -47,61 +54,22 @@ pub(super) struct Truth {
     bound: BTreeMap<(ClaimKey, Uid), VolumeSource>,
     /// Whose data each place holds: host, if it is one's, and directory.
     places: BTreeMap<Place, Uid>,
+    /// Places whose data an operator gave to the next claim.
+    given: BTreeSet<Place>,
+    /// Places that an operator untied from a claim that is gone: another may have them, not its data.
+    free: BTreeSet<Place>,
     /// The addresses that ordinals took, by the set's id.
     addresses: BTreeMap<(Uid, Ordinal), std::net::IpAddr>,
+    own_hosts: BTreeMap<(Uid, Ordinal), HostName>,
     /// The founders that were rendered first.
     founders: BTreeMap<SetKey, Vec<Peer>>,
+    /// Who was ordered to stop while it was wanted: it is to come back, in no order.
+    replaced: BTreeSet<MemberId>,
     /// Who served once and founds nothing any more.
     founded: BTreeSet<MemberId>,
 }
 
-/// A directory, with its host unless it is on a server.
-type Place = (Option<HostName>, String);
-
-fn place(source: &VolumeSource) -> Place {
-    (source.host().cloned(), source.describe())
-}
-
 impl Truth {
-    /// I4: a member sees the volume that its claim was first bound to, and no other claim's data.
-    pub(super) fn uses(&mut self, host: &HostName, volume: &VolumeOrder) {
-        let VolumeOrder {
-            claim,
-            claim_uid,
-            source,
-            ..
-        } = volume;
-        let first = self.bound.get(&(claim.clone(), claim_uid.clone()));
-        if first != Some(source) {
-            self.breaks(
-                "I4",
-                format!("claim {claim} is used at {source:?}, not {first:?}"),
-            );
-        }
-        if source.host().is_some_and(|at| at != host) {
-            self.breaks(
-                "I4",
-                format!("claim {claim} is used on {host}, not where it is"),
-            );
-        }
-        let owner = self.places.entry(place(source));
-        let owner = owner.or_insert_with(|| claim_uid.clone()).clone();
-        if owner != *claim_uid {
-            let at = source.describe();
-            self.breaks(
-                "I4",
-                format!("{at} holds data of {owner}, and {claim} uses it"),
-            );
-        }
-    }
-
-    /// An operator gave up the data of volumes.
-    pub(super) fn freed<'a>(&mut self, volumes: impl Iterator<Item = &'a Volume>) {
-        for volume in volumes {
-            self.places.remove(&place(&volume.source));
-        }
-    }
-
     /// Notes a broken promise; the first one counts.
     pub(super) fn breaks(&mut self, promise: &'static str, detail: String) {
         self.broken.get_or_insert((promise, detail));
@@ -127,6 +95,15 @@ impl Truth {
                     self.breaks("I1", format!("{member} had {first} and takes {address}"));
                 }
             }
+            Step::TakeHost { member, host } => {
+                let uid = state.sets.get(&member.set).map(|set| set.uid.clone());
+                let at = (uid.unwrap_or_default(), member.ordinal);
+                let first = self.own_hosts.entry(at).or_insert_with(|| host.clone());
+                if first != host {
+                    let detail = format!("{member} was that of {first} and takes {host}");
+                    self.breaks("I1", detail);
+                }
+            }
             Step::ForgetFounding { set } => {
                 self.founders.remove(set);
                 self.founded.retain(|id| id.set != *set);
@@ -134,18 +111,29 @@ impl Truth {
             Step::PassGate { member, .. } => {
                 self.founded.insert(member.clone());
             }
+            Step::Stop { member, .. } => {
+                let set = state.sets.get(&member.set);
+                if set.is_some_and(|set| set.is_declared(member.ordinal)) {
+                    self.replaced.insert(member.clone());
+                } else {
+                    self.replaced.remove(member);
+                }
+            }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
             | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
+            | Step::LeaveHost { .. }
             | Step::Assign { .. }
             | Step::Found { .. }
+            | Step::Carry { .. }
             | Step::Start { .. }
-            | Step::Stop { .. }
             | Step::Release { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
+            | Step::Reload { .. }
+            | Step::Rollout { .. }
             | Step::PublishZone { .. } => {}
         }
     }
@@ -165,6 +153,16 @@ impl World {
         None
     }
 
+    /// A member has the config of its revision, whatever the objects say by now.
+    pub(super) fn truth_of_config(&mut self, id: &MemberId, order: &MemberOrder) {
+        let made = self.truth.configs.get(&order.revision);
+        if made.is_some_and(|made| **made != order.config) {
+            let revision = &order.revision;
+            let detail = format!("{id} of revision {revision} has the config of another one");
+            self.truth.breaks("config", detail);
+        }
+    }
+
     /// Judges an action when it begins: who is stopped, and in which order.
     pub(super) fn truth_of_action(&mut self, name: &HostName, id: &MemberId, action: &Action) {
         let order = self.hosts.get(name).and_then(|h| h.ledger.members.get(id));
@@ -176,7 +174,8 @@ impl World {
             return;
         };
         let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
-        if parallel || set.is_declared(id.ordinal) {
+        let replaced = self.truth.replaced.contains(id);
+        if parallel || replaced || set.is_declared(id.ordinal) {
             return;
         }
         let keepers = self.hosts.values().flat_map(|host| host.keepers.keys());

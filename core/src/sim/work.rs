@@ -1,6 +1,6 @@
 //! What the agent works on: volumes, keepers, processes, probes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     ids::{Epoch, HostName, MemberId, ProcessName, RunId},
@@ -91,7 +91,7 @@ impl World {
     }
 
     fn prepare(&mut self, name: &HostName, id: &MemberId, epoch: Epoch) -> Result<(), Reason> {
-        let Some(host) = self.hosts.get_mut(name) else {
+        let Some(host) = self.hosts.get(name) else {
             return Ok(());
         };
         let order = host.ledger.effective(id);
@@ -102,15 +102,7 @@ impl World {
         })?;
         for volume in order.volumes {
             self.truth.uses(name, &volume);
-            let there = if volume.source.is_shared() {
-                self.server.contains(&volume.claim_uid)
-            } else {
-                host.volumes.contains(&volume.claim_uid)
-            };
-            if volume.filled && !there {
-                let volume = volume.name;
-                return Err(Reason::VolumeEmpty { volume });
-            }
+            self.storage.guard(&volume)?;
         }
         Ok(())
     }
@@ -161,16 +153,16 @@ impl World {
             init_done: true,
             stopping: keeper.stopping,
             processes: vec![ProcessState {
-                name: process.clone(),
-                init: false,
                 pid: keeper.alive.then_some(1),
                 restarts: keeper.restarts,
                 last_exit: (!keeper.alive).then(|| "exited with 1".to_owned()),
-                failure: None,
+                ..ProcessState::new(process.clone(), false)
             }],
             volumes: Vec::new(),
             probes: [(process, specs)].into(),
             grace: Duration::from_secs(30),
+            sidecars: BTreeSet::new(),
+            never_killed: BTreeSet::new(),
         })
     }
 

@@ -6,12 +6,13 @@ use std::{
 };
 
 use crate::{
-    ids::{HostName, MemberId, SetKey, Uid},
+    ids::{HostName, MemberId, SetKey},
     sim::{
         coordinator::Coordinator,
         host::SimHost,
         net::{Happening, StreamId},
         rng::Rng,
+        storage::Storage,
         truth::{Truth, Violation},
     },
     time::Timestamp,
@@ -41,8 +42,8 @@ pub struct World {
     pub(super) broken: BTreeSet<MemberId>,
     /// Sets whose members are ready only while more than half of them run.
     pub(super) quorums: BTreeSet<SetKey>,
-    /// Claims whose data is on a server.
-    pub(super) server: BTreeSet<Uid>,
+    /// What lies on pools and servers.
+    pub(super) storage: Storage,
     pub(super) truth: Truth,
     /// What happened, a line each.
     pub log: Vec<String>,
@@ -66,7 +67,7 @@ impl World {
             last_arrival: BTreeMap::new(),
             broken: BTreeSet::new(),
             quorums: BTreeSet::new(),
-            server: BTreeSet::new(),
+            storage: Storage::default(),
             truth: Truth::default(),
             log: Vec::new(),
             queue: BTreeMap::new(),
@@ -194,6 +195,14 @@ impl World {
             Happening::Agent { host, life, work } => self.agent_works(&host, life, work),
             Happening::KeeperEnds { host, run } => self.keeper_ends(&host, &run.0, &run.1),
             Happening::ProcessStarts { host, run } => self.process_starts(&host, &run.0, &run.1),
+            Happening::Work {
+                host,
+                answers,
+                work,
+            } => self.do_work(&host, answers, &work),
+            Happening::WorkGivenUp { host, stream, work } => {
+                self.work_given_up(&host, stream, &work);
+            }
             Happening::LinkHeals(host) => self.heal_link(&host),
         }
     }

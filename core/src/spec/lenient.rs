@@ -9,7 +9,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{probe::PortRef, process::RlimitValue};
+use super::{probe::PortRef, process::RlimitValue, update::Amount};
 
 /// A text, or a number that is taken as one.
 #[derive(Debug)]
@@ -104,6 +104,17 @@ impl<'de> Deserialize<'de> for RlimitValue {
         Ok(match from.deserialize_any(visitor)? {
             Either::Number(n) => Self::Number(n),
             Either::Word(word) => Self::Word(word),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let visitor =
+            NumberOrWord("a number of 0 or more, a percentage such as \"30%\", or quorum");
+        Ok(match from.deserialize_any(visitor)? {
+            Either::Number(n) => Self::Number(u32::try_from(n).unwrap_or(u32::MAX)),
+            Either::Word(word) => Self::of_text(&word),
         })
     }
 }

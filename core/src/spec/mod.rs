@@ -13,13 +13,17 @@ mod lenient;
 pub mod meta;
 pub mod network;
 pub mod ordinals;
+pub mod overrides;
 mod path;
+mod period;
+pub mod placement;
 pub mod probe;
 pub mod process;
 pub mod secret;
 pub mod set;
 pub mod snapshot;
 pub mod storage;
+pub mod update;
 pub mod validate;
 pub mod volume;
 
@@ -27,30 +31,47 @@ pub use config::{ConfigMap, Secret};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use ordinals::Ordinals;
+pub use overrides::Override;
 pub use path::{PathError, check_dir_name, check_sub_path};
-pub use probe::{ExecAction, Handler, HttpGetAction, PortRef, Probe, TcpSocketAction};
+pub use period::{PeriodError, parse_period};
+pub use placement::{HOSTNAME, Placement, TopologySpreadConstraint, WhenUnsatisfiable};
+pub use probe::{
+    ExecAction, GrpcAction, Handler, HttpGetAction, HttpHeader, NotifyAction, PortRef, Probe,
+    TcpSocketAction,
+};
 pub use process::{
-    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FileSource, FileWhen, KeySelector,
-    Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol, Resources, VolumeMount,
+    Capabilities, EnvFromSource, EnvVar, EnvVarSource, FieldSelector, FileSource, FileWhen,
+    KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
+    ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
 pub use secret::Sealed;
 pub use set::{
-    ConfigDir, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
-    MemberTemplate, Membership, Spread, StatefulSet, StatefulSetSpec,
+    ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
+    MemberTemplate, Membership, ReadinessGate, RestartBackoff, Spread, StatefulSet,
+    StatefulSetSpec,
 };
 pub use snapshot::{DataSource, DataSourceKind, VolumeSnapshot, VolumeSnapshotSpec};
 pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
+pub use update::{Amount, DisruptionBudget, RollingUpdate, UpdateKind, UpdateStrategy};
 pub use volume::{
     AccessMode, ClaimReference, ClaimResources, ClaimTemplate, MemberVolume, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, VolumeMode,
 };
 
 /// One object of any kind, as it is written, stored and sent.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most objects are sets, and a box would be in the way of every reader"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most objects are sets; a box would save little and stand in every match"
+)]
 pub enum Object {
     /// A set of members with sticky identity.
     StatefulSet(StatefulSet),

@@ -15,6 +15,12 @@ pub struct Probe {
     /// Runs a program in the member's namespaces; exit 0 is a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecAction>,
+    /// Asks the health service of gRPC; `SERVING` is a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcAction>,
+    /// Listens to what the process says itself, by the protocol of systemd's `sd_notify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifyAction>,
     /// From the start of the process to the first attempt, in seconds.
     pub initial_delay_seconds: u32,
     /// After which an attempt has failed, in seconds; at least 1.
@@ -25,6 +31,10 @@ pub struct Probe {
     pub success_threshold: u32,
     /// Failures in a row that count.
     pub failure_threshold: u32,
+    /// From the stop signal to KILL when this probe failed, in seconds; the member's own when left
+    /// out. For startup and liveness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub termination_grace_period_seconds: Option<u32>,
 }
 
 impl Default for Probe {
@@ -33,11 +43,14 @@ impl Default for Probe {
             http_get: None,
             tcp_socket: None,
             exec: None,
+            grpc: None,
+            notify: None,
             initial_delay_seconds: 0,
             timeout_seconds: 1,
             period_seconds: 10,
             success_threshold: 1,
             failure_threshold: 3,
+            termination_grace_period_seconds: None,
         }
     }
 }
@@ -51,17 +64,30 @@ pub enum Handler<'a> {
     TcpSocket(&'a TcpSocketAction),
     /// Runs a program.
     Exec(&'a ExecAction),
+    /// Asks the health service of gRPC.
+    Grpc(&'a GrpcAction),
+    /// Listens.
+    Notify,
 }
 
 impl Probe {
     /// The one handler that validation made sure of; `None` for an invalid probe.
     pub fn handler(&self) -> Option<Handler<'_>> {
-        match (&self.http_get, &self.tcp_socket, &self.exec) {
-            (Some(action), None, None) => Some(Handler::HttpGet(action)),
-            (None, Some(action), None) => Some(Handler::TcpSocket(action)),
-            (None, None, Some(action)) => Some(Handler::Exec(action)),
-            _ => None,
-        }
+        let mut given = self.handlers();
+        let first = given.next();
+        first.filter(|_| given.next().is_none())
+    }
+
+    /// Every handler that is given.
+    pub fn handlers(&self) -> impl Iterator<Item = Handler<'_>> {
+        let all = [
+            self.http_get.as_ref().map(Handler::HttpGet),
+            self.tcp_socket.as_ref().map(Handler::TcpSocket),
+            self.exec.as_ref().map(Handler::Exec),
+            self.grpc.as_ref().map(Handler::Grpc),
+            self.notify.as_ref().map(|_| Handler::Notify),
+        ];
+        all.into_iter().flatten()
     }
 }
 
@@ -117,6 +143,22 @@ pub struct TcpSocketAction {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 }
+
+/// A question to the health service of gRPC (`grpc.health.v1`), without TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GrpcAction {
+    /// Which port, at the member's address.
+    pub port: PortRef,
+    /// The service that is asked about; the server as a whole when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// What the process says itself. There is nothing to choose.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NotifyAction {}
 
 /// A program, run in the member's namespaces as the process's user.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

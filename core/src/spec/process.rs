@@ -66,11 +66,24 @@ pub struct Process {
     /// Whether it lives; it is restarted when it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
-    /// What to do before it is stopped.
+    /// What to do beside its start and before it is stopped.
     pub lifecycle: Lifecycle,
+    /// `Always` makes an init process a sidecar: it stays up until the mains are down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<RestartPolicy>,
     /// The signal that asks it to stop; `SIGTERM` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kill_signal: Option<String>,
+    /// Whether it is spared when a grace period is over: what stops waits for its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub never_kill: bool,
+}
+
+/// When a process is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// Whenever it has ended.
+    Always,
 }
 
 /// A resource limit: a number, or `unlimited`.
@@ -107,6 +120,37 @@ pub struct EnvVarSource {
     /// A key of a Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeySelector>,
+    /// A fact about the member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_ref: Option<FieldSelector>,
+    /// A number of the process's own `resources`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_field_ref: Option<ResourceFieldSelector>,
+}
+
+/// A fact about the member, such as `metadata.name`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FieldSelector {
+    /// `v1` if given, as Kubernetes prints it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Which.
+    pub field_path: String,
+}
+
+/// A number of `resources`, such as `limits.memory`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ResourceFieldSelector {
+    /// Which: `limits` or `requests`, `.cpu` or `.memory`.
+    pub resource: String,
+    /// What one of the answer stands for, a quantity; `1` when left out. Parts count as a whole.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::text"
+    )]
+    pub divisor: Option<String>,
 }
 
 /// A key of a config object.
@@ -241,7 +285,7 @@ pub struct FileSource {
     pub template: bool,
     /// When it is written.
     pub when: FileWhen,
-    /// What happens to the process when the text would change.
+    /// What happens to a process that runs when the text changes. The file is written anew at once.
     pub on_change: OnChange,
 }
 
@@ -258,7 +302,7 @@ pub enum FileWhen {
     IfMissing,
 }
 
-/// What a changed file does to its process.
+/// What a changed file does to its process, beside being there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OnChange {
     /// Nothing.
@@ -274,6 +318,10 @@ pub enum OnChange {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lifecycle {
+    /// Done beside its start, at least once for each: until it has ended well, the process does not
+    /// count as started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_start: Option<LifecycleHandler>,
     /// Done before the stop signal, within the grace period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pre_stop: Option<LifecycleHandler>,
@@ -286,7 +334,18 @@ pub struct LifecycleHandler {
     /// Runs a program in the member's namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecAction>,
-    /// Sends a request.
+    /// Sends a request; any answer is a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_get: Option<HttpGetAction>,
+    /// Waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<SleepAction>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SleepAction {
+    /// How long, in seconds.
+    pub seconds: u32,
 }

@@ -1,16 +1,23 @@
 //! StatefulSet: how many members, in which order, each from which template.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     meta::ObjectMeta,
     ordinals::Ordinals,
-    process::Process,
+    overrides::{Override, effective},
+    period::{PeriodError, parse_period},
+    placement::{Placement, TopologySpreadConstraint},
+    process::{Process, RestartPolicy},
+    update::{Amount, DisruptionBudget, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
 };
-use crate::ids::Ordinal;
+use crate::{ids::Ordinal, keeper::BackoffLimits};
+
+/// As many older revisions as a StatefulSet keeps when nothing is said.
+const REVISION_HISTORY: u32 = 10;
 
 /// A set of members with sticky identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,14 +60,41 @@ pub struct StatefulSetSpec {
     pub membership: Option<Membership>,
     /// Whether two members may share a host.
     pub spread: Spread,
+    /// Whether there are `replicas` members, or one per host.
+    #[serde(skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
     /// The AddressPool that gives each ordinal its own address; the default pool, if there is
     /// one, when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_pool: Option<String>,
     /// How long a member must have been ready to count as available, in seconds.
     pub min_ready_seconds: u32,
+    /// What becomes of members when only config changes that reaches them through files.
+    pub config_update: ConfigUpdate,
+    /// How many revisions that no member has any more are kept; 10 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<i64>,
+    /// How members come to a newer template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_strategy: Option<UpdateStrategy>,
+    /// How many members may be taken down at a time, whatever for; one when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disruption_budget: Option<DisruptionBudget>,
+    /// For how long a rollout may not get better before it is paused, in seconds; 600 and
+    /// `minReadySeconds` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<u32>,
+    /// Whether a rollout that does not get better is taken back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_rollback: bool,
+    /// Whether no member is updated for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// How one member looks.
     pub template: MemberTemplate,
+    /// What differs for single ordinals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// One claim per template and member.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_claim_templates: Vec<ClaimTemplate>,
@@ -73,9 +107,57 @@ impl StatefulSetSpec {
             .map_or(1, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
     }
 
-    /// The ordinals that are asked for, lowest first.
+    /// The ordinals that `replicas` asks for, lowest first; what a set has with `placement: PerHost`
+    /// is in its state.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
+    }
+
+    /// How many revisions that no member has any more are kept.
+    pub fn revision_history_limit(&self) -> u32 {
+        self.revision_history_limit.map_or(REVISION_HISTORY, |n| {
+            u32::try_from(n.max(0)).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// The template as it is for an ordinal.
+    pub fn template_for(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
+        effective(&self.template, &self.overrides, ordinal)
+    }
+
+    /// How members come to a newer template.
+    pub fn update_kind(&self) -> UpdateKind {
+        self.update_strategy
+            .as_ref()
+            .map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
+    }
+
+    /// How many of the lowest members keep the older template.
+    pub fn partition(&self) -> u32 {
+        let strategy = self.update_strategy.as_ref();
+        let rolling = strategy.filter(|strategy| strategy.kind == UpdateKind::RollingUpdate);
+        let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
+        rolling.map_or(0, |rolling| rolling.partition)
+    }
+
+    /// The lowest ordinal that an update concerns. A partition counts members, not numbers: with
+    /// ordinals from 5 on, partition 2 keeps 5 and 6 as they are.
+    pub fn first_updated(&self) -> Ordinal {
+        let kept = self.partition();
+        let mut kept_and_next = self.ordinals.first(kept.saturating_add(1));
+        kept_and_next.next_back().unwrap_or(Ordinal(u32::MAX))
+    }
+
+    /// How many members may be unavailable for an update.
+    pub fn max_unavailable(&self) -> Option<&Amount> {
+        let strategy = self.update_strategy.as_ref()?;
+        strategy.rolling_update.as_ref()?.max_unavailable.as_ref()
+    }
+
+    /// For how long a rollout may not get better before it is paused, in seconds.
+    pub fn progress_deadline_seconds(&self) -> u32 {
+        self.progress_deadline_seconds
+            .unwrap_or_else(|| self.min_ready_seconds.saturating_add(600))
     }
 
     /// The policy until the set is founded.
@@ -110,6 +192,17 @@ pub enum GatePolicy {
     OrderedStarted,
     /// Nothing.
     Parallel,
+}
+
+/// What becomes of members when only config changes that reaches them through files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ConfigUpdate {
+    /// They are replaced, as after a change of the template.
+    #[default]
+    Rollout,
+    /// Their files are written anew while they run, and `onChange` of each file says what its
+    /// process is told. What is in an environment still replaces them.
+    Reload,
 }
 
 /// Whether the number of members may change once the set is founded.
@@ -217,19 +310,82 @@ pub struct MemberSpec {
     /// From the stop signal to KILL, in seconds; 30 when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub termination_grace_period_seconds: Option<u32>,
+    /// How long a process that ended waits for its next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_backoff: Option<RestartBackoff>,
+    /// Conditions that must be true, beside its processes, for a member to be ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readiness_gates: Vec<ReadinessGate>,
     /// Labels that the host must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
+    /// How evenly the members are spread over label domains.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The member's writable directory for its configuration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_dir: Option<ConfigDir>,
 }
 
 impl MemberSpec {
+    /// The processes that stay up, in the order of their start: sidecars and mains.
+    pub fn lasting(&self) -> impl Iterator<Item = &Process> {
+        let sidecar = |process: &&Process| process.restart_policy == Some(RestartPolicy::Always);
+        let sidecars = self.init_processes.iter().filter(sidecar);
+        sidecars.chain(&self.processes)
+    }
+
     /// From the stop signal to KILL, in seconds.
     pub fn grace_seconds(&self) -> u32 {
         self.termination_grace_period_seconds.unwrap_or(30)
     }
+}
+
+/// How long a process that ended waits for its next start. The first restart of one that had run
+/// for a second is immediate, whatever is said here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RestartBackoff {
+    /// The first pause, such as `10s`; `1s` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// Each further pause is this many times the one before; 2 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<u32>,
+    /// The longest pause; `1m` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
+    /// A run of this length forgets earlier failures; `10m` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reset: Option<String>,
+}
+
+impl RestartBackoff {
+    /// Its numbers, with those that were left out.
+    ///
+    /// # Errors
+    /// The field that is no length of time, and why.
+    pub fn limits(&self) -> Result<BackoffLimits, (&'static str, PeriodError)> {
+        let default = BackoffLimits::default();
+        let period = |name, text: &Option<String>, left_out| match text {
+            None => Ok(left_out),
+            Some(text) => parse_period(text).map_err(|error| (name, error)),
+        };
+        Ok(BackoffLimits {
+            first: period("first", &self.first, default.first)?,
+            factor: self.factor.unwrap_or(default.factor),
+            cap: period("cap", &self.cap, default.cap)?,
+            reset: period("reset", &self.reset, default.reset)?,
+        })
+    }
+}
+
+/// A condition that must be true for a member to be ready. Operators and their programs set it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReadinessGate {
+    /// The condition's type, such as `example.com/registered`.
+    pub condition_type: String,
 }
 
 /// The member's configuration directory, `{{ configDir }}`.

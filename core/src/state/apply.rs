@@ -5,12 +5,12 @@
 //! that they cannot differ. It is total: a step about something that does not exist changes
 //! nothing (the checker refuses such a step beforehand).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, TemplateHash, Uid},
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, State, Volume},
+    state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
     time::Timestamp,
     volume::{Ownership, work::grown_by_word},
 };
@@ -32,26 +32,23 @@ impl State {
                     claim.template.clone_from(template);
                 }
             }
-            Step::BindClaim { key, name, volume } => {
-                if let Some(claim) = self.claims.get_mut(key) {
-                    claim.volume = Some(name.clone());
-                    let class = &mut claim.spec.storage_class_name;
-                    // From now on it has the one that it was bound with, whatever becomes default.
-                    class.get_or_insert_with(|| volume.class.clone());
-                    let uid = claim.uid.clone();
-                    self.bind(name, volume, uid);
-                }
-            }
+            Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
             Step::TakeSnapshot { name, snapshot } => {
                 self.snapshots.insert(name.clone(), snapshot.clone());
             }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
-            Step::FillClaim { key, owner } => self.fill(key, owner.as_ref()),
+            Step::FillClaim {
+                key,
+                owner,
+                address,
+            } => self.fill(key, owner.as_ref(), *address),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
                 }
             }
+            Step::TakeHost { member, host } => self.take_host(member, host),
+            Step::LeaveHost { member } => self.leave_host(member),
             Step::Assign { .. } => self.assign(step, now),
             Step::Found { set, founders } => {
                 let founding = Founding {
@@ -61,6 +58,16 @@ impl State {
                 };
                 self.foundings.insert(set.clone(), founding);
             }
+            Step::Carry {
+                member,
+                epoch,
+                revision,
+            }
+            | Step::Reload {
+                member,
+                epoch,
+                revision,
+            } => self.carry(member, *epoch, revision),
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
@@ -77,6 +84,11 @@ impl State {
             }
             Step::ForgetFounding { set } => {
                 self.foundings.remove(set);
+            }
+            Step::Rollout { set, turn } => {
+                if let Some(set) = self.sets.get_mut(set) {
+                    set.rollout.take(turn, now);
+                }
             }
             Step::PublishZone { zone } => self.zone = zone.clone(),
         }
@@ -124,8 +136,50 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn bind_claim(&mut self, key: &ClaimKey, name: &ObjectKey, volume: &Volume) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
+        claim.volume = Some(name.clone());
+        let class = &mut claim.spec.storage_class_name;
+        // From now on it has the one that it was bound with, whatever becomes default.
+        class.get_or_insert_with(|| volume.class.clone());
+        let uid = claim.uid.clone();
+        self.bind(name, volume, uid);
+    }
+
+    fn take_host(&mut self, id: &MemberId, host: &HostName) {
+        if let Some(set) = self.sets.get_mut(&id.set) {
+            let own = OwnHost {
+                host: host.clone(),
+                selected: true,
+            };
+            set.own_hosts.insert(id.ordinal, own);
+        }
+    }
+
+    fn leave_host(&mut self, id: &MemberId) {
+        let set = self.sets.get_mut(&id.set);
+        if let Some(own) = set.and_then(|set| set.own_hosts.get_mut(&id.ordinal)) {
+            own.selected = false;
+        }
+    }
+
+    /// A member takes another revision in place. It is in the order, whatever else of it changes.
+    fn carry(&mut self, id: &MemberId, epoch: Epoch, revision: &TemplateHash) {
+        let Some(member) = self.granted(id, epoch) else {
+            return;
+        };
+        member.revision.clone_from(revision);
+        let (host, ordered) = (member.host.clone(), member.ordered);
+        if ordered != Ordered::Nothing {
+            self.unsettle(&host);
+        }
     }
 
     fn order(&mut self, id: &MemberId, epoch: Epoch, ordered: Ordered) {
@@ -192,7 +246,7 @@ impl State {
         self.volumes.insert(name.clone(), volume);
     }
 
-    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>) {
+    fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
@@ -203,6 +257,7 @@ impl State {
         if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
             volume.adopt = false;
             volume.filled = true;
+            volume.address = address.or(volume.address);
         }
         let Some(member) = &claim.member else {
             return;

@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{
-        ClaimKey, ContentHash, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash,
-        Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Term, Uid, ZoneSerial,
     },
     order::{Desired, Peer},
-    report::MemberReport,
+    report::{MemberReport, Phase},
     spec::{
-        AccessMode, AddressPool, ConfigMap, PersistentVolume, PersistentVolumeClaimSpec,
-        ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass, VolumeSnapshot,
+        AccessMode, AddressPool, ConfigMap, ConfigUpdate, PersistentVolume,
+        PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
+        VolumeSnapshot,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
@@ -28,17 +29,25 @@ use crate::{
 
 pub mod apply;
 mod copies;
+mod directives;
+mod gates;
 pub mod names;
 pub mod orders;
 mod revision;
+pub mod rollout;
 
-pub use revision::Revision;
+pub use directives::{Draining, HostDirectives, Offline, OwnHost};
+pub use gates::MemberCondition;
+pub use revision::{CHANGE_CAUSES, Revision};
+pub use rollout::{Rollout, RolloutPhase, Turn};
 
 pub use copies::{Origin, Snapshot, SnapshotState};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
+    /// The history of the store. A restored backup is given a new one.
+    pub history: HistoryId,
     /// The coordinator's term.
     pub term: Term,
     /// The DNS zone, such as `berth.internal`.
@@ -96,7 +105,7 @@ pub struct Host {
     pub contact: Contact,
 }
 
-/// What an agent says of its host. Durable.
+/// What an agent says of its host, and what operators decided of it. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostRecord {
@@ -104,7 +113,7 @@ pub struct HostRecord {
     pub name: HostName,
     /// The address that members without a pool address have.
     pub advertise_address: IpAddr,
-    /// Labels for placement.
+    /// Labels for placement: the agent's, with what operators changed.
     pub labels: BTreeMap<String, String>,
     /// Its local pools.
     pub pools: BTreeMap<String, PoolInfo>,
@@ -112,6 +121,12 @@ pub struct HostRecord {
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
     pub machine_id: String,
+    /// Labels as the agent's configuration has them.
+    #[serde(default)]
+    pub agent_labels: BTreeMap<String, String>,
+    /// What operators decided of it.
+    #[serde(default)]
+    pub directives: HostDirectives,
 }
 
 /// What is known of a host now.
@@ -180,6 +195,12 @@ pub struct Set {
     pub last_grants: BTreeMap<Ordinal, Grant>,
     /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
     pub addresses: BTreeMap<Ordinal, IpAddr>,
+    /// Members that operators took offline. Durable.
+    pub offline: BTreeMap<Ordinal, Offline>,
+    /// The host of each ordinal that ever was, under `placement: PerHost`. Durable.
+    pub own_hosts: BTreeMap<Ordinal, OwnHost>,
+    /// Where it is between two revisions. Durable.
+    pub rollout: Rollout,
 }
 
 /// The last time that an ordinal was granted to a host. Durable.
@@ -220,13 +241,19 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// Conditions that were set in this epoch, by type.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, MemberCondition>,
 }
 
-impl Member {
-    /// Whether it is to be stopped and assigned anew, although it is wanted: its revision is not
-    /// the set's, or an operator asked for it.
-    pub fn is_to_be_replaced(&self, set: &Set) -> bool {
-        self.revision != set.revision || self.restart_asked.is_some()
+impl Set {
+    /// Whether the processes of a member that runs do not have the files of its revision yet. Only
+    /// a set that reloads asks: with the others a revision comes with a start.
+    pub fn lacks_files(&self, member: &Member, report: &MemberReport) -> bool {
+        let reloads = self.spec.config_update == ConfigUpdate::Reload;
+        reloads
+            && report.phase == Phase::Running
+            && report.revision.as_ref() != Some(&member.revision)
     }
 }
 
@@ -314,6 +341,9 @@ pub struct Volume {
     /// Whether a member was ever started on it.
     #[serde(default)]
     pub filled: bool,
+    /// The address of its server when a member was first started on it.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
     /// What its data began with, if not with nothing.
@@ -397,7 +427,8 @@ impl State {
         }
     }
 
-    /// Whether a member is ready, wanted, and of its set's revision: it waits for nothing. A reason
+    /// Whether a member is ready, wanted where it is, and of the revision that its set goes to: it
+    /// waits for nothing. A reason
     /// that an earlier plan gave is of a time before this was reported.
     pub fn in_place(&self, id: &MemberId) -> bool {
         let Some(set) = self.sets.get(&id.set) else {
@@ -408,20 +439,26 @@ impl State {
         };
         let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => seen.report.ready,
+            Knowledge::Known(seen) => {
+                set.ready_since(member, seen).is_some() && !set.lacks_files(member, &seen.report)
+            }
             Knowledge::Absent | Knowledge::Unknown => false,
         };
-        wanted && ready && !member.is_to_be_replaced(set)
+        let host = self.hosts.get(&member.host);
+        let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+        let leaves = drained || set.is_offline(id.ordinal);
+        wanted
+            && ready
+            && !leaves
+            && member.restart_asked.is_none()
+            && member.revision == *set.target_revision()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        fixture::{key, member, put_set, report, run_all, spec, state},
-        report::Phase,
-    };
+    use crate::fixture::{key, member, put_set, report, run_all, spec, state};
 
     #[test]
     fn a_member_is_in_place_while_it_is_ready_wanted_and_up_to_date() {

@@ -2,6 +2,7 @@
 
 use crate::{
     ids::{MemberId, Namespace, Ordinal, SetKey},
+    spec::Placement,
     state::{Set, State},
 };
 
@@ -10,19 +11,56 @@ impl Set {
     pub fn wanted(&self) -> u32 {
         match self.deleting {
             Some(_) => 0,
-            None => self.spec.replicas(),
+            None => self.asked(),
         }
     }
 
     /// The ordinals that are wanted, lowest first. Every stage asks this: nothing else knows which
     /// numbers a set has.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
-        self.spec.ordinals.first(self.wanted())
+        let wanted: Vec<Ordinal> = match self.deleting {
+            Some(_) => Vec::new(),
+            None => self.asked_ordinals(),
+        };
+        wanted.into_iter()
     }
 
     /// Whether an ordinal is wanted.
     pub fn is_declared(&self, ordinal: Ordinal) -> bool {
-        self.spec.ordinals.contains(self.wanted(), ordinal)
+        self.deleting.is_none() && self.asks_for(ordinal)
+    }
+
+    /// How many members are asked for, whether or not the set is being deleted.
+    pub fn asked(&self) -> u32 {
+        match self.spec.placement {
+            Placement::Replicas => self.spec.replicas(),
+            Placement::PerHost => u32::try_from(self.selected().count()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The ordinals that are asked for, lowest first, whether or not the set is being deleted.
+    pub fn asked_ordinals(&self) -> Vec<Ordinal> {
+        match self.spec.placement {
+            Placement::Replicas => self.spec.declared().collect(),
+            Placement::PerHost => self.selected().collect(),
+        }
+    }
+
+    /// Whether an ordinal is asked for, whether or not the set is being deleted.
+    pub fn asks_for(&self, ordinal: Ordinal) -> bool {
+        match self.spec.placement {
+            Placement::Replicas => self.spec.ordinals.contains(self.spec.replicas(), ordinal),
+            Placement::PerHost => {
+                let own = self.own_hosts.get(&ordinal);
+                own.is_some_and(|own| own.selected)
+            }
+        }
+    }
+
+    /// The ordinals whose hosts are selected.
+    fn selected(&self) -> impl Iterator<Item = Ordinal> {
+        let own = self.own_hosts.iter().filter(|(_, own)| own.selected);
+        own.map(|(ordinal, _)| *ordinal)
     }
 
     /// The service whose name the members' names carry; the set's own name if it names none.

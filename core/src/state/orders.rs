@@ -44,7 +44,7 @@ pub fn member_order(state: &State, id: &MemberId) -> Option<MemberOrder> {
 }
 
 fn declared_peers(state: &State, key: &SetKey, set: &Set) -> Arc<[Peer]> {
-    let ids = set.spec.declared().map(|ordinal| MemberId {
+    let ids = set.asked_ordinals().into_iter().map(|ordinal| MemberId {
         set: key.clone(),
         ordinal,
     });
@@ -60,15 +60,15 @@ fn order_among(
     let member = set.members.get(&id.ordinal)?;
     let desired = member.ordered.desired()?;
     let carried = set.revisions.get(&member.revision)?;
-    let template = &carried.template;
+    let template = carried.template_for(id.ordinal);
     Some(MemberOrder {
         member: id.clone(),
         epoch: member.epoch,
         desired,
         revision: member.revision.clone(),
         template: Arc::new(template.spec.clone()),
-        values: values(state, set, id, member, declared),
-        volumes: volumes(state, set, id, template),
+        values: values(state, set, id, member, declared, &template),
+        volumes: volumes(state, set, id, &template),
         config: carried.config.as_ref().clone(),
     })
 }
@@ -145,6 +145,7 @@ fn values(
     id: &MemberId,
     member: &Member,
     declared: &Arc<[Peer]>,
+    template: &MemberTemplate,
 ) -> RenderValues {
     let founding = state.foundings.get(&id.set);
     let open = founding.is_some_and(|founding| {
@@ -152,8 +153,7 @@ fn values(
     });
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.
-    let replicas = set.spec.replicas();
-    let peers = if set.spec.ordinals.contains(replicas, id.ordinal) {
+    let peers = if set.asks_for(id.ordinal) {
         Arc::clone(declared)
     } else {
         let own = std::iter::once(peer(state, set, id));
@@ -164,7 +164,7 @@ fn values(
         set: id.set.name.to_string(),
         member: id.name(),
         ordinal: id.ordinal.0,
-        replicas,
+        replicas: set.asked(),
         fqdn: state.member_fqdn(set, id),
         address: member.address.to_string(),
         peers,
@@ -175,6 +175,12 @@ fn values(
         host_labels: host
             .map(|host| host.record.labels.clone())
             .unwrap_or_default(),
+        host: member.host.to_string(),
+        host_address: host
+            .map(|host| host.record.advertise_address.to_string())
+            .unwrap_or_default(),
+        labels: template.metadata.labels.clone(),
+        annotations: template.metadata.annotations.clone(),
         previous_address: member.previous_address.map(|a| a.to_string()),
     }
 }

@@ -4,22 +4,22 @@
 //! say now: so one that is started again after a crash comes back as it was, whatever an operator
 //! has changed since, and taking a set back brings back its config too.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Set, State};
 use crate::{
-    ids::{Namespace, ObjectKey, SetKey, TemplateHash},
+    ids::{Namespace, ObjectKey, Ordinal, SetKey, TemplateHash},
     order::ConfigData,
-    spec::MemberTemplate,
-    template::{missing_config, revision_hash},
+    spec::{MemberTemplate, Override, overrides::effective},
+    template::{missing_config, set_revision},
     time::Timestamp,
     waiting::Reason,
 };
 
 /// The annotations of a set that say why it was changed, the first that is there.
-const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
+pub const CHANGE_CAUSES: [&str; 2] = ["kubernetes.io/change-cause", "berth/change-cause"];
 
 /// One revision of a set. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Revision {
     pub template: Arc<MemberTemplate>,
     /// The keys of config objects that the template uses, as they were.
     pub config: Arc<ConfigData>,
+    /// What differs for single ordinals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// When it was first made.
     pub created_at: Timestamp,
     /// What the operator said of it.
@@ -39,6 +42,11 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// The template as it is for an ordinal.
+    pub fn template_for(&self, ordinal: Ordinal) -> Cow<'_, MemberTemplate> {
+        effective(&self.template, &self.overrides, ordinal)
+    }
+
     /// Why no member can start with it: something that it needs was not there. What comes later
     /// makes another revision.
     pub fn missing(&self, namespace: &Namespace) -> Option<Reason> {
@@ -60,6 +68,18 @@ impl Set {
         Some(&self.revisions.get(revision)?.template)
     }
 
+    /// Whether two revisions are the same for an ordinal, as only revisions with overrides can be.
+    pub fn is_same_for(&self, ordinal: Ordinal, one: &TemplateHash, other: &TemplateHash) -> bool {
+        let revisions = (self.revisions.get(one), self.revisions.get(other));
+        let (Some(one), Some(other)) = revisions else {
+            return false;
+        };
+        let differ = !one.overrides.is_empty() || !other.overrides.is_empty();
+        differ
+            && one.config == other.config
+            && one.template_for(ordinal) == other.template_for(ordinal)
+    }
+
     /// What the operator says of the last change.
     fn change_cause(&self) -> Option<String> {
         let mut causes = CHANGE_CAUSES.iter();
@@ -70,9 +90,14 @@ impl Set {
     /// that was there before is not made twice, it becomes the newest again. Says whether anything
     /// changed.
     pub fn revise(&mut self, config: ConfigData, now: Timestamp) -> bool {
-        let hash = revision_hash(&self.spec.template, &config);
-        if hash == self.revision && self.revisions.contains_key(&hash) {
-            return false;
+        let hash = set_revision(&self.spec, &config);
+        if hash == self.revision
+            && let Some(newest) = self.revisions.get_mut(&hash)
+        {
+            // An object that is there by now, without the key, gives another reason to wait.
+            let same = *newest.config == config;
+            newest.config = Arc::new(config);
+            return !same;
         }
         let last = self.revisions.values().map(|r| r.number).max();
         let number = last.unwrap_or(0).saturating_add(1);
@@ -84,6 +109,7 @@ impl Set {
             .or_insert_with(|| Revision {
                 template: Arc::new(template.clone()),
                 config: Arc::new(config),
+                overrides: self.spec.overrides.clone(),
                 created_at: now,
                 ..Revision::default()
             });

@@ -142,10 +142,13 @@ pub(crate) fn try_claim(set: &StatefulSet, template: &ClaimTemplate) -> Vec<Rend
     let key = set.metadata.key().or_else(|_| SAMPLE.parse());
     let Ok(key) = key else { return Vec::new() };
     let mut found: Vec<RenderError> = Vec::new();
-    for ordinal in [0, set.spec.replicas().clamp(1, MAX_REPLICAS) - 1] {
+    let count = set.spec.replicas().clamp(1, MAX_REPLICAS);
+    let mut ordinals = set.spec.ordinals.first(count);
+    let (first, last) = (ordinals.next(), ordinals.next_back());
+    for ordinal in first.into_iter().chain(last) {
         let member = MemberId {
             set: key.clone(),
-            ordinal: Ordinal(ordinal),
+            ordinal,
         };
         let Ok(claim) = member.claim(&template.metadata.name) else {
             continue;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{RenderError, member::Renderer};
-use crate::spec::{EnvFromSource, Kind, Process, Sealed};
+use super::{RenderError, downward, member::Renderer};
+use crate::spec::{EnvFromSource, EnvVarSource, Kind, Process, Sealed};
 
 /// Where programs look for others when the manifest does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -36,15 +36,7 @@ pub(crate) fn environment(
             (None, None) => Some(Sealed::default()),
             (None, Some(from)) => {
                 let at = format!("{at}.valueFrom");
-                match (&from.config_map_key_ref, &from.secret_key_ref) {
-                    (Some(s), _) => {
-                        renderer.key(&format!("{at}.configMapKeyRef"), Kind::ConfigMap, s)?
-                    }
-                    (None, Some(s)) => {
-                        renderer.key(&format!("{at}.secretKeyRef"), Kind::Secret, s)?
-                    }
-                    (None, None) => None,
-                }
+                elsewhere(renderer, &at, from, process)?
             }
         };
         if let Some(value) = value {
@@ -53,6 +45,33 @@ pub(crate) fn environment(
         }
     }
     Ok(env)
+}
+
+/// The value behind a `valueFrom`; `None` if it is optional and missing.
+fn elsewhere(
+    renderer: &Renderer<'_>,
+    at: &str,
+    from: &EnvVarSource,
+    process: &Process,
+) -> Result<Option<Sealed>, RenderError> {
+    if let Some(selector) = &from.config_map_key_ref {
+        return renderer.key(&format!("{at}.configMapKeyRef"), Kind::ConfigMap, selector);
+    }
+    if let Some(selector) = &from.secret_key_ref {
+        return renderer.key(&format!("{at}.secretKeyRef"), Kind::Secret, selector);
+    }
+    if let Some(selector) = &from.field_ref {
+        let at = format!("{at}.fieldRef");
+        let text = downward::field(&at, selector, &renderer.order.values)?;
+        return Ok(Some(Sealed::new(text)));
+    }
+    let amount = from.resource_field_ref.as_ref().map(|selector| {
+        let wrong =
+            |(field, message)| RenderError::new(format!("{at}.resourceFieldRef.{field}"), message);
+        downward::resource(selector, process).map_err(wrong)
+    });
+    let amount = amount.transpose()?;
+    Ok(amount.map(|amount| Sealed::new(amount.to_string())))
 }
 
 fn whole_object(

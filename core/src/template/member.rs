@@ -13,9 +13,10 @@ use super::{
     values,
 };
 use crate::{
+    keeper::BackoffLimits,
     order::MemberOrder,
     rendered::{RenderedMember, RenderedProcess},
-    spec::{KeySelector, Kind, Process, Sealed},
+    spec::{KeySelector, Kind, MemberSpec, Process, Sealed},
 };
 
 /// Renders a member for the host that it runs on. `config_dir` is the absolute path of the
@@ -51,7 +52,16 @@ pub fn render_member(order: &MemberOrder, config_dir: &str) -> Result<RenderedMe
         init_processes,
         processes,
         grace_seconds: spec.grace_seconds(),
+        backoff: backoff(spec)?,
     })
+}
+
+fn backoff(spec: &MemberSpec) -> Result<BackoffLimits, RenderError> {
+    let Some(backoff) = &spec.restart_backoff else {
+        return Ok(BackoffLimits::default());
+    };
+    let limits = backoff.limits();
+    limits.map_err(|(name, e)| RenderError::new(format!("restartBackoff.{name}"), e.to_string()))
 }
 
 /// All processes see the same mounts, and two may mount the same directory at the same path. Whether

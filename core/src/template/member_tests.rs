@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     ids::{Epoch, Ordinal, TemplateHash},
     order::{ConfigData, Desired, MemberOrder, Peer, RenderValues},
-    rendered::{RenderedMember, RenderedProcess},
+    rendered::{Hook, RenderedMember, RenderedProcess},
     spec::{MemberSpec, PortRef, Sealed},
 };
 
@@ -42,6 +42,7 @@ fn order(spec: serde_json::Value) -> MemberOrder {
             founding: true,
             host_labels: peer(1).host_labels,
             previous_address: None,
+            ..RenderValues::default()
         },
         volumes: Vec::new(),
         config: ConfigData {
@@ -178,7 +179,7 @@ fn probes_and_hooks_are_resolved() {
         "readinessProbe": { "httpGet": { "path": "health", "port": "client" } },
         "startupProbe": { "tcpSocket": { "port": 2380, "host": "h-{{ ordinal }}" } },
         "livenessProbe": { "exec": { "command": ["/bin/ok", "$(HOSTNAME)"] } },
-        "lifecycle": { "preStop": { "httpGet": { "path": "/{{ member }}", "port": "client" } } },
+        "lifecycle": { "postStart": { "sleep": { "seconds": 3 } }, "preStop": { "httpGet": { "path": "/{{ member }}", "port": "client" } } },
         "capabilities": { "keep": ["CAP_NET_BIND_SERVICE", "ipc_lock"] },
         "rlimits": { "nofile": 1000, "MEMLOCK": "unlimited" },
         "resources": { "limits": { "memory": "1Gi", "cpu": "250m" } },
@@ -199,10 +200,14 @@ fn probes_and_hooks_are_resolved() {
         got.liveness_probe.unwrap().exec.unwrap().command,
         ["/bin/ok", "db-1"]
     );
+    let Some(Hook::HttpGet(hook)) = got.pre_stop else {
+        panic!("{:?}", got.pre_stop);
+    };
     assert_eq!(
-        got.pre_stop_http.as_deref(),
-        Some("http://127.77.1.1:2379/db-1")
+        (hook.path.as_str(), hook.port, hook.host.as_deref()),
+        ("/db-1", PortRef::Number(2379), Some("127.77.1.1"))
     );
+    assert_eq!(got.post_start, Some(Hook::Sleep(3)));
     assert_eq!(got.capabilities, ["NET_BIND_SERVICE", "IPC_LOCK"]);
     assert_eq!(
         got.rlimits,

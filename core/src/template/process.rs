@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     quantity::Quantity,
-    rendered::{RenderedFile, RenderedMount, RenderedProcess},
+    rendered::{Hook, RenderedFile, RenderedMount, RenderedProcess},
     spec::{
-        FileSource, HttpGetAction, Kind, PortRef, Probe, Process, Sealed, VolumeMount,
-        check_sub_path, process::RlimitValue,
+        FileSource, HttpGetAction, Kind, LifecycleHandler, PortRef, Probe, Process, RestartPolicy,
+        Sealed, VolumeMount, check_sub_path, process::RlimitValue,
     },
 };
 
@@ -36,7 +36,12 @@ pub(crate) fn render_process(
             .map(|p| render_probe(renderer, &format!("{at}.{name}"), p, process, &env))
             .transpose()
     };
-    let (pre_stop_exec, pre_stop_http) = pre_stop(renderer, at, process, &env)?;
+    let hook = |name: &str, hook: &Option<LifecycleHandler>| {
+        let Some(hook) = hook else { return Ok(None) };
+        let at = format!("{at}.lifecycle.{name}");
+        render_hook(renderer, &at, hook, process, &env).map(Some)
+    };
+    let lifecycle = &process.lifecycle;
     Ok(RenderedProcess {
         name: process
             .name
@@ -66,9 +71,11 @@ pub(crate) fn render_process(
         startup_probe: probe("startupProbe", &process.startup_probe)?,
         readiness_probe: probe("readinessProbe", &process.readiness_probe)?,
         liveness_probe: probe("livenessProbe", &process.liveness_probe)?,
-        pre_stop_exec,
-        pre_stop_http,
+        post_start: hook("postStart", &lifecycle.post_start)?,
+        pre_stop: hook("preStop", &lifecycle.pre_stop)?,
         kill_signal: signal(process.kill_signal.as_deref()),
+        never_kill: process.never_kill,
+        sidecar: process.restart_policy == Some(RestartPolicy::Always),
         env,
     })
 }
@@ -305,6 +312,9 @@ fn render_probe(
         let texts = fields(&format!("{at}.exec.command"), &action.command);
         out.command = renderer.command(&texts, env)?;
     }
+    if let (Some(action), Some(out)) = (&probe.grpc, &mut rendered.grpc) {
+        out.port = port(&format!("{at}.grpc.port"), &action.port, process)?;
+    }
     Ok(rendered)
 }
 
@@ -361,45 +371,25 @@ pub(crate) fn port_number(port: &PortRef, process: &Process) -> Option<u32> {
     }
 }
 
-type PreStop = (Option<Vec<String>>, Option<String>);
-
-fn pre_stop(
+fn render_hook(
     renderer: &Renderer<'_>,
     at: &str,
+    hook: &LifecycleHandler,
     process: &Process,
     env: &Env,
-) -> Result<PreStop, RenderError> {
-    let Some(hook) = &process.lifecycle.pre_stop else {
-        return Ok((None, None));
-    };
-    let at = format!("{at}.lifecycle.preStop");
-    let exec = hook
-        .exec
-        .as_ref()
-        .map(|action| {
+) -> Result<Hook, RenderError> {
+    match (&hook.exec, &hook.http_get, &hook.sleep) {
+        (Some(action), ..) => {
             let texts = fields(&format!("{at}.exec.command"), &action.command);
-            renderer.command(&texts, env)
-        })
-        .transpose()?;
-    let url = hook
-        .http_get
-        .as_ref()
-        .map(|action| http(renderer, &format!("{at}.httpGet"), action, process).map(|a| url(&a)))
-        .transpose()?;
-    Ok((exec, url))
-}
-
-/// The URL of a rendered request.
-fn url(action: &HttpGetAction) -> String {
-    let host = action.host.as_deref().unwrap_or_default();
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let port = match &action.port {
-        PortRef::Number(n) => n.to_string(),
-        PortRef::Name(name) => name.clone(),
-    };
-    format!("http://{host}:{port}{}", action.path)
+            renderer.command(&texts, env).map(Hook::Exec)
+        }
+        (None, Some(action), _) => {
+            http(renderer, &format!("{at}.httpGet"), action, process).map(Hook::HttpGet)
+        }
+        (None, None, Some(action)) => Ok(Hook::Sleep(action.seconds)),
+        (None, None, None) => Err(RenderError::new(
+            at,
+            "it says nothing to do; give one of exec, httpGet and sleep",
+        )),
+    }
 }

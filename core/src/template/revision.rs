@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     ids::TemplateHash,
     order::ConfigData,
-    spec::{Kind, MemberSpec, MemberTemplate, Process},
+    spec::{Kind, MemberSpec, MemberTemplate, Override, Process, StatefulSetSpec},
 };
 
 /// Hex digits of a revision; short enough to be read, and 64 bits long.
@@ -38,22 +38,68 @@ pub fn config_refs(spec: &MemberSpec) -> BTreeSet<ConfigRef> {
     found
 }
 
+/// Those that the environments of its processes refer to.
+fn env_refs(spec: &MemberSpec) -> BTreeSet<ConfigRef> {
+    let mut found = BTreeSet::new();
+    for process in spec.init_processes.iter().chain(&spec.processes) {
+        of_env(&mut found, process);
+    }
+    found
+}
+
+/// Whether two configs give the processes of a template the same environment, so that they differ
+/// in files at most.
+pub fn same_but_for_files(spec: &MemberSpec, one: &ConfigData, other: &ConfigData) -> bool {
+    env_refs(spec).iter().all(|reference| {
+        let (one, other) = (value(reference, one), value(reference, other));
+        one == other
+    })
+}
+
+/// What a reference finds, in its JSON form.
+fn value(reference: &ConfigRef, config: &ConfigData) -> Vec<u8> {
+    let ConfigRef {
+        kind, name, key, ..
+    } = reference;
+    match (kind, key) {
+        (Kind::Secret, Some(key)) => json(&config.secrets.get(name).and_then(|o| o.get(key))),
+        (Kind::Secret, None) => json(&config.secrets.get(name)),
+        (_, Some(key)) => json(&config.config_maps.get(name).and_then(|o| o.get(key))),
+        (_, None) => json(&config.config_maps.get(name)),
+    }
+}
+
 fn of_process(found: &mut BTreeSet<ConfigRef>, process: &Process) {
-    let mut add = |kind, name: &str, key: Option<&str>, optional| {
-        found.insert(ConfigRef {
-            kind,
-            name: name.to_owned(),
-            key: key.map(ToOwned::to_owned),
-            optional,
-        });
-    };
+    of_env(found, process);
+    for file in &process.files {
+        for (kind, selector) in [
+            (Kind::ConfigMap, &file.config_map),
+            (Kind::Secret, &file.secret),
+        ] {
+            if let Some(s) = selector {
+                add(found, kind, &s.name, Some(&s.key), s.optional);
+            }
+        }
+    }
+}
+
+fn add(found: &mut BTreeSet<ConfigRef>, kind: Kind, name: &str, key: Option<&str>, optional: bool) {
+    found.insert(ConfigRef {
+        kind,
+        name: name.to_owned(),
+        key: key.map(ToOwned::to_owned),
+        optional,
+    });
+}
+
+fn of_env(found: &mut BTreeSet<ConfigRef>, process: &Process) {
     for source in process.env.iter().filter_map(|v| v.value_from.as_ref()) {
         for (kind, selector) in [
             (Kind::ConfigMap, &source.config_map_key_ref),
             (Kind::Secret, &source.secret_key_ref),
         ] {
             if let Some(s) = selector {
-                add(kind, &s.name, Some(&s.key), s.optional);
+                add(found, kind, &s.name, Some(&s.key), s.optional);
             }
         }
     }
@@ -63,17 +109,7 @@ fn of_process(found: &mut BTreeSet<ConfigRef>, process: &Process) {
             (Kind::Secret, &source.secret_ref),
         ] {
             if let Some(o) = object {
-                add(kind, &o.name, None, o.optional);
-            }
-        }
-    }
-    for file in &process.files {
-        for (kind, selector) in [
-            (Kind::ConfigMap, &file.config_map),
-            (Kind::Secret, &file.secret),
-        ] {
-            if let Some(s) = selector {
-                add(kind, &s.name, Some(&s.key), s.optional);
+                add(found, kind, &o.name, None, o.optional);
             }
         }
     }
@@ -81,27 +117,27 @@ fn of_process(found: &mut BTreeSet<ConfigRef>, process: &Process) {
 
 /// The revision of a template with the config it uses. Keys that it does not use do not count.
 pub fn revision_hash(template: &MemberTemplate, config: &ConfigData) -> TemplateHash {
+    hash_of(template, &[], config)
+}
+
+/// The revision of a set: of its template, with what differs for single ordinals.
+pub fn set_revision(spec: &StatefulSetSpec, config: &ConfigData) -> TemplateHash {
+    hash_of(&spec.template, &spec.overrides, config)
+}
+
+fn hash_of(template: &MemberTemplate, overrides: &[Override], config: &ConfigData) -> TemplateHash {
     let mut hash = Sha256::new();
+    // A set without any has the revisions that it had before there were overrides.
+    if !overrides.is_empty() {
+        feed(&mut hash, &overrides);
+    }
     feed(&mut hash, template);
     for reference in config_refs(&template.spec) {
         let ConfigRef {
             kind, name, key, ..
         } = &reference;
         feed(&mut hash, &(kind, name, key));
-        match (kind, key) {
-            (Kind::Secret, Some(key)) => {
-                feed(
-                    &mut hash,
-                    &config.secrets.get(name).and_then(|o| o.get(key)),
-                );
-            }
-            (Kind::Secret, None) => feed(&mut hash, &config.secrets.get(name)),
-            (_, Some(key)) => {
-                let text = config.config_maps.get(name).and_then(|o| o.get(key));
-                feed(&mut hash, &text);
-            }
-            (_, None) => feed(&mut hash, &config.config_maps.get(name)),
-        }
+        feed_json(&mut hash, &value(&reference, config));
     }
     let mut hex = String::new();
     for byte in hash.finalize() {
@@ -114,9 +150,17 @@ pub fn revision_hash(template: &MemberTemplate, config: &ConfigData) -> Template
 /// Adds one value in its JSON form, which is the same for the same value, and a separator that
 /// JSON never begins with.
 fn feed(hash: &mut Sha256, value: &impl Serialize) {
-    // The types fed here have text keys and no floats: they always have a JSON form.
-    hash.update(serde_json::to_vec(value).unwrap_or_default());
+    feed_json(hash, &json(value));
+}
+
+fn feed_json(hash: &mut Sha256, json: &[u8]) {
+    hash.update(json);
     hash.update([0]);
+}
+
+/// The types here have text keys and no floats: they always have a JSON form.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -63,10 +63,15 @@ fn of_process<'a>(found: &mut Found<'a>, at: &str, process: &'a Process) {
             of_probe(found, &format!("{at}.{name}"), probe);
         }
     }
-    if let Some(hook) = &process.lifecycle.pre_stop {
-        let at = format!("{at}.lifecycle.preStop");
-        of_exec(found, &at, hook.exec.as_ref());
-        of_http(found, &at, hook.http_get.as_ref());
+    for (name, hook) in [
+        ("postStart", &process.lifecycle.post_start),
+        ("preStop", &process.lifecycle.pre_stop),
+    ] {
+        if let Some(hook) = hook {
+            let at = format!("{at}.lifecycle.{name}");
+            of_exec(found, &at, hook.exec.as_ref());
+            of_http(found, &at, hook.http_get.as_ref());
+        }
     }
 }
 

@@ -116,8 +116,10 @@ pub(crate) fn sample(namespace: &str, set: &str, ordinal: u32, founding: bool) -
         founders: peers.clone(),
         peers: peers.into(),
         founding,
-        host_labels: BTreeMap::new(),
+        host: "sample".to_owned(),
+        host_address: "192.0.2.1".to_owned(),
         previous_address: (!founding).then(|| "192.0.2.2".to_owned()),
+        ..RenderValues::default()
     };
     named(&values, "/run/sample", |_| Value::from_object(AnyLabel))
 }

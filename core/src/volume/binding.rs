@@ -17,7 +17,7 @@ use crate::{
     spec::{AccessMode, Adopt, ClaimRef, PersistentVolume},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{VolumeSource, access::is_for_many, provision},
+    volume::{VolumeSource, access::is_for_many, provision::Servers},
     waiting::{VolumeMisfit, VolumeRefusal},
 };
 
@@ -194,7 +194,8 @@ impl Candidate<'_> {
             let bound = volume.claim.as_ref();
             !shares && *name != self.name && bound.is_some_and(|bound| bound.uid != claim.uid)
         });
-        let mut others = others.filter(|(_, volume)| provision::overlap(&volume.source, &source));
+        let servers = Servers::of(state);
+        let mut others = others.filter(|(_, volume)| servers.overlap(&volume.source, &source));
         others.next().map(|(name, _)| name.name.to_string())
     }
 }
@@ -247,6 +248,7 @@ pub fn bound(
         claim,
         owners: Vec::new(),
         filled: false,
+        address: None,
         adopt: told.map_or(declared, |record| record.adopt),
         origin: None,
         state: VolumeState::Live,

@@ -4,6 +4,8 @@
 //! write about volumes is
 //! in [`crate::spec::storage`] and [`crate::spec::volume`].
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::HostName;
@@ -156,6 +158,10 @@ pub struct VolumeReport {
     pub recorded: bool,
     /// Who owns its files.
     pub owner: Ownership,
+    /// The address of the server that it was mounted from, if it is on one: two names may be one
+    /// server.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
     /// How full it is, if that was asked since the start.
     pub usage: Option<Usage>,
 }

@@ -4,6 +4,8 @@
 //! local volume gets one with the claim's id in it, because nobody chose the name; a directory on a
 //! server is named by the class, so it is refused and the operator told.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey},
     spec::{Provisioner, StorageClass},
@@ -125,6 +127,8 @@ pub fn nfs(
 
 /// The volume that has a directory, part of it, or one around it.
 fn taken(state: &State, source: &VolumeSource) -> Option<String> {
+    let servers = Servers::of(state);
+    let overlap = |a: &VolumeSource, b: &VolumeSource| servers.overlap(a, b);
     let records = state.volumes.iter();
     let mut records = records.filter(|(_, volume)| overlap(&volume.source, source));
     let record = records.next().map(|(name, _)| name);
@@ -135,13 +139,42 @@ fn taken(state: &State, source: &VolumeSource) -> Option<String> {
     found.map(|name| name.name.to_string())
 }
 
-/// Whether two places have a directory in common.
-pub fn overlap(a: &VolumeSource, b: &VolumeSource) -> bool {
-    match (a, b) {
-        (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => a.places(b) != Places::Apart,
-        (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
-        (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
-        | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
+/// The addresses of servers, as far as members were started on their volumes: two names may be one
+/// server, and a server may be named by its address.
+#[derive(Debug)]
+pub struct Servers<'a>(BTreeMap<&'a str, IpAddr>);
+
+impl<'a> Servers<'a> {
+    /// What is known of them.
+    pub fn of(state: &'a State) -> Self {
+        let known = state.volumes.values().filter_map(|volume| {
+            let VolumeSource::Nfs(nfs) = &volume.source else {
+                return None;
+            };
+            Some((nfs.server.as_str(), volume.address?))
+        });
+        Self(known.collect())
+    }
+
+    fn address(&self, server: &str) -> Option<IpAddr> {
+        server.parse().ok().or_else(|| self.0.get(server).copied())
+    }
+
+    fn is_same(&self, a: &str, b: &str) -> bool {
+        let address = self.address(a);
+        a.eq_ignore_ascii_case(b) || (address.is_some() && address == self.address(b))
+    }
+
+    /// Whether two places have a directory in common.
+    pub fn overlap(&self, a: &VolumeSource, b: &VolumeSource) -> bool {
+        match (a, b) {
+            (VolumeSource::Nfs(a), VolumeSource::Nfs(b)) => {
+                self.is_same(&a.server, &b.server) && a.paths(b) != Places::Apart
+            }
+            (VolumeSource::Local { .. }, VolumeSource::Local { .. }) => a == b,
+            (VolumeSource::Local { .. }, VolumeSource::Nfs(_))
+            | (VolumeSource::Nfs(_), VolumeSource::Local { .. }) => false,
+        }
     }
 }
 
@@ -159,12 +192,18 @@ pub enum Places {
 }
 
 impl NfsSource {
-    /// How its directory lies to another one.
+    /// How its directory lies to another one, as far as the names of their servers tell.
     pub fn places(&self, other: &Self) -> Places {
-        let (mut own, mut its) = (self.names(), other.names());
-        if !self.server.eq_ignore_ascii_case(&other.server) {
-            return Places::Apart;
+        if self.server.eq_ignore_ascii_case(&other.server) {
+            self.paths(other)
+        } else {
+            Places::Apart
         }
+    }
+
+    /// How its directory lies to another one of the same server.
+    fn paths(&self, other: &Self) -> Places {
+        let (mut own, mut its) = (self.names(), other.names());
         loop {
             match (own.next(), its.next()) {
                 (Some(a), Some(b)) if a == b => {}
@@ -198,6 +237,7 @@ impl Wanted<'_> {
             }),
             owners: Vec::new(),
             filled: false,
+            address: None,
             adopt: false,
             origin: None,
             state: VolumeState::Live,

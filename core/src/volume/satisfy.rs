@@ -2,6 +2,7 @@
 //! must give at least what the template asks for.
 
 use crate::{
+    quantity::of_bytes,
     spec::{AccessMode, LabelSelector, PersistentVolumeClaimSpec},
     state::{Claim, State},
     volume::class,
@@ -29,7 +30,11 @@ pub fn differences(state: &State, asked: &PersistentVolumeClaimSpec, claim: &Cla
     }
     let (wanted, has) = (asked.storage(), claim.spec.storage());
     if has < wanted {
-        found.push(format!("storage is {has} bytes, not {wanted}"));
+        found.push(format!(
+            "storage is {}, not {}",
+            of_bytes(has),
+            of_bytes(wanted)
+        ));
     }
     let labels = claim.volume.as_ref().and_then(|name| {
         let object = state.persistent_volumes.get(name)?;
@@ -91,7 +96,7 @@ mod tests {
             [
                 "storageClassName is '', not 'fast'",
                 "accessModes lack RWX",
-                "storage is 5 bytes, not 6",
+                "storage is 5, not 6",
                 "it does not select the labels of the template's selector",
                 "volumeName is '', not 'pv-0'",
             ]

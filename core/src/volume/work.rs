@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ClaimKey, HostName, ObjectKey, Uid},
+    quantity::of_bytes,
     spec::DataSourceKind,
     state::{BoundClaim, Claim, Origin, Snapshot, SnapshotState, State, Volume, VolumeState},
     time::Timestamp,
@@ -30,6 +31,11 @@ pub struct VolumeWork {
     pub filled: bool,
     /// Where its data lies.
     pub source: VolumeSource,
+    /// How often the volume was sent to the trash: its data has another name there each time, and a
+    /// return closes the names of all times before. So a work that hung on one host and is done when
+    /// another one brought the volume back finds no way to throw it away again.
+    #[serde(default)]
+    pub deletion: u64,
     /// What to do.
     pub task: VolumeTask,
     /// What a new volume begins with; for [`VolumeTask::Populate`].
@@ -86,7 +92,7 @@ impl VolumeTask {
         match self {
             Self::Trash => "move it to the trash".to_owned(),
             Self::Restore => "bring it back from the trash".to_owned(),
-            Self::Grow { bytes } => format!("grow it to {bytes} bytes"),
+            Self::Grow { bytes } => format!("grow it to {}", of_bytes(bytes)),
             Self::Snapshot { .. } => "take the snapshot".to_owned(),
             Self::Populate { .. } => "copy the data that it begins with".to_owned(),
             Self::Discard => "remove the data of the snapshot".to_owned(),
@@ -128,6 +134,7 @@ pub fn work(
             owners: volume.owners.clone(),
             filled: volume.filled,
             source: volume.source.clone(),
+            deletion: volume.deletions,
             task,
             from: volume
                 .copying()
@@ -154,6 +161,7 @@ pub fn work(
             owners: snapshot.owners.clone(),
             filled: true,
             source: snapshot.source.clone(),
+            deletion: 0,
             task,
             from: None,
         });

@@ -1,4 +1,4 @@
-//! What frees each reason: a verb that an operator types, or an event to wait for.
+//! What frees each reason: a verb of Berth, something to do on the host, or an event.
 
 use super::Reason;
 
@@ -32,11 +32,30 @@ impl Reason {
             Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
             Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
             Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
-            Self::CopyNeedsStop { .. } => "berth scale (below the member; it comes back later)",
+            Self::CopyNeedsStop { .. } => {
+                "berth member offline (online when the copy is complete), or berth scale"
+            }
             Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
             Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
+            Self::ConfigNotDelivered { .. } => {
+                "event: the agent wrote it; see its log, or berth apply -f"
+            }
+            Self::OfflineAsked => "event: the other members are available",
+            Self::Offline { .. } => "berth member online",
+            Self::DrainAsked { .. } => "event: the other members are available",
+            Self::DrainPinned { .. } => "berth host drain --stop-pinned, or berth host uncordon",
+            Self::DrainNowhere { .. } => "event: another host fits; or berth host uncordon",
+            Self::HostDrained { .. } => "berth host uncordon, or event: another host fits",
+            Self::OlderRevisionThere { .. } => "event: that member is gone",
+            Self::BudgetSpent { .. } => "event: more members are available",
+            Self::UpdatesPaused => "berth apply -f (without paused)",
+            Self::RolloutStalled { .. } => {
+                "berth apply -f (a template that works), or berth rollout resume"
+            }
+            Self::BelowPartition { .. } => "berth apply -f (a lower partition)",
+            Self::UpdatedOnRestart => "berth member restart",
             Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
             Self::Ordered { .. } => "event: the agent reports",
             Self::HeldByOperator => "berth local start (on the host)",
@@ -58,11 +77,15 @@ impl Reason {
             Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
             Self::StepFailed { .. } => "event: the next attempt succeeds",
             Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
+            Self::InitProcess { .. } => "event: the init process exits with 0",
+            Self::PostStart { .. } => "event: postStart ends well, now or at the next start",
+            Self::ReadinessGate { .. } => "berth member condition (MEMBER TYPE=True)",
             Self::BackOff { .. } => "event: the next start succeeds",
             Self::StartupProbe { .. } => "event: the startup probe passes",
             Self::ReadinessProbe { .. } => "event: the readiness probe passes",
             Self::LivenessProbe { .. } => "event: the process has been restarted",
             Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
+            Self::NeverKilled { .. } => "event: they end; to force it, kill -KILL on the host",
         }
     }
 }

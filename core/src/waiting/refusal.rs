@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{HostName, MemberId, ObjectKey};
+use crate::{
+    ids::{HostName, MemberId, ObjectKey},
+    quantity::of_bytes,
+};
 
 /// Why one host cannot take a member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +66,29 @@ pub enum Refusal {
         wanted: u64,
         /// Bytes that are not promised to other claims.
         free: u64,
+    },
+    /// Its set has one member per host, and this host has another one.
+    NotItsHost {
+        /// The member's own host.
+        host: HostName,
+    },
+    /// It lacks the label that a spread constraint counts by.
+    NoDomain {
+        /// The label.
+        key: String,
+    },
+    /// Its label domain would be too far ahead of the emptiest one.
+    Skew {
+        /// The label.
+        key: String,
+        /// The value that the host has.
+        domain: String,
+        /// Members of the set in that domain.
+        members: u32,
+        /// Members in the emptiest domain.
+        least: u32,
+        /// By how many it may be ahead.
+        max_skew: u32,
     },
     /// A claim that only one host may use is in use on another one.
     ClaimElsewhere {
@@ -124,6 +150,40 @@ pub enum VolumeMisfit {
     Deleted,
 }
 
+impl VolumeMisfit {
+    /// How far the volume is from being the one: what an operator can mend with a word comes first, a
+    /// volume that was never meant last.
+    fn distance(&self) -> u8 {
+        match self {
+            Self::Bound { released: true, .. } => 0,
+            Self::Overlaps { .. } => 1,
+            Self::TooSmall { .. } => 2,
+            Self::AccessModes => 3,
+            Self::Labels => 4,
+            Self::Reserved { .. } => 5,
+            Self::Bound { .. } => 6,
+            Self::Class { .. } => 7,
+            Self::Deleted => 8,
+            Self::Name => 9,
+        }
+    }
+}
+
+/// So many volumes that do not fit are told one by one.
+const TOLD: usize = 4;
+
+/// The nearest of the volumes that do not fit, and how many more there are.
+pub(super) fn nearest(volumes: &[VolumeRefusal]) -> String {
+    let mut sorted: Vec<&VolumeRefusal> = volumes.iter().collect();
+    sorted.sort_by_key(|refusal| (refusal.because.distance(), &refusal.volume));
+    let told = sorted.iter().take(TOLD).map(ToString::to_string);
+    let told = told.collect::<Vec<_>>().join(", ");
+    match volumes.len().saturating_sub(TOLD) {
+        0 => told,
+        more => format!("{told}, and {more} more"),
+    }
+}
+
 /// Why a copy of a volume cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "because", rename_all_fields = "camelCase")]
@@ -172,7 +232,7 @@ impl fmt::Display for CopyRefusal {
             Self::OtherPool { pool } => {
                 write!(f, "the data is in pool '{pool}'; name a class of that pool")
             }
-            Self::TooSmall { bytes } => write!(f, "ask for {bytes} bytes or more"),
+            Self::TooSmall { bytes } => write!(f, "ask for {} or more", of_bytes(*bytes)),
         }
     }
 }
@@ -186,7 +246,9 @@ impl fmt::Display for VolumeRefusal {
             }
             VolumeMisfit::Bound { claim, .. } => write!(f, "is bound to {claim}"),
             VolumeMisfit::Reserved { claim } => write!(f, "is kept for {claim} (claimRef)"),
-            VolumeMisfit::TooSmall { capacity } => write!(f, "has only {capacity} bytes"),
+            VolumeMisfit::TooSmall { capacity } => {
+                write!(f, "has only {}", of_bytes(*capacity))
+            }
             VolumeMisfit::Class { class } => write!(f, "is of class '{class}'"),
             VolumeMisfit::AccessModes => f.write_str("does not offer the access modes"),
             VolumeMisfit::Labels => f.write_str("lacks labels of the selector"),
@@ -212,12 +274,50 @@ impl fmt::Display for Refusal {
                 "pool '{pool}' is not there; mount its disk, then restart the agent"
             ),
             Self::PoolFull { pool, wanted, free } => {
-                write!(
-                    f,
-                    "pool '{pool}' has {free} bytes left, {wanted} are asked for"
-                )
+                let (free, wanted) = (of_bytes(*free), of_bytes(*wanted));
+                write!(f, "pool '{pool}' has {free} left, {wanted} is asked for")
             }
+            Self::NotItsHost { host } => write!(f, "the member is that of {host}"),
+            Self::NoDomain { key } => {
+                write!(f, "has no label '{key}' (topologySpreadConstraints)")
+            }
+            Self::Skew {
+                key,
+                domain,
+                members,
+                least,
+                max_skew,
+            } => write!(
+                f,
+                "{key}={domain} has {members} members already, the emptiest domain {least} \
+                 (maxSkew {max_skew})"
+            ),
             Self::ClaimElsewhere { claim, host } => write!(f, "claim {claim} is in use on {host}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_volumes_are_told_and_the_others_counted() {
+        let refusal = |n: usize, because| VolumeRefusal {
+            volume: format!("pv-{n}"),
+            because,
+        };
+        let mut all: Vec<VolumeRefusal> = (0..6).map(|n| refusal(n, VolumeMisfit::Name)).collect();
+        all.push(refusal(7, VolumeMisfit::TooSmall { capacity: 5 << 30 }));
+        let released = VolumeMisfit::Bound {
+            claim: "default/data".parse().unwrap(),
+            released: true,
+        };
+        all.push(refusal(8, released));
+        let text = nearest(&all);
+        assert!(text.starts_with("pv-8 is released"), "{text}");
+        assert!(text.contains("pv-7 has only 5Gi"), "{text}");
+        assert!(text.ends_with("and 4 more"), "{text}");
+        assert!(!nearest(&all[..4]).contains("more"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::Reason;
+use super::{HostRefusal, Reason, refusal::nearest};
+use crate::quantity::of_bytes;
 
 impl fmt::Display for Reason {
     #[expect(
@@ -18,12 +19,7 @@ impl fmt::Display for Reason {
             Self::SuccessorNotStopped { ordinal } => write!(f, "ordinal {ordinal} is not gone"),
             Self::NoEligibleHost { hosts } if hosts.is_empty() => f.write_str("there is no host"),
             Self::NoEligibleHost { hosts } => {
-                f.write_str("no host can take it: ")?;
-                for (i, refusal) in hosts.iter().enumerate() {
-                    let comma = if i == 0 { "" } else { "; " };
-                    write!(f, "{comma}{}: {}", refusal.host, refusal.because)?;
-                }
-                Ok(())
+                write!(f, "no host can take it: {}", refusals(hosts))
             }
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
             Self::HistoryMismatch { hosts } => {
@@ -45,6 +41,9 @@ impl fmt::Display for Reason {
                 Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
                 None => write!(f, "{kind} {key} does not exist"),
             },
+            Self::ConfigNotDelivered { host } => {
+                write!(f, "{host} has not written the files of its revision yet")
+            }
             Self::FoundersIncomplete { ordinal } => {
                 write!(
                     f,
@@ -64,7 +63,7 @@ impl fmt::Display for Reason {
                 write!(f, "there is no volume for claim {claim}")
             }
             Self::NoMatchingVolume { claim, volumes } => {
-                write!(f, "no volume fits claim {claim}: {}", join(volumes))
+                write!(f, "no volume fits claim {claim}: {}", nearest(volumes))
             }
             Self::ExportTaken {
                 claim,
@@ -128,6 +127,51 @@ impl fmt::Display for Reason {
             ),
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
+            Self::OfflineAsked => f.write_str("it is to go offline and waits for the others"),
+            Self::Offline { why } if why.is_empty() => f.write_str("an operator took it offline"),
+            Self::Offline { why } => write!(f, "an operator took it offline: {why}"),
+            Self::DrainAsked { host } => {
+                write!(
+                    f,
+                    "{host} is being drained; it waits for the others to move"
+                )
+            }
+            Self::DrainPinned { host } => write!(
+                f,
+                "{host} is being drained; it stays, because it can live nowhere else"
+            ),
+            Self::DrainNowhere { host, hosts } => write!(
+                f,
+                "{host} is being drained, and no other host can take it: {}",
+                refusals(hosts)
+            ),
+            Self::HostDrained { host } => {
+                write!(f, "{host} is being drained, nothing starts there")
+            }
+            Self::OlderRevisionThere { ordinal } => write!(
+                f,
+                "ordinal {ordinal} still has another revision, and Recreate starts none before all \
+                 of those are gone"
+            ),
+            Self::BudgetSpent { available, floor } => write!(
+                f,
+                "{available} other members are available, and the disruption budget asks for {floor}"
+            ),
+            Self::UpdatesPaused => {
+                f.write_str("it runs an older revision of the template, and updates are paused")
+            }
+            Self::RolloutStalled { seconds } => write!(
+                f,
+                "it runs an older revision of the template, and the rollout did not get better for \
+                 {seconds} s"
+            ),
+            Self::BelowPartition { first } => write!(
+                f,
+                "it keeps its revision of the template: the partition begins at ordinal {first}"
+            ),
+            Self::UpdatedOnRestart => f.write_str(
+                "it runs an older revision of the template, and OnDelete replaces no member",
+            ),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
@@ -193,7 +237,9 @@ impl fmt::Display for Reason {
                 free,
             } => write!(
                 f,
-                "volume {volume} needs {wanted} bytes and {free} are free"
+                "volume {volume} needs {} and {} is free",
+                of_bytes(*wanted),
+                of_bytes(*free)
             ),
             Self::UserIdMismatch {
                 volume,
@@ -210,6 +256,33 @@ impl fmt::Display for Reason {
             ),
             Self::StepFailed { step, error } => write!(f, "{step}: {error}"),
             Self::RenderFailed { field, error } => write!(f, "{field}: {error}"),
+            Self::InitProcess {
+                process,
+                exit: None,
+                ..
+            } => write!(f, "init process {process} runs"),
+            Self::InitProcess {
+                process,
+                exit: Some(exit),
+                restarts,
+            } => write!(
+                f,
+                "init process {process} {exit} and is tried again; restarted {restarts} times"
+            ),
+            Self::PostStart {
+                process,
+                error: None,
+            } => write!(f, "postStart of {process} has not ended yet"),
+            Self::PostStart {
+                process,
+                error: Some(error),
+            } => write!(f, "postStart of {process}: {error}"),
+            Self::ReadinessGate { condition, message } if message.is_empty() => {
+                write!(f, "condition {condition} is not set")
+            }
+            Self::ReadinessGate { condition, message } => {
+                write!(f, "condition {condition} is false: {message}")
+            }
             Self::BackOff {
                 process,
                 exit,
@@ -227,8 +300,20 @@ impl fmt::Display for Reason {
                 write!(f, "liveness probe of {process}: {error}")
             }
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
+            Self::NeverKilled { processes } => write!(
+                f,
+                "the grace period is over and {} still runs; neverKill spares it",
+                join(processes)
+            ),
         }
     }
+}
+
+fn refusals(hosts: &[HostRefusal]) -> String {
+    let texts = hosts
+        .iter()
+        .map(|one| format!("{}: {}", one.host, one.because));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 fn join<T: fmt::Display>(items: &[T]) -> String {

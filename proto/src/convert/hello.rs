@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use berth_core::{
     ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
     order::OrderHead,
-    state::{HostRecord, ZoneHead},
+    state::{HostDirectives, HostRecord, ZoneHead},
     volume::{PoolInfo, PoolKind},
 };
 
@@ -61,6 +61,8 @@ impl TryFrom<v1::Hello> for Hello {
             pools: hello.pools.into_iter().map(from_pool).collect(),
             unschedulable: false,
             machine_id: hello.machine_id,
+            agent_labels: BTreeMap::new(),
+            directives: HostDirectives::default(),
         };
         Ok(Self {
             host,
@@ -137,6 +139,8 @@ mod tests {
                 .into(),
                 unschedulable: false,
                 machine_id: "m".to_owned(),
+                agent_labels: BTreeMap::new(),
+                directives: HostDirectives::default(),
             },
             boot: BootId("b".to_owned()),
             version: "0.1.0".to_owned(),

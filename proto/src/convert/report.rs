@@ -73,6 +73,7 @@ mod tests {
                 member: "default/etcd-0".parse().unwrap(),
                 epoch: Epoch::default(),
                 run: None,
+                revision: None,
                 phase: Phase::Running,
                 started: true,
                 ready: true,

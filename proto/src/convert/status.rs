@@ -1,6 +1,7 @@
 //! Parts of a member's status that coordinator and agent show alike.
 
 use berth_core::{
+    condition::Condition,
     report::{Phase, ProcessReport},
     time::Timestamp,
     waiting::Waiting,
@@ -36,6 +37,18 @@ pub fn waiting(waiting: &Waiting) -> v1::Waiting {
     }
 }
 
+/// What holds of a set.
+pub fn condition(condition: &Condition) -> v1::Condition {
+    let status = if condition.holds { "True" } else { "False" };
+    v1::Condition {
+        r#type: condition.kind.to_string(),
+        status: status.to_owned(),
+        reason: condition.reason.to_string(),
+        message: condition.message.clone(),
+        since_ms: millis(condition.since),
+    }
+}
+
 /// A process; one that does not run has pid 0.
 pub fn process(process: &ProcessReport) -> v1::ProcessStatus {
     v1::ProcessStatus {
@@ -43,6 +56,7 @@ pub fn process(process: &ProcessReport) -> v1::ProcessStatus {
         pid: process.pid.unwrap_or_default(),
         restarts: process.restarts,
         last_exit: process.last_exit.clone().unwrap_or_default(),
+        status: process.status.clone().unwrap_or_default(),
     }
 }
 

@@ -76,6 +76,7 @@ mod tests {
                     },
                     owners: vec![Uid("u".to_owned())],
                     filled: true,
+                    deletion: 3,
                     from: None,
                     task,
                 },

@@ -32,6 +32,24 @@ pub struct ConnectError {
     pub source: tonic::transport::Error,
 }
 
+/// Opens a connection to somebody else's server, without TLS, for a single question. Whoever asks
+/// bounds the time.
+///
+/// # Errors
+/// What is wrong with the host, or what the system said.
+pub async fn plain(host: &str, port: u32) -> Result<Channel, String> {
+    let host = match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    };
+    let target = Target::from_shared(format!("http://{host}:{port}"));
+    let target = target.map_err(|e| e.to_string())?;
+    target.connect().await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        source.map_or_else(|| error.to_string(), ToString::to_string)
+    })
+}
+
 /// Opens a connection. It notices by itself when the other end is gone.
 ///
 /// # Errors

@@ -7,6 +7,6 @@ mod client;
 mod endpoint;
 mod server;
 
-pub use client::{ConnectError, connect};
+pub use client::{ConnectError, connect, plain};
 pub use endpoint::{Endpoint, EndpointError};
 pub use server::{Incoming, ListenError, Peer, listen};

@@ -88,7 +88,9 @@ impl State {
     pub(super) fn start(&mut self, launch: KeeperLaunch) {
         let member = launch.rendered.member.clone();
         let mut processes = Vec::new();
-        for process in &launch.rendered.processes {
+        let sidecars = launch.rendered.init_processes.iter();
+        let sidecars = sidecars.filter(|process| process.sidecar);
+        for process in sidecars.chain(&launch.rendered.processes) {
             processes.push(ProcessStatus {
                 name: process.name.clone(),
                 init: false,
@@ -96,6 +98,8 @@ impl State {
                 restarts: 0,
                 last_exit: None,
                 restart_in_ms: None,
+                post_start: false,
+                said: None,
             });
         }
         let epoch = launch.run.epoch;
@@ -221,7 +225,7 @@ impl State {
                 self.stop_all(member, Exit::Signal(9));
                 KeeperReply::Done
             }
-            KeeperCommand::Restart { process } => {
+            KeeperCommand::Restart { process, .. } => {
                 let names = process.map_or_else(|| self.running(member), |name| vec![name]);
                 for name in names {
                     self.process_exits(member, &name, Exit::Signal(15), Some(0));
@@ -229,6 +233,7 @@ impl State {
                 }
                 KeeperReply::Done
             }
+            KeeperCommand::Passed { .. } => KeeperReply::Done,
             KeeperCommand::Update { .. } => {
                 self.log.push(format!("update {member}"));
                 KeeperReply::Done

@@ -173,6 +173,7 @@ impl State {
                     uid: FAKE_USER,
                     gid: FAKE_USER,
                 },
+                address: None,
                 usage: None,
             },
         })

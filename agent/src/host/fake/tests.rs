@@ -2,6 +2,7 @@
 
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, RunNumber, Term, Uid},
+    keeper::BackoffLimits,
     order::VolumeOrder,
     rendered::{RenderedMember, RenderedProcess},
     volume::work::VolumeTask,
@@ -38,9 +39,11 @@ fn launch() -> KeeperLaunch {
         startup_probe: None,
         readiness_probe: None,
         liveness_probe: None,
-        pre_stop_exec: None,
-        pre_stop_http: None,
+        post_start: None,
+        pre_stop: None,
         kill_signal: "SIGTERM".to_owned(),
+        never_kill: false,
+        sidecar: false,
     };
     KeeperLaunch {
         run: RunId {
@@ -58,6 +61,7 @@ fn launch() -> KeeperLaunch {
             init_processes: Vec::new(),
             processes: vec![process],
             grace_seconds: 1,
+            backoff: BackoffLimits::default(),
         },
         volumes: Vec::new(),
         dns: DnsSettings {
@@ -178,6 +182,7 @@ async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
         owners: vec![Uid(uid.to_owned())],
         filled: true,
         source: order.source.clone(),
+        deletion: 1,
         task,
         from: None,
     };

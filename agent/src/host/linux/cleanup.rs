@@ -185,6 +185,7 @@ mod tests {
                         owner: berth_core::volume::Ownership {
                             user: "www".to_owned(), uid: 1, gid: 1,
                         },
+                        address: None,
                         usage: None,
                     },
                     source: "nfs".to_owned(),

@@ -6,6 +6,7 @@
 
 mod copy;
 pub(crate) mod dir;
+mod fence;
 mod freeze;
 mod grow;
 mod guard;

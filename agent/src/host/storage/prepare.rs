@@ -102,6 +102,10 @@ pub(crate) fn prepare(
         }
     };
     let recorded = recorded.map_err(|refused| refused.reason)?;
+    let address = match &place {
+        Place::Nfs { address, .. } => *address,
+        Place::Directory { .. } | Place::Image { .. } => None,
+    };
     Ok(PreparedVolume {
         name: task.order.name.clone(),
         source: task.order.source.describe(),
@@ -117,6 +121,7 @@ pub(crate) fn prepare(
                 uid: task.identity.uid,
                 gid: task.identity.gid,
             },
+            address,
             usage: None,
         },
     })
@@ -230,6 +235,10 @@ impl Work<'_> {
 
     /// A directory of a server that is the volume: nothing of ours is put into it.
     fn whole_share(&self, data: &Dir) -> Result<(), Refused> {
+        if let Some(owner) = other_owner(data, &self.wish.volume.claim_uid) {
+            let volume = self.wish.volume.name.clone();
+            return Err(Reason::VolumeForeign { volume, owner }.into());
+        }
         let filled = data.holds_more_than(&UNTOUCHED)?;
         let uid = &self.wish.volume.claim_uid;
         let about = data.stat()?;
@@ -316,6 +325,21 @@ impl Work<'_> {
         };
         owner::advance(&records, &record)
     }
+}
+
+/// Another claim whose record lies in a directory that an operator named: a class made it, and it was
+/// reached by another name of its server or its export. No word of adoption was about that.
+fn other_owner(data: &Dir, claim: &berth_core::ids::Uid) -> Option<String> {
+    // What is no directory of records, or cannot be read, is the application's own.
+    let records = data.sub(OWNER).ok()??;
+    let record = owner::newest(&records).ok()??;
+    (record.claim_uid != *claim).then(|| {
+        let OwnerRecord {
+            claim, claim_uid, ..
+        } = record;
+        let at = records.path().display();
+        format!("another claim: {claim} with uid {claim_uid}, in {at}")
+    })
 }
 
 /// A volume that there is no room to grow is used as large as it is: its growth is a work of its

@@ -3,6 +3,7 @@
 //!
 //! The trash is a directory of the pool, or of the share, and nothing in it is touched: a volume
 //! goes there and comes back by one rename, with its data and its records, and never over anything.
+//! What comes too late is kept away by [`fence`].
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     copy,
     dir::{Dir, Refused, failed},
+    fence,
     grow::grow_detached,
     image::{self, IMAGE, UNFINISHED},
     loops::LoopDevice,
@@ -170,14 +172,19 @@ impl Lying<'_> {
     /// Who owns the volume's directory, wherever it is, if that is not root: where a server takes
     /// root for nobody, its user made it.
     fn user(&self) -> Option<Identity> {
-        let in_trash = format!("{TRASH}/{}", self.name());
         let look = |at: &str| statat(&self.parent, at, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let about = look(self.dir).or_else(|| look(&in_trash))?;
+        let mut thrown = self.trips().rev().map(|name| format!("{TRASH}/{name}"));
+        let about = look(self.dir).or_else(|| thrown.find_map(|name| look(&name)))?;
         (about.st_uid != 0).then(|| Identity {
             uid: about.st_uid,
             gid: about.st_gid,
             groups: Vec::new(),
         })
+    }
+
+    /// The names that it has had in the trash so far.
+    fn trips(&self) -> impl DoubleEndedIterator<Item = String> {
+        (0..=self.work.deletion).map(|number| fence::trip(self.name(), number))
     }
 
     fn relocate(&self) -> Result<(), Refused> {
@@ -206,35 +213,55 @@ impl Lying<'_> {
             check_detached(self.name(), &image)?;
         }
         let trash = self.trash()?;
-        if trash.has(self.name())? {
-            return Err(taken("move to the trash", &trash, self.name()).into());
+        let name = fence::trip(self.name(), self.work.deletion);
+        if trash.has(&name)? {
+            return Err(taken("move to the trash", &trash, &name).into());
         }
-        rename((&self.parent, self.dir), (&trash, self.name()))?;
+        rename((&self.parent, self.dir), (&trash, &name))?;
         self.make_durable(Some(&trash))
     }
 
     fn take_back(&self) -> Result<(), Refused> {
-        let trash = self.parent.sub(TRASH)?;
-        let thrown = match &trash {
-            Some(trash) => trash.sub(self.name())?,
-            None => None,
-        };
-        match (&trash, thrown) {
-            (Some(trash), Some(thrown)) => {
-                self.check_owner(&thrown)?;
-                if self.parent.has(self.dir)? {
-                    return Err(taken("bring back to", &self.parent, self.dir).into());
-                }
-                rename((trash, self.name()), (&self.parent, self.dir))?;
-            }
-            // It is back already, or was never made: then there is nothing at its place.
-            (Some(_) | None, _) => {
-                if let Some(volume) = self.parent.sub(self.dir)? {
-                    self.check_owner(&volume)?;
-                }
+        if let Some(trash) = self.parent.sub(TRASH)? {
+            for name in self.trips() {
+                self.take_back_from(&trash, &name)?;
             }
         }
-        self.make_durable(trash.as_ref())
+        // Of one that was never made there is nothing at its place.
+        let volume = self.parent.sub(self.dir)?;
+        volume
+            .as_ref()
+            .map_or(Ok(()), |volume| self.check_owner(volume))?;
+        match self.close_trips() {
+            Err(refused) if refused.denied && volume.is_none() => self.parent.sync(),
+            closed => closed,
+        }
+    }
+
+    fn take_back_from(&self, trash: &Dir, name: &str) -> Result<(), Refused> {
+        let Some(thrown) = trash.sub(name)? else {
+            return Ok(());
+        };
+        // An empty one is a name that was about to be closed.
+        if fence::is_closed(&thrown)? || !thrown.holds_more_than(&[])? {
+            return Ok(());
+        }
+        self.check_owner(&thrown)?;
+        if self.parent.has(self.dir)? {
+            return Err(taken("bring back to", &self.parent, self.dir).into());
+        }
+        rename((trash, name), (&self.parent, self.dir))?;
+        // Durable before the name is closed, which makes a directory in its place.
+        self.make_durable(Some(trash))
+    }
+
+    /// Lets nothing that was decided before the return take the volume away after it.
+    fn close_trips(&self) -> Result<(), Refused> {
+        let trash = self.trash()?;
+        for name in self.trips() {
+            fence::close(&trash, &name)?;
+        }
+        self.make_durable(Some(&trash))
     }
 
     /// Also of a rename that an attempt before did: it may have been killed right after.

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::super::Exit;
+use super::super::{BackoffLimits, Exit};
 use crate::ids::ProcessName;
 
 /// What a keeper has to look after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPlan {
-    /// Run one after another first.
-    pub init: Vec<ProcessPlan>,
-    /// Started in this order.
+    /// In the order of their start: what comes before the mains first.
     pub processes: Vec<ProcessPlan>,
     /// From the first preStop to KILL.
     pub grace: Duration,
+    /// How long a start waits after an end.
+    pub backoff: BackoffLimits,
 }
 
 /// What is to know about one process.
@@ -21,13 +21,33 @@ pub struct MemberPlan {
 pub struct ProcessPlan {
     /// Its name.
     pub name: ProcessName,
+    /// What it is for.
+    pub role: Role,
     /// The number of its stop signal.
     pub stop_signal: i32,
+    /// Whether something is to be done beside its start; until then it does not count as started.
+    pub post_start: bool,
     /// Whether something is to be done before the stop signal.
     pub pre_stop: bool,
+    /// Whether it is not to be killed when a grace period is over.
+    pub never_kill: bool,
 }
 
-/// A process of the plan: the init processes first, then the others.
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Runs to its end before the next one.
+    Init,
+    /// Is started among the init processes and stays up until the mains are down.
+    Sidecar {
+        /// Whether what comes next waits for its startup probe ([`Event::Passed`]).
+        startup_probe: bool,
+    },
+    /// What the member is for.
+    Main,
+}
+
+/// A process of the plan, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub usize);
 
@@ -40,6 +60,10 @@ pub enum Event {
     Executed(Slot),
     /// [`Effect::Start`] did not.
     NotExecuted(Slot),
+    /// [`Effect::PostStart`] ended; whether it went well.
+    PostStartEnded(Slot, bool),
+    /// The startup probe of the process has passed.
+    Passed(Slot),
     /// The process ended.
     Exited(Slot, Exit),
     /// [`Effect::PreStop`] ended, well or not.
@@ -48,12 +72,23 @@ pub enum Event {
     Empty,
     /// Stop everything; the member's own grace period if none is given.
     Stop(Option<Duration>),
-    /// Kill everything.
+    /// Kill everything, also what is not to be killed when a grace period is over.
     Kill,
-    /// Stop these and start them again.
-    Restart(Vec<Slot>),
+    /// Stop some processes and start them again.
+    Restart(RestartPlan),
     /// The deadline came.
     Tick,
+}
+
+/// Which processes are started again, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RestartPlan {
+    /// Which.
+    pub slots: Vec<Slot>,
+    /// From the first preStop to KILL; the member's own grace period if none is given.
+    pub grace: Option<Duration>,
+    /// Whether it is because they failed: then the next start waits as after a failed run.
+    pub failed: bool,
 }
 
 /// What to do, in the order given.
@@ -61,14 +96,20 @@ pub enum Event {
 pub enum Effect {
     /// Write its files, execute it, answer with [`Event::Executed`] or [`Event::NotExecuted`].
     Start(Slot),
+    /// Do what is to be done beside its start, answer with [`Event::PostStartEnded`].
+    PostStart(Slot),
     /// Do what is to be done before its stop signal, answer with [`Event::PreStopEnded`].
     PreStop(Slot),
+    /// Kill the hook of the process that is at work.
+    EndHook(Slot),
     /// Send it a signal.
     Signal(Slot, i32),
     /// Kill it and whatever it left behind.
     KillProcess(Slot),
     /// Kill everything but the keeper, and say [`Event::Empty`] when no child is left.
     KillAll,
+    /// Tell: it has started.
+    TellStarted(Slot),
     /// Tell: it ended, and is started again after the pause, if any.
     TellExited(Slot, Exit, Option<Duration>),
     /// Tell: it could not be executed, and is tried again after the pause.
@@ -84,10 +125,13 @@ pub enum Effect {
 pub struct SlotView<'a> {
     /// Its name.
     pub name: &'a ProcessName,
-    /// Whether it is an init process.
+    /// Whether it is an init process that runs to its end.
     pub init: bool,
     /// Whether it runs.
     pub running: bool,
+    /// Whether it runs and does not count as started yet: what is done beside its start has not
+    /// ended.
+    pub post_start: bool,
     /// How often it was started again.
     pub restarts: u32,
     /// How it last ended, if it did.

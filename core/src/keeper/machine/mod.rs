@@ -1,21 +1,28 @@
-//! The life of one member under its keeper: init processes one after another, then the processes;
-//! restarts with back-off; the stop sequence. `step(now, event)` returns what to do, and
-//! [`KeeperMachine::deadline`] says when to come back without an event.
+//! The life of one member under its keeper: init processes one after another, with the sidecars
+//! among them, then the mains; restarts with back-off; the stop sequence. `step(now, event)` returns
+//! what to do, and [`KeeperMachine::deadline`] says when to come back without an event.
+//!
+//! A process has started when what is to be done beside its start (postStart) has ended well; if it
+//! does not, the process is stopped and counts as failed. The next one in the order waits for it,
+//! and, behind a sidecar with a startup probe, for that probe. Only the first start of each keeps
+//! the order: what comes back later waits for nobody.
 //!
 //! A stop (and a restart of some processes) goes through them in reverse order of start: preStop,
-//! stop signal, wait for the end, next. One grace period covers all of it. What is left then is
-//! killed. A stop is over only when the keeper has no child any more ([`Event::Empty`]), so that a
-//! daemon that slipped away counts too.
+//! stop signal, wait for the end, next. So sidecars go after the mains. One grace period covers all
+//! of it. What is left then is killed, but for what is never to be: then the rest keeps its order
+//! and waits on. A stop is over only when the keeper has no child any more ([`Event::Empty`]), so
+//! that a daemon that slipped away counts too.
 
 use std::time::Duration;
 
-use super::{Backoff, Exit, Jitter};
+use super::{Backoff, BackoffLimits, Exit, Jitter};
 use crate::{ids::ProcessName, time::Timestamp};
 
 mod event;
+mod start;
 mod stop;
 
-pub use event::{Effect, Event, MemberPlan, ProcessPlan, Slot, SlotView};
+pub use event::{Effect, Event, MemberPlan, ProcessPlan, RestartPlan, Role, Slot, SlotView};
 use stop::Sequence;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +33,8 @@ enum Life {
     Starting,
     Running {
         since: Timestamp,
+        /// What is to be done beside the start has not ended.
+        post_start: bool,
     },
     BackOff {
         until: Timestamp,
@@ -35,11 +44,40 @@ enum Life {
 #[derive(Debug, Clone)]
 struct Process {
     plan: ProcessPlan,
-    init: bool,
     life: Life,
+    /// Whether its first start was asked for.
+    asked: bool,
+    /// Of a sidecar: whether what comes next may start. It stays so.
+    opened: bool,
+    /// It is being stopped because it failed.
+    failed: bool,
     starts: u32,
     last_exit: Option<Exit>,
     backoff: Backoff,
+}
+
+impl Process {
+    fn new(plan: ProcessPlan) -> Self {
+        Self {
+            plan,
+            life: Life::Down,
+            asked: false,
+            opened: false,
+            failed: false,
+            starts: 0,
+            last_exit: None,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Whether its start is under way, with what is to be done beside it.
+    fn starting(&self) -> bool {
+        match self.life {
+            Life::Starting => true,
+            Life::Running { post_start, .. } => post_start,
+            Life::Down | Life::BackOff { .. } => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +96,8 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct KeeperMachine {
     processes: Vec<Process>,
-    inits: usize,
     grace: Duration,
+    limits: BackoffLimits,
     phase: Phase,
     sequence: Option<Sequence>,
 }
@@ -67,24 +105,10 @@ pub struct KeeperMachine {
 impl KeeperMachine {
     /// A member that has not begun.
     pub fn new(plan: MemberPlan) -> Self {
-        let process = |init| {
-            move |plan| Process {
-                plan,
-                init,
-                life: Life::Down,
-                starts: 0,
-                last_exit: None,
-                backoff: Backoff::default(),
-            }
-        };
-        let inits = plan.init.len();
-        let init = plan.init.into_iter().map(process(true));
         Self {
-            processes: init
-                .chain(plan.processes.into_iter().map(process(false)))
-                .collect(),
-            inits,
+            processes: plan.processes.into_iter().map(Process::new).collect(),
             grace: plan.grace,
+            limits: plan.backoff,
             phase: Phase::New,
             sequence: None,
         }
@@ -98,8 +122,10 @@ impl KeeperMachine {
             Event::Begin => self.begin(&mut out),
             Event::Executed(slot) => self.executed(now, slot, &mut out),
             Event::NotExecuted(slot) => self.not_executed(now, jitter, slot, &mut out),
+            Event::PostStartEnded(slot, well) => self.post_start_ended(now, slot, well, &mut out),
+            Event::Passed(slot) => self.passed(slot, &mut out),
             Event::Exited(slot, exit) => self.exited(now, jitter, (slot, exit), &mut out),
-            Event::PreStopEnded(slot) => self.pre_stop_ended(slot, &mut out),
+            Event::PreStopEnded(slot) => self.pre_stop_ended(now, slot, &mut out),
             Event::Empty => {
                 if self.phase == Phase::Draining {
                     self.phase = Phase::Finished;
@@ -108,7 +134,7 @@ impl KeeperMachine {
             }
             Event::Stop(grace) => self.stop(now, grace, &mut out),
             Event::Kill => self.kill_all(&mut out),
-            Event::Restart(slots) => self.restart(now, &slots, &mut out),
+            Event::Restart(plan) => self.restart(now, &plan, &mut out),
             Event::Tick => self.tick(now, &mut out),
         }
         out
@@ -120,17 +146,17 @@ impl KeeperMachine {
             Life::BackOff { until } => Some(until),
             Life::Down | Life::Starting | Life::Running { .. } => None,
         });
-        waits
-            .chain(self.sequence.as_ref().map(|s| s.deadline))
-            .min()
+        let sequence = self.sequence.as_ref();
+        waits.chain(sequence.and_then(|s| s.deadline)).min()
     }
 
     /// Every process, in the order of the slots.
     pub fn views(&self, now: Timestamp) -> impl Iterator<Item = SlotView<'_>> {
         self.processes.iter().map(move |p| SlotView {
             name: &p.plan.name,
-            init: p.init,
+            init: p.plan.role == Role::Init,
             running: matches!(p.life, Life::Running { .. }),
+            post_start: p.life != Life::Starting && p.starting(),
             restarts: p.starts.saturating_sub(1),
             last_exit: p.last_exit,
             restart_in: match p.life {
@@ -145,9 +171,13 @@ impl KeeperMachine {
         self.processes.get(slot.0).map_or(0, |p| p.starts)
     }
 
-    /// How many slots are those of init processes.
-    pub fn inits(&self) -> usize {
-        self.inits
+    /// Whether a process is an init process that runs to its end.
+    pub fn is_init(&self, slot: Slot) -> bool {
+        self.role(slot) == Some(Role::Init)
+    }
+
+    fn role(&self, slot: Slot) -> Option<Role> {
+        self.processes.get(slot.0).map(|p| p.plan.role)
     }
 
     /// The slot of a process.
@@ -156,9 +186,22 @@ impl KeeperMachine {
         found.map(Slot)
     }
 
-    /// The processes that are no init processes.
+    /// The processes that the member is for.
     pub fn mains(&self) -> Vec<Slot> {
-        (self.inits..self.processes.len()).map(Slot).collect()
+        let all = (0..self.processes.len()).map(Slot);
+        all.filter(|slot| self.role(*slot) == Some(Role::Main))
+            .collect()
+    }
+
+    /// Whether a process can be stopped and started again now: a sidecar once it was started, a
+    /// main once the init processes are done.
+    pub fn may_restart(&self, slot: Slot) -> bool {
+        let asked = self.processes.get(slot.0).is_some_and(|p| p.asked);
+        match (self.role(slot), self.phase) {
+            (Some(Role::Main), Phase::Up) => true,
+            (Some(Role::Sidecar { .. }), Phase::Init | Phase::Up) => asked,
+            (Some(_) | None, _) => false,
+        }
     }
 
     /// Whether every init process has exited with 0.
@@ -179,64 +222,6 @@ impl KeeperMachine {
         self.phase == Phase::Finished
     }
 
-    fn begin(&mut self, out: &mut Vec<Effect>) {
-        if self.phase == Phase::New {
-            self.phase = Phase::Init;
-            self.next_init(out);
-        }
-    }
-
-    /// Starts the first init process that has not exited with 0, or else the processes.
-    fn next_init(&mut self, out: &mut Vec<Effect>) {
-        let inits = self.processes.iter().take(self.inits);
-        let undone = inits
-            .enumerate()
-            .find(|(_, p)| !p.last_exit.is_some_and(Exit::success));
-        if let Some((index, _)) = undone {
-            self.start(Slot(index), out);
-            return;
-        }
-        self.phase = Phase::Up;
-        out.push(Effect::TellInitDone);
-        for slot in self.mains() {
-            self.start(slot, out);
-        }
-    }
-
-    fn start(&mut self, slot: Slot, out: &mut Vec<Effect>) {
-        if let Some(process) = self.processes.get_mut(slot.0) {
-            process.life = Life::Starting;
-            out.push(Effect::Start(slot));
-        }
-    }
-
-    fn executed(&mut self, now: Timestamp, slot: Slot, out: &mut Vec<Effect>) {
-        if let Some(process) = self.processes.get_mut(slot.0) {
-            process.life = Life::Running { since: now };
-            process.starts = process.starts.saturating_add(1);
-        }
-        // It was started in the same breath in which a stop came.
-        if self.phase == Phase::Draining {
-            out.push(Effect::KillAll);
-        }
-    }
-
-    fn not_executed(&mut self, now: Timestamp, jitter: Jitter, slot: Slot, out: &mut Vec<Effect>) {
-        let stopping = self.stopping();
-        let Some(process) = self.processes.get_mut(slot.0) else {
-            return;
-        };
-        if stopping {
-            process.life = Life::Down;
-            return;
-        }
-        let pause = process.backoff.ended(Duration::ZERO, jitter);
-        process.life = Life::BackOff {
-            until: now.plus(pause),
-        };
-        out.push(Effect::TellNotExecuted(slot, pause));
-    }
-
     fn exited(
         &mut self,
         now: Timestamp,
@@ -248,27 +233,57 @@ impl KeeperMachine {
         let Some(process) = self.processes.get_mut(slot.0) else {
             return;
         };
-        let Life::Running { since } = process.life else {
+        let Life::Running { since, post_start } = process.life else {
             return;
         };
         process.last_exit = Some(exit);
         process.life = Life::Down;
+        let failed = std::mem::take(&mut process.failed);
         if self.phase != Phase::Draining {
             out.push(Effect::KillProcess(slot));
         }
-        let init_over = process.init && exit.success();
-        if stopping || in_sequence || init_over {
+        self.end_hooks(slot, post_start, out);
+        let init_over = self.is_init(slot) && exit.success();
+        if stopping || init_over || (in_sequence && !failed) {
             let again = (in_sequence && !stopping).then_some(Duration::ZERO);
             out.push(Effect::TellExited(slot, exit, again));
-            if init_over && !stopping {
-                self.next_init(out);
+        } else {
+            // One that never got as far as to be started has not run.
+            let ran = if post_start {
+                Duration::ZERO
             } else {
-                self.advance(out);
-            }
-            return;
+                now.since(since)
+            };
+            self.start_later(now, jitter, (slot, exit, ran), out);
         }
-        let pause = process.backoff.ended(now.since(since), jitter);
+        self.advance(out);
+        self.go_on(out);
+    }
+
+    /// Ends the hooks of a process that is gone.
+    fn end_hooks(&mut self, slot: Slot, post_start: bool, out: &mut Vec<Effect>) {
+        let sequence = self.sequence.as_mut();
+        let pre_stop = sequence.is_some_and(|s| s.current == Some(slot) && s.end_hook());
+        if post_start || pre_stop {
+            out.push(Effect::EndHook(slot));
+        }
+    }
+
+    fn start_later(
+        &mut self,
+        now: Timestamp,
+        jitter: Jitter,
+        (slot, exit, ran): (Slot, Exit, Duration),
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(process) = self.processes.get_mut(slot.0) else {
+            return;
+        };
+        let pause = process.backoff.ended(&self.limits, ran, jitter);
         out.push(Effect::TellExited(slot, exit, Some(pause)));
+        if let Some(sequence) = &mut self.sequence {
+            sequence.leave(slot);
+        }
         if pause.is_zero() {
             self.start(slot, out);
         } else {
@@ -285,12 +300,12 @@ impl KeeperMachine {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        if self.sequence.as_ref().is_some_and(|s| s.deadline <= now) {
-            if self.phase == Phase::Stopping {
-                self.kill_all(out);
-                return;
-            }
-            self.kill_sequence(now, out);
+        let sequence = self.sequence.as_ref();
+        let overdue = sequence
+            .and_then(|s| s.deadline)
+            .is_some_and(|at| at <= now);
+        if overdue {
+            self.overdue(now, out);
         }
         let due: Vec<_> = self
             .processes

@@ -6,20 +6,47 @@ use super::*;
 
 const GRACE: u64 = 30_000;
 
-fn plan(inits: usize, mains: usize, pre_stop: bool) -> MemberPlan {
-    let process = |kind: &str| {
-        let kind = kind.to_owned();
-        move |n: usize| ProcessPlan {
-            name: format!("{kind}{n}").parse().unwrap(),
-            stop_signal: 15,
-            pre_stop,
-        }
+const SIDECAR: Role = Role::Sidecar {
+    startup_probe: false,
+};
+const PROBED: Role = Role::Sidecar {
+    startup_probe: true,
+};
+
+fn of(roles: &[Role], pre_stop: bool) -> MemberPlan {
+    let process = |(n, role): (usize, &Role)| ProcessPlan {
+        name: format!("p{n}").parse().unwrap(),
+        role: *role,
+        stop_signal: 15,
+        post_start: false,
+        pre_stop,
+        never_kill: false,
     };
     MemberPlan {
-        init: (0..inits).map(process("init")).collect(),
-        processes: (0..mains).map(process("p")).collect(),
+        processes: roles.iter().enumerate().map(process).collect(),
         grace: Duration::from_millis(GRACE),
+        backoff: BackoffLimits::default(),
     }
+}
+
+fn plan(inits: usize, mains: usize, pre_stop: bool) -> MemberPlan {
+    let roles = [vec![Role::Init; inits], vec![Role::Main; mains]].concat();
+    of(&roles, pre_stop)
+}
+
+fn again(slots: &[usize]) -> Event {
+    Event::Restart(RestartPlan {
+        slots: slots.iter().copied().map(Slot).collect(),
+        ..RestartPlan::default()
+    })
+}
+
+fn failed(slot: usize, grace_ms: u64) -> Event {
+    Event::Restart(RestartPlan {
+        slots: vec![Slot(slot)],
+        grace: Some(Duration::from_millis(grace_ms)),
+        failed: true,
+    })
 }
 
 /// Steps, and answers every start at once. What was done is returned, a word each.
@@ -44,7 +71,7 @@ impl Driver {
                 if let Effect::Start(slot) = effect {
                     events.push_back(Event::Executed(slot));
                 }
-                words.push(word(&effect));
+                words.extend(word(&effect));
             }
         }
         words
@@ -60,8 +87,12 @@ impl Driver {
     }
 }
 
-fn word(effect: &Effect) -> String {
-    match effect {
+/// What is to be done; what is only told of a start goes without saying.
+fn word(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::TellStarted(_) => return None,
+        Effect::PostStart(s) => format!("poststart{}", s.0),
+        Effect::EndHook(s) => format!("endhook{}", s.0),
         Effect::Start(s) => format!("start{}", s.0),
         Effect::PreStop(s) => format!("prestop{}", s.0),
         Effect::Signal(s, n) => format!("signal{}:{n}", s.0),
@@ -72,7 +103,7 @@ fn word(effect: &Effect) -> String {
         Effect::TellNotExecuted(s, d) => format!("failed{}+{}", s.0, d.as_millis()),
         Effect::TellInitDone => "initdone".to_owned(),
         Effect::Finish => "finish".to_owned(),
-    }
+    })
 }
 
 #[test]
@@ -163,8 +194,8 @@ fn a_stop_while_one_waits_for_its_start_does_not_start_it() {
 fn a_restart_of_all_goes_down_in_reverse_and_up_in_order() {
     let mut d = Driver::new(plan(0, 2, false));
     d.step(Event::Begin);
-    let all = d.machine.mains();
-    assert_eq!(d.step(Event::Restart(all)), ["signal1:15"]);
+    assert_eq!(d.machine.mains(), [Slot(0), Slot(1)]);
+    assert_eq!(d.step(again(&[0, 1])), ["signal1:15"]);
     assert_eq!(d.exit(1, 0), ["kill1", "exited1+0", "signal0:15"]);
     assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0", "start1"]);
     assert_eq!(d.machine.deadline(), None);
@@ -174,7 +205,7 @@ fn a_restart_of_all_goes_down_in_reverse_and_up_in_order() {
 fn a_restart_kills_what_ignores_its_signal_and_leaves_others_alone() {
     let mut d = Driver::new(plan(0, 2, false));
     d.step(Event::Begin);
-    assert_eq!(d.step(Event::Restart(vec![Slot(0)])), ["signal0:15"]);
+    assert_eq!(d.step(again(&[0])), ["signal0:15"]);
     assert_eq!(d.tick_at_deadline(), ["kill0"]);
     assert_eq!(d.exit(0, 9), ["kill0", "exited0+0", "start0"]);
 }
@@ -183,7 +214,7 @@ fn a_restart_kills_what_ignores_its_signal_and_leaves_others_alone() {
 fn a_stop_takes_over_from_a_restart() {
     let mut d = Driver::new(plan(0, 2, false));
     d.step(Event::Begin);
-    d.step(Event::Restart(vec![Slot(0)]));
+    d.step(again(&[0]));
     assert_eq!(d.step(Event::Stop(None)), Vec::<String>::new());
     assert_eq!(d.exit(0, 0), ["kill0", "exited0", "signal1:15"]);
     assert_eq!(d.exit(1, 0), ["kill1", "exited1", "killall"]);
@@ -194,27 +225,174 @@ fn a_restart_of_a_waiting_process_starts_it_at_once() {
     let mut d = Driver::new(plan(0, 1, false));
     d.step(Event::Begin);
     d.exit(0, 1);
-    assert_eq!(d.step(Event::Restart(vec![Slot(0)])), ["start0"]);
+    assert_eq!(d.step(again(&[0])), ["start0"]);
+}
+
+#[test]
+fn sidecars_start_in_order_stay_up_and_go_last_in_reverse() {
+    let mut d = Driver::new(of(
+        &[SIDECAR, Role::Init, PROBED, Role::Init, Role::Main],
+        false,
+    ));
+    assert_eq!(d.step(Event::Begin), ["start0", "start1"]);
+    assert_eq!(d.exit(1, 0), ["kill1", "exited1", "start2"]);
+    assert_eq!(d.step(Event::Passed(Slot(2))), ["start3"]);
+    // One that ends comes back, and nothing that it let pass waits again.
+    d.now = 5000;
+    assert_eq!(d.exit(2, 0), ["kill2", "exited2+0", "start2"]);
+    assert_eq!(d.exit(3, 0), ["kill3", "exited3", "initdone", "start4"]);
+    assert_eq!(d.step(Event::Stop(None)), ["signal4:15"]);
+    assert_eq!(d.exit(4, 0), ["kill4", "exited4", "signal2:15"]);
+    assert_eq!(d.exit(2, 0), ["kill2", "exited2", "signal0:15"]);
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0", "killall"]);
+}
+
+#[test]
+fn a_sidecar_that_fails_its_startup_probe_is_restarted_while_the_next_one_waits() {
+    let mut d = Driver::new(of(&[PROBED, Role::Main], false));
+    d.step(Event::Begin);
+    d.now = 2000;
+    assert_eq!(d.step(failed(0, 500)), ["signal0:15"]);
+    assert_eq!(d.machine.deadline(), Some(Timestamp(2500)));
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
+    assert_eq!(d.step(Event::Passed(Slot(0))), ["initdone", "start1"]);
+}
+
+#[test]
+fn a_process_that_failed_its_probe_waits_like_one_that_ended() {
+    let mut d = Driver::new(plan(0, 2, false));
+    d.step(Event::Begin);
+    d.now = 2000;
+    d.step(failed(0, 1000));
+    assert_eq!(d.exit(0, 9), ["kill0", "exited0+0", "start0"]);
+    d.step(failed(0, 1000));
+    assert_eq!(d.exit(0, 9), ["kill0", "exited0+1000"]);
+    assert_eq!(d.tick_at_deadline(), ["start0"]);
+    // One that an operator restarts does not wait.
+    d.step(again(&[0]));
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
+}
+
+fn with_post_start(mains: usize) -> MemberPlan {
+    let mut plan = plan(0, mains, false);
+    plan.processes[0].post_start = true;
+    plan
+}
+
+#[test]
+fn the_next_process_waits_for_what_is_done_beside_the_start_of_the_one_before() {
+    let mut d = Driver::new(with_post_start(2));
+    assert_eq!(d.step(Event::Begin), ["initdone", "start0", "poststart0"]);
+    assert!(d.machine.views(Timestamp(0)).next().unwrap().post_start);
+    let done = Event::PostStartEnded(Slot(0), true);
+    assert_eq!(d.step(done), ["start1"]);
+    assert!(!d.machine.views(Timestamp(0)).next().unwrap().post_start);
+}
+
+#[test]
+fn a_failed_post_start_stops_its_process_which_is_tried_again_after_a_pause() {
+    let mut d = Driver::new(with_post_start(2));
+    d.step(Event::Begin);
+    d.now = 60_000;
+    let failed = Event::PostStartEnded(Slot(0), false);
+    assert_eq!(d.step(failed.clone()), ["signal0:15"]);
+    assert_eq!(
+        d.exit(0, 0),
+        ["kill0", "endhook0", "exited0+1000", "start1"],
+        "it never started, so not even the first restart is immediate"
+    );
+    assert_eq!(d.tick_at_deadline(), ["start0", "poststart0"]);
+    // It ends by itself before the hook does.
+    assert_eq!(d.exit(0, 1), ["kill0", "endhook0", "exited0+1000"]);
+    assert_eq!(d.step(failed), Vec::<String>::new(), "it is of a dead run");
+}
+
+#[test]
+fn a_pre_stop_that_takes_the_whole_grace_period_leaves_two_seconds_once() {
+    let mut d = Driver::new(plan(0, 2, true));
+    d.step(Event::Begin);
+    assert_eq!(d.step(Event::Stop(None)), ["prestop1"]);
+    assert_eq!(d.tick_at_deadline(), ["endhook1", "signal1:15"]);
+    assert_eq!(d.machine.deadline(), Some(Timestamp(GRACE + 2000)));
+    assert_eq!(d.step(Event::PreStopEnded(Slot(1))), Vec::<String>::new());
+    assert_eq!(d.exit(1, 0), ["kill1", "exited1", "prestop0"]);
+    assert_eq!(d.tick_at_deadline(), ["endhook0", "killall"]);
+}
+
+#[test]
+fn a_pre_stop_that_ends_late_leaves_its_signal_two_seconds() {
+    let mut d = Driver::new(plan(0, 1, true));
+    d.step(Event::Begin);
+    d.step(Event::Stop(None));
+    d.now = GRACE - 100;
+    assert_eq!(d.step(Event::PreStopEnded(Slot(0))), ["signal0:15"]);
+    assert_eq!(d.machine.deadline(), Some(Timestamp(GRACE + 1900)));
+}
+
+#[test]
+fn a_process_that_ends_by_itself_has_no_pre_stop() {
+    let mut d = Driver::new(plan(0, 1, true));
+    d.step(Event::Begin);
+    d.now = 2000;
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
+    // And one that ends during its own needs no signal.
+    d.step(Event::Stop(None));
+    assert_eq!(d.exit(0, 0), ["kill0", "endhook0", "exited0", "killall"]);
+}
+
+#[test]
+fn what_is_never_killed_is_waited_for_and_the_rest_keeps_its_order() {
+    let mut plan = of(&[SIDECAR, Role::Main, Role::Main], false);
+    plan.processes[1].never_kill = true;
+    let mut d = Driver::new(plan);
+    d.step(Event::Begin);
+    assert_eq!(d.step(Event::Stop(None)), ["signal2:15"]);
+    assert_eq!(d.tick_at_deadline(), ["kill2"]);
+    assert_eq!(d.exit(2, 9), ["kill2", "exited2", "signal1:15"]);
+    d.now = GRACE * 10;
+    assert_eq!(d.step(Event::Tick), Vec::<String>::new());
+    assert_eq!(d.exit(1, 0), ["kill1", "exited1", "kill0"]);
+    assert_eq!(d.exit(0, 9), ["kill0", "exited0", "killall"]);
+    assert_eq!(d.step(Event::Empty), ["finish"]);
+}
+
+#[test]
+fn a_restart_never_kills_what_is_never_killed_and_a_kill_does() {
+    let mut plan = plan(0, 1, false);
+    plan.processes[0].never_kill = true;
+    let mut d = Driver::new(plan);
+    d.step(Event::Begin);
+    assert_eq!(d.step(failed(0, 1000)), ["signal0:15"]);
+    assert_eq!(d.tick_at_deadline(), Vec::<String>::new());
+    assert_eq!(d.machine.deadline(), None);
+    assert_eq!(d.step(Event::Kill), ["killall"]);
 }
 
 proptest! {
-    /// Whatever happens: nothing runs twice, nothing starts once a stop was asked for, a stop ends
-    /// within its grace period, and without one every process is up or has a time to start.
+    /// Whatever happens: nothing runs twice, nothing starts once a stop was asked for, nothing is
+    /// killed that must not be, a stop ends within its grace period (or when what is never killed
+    /// ends), and without one every process is up or has a time to start.
     #[test]
     fn safe_after_every_event_and_live_at_the_end(
-        (inits, mains) in (0_usize..3, 1_usize..4),
-        choices in proptest::collection::vec((0_u8..9, 0_usize..6, 0_u64..40_000), 0..80),
+        kinds in proptest::collection::vec((0_u8..6, any::<[bool; 3]>()), 1..6),
+        choices in proptest::collection::vec((0_u8..12, 0_usize..6, 0_u64..40_000), 0..80),
     ) {
-        let mut w = World::new(plan(inits, mains, choices.len() % 2 == 0));
+        let plan = any_plan(&kinds);
+        let count = plan.processes.len();
+        let mut w = World::new(plan);
         w.feed(Event::Begin)?;
         for (what, slot, wait) in choices {
-            let slot = Slot(slot % (inits + mains));
+            let slot = slot % count;
+            let at = Slot(slot);
             match what {
-                0..=2 if w.running.contains(&slot) => w.end(slot, i32::from(what))?,
-                3 => w.feed(Event::PreStopEnded(slot))?,
-                4 => w.feed(Event::Restart(vec![slot]))?,
+                0..=2 if w.running.contains(&at) => w.end(at, i32::from(what))?,
+                3 => w.feed(Event::PreStopEnded(at))?,
+                4 => w.feed(again(&[slot]))?,
                 5 if wait < 4000 => w.stop(wait)?,
                 6 => w.fail_next = true,
+                7 => w.feed(failed(slot, wait))?,
+                8 => w.feed(Event::PostStartEnded(at, wait % 3 > 0))?,
+                9 => w.feed(Event::Passed(at))?,
                 _ => w.wait(wait)?,
             }
         }
@@ -222,9 +400,39 @@ proptest! {
     }
 }
 
+fn any_plan(kinds: &[(u8, [bool; 3])]) -> MemberPlan {
+    let roles = |main: bool| {
+        let of_kind = move |(kind, _): &(u8, [bool; 3])| match kind {
+            0 => (Role::Init, false),
+            1 => (SIDECAR, false),
+            2 => (PROBED, false),
+            _ => (Role::Main, true),
+        };
+        let roles = kinds.iter().map(of_kind);
+        roles
+            .filter(move |(_, is)| *is == main)
+            .map(|(role, _)| role)
+    };
+    let mut all: Vec<Role> = roles(false).chain(roles(true)).collect();
+    if all.last() != Some(&Role::Main) {
+        all.push(Role::Main);
+    }
+    let mut plan = of(&all, false);
+    for (process, (_, [post_start, pre_stop, never_kill])) in plan.processes.iter_mut().zip(kinds) {
+        let init = process.role == Role::Init;
+        process.post_start = *post_start && !init;
+        process.pre_stop = *pre_stop;
+        process.never_kill = *never_kill;
+    }
+    plan
+}
+
 /// A driver whose processes end when the test says so.
 struct World {
     machine: KeeperMachine,
+    /// What is never killed, by slot.
+    spared: Vec<bool>,
+    pre_stop: bool,
     now: u64,
     running: std::collections::BTreeSet<Slot>,
     stop_by: Option<u64>,
@@ -235,6 +443,8 @@ struct World {
 impl World {
     fn new(plan: MemberPlan) -> Self {
         Self {
+            spared: plan.processes.iter().map(|p| p.never_kill).collect(),
+            pre_stop: plan.processes.iter().any(|p| p.pre_stop),
             machine: KeeperMachine::new(plan),
             now: 0,
             running: std::collections::BTreeSet::new(),
@@ -260,12 +470,14 @@ impl World {
                     }
                     Effect::KillAll => {
                         let all = std::mem::take(&mut self.running);
+                        prop_assert!(!all.iter().any(|s| self.spared[s.0]), "kills {all:?}");
                         let killed = all.into_iter().map(|s| Event::Exited(s, Exit::Signal(9)));
                         events.push(Event::Empty);
                         events.extend(killed);
                     }
                     Effect::KillProcess(slot) => {
                         if self.running.remove(&slot) {
+                            prop_assert!(!self.spared[slot.0], "kills {slot:?}");
                             events.push(Event::Exited(slot, Exit::Signal(9)));
                         }
                     }
@@ -277,7 +489,11 @@ impl World {
                         prop_assert!(!self.finished);
                         self.finished = true;
                     }
-                    Effect::PreStop(_)
+                    Effect::PostStart(slot) | Effect::PreStop(slot) => {
+                        prop_assert!(self.running.contains(&slot), "a hook of what is down");
+                    }
+                    Effect::EndHook(_)
+                    | Effect::TellStarted(_)
                     | Effect::TellExited(..)
                     | Effect::TellNotExecuted(..)
                     | Effect::TellInitDone => {}
@@ -310,8 +526,17 @@ impl World {
 
     fn settle(&mut self) -> Result<(), TestCaseError> {
         if let Some(by) = self.stop_by {
-            self.wait(by.saturating_sub(self.now))?;
-            prop_assert!(self.finished, "the stop did not end in time");
+            let late = if self.pre_stop { 2000 } else { 0 };
+            self.wait((by + late).saturating_sub(self.now))?;
+            // What is never killed ends some day; nothing else is left by then.
+            while let Some(slot) = self.running.last().copied() {
+                prop_assert!(
+                    self.running.iter().any(|s| self.spared[s.0]),
+                    "the stop did not end in time"
+                );
+                self.end(slot, 0)?;
+            }
+            prop_assert!(self.finished, "the stop did not end");
             return Ok(());
         }
         self.fail_next = false;
@@ -319,9 +544,8 @@ impl World {
         let views: Vec<_> = self.machine.views(Timestamp(self.now)).collect();
         for view in &views {
             let up = view.running || view.restart_in.is_some();
-            let init_over = view.init && self.machine.init_done();
-            let before_init = !view.init && !self.machine.init_done();
-            prop_assert!(up || init_over || view.init || before_init, "{views:?}");
+            let before = !self.machine.init_done() || views.iter().any(|v| v.post_start);
+            prop_assert!(up || view.init || before, "{views:?}");
         }
         prop_assert!(views.iter().any(|v| v.running || v.restart_in.is_some()));
         Ok(())

@@ -4,6 +4,7 @@
 use crate::{
     ids::{ClaimKey, MemberId, SetKey},
     plan::{Step, claims::room::promised, draft::Draft},
+    quantity::of_bytes,
     spec::ClaimTemplate,
     state::{Claim, State, VolumeState},
     volume::{VolumeSource, class},
@@ -100,7 +101,8 @@ fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<
     if others.saturating_add(wanted) > info.capacity {
         let free = info.capacity.saturating_sub(others);
         return Err(format!(
-            "pool '{pool}' of {host} has room for {free} bytes; make room there"
+            "pool '{pool}' of {host} has room for {}; make room there",
+            of_bytes(free)
         ));
     }
     Ok(())

@@ -145,7 +145,7 @@ fn new(
         .flat_map(|selector| &selector.match_labels);
     labels.extend(selected.map(|(name, value)| (name.clone(), value.clone())));
     Ok(Claim {
-        uid: uid(state, set, key),
+        uid: uid(state, set, key, now),
         member: Some(id.clone()),
         template: template.metadata.name.clone(),
         spec,
@@ -158,9 +158,13 @@ fn new(
 }
 
 /// A unique id without randomness: no two claims of one name are made under the same zone serial,
-/// because a claim is made with an assignment, and each assignment has a serial of its own.
-fn uid(state: &State, set: &Set, key: &ClaimKey) -> Uid {
-    let text = format!("claim {} {key} {}", set.uid, state.zone.serial);
+/// because a claim is made with an assignment, and each assignment has a serial of its own. A store
+/// that was restored from a backup counts serials again; its history or its term is another then, and
+/// if neither is, the time is.
+fn uid(state: &State, set: &Set, key: &ClaimKey, now: Timestamp) -> Uid {
+    let State { history, term, .. } = state;
+    let made = format!("{history} {term} {} {}", state.zone.serial, now.0);
+    let text = format!("claim {} {key} {made}", set.uid);
     let digits = hex(&Sha256::digest(text));
     let part = |from, to| digits.get(from..to).unwrap_or_default();
     Uid(format!(
@@ -205,5 +209,30 @@ pub(super) fn pinned(state: &State, set: &Set, key: &SetKey, ordinal: Ordinal) -
 pub(super) fn create(draft: &mut Draft, claims: Vec<Own>) {
     for step in claims.into_iter().filter_map(|own| own.step) {
         draft.push(step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixture::{NOW, key, put_set, spec, state},
+        ids::{HistoryId, Term},
+    };
+
+    #[test]
+    fn a_claim_that_a_restored_store_makes_again_has_another_id() {
+        let mut state = state(1);
+        put_set(&mut state, "db", spec(1, true));
+        let set = state.sets[&key("db")].clone();
+        let made = |state: &State, now| uid(state, &set, &key("data-db-0"), now);
+        let first = made(&state, NOW);
+        assert_eq!(first, made(&state, NOW), "the same plan gives the same");
+        assert_ne!(first, made(&state, Timestamp(NOW.0 + 1)));
+        let mut later = state.clone();
+        later.term = Term(state.term.0 + 1);
+        assert_ne!(first, made(&later, NOW));
+        state.history = HistoryId("another".to_owned());
+        assert_ne!(first, made(&state, NOW));
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
     ids::Ordinal,
     report::Phase,
-    spec::{EnvVar, StatefulSetSpec},
+    spec::{EnvVar, Override, StatefulSetSpec},
+    state::orders,
     waiting::Reason,
 };
 
@@ -57,8 +58,8 @@ fn members_are_replaced_one_at_a_time_from_the_highest_down() {
     assert!(outdated(&friends).is_empty());
     assert_eq!(
         friends.state.sets[&key("db")].revisions.len(),
-        1,
-        "the old one is dropped"
+        2,
+        "the old one is history"
     );
 }
 
@@ -212,4 +213,46 @@ fn a_restart_comes_before_the_next_member_of_an_older_revision() {
     assert_eq!(friends.log, ["-db-0"]);
     friends.settle();
     assert_eq!(friends.log.len(), 6, "each once: {:?}", friends.log);
+}
+
+#[test]
+fn an_override_replaces_the_members_that_it_touches_and_no_others() {
+    let mut state = state(4);
+    put_set(&mut state, "db", spec(3, true));
+    let mut friends = Friends::new(state);
+    friends.settle();
+    friends.log.clear();
+    let over = |ordinals: &str, arg: &str| Override {
+        ordinals: ordinals.to_owned(),
+        args: Some(vec![arg.to_owned()]),
+        ..Override::default()
+    };
+    let apply = |friends: &mut Friends, overrides: Vec<Override>| {
+        let mut wanted = spec(3, true);
+        wanted.overrides = overrides;
+        put_set(&mut friends.state, "db", wanted);
+        friends.settle();
+        let log = std::mem::take(&mut friends.log);
+        let set = &friends.state.sets[&key("db")];
+        assert!(set.members.values().all(|m| m.revision == set.revision));
+        log
+    };
+    assert_eq!(
+        apply(&mut friends, vec![over("1", "-a")]),
+        ["-db-1", "+db-1"]
+    );
+    let args = |friends: &Friends, ordinal| {
+        let order = orders::member_order(&friends.state, &member("db", ordinal)).unwrap();
+        order.template.processes[0].args.clone()
+    };
+    assert_eq!(args(&friends, 1), ["-a"]);
+    assert_eq!(args(&friends, 0), [""; 0]);
+    assert_eq!(
+        apply(&mut friends, vec![over("1-2", "-a")]),
+        ["-db-2", "+db-2"]
+    );
+    assert_eq!(
+        apply(&mut friends, Vec::new()),
+        ["-db-2", "+db-2", "-db-1", "+db-1"]
+    );
 }

@@ -229,7 +229,7 @@ fn one_that_does_not_holds_the_member_with_the_difference() {
     let mut friends = settled(state);
     let mismatch = Reason::ClaimMismatch {
         claim: claim("data-web-0"),
-        differences: vec!["storage is 4 bytes, not 5".to_owned()],
+        differences: vec!["storage is 4, not 5".to_owned()],
     };
     assert_eq!(friends.report.waiting[&member("web", 0)], mismatch);
     friends.state.claims.clear();
@@ -740,9 +740,7 @@ fn a_claim_grows_with_its_template() {
     assert_eq!(sizes(&friends), (8, 6, 8));
     let warnings = &friends.report.warnings[&key("web")];
     assert!(
-        warnings
-            .iter()
-            .any(|text| text.contains("room for 10 bytes")),
+        warnings.iter().any(|text| text.contains("room for 10;")),
         "{warnings:?}"
     );
 }
@@ -793,6 +791,7 @@ fn who_owns_the_files_is_kept_of_a_volume_that_holds_no_record_itself() {
         name: "data".to_owned(),
         recorded: true,
         owner: owner.clone(),
+        address: None,
         usage: None,
     });
     let mut unrecorded = friends.state.clone();
@@ -802,9 +801,12 @@ fn who_owns_the_files_is_kept_of_a_volume_that_holds_no_record_itself() {
     let contact = &mut unrecorded.hosts.get_mut(&host_name(1)).unwrap().contact;
     let seen = contact.members.get_mut(&member("web", 0)).unwrap();
     seen.report.volumes[0].recorded = false;
+    seen.report.volumes[0].address = Some([10, 0, 0, 5].into());
     friends.state = unrecorded;
     friends.plan();
     assert_eq!(friends.state.claims[&key].owner, Some(owner));
+    let volume = friends.state.volumes.values().next().unwrap();
+    assert_eq!(volume.address, Some([10, 0, 0, 5].into()));
 }
 
 #[test]

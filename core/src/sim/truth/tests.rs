@@ -5,8 +5,9 @@ use std::{net::Ipv4Addr, time::Duration};
 use super::*;
 use crate::{
     ids::Epoch,
+    order::VolumeOrder,
     sim::operator::SetOptions,
-    state::{Claim, ZoneHead},
+    state::{Claim, Volume, VolumeState, ZoneHead},
     volume::VolumeSource,
 };
 
@@ -166,6 +167,73 @@ fn a_member_on_a_volume_that_is_not_its_claims() {
         dir: "elsewhere".to_owned(),
     };
     assert_eq!(judged(&host(1), &moved), Some("I4"), "another directory");
+}
+
+#[test]
+fn a_start_on_another_claims_data_unless_it_was_given() {
+    let world = world();
+    let order = world.hosts[&host(1)].ledger.effective(&member(0)).unwrap();
+    let mut volume = order.volumes[0].clone();
+    volume.claim_uid = Uid("other".to_owned());
+    let started = |given: bool| {
+        let at = super::super::storage::place(&volume.source);
+        let mut truth = Truth {
+            places: world.truth.places.clone(),
+            given: given.then_some(at).into_iter().collect(),
+            ..Truth::default()
+        };
+        truth.starts_on(&volume);
+        truth.starts_on(&volume);
+        truth.broken.map(|(promise, _)| promise)
+    };
+    assert_eq!(started(false), Some("I4"));
+    assert_eq!(started(true), None);
+}
+
+#[test]
+fn a_word_that_takes_a_volume_from_its_claim_or_throws_away_an_operators_data() {
+    let world = world();
+    let before = world.coordinator.state;
+    let judged = |change: &dyn Fn(&mut State)| {
+        let (mut truth, mut after) = (Truth::default(), before.clone());
+        change(&mut after);
+        truth.changed(&before, &after);
+        truth.broken.map(|(promise, _)| promise)
+    };
+    assert_eq!(judged(&|_| {}), None);
+    let with =
+        |change: fn(&mut Volume)| judged(&move |state| state.volumes.values_mut().for_each(change));
+    assert_eq!(with(|volume| volume.claim = None), Some("I4"));
+    assert_eq!(
+        with(|volume| volume.state = VolumeState::Trashing),
+        Some("I4")
+    );
+    let released = |by_hand: bool| {
+        judged(&move |state| {
+            state.claims.clear();
+            for volume in state.volumes.values_mut() {
+                volume.provisioned = !by_hand;
+                volume.state = VolumeState::Trashing;
+            }
+        })
+    };
+    assert_eq!(released(false), None, "no claim has it");
+    assert_eq!(released(true), Some("I4"));
+}
+
+#[test]
+fn data_that_goes_away_after_it_came_back() {
+    let world = world();
+    let (name, volume) = world.coordinator.state.volumes.first_key_value().unwrap();
+    let mut truth = Truth::default();
+    let leaving = Volume {
+        state: VolumeState::Trashing,
+        ..volume.clone()
+    };
+    truth.thrown_away(name, Some(&leaving));
+    assert_eq!(truth.broken, None);
+    truth.thrown_away(name, Some(volume));
+    assert_eq!(truth.broken.take().unwrap().0, "I4");
 }
 
 #[test]

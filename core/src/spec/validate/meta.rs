@@ -97,6 +97,19 @@ pub(super) fn label_key(key: &str) -> Result<(), String> {
     ))
 }
 
+/// Checks the type of a condition, which has the form of a label's name.
+///
+/// # Errors
+/// What it should look like.
+pub fn condition_type(text: &str) -> Result<(), String> {
+    label_key(text).map_err(|_| {
+        format!(
+            "'{text}' is not a type of a condition; use at most {MAX_LABEL} of a-z, A-Z, 0-9, '-', \
+             '_', '.', with a DNS name and '/' before it if needed"
+        )
+    })
+}
+
 /// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
 fn is_word(text: &str) -> bool {
     let bytes = text.as_bytes();

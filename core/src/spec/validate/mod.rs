@@ -13,17 +13,22 @@ mod claim;
 mod config;
 mod env;
 mod file;
+mod lifecycle;
 mod meta;
 mod mount;
 mod network;
+mod overrides;
+mod placement;
 mod probe;
 mod process;
 mod resources;
 mod set;
 mod snapshot;
 mod storage;
+mod update;
 mod words;
 
+pub use meta::condition_type;
 pub(crate) use meta::label_value;
 pub use network::{Cidr, CidrError};
 
@@ -33,6 +38,15 @@ pub const MAX_REPLICAS: u32 = 10_000;
 
 /// The largest number that ordinals may begin with: far from where adding members overflows.
 pub const MAX_ORDINAL: u32 = 1_000_000_000;
+
+/// Checks a label of a host: its key, and the value if it is to be set.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn check_host_label(key: &str, value: Option<&str>) -> Result<(), String> {
+    meta::label_key(key)?;
+    value.map_or(Ok(()), label_value)
+}
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,8 +109,12 @@ pub fn validate(object: &Object) -> Vec<Problem> {
 }
 
 #[cfg(test)]
+mod placement_tests;
+#[cfg(test)]
 mod process_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;
 #[cfg(test)]
 mod volume_tests;

@@ -1,82 +1,133 @@
-//! Rules about probes and lifecycle hooks.
+//! Rules about probes.
 
 use super::{Problems, process::command};
 use crate::{
+    probe::ProbeKind,
     spec::{HttpGetAction, PortRef, Probe, Process},
     template::port_number,
 };
 
 pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
-    for (name, probe, once) in [
-        ("startupProbe", &process.startup_probe, true),
-        ("readinessProbe", &process.readiness_probe, false),
-        ("livenessProbe", &process.liveness_probe, true),
+    for (name, probe, kind) in [
+        ("startupProbe", &process.startup_probe, ProbeKind::Startup),
+        (
+            "readinessProbe",
+            &process.readiness_probe,
+            ProbeKind::Readiness,
+        ),
+        (
+            "livenessProbe",
+            &process.liveness_probe,
+            ProbeKind::Liveness,
+        ),
     ] {
         if let Some(probe) = probe {
             let at = format!("{at}.{name}");
             one(problems, &at, probe, process);
-            if once && probe.success_threshold > 1 {
-                problems.add(
-                    format!("{at}.successThreshold"),
-                    "one success counts for this probe; give 1 or leave it out",
-                );
+            numbers(problems, &at, probe, kind);
+            if probe.notify.is_some() {
+                notify(problems, &at, probe, kind);
             }
         }
     }
-    pre_stop(problems, &format!("{at}.lifecycle.preStop"), process);
 }
 
 fn one(problems: &mut Problems, at: &str, probe: &Probe, process: &Process) {
-    let handlers = [
-        probe.http_get.is_some(),
-        probe.tcp_socket.is_some(),
-        probe.exec.is_some(),
-    ];
-    if handlers.into_iter().filter(|given| *given).count() != 1 {
-        problems.add(at, "give exactly one of httpGet, tcpSocket and exec");
+    if probe.handlers().count() != 1 {
+        problems.add(
+            at,
+            "give exactly one of httpGet, tcpSocket, exec, grpc and notify",
+        );
     }
     if let Some(action) = &probe.http_get {
         http(problems, &format!("{at}.httpGet"), action, process);
     }
     if let Some(action) = &probe.tcp_socket {
-        port(
-            problems,
-            &format!("{at}.tcpSocket.port"),
-            &action.port,
-            process,
-        );
+        let field = format!("{at}.tcpSocket.port");
+        port(problems, &field, &action.port, process);
     }
     if let Some(action) = &probe.exec {
         command(problems, &format!("{at}.exec.command"), &action.command);
     }
+    if let Some(action) = &probe.grpc {
+        port(problems, &format!("{at}.grpc.port"), &action.port, process);
+    }
+}
+
+fn numbers(problems: &mut Problems, at: &str, probe: &Probe, kind: ProbeKind) {
     for (name, value) in [
         ("timeoutSeconds", probe.timeout_seconds),
         ("periodSeconds", probe.period_seconds),
         ("successThreshold", probe.success_threshold),
         ("failureThreshold", probe.failure_threshold),
+        (
+            "terminationGracePeriodSeconds",
+            probe.termination_grace_period_seconds.unwrap_or(1),
+        ),
     ] {
         if value == 0 {
             problems.add(format!("{at}.{name}"), "0 is too small; give 1 or more");
         }
     }
+    let readiness = kind == ProbeKind::Readiness;
+    if !readiness && probe.success_threshold > 1 {
+        problems.add(
+            format!("{at}.successThreshold"),
+            "one success counts for this probe; give 1 or leave it out",
+        );
+    }
+    if readiness && probe.termination_grace_period_seconds.is_some() {
+        problems.add(
+            format!("{at}.terminationGracePeriodSeconds"),
+            "a process that is not ready is not stopped; remove it",
+        );
+    }
 }
 
-fn pre_stop(problems: &mut Problems, at: &str, process: &Process) {
-    let Some(hook) = &process.lifecycle.pre_stop else {
-        return;
-    };
-    match (&hook.exec, &hook.http_get) {
-        (Some(action), None) => {
-            command(problems, &format!("{at}.exec.command"), &action.command);
-        }
-        (None, Some(action)) => http(problems, &format!("{at}.httpGet"), action, process),
-        (Some(_), Some(_)) | (None, None) => {
-            problems.add(at, "give exactly one of exec and httpGet");
+/// Numbers that say nothing where nothing is asked.
+fn notify(problems: &mut Problems, at: &str, probe: &Probe, kind: ProbeKind) {
+    let plain = Probe::default();
+    let startup = kind == ProbeKind::Startup;
+    let liveness = kind == ProbeKind::Liveness;
+    let numbers = [
+        (
+            "initialDelaySeconds",
+            probe.initial_delay_seconds != plain.initial_delay_seconds,
+            liveness,
+        ),
+        (
+            "timeoutSeconds",
+            probe.timeout_seconds != plain.timeout_seconds,
+            liveness,
+        ),
+        (
+            "periodSeconds",
+            probe.period_seconds != plain.period_seconds,
+            startup,
+        ),
+        (
+            "failureThreshold",
+            probe.failure_threshold != plain.failure_threshold,
+            startup || liveness,
+        ),
+        (
+            "successThreshold",
+            probe.success_threshold != plain.success_threshold,
+            startup || liveness,
+        ),
+    ];
+    for (name, given, has_meaning) in numbers {
+        if given && !has_meaning {
+            problems.add(
+                format!("{at}.{name}"),
+                "with notify nothing is asked, so it says nothing here; remove it",
+            );
         }
     }
 }
 
-fn http(problems: &mut Problems, at: &str, action: &HttpGetAction, process: &Process) {
+/// A request of a probe or a hook.
+pub(super) fn http(problems: &mut Problems, at: &str, action: &HttpGetAction, process: &Process) {
     port(problems, &format!("{at}.port"), &action.port, process);
     for (i, header) in action.http_headers.iter().enumerate() {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

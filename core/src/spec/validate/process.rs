@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Problems, Unique, env, file, mount::is_computed, probe, resources, words};
+use super::{Problems, Unique, env, file, lifecycle, mount::is_computed, probe, resources, words};
 use crate::{
     ids::check_label,
     spec::{MemberSpec, Port, Process, Protocol, StatefulSet},
@@ -22,10 +22,9 @@ pub(super) fn member(problems: &mut Problems, set: &StatefulSet) {
     for (at, process) in all(member) {
         names.check(problems, &format!("{at}.name"), &process.name);
         one(problems, &at, process);
+        lifecycle::process(problems, &at, process, member.grace_seconds());
     }
-    for (i, process) in member.init_processes.iter().enumerate() {
-        init_only(problems, &format!("{ROOT}.initProcesses[{i}]"), process);
-    }
+    lifecycle::member(problems, member);
     ports(problems, member);
     file::paths(problems, member);
 }
@@ -118,29 +117,13 @@ fn kernel_words(problems: &mut Problems, at: &str, process: &Process) {
     }
 }
 
-/// What makes no sense for a process that runs to its end before the others start.
-fn init_only(problems: &mut Problems, at: &str, process: &Process) {
-    let given = [
-        ("startupProbe", process.startup_probe.is_some()),
-        ("readinessProbe", process.readiness_probe.is_some()),
-        ("livenessProbe", process.liveness_probe.is_some()),
-        ("lifecycle", process.lifecycle.pre_stop.is_some()),
-    ];
-    for (name, _) in given.into_iter().filter(|(_, given)| *given) {
-        problems.add(
-            format!("{at}.{name}"),
-            "an init process runs to its end and has none; remove it",
-        );
-    }
-}
-
 /// Ports: each, and two processes of one member that want the same one.
 fn ports(problems: &mut Problems, member: &MemberSpec) {
     let mut names = Unique::default();
     let mut taken: BTreeMap<(u32, Protocol), &str> = BTreeMap::new();
-    for (i, process) in member.processes.iter().enumerate() {
+    for (at, process) in all(member) {
         for (j, port) in process.ports.iter().enumerate() {
-            let at = format!("{ROOT}.processes[{i}].ports[{j}]");
+            let at = format!("{at}.ports[{j}]");
             names.check(problems, &format!("{at}.name"), &port.name);
             port_alone(problems, &at, port);
             let number = port.container_port;

@@ -97,7 +97,7 @@ fn rules_about_environment_files_and_mounts() {
         (
             "/env/1/valueFrom",
             json!({}),
-            "env[1].valueFrom: give exactly one of configMapKeyRef and secretKeyRef",
+            "env[1].valueFrom: give exactly one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef",
         ),
         (
             "/env/1/valueFrom/secretKeyRef/key",
@@ -206,12 +206,12 @@ fn rules_about_ports_and_probes() {
         (
             "/readinessProbe",
             json!({}),
-            "readinessProbe: give exactly one of httpGet, tcpSocket and exec",
+            "readinessProbe: give exactly one of httpGet, tcpSocket, exec, grpc and notify",
         ),
         (
             "/readinessProbe",
             json!({ "tcpSocket": { "port": 1 }, "exec": { "command": ["/x"] } }),
-            "readinessProbe: give exactly one of httpGet, tcpSocket and exec",
+            "readinessProbe: give exactly one of httpGet, tcpSocket, exec, grpc and notify",
         ),
         (
             "/readinessProbe/tcpSocket/port",
@@ -246,7 +246,7 @@ fn rules_about_ports_and_probes() {
         (
             "/lifecycle/preStop",
             json!({}),
-            "lifecycle.preStop: give exactly one of exec and httpGet",
+            "lifecycle.preStop: give exactly one of exec, httpGet and sleep",
         ),
     ]);
     check(&[
@@ -263,7 +263,101 @@ fn rules_about_ports_and_probes() {
         (
             "/spec/template/spec/initProcesses/0/readinessProbe",
             json!({ "exec": { "command": ["/x"] } }),
-            "spec.template.spec.initProcesses[0].readinessProbe: an init process runs to its end and has none; remove it",
+            "spec.template.spec.initProcesses[0].readinessProbe: an init process runs to its end and has none; remove it, or set restartPolicy: Always to make it a sidecar",
+        ),
+    ]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases reads best whole")]
+fn rules_about_the_ends_of_a_life() {
+    check_process(&[
+        (
+            "/restartPolicy",
+            json!("Always"),
+            "restartPolicy: processes are always restarted; remove it",
+        ),
+        (
+            "/lifecycle/postStart",
+            json!({ "sleep": { "seconds": 1 }, "exec": { "command": ["/x"] } }),
+            "lifecycle.postStart: give exactly one of exec, httpGet and sleep",
+        ),
+        (
+            "/lifecycle/preStop",
+            json!({ "sleep": { "seconds": 31 } }),
+            "lifecycle.preStop.sleep.seconds: 31 is more than the grace period of 30 s; give less, or a longer terminationGracePeriodSeconds",
+        ),
+        (
+            "/readinessProbe/terminationGracePeriodSeconds",
+            json!(5),
+            "readinessProbe.terminationGracePeriodSeconds: a process that is not ready is not stopped; remove it",
+        ),
+        (
+            "/livenessProbe",
+            json!({ "exec": { "command": ["/x"] }, "terminationGracePeriodSeconds": 0 }),
+            "livenessProbe.terminationGracePeriodSeconds: 0 is too small; give 1 or more",
+        ),
+        (
+            "/livenessProbe",
+            json!({ "grpc": { "port": "admin" } }),
+            "livenessProbe.grpc.port: the process has no port 'admin'; add it to its ports",
+        ),
+        (
+            "/livenessProbe",
+            json!({ "notify": {}, "periodSeconds": 5 }),
+            "livenessProbe.periodSeconds: with notify nothing is asked, so it says nothing here; remove it",
+        ),
+        (
+            "/readinessProbe",
+            json!({ "notify": {}, "timeoutSeconds": 5 }),
+            "readinessProbe.timeoutSeconds: with notify nothing is asked, so it says nothing here; remove it",
+        ),
+        (
+            "/env/1/valueFrom",
+            json!({ "fieldRef": { "fieldPath": "metadata.uid" } }),
+            "env[1].valueFrom.fieldRef.fieldPath: a member has no uid; use metadata.name, which stays the same",
+        ),
+        (
+            "/env/1/valueFrom",
+            json!({ "resourceFieldRef": { "resource": "limits.disk" } }),
+            "env[1].valueFrom.resourceFieldRef.resource: there is no 'limits.disk'; use limits.cpu, limits.memory, requests.cpu or requests.memory",
+        ),
+    ]);
+    check(&[
+        (
+            "/spec/template/spec/terminationGracePeriodSeconds",
+            json!(0),
+            "spec.template.spec.terminationGracePeriodSeconds: 0 would kill at once whatever the member is writing; give 1 or more",
+        ),
+        (
+            "/spec/template/spec/restartBackoff",
+            json!({ "first": "fast" }),
+            "spec.template.spec.restartBackoff.first: 'fast' is not a length of time; write numbers with h, m, s or ms, such as 10s or 1m30s",
+        ),
+        (
+            "/spec/template/spec/restartBackoff",
+            json!({ "first": "0s" }),
+            "spec.template.spec.restartBackoff.first: 0 would start a broken program without a pause; give 1ms or more",
+        ),
+        (
+            "/spec/template/spec/restartBackoff",
+            json!({ "factor": 0 }),
+            "spec.template.spec.restartBackoff.factor: 0 is not possible; give 1 to 100",
+        ),
+        (
+            "/spec/template/spec/restartBackoff",
+            json!({ "first": "2m" }),
+            "spec.template.spec.restartBackoff.cap: the longest pause, 60s, is shorter than the first, 120s; give more",
+        ),
+        (
+            "/spec/template/spec/readinessGates",
+            json!([{ "conditionType": "a b" }]),
+            "spec.template.spec.readinessGates[0].conditionType: 'a b' is not a type of a condition; use at most 63 of a-z, A-Z, 0-9, '-', '_', '.', with a DNS name and '/' before it if needed",
+        ),
+        (
+            "/spec/template/spec/readinessGates",
+            json!([{ "conditionType": "x" }, { "conditionType": "x" }]),
+            "spec.template.spec.readinessGates[1].conditionType: 'x' is there twice; give another name",
         ),
     ]);
 }

@@ -1,6 +1,9 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
-use super::{MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, process};
+use super::{
+    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, overrides, placement, process,
+    update,
+};
 use crate::{
     ids::{MAX_LABEL, check_label},
     spec::StatefulSet,
@@ -10,11 +13,18 @@ use crate::{
 pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
     let spec = &set.spec;
     replicas(problems, set);
+    update::check(problems, spec);
     if let Some(name) = &spec.service_name {
         problems.check("spec.serviceName", check_label(name));
     }
     if let Some(name) = &spec.address_pool {
         problems.check("spec.addressPool", check_label(name));
+    }
+    if let Some(limit) = spec.revision_history_limit.filter(|limit| *limit < 0) {
+        problems.add(
+            "spec.revisionHistoryLimit",
+            format!("{limit} is negative; give 0 or more, or leave it out for 10"),
+        );
     }
     selector(problems, set);
     meta::notes(problems, "spec.template.metadata", &spec.template.metadata);
@@ -31,6 +41,8 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
             &dir.copy_from,
         );
     }
+    placement::check(problems, set);
+    overrides::check(problems, set);
     claim_templates(problems, set);
     claim::shared(problems, set);
     process::member(problems, set);

@@ -1,11 +1,6 @@
 //! Words that the kernel knows: signals, capabilities, resource limits.
 
-/// Signals that can ask a process to stop or do something, without `SIG`.
-const SIGNALS: [&str; 30] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "TSTP", "TTIN", "TTOU", "URG", "XCPU",
-    "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
+use crate::keeper::{signal_name, signal_number};
 
 /// Capabilities of Linux, without `CAP_`.
 const CAPABILITIES: [&str; 41] = [
@@ -75,7 +70,8 @@ const RLIMITS: [&str; 16] = [
 /// Whether this names a signal, with or without `SIG`, in any case.
 pub(super) fn is_signal(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
-    SIGNALS.contains(&upper.strip_prefix("SIG").unwrap_or(&upper))
+    // What is stopped by SIGSTOP does not end.
+    signal_number(&upper).is_some_and(|number| signal_name(number) != Some("SIGSTOP"))
 }
 
 /// Whether this names a capability, with or without `CAP_`, in any case.

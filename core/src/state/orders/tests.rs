@@ -119,6 +119,7 @@ fn every_way_to_use_a_config_object_brings_it_into_the_order() {
         value_from: Some(EnvVarSource {
             config_map_key_ref: selector("from-env", false),
             secret_key_ref: selector("secret-env", true),
+            ..EnvVarSource::default()
         }),
         ..EnvVar::default()
     });

@@ -301,6 +301,23 @@ fn two_volumes_in_one_directory_are_not_bound_at_once() {
     assert_eq!(found(&state).unwrap(), "pv");
     place(&mut state, "nas2", "/static/other");
     assert_eq!(found(&state).unwrap(), "pv");
+    // One server under two names, as it is known once a member was started on it.
+    let record = state.volumes.get_mut(&volume_key("other")).unwrap();
+    record.address = Some([10, 0, 0, 5].into());
+    assert_eq!(found(&state).unwrap(), "pv", "its address is not known");
+    for server in ["10.0.0.5", "nas2"] {
+        place(&mut state, server, "/static/other/in/it");
+        if server == "nas2" {
+            let mut third = state.volumes[&volume_key("other")].clone();
+            let VolumeSource::Nfs(nfs) = &mut third.source else {
+                panic!("it is on a server");
+            };
+            (nfs.server, nfs.path) = (server.to_owned(), "/third".to_owned());
+            state.volumes.insert(volume_key("third"), third);
+        }
+        assert!(found(&state).is_err(), "{server}");
+    }
+    state.volumes.remove(&volume_key("third"));
     place(&mut state, "nas", "/static/other");
     let many = vec![AccessMode::ReadWriteMany];
     change(&mut state, |spec| spec.access_modes = many.clone());

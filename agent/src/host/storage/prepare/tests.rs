@@ -169,6 +169,24 @@ fn several_members_use_a_shared_volume_in_any_order_of_their_epochs() {
 }
 
 #[test]
+fn the_record_of_another_claim_in_a_directory_that_an_operator_named_is_seen() {
+    let pool = Pool::new();
+    pool.prepare("u-1", 1, false).unwrap();
+    let dir = Dir::open(&pool.dir.path().join("default_data-web-0")).unwrap();
+    let other = |uid: &str| other_owner(&dir, &ClaimUid(uid.to_owned()));
+    assert_eq!(other("u-1"), None);
+    let owner = other("u-2").unwrap();
+    assert!(owner.contains("u-1"), "{owner}");
+    // An application may have a directory, or a file, of that name.
+    fs::remove_dir_all(pool.path("owner")).unwrap();
+    fs::create_dir(pool.path("owner")).unwrap();
+    assert_eq!(other("u-2"), None);
+    fs::remove_dir(pool.path("owner")).unwrap();
+    fs::write(pool.path("owner"), "").unwrap();
+    assert_eq!(other("u-2"), None);
+}
+
+#[test]
 fn a_filled_volume_that_is_missing_or_unknown_is_refused_and_not_made() {
     let pool = Pool::new();
     let error = pool.prepare("a", 1, true).unwrap_err();

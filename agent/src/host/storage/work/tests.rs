@@ -45,6 +45,7 @@ impl Bed {
                     pool: "default".to_owned(),
                     dir: dir.clone(),
                 },
+                deletion: 1,
                 task,
                 from: None,
             },
@@ -92,7 +93,7 @@ impl Bed {
 }
 
 const PLACE: &str = "default_data-web-0";
-const THROWN: &str = ".berth-trash/pvc-1";
+const THROWN: &str = ".berth-trash/pvc-1.1";
 
 #[test]
 fn a_volume_goes_to_the_trash_and_comes_back_as_it_was() {
@@ -106,8 +107,56 @@ fn a_volume_goes_to_the_trash_and_comes_back_as_it_was() {
     for _ in 0..2 {
         bed.restore().unwrap();
         assert_eq!(bed.content(PLACE).as_deref(), Some("mine"));
-        assert!(bed.path(PLACE).join("owner").is_dir() && !bed.path(THROWN).exists());
+        assert!(bed.path(PLACE).join("owner").is_dir());
+        assert!(!bed.path(THROWN).join("data").exists());
     }
+}
+
+#[test]
+fn a_move_to_the_trash_that_comes_after_the_return_finds_no_way() {
+    let bed = Bed::new();
+    bed.volume(Some("u-1"), "mine");
+    bed.restore().unwrap();
+    // Once without having been there, once after it was.
+    for _ in 0..2 {
+        let told = bed.trash().unwrap_err().to_string();
+        assert!(told.contains("there already"), "{told}");
+        assert_eq!(bed.content(PLACE).as_deref(), Some("mine"));
+    }
+    // Deleted anew, it has another name there.
+    let mut again = bed.request(VolumeTask::Trash, Some("u-1"));
+    again.work.deletion = 2;
+    work(&again).unwrap();
+    assert_eq!(bed.content(".berth-trash/pvc-1.2").as_deref(), Some("mine"));
+    bed.restore().unwrap();
+    assert_eq!(bed.content(PLACE), None, "a late return is none");
+    again.work.task = VolumeTask::Restore;
+    work(&again).unwrap();
+    assert_eq!(bed.content(PLACE).as_deref(), Some("mine"));
+}
+
+#[test]
+fn a_return_finds_what_went_to_the_trash_on_any_trip() {
+    let bed = Bed::new();
+    bed.volume(Some("u-1"), "mine");
+    bed.trash().unwrap();
+    let mut later = bed.request(VolumeTask::Restore, Some("u-1"));
+    later.work.deletion = 3;
+    work(&later).unwrap();
+    assert_eq!(bed.content(PLACE).as_deref(), Some("mine"));
+}
+
+#[test]
+fn a_volume_of_the_time_before_trips_were_counted_comes_back() {
+    let bed = Bed::new();
+    bed.volume(Some("u-1"), "mine");
+    let mut request = bed.request(VolumeTask::Trash, Some("u-1"));
+    request.work.deletion = 0;
+    work(&request).unwrap();
+    assert_eq!(bed.content(".berth-trash/pvc-1").as_deref(), Some("mine"));
+    request.work.task = VolumeTask::Restore;
+    work(&request).unwrap();
+    assert_eq!(bed.content(PLACE).as_deref(), Some("mine"));
 }
 
 #[test]
@@ -115,7 +164,7 @@ fn what_was_never_made_is_in_the_trash_already_and_back_already() {
     let bed = Bed::new();
     bed.trash().unwrap();
     bed.restore().unwrap();
-    assert!(!bed.path(PLACE).exists() && !bed.path(TRASH).exists());
+    assert!(!bed.path(PLACE).exists());
 }
 
 #[test]

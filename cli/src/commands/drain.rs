@@ -1,0 +1,202 @@
+//! `berth host drain`: asks for it, then waits until no member is left that is to leave.
+//!
+//! The watch of all members only says when to look; what is still on the host, and why, is read
+//! from the coordinator each time.
+
+use std::time::Duration;
+
+use berth_proto::v1;
+use futures_util::future;
+use tonic::{Code, Status};
+
+use super::{Context, host::LISTED};
+use crate::{
+    args::DrainArgs,
+    error::CliError,
+    exit::Exit,
+    output::{self, progress::Progress},
+    refusal,
+    watch::ended,
+};
+
+/// How long to wait before a broken watch is opened again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Drains a host.
+pub(crate) async fn run(context: &Context, args: DrainArgs) -> Result<(), CliError> {
+    let host = &args.host;
+    let doing = format!("drain host/{host}");
+    let answer = context
+        .coordinator
+        .hosts()
+        .drain(v1::DrainHostRequest {
+            host: host.clone(),
+            stop_pinned: args.stop_pinned,
+            dry_run: args.dry_run,
+        })
+        .await;
+    let answer = answer.map_err(|status| {
+        let error = refusal::from_status(&doing, &status);
+        if status.code() == Code::NotFound {
+            return error.hinting(LISTED);
+        }
+        error
+    })?;
+    let answer = answer.into_inner();
+    if args.dry_run {
+        for member in &answer.members {
+            output::data(&fate(member))?;
+        }
+        output::note("nothing was done");
+        return Ok(());
+    }
+    let already = if answer.changed { "" } else { " already" };
+    output::data(&format!("host/{host} draining{already}"))?;
+    let expired = async {
+        match &args.timeout {
+            Some(limit) => tokio::time::sleep(limit.duration).await,
+            None => future::pending().await,
+        }
+    };
+    tokio::select! {
+        left = wait(context, host) => done(host, &left?),
+        () = expired => Err(CliError::Timeout {
+            what: format!("the drain of host/{host}"),
+            limit: args.timeout.as_ref().map(ToString::to_string).unwrap_or_default(),
+            hint: format!(
+                "it goes on; `berth status -A` says why members wait, `berth host uncordon {host}` \
+                 ends it"
+            ),
+        }),
+        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted {
+            stays: "only the waiting ended, the drain goes on".to_owned(),
+            hint: format!("`berth host uncordon {host}` ends it"),
+        }),
+    }
+}
+
+/// A line of a dry run.
+fn fate(member: &v1::DrainedMember) -> String {
+    let why = member.waiting.as_ref().map(|waiting| &waiting.message);
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} {}{why}", member.member, member.fate.to_lowercase())
+}
+
+/// What is left on the host once nothing of it is to leave any more.
+async fn wait(context: &Context, host: &str) -> Result<Vec<v1::MemberStatus>, CliError> {
+    let mut progress = Progress::default();
+    let mut away = false;
+    loop {
+        let status = match attempt(context, host, &mut progress, &mut away).await {
+            Ok(left) => return Ok(left),
+            Err(status) => status,
+        };
+        if !refusal::lost(&status) {
+            return Err(refusal::from_status(
+                &format!("wait for the drain of host/{host}"),
+                &status,
+            ));
+        }
+        if !away {
+            output::note("the coordinator went away; waiting for it");
+        }
+        away = true;
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn attempt(
+    context: &Context,
+    host: &str,
+    progress: &mut Progress,
+    away: &mut bool,
+) -> Result<Vec<v1::MemberStatus>, Status> {
+    let everything = v1::WatchMembersRequest::default();
+    let mut members = context.coordinator.members();
+    let mut watch = members.watch(everything).await?.into_inner();
+    while !ended(watch.message().await?)?.synced {}
+    *away = false;
+    loop {
+        let request = v1::ListMembersRequest::default();
+        let all = members.list(request).await?.into_inner().members;
+        let here: Vec<v1::MemberStatus> = all.into_iter().filter(|one| one.host == host).collect();
+        for member in &here {
+            if let Some(line) = progress.member(member) {
+                output::note(&line);
+            }
+        }
+        if !here.iter().any(is_leaving) {
+            return Ok(here.into_iter().filter(stays).collect());
+        }
+        ended(watch.message().await?)?;
+    }
+}
+
+fn rule(member: &v1::MemberStatus) -> &str {
+    let waiting = member.waiting.as_ref();
+    waiting
+        .map(|waiting| waiting.rule.as_str())
+        .unwrap_or_default()
+}
+
+/// Whether a member lives on the host by its data, and was not to be stopped.
+fn stays(member: &v1::MemberStatus) -> bool {
+    rule(member) == "DrainPinned"
+}
+
+/// Whether something of a member is still to leave the host.
+fn is_leaving(member: &v1::MemberStatus) -> bool {
+    let down = ["HostDrained", "Offline"].contains(&rule(member)) && member.phase == "Assigned";
+    !stays(member) && !down
+}
+
+fn done(host: &str, left: &[v1::MemberStatus]) -> Result<(), CliError> {
+    if left.is_empty() {
+        return output::data(&format!("host/{host} drained: no member runs there"));
+    }
+    let lines = left.iter().map(|member| {
+        let why = member.waiting.as_ref().map(|waiting| &waiting.message);
+        format!(
+            "{}/{}: {}",
+            member.namespace,
+            member.name,
+            why.map_or("", |why| why)
+        )
+    });
+    Err(CliError::Answer {
+        doing: format!("drain host/{host}"),
+        message: "members that live there by their data stay".to_owned(),
+        lines: lines.collect(),
+        exit: Exit::Failure,
+        hint: format!(
+            "`berth host drain {host} --stop-pinned` stops them until `berth host uncordon {host}`"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(rule: &str, phase: &str) -> v1::MemberStatus {
+        v1::MemberStatus {
+            phase: phase.to_owned(),
+            waiting: Some(v1::Waiting {
+                rule: rule.to_owned(),
+                ..v1::Waiting::default()
+            }),
+            ..v1::MemberStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_drain_waits_for_what_is_to_leave_and_for_nothing_else() {
+        assert!(is_leaving(&member("DrainAsked", "Running")));
+        assert!(is_leaving(&member("DrainNowhere", "Running")));
+        assert!(is_leaving(&member("HostUnknown", "Unknown")));
+        assert!(is_leaving(&member("StopNotConfirmed", "Stopping")));
+        assert!(!is_leaving(&member("DrainPinned", "Running")));
+        assert!(!is_leaving(&member("HostDrained", "Assigned")));
+        assert!(done("h", &[]).is_ok() && done("h", &[member("DrainPinned", "Running")]).is_err());
+    }
+}

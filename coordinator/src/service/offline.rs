@@ -1,0 +1,94 @@
+//! Taking a member offline, and letting it come back: a mark on its record, which the plan reads.
+
+use berth_core::{ids::MemberId, state::Offline, store::Batch, time::Timestamp};
+use berth_proto::{convert::object::namespace, v1::SetOfflineRequest};
+
+use super::{apply::commit, status::ServiceError};
+use crate::{
+    context::Context,
+    notes::{self, NORMAL},
+    state::{View, records::changes},
+};
+
+/// The longest reason that is kept.
+const MAX_REASON: usize = 200;
+
+/// Sets or removes the mark; whether it was otherwise before.
+pub(super) async fn set(
+    context: &Context,
+    request: &SetOfflineRequest,
+) -> Result<bool, ServiceError> {
+    let namespace = namespace(&request.namespace)?;
+    let text = format!("{namespace}/{}", request.member);
+    let id: MemberId = text.parse().map_err(|_| not_found(&text))?;
+    if request.reason.chars().count() > MAX_REASON {
+        return Err(ServiceError::Refused {
+            rule: "REASON_TOO_LONG",
+            subject: format!("Member/{}", id.name()),
+            message: format!("the reason is too long; write at most {MAX_REASON} characters"),
+        });
+    }
+    let wanted = request.offline.then(|| Offline {
+        since: context.clock.now(),
+        reason: request.reason.clone(),
+    });
+    loop {
+        let batch = prepare(
+            &context.view.read(),
+            &id,
+            wanted.as_ref(),
+            context.clock.now(),
+        )?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        if commit(context, batch).await?.is_some() {
+            return Ok(true);
+        }
+    }
+}
+
+fn not_found(name: &str) -> ServiceError {
+    ServiceError::NotFound {
+        what: format!("member {name}"),
+    }
+}
+
+fn prepare(
+    view: &View,
+    id: &MemberId,
+    wanted: Option<&Offline>,
+    now: Timestamp,
+) -> Result<Batch, ServiceError> {
+    let mut batch = Batch::default();
+    let missing = || not_found(&id.to_string());
+    let set = view.state.sets.get(&id.set).ok_or_else(missing)?;
+    let known = set.offline.get(&id.ordinal);
+    if known.is_none() && !set.is_declared(id.ordinal) {
+        return Err(missing());
+    }
+    let reason = |offline: Option<&Offline>| offline.map(|offline| offline.reason.clone());
+    if reason(known) == reason(wanted) {
+        return Ok(batch);
+    }
+    let mut after = view.state.clone();
+    if let Some(set) = after.sets.get_mut(&id.set) {
+        match wanted {
+            Some(offline) => set.offline.insert(id.ordinal, offline.clone()),
+            None => set.offline.remove(&id.ordinal),
+        };
+    }
+    changes(view, &after, &id.set, &mut batch)?;
+    let (what, text) = match wanted {
+        Some(offline) if offline.reason.is_empty() => {
+            ("Offline", "an operator took it offline".to_owned())
+        }
+        Some(offline) => (
+            "Offline",
+            format!("an operator took it offline: {}", offline.reason),
+        ),
+        None => ("Online", "an operator lets it come back".to_owned()),
+    };
+    batch.notes.push(notes::member(now, id, NORMAL, what, text));
+    Ok(batch)
+}

@@ -1,0 +1,112 @@
+//! How far a rollout is, in kubectl's words. Beyond what kubectl looks at it waits for members to be
+//! available, and for those to be gone that are not wanted any more.
+
+use berth_core::{ids::Ordinal, state::Set};
+use berth_proto::v1;
+
+/// How far the members of a set are. A change is seen in it as soon as it is acknowledged: the
+/// newest revision is committed with the object.
+pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutStatus {
+    let newest = set.revision.to_string();
+    let wanted = |member: &&v1::MemberStatus| set.is_declared(Ordinal(member.ordinal));
+    let leftover: Vec<&str> = members
+        .iter()
+        .filter(|member| !wanted(member))
+        .map(|member| member.name.as_str())
+        .collect();
+    let lacks = |holds: &dyn Fn(&v1::MemberStatus) -> bool| {
+        let lacking = members.iter().filter(wanted);
+        lacking.filter(|member| !holds(member)).count()
+    };
+    let size = members.iter().filter(wanted).count();
+    let unready = lacks(&|member| member.ready);
+    let old = lacks(&|member| member.revision == newest || !set.updates(Ordinal(member.ordinal)));
+    let unavailable = lacks(&|member| member.available);
+    let message = if set.deleting.is_some() {
+        "the set is being deleted".to_owned()
+    } else if unready > 0 {
+        format!("waiting for {unready} members to be ready")
+    } else if old > 0 {
+        let updated = size - old;
+        format!("waiting for the rollout to finish: {updated} of {size} members have been updated")
+    } else if unavailable > 0 {
+        format!("waiting for {unavailable} members to be available")
+    } else if !leftover.is_empty() {
+        format!("waiting for {} to be gone", leftover.join(", "))
+    } else {
+        return v1::RolloutStatus {
+            done: true,
+            message: format!("rollout complete: {size} members at revision {newest}"),
+        };
+    };
+    v1::RolloutStatus {
+        done: false,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use berth_core::{ids::TemplateHash, spec::StatefulSetSpec};
+
+    use super::*;
+
+    fn set(replicas: i64) -> Set {
+        let spec = StatefulSetSpec {
+            replicas: Some(replicas),
+            ..StatefulSetSpec::default()
+        };
+        Set {
+            spec: Arc::new(spec),
+            revision: TemplateHash("new".to_owned()),
+            ..Set::default()
+        }
+    }
+
+    fn member(ordinal: u32, revision: &str, ready: bool, available: bool) -> v1::MemberStatus {
+        v1::MemberStatus {
+            ordinal,
+            name: format!("db-{ordinal}"),
+            revision: revision.to_owned(),
+            ready,
+            available,
+            ..v1::MemberStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_a_rollout_waits_for_is_said_in_order() {
+        let two = |first: v1::MemberStatus| [first, member(1, "new", true, true)];
+        for (members, message) in [
+            (
+                two(member(0, "old", false, false)),
+                "waiting for 1 members to be ready",
+            ),
+            (
+                two(member(0, "old", true, true)),
+                "waiting for the rollout to finish: 1 of 2 members have been updated",
+            ),
+            (
+                two(member(0, "new", true, false)),
+                "waiting for 1 members to be available",
+            ),
+        ] {
+            let status = progress(&set(2), &members);
+            assert_eq!((status.done, status.message.as_str()), (false, message));
+        }
+        let done = two(member(0, "new", true, true));
+        let status = progress(&set(2), &done);
+        assert!(status.done);
+        assert_eq!(
+            status.message,
+            "rollout complete: 2 members at revision new"
+        );
+        let status = progress(&set(1), &done);
+        assert_eq!(
+            (status.done, status.message.as_str()),
+            (false, "waiting for db-1 to be gone")
+        );
+    }
+}

@@ -1,0 +1,309 @@
+//! Rules about updates: who may be taken down and why, how many at a time, and which revision
+//! comes after. In the checker's own words and arithmetic.
+
+use std::time::Duration;
+
+use crate::{
+    check::{
+        Case, Verdict,
+        standing::{available, grant, id, is_wanted, serves, wanted},
+    },
+    ids::{MemberId, Ordinal, TemplateHash},
+    plan::Step,
+    spec::{Amount, GatePolicy, UpdateKind},
+    state::{Member, Ordered, RolloutPhase, Set, Turn},
+};
+
+/// The revision that members are brought to.
+pub(super) fn goal(set: &Set) -> &TemplateHash {
+    let rollout = &set.rollout;
+    let refused = rollout.phase == RolloutPhase::TakenBack && rollout.update == set.revision;
+    if refused { origin(set) } else { &set.revision }
+}
+
+/// The revision that the set comes from.
+fn origin(set: &Set) -> &TemplateHash {
+    let known = &set.rollout.current;
+    if *known == TemplateHash::default() {
+        &set.revision
+    } else {
+        known
+    }
+}
+
+/// Whether nobody is updated now.
+pub(super) fn halted(set: &Set) -> bool {
+    let rollout = &set.rollout;
+    let stalled = rollout.phase == RolloutPhase::Stalled && rollout.update == set.revision;
+    stalled || set.spec.paused
+}
+
+/// Whether the partition keeps an ordinal as it is.
+pub(super) fn kept(set: &Set, ordinal: Ordinal) -> bool {
+    let strategy = set.spec.update_strategy.as_ref();
+    let rolling = strategy
+        .filter(|strategy| strategy.kind == UpdateKind::RollingUpdate)
+        .and_then(|strategy| strategy.rolling_update.as_ref());
+    let ordinals = &set.spec.ordinals;
+    let numbers = (ordinals.start..ordinal.0).filter(|n| !ordinals.reserved.contains(n));
+    let below = u32::try_from(numbers.count()).unwrap_or(u32::MAX);
+    rolling.is_some_and(|rolling| below < rolling.partition)
+}
+
+pub(super) fn kind(set: &Set) -> UpdateKind {
+    let strategy = set.spec.update_strategy.as_ref();
+    strategy.map_or(UpdateKind::RollingUpdate, |strategy| strategy.kind)
+}
+
+/// Whether an operator wants the member down, or started anew.
+fn asked(case: &Case<'_>, set: &Set, member: &Member, id: &MemberId) -> bool {
+    let host = case.state.hosts.get(&member.host);
+    let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
+    drained || set.offline.contains_key(&id.ordinal) || member.restart_asked.is_some()
+}
+
+fn leaves(set: &Set, ordinal: Ordinal) -> bool {
+    !is_wanted(set, ordinal)
+}
+
+/// Whether a member is stopped because all of another revision are.
+fn recreated(set: &Set, revision: &TemplateHash) -> bool {
+    kind(set) == UpdateKind::Recreate && revision != goal(set)
+}
+
+pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id) else {
+        return Ok(());
+    };
+    let updated = member.revision != *goal(set)
+        && kind(set) != UpdateKind::OnDelete
+        && !halted(set)
+        && !kept(set, id.ordinal);
+    if leaves(set, id.ordinal) || asked(case, set, member, id) || updated {
+        Ok(())
+    } else {
+        Err(format!("{id} is wanted as it is"))
+    }
+}
+
+pub(super) fn floor(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, granted)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    if set.deleting.is_some() || recreated(set, &granted.revision) {
+        return Ok(());
+    }
+    let leaves = leaves(set, member.ordinal);
+    let serves = serves(case.state, member);
+    let needed = if leaves {
+        least(set).filter(|_| available(case.state, member, case.now))
+    } else {
+        serves.then(|| to_stay(set, asked(case, set, granted, member)))
+    };
+    let Some(needed) = needed else {
+        return Ok(());
+    };
+    let others = set
+        .members
+        .keys()
+        .filter(|other| **other != member.ordinal && (leaves || is_wanted(set, **other)));
+    let others = others.filter(|other| {
+        let other = id(&member.set, **other);
+        available(case.state, &other, case.now)
+    });
+    let have = others.count();
+    if u64::try_from(have).is_ok_and(|have| have >= needed) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{member} is taken down while {have} others are available, not {needed}"
+        ))
+    }
+}
+
+/// How many members the set is to have.
+fn size(set: &Set) -> u64 {
+    u64::try_from(wanted(set).len()).unwrap_or(u64::MAX)
+}
+
+/// How many others must be available when a wanted member is taken down.
+fn to_stay(set: &Set, asked: bool) -> u64 {
+    let size = size(set);
+    let needed = match (asked, least(set)) {
+        (true, Some(least)) => least,
+        (true, None) => size.saturating_sub(1),
+        (false, least) => size
+            .saturating_sub(most_updated(set))
+            .max(least.unwrap_or_default()),
+    };
+    if size < 3 {
+        needed.min(size.saturating_sub(1))
+    } else {
+        needed
+    }
+}
+
+/// How many an update may have unavailable.
+fn most_updated(set: &Set) -> u64 {
+    let size = size(set);
+    let rolling = set.spec.update_strategy.as_ref();
+    let rolling = rolling.and_then(|strategy| strategy.rolling_update.as_ref());
+    let most = match rolling.and_then(|rolling| rolling.max_unavailable.as_ref()) {
+        Some(Amount::Number(number)) => u64::from(*number),
+        Some(Amount::Percent(percent)) => size * u64::from(*percent) / 100,
+        Some(Amount::Quorum | Amount::Unknown(_)) | None => 1,
+    };
+    most.max(1)
+}
+
+/// How many the disruption budget wants available, if the set has one.
+fn least(set: &Set) -> Option<u64> {
+    let budget = set.spec.disruption_budget.as_ref()?;
+    let size = size(set);
+    if let Some(amount) = &budget.min_available {
+        return Some(match amount {
+            Amount::Number(number) => u64::from(*number),
+            Amount::Percent(percent) => (size * u64::from(*percent)).div_ceil(100),
+            Amount::Quorum => size.min(size / 2 + 1),
+            Amount::Unknown(_) => size,
+        });
+    }
+    let most = match &budget.max_unavailable {
+        Some(Amount::Number(number)) => u64::from(*number),
+        Some(Amount::Percent(percent)) => size * u64::from(*percent) / 100,
+        Some(Amount::Quorum | Amount::Unknown(_)) | None => 1,
+    };
+    Some(size.saturating_sub(most.max(1)))
+}
+
+pub(super) fn broken_alone(case: &Case<'_>) -> Verdict {
+    let Step::Stop { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, granted)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    let serves = serves(case.state, member);
+    if serves || leaves(set, member.ordinal) || recreated(set, &granted.revision) {
+        return Ok(());
+    }
+    let lanes = if set.spec.pod_management_policy == GatePolicy::Parallel {
+        most_updated(set)
+    } else {
+        1
+    };
+    let stopping = set.members.iter().filter(|(ordinal, other)| {
+        let host = case.state.hosts.get(&other.host);
+        is_wanted(set, **ordinal)
+            && other.ordered == Ordered::Stop
+            && host.is_some_and(|host| host.contact.connected)
+    });
+    let stopping = stopping.count();
+    if u64::try_from(stopping).is_ok_and(|stopping| stopping < lanes) {
+        Ok(())
+    } else {
+        Err(format!("{member} is replaced while {stopping} others are"))
+    }
+}
+
+pub(super) fn partition(case: &Case<'_>) -> Verdict {
+    let Step::Assign {
+        member, revision, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let Some(set) = case.state.sets.get(&member.set) else {
+        return Ok(());
+    };
+    let right = if kept(set, member.ordinal) || halted(set) {
+        origin(set)
+    } else {
+        goal(set)
+    };
+    if revision == right {
+        Ok(())
+    } else {
+        Err(format!(
+            "{member} is born with revision {revision}, not {right}"
+        ))
+    }
+}
+
+pub(super) fn recreate_alone(case: &Case<'_>) -> Verdict {
+    let Step::Start { member, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, granted)) = grant(case.state, member) else {
+        return Ok(());
+    };
+    if kind(set) != UpdateKind::Recreate || granted.revision != *goal(set) {
+        return Ok(());
+    }
+    let mut members = set.members.iter();
+    let old = members
+        .find(|(_, other)| other.ordered != Ordered::Nothing && other.revision != granted.revision);
+    match old {
+        Some((old, _)) => Err(format!(
+            "{member} starts while ordinal {old} has another revision"
+        )),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
+    let Step::Rollout { set: key, turn } = case.step else {
+        return Ok(());
+    };
+    let Some(set) = case.state.sets.get(key) else {
+        return Err(format!("{key} does not exist"));
+    };
+    let rollout = &set.rollout;
+    let forward = goal(set) != origin(set);
+    let right = match turn {
+        Turn::Begins { revision, from, .. } => {
+            let new = rollout.update != set.revision || rollout.current.0.is_empty();
+            let from_here = rollout.current.0.is_empty() || rollout.current == *from;
+            new && *revision == set.revision && from_here
+        }
+        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.paused,
+        Turn::Betters { progress } => {
+            let before = rollout.progress;
+            progress.of != before.of || progress.lacking < before.lacking
+        }
+        Turn::Rests => rollout.phase != RolloutPhase::TakenBack,
+        Turn::Stalls => {
+            let limit = Duration::from_secs(set.spec.progress_deadline_seconds().into());
+            rollout.phase == RolloutPhase::Going
+                && forward
+                && case.now.since(rollout.progress.at) >= limit
+        }
+        Turn::IsTakenBack => {
+            rollout.phase == RolloutPhase::Stalled && set.spec.auto_rollback && forward
+        }
+        Turn::Completes { revision } => {
+            let all = wanted(set).into_iter().all(|ordinal| {
+                let member = id(key, ordinal);
+                has(set, &member, revision) && serves(case.state, &member)
+            });
+            let others = set.members.keys().any(|ordinal| !is_wanted(set, *ordinal));
+            revision == goal(set) && all && !others
+        }
+    };
+    if right {
+        Ok(())
+    } else {
+        Err(format!("the rollout of {key} is not so far: {}", case.step))
+    }
+}
+
+fn has(set: &Set, member: &MemberId, revision: &TemplateHash) -> bool {
+    let granted = set.members.get(&member.ordinal);
+    granted.is_some_and(|granted| granted.revision == *revision)
+}

@@ -1,0 +1,145 @@
+//! The conditions of a set, from what the stages before have made of it.
+
+use crate::{
+    condition::{Condition, ConditionKind, ConditionReason},
+    ids::SetKey,
+    plan::{draft::Draft, facts::facts},
+    spec::UpdateKind,
+    state::{RolloutPhase, Set, State},
+    time::Timestamp,
+};
+
+/// Says how a set stands.
+pub(super) fn run(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let conditions = of(&draft.state, key, set, draft.now);
+    draft.stands(key, conditions);
+}
+
+/// The conditions of a set at a time.
+pub fn of(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Vec<Condition> {
+    let count = count(state, key, set, now);
+    vec![available(count), progressing(set, count), paused(set)]
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    wanted: usize,
+    available: usize,
+    /// Of the target revision.
+    updated: usize,
+    /// Of another one, and a rollout brings them to it.
+    behind: usize,
+}
+
+fn count(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Count {
+    let mut count = Count::default();
+    for ordinal in set.declared() {
+        count.wanted += 1;
+        let Some(facts) = facts(state, key, ordinal) else {
+            continue;
+        };
+        let updated = facts.member.revision == *set.target_revision();
+        count.available += usize::from(facts.available(now));
+        count.updated += usize::from(updated);
+        count.behind += usize::from(!updated && set.updates(ordinal));
+    }
+    count
+}
+
+fn available(count: Count) -> Condition {
+    let holds = count.available == count.wanted;
+    let reason = if holds {
+        ConditionReason::MembersAvailable
+    } else {
+        ConditionReason::MembersUnavailable
+    };
+    let message = format!(
+        "{} of {} members are available",
+        count.available, count.wanted
+    );
+    Condition {
+        kind: ConditionKind::Available,
+        holds,
+        reason,
+        message,
+        since: None,
+    }
+}
+
+fn progressing(set: &Set, count: Count) -> Condition {
+    let deadline = set.spec.progress_deadline_seconds();
+    let so_far = format!(
+        "{} of {} members have revision {}",
+        count.updated,
+        count.wanted,
+        set.target_revision()
+    );
+    let phase = set.rollout_phase();
+    let (reason, message) = if phase == RolloutPhase::TakenBack {
+        let message = format!(
+            "revision {} did not get better for {deadline} s and was taken back; {so_far}",
+            set.rollout.update
+        );
+        (ConditionReason::RolledBack, message)
+    } else if phase == RolloutPhase::Stalled {
+        let message = format!("the rollout did not get better for {deadline} s; {so_far}");
+        (ConditionReason::ProgressDeadlineExceeded, message)
+    } else if set.spec.paused && count.updated < count.wanted {
+        (ConditionReason::UpdatesPaused, so_far)
+    } else if phase == RolloutPhase::Going || count.behind > 0 {
+        (ConditionReason::RolloutGoing, so_far)
+    } else if count.available < count.wanted {
+        let message = format!(
+            "{} of {} members are available",
+            count.available, count.wanted
+        );
+        (ConditionReason::MembersUnavailable, message)
+    } else if count.updated == count.wanted {
+        (ConditionReason::RolloutComplete, so_far)
+    } else if set.spec.update_kind() == UpdateKind::OnDelete {
+        (ConditionReason::UpdatedOnRestart, so_far)
+    } else {
+        let first = set.spec.first_updated();
+        let message = format!("{so_far}; the partition begins at ordinal {first}");
+        (ConditionReason::PartitionReached, message)
+    };
+    let halted = matches!(
+        reason,
+        ConditionReason::RolledBack
+            | ConditionReason::ProgressDeadlineExceeded
+            | ConditionReason::UpdatesPaused
+    );
+    let recorded = phase != RolloutPhase::Resting;
+    Condition {
+        kind: ConditionKind::Progressing,
+        holds: !halted,
+        reason,
+        message,
+        since: recorded.then_some(set.rollout.since),
+    }
+}
+
+fn paused(set: &Set) -> Condition {
+    let stalled = set.rollout_phase() == RolloutPhase::Stalled;
+    let (reason, message) = match (set.spec.paused, stalled) {
+        (true, _) => (
+            ConditionReason::UpdatesPaused,
+            "the set says paused: true; everything but updates goes on",
+        ),
+        (false, true) => (
+            ConditionReason::ProgressDeadlineExceeded,
+            "no member is updated until the template changes or the rollout is resumed",
+        ),
+        (false, false) => (ConditionReason::NotPaused, "updates are not held back"),
+    };
+    Condition {
+        kind: ConditionKind::Paused,
+        holds: set.spec.paused || stalled,
+        reason,
+        message: message.to_owned(),
+        since: stalled.then_some(set.rollout.since),
+    }
+}

@@ -1,0 +1,102 @@
+//! Reload: config that changed is delivered to members that run, instead of replacing them.
+//!
+//! Only what reaches processes through files can be delivered: a change of the template, or of a
+//! value that is in an environment, still replaces the member. Highest first, one at a time, and
+//! the next only when the files of the one before are written and it is available. Nothing is
+//! taken down, so it costs no budget.
+
+use std::time::Duration;
+
+use crate::{
+    ids::{MemberId, Ordinal, SetKey},
+    plan::{
+        Step,
+        draft::Draft,
+        facts::{Facts, Standing, facts},
+    },
+    spec::ConfigUpdate,
+    state::{Member, Ordered, Set},
+    template::same_but_for_files,
+    time::Timestamp,
+};
+
+/// How long a member must have been unready to count as broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether an update brings a member that runs to the target without replacing it.
+pub(super) fn reaches(set: &Set, ordinal: Ordinal, member: &Member) -> bool {
+    let revisions = (
+        set.revisions.get(&member.revision),
+        set.revisions.get(set.target_revision()),
+    );
+    let (Some(old), Some(new)) = revisions else {
+        return false;
+    };
+    set.spec.config_update == ConfigUpdate::Reload
+        && member.ordered == Ordered::Run
+        && member.restart_asked.is_none()
+        && set.is_to_be_replaced(ordinal, member)
+        && old.template == new.template
+        && same_but_for_files(&new.template.spec, &old.config, &new.config)
+}
+
+/// Delivers to at most one member of a set.
+pub(super) fn run(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let reached = |n: &Ordinal| set.members.get(n).is_some_and(|m| reaches(set, *n, m));
+    let old: Vec<Ordinal> = set.declared().rev().filter(reached).collect();
+    let target = set.target_revision();
+    let missing = || set.revisions.get(target)?.missing(&key.namespace);
+    if old.is_empty() || draft.mismatch().is_some() || missing().is_some() {
+        return;
+    }
+    let of = |n: Ordinal| facts(&draft.state, key, n);
+    let mut wake: Option<Timestamp> = None;
+    let (mut told, mut served) = (true, true);
+    for facts in set.declared().filter_map(of).filter(has_target) {
+        told &= facts.has_files();
+        match facts.standing(draft.now) {
+            Standing::Available => {}
+            Standing::ReadyUntil(at) => {
+                wake = wake.max(Some(at));
+                served = false;
+            }
+            Standing::Unready | Standing::Down => served = false,
+        }
+    }
+    // What is broken already loses nothing, and may be what the change is to mend.
+    let broken = |n: &&Ordinal| {
+        let at = of(**n).and_then(|facts| facts.broken_at(PATIENCE));
+        at.is_some_and(|at| at <= draft.now)
+    };
+    let next = match (told, served) {
+        (false, _) => None,
+        (true, true) => old.iter().find(broken).or_else(|| old.first()),
+        (true, false) => old.iter().find(broken),
+    };
+    let step = next.and_then(|ordinal| {
+        let member = set.members.get(ordinal)?;
+        Some(Step::Reload {
+            member: MemberId {
+                set: key.clone(),
+                ordinal: *ordinal,
+            },
+            epoch: member.epoch,
+            revision: target.clone(),
+        })
+    });
+    draft.wake(wake);
+    if let Some(step) = step {
+        draft.push(step);
+    }
+}
+
+/// Whether a member runs with the target revision, on a host in contact: of another nothing can be
+/// learned now.
+fn has_target(facts: &Facts<'_>) -> bool {
+    facts.member.ordered == Ordered::Run
+        && facts.member.revision == *facts.set.target_revision()
+        && facts.in_contact
+}

@@ -1,0 +1,163 @@
+//! Rollouts: when one begins, gets better, rests, stalls, is taken back, completes.
+//!
+//! All of it is durable, so that a coordinator that starts anew neither forgets a halted rollout nor
+//! gives a bad one another ten minutes. What follows from it for single members is the business of
+//! the stages after this one: which revision a member is born with, and who is updated.
+
+use std::time::Duration;
+
+use crate::{
+    ids::{Ordinal, SetKey, TemplateHash},
+    plan::{
+        Step,
+        draft::Draft,
+        evict,
+        facts::{Facts, facts},
+    },
+    state::{Ordered, RolloutPhase, Set, State, Turn, rollout::Progress},
+    time::Timestamp,
+};
+
+/// So many turns may follow from each other: begins, completes, goes, betters, stalls, is taken back.
+const TURNS: usize = 6;
+
+/// Turns the rollout of a set to what is observed. Before anything is released or assigned, because
+/// that depends on where the set goes.
+pub(super) fn turn(draft: &mut Draft, key: &SetKey) {
+    for _ in 0..TURNS {
+        let Some(set) = draft.set(key).filter(|set| set.deleting.is_none()) else {
+            return;
+        };
+        let (turn, wake) = next(&draft.state, key, set, draft.now);
+        draft.wake(wake);
+        let Some(turn) = turn else { return };
+        push(draft, key, turn);
+    }
+}
+
+/// Records what the plan itself did for the rollout.
+pub(super) fn better(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key).filter(|set| set.deleting.is_none()) else {
+        return;
+    };
+    let progress = measure(&draft.state, key, set, draft.now);
+    if set.rollout.phase == RolloutPhase::Going && is_better(&set.rollout.progress, &progress) {
+        push(draft, key, Turn::Betters { progress });
+    }
+}
+
+fn push(draft: &mut Draft, key: &SetKey, turn: Turn) {
+    let set = key.clone();
+    draft.push(Step::Rollout { set, turn });
+}
+
+/// The next turn; if there is none, when to look again.
+fn next(
+    state: &State,
+    key: &SetKey,
+    set: &Set,
+    now: Timestamp,
+) -> (Option<Turn>, Option<Timestamp>) {
+    let rollout = &set.rollout;
+    let progress = measure(state, key, set, now);
+    if rollout.update != set.revision || rollout.current.0.is_empty() {
+        let turn = Turn::Begins {
+            revision: set.revision.clone(),
+            from: came_from(set),
+            progress,
+        };
+        return (Some(turn), None);
+    }
+    let target = set.target_revision();
+    let forward = *target != rollout.current;
+    if forward && complete(state, key, set) {
+        let revision = target.clone();
+        return (Some(Turn::Completes { revision }), None);
+    }
+    let turn = match rollout.phase {
+        RolloutPhase::Going if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Going if is_better(&rollout.progress, &progress) => {
+            Some(Turn::Betters { progress })
+        }
+        // Going back is never too late: it is what heals.
+        RolloutPhase::Going if forward => {
+            let seconds = set.spec.progress_deadline_seconds();
+            let deadline = rollout
+                .progress
+                .at
+                .plus(Duration::from_secs(seconds.into()));
+            if now < deadline {
+                return (None, Some(deadline));
+            }
+            Some(Turn::Stalls)
+        }
+        RolloutPhase::Going | RolloutPhase::TakenBack => None,
+        RolloutPhase::Resting => {
+            let goes = !set.spec.paused && has_work(set);
+            goes.then_some(Turn::Goes { progress })
+        }
+        RolloutPhase::Stalled if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Stalled => (set.spec.auto_rollback && forward).then_some(Turn::IsTakenBack),
+    };
+    (turn, None)
+}
+
+/// Where a rollout begins: where the last one ended. Of a set that has no record of it yet, the
+/// lowest member tells, because it is updated last.
+fn came_from(set: &Set) -> TemplateHash {
+    if !set.rollout.current.0.is_empty() {
+        return set.rollout.current.clone();
+    }
+    let lowest = set.members.values().next();
+    lowest.map_or_else(|| set.revision.clone(), |member| member.revision.clone())
+}
+
+/// Whether some member is to be brought to the target.
+fn has_work(set: &Set) -> bool {
+    let mut members = set.members.iter();
+    members.any(|(ordinal, member)| {
+        set.is_declared(*ordinal)
+            && set.updates(*ordinal)
+            && member.revision != *set.target_revision()
+    })
+}
+
+/// Whether all members have the target and are ready, and there are no others. A set without
+/// members has no revision behind it, but for the one that its partition keeps.
+fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
+    let ready = |facts: &Facts<'_>| {
+        facts.member.ordered == Ordered::Run
+            && facts.member.revision == *set.target_revision()
+            && facts.ready()
+            && facts.has_files()
+    };
+    let mut wanted = set.declared();
+    let partitioned = set.spec.partition() > 0;
+    wanted.all(|ordinal| facts(state, key, ordinal).is_some_and(|facts| ready(&facts)))
+        && set.members.keys().all(|ordinal| set.is_declared(*ordinal))
+        && !(partitioned && set.members.is_empty())
+}
+
+/// How far the rollout of a set is. What an operator keeps down counts for nothing.
+fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
+    let mut progress = Progress {
+        at: now,
+        ..Progress::default()
+    };
+    let concerned = |n: &Ordinal| set.updates(*n) && !evict::kept_down(state, key, set, *n);
+    for ordinal in set.declared().filter(concerned) {
+        progress.of += 1;
+        progress.lacking += match facts(state, key, ordinal) {
+            Some(facts) if facts.member.revision != *set.target_revision() => 2,
+            Some(facts) if facts.available(now) && facts.has_files() => 0,
+            Some(_) => 1,
+            None => 2,
+        };
+    }
+    progress
+}
+
+/// Whether less is missing than ever. With another number of members all is counted anew.
+fn is_better(before: &Progress, after: &Progress) -> bool {
+    before.of != after.of || after.lacking < before.lacking
+}

@@ -1,0 +1,162 @@
+//! Reload: config that reaches files is delivered to members that run.
+
+use crate::{
+    fixture::{friend::Friends, key, member, put_set, spec, state},
+    ids::TemplateHash,
+    plan::Step,
+    spec::{
+        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, StatefulSetSpec,
+    },
+    waiting::Reason,
+};
+
+/// A set of three that takes a file and a variable from `conf`.
+fn wanted() -> StatefulSetSpec {
+    let mut wanted = spec(3, false);
+    wanted.config_update = ConfigUpdate::Reload;
+    let selector = |key: &str| {
+        Some(KeySelector {
+            name: "conf".to_owned(),
+            key: key.to_owned(),
+            optional: false,
+        })
+    };
+    let process = &mut wanted.template.spec.processes[0];
+    process.files.push(FileSource {
+        path: "app.conf".to_owned(),
+        config_map: selector("file"),
+        ..FileSource::default()
+    });
+    process.env.push(EnvVar {
+        name: "LEVEL".to_owned(),
+        value: None,
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: selector("env"),
+            ..EnvVarSource::default()
+        }),
+    });
+    wanted
+}
+
+fn config(friends: &mut Friends, env: &str, file: &str) {
+    let mut map = ConfigMap::default();
+    for (key, value) in [("env", env), ("file", file)] {
+        map.data.insert(key.to_owned(), value.to_owned());
+    }
+    friends.state.config_maps.insert(key("conf"), map);
+    friends.state.revise(&key("db"), friends.now);
+}
+
+fn running() -> Friends {
+    let mut state = state(3);
+    put_set(&mut state, "db", wanted());
+    let mut friends = Friends::new(state);
+    config(&mut friends, "1", "1");
+    friends.settle();
+    friends.log.clear();
+    friends
+}
+
+/// The members that a plan delivers to.
+fn delivered(friends: &mut Friends) -> Vec<String> {
+    let steps = friends.plan().steps;
+    let members = steps.iter().filter_map(|step| {
+        let Step::Reload { member, .. } = step else {
+            return None;
+        };
+        Some(member.name())
+    });
+    members.collect()
+}
+
+fn on_newest(friends: &Friends) -> Vec<u32> {
+    let set = &friends.state.sets[&key("db")];
+    let newest = set
+        .members
+        .iter()
+        .filter(|(_, m)| m.revision == set.revision);
+    newest.map(|(ordinal, _)| ordinal.0).collect()
+}
+
+#[test]
+fn files_are_delivered_one_member_at_a_time_and_nobody_stops() {
+    let mut friends = running();
+    let epochs: Vec<_> = friends.state.sets[&key("db")]
+        .members
+        .values()
+        .map(|member| member.epoch)
+        .collect();
+    config(&mut friends, "1", "2");
+    assert_eq!(delivered(&mut friends), ["db-2"]);
+    let why = &friends.report.waiting[&member("db", 0)];
+    assert_eq!(*why, Reason::RevisionOutdated);
+    // The agent of db-2 has the order, and has not written the files yet.
+    friends.agents();
+    let host = friends.state.sets[&key("db")].members[&member("db", 2).ordinal]
+        .host
+        .clone();
+    let told = |friends: &mut Friends, revision: Option<TemplateHash>| {
+        let contact = &mut friends.state.hosts.get_mut(&host).unwrap().contact;
+        let seen = contact.members.get_mut(&member("db", 2)).unwrap();
+        std::mem::replace(&mut seen.report.revision, revision)
+    };
+    let written = told(&mut friends, None);
+    assert_eq!(delivered(&mut friends), [""; 0]);
+    let why = &friends.report.waiting[&member("db", 2)];
+    assert!(matches!(why, Reason::ConfigNotDelivered { .. }), "{why:?}");
+    told(&mut friends, written);
+    // It does not serve with them.
+    friends.unready.insert(member("db", 2));
+    friends.agents();
+    assert_eq!(delivered(&mut friends), [""; 0]);
+    friends.unready.clear();
+    friends.agents();
+    assert_eq!(delivered(&mut friends), ["db-1"]);
+    friends.settle();
+    assert_eq!(on_newest(&friends), [0, 1, 2]);
+    assert_eq!(friends.log, [""; 0], "nobody was stopped or started");
+    let members = &friends.state.sets[&key("db")].members;
+    let now: Vec<_> = members.values().map(|member| member.epoch).collect();
+    assert_eq!(now, epochs);
+    assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn what_is_in_an_environment_still_replaces_members() {
+    let mut friends = running();
+    config(&mut friends, "2", "2");
+    friends.settle();
+    assert_eq!(
+        friends.log,
+        ["-db-2", "+db-2", "-db-1", "+db-1", "-db-0", "+db-0"]
+    );
+}
+
+#[test]
+fn a_member_that_its_config_broke_gets_the_next_at_once() {
+    let mut friends = running();
+    config(&mut friends, "1", "bad");
+    assert_eq!(delivered(&mut friends), ["db-2"]);
+    friends.unready.insert(member("db", 2));
+    friends.agents();
+    assert_eq!(delivered(&mut friends), [""; 0], "the others keep theirs");
+    config(&mut friends, "1", "good");
+    friends.now = friends.now.plus(std::time::Duration::from_secs(10));
+    friends.agents();
+    assert_eq!(delivered(&mut friends), ["db-2"]);
+    friends.unready.clear();
+    friends.settle();
+    assert_eq!(on_newest(&friends), [0, 1, 2]);
+    assert_eq!(friends.log, [""; 0]);
+}
+
+#[test]
+fn without_the_word_files_replace_members_too() {
+    let mut friends = running();
+    let mut spec = wanted();
+    spec.config_update = ConfigUpdate::Rollout;
+    put_set(&mut friends.state, "db", spec);
+    config(&mut friends, "1", "2");
+    friends.settle();
+    assert_eq!(friends.log.len(), 6);
+}

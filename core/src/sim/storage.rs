@@ -1,0 +1,364 @@
+//! What lies on the pools and servers of the cluster, with the owner record beside it, and how work on
+//! volumes is done there: also by a helper that hung, and comes to it when nobody waits for it.
+//!
+//! It is kept by agents as real storage is: data goes to the trash and back by one rename, and each
+//! trip to the trash has a name of its own, which a return closes for good.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{HostName, ObjectKey, Uid},
+    order::VolumeOrder,
+    sim::{
+        net::{Happening, StreamId},
+        world::World,
+    },
+    state::{Volume, VolumeState},
+    volume::{
+        VolumeSource,
+        work::{self, SnapshotChange, VolumeTask, VolumeWork},
+    },
+    waiting::Reason,
+};
+
+/// A directory, with its host unless it is on a server.
+pub(super) type Place = (Option<HostName>, String);
+
+pub(super) fn place(source: &VolumeSource) -> Place {
+    (source.host().cloned(), source.describe())
+}
+
+/// Everything that is stored. Durable.
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    /// Whose data lies where.
+    lying: BTreeMap<Place, Uid>,
+    /// What is in the trash, by volume and trip.
+    trash: BTreeMap<(ObjectKey, u64), Thrown>,
+    /// The snapshots, and whose data each has.
+    snapshots: BTreeMap<ObjectKey, Uid>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Thrown {
+    Data(Uid),
+    /// Nothing comes here any more.
+    Closed,
+}
+
+impl Storage {
+    /// Whose data lies in a place.
+    pub(super) fn owner(&self, source: &VolumeSource) -> Option<&Uid> {
+        self.lying.get(&place(source))
+    }
+
+    /// The start guard.
+    pub(super) fn guard(&self, order: &VolumeOrder) -> Result<(), Reason> {
+        let volume = order.name.clone();
+        match self.owner(&order.source) {
+            None if order.filled => Err(Reason::VolumeEmpty { volume }),
+            Some(owner) if *owner != order.claim_uid && !order.adopt => {
+                let owner = owner.to_string();
+                Err(Reason::VolumeForeign { volume, owner })
+            }
+            None | Some(_) => Ok(()),
+        }
+    }
+
+    /// A member starts on a volume and writes.
+    pub(super) fn write(&mut self, order: &VolumeOrder) {
+        let owner = order.claim_uid.clone();
+        self.lying.insert(place(&order.source), owner);
+    }
+
+    /// Does a work, as a host does it; whether data went to the trash.
+    fn work(&mut self, work: &VolumeWork) -> bool {
+        let at = place(&work.source);
+        let trip = |number| (work.volume.clone(), number);
+        match work.task {
+            VolumeTask::Trash => {
+                let to = trip(work.deletion);
+                // Nothing is renamed onto what is there.
+                if self.trash.contains_key(&to) {
+                    return false;
+                }
+                let Some(owner) = self.lying.remove(&at) else {
+                    return false;
+                };
+                self.trash.insert(to, Thrown::Data(owner));
+                true
+            }
+            VolumeTask::Restore => {
+                for number in 0..=work.deletion {
+                    let closed = self.trash.insert(trip(number), Thrown::Closed);
+                    if let Some(Thrown::Data(owner)) = closed {
+                        self.lying.insert(at.clone(), owner);
+                    }
+                }
+                false
+            }
+            VolumeTask::Grow { .. } => false,
+            VolumeTask::Snapshot { .. } => {
+                if let Some(owner) = self.lying.get(&at).cloned() {
+                    self.snapshots.entry(work.volume.clone()).or_insert(owner);
+                }
+                false
+            }
+            VolumeTask::Populate { .. } => {
+                self.populate(work);
+                false
+            }
+            VolumeTask::Discard => {
+                self.snapshots.remove(&work.volume);
+                false
+            }
+        }
+    }
+
+    /// Copies data to a place where none is: what a later member wrote there is never written over.
+    fn populate(&mut self, work: &VolumeWork) {
+        let Some(from) = &work.from else {
+            return;
+        };
+        let data = match &from.snapshot {
+            Some(name) => self.snapshots.get(name),
+            None => self.lying.get(&place(&from.source)),
+        };
+        if data.is_some_and(|owner| from.owners.contains(owner)) {
+            let claim = from.claim.uid.clone();
+            self.lying.entry(place(&work.source)).or_insert(claim);
+        }
+    }
+
+    /// Whether a copy is there after the work; without data there is nothing to copy.
+    fn did(&self, work: &VolumeWork) -> bool {
+        match work.task {
+            VolumeTask::Snapshot { .. } => self.snapshots.contains_key(&work.volume),
+            VolumeTask::Populate { .. } => {
+                let claim = work.from.as_ref().map(|from| &from.claim.uid);
+                claim.is_some() && self.owner(&work.source) == claim
+            }
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Discard => true,
+        }
+    }
+
+    fn empty_trash(&mut self, name: &ObjectKey) {
+        let of = self
+            .trash
+            .iter_mut()
+            .filter(|((volume, _), _)| volume == name);
+        for (_, thrown) in of {
+            *thrown = Thrown::Closed;
+        }
+    }
+}
+
+/// A work that a host was sent, until what came of it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    stream: StreamId,
+    host: HostName,
+    task: VolumeTask,
+    deletion: u64,
+}
+
+impl World {
+    /// Sends the work that is due and not under way.
+    pub(super) fn send_works(&mut self) {
+        let due = work::work(&self.coordinator.state, &self.coordinator.failed);
+        let due: Vec<(HostName, VolumeWork)> = due
+            .into_iter()
+            .flat_map(|(host, works)| works.into_iter().map(move |work| (host.clone(), work)))
+            .collect();
+        for (host, work) in due {
+            let Some(stream) = self.wires.get(&host).copied() else {
+                continue;
+            };
+            let sent = Sent {
+                stream,
+                host: host.clone(),
+                task: work.task,
+                deletion: work.deletion,
+            };
+            let works = &mut self.coordinator.works;
+            if works.get(&work.volume) == Some(&sent) {
+                continue;
+            }
+            works.insert(work.volume.clone(), sent.clone());
+            self.begin_work(host, sent.stream, work);
+        }
+    }
+
+    /// It is done soon; or the helper hangs, is given up, and does it when it does it.
+    fn begin_work(&mut self, host: HostName, stream: StreamId, work: VolumeWork) {
+        let hangs = work.source.is_shared() && self.fails(30);
+        let takes = if hangs {
+            self.delay(1, 500, 20_000)
+        } else {
+            self.delay(1, 1, 400)
+        };
+        let work = Box::new(work);
+        if hangs {
+            let given_up = self.delay(1, 100, 500);
+            let happening = Happening::WorkGivenUp {
+                host: host.clone(),
+                stream,
+                work: work.clone(),
+            };
+            self.schedule(given_up, happening);
+        }
+        let answers = (!hangs).then_some(stream);
+        let happening = Happening::Work {
+            host,
+            answers,
+            work,
+        };
+        self.schedule(takes, happening);
+    }
+
+    /// A host does a work, whatever was decided since.
+    pub(super) fn do_work(
+        &mut self,
+        host: &HostName,
+        answers: Option<StreamId>,
+        work: &VolumeWork,
+    ) {
+        let up = self.hosts.get(host).is_some_and(|host| host.up);
+        if !up && !work.source.is_shared() {
+            return;
+        }
+        let owner = self.storage.owner(&work.source).cloned();
+        if self.storage.work(work) {
+            let volume = self.coordinator.state.volumes.get(&work.volume);
+            self.truth.thrown_away(&work.volume, volume);
+        }
+        let now = self.storage.owner(&work.source).cloned();
+        if owner != now {
+            self.truth.lies(&work.source, now);
+            let what = format!("{}: {}", work.volume.name, work.task.describe());
+            self.say(host.as_str(), &what);
+        }
+        if self.storage.did(work) && answers.is_some_and(|stream| self.whole(host, stream)) {
+            self.work_done(work);
+        }
+    }
+
+    fn work_done(&mut self, work: &VolumeWork) {
+        let now = self.now;
+        let state = &mut self.coordinator.state;
+        if let Some(snapshot) = state.snapshots.get(&work.volume) {
+            let after = work::snapshot_done(snapshot, work.task, None, now);
+            match after.filter(|_| self.coordinator.up) {
+                Some(SnapshotChange::Is(after)) => {
+                    state.snapshots.insert(work.volume.clone(), *after);
+                }
+                Some(SnapshotChange::Gone) => {
+                    state.snapshots.remove(&work.volume);
+                }
+                None => return,
+            }
+            self.reconcile();
+            return;
+        }
+        let volume = state.volumes.get_mut(&work.volume);
+        let Some(volume) = volume.filter(|volume| volume.deletions == work.deletion) else {
+            return;
+        };
+        if let Some(after) = work::done(volume, work.task, now).filter(|_| self.coordinator.up) {
+            *volume = after.clone();
+            if let VolumeTask::Populate { .. } = work.task
+                && let Some((key, claim)) = work::populated(state, &after)
+            {
+                state.claims.insert(key, claim);
+            }
+            self.coordinator.failed.remove(&work.volume);
+            self.reconcile();
+        }
+    }
+
+    /// The agent killed a helper that hung: another host is to try.
+    pub(super) fn work_given_up(&mut self, host: &HostName, stream: StreamId, work: &VolumeWork) {
+        if self.coordinator.up && self.whole(host, stream) {
+            let failed = &mut self.coordinator.failed;
+            failed.insert(work.volume.clone(), host.clone());
+            self.coordinator.works.remove(&work.volume);
+            self.reconcile();
+        }
+    }
+
+    /// Whether no volume is on its way to the trash or back.
+    pub(super) fn works_are_done(&self) -> bool {
+        let mut volumes = self.coordinator.state.volumes.values();
+        volumes.all(|volume| match volume.state {
+            VolumeState::Live | VolumeState::Trashed { .. } => true,
+            VolumeState::Trashing | VolumeState::Restoring => false,
+        })
+    }
+
+    /// What is in the trash is removed for good, and the volumes with it.
+    pub fn empty_trash(&mut self) {
+        if !self.coordinator.up {
+            return;
+        }
+        let in_trash = |volume: &Volume| matches!(volume.state, VolumeState::Trashed { .. });
+        let volumes = self.coordinator.state.volumes.iter();
+        let gone: Vec<ObjectKey> = volumes
+            .filter(|(_, volume)| in_trash(volume))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.storage.empty_trash(&name);
+            self.coordinator.state.volumes.remove(&name);
+            self.coordinator.former.remove(&name);
+        }
+        self.reconcile();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{NfsOptions, NfsSource, NfsVersion};
+
+    fn source() -> VolumeSource {
+        VolumeSource::Nfs(NfsSource {
+            server: "nas".to_owned(),
+            path: "/exports".to_owned(),
+            sub_dir: Some("data".to_owned()),
+            version: NfsVersion::default(),
+            options: NfsOptions::default(),
+            read_only: false,
+        })
+    }
+
+    fn work(task: VolumeTask, deletion: u64) -> VolumeWork {
+        VolumeWork {
+            volume: "default/vol".parse().unwrap(),
+            owners: Vec::new(),
+            filled: true,
+            source: source(),
+            deletion,
+            task,
+            from: None,
+        }
+    }
+
+    #[test]
+    fn what_comes_too_late_moves_nothing() {
+        let mut storage = Storage::default();
+        let owner = Uid("owner".to_owned());
+        storage.lying.insert(place(&source()), owner.clone());
+        assert!(storage.work(&work(VolumeTask::Trash, 1)));
+        assert_eq!(storage.owner(&source()), None);
+        storage.work(&work(VolumeTask::Restore, 1));
+        assert_eq!(storage.owner(&source()), Some(&owner));
+        assert!(!storage.work(&work(VolumeTask::Trash, 1)), "late");
+        assert_eq!(storage.owner(&source()), Some(&owner));
+        assert!(storage.work(&work(VolumeTask::Trash, 2)), "asked for anew");
+        storage.work(&work(VolumeTask::Restore, 1));
+        assert_eq!(storage.owner(&source()), None, "a late return");
+    }
+}
