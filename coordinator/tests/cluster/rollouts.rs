@@ -218,7 +218,10 @@ async fn a_canary_in_a_secret_is_in_nothing_that_is_shown() {
     coordinator.apply(&set("one")).await;
     until("the member to run", async || {
         let member = coordinator.members("db").await.remove(0);
-        member.ready.then_some(()).ok_or_else(|| format!("{member:?}"))
+        member
+            .ready
+            .then_some(())
+            .ok_or_else(|| format!("{member:?}"))
     })
     .await;
     seen += &refusals(&coordinator).await;
