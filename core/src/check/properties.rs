@@ -190,6 +190,33 @@ enum Place {
     PerHost,
 }
 
+impl Place {
+    fn write(self, wanted: &mut StatefulSetSpec) {
+        match self {
+            Self::Anywhere => {}
+            Self::Even(strict) => {
+                let constraint = TopologySpreadConstraint {
+                    topology_key: "rack".to_owned(),
+                    max_skew: 1,
+                    when_unsatisfiable: if strict {
+                        WhenUnsatisfiable::DoNotSchedule
+                    } else {
+                        WhenUnsatisfiable::ScheduleAnyway
+                    },
+                };
+                let constraints = &mut wanted.template.spec.topology_spread_constraints;
+                constraints.push(constraint);
+            }
+            Self::PerHost => {
+                wanted.replicas = None;
+                wanted.placement = Placement::PerHost;
+                let selector = &mut wanted.template.spec.node_selector;
+                selector.insert("rack".to_owned(), "a".to_owned());
+            }
+        }
+    }
+}
+
 fn place() -> impl Strategy<Value = Place> {
     prop_oneof![
         2 => Just(Place::Anywhere),
@@ -296,28 +323,7 @@ impl Kind {
         wanted.spread = self.spread;
         wanted.membership = self.founded.then_some(Membership::Static);
         wanted.min_ready_seconds = self.min_ready;
-        match self.place {
-            Place::Anywhere => {}
-            Place::Even(strict) => {
-                let constraint = TopologySpreadConstraint {
-                    topology_key: "rack".to_owned(),
-                    max_skew: 1,
-                    when_unsatisfiable: if strict {
-                        WhenUnsatisfiable::DoNotSchedule
-                    } else {
-                        WhenUnsatisfiable::ScheduleAnyway
-                    },
-                };
-                let constraints = &mut wanted.template.spec.topology_spread_constraints;
-                constraints.push(constraint);
-            }
-            Place::PerHost => {
-                wanted.replicas = None;
-                wanted.placement = Placement::PerHost;
-                let selector = &mut wanted.template.spec.node_selector;
-                selector.insert("rack".to_owned(), "a".to_owned());
-            }
-        }
+        self.place.write(&mut wanted);
         if revision == 1 {
             wanted.overrides.push(Override {
                 ordinals: "0".to_owned(),
@@ -369,12 +375,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             replicas,
             revision,
         } => put(friends, kinds, *set, *replicas, *revision),
-        Event::Delete { set } => {
-            let now = friends.now;
-            if let Some(set) = friends.state.sets.get_mut(&key(SETS[*set])) {
-                set.deleting.get_or_insert(now);
-            }
-        }
+        Event::Delete { set } => delete(friends, SETS[*set]),
         Event::Lose { set, ordinal } => {
             let id = member(SETS[*set], *ordinal);
             if assigned(&friends.state, &id) {
@@ -432,14 +433,23 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         ),
         Event::Release => release(&mut friends.state),
         Event::Works => works(friends),
-        Event::Orphan { set } => {
-            let now = friends.now;
-            let set = friends.state.sets.get_mut(&key(SETS[*set]));
-            if let Some(set) = set.filter(|set| set.deleting.is_none()) {
-                set.orphaned = Some(now);
-            }
-        }
+        Event::Orphan { set } => orphan(friends, SETS[*set]),
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
+    }
+}
+
+fn delete(friends: &mut Friends, set: &str) {
+    let now = friends.now;
+    if let Some(set) = friends.state.sets.get_mut(&key(set)) {
+        set.deleting.get_or_insert(now);
+    }
+}
+
+fn orphan(friends: &mut Friends, set: &str) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&key(set));
+    if let Some(set) = set.filter(|set| set.deleting.is_none()) {
+        set.orphaned = Some(now);
     }
 }
 
