@@ -316,7 +316,7 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
     assert!(events.contains(&KeeperEvent::AllStopped));
     assert!(pids.into_iter().all(|pid| !runs(pid)));
     bed.log_with("polite.log", "got TERM").await;
-    bed.log_with("keeper.log", "preStop: exited with 3: pre")
+    bed.log_with("keeper.log", "preStop of last: it exited with 3: pre")
         .await;
 }
 
@@ -603,7 +603,9 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
     let before = pid_of(&handle, "signalled").await;
     let rendered = bed.launch(with("fourth", OnChange::Ignore)).rendered;
     handle.client.update(rendered).await.unwrap();
-    assert_eq!(fs::read_to_string(&conf).unwrap(), "fourth");
+    // The directory is there for the member alone.
+    let seen = format!("/proc/{before}/root{}", conf.display());
+    assert_eq!(fs::read_to_string(seen).unwrap(), "fourth");
     assert_eq!(pid_of(&handle, "signalled").await, before, "nobody is told");
 
     let others = bed.launch(vec![shell("other", "true")]).rendered;

@@ -389,11 +389,10 @@ fn every_reason_to_wait_is_produced_and_names_what_frees_it() {
             .map(|v| format!("{home}: Reason::{v}")),
     );
     let freed = |variant: &str| {
-        let arm = [format!("Self::{variant} {{"), format!("Self::{variant} =>")];
-        let line = frees
-            .lines()
-            .find(|line| arm.iter().any(|arm| line.contains(arm)));
-        line.is_some_and(|line| line.contains("=> \"") && !line.contains("=> \"\""))
+        let arms = [format!("Self::{variant} {{"), format!("Self::{variant} =>")];
+        let arm = arms.iter().find_map(|arm| frees.split_once(arm.as_str()));
+        let text = arm.map(|(_, rest)| rest.split("Self::").next().unwrap_or(rest));
+        text.is_some_and(|text| text.contains('"') && !text.contains("\"\""))
     };
     report(
         "name the verb or event in Reason::frees",

@@ -121,15 +121,7 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
         }
     };
     if matches!(kind, Kind::ConfigMap | Kind::Secret) {
-        // Members keep the config of their revision; what is wanted now lacks it, and says so.
-        let mut after = view.state.clone();
-        after
-            .config_maps
-            .retain(|key, _| kind != Kind::ConfigMap || key != object);
-        after
-            .secrets
-            .retain(|key, _| kind != Kind::Secret || key != object);
-        revise(&view, &mut after, now, &mut batch)?;
+        revise_without(&view, kind, object, now, &mut batch)?;
     }
     let reason = if kind == Kind::StatefulSet {
         "Deleting"
@@ -139,6 +131,24 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
     let note = notes::object(now, kind, object, NORMAL, reason, text);
     batch.notes.push(note);
     Ok(batch)
+}
+
+/// Members keep the config of their revision; what is wanted now lacks it, and says so.
+fn revise_without(
+    view: &View,
+    kind: Kind,
+    object: &ObjectKey,
+    now: Timestamp,
+    batch: &mut Batch,
+) -> Result<(), ServiceError> {
+    let mut after = view.state.clone();
+    if kind == Kind::ConfigMap {
+        after.config_maps.remove(object);
+    } else {
+        after.secrets.remove(object);
+    }
+    revise(view, &mut after, now, batch)?;
+    Ok(())
 }
 
 /// The set as it is stored from now on, and what is told of it; `None` if it is so already.

@@ -13,6 +13,7 @@ use berth_proto::v1::{
     event_service_client::EventServiceClient, set_service_client::SetServiceClient,
 };
 use tonic::{Code, Status, transport::Channel};
+use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
@@ -169,6 +170,19 @@ impl io::Write for Log {
     }
 }
 
+impl Log {
+    /// All that this thread logs, until the guard is dropped.
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+}
+
 impl<'a> MakeWriter<'a> for Log {
     type Writer = Self;
     fn make_writer(&'a self) -> Self {
@@ -194,13 +208,7 @@ async fn refusals(coordinator: &Coordinator) -> String {
 
 #[tokio::test]
 async fn a_canary_in_a_secret_is_in_nothing_that_is_shown() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::start();
     let coordinator = Coordinator::start().await;
     let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     let mut seen = String::new();

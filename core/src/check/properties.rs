@@ -8,24 +8,18 @@ use proptest::prelude::*;
 
 use crate::{
     check::{check_plan, check_state},
-    fixture::{
-        class, friend::Friends, host_name, key, member, nfs_class, pool, put_set, quantity, spec,
-        state,
-    },
+    fixture::{class, friend::Friends, host_name, key, member, nfs_class, pool, put_set, state},
     ids::MemberId,
     plan::plan,
-    spec::{
-        AccessMode, ClaimReference, Dependency, DependencyGate, EnvVar, GatePolicy, MemberVolume,
-        Membership, Override, Placement, Retention, RetentionPolicy, Spread, StatefulSetSpec,
-        TopologySpreadConstraint, WhenUnsatisfiable,
-    },
     state::{Draining, Offline, State, leaving},
     volume::access::sharers,
     waiting::{Reason, Refusal},
 };
 
+mod kinds;
 mod storage;
 
+use kinds::{Kind, kind};
 use storage::{
     BY_HAND, Copying, First, Storage, VOLUMES, claim, copy, drop_claims, limit, release, volume,
     work,
@@ -164,191 +158,6 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// How a set is, for the whole history.
-#[derive(Debug, Clone)]
-struct Kind {
-    policy: GatePolicy,
-    bootstrap: Option<GatePolicy>,
-    cold: Option<GatePolicy>,
-    storage: Storage,
-    spread: Spread,
-    founded: bool,
-    min_ready: u32,
-    place: Place,
-    retention: RetentionPolicy,
-    /// It needs the set before it.
-    needs: Option<DependencyGate>,
-}
-
-/// Where the members of a set go.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
-    Anywhere,
-    /// Evenly over the racks, strictly or not.
-    Even(bool),
-    /// One on each host of rack a.
-    PerHost,
-}
-
-fn place() -> impl Strategy<Value = Place> {
-    prop_oneof![
-        2 => Just(Place::Anywhere),
-        1 => any::<bool>().prop_map(Place::Even),
-        1 => Just(Place::PerHost),
-    ]
-}
-
-fn retention() -> impl Strategy<Value = RetentionPolicy> {
-    let one = || prop_oneof![Just(Retention::Retain), Just(Retention::Delete)];
-    (one(), one()).prop_map(|(when_deleted, when_scaled)| RetentionPolicy {
-        when_deleted,
-        when_scaled,
-    })
-}
-
-fn needs() -> impl Strategy<Value = Option<DependencyGate>> {
-    let gates = [
-        DependencyGate::Started,
-        DependencyGate::Ready,
-        DependencyGate::Available,
-    ];
-    prop::option::weighted(0.3, prop::sample::select(gates.to_vec()))
-}
-
-fn policy() -> impl Strategy<Value = GatePolicy> {
-    prop_oneof![
-        Just(GatePolicy::OrderedReady),
-        Just(GatePolicy::OrderedStarted),
-        Just(GatePolicy::Parallel),
-    ]
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    let policies = (
-        policy(),
-        prop::option::of(policy()),
-        prop::option::of(policy()),
-    );
-    let rest = (
-        storage::storage(),
-        any::<bool>(),
-        any::<bool>(),
-        0..3_u32,
-        place(),
-    );
-    (policies, rest, retention(), needs()).prop_map(
-        |(
-            (policy, bootstrap, cold),
-            (storage, require, founded, ready, place),
-            retention,
-            needs,
-        )| {
-            // Members of different hosts cannot share what only one of them may use.
-            let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
-            let place = if together { Place::Anywhere } else { place };
-            let per_host = place == Place::PerHost;
-            Kind {
-                policy,
-                bootstrap,
-                cold,
-                storage,
-                spread: if per_host || require && !together {
-                    Spread::Require
-                } else {
-                    Spread::Prefer
-                },
-                founded: founded && !per_host,
-                min_ready: ready * 5,
-                place,
-                retention,
-                needs,
-            }
-        },
-    )
-}
-
-impl Kind {
-    fn spec(&self, set: usize, replicas: i64, revision: u8) -> StatefulSetSpec {
-        let own = match self.storage {
-            Storage::None | Storage::Shared(_) => None,
-            Storage::Local => Some("local"),
-            Storage::Nfs => Some("nfs"),
-            Storage::Static => Some(BY_HAND),
-        };
-        let mut wanted = spec(replicas, own.is_some());
-        for template in &mut wanted.volume_claim_templates {
-            template.spec.storage_class_name = own.map(str::to_owned);
-            // It grows with the revisions.
-            template.spec.resources.requests = quantity(4 + u64::from(revision));
-        }
-        if let Storage::Shared(_) = self.storage {
-            wanted.template.spec.volumes.push(MemberVolume {
-                name: "shared".to_owned(),
-                persistent_volume_claim: ClaimReference {
-                    claim_name: format!("shared-{}", SETS[set]),
-                    read_only: false,
-                },
-            });
-        }
-        wanted.pod_management_policy = self.policy;
-        wanted.bootstrap_policy = self.bootstrap;
-        wanted.cold_start_policy = self.cold;
-        wanted.spread = self.spread;
-        wanted.membership = self.founded.then_some(Membership::Static);
-        wanted.min_ready_seconds = self.min_ready;
-        match self.place {
-            Place::Anywhere => {}
-            Place::Even(strict) => {
-                let constraint = TopologySpreadConstraint {
-                    topology_key: "rack".to_owned(),
-                    max_skew: 1,
-                    when_unsatisfiable: if strict {
-                        WhenUnsatisfiable::DoNotSchedule
-                    } else {
-                        WhenUnsatisfiable::ScheduleAnyway
-                    },
-                };
-                let constraints = &mut wanted.template.spec.topology_spread_constraints;
-                constraints.push(constraint);
-            }
-            Place::PerHost => {
-                wanted.replicas = None;
-                wanted.placement = Placement::PerHost;
-                let selector = &mut wanted.template.spec.node_selector;
-                selector.insert("rack".to_owned(), "a".to_owned());
-            }
-        }
-        if revision == 1 {
-            wanted.overrides.push(Override {
-                ordinals: "0".to_owned(),
-                args: Some(vec!["-x".to_owned()]),
-                ..Override::default()
-            });
-        }
-        if revision == 2 && !self.founded && self.place != Place::PerHost {
-            wanted.ordinals.reserved.insert(1);
-        }
-        wanted.persistent_volume_claim_retention_policy = self.retention;
-        let before = set.checked_sub(1).and_then(|before| SETS.get(before));
-        if let (Some(gate), Some(before)) = (self.needs, before) {
-            let set = (*before).to_owned();
-            wanted.depends_on.push(Dependency { set, gate });
-        }
-        let process = &mut wanted.template.spec.processes[0];
-        process.ports[0].container_port += u32::try_from(set).unwrap();
-        if self.spread == Spread::Prefer {
-            process.ports.clear();
-        }
-        process.env.push(EnvVar {
-            name: "REVISION".to_owned(),
-            // The first two differ for ordinal 0 alone.
-            value: Some((revision / 2).to_string()),
-            ..EnvVar::default()
-        });
-        wanted
-    }
-}
-
 fn assigned(state: &State, id: &MemberId) -> bool {
     let set = state.sets.get(&id.set);
     set.is_some_and(|set| set.members.contains_key(&id.ordinal))
@@ -369,12 +178,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             replicas,
             revision,
         } => put(friends, kinds, *set, *replicas, *revision),
-        Event::Delete { set } => {
-            let now = friends.now;
-            if let Some(set) = friends.state.sets.get_mut(&key(SETS[*set])) {
-                set.deleting.get_or_insert(now);
-            }
-        }
+        Event::Delete { set } => delete(friends, SETS[*set]),
         Event::Lose { set, ordinal } => {
             let id = member(SETS[*set], *ordinal);
             if assigned(&friends.state, &id) {
@@ -407,11 +211,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             offline,
         } => take_offline(friends, &member(SETS[*set], *ordinal), *offline),
         Event::Drain { host, pinned } => drain(friends, *host, *pinned),
-        Event::Label { host, rack } => {
-            let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
-            host.record
-                .label("rack", rack.map(|b| if b { "b" } else { "a" }));
-        }
+        Event::Label { host, rack } => label(friends, *host, *rack),
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends),
         Event::Pass { millis } => {
@@ -432,18 +232,33 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         ),
         Event::Release => release(&mut friends.state),
         Event::Works => works(friends),
-        Event::Orphan { set } => {
-            let now = friends.now;
-            let set = friends.state.sets.get_mut(&key(SETS[*set]));
-            if let Some(set) = set.filter(|set| set.deleting.is_none()) {
-                set.orphaned = Some(now);
-            }
-        }
+        Event::Orphan { set } => orphan(friends, SETS[*set]),
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
         Event::Copy(event) => {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
         }
+    }
+}
+
+fn label(friends: &mut Friends, host: u8, rack: Option<bool>) {
+    let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    let rack = rack.map(|b| if b { "b" } else { "a" });
+    host.record.label("rack", rack);
+}
+
+fn delete(friends: &mut Friends, set: &str) {
+    let now = friends.now;
+    if let Some(set) = friends.state.sets.get_mut(&key(set)) {
+        set.deleting.get_or_insert(now);
+    }
+}
+
+fn orphan(friends: &mut Friends, set: &str) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&key(set));
+    if let Some(set) = set.filter(|set| set.deleting.is_none()) {
+        set.orphaned = Some(now);
     }
 }
 

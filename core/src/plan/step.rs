@@ -307,23 +307,27 @@ impl fmt::Display for Step {
             } => write!(f, "deliver the config of revision {revision} to {member}"),
             Self::Refound { set, .. } => write!(f, "found {set} anew"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
-            Self::Rollout { set, turn } => match turn {
-                Turn::Begins { revision, from, .. } if revision == from => {
-                    write!(f, "{set} has revision {revision}")
-                }
-                Turn::Begins { revision, from, .. } => {
-                    write!(f, "{set} goes from revision {from} to {revision}")
-                }
-                Turn::Goes { .. } => write!(f, "the rollout of {set} goes on"),
-                Turn::Betters { .. } => write!(f, "the rollout of {set} gets better"),
-                Turn::Rests => write!(f, "the rollout of {set} rests"),
-                Turn::Stalls => write!(f, "the rollout of {set} is stalled"),
-                Turn::IsTakenBack => write!(f, "the rollout of {set} is taken back"),
-                Turn::Completes { revision } => write!(f, "all of {set} have revision {revision}"),
-            },
+            Self::Rollout { set, turn } => rollout(f, set, turn),
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
+    }
+}
+
+fn rollout(f: &mut fmt::Formatter<'_>, set: &SetKey, turn: &Turn) -> fmt::Result {
+    match turn {
+        Turn::Begins { revision, from, .. } if revision == from => {
+            write!(f, "{set} has revision {revision}")
+        }
+        Turn::Begins { revision, from, .. } => {
+            write!(f, "{set} goes from revision {from} to {revision}")
+        }
+        Turn::Goes { .. } => write!(f, "the rollout of {set} goes on"),
+        Turn::Betters { .. } => write!(f, "the rollout of {set} gets better"),
+        Turn::Rests => write!(f, "the rollout of {set} rests"),
+        Turn::Stalls => write!(f, "the rollout of {set} is stalled"),
+        Turn::IsTakenBack => write!(f, "the rollout of {set} is taken back"),
+        Turn::Completes { revision } => write!(f, "all of {set} have revision {revision}"),
     }
 }
 

@@ -9,122 +9,17 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
-        ConfigUpdate, Dependency, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy,
-        KeySelector, LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals,
-        Override, PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process,
-        Provisioner, ReclaimPolicy, RetentionPolicy, RollingUpdate, Spread, StatefulSetSpec,
-        StorageClass, TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
+        AccessMode, AddressPool, AddressPoolSpec, ConfigMap, LabelSelector, NfsVolumeSource,
+        PersistentVolume, PersistentVolumeClaimSpec, Provisioner, ReclaimPolicy, StorageClass,
     },
     state::{Claim, Draining, Offline, Ordered, Set},
 };
 
+mod set;
 mod volumes;
 
+pub use set::SetOptions;
 pub use volumes::Word;
-
-/// A set, as far as the simulation tells sets apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetOptions {
-    /// How many members.
-    pub replicas: u32,
-    /// `podManagementPolicy`
-    pub policy: GatePolicy,
-    /// `bootstrapPolicy`
-    pub bootstrap: Option<GatePolicy>,
-    /// `coldStartPolicy`
-    pub cold: Option<GatePolicy>,
-    /// `spread`
-    pub spread: Spread,
-    /// Whether its number of members is fixed once it is founded.
-    pub fixed: bool,
-    /// Whether each member has a claim `data`.
-    pub claim: bool,
-    /// The class of that claim; the built-in one if it is not said. Claims of [`BY_HAND`] select the
-    /// volume with their own label.
-    pub class: Option<String>,
-    /// A claim that all members use.
-    pub shared: Option<String>,
-    /// Whether a member is ready only while more than half of them run.
-    pub quorum: bool,
-    /// The port that each member declares.
-    pub port: Option<u32>,
-    /// `minReadySeconds`
-    pub min_ready: u32,
-    /// Changes the template.
-    pub revision: u32,
-    /// `addressPool`
-    pub pool: Option<String>,
-    /// Whether members use the keys `env` and `file` of a ConfigMap named as the set.
-    pub config: bool,
-    /// Whether a changed file reaches members that run.
-    pub reload: bool,
-    /// `ordinals.reserved`
-    pub reserved: BTreeSet<u32>,
-    /// An ordinal whose member has arguments of its own.
-    pub special: Option<u32>,
-    /// Whether there is one member on each host of rack a instead of `replicas`.
-    pub per_host: bool,
-    /// Whether members are spread evenly over the racks.
-    pub racks: Option<WhenUnsatisfiable>,
-    /// `ordinals.start`
-    pub start: u32,
-    /// `updateStrategy.type`
-    pub update: UpdateKind,
-    /// `updateStrategy.rollingUpdate.partition`
-    pub partition: u32,
-    /// `updateStrategy.rollingUpdate.maxUnavailable`
-    pub max_unavailable: Option<Amount>,
-    /// `disruptionBudget.minAvailable`
-    pub min_available: Option<Amount>,
-    /// `progressDeadlineSeconds`
-    pub deadline: Option<u32>,
-    /// `autoRollback`
-    pub auto_rollback: bool,
-    /// `paused`
-    pub paused: bool,
-    /// `persistentVolumeClaimRetentionPolicy`
-    pub retention: RetentionPolicy,
-    /// `dependsOn`, of one set.
-    pub needs: Option<Dependency>,
-}
-
-impl Default for SetOptions {
-    fn default() -> Self {
-        Self {
-            replicas: 1,
-            policy: GatePolicy::OrderedReady,
-            bootstrap: None,
-            cold: None,
-            spread: Spread::Require,
-            fixed: false,
-            claim: false,
-            class: None,
-            shared: None,
-            quorum: false,
-            port: None,
-            min_ready: 0,
-            revision: 1,
-            pool: None,
-            config: false,
-            reload: false,
-            reserved: BTreeSet::new(),
-            special: None,
-            per_host: false,
-            racks: None,
-            start: 0,
-            update: UpdateKind::RollingUpdate,
-            partition: 0,
-            max_unavailable: None,
-            min_available: None,
-            deadline: None,
-            auto_rollback: false,
-            paused: false,
-            retention: RetentionPolicy::default(),
-            needs: None,
-        }
-    }
-}
 
 /// The class of the volumes that operators make.
 pub const BY_HAND: &str = "hand";
@@ -133,145 +28,12 @@ pub const RACK: &str = "rack";
 /// The class whose volumes are directories of a server.
 pub const SERVER: &str = "nfs";
 
+/// What selects the volume of one member.
 fn slot(value: &str) -> LabelSelector {
     let mut selector = LabelSelector::default();
     let labels = &mut selector.match_labels;
     labels.insert("slot".to_owned(), value.to_owned());
     selector
-}
-
-/// What makes a process depend on the config of its set.
-fn configure(process: &mut Process, key: &SetKey) {
-    let selector = |entry: &str| {
-        Some(KeySelector {
-            name: key.name.to_string(),
-            key: entry.to_owned(),
-            optional: false,
-        })
-    };
-    process.env.push(EnvVar {
-        name: "CONFIG".to_owned(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            config_map_key_ref: selector("env"),
-            ..EnvVarSource::default()
-        }),
-    });
-    process.files.push(FileSource {
-        path: "app.conf".to_owned(),
-        config_map: selector("file"),
-        on_change: OnChange::Signal,
-        ..FileSource::default()
-    });
-}
-
-impl SetOptions {
-    fn update_strategy(&self) -> UpdateStrategy {
-        UpdateStrategy {
-            kind: self.update,
-            rolling_update: Some(RollingUpdate {
-                partition: self.partition,
-                max_unavailable: self.max_unavailable.clone(),
-            }),
-        }
-    }
-
-    fn spec(&self, key: &SetKey) -> StatefulSetSpec {
-        let mut process = Process {
-            name: "main".to_owned(),
-            command: vec!["/bin/app".to_owned()],
-            user: Some("app".to_owned()),
-            env: vec![EnvVar {
-                name: "REVISION".to_owned(),
-                value: Some(self.revision.to_string()),
-                ..EnvVar::default()
-            }],
-            ..Process::default()
-        };
-        process.ports.extend(self.port.map(|container_port| Port {
-            container_port,
-            ..Port::default()
-        }));
-        if self.config {
-            configure(&mut process, key);
-        }
-        let mut spec = StatefulSetSpec {
-            replicas: Some(self.replicas.into()),
-            pod_management_policy: self.policy,
-            bootstrap_policy: self.bootstrap,
-            cold_start_policy: self.cold,
-            membership: self.fixed.then_some(Membership::Static),
-            spread: self.spread,
-            min_ready_seconds: self.min_ready,
-            address_pool: self.pool.clone(),
-            config_update: if self.reload {
-                ConfigUpdate::Reload
-            } else {
-                ConfigUpdate::Rollout
-            },
-            ordinals: Ordinals {
-                start: self.start,
-                ..Ordinals::default()
-            },
-            update_strategy: Some(self.update_strategy()),
-            disruption_budget: self.min_available.clone().map(|least| DisruptionBudget {
-                min_available: Some(least),
-                max_unavailable: None,
-            }),
-            progress_deadline_seconds: self.deadline,
-            auto_rollback: self.auto_rollback,
-            paused: self.paused,
-            persistent_volume_claim_retention_policy: self.retention,
-            depends_on: self.needs.iter().cloned().collect(),
-            ..StatefulSetSpec::default()
-        };
-        spec.template.spec.processes.push(process);
-        self.place(&mut spec);
-        if self.claim {
-            let mut template = ClaimTemplate::default();
-            template.metadata.name = "data".to_owned();
-            template.spec.storage_class_name.clone_from(&self.class);
-            if self.class.as_deref() == Some(BY_HAND) {
-                template.spec.selector = Some(slot("{{ member }}"));
-            }
-            spec.volume_claim_templates.push(template);
-        }
-        let shared = self.shared.iter().map(|claim| MemberVolume {
-            name: "shared".to_owned(),
-            persistent_volume_claim: ClaimReference {
-                claim_name: claim.clone(),
-                read_only: false,
-            },
-        });
-        spec.template.spec.volumes.extend(shared);
-        spec
-    }
-}
-
-impl SetOptions {
-    fn place(&self, spec: &mut StatefulSetSpec) {
-        spec.ordinals.reserved.clone_from(&self.reserved);
-        spec.overrides.extend(self.special.map(|ordinal| Override {
-            ordinals: ordinal.to_string(),
-            args: Some(vec!["--special".to_owned()]),
-            ..Override::default()
-        }));
-        let member = &mut spec.template.spec;
-        if self.per_host {
-            spec.replicas = None;
-            spec.placement = Placement::PerHost;
-            let selector = &mut member.node_selector;
-            selector.insert(RACK.to_owned(), "a".to_owned());
-        }
-        let constraint = self
-            .racks
-            .map(|when_unsatisfiable| TopologySpreadConstraint {
-                topology_key: RACK.to_owned(),
-                max_skew: 1,
-                when_unsatisfiable,
-            });
-        member.topology_spread_constraints.extend(constraint);
-    }
 }
 
 impl World {

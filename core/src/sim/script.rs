@@ -139,13 +139,7 @@ impl Player {
     /// What an operator does.
     fn change(&mut self, words: &[&str]) -> Option<()> {
         match words {
-            ["hosts", count] => {
-                for n in 1..=count.parse::<u8>().ok()? {
-                    let address = Ipv4Addr::new(10, 0, 0, n).into();
-                    self.world
-                        .add_host(&format!("host-{n}").parse().ok()?, address);
-                }
-            }
+            ["hosts", count] => self.hosts(count)?,
             ["pool", name, cidr] => self.world.put_pool(&key(name)?, cidr, true),
             ["class"] => self.world.put_class(),
             ["volume", name, member] => self.world.put_volume(name, member),

@@ -28,12 +28,7 @@ impl State {
                 key,
                 member,
                 template,
-            } => {
-                if let Some(claim) = self.claims.get_mut(key) {
-                    claim.member = Some(member.clone());
-                    claim.template.clone_from(template);
-                }
-            }
+            } => self.adopt_claim(key, member, template),
             Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
             Step::TakeSnapshot { name, snapshot } => {
                 self.snapshots.insert(name.clone(), snapshot.clone());
@@ -90,6 +85,13 @@ impl State {
                 }
             }
             Step::PublishZone { zone } => self.zone = zone.clone(),
+        }
+    }
+
+    fn adopt_claim(&mut self, key: &ClaimKey, member: &MemberId, template: &str) {
+        if let Some(claim) = self.claims.get_mut(key) {
+            claim.member = Some(member.clone());
+            template.clone_into(&mut claim.template);
         }
     }
 

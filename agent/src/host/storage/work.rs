@@ -293,7 +293,7 @@ impl Lying<'_> {
         for name in self.trips() {
             self.remove_trip(&trash, &name)?;
         }
-        trash.sync().map_err(Into::into)
+        trash.sync()
     }
 
     /// The name stays closed: what was decided before the removal and comes late must not take
