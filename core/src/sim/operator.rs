@@ -10,15 +10,16 @@ use crate::{
     sim::World,
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
-        ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy, KeySelector,
-        LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals, Override,
-        PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process, Provisioner,
-        ReclaimPolicy, RollingUpdate, Spread, StatefulSetSpec, StorageClass,
+        ConfigUpdate, DataSource, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy,
+        KeySelector, LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals,
+        Override, PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process,
+        Provisioner, ReclaimPolicy, RollingUpdate, Spread, StatefulSetSpec, StorageClass,
         TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
     },
     state::{Claim, Draining, Offline, Ordered, Set},
 };
 
+mod copies;
 mod volumes;
 
 pub use volumes::Word;
@@ -408,6 +409,10 @@ impl World {
     /// Makes a claim of a class by hand, unless there is one of its name. One of [`BY_HAND`] selects
     /// the volume that is for the member after whom it is named, `data-<member>`.
     pub fn put_claim(&mut self, key: &ClaimKey, class: &str) {
+        self.make_claim(key, class, None);
+    }
+
+    fn make_claim(&mut self, key: &ClaimKey, class: &str, source: Option<DataSource>) {
         let taken = self.coordinator.state.claims.contains_key(key);
         if taken || !self.coordinator.up {
             return;
@@ -417,6 +422,7 @@ impl World {
         let mut spec = PersistentVolumeClaimSpec {
             storage_class_name: Some(class.to_owned()),
             selector: member.filter(|_| class == BY_HAND).map(slot),
+            data_source: source,
             ..PersistentVolumeClaimSpec::default()
         };
         if member.is_none() {
