@@ -98,9 +98,11 @@ async fn a_sidecar_starts_before_and_stops_after_the_mains() {
 
     handle.client.stop(None).await.unwrap();
     let events = until_gone(&mut handle).await;
-    let ends = events.iter().filter_map(|event| match event {
-        KeeperEvent::Exited { process, .. } => Some(process.as_str()),
-        _ => None,
+    let ends = events.iter().filter_map(|event| {
+        let KeeperEvent::Exited { process, .. } = event else {
+            return None;
+        };
+        Some(process.as_str())
     });
     assert_eq!(ends.collect::<Vec<_>>(), ["main", "proxy"]);
 }
@@ -152,6 +154,13 @@ async fn a_failed_post_start_stops_its_process_and_says_why() {
     until_gone(&mut handle).await;
 }
 
+fn exit_of(event: &KeeperEvent) -> Option<Exit> {
+    let KeeperEvent::Exited { exit, .. } = event else {
+        return None;
+    };
+    Some(*exit)
+}
+
 #[tokio::test]
 async fn a_pre_stop_is_ended_by_the_grace_period_and_the_signal_still_comes() {
     let bed = Bed::new("prestop");
@@ -165,10 +174,7 @@ async fn a_pre_stop_is_ended_by_the_grace_period_and_the_signal_still_comes() {
     let grace = Some(Duration::from_millis(200));
     handle.client.stop(grace).await.unwrap();
     let events = until_gone(&mut handle).await;
-    let exit = events.iter().find_map(|event| match event {
-        KeeperEvent::Exited { exit, .. } => Some(*exit),
-        _ => None,
-    });
+    let exit = events.iter().find_map(exit_of);
     assert_eq!(exit, Some(Exit::Code(0)), "{events:?}");
     bed.log_with("main.log", "got TERM").await;
 }
@@ -201,10 +207,7 @@ async fn what_is_never_killed_outlives_the_grace_period() {
     assert!(runs(pid));
     fs::write(format!("/proc/{pid}/root/tmp/go"), "").unwrap();
     let events = until_gone(&mut handle).await;
-    let last = events.iter().find_map(|event| match event {
-        KeeperEvent::Exited { exit, .. } => Some(*exit),
-        _ => None,
-    });
+    let last = events.iter().find_map(exit_of);
     assert_eq!(last, Some(Exit::Code(0)), "{events:?}");
 }
 
@@ -214,10 +217,10 @@ async fn said(handle: &mut berth_agent::host::KeeperHandle, fits: impl Fn(&Said)
         |e| matches!(e, KeeperEvent::Said { said, .. } if fits(said)),
     )
     .await;
-    match found {
-        KeeperEvent::Said { said, .. } => said,
-        other => panic!("{other:?}"),
-    }
+    let KeeperEvent::Said { said, .. } = found else {
+        panic!("{found:?}");
+    };
+    said
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ pub(crate) enum Exit {
     Success,
     /// It failed for a reason that has no code of its own.
     Failure,
+    /// Of `berth plan` only: something would change.
+    Changes,
     /// The command line is wrong, or something that the command needs is missing on this machine.
     Usage,
     /// It would stop, shrink, replace or delete something and nobody said yes. Nothing was done.
@@ -30,7 +32,8 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
   1    failed
-  2    wrong usage, or something that the command needs is missing
+  2    wrong usage, or something that the command needs is missing; of `berth plan` that
+       something would change (0: nothing would; 1: it could not be planned)
   3    needs a confirmation: the plan was shown and nothing was done
   4    not found
   5    what was waited for did not happen in time
@@ -44,7 +47,7 @@ impl Exit {
         match self {
             Self::Success => 0,
             Self::Failure => 1,
-            Self::Usage => 2,
+            Self::Changes | Self::Usage => 2,
             Self::NeedsConfirmation => 3,
             Self::NotFound => 4,
             Self::Timeout => 5,
@@ -81,7 +84,7 @@ mod tests {
         let documented: Vec<u8> = HELP
             .lines()
             .skip(1)
-            .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
+            .filter_map(|line| line.split_whitespace().next()?.parse().ok())
             .collect();
         assert_eq!(documented, all.map(Exit::code));
     }

@@ -15,20 +15,31 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::{args::Cli, exit::Exit};
+use crate::{
+    args::{Cli, Command},
+    exit::Exit,
+};
 
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {
-        Ok(cli) => run(cli),
+        Ok(cli) => {
+            // Its codes say whether anything would change; whatever stands against that is one.
+            let plans = matches!(cli.command, Command::Plan(_));
+            run(cli).map_err(|error| (error, plans))
+        }
         Err(error) => return output::usage(&error).into(),
     };
     match outcome {
-        Ok(()) => Exit::Success.into(),
-        Err(error) => output::failure(&error).into(),
+        Ok(exit) => exit.into(),
+        Err((error, true)) => {
+            output::failure(&error);
+            Exit::Failure.into()
+        }
+        Err((error, false)) => output::failure(&error).into(),
     }
 }
 
-fn run(cli: Cli) -> Result<(), error::CliError> {
+fn run(cli: Cli) -> Result<Exit, error::CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

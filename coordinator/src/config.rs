@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use berth_core::{
@@ -23,6 +24,24 @@ struct File {
     data_dir: PathBuf,
     /// The DNS zone of all names.
     zone: String,
+    /// What was deleted.
+    trash: Trash,
+}
+
+/// The trash of volumes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Trash {
+    /// How long data stays there before it is removed for good: `7d`, `12h`, or `forever`.
+    keep: String,
+}
+
+impl Default for Trash {
+    fn default() -> Self {
+        Self {
+            keep: "7d".to_owned(),
+        }
+    }
 }
 
 impl Default for File {
@@ -31,6 +50,7 @@ impl Default for File {
             listen: vec!["unix:/run/berth/coordinator.sock".to_owned()],
             data_dir: PathBuf::from("/var/lib/berth/coordinator"),
             zone: "berth.internal".to_owned(),
+            trash: Trash::default(),
         }
     }
 }
@@ -44,6 +64,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The DNS zone of all names, in lower case, without a final dot.
     pub zone: String,
+    /// How long data stays in the trash; `None` for ever.
+    pub trash_keep: Option<Duration>,
 }
 
 /// Why there is no configuration.
@@ -73,6 +95,36 @@ pub enum ConfigError {
         /// The name.
         zone: String,
     },
+    /// The time in the trash is none.
+    #[error("trash.keep: '{keep}' is no time; write one such as 7d or 12h, or forever")]
+    Keep {
+        /// What it says.
+        keep: String,
+    },
+}
+
+/// A number of days, hours or minutes.
+fn keep(text: &str) -> Result<Option<Duration>, ConfigError> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    let refuse = || ConfigError::Keep {
+        keep: text.to_owned(),
+    };
+    let unit = text.chars().last().and_then(|unit| match unit {
+        'd' => Some(24 * 3600),
+        'h' => Some(3600),
+        'm' => Some(60),
+        _ => None,
+    });
+    let count = text.get(..text.len().saturating_sub(1));
+    let count = count.and_then(|count| count.parse::<u64>().ok());
+    let seconds = count
+        .zip(unit)
+        .and_then(|(count, unit)| count.checked_mul(unit));
+    seconds
+        .map(|seconds| Some(Duration::from_secs(seconds)))
+        .ok_or_else(refuse)
 }
 
 fn lines(violations: &[Violation]) -> String {
@@ -113,6 +165,7 @@ impl Config {
                 .map_err(ConfigError::Endpoint)?,
             data_dir: file.data_dir,
             zone,
+            trash_keep: keep(&file.trash.keep)?,
         })
     }
 
@@ -135,6 +188,7 @@ mod tests {
         );
         assert_eq!(config.data_dir, Path::new("/var/lib/berth/coordinator"));
         assert_eq!(config.zone, "berth.internal");
+        assert_eq!(config.trash_keep, Some(Duration::from_secs(7 * 24 * 3600)));
     }
 
     #[test]
@@ -148,5 +202,15 @@ mod tests {
         assert!(told("listen: [nowhere]").starts_with("listen: 'nowhere'"));
         assert!(told("listen: []").starts_with("listen is empty"));
         assert!(told("zone: a..b").starts_with("zone: 'a..b'"));
+        for keep in ["7", "d", "-1d", "1w", "99999999999999999d", ""] {
+            let text = told(&format!("trash: {{keep: '{keep}'}}"));
+            assert!(text.starts_with("trash.keep: '"), "{text}");
+        }
+        let read = |keep: &str| {
+            let text = format!("trash: {{keep: {keep}}}");
+            Config::parse("c.yaml", &text).unwrap().trash_keep
+        };
+        assert_eq!(read("90m"), Some(Duration::from_secs(5400)));
+        assert_eq!(read("forever"), None);
     }
 }

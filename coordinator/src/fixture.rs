@@ -140,6 +140,7 @@ pub(crate) fn claim() -> Claim {
         filled: true,
         owner: None,
         created_at: NOW,
+        goes_with: None,
     }
 }
 

@@ -73,7 +73,8 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let opened = store::open(&config.store_path(), KEEP)?;
     let (term, history) = (opened.term, opened.history.clone());
-    let view = View::load(opened.model(), &history, term, &config.zone);
+    let mut view = View::load(opened.model(), &history, term, &config.zone);
+    view.state.trash_keep = config.trash_keep;
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
     }

@@ -9,7 +9,7 @@ use berth_core::{
     state::Volume,
     store::{Key, RecordKind},
     time::Timestamp,
-    volume::work::{self, VolumeTask, VolumeWork},
+    volume::work::{self, After, VolumeTask, VolumeWork},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -55,10 +55,11 @@ pub fn done(
     volume: &Volume,
     task: VolumeTask,
     now: Timestamp,
-) -> Option<(Volume, &'static str, String)> {
+) -> Option<(After, &'static str, String)> {
     let after = work::done(volume, task, now)?;
     let (reason, text) = match task {
         VolumeTask::Trash => ("Trashed", "its data is in the trash".to_owned()),
+        VolumeTask::Purge => ("Purged", "its data is gone for good".to_owned()),
         VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
         VolumeTask::Grow { bytes } => ("Grown", format!("it holds {} now", of_bytes(bytes))),
         VolumeTask::Populate { .. } => (

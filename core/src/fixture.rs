@@ -211,6 +211,7 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
             filled: false,
             owner: None,
             created_at: NOW,
+            goes_with: None,
         };
         state.claims.entry(key.clone()).or_insert(claim);
         if state.claims[&key].volume.is_none() {
@@ -330,6 +331,7 @@ pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a
         filled: false,
         owner: None,
         created_at: NOW,
+        goes_with: None,
     };
     let claims = &mut state.claims;
     claims.entry(key(name)).or_insert(claim)

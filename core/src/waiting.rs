@@ -4,13 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName},
+    ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     spec::AccessMode,
     time::Timestamp,
 };
 
 mod frees;
 mod refusal;
+mod rule;
 mod text;
 
 pub use refusal::{CopyRefusal, HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
@@ -161,6 +162,30 @@ pub enum Reason {
         /// The member that has it.
         by: MemberId,
     },
+    /// The claim of an earlier epoch goes, and is not gone yet: the member gets a fresh one.
+    ClaimStale {
+        /// The claim.
+        claim: ObjectKey,
+    },
+    /// The set depends on one that does not exist.
+    DependencyMissing {
+        /// The set that it depends on.
+        set: SetKey,
+    },
+    /// The set starts when another one is up.
+    DependencyNotReady {
+        /// The set that it depends on.
+        set: SetKey,
+        /// What all members of that one must hold: started, ready or available.
+        gate: String,
+    },
+    /// The set goes after one that depends on it and goes too.
+    DependantNotStopped {
+        /// The set that depends on it.
+        set: SetKey,
+    },
+    /// The set was deleted and its members were not: they run on as they are.
+    Orphaned,
     /// The volume is in the trash, or on its way there.
     VolumeGone {
         /// The claim.
@@ -495,85 +520,5 @@ impl Reason {
             self,
             Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
         )
-    }
-
-    /// The rule's name, as `status` and the wire show it.
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Self::PredecessorNotReady { .. } => "PredecessorNotReady",
-            Self::PredecessorNotStarted { .. } => "PredecessorNotStarted",
-            Self::SuccessorNotStopped { .. } => "SuccessorNotStopped",
-            Self::NoEligibleHost { .. } => "NoEligibleHost",
-            Self::HostUnknown { .. } => "HostUnknown",
-            Self::HistoryMismatch { .. } => "HistoryMismatch",
-            Self::AddressPoolMissing { .. } => "AddressPoolMissing",
-            Self::AddressPoolExhausted { .. } => "AddressPoolExhausted",
-            Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
-            Self::StopNotConfirmed { .. } => "StopNotConfirmed",
-            Self::ConfigMissing { .. } => "ConfigMissing",
-            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
-            Self::FoundersIncomplete { .. } => "FoundersIncomplete",
-            Self::FoundingDiskLost { .. } => "FoundingDiskLost",
-            Self::ClassMissing { .. } => "ClassMissing",
-            Self::NoMatchingVolume { .. } => "NoMatchingVolume",
-            Self::ExportTaken { .. } => "ExportTaken",
-            Self::ClaimMismatch { .. } => "ClaimMismatch",
-            Self::ClaimMissing { .. } => "ClaimMissing",
-            Self::ClaimPending { .. } => "ClaimPending",
-            Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
-            Self::VolumeInUse { .. } => "VolumeInUse",
-            Self::VolumeGone { .. } => "VolumeGone",
-            Self::VolumeRestoring { .. } => "VolumeRestoring",
-            Self::DataSourceMissing { .. } => "DataSourceMissing",
-            Self::DataSourceNotReady { .. } => "DataSourceNotReady",
-            Self::CopyRefused { .. } => "CopyRefused",
-            Self::CopyNeedsStop { .. } => "CopyNeedsStop",
-            Self::VolumePopulating { .. } => "VolumePopulating",
-            Self::VolumeCopied { .. } => "VolumeCopied",
-            Self::RevisionOutdated => "RevisionOutdated",
-            Self::RestartAsked => "RestartAsked",
-            Self::OfflineAsked => "OfflineAsked",
-            Self::Offline { .. } => "Offline",
-            Self::DrainAsked { .. } => "DrainAsked",
-            Self::DrainPinned { .. } => "DrainPinned",
-            Self::DrainNowhere { .. } => "DrainNowhere",
-            Self::HostDrained { .. } => "HostDrained",
-            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
-            Self::BudgetSpent { .. } => "BudgetSpent",
-            Self::UpdatesPaused => "UpdatesPaused",
-            Self::RolloutStalled { .. } => "RolloutStalled",
-            Self::BelowPartition { .. } => "BelowPartition",
-            Self::UpdatedOnRestart => "UpdatedOnRestart",
-            Self::PlanRefused { .. } => "PlanRefused",
-            Self::Ordered { .. } => "Ordered",
-            Self::HeldByOperator => "HeldByOperator",
-            Self::CommandMissing { .. } => "CommandMissing",
-            Self::UserMissing { .. } => "UserMissing",
-            Self::UserForbidden { .. } => "UserForbidden",
-            Self::PoolMissing { .. } => "PoolMissing",
-            Self::PortTaken { .. } => "PortTaken",
-            Self::VolumeForeign { .. } => "VolumeForeign",
-            Self::VolumeEmpty { .. } => "VolumeEmpty",
-            Self::VolumeNotEmpty { .. } => "VolumeNotEmpty",
-            Self::PoolNotMounted { .. } => "PoolNotMounted",
-            Self::MountFailed { .. } => "MountFailed",
-            Self::VolumeHung { .. } => "VolumeHung",
-            Self::VolumeStale { .. } => "VolumeStale",
-            Self::VolumeBusy { .. } => "VolumeBusy",
-            Self::VolumeNoSpace { .. } => "VolumeNoSpace",
-            Self::UserIdMismatch { .. } => "UserIdMismatch",
-            Self::PathEscape { .. } => "PathEscape",
-            Self::StepFailed { .. } => "StepFailed",
-            Self::RenderFailed { .. } => "RenderFailed",
-            Self::InitProcess { .. } => "InitProcess",
-            Self::PostStart { .. } => "PostStart",
-            Self::ReadinessGate { .. } => "ReadinessGate",
-            Self::BackOff { .. } => "BackOff",
-            Self::StartupProbe { .. } => "StartupProbe",
-            Self::ReadinessProbe { .. } => "ReadinessProbe",
-            Self::LivenessProbe { .. } => "LivenessProbe",
-            Self::Stopping { .. } => "Stopping",
-            Self::NeverKilled { .. } => "NeverKilled",
-        }
     }
 }

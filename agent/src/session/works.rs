@@ -117,6 +117,7 @@ impl<H: Host> Worker<H> {
                 from.and_then(|from| self.user(&from.source))
             }
             VolumeTask::Restore
+            | VolumeTask::Purge
             | VolumeTask::Grow { .. }
             | VolumeTask::Snapshot { online: true }
             | VolumeTask::Populate { online: true }

@@ -20,8 +20,8 @@ pub(crate) use rollout::{
 };
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
-    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RestartArgs,
-    VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RefoundArgs,
+    ReplaceArgs, RestartArgs, SetCommand, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
@@ -71,6 +71,10 @@ pub(crate) enum Command {
     /// Store what manifests say; members are started, changed and stopped accordingly.
     Apply(ApplyArgs),
     /// Show what `apply` would do, and do nothing.
+    ///
+    /// What changes of the objects, field by field; the plan that would be executed at once, each
+    /// step with why; and, marked as a forecast, what would follow if every start becomes ready and
+    /// every stop ends. Ends with exit code 0 if nothing would change, and 2 if something would.
     Plan(PlanArgs),
     /// Show objects, members or hosts.
     Get(GetArgs),
@@ -82,7 +86,8 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Change the number of members of a set.
     Scale(ScaleArgs),
-    /// Delete objects. A set stops in order first; its claims and volumes stay.
+    /// Delete objects. A set stops in order first; its claims and volumes stay, unless its
+    /// persistentVolumeClaimRetentionPolicy says otherwise.
     ///
     /// A deleted claim leaves its volume released, or in the trash if its class says `Delete`;
     /// `berth volume undelete` brings claim and volume back either way. A deleted PersistentVolume
@@ -98,6 +103,9 @@ pub(crate) enum Command {
     /// Machines with an agent.
     #[command(subcommand)]
     Host(HostCommand),
+    /// Whole sets.
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Single members of a set.
     #[command(subcommand)]
     Member(MemberCommand),
@@ -280,8 +288,21 @@ pub(crate) struct DeleteArgs {
     /// Confirms the deletion of the set or claim with this name. May be given several times.
     #[arg(long, visible_alias = "confirm", value_name = "NAME")]
     pub(crate) yes_i_mean: Vec<String>,
+    /// What becomes of the members of a set.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(crate) cascade: Cascade,
     #[command(flatten)]
     pub(crate) wait: WaitOptions,
+}
+
+/// What becomes of the members of a set that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Cascade {
+    /// They stop, the highest first.
+    #[default]
+    Foreground,
+    /// They run on as they are; a set of the name that is applied later takes them back.
+    Orphan,
 }
 
 /// `berth logs`.

@@ -102,6 +102,16 @@ pub(crate) enum MemberCommand {
     ///
     /// For example: berth member condition etcd-0 example.com/registered=True
     Condition(ConditionArgs),
+    /// Have a member begin anew on fresh volumes.
+    ///
+    /// Asks for its name, because its data goes: it is stopped when the others are available (at
+    /// once if it is not ready itself), its agent proves it gone, its claims are deleted, and it
+    /// comes back with new ones, on any host that fits, as one that joins and never as a founder.
+    /// What Berth made of its data goes to the trash and comes back with `berth volume undelete`
+    /// until its time there is over. Frees a member whose disk is lost (FoundingDiskLost,
+    /// VolumeEmpty). Risks: the application must let it join and copy its data from the others.
+    /// Refused while its host is out of contact, because nothing could prove it gone.
+    Replace(ReplaceArgs),
 }
 
 /// `berth member offline`.
@@ -155,6 +165,42 @@ fn parse_condition(text: &str) -> Result<(String, bool), String> {
     Ok((name.to_owned(), status))
 }
 
+/// `berth member replace`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// Says that its data is to go: without it nothing is replaced.
+    #[arg(long, required = true)]
+    pub(crate) new_volume: bool,
+    /// Confirms that the data of the member with this name goes.
+    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
+    pub(crate) yes_i_mean: Option<String>,
+}
+
+/// `berth set`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SetCommand {
+    /// Have a set begin anew: all its data goes, and it is founded again.
+    ///
+    /// Asks for its name. Its members stop, the highest first; their claims are deleted when they
+    /// are proven gone, and what Berth made of the data goes to the trash; who founded the set is
+    /// forgotten, and it is founded again on fresh volumes. For a set whose founding failed
+    /// (FoundingDiskLost on most members), or whose data is of no use any more. Proves that no
+    /// member runs on the data. Risks: the cluster that comes up knows nothing of the old one.
+    Refound(RefoundArgs),
+}
+
+/// `berth set refound`.
+#[derive(Debug, Args)]
+pub(crate) struct RefoundArgs {
+    /// NAME, or sts/NAME.
+    pub(crate) set: String,
+    /// Confirms that all data of the set with this name goes.
+    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
+    pub(crate) yes_i_mean: Option<String>,
+}
+
 /// `berth member restart`.
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
@@ -188,8 +234,9 @@ pub(crate) enum VolumeCommand {
     Release(VolumeVerbArgs),
     /// Move a volume that a class made, and that no claim has, to the trash.
     ///
-    /// Asks for its name. The data stays in the trash of its pool or export, and comes back with
-    /// `berth volume undelete`. A volume that an operator made is refused, its data is not
+    /// Asks for its name. The data stays in the trash of its pool or export until the time that the
+    /// coordinator is configured with is over (`trash.keep`, 7 days if it is not said), and comes
+    /// back with `berth volume undelete` until then. A volume that an operator made is refused, its data is not
     /// Berth's: `berth delete pv/NAME` forgets it and leaves the data where it is.
     Delete(VolumeDeleteArgs),
     /// Bring a deleted volume back, and the claim that it had.

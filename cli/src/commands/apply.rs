@@ -98,7 +98,7 @@ async fn show_plan(context: &Context, request: &v1::ApplyRequest, disruptions: V
     if plan.disruptions.is_empty() {
         plan.disruptions = disruptions;
     }
-    output::note(output::tables::plan(&plan, &context.namespace).trim_end());
+    output::note(output::plan::text(&plan, &context.namespace).trim_end());
 }
 
 fn sets(objects: Vec<v1::AppliedObject>) -> Vec<(String, String)> {

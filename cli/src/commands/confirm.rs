@@ -42,8 +42,23 @@ pub(crate) async fn disruptions(
         disruptions,
         ..v1::PlanResponse::default()
     };
-    output::note(output::tables::plan(&plan, namespace).trim_end());
+    output::note(output::plan::text(&plan, namespace).trim_end());
     go_on(message, "confirm with --yes").await
+}
+
+/// After a refusal that only asks for a name to be typed: asks for it. Any other refusal stays one.
+///
+/// # Errors
+/// The refusal; or `NeedsConfirmation`.
+pub(crate) async fn after_refusal(
+    doing: &str,
+    status: &Status,
+    (subject, name): (String, String),
+) -> Result<(), CliError> {
+    if !refusal::asks_for_name(status) {
+        return Err(refusal::from_status(doing, status));
+    }
+    typed_names(&[(subject, name)]).await
 }
 
 /// Asks for the names of what is to be deleted, given as what it is called and its name.

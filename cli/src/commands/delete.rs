@@ -9,7 +9,7 @@ use berth_proto::{convert::object::to_reference, v1};
 
 use super::{Context, confirm, wait};
 use crate::{
-    args::{Condition, DeleteArgs},
+    args::{Cascade, Condition, DeleteArgs},
     error::CliError,
     exit::Exit,
     output::{self, tables},
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
     confirm::typed_names(&to_confirm).await?;
     let mut missing = None;
     for reference in &references {
-        match delete(context, reference, args.kind.is_none()).await? {
+        match delete(context, reference, &args).await? {
             Outcome::Deleted => {}
             Outcome::Missing(error) => missing = Some(error),
         }
@@ -45,7 +45,8 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
     if let Some(error) = missing {
         return Err(error);
     }
-    if args.wait.wait {
+    // Who run on are never gone.
+    if args.wait.wait && args.cascade == Cascade::Foreground {
         let sets: Vec<_> = references
             .into_iter()
             .filter(|reference| reference.kind == Kind::StatefulSet.as_str())
@@ -146,16 +147,26 @@ enum Outcome {
 async fn delete(
     context: &Context,
     reference: &v1::ObjectRef,
-    one_of_many: bool,
+    args: &DeleteArgs,
 ) -> Result<Outcome, CliError> {
+    let one_of_many = args.kind.is_none();
+    let is_set = reference.kind == Kind::StatefulSet.as_str();
+    let orphan = is_set && args.cascade == Cascade::Orphan;
     let subject = tables::subject(reference, &context.namespace);
     let request = v1::DeleteRequest {
         r#ref: Some(reference.clone()),
         typed_name: reference.name.clone(),
+        orphan,
     };
     match context.coordinator.objects().delete(request).await {
         Ok(_) => {
             output::data(&format!("{subject} deleted"))?;
+            if orphan {
+                output::note(
+                    "its members run on as they are; `berth apply -f` of a set of the name takes \
+                     them back",
+                );
+            }
             Ok(Outcome::Deleted)
         }
         Err(status) if one_of_many && status.code() == tonic::Code::NotFound => {

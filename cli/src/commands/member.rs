@@ -4,7 +4,7 @@ use berth_proto::v1;
 
 use super::{Context, confirm};
 use crate::{
-    args::{ConditionArgs, MemberCommand, OfflineArgs, RestartArgs},
+    args::{ConditionArgs, MemberCommand, OfflineArgs, ReplaceArgs, RestartArgs},
     error::CliError,
     output, refusal, target,
 };
@@ -16,6 +16,7 @@ pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(),
         MemberCommand::Offline(args) => offline(context, args).await,
         MemberCommand::Online(args) => online(context, &args.member).await,
         MemberCommand::Condition(args) => condition(context, args).await,
+        MemberCommand::Replace(args) => replace(context, args).await,
     }
 }
 
@@ -96,4 +97,28 @@ async fn condition(context: &Context, args: ConditionArgs) -> Result<(), CliErro
     answer.map_err(|status| refusal::from_status(&doing, &status))?;
     let status = if status { "True" } else { "False" };
     output::data(&format!("member/{member}: {name} is {status}"))
+}
+
+/// Has a member begin anew on fresh volumes.
+async fn replace(context: &Context, args: ReplaceArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let mut request = v1::ReplaceMemberRequest {
+        namespace: context.namespace.clone(),
+        member: member.clone(),
+        typed_name: args.yes_i_mean.unwrap_or_default(),
+    };
+    let doing = format!("replace member/{member}");
+    let mut members = context.coordinator.members();
+    if let Err(status) = members.replace(request.clone()).await {
+        let subject = format!("the data of member/{member}");
+        confirm::after_refusal(&doing, &status, (subject, member.clone())).await?;
+        request.typed_name.clone_from(&member);
+        let answer = members.replace(request).await;
+        answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    }
+    output::data(&format!(
+        "member/{member} is to begin anew on fresh volumes"
+    ))?;
+    output::note("`berth status` shows when; `berth volume list --trash` its old data");
+    Ok(())
 }

@@ -2,9 +2,10 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, Global, SetCommand},
     client::Coordinator,
     error::CliError,
+    exit::Exit,
 };
 
 mod apply;
@@ -24,6 +25,7 @@ mod member;
 mod plan;
 mod rollout;
 mod scale;
+mod set;
 mod snapshot;
 mod status;
 mod version;
@@ -51,7 +53,23 @@ impl Context {
 }
 
 /// Runs the command.
-pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
+pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
+    // The one command whose success has two codes.
+    if let Command::Plan(args) = cli.command {
+        let context = connect(&cli.global).await?;
+        return plan::run(&context, args).await;
+    }
+    others(cli).await.map(|()| Exit::Success)
+}
+
+async fn connect(global: &Global) -> Result<Context, CliError> {
+    Ok(Context {
+        coordinator: Coordinator::connect(&global.endpoint).await?,
+        namespace: global.namespace.clone(),
+    })
+}
+
+async fn others(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Dev(args) => return dev::run(args).await,
         Command::Local(args) => return local::run(args, cli.global.namespace).await,
@@ -69,17 +87,14 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         | Command::Events(_)
         | Command::Rollout(_)
         | Command::Host(_)
+        | Command::Set(_)
         | Command::Member(_)
         | Command::Volume(_)
         | Command::Snapshot(_) => {}
     }
-    let context = Context {
-        coordinator: Coordinator::connect(&cli.global.endpoint).await?,
-        namespace: cli.global.namespace,
-    };
+    let context = connect(&cli.global).await?;
     match cli.command {
         Command::Apply(args) => apply::run(&context, args).await,
-        Command::Plan(args) => plan::run(&context, args).await,
         Command::Get(args) => get::run(&context, args).await,
         Command::Describe(args) => describe::run(&context, args).await,
         Command::Status(args) => status::run(&context, args).await,
@@ -91,8 +106,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Rollout(command) => rollout::run(&context, command).await,
         Command::Host(command) => host::run(&context, command).await,
         Command::Member(command) => member::run(&context, command).await,
+        Command::Set(SetCommand::Refound(args)) => set::refound(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
         Command::Snapshot(command) => snapshot::run(&context, command).await,
-        Command::Dev(_) | Command::Local(_) | Command::Completions(_) | Command::Version => Ok(()),
+        Command::Dev(_)
+        | Command::Local(_)
+        | Command::Plan(_)
+        | Command::Completions(_)
+        | Command::Version => Ok(()),
     }
 }

@@ -6,12 +6,13 @@ use super::Context;
 use crate::{
     args::{PlanArgs, Take},
     error::CliError,
+    exit::Exit,
     output::{self, view::PlanView},
     refusal, sources,
 };
 
-/// Shows the plan.
-pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<(), CliError> {
+/// Shows the plan; whether anything would change is in the exit code.
+pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
     let request = v1::PlanRequest {
         sources: sources::read(&args.files.files)?,
         objects: Vec::new(),
@@ -25,9 +26,15 @@ pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<(), CliErro
     for text in &plan.warnings {
         output::warning(text);
     }
-    let text = output::tables::plan(&plan, &context.namespace);
+    let exit = if plan.changes {
+        Exit::Changes
+    } else {
+        Exit::Success
+    };
+    let text = output::plan::text(&plan, &context.namespace);
     match output::format::structured(args.format.output, &PlanView::from(plan))? {
-        Some(structured) => output::data(&structured),
-        None => output::data(&text),
+        Some(structured) => output::data(&structured)?,
+        None => output::data(&text)?,
     }
+    Ok(exit)
 }

@@ -168,7 +168,7 @@ fn told(context: &Context, dry_run: bool, response: &v1::RolloutResponse) -> Res
         output::warning(text);
     }
     if dry_run {
-        return output::data(&output::tables::plan(&plan, &context.namespace));
+        return output::data(&output::plan::text(&plan, &context.namespace));
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Context, apply, delete, get};
 use crate::{
     args::{
-        DeleteArgs, GetArgs, SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs, WaitOptions,
+        Cascade, DeleteArgs, GetArgs, SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs,
+        WaitOptions,
     },
     error::CliError,
     exit::Exit,
@@ -37,6 +38,7 @@ pub(crate) async fn run(context: &Context, command: SnapshotCommand) -> Result<(
                 kind: Some(kind),
                 name: Some(args.snapshot),
                 files: Vec::new(),
+                cascade: Cascade::default(),
                 yes_i_mean: args.yes_i_mean.into_iter().collect(),
                 wait: WaitOptions::default(),
             };

@@ -138,6 +138,9 @@ async fn delete(context: &Context, args: VolumeDeleteArgs) -> Result<(), CliErro
         "volume {name} goes to the trash ({})",
         volume.source
     ))?;
-    output::note(&format!("`berth volume undelete {name}` brings it back"));
+    output::note(&format!(
+        "`berth volume undelete {name}` brings it back, until its time in the trash is over: \
+         `berth volume list --trash` shows when that is"
+    ));
     Ok(())
 }

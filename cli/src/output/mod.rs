@@ -11,6 +11,7 @@ pub(crate) mod age;
 pub(crate) mod describe;
 pub(crate) mod format;
 pub(crate) mod objects;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod rollout;
 pub(crate) mod status;

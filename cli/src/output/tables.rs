@@ -1,7 +1,5 @@
 //! Tables of hosts, events, changes and plans.
 
-use std::fmt::Write as _;
-
 use berth_core::time::Timestamp;
 use berth_proto::v1;
 
@@ -120,38 +118,4 @@ pub(crate) fn subject(reference: &v1::ObjectRef, default_namespace: &str) -> Str
             reference.kind, reference.name, reference.namespace
         )
     }
-}
-
-/// What would become of an object: `create StatefulSet/etcd`.
-fn planned(object: &v1::AppliedObject, default_namespace: &str) -> String {
-    use v1::applied_object::Change;
-    let verb = match object.change() {
-        Change::Created => "create",
-        Change::Configured | Change::Unspecified => "change",
-        Change::Unchanged => "keep",
-    };
-    let reference = object.r#ref.clone().unwrap_or_default();
-    format!("{verb} {}", subject(&reference, default_namespace))
-}
-
-/// A plan: what becomes of the objects, what happens first, what it disrupts.
-pub(crate) fn plan(plan: &v1::PlanResponse, default_namespace: &str) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    for object in &plan.objects {
-        writeln!(text, "{}", planned(object, default_namespace)).ok();
-    }
-    if !plan.steps.is_empty() {
-        text.push_str("steps:\n");
-        for (index, step) in plan.steps.iter().enumerate() {
-            writeln!(text, "  {}. {}", index + 1, step.text).ok();
-        }
-    }
-    if !plan.disruptions.is_empty() {
-        text.push_str("disrupts:\n");
-        for line in &plan.disruptions {
-            writeln!(text, "  - {line}").ok();
-        }
-    }
-    text
 }

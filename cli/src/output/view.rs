@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_proto::v1;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::age::instant;
 
@@ -318,7 +319,14 @@ impl From<v1::Event> for EventView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlanView {
     objects: Vec<ChangeView>,
+    changes: bool,
+    /// The plan as it would be executed at once.
     steps: Vec<StepView>,
+    /// What is foreseen to follow.
+    forecast: Vec<StepView>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forecast_cut: bool,
+    waiting: Vec<String>,
     disruptions: Vec<String>,
     warnings: Vec<String>,
 }
@@ -331,6 +339,37 @@ pub(crate) struct ChangeView {
     namespace: String,
     name: String,
     change: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<FieldView>,
+}
+
+/// What changes of one field; of a secret only that it does.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FieldView {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<Value>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    secret: bool,
+}
+
+impl From<v1::FieldChange> for FieldView {
+    fn from(field: v1::FieldChange) -> Self {
+        Self {
+            path: field.path,
+            old: field.old.as_deref().map(json),
+            new: field.new.as_deref().map(json),
+            secret: field.secret,
+        }
+    }
+}
+
+/// A text of JSON as a value; as a text if it is none.
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// One step.
@@ -340,21 +379,37 @@ pub(crate) struct StepView {
     step: String,
     subject: String,
     text: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
+    /// Steps of one round are decided together.
+    round: u32,
+    /// The step itself, as it is executed.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    value: Value,
+}
+
+impl From<v1::PlannedStep> for StepView {
+    fn from(step: v1::PlannedStep) -> Self {
+        Self {
+            step: step.step,
+            subject: step.subject,
+            text: step.text,
+            why: step.why,
+            round: step.round,
+            value: serde_json::from_str(&step.json).unwrap_or_default(),
+        }
+    }
 }
 
 impl From<v1::PlanResponse> for PlanView {
     fn from(plan: v1::PlanResponse) -> Self {
         Self {
             objects: plan.objects.into_iter().map(Into::into).collect(),
-            steps: plan
-                .steps
-                .into_iter()
-                .map(|step| StepView {
-                    step: step.step,
-                    subject: step.subject,
-                    text: step.text,
-                })
-                .collect(),
+            changes: plan.changes,
+            steps: plan.steps.into_iter().map(Into::into).collect(),
+            forecast: plan.forecast.into_iter().map(Into::into).collect(),
+            forecast_cut: plan.forecast_cut,
+            waiting: plan.waiting,
             disruptions: plan.disruptions,
             warnings: plan.warnings,
         }
@@ -364,8 +419,10 @@ impl From<v1::PlanResponse> for PlanView {
 impl From<v1::AppliedObject> for ChangeView {
     fn from(object: v1::AppliedObject) -> Self {
         let change = change(&object);
+        let fields = object.fields.into_iter().map(Into::into).collect();
         let reference = object.r#ref.unwrap_or_default();
         Self {
+            fields,
             kind: reference.kind,
             namespace: reference.namespace,
             name: reference.name,

@@ -5,7 +5,7 @@ use berth_proto::v1;
 use serde::Serialize;
 
 use super::{
-    age::{instant, since},
+    age::{instant, short, since},
     describe::facts,
     status::yes,
     table::Table,
@@ -53,7 +53,9 @@ fn size(volume: &v1::Volume) -> String {
 pub(crate) fn table(volumes: &[v1::Volume], trash: bool, wide: bool, now: Timestamp) -> String {
     let mut header = vec!["NAME", "PHASE", "CLAIM", "MEMBER", "SIZE", "SOURCE", "HOST"];
     if trash {
-        header = vec!["NAME", "STATE", "SINCE", "CLAIM", "SIZE", "SOURCE", "HOST"];
+        header = vec![
+            "NAME", "STATE", "SINCE", "EXPIRES", "CLAIM", "SIZE", "SOURCE", "HOST",
+        ];
     }
     if wide {
         header.extend(["USED", "CLASS", "MODES", "RECLAIM", "MADE BY", "ADOPT"]);
@@ -64,6 +66,7 @@ pub(crate) fn table(volumes: &[v1::Volume], trash: bool, wide: bool, now: Timest
         if trash {
             row.push(volume.state.clone());
             row.push(since(volume.trashed_since_ms, now));
+            row.push(expires(volume, now));
             row.push(claim(volume));
         } else {
             row.push(volume.phase.clone());
@@ -85,6 +88,15 @@ pub(crate) fn table(volumes: &[v1::Volume], trash: bool, wide: bool, now: Timest
         table.row(row);
     }
     table.render()
+}
+
+/// In how long it is removed from the trash for good.
+fn expires(volume: &v1::Volume, now: Timestamp) -> String {
+    match instant(volume.expires_ms) {
+        Some(at) if volume.state == "Trashed" => format!("in {}", short(at.since(now))),
+        Some(_) | None if volume.state == "Purging" => "now".to_owned(),
+        Some(_) | None => "-".to_owned(),
+    }
 }
 
 fn maker(volume: &v1::Volume) -> &'static str {
@@ -138,7 +150,17 @@ fn made_by(volume: &v1::Volume) -> String {
 fn state(volume: &v1::Volume, now: Timestamp) -> String {
     match volume.state.as_str() {
         "Trashing" => "on its way to the trash".to_owned(),
-        "Trashed" => format!("in the trash for {}", since(volume.trashed_since_ms, now)),
+        "Trashed" => {
+            let past = since(volume.trashed_since_ms, now);
+            match instant(volume.expires_ms) {
+                Some(at) => format!(
+                    "in the trash for {past}; removed for good in {}",
+                    short(at.since(now))
+                ),
+                None => format!("in the trash for {past}"),
+            }
+        }
+        "Purging" => "being removed for good".to_owned(),
         "Restoring" => "on its way back from the trash".to_owned(),
         _ => "in place".to_owned(),
     }
@@ -169,6 +191,8 @@ pub(crate) struct VolumeInfoView {
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     trashed_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
     source: String,
     host: String,
     pool: String,
@@ -197,6 +221,7 @@ impl From<v1::Volume> for VolumeInfoView {
             phase: volume.phase,
             state: volume.state,
             trashed_since: since.map(|since| since.to_string()),
+            expires: instant(volume.expires_ms).map(|at| at.to_string()),
             source: volume.source,
             host: volume.host,
             pool: volume.pool,

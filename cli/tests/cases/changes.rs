@@ -102,6 +102,66 @@ fn plan_shows_steps_and_disruptions() {
 }
 
 #[test]
+fn plan_tells_by_its_code_whether_anything_would_change() {
+    let server = Server::start();
+    manifest(&server, "same.yaml", "kind: StatefulSet # same");
+    manifest(&server, "less.yaml", SHRINKING);
+    manifest(&server, "broken.yaml", BROKEN);
+    for (file, code) in [
+        ("same.yaml", 0),
+        ("less.yaml", 2),
+        ("broken.yaml", 1),
+        ("none.yaml", 1),
+    ] {
+        let told = berth(&server, &["plan", "-f", file]);
+        assert!(
+            told.starts_with(&format!("exit code: {code}\n")),
+            "{file}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_set_may_be_deleted_without_its_members() {
+    let server = Server::start();
+    let args = ["delete", "sts/etcd", "--cascade=orphan"];
+    assert_snapshot!("delete_orphan_unconfirmed", berth(&server, &args));
+    let confirmed = [&args[..], &["--yes-i-mean", "etcd"]].concat();
+    assert_snapshot!("delete_orphan", berth(&server, &confirmed));
+}
+
+#[test]
+fn data_is_given_up_by_a_typed_name_only() {
+    let server = Server::start();
+    let told = [
+        &["member", "replace", "etcd-0"][..],
+        &["member", "replace", "etcd-0", "--new-volume"],
+        &[
+            "member",
+            "replace",
+            "etcd-0",
+            "--new-volume",
+            "--yes-i-mean",
+            "etcd-0",
+        ],
+        &[
+            "member",
+            "replace",
+            "etcd-1",
+            "--new-volume",
+            "--yes-i-mean",
+            "etcd-1",
+        ],
+        &["set", "refound", "etcd"],
+        &["set", "refound", "sts/etcd", "--yes-i-mean", "etcd"],
+        &["set", "refound", "pvc/etcd"],
+        &["set", "refound", "none", "--yes-i-mean", "none"],
+    ];
+    let told: Vec<String> = told.iter().map(|args| berth(&server, args)).collect();
+    assert_snapshot!("give_up", told.join("\n"));
+}
+
+#[test]
 fn scale_asks_before_members_stop() {
     let server = Server::start();
     let scale = |replicas: &str, more: &[&str]| {

@@ -165,6 +165,13 @@ pub(crate) fn unconfirmed(subject: &str, text: &str) -> Status {
     Status::with_error_details(Code::FailedPrecondition, "not confirmed", details)
 }
 
+/// The refusal of something that asks for a typed name.
+pub(crate) fn untyped(subject: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details.add_precondition_failure_violation("CONFIRMATION", subject, "needs its name typed");
+    Status::with_error_details(Code::FailedPrecondition, "needs its name typed", details)
+}
+
 /// What becomes of the objects of a manifest.
 pub(crate) fn outcome(sources: &[v1::Source]) -> Vec<v1::AppliedObject> {
     use v1::applied_object::Change;
@@ -175,6 +182,26 @@ pub(crate) fn outcome(sources: &[v1::Source]) -> Vec<v1::AppliedObject> {
             name: name.into(),
         }),
         change: change.into(),
+        fields: if change == Change::Configured {
+            let field = |path: &str, old: Option<&str>, new: Option<&str>| v1::FieldChange {
+                path: path.into(),
+                old: old.map(str::to_owned),
+                new: new.map(str::to_owned),
+                secret: false,
+            };
+            let secret = v1::FieldChange {
+                path: "data.password".into(),
+                secret: true,
+                ..v1::FieldChange::default()
+            };
+            vec![
+                field("spec.replicas", Some("3"), Some("2")),
+                field("spec.minReadySeconds", None, Some("5")),
+                secret,
+            ]
+        } else {
+            Vec::new()
+        },
     };
     let has = |text: &str| sources.iter().any(|source| source.text.contains(text));
     if has(SLOW) {

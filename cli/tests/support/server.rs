@@ -210,6 +210,17 @@ impl set::SetService for Fake {
         }
     }
 
+    async fn refound(&self, request: Request<v1::RefoundRequest>) -> Answer<v1::RefoundResponse> {
+        let request = request.into_inner();
+        match request.name.as_str() {
+            "etcd" if request.typed_name == "etcd" => {
+                Ok(Response::new(v1::RefoundResponse { revision: 18 }))
+            }
+            "etcd" => Err(objects::untyped("StatefulSet/etcd")),
+            name => Err(Status::not_found(format!("set {name} does not exist"))),
+        }
+    }
+
     async fn status(&self, request: Request<v1::SetStatusRequest>) -> Answer<v1::SetStatus> {
         let script = &mut *self.0.lock().unwrap();
         let status = match request.into_inner().name.as_str() {
@@ -343,6 +354,23 @@ impl member::MemberService for Fake {
         }
         let changed = request.offline && !request.reason.is_empty();
         Ok(Response::new(v1::SetOfflineResponse { changed }))
+    }
+
+    async fn replace(
+        &self,
+        request: Request<v1::ReplaceMemberRequest>,
+    ) -> Answer<v1::ReplaceMemberResponse> {
+        let request = request.into_inner();
+        match request.member.as_str() {
+            "etcd-0" if request.typed_name == "etcd-0" => {
+                Ok(Response::new(v1::ReplaceMemberResponse { revision: 18 }))
+            }
+            "etcd-0" => Err(objects::untyped("Member/etcd-0")),
+            "etcd-1" => Err(Status::failed_precondition(
+                "host-2 is out of contact: what runs there can neither be stopped nor proven gone",
+            )),
+            name => Err(Status::not_found(format!("member {name} does not exist"))),
+        }
     }
 
     type LogsStream = Streamed<v1::LogChunk>;
@@ -490,18 +518,30 @@ impl object::ObjectService for Fake {
             step: step.into(),
             subject: "Member/etcd-0".into(),
             text: text.into(),
+            why: "its member is wanted".into(),
+            json: format!("{{\"step\":\"{}\"}}", step.to_lowercase()),
+            round: 0,
         };
+        let later = |step: v1::PlannedStep| v1::PlannedStep { round: 1, ..step };
+        if sources.iter().any(|one| one.text.contains("# same")) {
+            return Ok(Response::new(v1::PlanResponse::default()));
+        }
         let shrinks = sources.iter().any(|one| one.text.contains("# shrinking"));
         Ok(Response::new(v1::PlanResponse {
             objects: objects::outcome(&sources),
             steps: if shrinks {
                 vec![step("Stop", "stop etcd-2 on host-3")]
             } else {
-                vec![
-                    step("Assign", "assign etcd-0 to host-1 (127.77.1.0)"),
-                    step("Start", "start etcd-0 on host-1"),
-                ]
+                vec![step("Assign", "assign etcd-0 to host-1 (127.77.1.0)")]
             },
+            forecast: if shrinks {
+                Vec::new()
+            } else {
+                vec![later(step("Start", "start etcd-0 on host-1"))]
+            },
+            forecast_cut: false,
+            waiting: vec!["default/etcd-2 waits: there is no host (NoEligibleHost)".into()],
+            changes: true,
             warnings: vec!["OrderedReady without a bootstrapPolicy".into()],
             disruptions: if shrinks {
                 vec![objects::DISRUPTION.into()]

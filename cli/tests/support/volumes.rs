@@ -66,6 +66,7 @@ fn trashed() -> v1::Volume {
     v1::Volume {
         state: "Trashed".into(),
         trashed_since_ms: hours_ago(2),
+        expires_ms: hours_ago(-100),
         ..v1::Volume {
             name: "pvc-2".into(),
             source: "local:default/default_data-etcd-2".into(),

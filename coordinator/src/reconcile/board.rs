@@ -63,6 +63,10 @@ fn follow(before: Option<&Waiting>, reason: Reason, now: Timestamp) -> (Waiting,
 }
 
 /// Whether a person should know at once; the others are how an ordered start or stop proceeds.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line per reason: each is on one side or the other"
+)]
 fn is_trouble(reason: &Reason) -> bool {
     match reason {
         Reason::PredecessorNotReady { .. }
@@ -86,6 +90,10 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::UpdatedOnRestart
         // Told with the rollout, once for the set.
         | Reason::RolloutStalled { .. }
+        | Reason::ClaimStale { .. }
+        | Reason::DependencyNotReady { .. }
+        | Reason::DependantNotStopped { .. }
+        | Reason::Orphaned
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
         | Reason::VolumePopulating { .. }
@@ -107,6 +115,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::AddressPoolMissing { .. }
         | Reason::AddressPoolExhausted { .. }
         | Reason::ConfigMissing { .. }
+        | Reason::DependencyMissing { .. }
         | Reason::FoundingDiskLost { .. }
         | Reason::HeldByOperator
         | Reason::CommandMissing { .. }

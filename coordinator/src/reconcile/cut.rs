@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::{ClaimKey, HistoryId, HostName, SetKey},
+    ids::{ClaimKey, HistoryId, HostName, ObjectKey, SetKey},
     plan::Step,
     state::State,
     store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
@@ -76,9 +76,11 @@ fn piece(
     let mut sets = BTreeSet::new();
     let mut hosts = BTreeSet::new();
     let mut claims = BTreeSet::new();
+    let mut volumes = BTreeSet::new();
     let mut snapshots = BTreeSet::new();
     for step in steps {
         claims.extend(claim_of(step).cloned());
+        volumes.extend(volume_of(step).cloned());
         if let Step::TakeSnapshot { name, .. } = step {
             snapshots.insert(name);
         }
@@ -90,7 +92,7 @@ fn piece(
     for set in &sets {
         changes(view, &after, set, &mut batch)?;
     }
-    claim_changes(view, &after, &claims, &mut batch)?;
+    claim_changes(view, &after, &claims, volumes, &mut batch)?;
     snapshot_changes(view, &after, &snapshots, &mut batch)?;
     let zone = publish(view, &after, &mut batch)?;
     let mut sends = Vec::new();
@@ -122,7 +124,11 @@ fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>
 pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
     match step {
         Step::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
-        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
+        Step::BindClaim { key, .. }
+        | Step::GrowClaim { key, .. }
+        | Step::TieClaim { key, .. }
+        | Step::DropClaim { key, .. }
+        | Step::FillClaim { key, .. } => {
             let member = state.claims.get(key)?.member.as_ref();
             member.map(|id| id.set.clone())
         }
@@ -143,10 +149,11 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         | Step::Release { member, .. } => Some(member.set.clone()),
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
+        | Step::Refound { set, .. }
         | Step::DropRevision { set, .. }
         | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
-        Step::PublishZone { .. } => None,
+        Step::PurgeVolume { .. } | Step::PublishZone { .. } => None,
     }
 }
 
@@ -157,9 +164,13 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::AdoptClaim { key, .. }
         | Step::BindClaim { key, .. }
         | Step::GrowClaim { key, .. }
+        | Step::TieClaim { key, .. }
+        | Step::DropClaim { key, .. }
         | Step::FillClaim { key, .. } => Some(key),
-        Step::TakeAddress { .. }
+        Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeSnapshot { .. }
+        | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
         | Step::Assign { .. }
@@ -175,6 +186,15 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => None,
+    }
+}
+
+/// The volume that a step changes apart from a claim.
+fn volume_of(step: &Step) -> Option<&ObjectKey> {
+    if let Step::PurgeVolume { name } = step {
+        Some(name)
+    } else {
+        None
     }
 }
 
@@ -201,6 +221,10 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         Step::Assign { host, .. } => vec![host.clone()],
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }

@@ -40,18 +40,23 @@ impl Decision {
 }
 
 /// Decides what to do now.
-pub fn decide(view: &View, now: Timestamp) -> Decision {
+pub(super) fn decide(view: &View, now: Timestamp) -> Decision {
     let (plan, report, breaches) = plan_checked(&view.state, now);
+    Decision {
+        plan,
+        report,
+        refused: refused(breaches),
+    }
+}
+
+/// The first breach of each set, in words.
+pub fn refused(breaches: Vec<Breach>) -> BTreeMap<Option<SetKey>, String> {
     let mut refused = BTreeMap::new();
     for Breach { rule, set, detail } in breaches {
         let text = format!("{}: {detail}", rule.name());
         refused.entry(set).or_insert(text);
     }
-    Decision {
-        plan,
-        report,
-        refused,
-    }
+    refused
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use berth_core::{
     ids::{ClaimKey, SetKey},
     plan::{Step, step::Proof},
     spec::Kind,
-    state::{State, Turn},
+    state::{GoesWith, State, Turn},
     store::Note,
     time::Timestamp,
 };
@@ -40,6 +40,10 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::TakeSnapshot { snapshot, .. } => ("TakeSnapshot", snapshot.of.to_string()),
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
+        Step::TieClaim { key, .. } => ("TieClaim", key.to_string()),
+        Step::DropClaim { key, .. } => ("DropClaim", key.to_string()),
+        Step::PurgeVolume { name } => ("PurgeVolume", name.name.to_string()),
+        Step::Refound { set, .. } => ("Refound", set.to_string()),
         Step::TakeAddress { member, .. } => ("TakeAddress", member.to_string()),
         Step::TakeHost { member, .. } => ("TakeHost", member.to_string()),
         Step::LeaveHost { member } => ("LeaveHost", member.to_string()),
@@ -73,6 +77,20 @@ fn text(step: &Step) -> String {
         }
         Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
+        Step::TieClaim { key, goes_with } => match goes_with {
+            None => format!("keeps claim {key} whatever goes"),
+            Some(GoesWith::Set { .. }) => format!("lets claim {key} go with its set"),
+            Some(GoesWith::Member { .. }) => format!("lets claim {key} go with its member"),
+            Some(GoesWith::Asked) => format!("lets claim {key} go"),
+        },
+        Step::DropClaim { key, .. } => format!("deletes claim {key}"),
+        Step::PurgeVolume { name } => {
+            format!(
+                "removes the data of volume {} from the trash for good",
+                name.name
+            )
+        }
+        Step::Refound { set, .. } => format!("founds {set} anew"),
         Step::TakeAddress { member, address } => format!("gives {member} the address {address}"),
         Step::TakeHost { member, host } => format!("makes {member} the member of {host}"),
         Step::LeaveHost { member } => {
@@ -142,7 +160,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
             ));
         }
         Step::RemoveSet { set, .. } => {
-            let text = format!("{set} is gone; its claims stay");
+            let text = format!("{set} is gone");
             return Some(notes::object(
                 now,
                 Kind::StatefulSet,
@@ -153,6 +171,17 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
             ));
         }
         Step::Rollout { set, turn } => return rollout(now, set, turn, step),
+        Step::Refound { set, .. } => {
+            let text = "nothing is left of it, and it is founded anew".to_owned();
+            let kind = Kind::StatefulSet;
+            return Some(notes::object(now, kind, set, NORMAL, "Refounding", text));
+        }
+        Step::PurgeVolume { name } => {
+            let text = "its time in the trash is over: its data is removed for good".to_owned();
+            let kind = Kind::PersistentVolume;
+            return Some(notes::object(now, kind, name, NORMAL, "Purging", text));
+        }
+        Step::DropClaim { key, .. } => return Some(dropped(state, now, key)),
         Step::AdoptClaim { key, .. } => return Some(claim(now, key, "Adopted", step)),
         Step::BindClaim { key, .. } => return Some(claim(now, key, "Bound", step)),
         Step::GrowClaim { key, .. } => return Some(claim(now, key, "Growing", step)),
@@ -163,6 +192,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         }
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
+        | Step::TieClaim { .. }
         | Step::TakeAddress { .. }
         | Step::Carry { .. }
         | Step::PassGate { .. }
@@ -202,6 +232,29 @@ fn rollout(now: Timestamp, set: &SetKey, turn: &Turn, step: &Step) -> Option<Not
         reason,
         text,
     ))
+}
+
+/// A claim goes: with what, and where its data goes.
+fn dropped(state: &State, now: Timestamp, key: &ClaimKey) -> Note {
+    let claim = state.claims.get(key);
+    let with = match claim.and_then(|claim| claim.goes_with.as_ref()) {
+        Some(GoesWith::Set { .. }) => "its set is deleted, and whenDeleted is Delete",
+        Some(GoesWith::Member { .. }) => "its member is gone, and whenScaled is Delete",
+        Some(GoesWith::Asked) | None => "an operator asked for it, and nobody runs on it",
+    };
+    let volume = claim.and_then(|claim| claim.volume.as_ref());
+    let back = volume.map_or_else(String::new, |volume| {
+        format!("; berth volume undelete {} brings it back", volume.name)
+    });
+    let text = format!("it is deleted: {with}{back}");
+    notes::object(
+        now,
+        Kind::PersistentVolumeClaim,
+        key,
+        NORMAL,
+        "Deleted",
+        text,
+    )
 }
 
 fn claim(now: Timestamp, key: &ClaimKey, reason: &'static str, step: &Step) -> Note {

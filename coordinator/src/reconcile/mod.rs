@@ -32,8 +32,8 @@ use crate::{
     store::{RecordError, StoreError},
 };
 
-use decide::Decision;
-pub use decide::decide;
+use decide::decide;
+pub use decide::{Decision, refused};
 pub use events::{Line, line};
 use zone::ZoneKeeper;
 

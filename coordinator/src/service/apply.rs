@@ -1,5 +1,4 @@
-//! Applying: texts and objects in, one commit out, or every reason why not. Also what applying would
-//! do, and scaling, which applies one number.
+//! Applying: texts and objects in, one commit out, or every reason why not.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +6,19 @@ use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
     ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
-    plan::Step,
     spec::{Kind, Object},
     store::{Batch, CommitError, Key, Note, RecordKind},
     time::Timestamp,
 };
 use berth_proto::{
     convert::{object::to_reference, structs},
-    v1::{
-        self, AppliedObject, ApplyRequest, ApplyResponse, PlanRequest, PlanResponse, PlannedStep,
-        applied_object,
-    },
+    v1::{self, AppliedObject, ApplyRequest, ApplyResponse, applied_object},
 };
 
 use super::status::ServiceError;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    reconcile::{decide, line},
     state::{View, claims, records::revise},
     store::StoreError,
 };
@@ -101,68 +95,7 @@ pub(super) async fn commit(context: &Context, batch: Batch) -> Result<Option<u64
     }
 }
 
-/// What applying would do first, without doing it: what the loop would decide on the state after.
-pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanResponse, ServiceError> {
-    let options = Options {
-        take_replicas: request.take_replicas,
-    };
-    let objects = parse(request.sources, request.objects, &request.default_namespace)?;
-    preview(context, |_| {
-        Ok(Want {
-            objects,
-            options,
-            told: None,
-        })
-    })
-}
-
-/// What storing what is wanted would do first.
-pub(super) fn preview(
-    context: &Context,
-    want: impl FnOnce(&View) -> Result<Want, ServiceError>,
-) -> Result<PlanResponse, ServiceError> {
-    let now = context.clock.now();
-    let view = context.view.read();
-    let want = want(&view)?;
-    let admission = admitted(&view, want.objects, want.options)?;
-    let batch = to_batch(&view, &admission.changes, now)?;
-    let sets: Vec<SetKey> = admission
-        .changes
-        .iter()
-        .map(|change| change.key.clone())
-        .collect();
-    let commit = context.store.read().stage().commit(batch);
-    let commit = commit.map_err(|error| ServiceError::Store(error.into()))?;
-    let mut after = view.clone();
-    drop(view);
-    after.absorb(&commit);
-    let decision = decide(&after, now);
-    let mut warnings = admission.warnings;
-    warnings.extend(
-        sets.iter()
-            .filter_map(|set| decision.report.warnings.get(set))
-            .flatten()
-            .cloned(),
-    );
-    warnings.extend(decision.warnings());
-    Ok(PlanResponse {
-        objects: applied(&admission.changes),
-        steps: decision.plan.steps.iter().map(planned).collect(),
-        warnings,
-        disruptions: admission.disruptions,
-    })
-}
-
-fn planned(step: &Step) -> PlannedStep {
-    let line = line(step);
-    PlannedStep {
-        step: line.step.to_owned(),
-        subject: line.subject,
-        text: line.text,
-    }
-}
-
-fn parse(
+pub(super) fn parse(
     sources: Vec<v1::Source>,
     objects: Vec<prost_types::Struct>,
     namespace: &str,
@@ -198,7 +131,7 @@ fn parse(
     }
 }
 
-fn admitted(
+pub(super) fn admitted(
     view: &View,
     mut objects: Vec<ParsedObject>,
     options: Options,
@@ -349,6 +282,7 @@ pub(super) fn applied(changes: &[Change]) -> Vec<AppliedObject> {
         .map(|change| AppliedObject {
             r#ref: Some(to_reference(change.kind, &change.key)),
             change: wire(change.outcome).into(),
+            fields: Vec::new(),
         })
         .collect()
 }

@@ -1,11 +1,12 @@
 //! Deleting. A set is marked and stops in order, the loop removes it; everything else goes at once.
 
 use berth_core::{
-    admission,
+    admission::{self, ORPHANED},
     ids::ObjectKey,
     spec::{Kind, Object},
     state::State,
     store::{Batch, CommitError, Key},
+    time::Timestamp,
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
@@ -29,7 +30,13 @@ pub(super) async fn delete(
 ) -> Result<DeleteResponse, ServiceError> {
     let (kind, object) = named(request.r#ref)?;
     loop {
-        let batch = prepare(context, kind, &object, &request.typed_name)?;
+        let wanted = Wanted {
+            kind,
+            object: &object,
+            typed: &request.typed_name,
+            orphan: request.orphan,
+        };
+        let batch = prepare(context, &wanted)?;
         if batch.is_empty() {
             let revision = context.store.read().revision().0;
             return Ok(DeleteResponse { revision });
@@ -48,12 +55,22 @@ pub(super) async fn delete(
     }
 }
 
-fn prepare(
-    context: &Context,
+/// What is to be deleted.
+struct Wanted<'a> {
     kind: Kind,
-    object: &ObjectKey,
-    typed: &str,
-) -> Result<Batch, ServiceError> {
+    object: &'a ObjectKey,
+    typed: &'a str,
+    /// A set goes without its members.
+    orphan: bool,
+}
+
+fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError> {
+    let Wanted {
+        kind,
+        object,
+        typed,
+        orphan,
+    } = *wanted;
     let now = context.clock.now();
     let view = context.view.read();
     let key = Key::new(render::record_kind(kind), object.clone());
@@ -66,15 +83,22 @@ fn prepare(
             what: format!("{kind} {object}"),
         });
     }
+    if orphan && kind != Kind::StatefulSet {
+        return Err(ServiceError::Refused {
+            rule: "ORPHAN",
+            subject: format!("{kind}/{}", object.name),
+            message: format!("a {kind} has no members to leave behind; delete it without orphan"),
+        });
+    }
     may_delete(&view, kind, object, typed)?;
     batch.preconditions.insert(key.clone(), view.as_known(&key));
     let text = match kind {
         Kind::StatefulSet => {
-            let Some(set) = marked(&view, object, now) else {
+            let Some((set, text)) = of_set(&view, wanted, now)? else {
                 return Ok(Batch::default());
             };
             put(&mut batch, key, &set)?;
-            "its deletion was asked for; its members stop in order, its claims stay".to_owned()
+            text.to_owned()
         }
         Kind::PersistentVolumeClaim => {
             check_unused(&view.state, object)?;
@@ -117,12 +141,22 @@ fn prepare(
     Ok(batch)
 }
 
-/// The set with the mark of its deletion; `None` if it has it already.
-pub(crate) fn marked(
+/// The set as it is stored from now on, and what is told of it; `None` if it is so already.
+fn of_set(
     view: &View,
-    object: &ObjectKey,
-    now: berth_core::time::Timestamp,
-) -> Option<Object> {
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<Option<(Object, &'static str)>, ServiceError> {
+    if wanted.orphan {
+        let text = "it was deleted without its members: they run on as they are";
+        return Ok(left(view, wanted.object, now)?.map(|set| (set, text)));
+    }
+    let text = "its deletion was asked for; its members stop in order";
+    Ok(marked(view, wanted.object, now).map(|set| (set, text)))
+}
+
+/// The set with the mark of its deletion; `None` if it has it already.
+pub(crate) fn marked(view: &View, object: &ObjectKey, now: Timestamp) -> Option<Object> {
     let mut set = view
         .objects
         .get(&(Kind::StatefulSet, object.clone()))?
@@ -132,7 +166,32 @@ pub(crate) fn marked(
         return None;
     }
     meta.deletion_timestamp = Some(now);
+    meta.annotations.remove(ORPHANED);
     Some(set)
+}
+
+/// The set with the mark that it was deleted without its members; `None` if it has it already.
+fn left(view: &View, object: &ObjectKey, now: Timestamp) -> Result<Option<Object>, ServiceError> {
+    let stored = view.objects.get(&(Kind::StatefulSet, object.clone()));
+    let Some(mut set) = stored.cloned() else {
+        return Ok(None);
+    };
+    let meta = set.meta_mut();
+    if meta.annotations.contains_key(ORPHANED) {
+        return Ok(None);
+    }
+    if meta.deletion_timestamp.is_some() {
+        return Err(ServiceError::Refused {
+            rule: "DELETING",
+            subject: format!("{}/{}", Kind::StatefulSet, object.name),
+            message: format!(
+                "set {object} is being deleted with its members already; wait until it is gone"
+            ),
+        });
+    }
+    meta.annotations
+        .insert(ORPHANED.to_owned(), now.to_string());
+    Ok(Some(set))
 }
 
 fn may_delete(

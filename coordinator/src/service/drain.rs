@@ -55,6 +55,10 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
+            | Step::TieClaim { .. }
+            | Step::DropClaim { .. }
+            | Step::PurgeVolume { .. }
+            | Step::Refound { .. }
             | Step::TakeAddress { .. }
             | Step::TakeHost { .. }
             | Step::LeaveHost { .. }

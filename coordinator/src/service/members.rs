@@ -11,8 +11,9 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
-        SetMemberConditionResponse, SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
+        MemberStatus, ReplaceMemberRequest, ReplaceMemberResponse, RestartMemberRequest,
+        RestartMemberResponse, SetMemberConditionRequest, SetMemberConditionResponse,
+        SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
         member_service_server::MemberService,
     },
 };
@@ -21,7 +22,7 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, condition, offline, restart, status::ServiceError, view::Look};
+use super::{Streamed, condition, leaving, offline, restart, status::ServiceError, view::Look};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -211,6 +212,14 @@ impl MemberService for Members {
     ) -> Result<Response<SetOfflineResponse>, Status> {
         let changed = offline::set(&self.0, &request.into_inner()).await?;
         Ok(Response::new(SetOfflineResponse { changed }))
+    }
+
+    async fn replace(
+        &self,
+        request: Request<ReplaceMemberRequest>,
+    ) -> Result<Response<ReplaceMemberResponse>, Status> {
+        let revision = leaving::replace(&self.0, request.into_inner()).await?;
+        Ok(Response::new(ReplaceMemberResponse { revision }))
     }
 
     type LogsStream = Streamed<LogChunk>;

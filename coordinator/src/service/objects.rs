@@ -15,7 +15,7 @@ use berth_proto::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{apply, delete, persistent, render, status::ServiceError, view::Look, watch};
+use super::{apply, delete, persistent, plan, render, status::ServiceError, view::Look, watch};
 use crate::context::Context;
 
 /// The service.
@@ -87,7 +87,7 @@ impl ObjectService for Objects {
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        Ok(Response::new(apply::plan(&self.0, request.into_inner())?))
+        Ok(Response::new(plan::plan(&self.0, request.into_inner())?))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<Object>, Status> {

@@ -192,5 +192,6 @@ pub(super) fn state_text(record: Option<&Volume>) -> &'static str {
         Some(VolumeState::Trashing) => "Trashing",
         Some(VolumeState::Trashed { .. }) => "Trashed",
         Some(VolumeState::Restoring) => "Restoring",
+        Some(VolumeState::Purging) => "Purging",
     }
 }

@@ -24,7 +24,8 @@ use berth_proto::{
 };
 
 use super::{
-    apply::{Want, applied, commit, preview, store},
+    apply::{Want, applied, commit, store},
+    plan::preview,
     sets::{key, not_found},
     status::ServiceError,
 };
@@ -260,9 +261,9 @@ async fn respond(
     Ok(RolloutResponse {
         plan: Some(PlanResponse {
             objects: applied(&changes),
-            steps: Vec::new(),
             warnings,
             disruptions,
+            ..PlanResponse::default()
         }),
         revision,
         ..RolloutResponse::default()

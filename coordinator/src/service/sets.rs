@@ -11,14 +11,16 @@ use berth_proto::{
     convert::object::namespace,
     v1::{
         HistoryRequest, HistoryResponse, ListSetStatusRequest, ListSetStatusResponse,
-        RolloutPauseRequest, RolloutResponse, RolloutRestartRequest, ScaleRequest, ScaleResponse,
-        SetStatus, SetStatusRequest, UndoRequest, set_service_server::SetService,
+        RefoundRequest, RefoundResponse, RolloutPauseRequest, RolloutResponse,
+        RolloutRestartRequest, ScaleRequest, ScaleResponse, SetStatus, SetStatusRequest,
+        UndoRequest, set_service_server::SetService,
     },
 };
 use tonic::{Request, Response, Status};
 
 use super::{
     apply::{Known, commit, to_batch},
+    leaving,
     objects::named,
     rollout,
     status::ServiceError,
@@ -126,6 +128,14 @@ impl SetService for Sets {
         request: Request<ScaleRequest>,
     ) -> Result<Response<ScaleResponse>, Status> {
         Ok(Response::new(scale(&self.0, request.into_inner()).await?))
+    }
+
+    async fn refound(
+        &self,
+        request: Request<RefoundRequest>,
+    ) -> Result<Response<RefoundResponse>, Status> {
+        let revision = leaving::refound(&self.0, request.into_inner()).await?;
+        Ok(Response::new(RefoundResponse { revision }))
     }
 
     async fn status(

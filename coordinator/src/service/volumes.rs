@@ -6,6 +6,7 @@ use berth_core::{
     ids::{HostName, ObjectKey},
     spec::{AccessMode, PersistentVolume, ReclaimPolicy},
     state::{BoundClaim, State, Volume, VolumeState},
+    time::Timestamp,
     volume::{
         Ownership,
         change::{self, Change, Found, Refusal, find},
@@ -75,6 +76,7 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
     persistent::state_text(found.record).clone_into(&mut volume.state);
     volume.source = persistent::source_text(found.object, found.record);
     volume.can_undelete = undelete(view, name).is_ok_and(|change| change.is_some());
+    volume.expires_ms = millis(found.record.and_then(|record| expires(state, record)));
     let bound = found.record.and_then(|record| record.claim.as_ref());
     if let Some(bound) = bound {
         claimed(&mut volume, view, name, bound);
@@ -82,10 +84,24 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
     volume
 }
 
+/// When its time in the trash is over.
+fn expires(state: &State, record: &Volume) -> Option<Timestamp> {
+    match record.state {
+        VolumeState::Trashed { since } => state.trash_keep.map(|keep| since.plus(keep)),
+        VolumeState::Live
+        | VolumeState::Trashing
+        | VolumeState::Restoring
+        | VolumeState::Purging => None,
+    }
+}
+
 fn of_record(record: &Volume) -> v1::Volume {
     let since = match record.state {
         VolumeState::Trashed { since } => Some(since),
-        VolumeState::Live | VolumeState::Trashing | VolumeState::Restoring => None,
+        VolumeState::Live
+        | VolumeState::Trashing
+        | VolumeState::Restoring
+        | VolumeState::Purging => None,
     };
     let host = record.source.host().map(HostName::to_string);
     v1::Volume {

@@ -6,7 +6,7 @@ use berth_core::{
     state::{Snapshot, Volume},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work::{self, SnapshotChange, VolumeDone, VolumeTask},
+    volume::work::{self, After, SnapshotChange, VolumeDone, VolumeTask},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -104,16 +104,23 @@ fn prepare(
     };
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
-    write_as_known(view, key, &after, &mut batch)?;
-    if let VolumeTask::Populate { .. } = done.of.task
-        && let Some((claim, filled)) = work::populated(&view.state, &after)
-    {
-        write_as_known(
-            view,
-            Key::new(RecordKind::Claim, claim),
-            &filled,
-            &mut batch,
-        )?;
+    match after {
+        After::Is(after) => {
+            write_as_known(view, key, after.as_ref(), &mut batch)?;
+            if let VolumeTask::Populate { .. } = done.of.task
+                && let Some((claim, filled)) = work::populated(&view.state, &after)
+            {
+                let key = Key::new(RecordKind::Claim, claim);
+                write_as_known(view, key, &filled, &mut batch)?;
+            }
+        }
+        After::Gone => {
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            batch.deletes.insert(key);
+            batch
+                .deletes
+                .insert(Key::new(RecordKind::FormerClaim, name.clone()));
+        }
     }
     batch.notes.push(note(name, now, NORMAL, reason, text));
     Ok(Some(batch))

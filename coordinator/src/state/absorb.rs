@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
+    admission::{ORPHANED, REFOUND},
     ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{
@@ -345,6 +346,10 @@ pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Se
     let set = state.sets.entry(key).or_default();
     set.uid = Uid(object.metadata.uid);
     set.labels = object.metadata.labels;
+    let notes = &object.metadata.annotations;
+    set.refounding = notes.contains_key(REFOUND);
+    let left = notes.get(ORPHANED);
+    set.orphaned = left.map(|since| since.parse().unwrap_or_default());
     set.annotations = object.metadata.annotations;
     set.deleting = object.metadata.deletion_timestamp;
     set.spec = Arc::new(object.spec);

@@ -120,6 +120,7 @@ fn new(object: &PersistentVolumeClaim, now: Timestamp) -> Claim {
         filled: false,
         owner: None,
         created_at: now,
+        goes_with: None,
     }
 }
 

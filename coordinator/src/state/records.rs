@@ -9,6 +9,7 @@ use std::{
 };
 
 use berth_core::{
+    admission::REFOUND,
     ids::{
         ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, ObjectKey, Ordinal, SetKey,
         TemplateHash, Uid,
@@ -188,8 +189,9 @@ pub fn revise(
     Ok(())
 }
 
-/// Writes the difference of some claims and their volumes between two states into a batch, each
-/// record under the condition that it is as the view knows it.
+/// Writes the difference of some claims and their volumes, and of other volumes, between two states
+/// into a batch, each record under the condition that it is as the view knows it. A claim that is
+/// gone is kept beside its volume.
 ///
 /// # Errors
 /// If a record cannot be encoded.
@@ -197,17 +199,26 @@ pub fn claim_changes(
     view: &View,
     after: &State,
     claims: &BTreeSet<ClaimKey>,
+    mut volumes: BTreeSet<ObjectKey>,
     batch: &mut Batch,
 ) -> Result<(), RecordError> {
     let mut write = Writing { view, batch };
-    let mut volumes: BTreeSet<&ObjectKey> = BTreeSet::new();
     for key in claims {
         let record = || Key::new(RecordKind::Claim, key.clone());
         let (old, new) = (view.state.claims.get(key), after.claims.get(key));
         write.record(record, old, new)?;
-        volumes.extend(new.and_then(|claim| claim.volume.as_ref()));
+        let both = old.into_iter().chain(new);
+        volumes.extend(both.filter_map(|claim| claim.volume.clone()));
+        // Who deletes one may want it back with its volume.
+        let gone = old.filter(|old| new.is_none_or(|new| new.uid != old.uid));
+        if let Some((claim, name)) = gone.and_then(|old| Some((old, old.volume.as_ref()?))) {
+            let former = Key::new(RecordKind::FormerClaim, name.clone());
+            let known = write.view.as_known(&former);
+            write.batch.preconditions.insert(former.clone(), known);
+            put(write.batch, former, claim)?;
+        }
     }
-    for name in volumes {
+    for name in &volumes {
         let record = || Key::new(RecordKind::Volume, name.clone());
         let (old, new) = (view.state.volumes.get(name), after.volumes.get(name));
         if old != new {
@@ -279,6 +290,36 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// The marks of a deletion are kept with the set's object.
+    fn object(
+        &mut self,
+        key: &SetKey,
+        old: Option<&Set>,
+        new: Option<&Set>,
+    ) -> Result<(), RecordError> {
+        let (Some(old), Some(new)) = (old, new) else {
+            return Ok(());
+        };
+        if old.deleting == new.deleting && old.refounding == new.refounding {
+            return Ok(());
+        }
+        let stored = self.view.objects.get(&(Kind::StatefulSet, key.clone()));
+        let Some(mut object) = stored.cloned() else {
+            return Ok(());
+        };
+        let meta = object.meta_mut();
+        meta.deletion_timestamp = new.deleting;
+        meta.annotations.remove(REFOUND);
+        if new.refounding {
+            meta.annotations
+                .insert(REFOUND.to_owned(), "true".to_owned());
+        }
+        let record = Key::new(RecordKind::Object(Kind::StatefulSet), key.clone());
+        let known = self.view.as_known(&record);
+        self.batch.preconditions.insert(record.clone(), known);
+        put(self.batch, record, &object)
+    }
+
     /// What is decided of a whole set, and its revisions.
     fn decided(
         &mut self,
@@ -325,6 +366,7 @@ impl Writing<'_> {
             self.batch.preconditions.insert(object.clone(), known);
             self.batch.deletes.insert(object);
         }
+        self.object(key, old, new)?;
         self.decided(key, old, new)?;
         // Of a set that is removed, the members' records stay as they are.
         let Some(new) = new else { return Ok(()) };

@@ -57,6 +57,14 @@ fn what_an_operator_made_is_never_worked_on() {
     assert!(tasks(&world, "host-1").is_empty());
 }
 
+/// What is recorded then.
+fn is(done: Option<(After, &'static str, String)>) -> Volume {
+    match done {
+        Some((After::Is(volume), ..)) => *volume,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn each_decision_has_a_number_and_its_result_is_taken_once() {
     let mut world = world(false);
@@ -72,7 +80,7 @@ fn each_decision_has_a_number_and_its_result_is_taken_once() {
         assert_eq!(works[0].of.task, task);
         assert_eq!(works[0].id, number(&world.view, &name(), world.record()));
         numbers.push(works[0].id);
-        let (after, _, _) = done(world.record(), task, NOW).unwrap();
+        let after = is(done(world.record(), task, NOW));
         world.volume(&after);
         assert!(tasks(&world, "host-1").is_empty());
         assert!(done(&after, task, NOW).is_none());
@@ -83,7 +91,8 @@ fn each_decision_has_a_number_and_its_result_is_taken_once() {
 #[test]
 fn a_volume_never_shrinks_by_a_late_answer() {
     let larger = VolumeTask::Grow { bytes: 2 << 30 };
-    let (after, reason, _) = done(&volume(), larger, NOW).unwrap();
+    let (_, reason, _) = done(&volume(), larger, NOW).unwrap();
+    let after = is(done(&volume(), larger, NOW));
     assert_eq!((after.capacity, reason), (2 << 30, "Grown"));
     assert!(done(&after, VolumeTask::Grow { bytes: 1 << 30 }, NOW).is_none());
 }

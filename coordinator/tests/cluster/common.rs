@@ -54,6 +54,7 @@ impl Coordinator {
             listen: vec![endpoint.clone()],
             data_dir: directory.path().join("data"),
             zone: "berth.internal".to_owned(),
+            trash_keep: Some(Duration::from_secs(7 * 24 * 3600)),
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();

@@ -10,6 +10,7 @@
 mod agent;
 mod common;
 mod killed;
+mod leaving;
 mod members;
 mod objects;
 mod rollouts;

@@ -200,6 +200,7 @@ async fn a_set_is_shown_with_its_status() {
     let delete = DeleteRequest {
         r#ref: Some(reference("pvc", "data-web-1")),
         typed_name: "data-web-1".to_owned(),
+        orphan: false,
     };
     let used = coordinator
         .objects()
@@ -221,6 +222,7 @@ async fn a_claim_shows_what_it_was_made_with_when_its_set_is_gone_too() {
     let delete = DeleteRequest {
         r#ref: Some(reference("sts", "web")),
         typed_name: "web".to_owned(),
+        orphan: false,
     };
     coordinator.objects().await.delete(delete).await.unwrap();
     until("the set to be gone", async || {
@@ -306,6 +308,7 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     let delete = DeleteRequest {
         r#ref: Some(reference("cm", "two")),
         typed_name: String::new(),
+        orphan: false,
     };
     let deleted = coordinator
         .objects()

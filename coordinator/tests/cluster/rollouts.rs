@@ -176,6 +176,22 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// What is said to mistakes of every kind around the value, in values that are no text and no base64.
+async fn refusals(coordinator: &Coordinator) -> String {
+    let mut said = String::new();
+    for wrong in [
+        format!("{}immutable: {}\n", secret("x"), CANARY[0]),
+        secret(&format!("[{}]", CANARY[0])),
+        secret(&format!("{{{}: 1}}", CANARY[0])),
+        secret(CANARY[0]).replace("stringData", "data"),
+        format!("{}: {{\n", secret(CANARY[0])),
+    ] {
+        let refused = coordinator.try_apply(&wrong, true).await.unwrap_err();
+        writeln!(said, "{} {:?}", refused.message(), refused).unwrap();
+    }
+    said
+}
+
 #[tokio::test]
 async fn a_canary_in_a_secret_is_in_nothing_that_is_shown() {
     let log = Log::default();
@@ -202,20 +218,13 @@ async fn a_canary_in_a_secret_is_in_nothing_that_is_shown() {
     coordinator.apply(&set("one")).await;
     until("the member to run", async || {
         let member = coordinator.members("db").await.remove(0);
-        member.ready.then_some(()).ok_or(format!("{member:?}"))
+        member
+            .ready
+            .then_some(())
+            .ok_or_else(|| format!("{member:?}"))
     })
     .await;
-    // Mistakes of every kind around the value, in values that are no text and no base64.
-    for wrong in [
-        format!("{}immutable: {}\n", secret("x"), CANARY[0]),
-        secret(&format!("[{}]", CANARY[0])),
-        secret(&format!("{{{}: 1}}", CANARY[0])),
-        secret(CANARY[0]).replace("stringData", "data"),
-        format!("{}: {{\n", secret(CANARY[0])),
-    ] {
-        let refused = coordinator.try_apply(&wrong, true).await.unwrap_err();
-        writeln!(seen, "{} {:?}", refused.message(), refused).unwrap();
-    }
+    seen += &refusals(&coordinator).await;
     let changed = secret("other").replace("password", "second, password");
     drop(coordinator.try_apply(&changed, false).await);
     let get = GetRequest {

@@ -42,6 +42,7 @@ async fn delete(coordinator: &Coordinator, kind: &str, name: &str) -> Result<u64
     let request = DeleteRequest {
         r#ref: Some(reference(kind, name)),
         typed_name: name.to_owned(),
+        orphan: false,
     };
     let deleted = coordinator.objects().await.delete(request).await?;
     Ok(deleted.into_inner().revision)
@@ -177,6 +178,7 @@ async fn a_claim_made_by_hand_is_kept_shown_and_watched() {
     let bare = DeleteRequest {
         r#ref: Some(reference("pvc", "shared")),
         typed_name: String::new(),
+        orphan: false,
     };
     let refused = coordinator.objects().await.delete(bare).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

@@ -11,7 +11,8 @@ use crate::{
 /// What may change of a set, for the message.
 const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, updateStrategy, paused, autoRollback, \
                           progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
-                          disruptionBudget, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+                          disruptionBudget, minReadySeconds, \
+                          persistentVolumeClaimRetentionPolicy, dependsOn, bootstrapPolicy, coldStartPolicy, \
                           membership, spread, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 
@@ -81,15 +82,17 @@ fn set(
     };
     let selectors = (&old.selector, &new.selector);
     let other_selector = matches!(selectors, (Some(a), Some(b)) if a != b);
+    // To apply a set anew around its running members is the way to change what else cannot.
+    let anew = before.metadata.annotations.contains_key(super::ORPHANED);
     for (field, changed) in [
         ("serviceName", service(before) != service(after)),
-        ("selector", other_selector),
+        ("selector", other_selector && !anew),
         (
             "podManagementPolicy",
-            old.pod_management_policy != new.pod_management_policy,
+            old.pod_management_policy != new.pod_management_policy && !anew,
         ),
         ("placement", old.placement != new.placement),
-        ("addressPool", old.address_pool != new.address_pool),
+        ("addressPool", old.address_pool != new.address_pool && !anew),
         (
             "volumeClaimTemplates",
             !volume::templates(classes, before, after, refuse),

@@ -10,7 +10,9 @@ pub(super) fn fill(object: &mut Object) {
     if object.meta().namespace.is_empty() {
         "default".clone_into(&mut object.meta_mut().namespace);
     }
-    object.meta_mut().annotations.remove(super::SCALED);
+    for mark in [super::SCALED, super::ORPHANED, super::REFOUND] {
+        object.meta_mut().annotations.remove(mark);
+    }
     match object {
         Object::StatefulSet(set) => {
             for template in &mut set.spec.volume_claim_templates {

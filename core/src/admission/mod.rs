@@ -15,6 +15,8 @@ use crate::{
 mod change;
 mod defaults;
 mod delete;
+mod dependencies;
+mod diff;
 mod disruption;
 mod relations;
 pub mod rollout;
@@ -23,7 +25,13 @@ mod volume;
 mod volume_relations;
 
 pub use delete::{Deletion, delete};
+pub use diff::{FieldChange, diff};
 pub use scale::{SCALED, scale};
+
+/// Marks a set that was deleted without its members, with the time; kept among the annotations.
+pub const ORPHANED: &str = "berth/orphaned";
+/// Marks a set that is founded anew when its deletion is done; kept among the annotations.
+pub const REFOUND: &str = "berth/refound";
 
 /// The objects that are stored, by kind and key.
 pub type Objects = BTreeMap<(Kind, ObjectKey), Object>;
@@ -109,9 +117,29 @@ pub fn admit(
     changes.sort_by(|a, b| (order(a.kind), &a.key).cmp(&(order(b.kind), &b.key)));
     Ok(Admission {
         disruptions: disruption::of(existing.objects, &after),
-        warnings: relations::warnings(&after, &changes),
+        warnings: warnings(existing, &after, &changes),
         changes,
     })
+}
+
+fn warnings(existing: Existing<'_>, after: &Objects, changes: &[Change]) -> Vec<String> {
+    let mut found = relations::warnings(after, changes);
+    let adopted = changes.iter().filter(|change| {
+        let before = existing.objects.get(&(change.kind, change.key.clone()));
+        before.is_some_and(is_orphaned)
+    });
+    found.extend(adopted.map(|change| {
+        format!(
+            "{} takes back the members that run on since it was deleted without them",
+            change.key
+        )
+    }));
+    found
+}
+
+/// Whether a set was deleted without its members.
+pub(crate) fn is_orphaned(object: &Object) -> bool {
+    object.meta().annotations.contains_key(ORPHANED)
 }
 
 fn order(kind: Kind) -> usize {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Objects, Outcome, volume_relations};
+use super::{Change, Objects, Outcome, dependencies, volume_relations};
 use crate::{
     ids::{Namespace, ObjectKey},
     manifest::{ParsedObject, Violation},
@@ -16,7 +16,10 @@ pub(super) fn check(after: &Objects, new: &[ParsedObject], violations: &mut Vec<
     for parsed in new {
         match &parsed.object {
             Object::AddressPool(pool) => pools(after, parsed, pool, violations),
-            Object::StatefulSet(set) => claims(after, parsed, set, violations),
+            Object::StatefulSet(set) => {
+                claims(after, parsed, set, violations);
+                dependencies::cycles(after, parsed, set, violations);
+            }
             Object::PersistentVolume(volume) => {
                 volume_relations::places(after, parsed, volume, violations);
             }
@@ -122,6 +125,12 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> Vec<String> {
                     change.key, reference.kind, reference.name
                 ));
             }
+        }
+        for needed in dependencies::missing(after, &change.key, set) {
+            found.insert(format!(
+                "{} depends on set {needed}, which does not exist yet: its members wait for it",
+                change.key
+            ));
         }
         if let Some(pool) = &set.spec.address_pool
             && missing(Kind::AddressPool, &Namespace::default(), pool)

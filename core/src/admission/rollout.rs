@@ -85,7 +85,7 @@ pub fn undo(
         Some(number) => older.find(|r| r.number == number),
         None => older.max_by_key(|r| r.number),
     };
-    let revision = revision.ok_or_else(|| match to {
+    let revision = revision.ok_or(match to {
         Some(number) => UndoError::NoSuch { number },
         None => UndoError::OnlyOne,
     })?;
@@ -322,7 +322,12 @@ mod tests {
                 Object::Secret(secret) => {
                     state.secrets.insert(one.key, secret);
                 }
-                _ => panic!("{one:?}"),
+                Object::Service(_)
+                | Object::AddressPool(_)
+                | Object::StorageClass(_)
+                | Object::PersistentVolume(_)
+                | Object::PersistentVolumeClaim(_)
+                | Object::VolumeSnapshot(_) => panic!("{one:?}"),
             }
         }
         state.revise(&key("db"), NOW);

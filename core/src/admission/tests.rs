@@ -174,7 +174,8 @@ fn a_forbidden_change_lists_what_may_change() {
     let world = World::with(ETCD);
     let may = "only replicas, ordinals, template, overrides, updateStrategy, paused, autoRollback, \
                progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
-               disruptionBudget, minReadySeconds, bootstrapPolicy, coldStartPolicy, \
+               disruptionBudget, minReadySeconds, \
+               persistentVolumeClaimRetentionPolicy, dependsOn, bootstrapPolicy, coldStartPolicy, \
                membership, spread, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";
@@ -497,4 +498,92 @@ fn what_is_immutable_stays_as_it_is() {
         let refused = world.apply(&of(data("two", ""))).unwrap_err().join("\n");
         assert!(refused.contains("immutable: an immutable object stays immutable"));
     }
+}
+
+#[test]
+fn sets_that_wait_for_each_other_are_refused_with_the_way_round() {
+    let needs = |name: &str, on: &str| {
+        WEB.replace("name: web", &format!("name: {name}")).replace(
+            "  replicas: 2",
+            &format!("  replicas: 2\n  dependsOn: [{{set: {on}}}]"),
+        )
+    };
+    let mut world = World::with(&needs("a", "b"));
+    world.apply(&needs("b", "other/c")).unwrap();
+    let itself = world.try_apply(&needs("d", "d"), Options::default());
+    let itself = itself.unwrap_err().join("; ");
+    assert!(itself.contains("default/d -> default/d"), "{itself}");
+    let round = world.try_apply(&needs("b", "a"), Options::default());
+    let round = round.unwrap_err().join("; ");
+    assert!(
+        round.contains(
+            "spec.dependsOn: the sets wait for each other: default/b -> default/a -> default/b"
+        ),
+        "{round}"
+    );
+}
+
+#[test]
+fn what_a_set_needs_may_come_later_and_must_be_a_set() {
+    let world = World::with(WEB);
+    let needs = |on: &str| {
+        WEB.replace(
+            "  replicas: 2",
+            &format!("  replicas: 2\n  dependsOn: [{on}]"),
+        )
+    };
+    let admission = world
+        .try_apply(&needs("{set: db}"), Options::default())
+        .unwrap();
+    let warnings = admission.warnings.join("; ");
+    assert!(
+        warnings.contains("depends on set default/db, which does not exist yet"),
+        "{warnings}"
+    );
+    for (on, expected) in [
+        ("{set: ''}", "is no set; give NAME"),
+        ("{set: A/b/c}", "is no set; give NAME"),
+        ("{set: db, gate: done}", "gate"),
+        ("{set: db}, {set: default/db}", "is there twice"),
+        ("{name: db}", "name"),
+    ] {
+        let refused = world.try_apply(&needs(on), Options::default());
+        let refused = refused.unwrap_err().join("; ");
+        assert!(refused.contains(expected), "{on}: {refused}");
+    }
+}
+
+#[test]
+fn a_set_applied_around_orphans_may_change_what_else_may_not() {
+    let mut world = World::with(ETCD);
+    let id = (Kind::StatefulSet, "default/etcd".parse().unwrap());
+    let parallel = ETCD.replace(
+        "  replicas: 3",
+        "  replicas: 3\n  podManagementPolicy: Parallel",
+    );
+    assert!(world.try_apply(&parallel, Options::default()).is_err());
+    let notes = &mut world.objects.get_mut(&id).unwrap().meta_mut().annotations;
+    notes.insert(ORPHANED.to_owned(), "2026-11-21T22:24:54Z".to_owned());
+    let claims = ETCD.replace("{name: data}", "{name: dat}");
+    assert!(world.try_apply(&claims, Options::default()).is_err());
+    let admission = world.apply(&parallel).unwrap();
+    assert_eq!(admission.changes[0].outcome, Outcome::Configured);
+    assert!(
+        admission
+            .warnings
+            .join("; ")
+            .contains("takes back the members")
+    );
+    let after = world.objects[&id].meta();
+    assert!(!after.annotations.contains_key(ORPHANED));
+}
+
+#[test]
+fn the_retention_of_claims_may_change_and_is_told_with_the_deletion() {
+    let mut world = World::with(ETCD);
+    let policy = "  replicas: 3\n  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}";
+    world.apply(&ETCD.replace("  replicas: 3", policy)).unwrap();
+    let wrong = policy.replace("whenDeleted: Delete", "whenDeleted: Keep");
+    let refused = world.try_apply(&ETCD.replace("  replicas: 3", &wrong), Options::default());
+    assert!(refused.is_err());
 }

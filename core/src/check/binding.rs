@@ -136,13 +136,21 @@ fn neighbour<'a>(state: &'a State, name: &ObjectKey, volume: &Volume) -> Option<
     };
     let mut volumes = state.volumes.iter().filter(|(other, have)| {
         // One made by hand that nobody has is only a place; its data waits for whoever binds it.
-        *other != name && (have.provisioned || have.claim.is_some())
+        *other != name && (have.provisioned || have.claim.is_some()) && !is_moved_away(have)
     });
     let found = volumes.find(|(_, have)| {
         let single = alone(&volume.access_modes) || alone(&have.access_modes);
         single && in_common(&have.source, &volume.source)
     });
     found.map(|(other, _)| other)
+}
+
+/// Whether the data of a volume lies in the trash, so that its place is free.
+fn is_moved_away(volume: &Volume) -> bool {
+    match volume.state {
+        VolumeState::Trashed { .. } | VolumeState::Purging => true,
+        VolumeState::Live | VolumeState::Trashing | VolumeState::Restoring => false,
+    }
 }
 
 fn in_common(a: &VolumeSource, b: &VolumeSource) -> bool {

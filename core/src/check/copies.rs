@@ -150,6 +150,10 @@ pub(super) fn copy_still(case: &Case<'_>) -> Verdict {
         | Step::AdoptClaim { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }

@@ -18,7 +18,7 @@ pub(super) fn set_empty(case: &Case<'_>) -> Verdict {
     };
     let wrong = if set.uid != *uid {
         "is another set by now"
-    } else if set.deleting.is_none() {
+    } else if set.deleting.is_none() || set.refounding {
         "is not to be deleted"
     } else if !set.members.is_empty() {
         "has members"
@@ -56,6 +56,40 @@ pub(super) fn carries_same(case: &Case<'_>) -> Verdict {
     }
 }
 
+pub(super) fn orphans_kept(case: &Case<'_>) -> Verdict {
+    let key = match case.step {
+        Step::RemoveSet { set, .. } | Step::Refound { set, .. } => set,
+        Step::Assign { member, .. }
+        | Step::Start { member, .. }
+        | Step::Stop { member, .. }
+        | Step::Release { member, .. } => &member.set,
+        Step::CreateClaim { .. }
+        | Step::AdoptClaim { .. }
+        | Step::BindClaim { .. }
+        | Step::GrowClaim { .. }
+        | Step::TakeSnapshot { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::FillClaim { .. }
+        | Step::TakeAddress { .. }
+        | Step::Found { .. }
+        | Step::TakeHost { .. }
+        | Step::LeaveHost { .. }
+        | Step::Carry { .. }
+        | Step::Reload { .. }
+        | Step::Rollout { .. }
+        | Step::PassGate { .. }
+        | Step::DropRevision { .. }
+        | Step::ForgetFounding { .. }
+        | Step::PublishZone { .. } => return Ok(()),
+    };
+    match case.state.sets.get(key).and_then(|set| set.orphaned) {
+        Some(_) => Err(format!("{key} was deleted without its members")),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
     match case.step {
         Step::Assign {
@@ -90,6 +124,10 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::Carry { .. }

@@ -2,23 +2,26 @@
 //! of time can do to it in any order.
 //!
 //! After each act the checker has nothing to say, and nothing is stuck: each member that is not
-//! where it should be is named in the plan or waits for a [`Reason`](crate::waiting::Reason) that
-//! says what frees it, and once every fault is mended the set comes to what was asked for. Histories
-//! that lead to the same situation are followed once.
+//! where it should be is named in the plan or waits for a [`Reason`] that says what frees it, and
+//! once every fault is mended the set comes to what was asked for. Histories that lead to the same
+//! situation are followed once.
 
-use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
+
+use proptest::test_runner::Config;
 
 use crate::{
     check::{check_plan, check_state},
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
     ids::{MemberId, Ordinal},
     plan::Plan,
-    spec::{EnvVar, GatePolicy, Spread, StatefulSetSpec},
+    spec::{
+        Amount, EnvVar, GatePolicy, RollingUpdate, Spread, StatefulSetSpec, UpdateKind,
+        UpdateStrategy,
+    },
     state::{Knowledge, Set},
     time::Timestamp,
+    waiting::Reason,
 };
 
 const SET: &str = "db";
@@ -30,6 +33,8 @@ enum Act {
     Unready(u32),
     /// The processes of a member end, and its agent has nothing of it.
     Exit(u32),
+    /// The operator asks for the restart of a member.
+    Restart(u32),
     /// The agent of a host is lost, or comes back.
     Host(u8),
     /// The operator writes the other template.
@@ -48,6 +53,8 @@ struct Setting {
     members: u8,
     policy: GatePolicy,
     claims: bool,
+    update: UpdateKind,
+    max_unavailable: u32,
 }
 
 /// One situation: the cluster, and what the operator wrote last.
@@ -65,6 +72,14 @@ impl Setting {
         let replicas = i64::from(self.members) - i64::from(shrunk);
         let mut wanted = spec(replicas, self.claims);
         wanted.pod_management_policy = self.policy;
+        let rolling = self.update == UpdateKind::RollingUpdate;
+        wanted.update_strategy = Some(UpdateStrategy {
+            kind: self.update,
+            rolling_update: rolling.then(|| RollingUpdate {
+                max_unavailable: Some(Amount::Number(self.max_unavailable)),
+                ..RollingUpdate::default()
+            }),
+        });
         wanted.spread = Spread::Require;
         wanted.template.spec.processes[0].env.push(EnvVar {
             name: "EDITED".to_owned(),
@@ -80,6 +95,9 @@ impl Setting {
         acts.extend((0..members).map(Act::Unready));
         acts.extend((0..members).map(Act::Exit));
         acts.extend((1..=self.members).map(Act::Host));
+        if self.update == UpdateKind::OnDelete {
+            acts.extend((0..members).map(Act::Restart));
+        }
         acts
     }
 
@@ -111,6 +129,7 @@ impl Setting {
                     next.friends.wipe(&id);
                 }
             }
+            Act::Restart(n) => next.restart(&member(SET, n)),
             Act::Host(n) => {
                 let name = host_name(n);
                 let there = next.friends.state.hosts[&name].contact.connected;
@@ -142,6 +161,14 @@ impl Situation {
     fn write(&mut self, setting: Setting) {
         let wanted = setting.spec((self.edited, self.shrunk));
         put_set(&mut self.friends.state, SET, wanted);
+    }
+
+    fn restart(&mut self, id: &MemberId) {
+        let now = self.friends.now;
+        let set = self.friends.state.sets.get_mut(&id.set).unwrap();
+        if let Some(member) = set.members.get_mut(&id.ordinal) {
+            member.restart_asked.get_or_insert(now);
+        }
     }
 
     /// The agents act and report, then the coordinator plans: what it says is of what is known.
@@ -177,7 +204,7 @@ impl Situation {
     }
 
     /// Mends every fault and lets rounds pass until all is as written.
-    fn heals(&self, setting: Setting, good: &mut HashSet<String>) {
+    fn heals(&self, setting: Setting, good: &mut BTreeSet<String>) {
         let mut on = self.clone();
         on.friends.unready.clear();
         for n in 1..=setting.members {
@@ -194,6 +221,7 @@ impl Situation {
             passed.push(situation);
             let before = on.friends.state.clone();
             on.round();
+            on.restart_those_that_wait_for_it();
             if on.friends.state == before {
                 let wake = on.friends.report.wake_at;
                 let why = &on.friends.report.waiting;
@@ -201,6 +229,15 @@ impl Situation {
             }
         }
         panic!("it never comes to rest: {:#?}", on.friends.report);
+    }
+
+    fn restart_those_that_wait_for_it(&mut self) {
+        let waiting = self.friends.report.waiting.clone();
+        for (id, why) in waiting {
+            if why == Reason::UpdatedOnRestart {
+                self.restart(&id);
+            }
+        }
     }
 
     fn at_rest(&self) -> bool {
@@ -227,11 +264,12 @@ impl Situation {
         for (ordinal, one) in &self.set().members {
             let id = member(SET, ordinal.0);
             words.push(format!(
-                "{ordinal}@{}{:?}{}{}{}",
+                "{ordinal}@{}{:?}{}{}{}{}",
                 one.host,
                 one.ordered,
                 one.revision == self.set().revision,
                 one.passed_gate,
+                one.restart_asked.is_some(),
                 age(now, one.assigned_at)
             ));
             words.push(known(state.knowledge(&id, one), now));
@@ -274,55 +312,57 @@ fn age(now: Timestamp, since: Timestamp) -> usize {
     limits.iter().filter(|at| **at <= now).count()
 }
 
-/// Follows every history up to a depth; how many situations there are.
-fn explore(setting: Setting, depth: usize) -> usize {
+/// Follows every history up to a depth.
+fn explore(setting: Setting, depth: u32) {
     let start = setting.start();
-    let mut good = HashSet::new();
-    let mut seen = HashSet::from([start.key()]);
-    let mut open = VecDeque::from([(start, Vec::new())]);
-    while let Some((from, path)) = open.pop_front() {
-        if path.len() == depth {
-            continue;
-        }
-        for act in setting.acts() {
-            let mut path = path.clone();
-            path.push(act);
-            let followed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let next = setting.after(&from, act);
-                let new = seen.insert(next.key());
-                if new {
-                    next.heals(setting, &mut good);
+    let mut good = BTreeSet::new();
+    let mut seen = BTreeSet::from([start.key()]);
+    let mut ends = vec![(start, Vec::new())];
+    for _ in 0..depth {
+        let mut further = Vec::new();
+        for (from, path) in ends {
+            for act in setting.acts() {
+                let mut path = path.clone();
+                path.push(act);
+                let followed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    let next = setting.after(&from, act);
+                    let new = seen.insert(next.key());
+                    if new {
+                        next.heals(setting, &mut good);
+                    }
+                    new.then_some(next)
+                }));
+                match followed {
+                    Ok(Some(next)) => further.push((next, path)),
+                    Ok(None) => {}
+                    Err(_) => panic!("{setting:?}: {path:?}; what failed is said above"),
                 }
-                new.then_some(next)
-            }));
-            match followed {
-                Ok(Some(next)) => open.push_back((next, path)),
-                Ok(None) => {}
-                Err(_) => panic!("{setting:?}: {path:?}; what failed is said above"),
             }
         }
+        ends = further;
     }
-    seen.len()
+    let found = seen.len();
+    assert!(found > 100, "{setting:?}: no more than {found} situations");
 }
 
-/// How deep to go: what takes a minute for all settings, or what `BERTH_DEPTH` says.
-fn depth(usual: usize) -> usize {
-    let asked = std::env::var("BERTH_DEPTH").ok();
-    asked
-        .and_then(|text| text.parse().ok())
-        .map_or(usual, |more: usize| usual + more)
+/// How deep to go: what takes seconds, and one more for each tenfold of the usual number of cases
+/// that `PROPTEST_CASES` asks for.
+fn depth(usual: u32) -> u32 {
+    let tenfolds = (Config::default().cases / 256).max(1).ilog10();
+    usual + tenfolds
 }
 
 fn all(policy: GatePolicy) {
-    for (members, usual) in [(1, 8), (2, 6), (3, 4), (4, 4)] {
+    for (members, usual) in [(1, 7), (2, 5), (3, 4), (4, 3)] {
         for claims in [false, true] {
             let setting = Setting {
                 members,
                 policy,
                 claims,
+                update: UpdateKind::RollingUpdate,
+                max_unavailable: 1,
             };
-            let found = explore(setting, depth(usual));
-            println!("{setting:?}: {found} situations");
+            explore(setting, depth(usual));
         }
     }
 }
@@ -340,4 +380,22 @@ fn no_history_of_a_set_that_waits_for_starts_is_a_dead_end() {
 #[test]
 fn no_history_of_a_parallel_set_is_a_dead_end() {
     all(GatePolicy::Parallel);
+}
+
+#[test]
+fn no_history_of_a_set_that_updates_in_another_way_is_a_dead_end() {
+    for (update, policy) in [
+        (UpdateKind::RollingUpdate, GatePolicy::Parallel),
+        (UpdateKind::OnDelete, GatePolicy::OrderedReady),
+        (UpdateKind::Recreate, GatePolicy::OrderedReady),
+    ] {
+        let setting = Setting {
+            members: 3,
+            policy,
+            claims: true,
+            update,
+            max_unavailable: 2,
+        };
+        explore(setting, depth(4));
+    }
 }

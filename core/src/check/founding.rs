@@ -124,11 +124,37 @@ pub(super) fn founding_kept(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let mut claims = case.state.claims.iter();
-    if case.state.sets.contains_key(set) {
+    let there = case.state.sets.get(set);
+    // One that is founded anew is as good as gone when nothing runs.
+    if there.is_some_and(|there| !(there.refounding && there.members.is_empty())) {
         return Err(format!("{set} exists"));
     }
     match claims.find(|(_, claim)| claim.is_of(set)) {
         Some((key, _)) => Err(format!("claim {key} of {set} exists")),
         None => Ok(()),
     }
+}
+
+pub(super) fn founded_anew(case: &Case<'_>) -> Verdict {
+    let Step::Refound { set: key, uid } = case.step else {
+        return Ok(());
+    };
+    let Some(set) = case.state.sets.get(key) else {
+        return Err(format!("{key} does not exist"));
+    };
+    let mut claims = case.state.claims.values();
+    let wrong = if set.uid != *uid {
+        "is another set by now"
+    } else if !set.refounding || set.deleting.is_none() {
+        "is not to be founded anew"
+    } else if !set.members.is_empty() {
+        "has members"
+    } else if case.state.foundings.contains_key(key) {
+        "is founded still"
+    } else if claims.any(|claim| claim.is_of(key) && claim.filled) {
+        "has data still"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{key} {wrong}"))
 }

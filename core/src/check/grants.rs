@@ -107,6 +107,10 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
@@ -147,12 +151,21 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
             "claim {key} would be given a volume, and {host} follows another history"
         )),
+        Step::DropClaim { key, .. } => Err(format!(
+            "claim {key} would be deleted, and {host} follows another history"
+        )),
+        Step::PurgeVolume { name } => Err(format!(
+            "volume {} would be removed, and {host} follows another history",
+            name.name
+        )),
         Step::TakeSnapshot { snapshot, .. } => Err(format!(
             "snapshot {} would be taken, and {host} follows another history",
             snapshot.of
         )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::Refound { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }

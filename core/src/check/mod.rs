@@ -17,12 +17,14 @@ use crate::{
 
 mod binding;
 mod copies;
+mod depends;
 mod ends;
 mod founding;
 mod grants;
 mod order;
 mod places;
 mod reload;
+mod retention;
 mod rule;
 mod standing;
 mod updates;
@@ -171,25 +173,29 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
         return Some(set.clone());
     }
     match step {
-        Step::BindClaim { key, .. } | Step::GrowClaim { key, .. } | Step::FillClaim { key, .. } => {
-            state
-                .claims
-                .get(key)?
-                .member
-                .as_ref()
-                .map(|member| member.set.clone())
-        }
+        Step::BindClaim { key, .. }
+        | Step::GrowClaim { key, .. }
+        | Step::TieClaim { key, .. }
+        | Step::DropClaim { key, .. }
+        | Step::FillClaim { key, .. } => state
+            .claims
+            .get(key)?
+            .member
+            .as_ref()
+            .map(|member| member.set.clone()),
         Step::TakeSnapshot { snapshot, .. } => {
             let claim = state.claims.get(&snapshot.claim)?;
             claim.member.as_ref().map(|member| member.set.clone())
         }
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
+        | Step::Refound { set, .. }
         | Step::DropRevision { set, .. }
         | Step::Rollout { set, .. }
         | Step::ForgetFounding { set } => Some(set.clone()),
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
+        | Step::PurgeVolume { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }

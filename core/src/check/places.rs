@@ -206,6 +206,10 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         | Step::Carry { .. }
         | Step::Start { .. }
         | Step::Rollout { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::Reload { .. }
         | Step::PassGate { .. }
         | Step::Stop { .. }
@@ -268,7 +272,7 @@ fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> 
     let mut templates = set.spec.volume_claim_templates.iter();
     if !on.contact.connected {
         Some("is out of contact")
-    } else if on.record.unschedulable
+    } else if (on.record.unschedulable || on.record.directives.draining.is_some())
         && !state.claims.values().any(holds)
         && !set.own_hosts.contains_key(&id.ordinal)
     {

@@ -15,10 +15,11 @@ use crate::{
     ids::MemberId,
     plan::plan,
     spec::{
-        AccessMode, ClaimReference, EnvVar, GatePolicy, MemberVolume, Membership, Override,
-        Placement, Spread, StatefulSetSpec, TopologySpreadConstraint, WhenUnsatisfiable,
+        AccessMode, ClaimReference, Dependency, DependencyGate, EnvVar, GatePolicy, MemberVolume,
+        Membership, Override, Placement, Retention, RetentionPolicy, Spread, StatefulSetSpec,
+        TopologySpreadConstraint, WhenUnsatisfiable,
     },
-    state::{Draining, Offline, State},
+    state::{Draining, Offline, State, leaving},
     volume::access::sharers,
     waiting::{Reason, Refusal},
 };
@@ -106,6 +107,17 @@ enum Event {
     },
     /// Volumes whose claims are gone are released.
     Release,
+    /// The agents do their work on volumes.
+    Works,
+    /// A set is deleted without its members.
+    Orphan {
+        set: usize,
+    },
+    /// The data of a member is to go with its present epoch, or that of the whole set.
+    Discard {
+        set: usize,
+        ordinal: Option<u32>,
+    },
     /// Something about copies of volumes.
     Copy(Copying),
 }
@@ -144,6 +156,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (claimed, number, 3..6_u64)
             .prop_map(|(set, ordinal, bytes)| Event::Claim { set, ordinal, bytes }),
         1 => Just(Event::Release),
+        3 => Just(Event::Works),
+        1 => (0..SETS.len()).prop_map(|set| Event::Orphan { set }),
+        1 => (0..SETS.len(), prop::option::of(0..4_u32))
+            .prop_map(|(set, ordinal)| Event::Discard { set, ordinal }),
         7 => storage::copying().prop_map(Event::Copy),
     ]
 }
@@ -159,6 +175,9 @@ struct Kind {
     founded: bool,
     min_ready: u32,
     place: Place,
+    retention: RetentionPolicy,
+    /// It needs the set before it.
+    needs: Option<DependencyGate>,
 }
 
 /// Where the members of a set go.
@@ -177,6 +196,23 @@ fn place() -> impl Strategy<Value = Place> {
         1 => any::<bool>().prop_map(Place::Even),
         1 => Just(Place::PerHost),
     ]
+}
+
+fn retention() -> impl Strategy<Value = RetentionPolicy> {
+    let one = || prop_oneof![Just(Retention::Retain), Just(Retention::Delete)];
+    (one(), one()).prop_map(|(when_deleted, when_scaled)| RetentionPolicy {
+        when_deleted,
+        when_scaled,
+    })
+}
+
+fn needs() -> impl Strategy<Value = Option<DependencyGate>> {
+    let gates = [
+        DependencyGate::Started,
+        DependencyGate::Ready,
+        DependencyGate::Available,
+    ];
+    prop::option::weighted(0.3, prop::sample::select(gates.to_vec()))
 }
 
 fn policy() -> impl Strategy<Value = GatePolicy> {
@@ -200,8 +236,13 @@ fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    (policies, rest).prop_map(
-        |((policy, bootstrap, cold), (storage, require, founded, ready, place))| {
+    (policies, rest, retention(), needs()).prop_map(
+        |(
+            (policy, bootstrap, cold),
+            (storage, require, founded, ready, place),
+            retention,
+            needs,
+        )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
             let place = if together { Place::Anywhere } else { place };
@@ -219,6 +260,8 @@ fn kind() -> impl Strategy<Value = Kind> {
                 founded: founded && !per_host,
                 min_ready: ready * 5,
                 place,
+                retention,
+                needs,
             }
         },
     )
@@ -284,6 +327,12 @@ impl Kind {
         }
         if revision == 2 && !self.founded && self.place != Place::PerHost {
             wanted.ordinals.reserved.insert(1);
+        }
+        wanted.persistent_volume_claim_retention_policy = self.retention;
+        let before = set.checked_sub(1).and_then(|before| SETS.get(before));
+        if let (Some(gate), Some(before)) = (self.needs, before) {
+            let set = (*before).to_owned();
+            wanted.depends_on.push(Dependency { set, gate });
         }
         let process = &mut wanted.template.spec.processes[0];
         process.ports[0].container_port += u32::try_from(set).unwrap();
@@ -382,10 +431,27 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
             *bytes,
         ),
         Event::Release => release(&mut friends.state),
+        Event::Works => works(friends),
+        Event::Orphan { set } => {
+            let now = friends.now;
+            let set = friends.state.sets.get_mut(&key(SETS[*set]));
+            if let Some(set) = set.filter(|set| set.deleting.is_none()) {
+                set.orphaned = Some(now);
+            }
+        }
+        Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
         Event::Copy(event) => {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
         }
+    }
+}
+
+fn restart(friends: &mut Friends, id: &MemberId) {
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&id.set);
+    if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
+        member.restart_asked = Some(now);
     }
 }
 
@@ -394,15 +460,6 @@ fn drain(friends: &mut Friends, host: u8, pinned: Option<bool>) {
     let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
     host.record.unschedulable = pinned.is_some();
     host.record.directives.draining = pinned.map(|stop_pinned| Draining { since, stop_pinned });
-}
-
-fn restart(friends: &mut Friends, id: &MemberId) {
-    let now = friends.now;
-    let set = friends.state.sets.get_mut(&id.set);
-    let member = set.and_then(|set| set.members.get_mut(&id.ordinal));
-    if let Some(member) = member {
-        member.restart_asked = Some(now);
-    }
 }
 
 fn take_offline(friends: &mut Friends, id: &MemberId, offline: bool) {
@@ -423,7 +480,29 @@ fn put(friends: &mut Friends, kinds: &[Kind], set: usize, replicas: i64, revisio
     if stored.is_none_or(|stored| stored.deleting.is_none()) {
         let wanted = kinds[set].spec(set, replicas, revision);
         put_set(&mut friends.state, SETS[set], wanted);
+        friends
+            .state
+            .sets
+            .get_mut(&key(SETS[set]))
+            .unwrap()
+            .orphaned = None;
     }
+}
+
+/// What `berth member replace --new-volume` and `berth set refound` decide.
+fn discard(friends: &mut Friends, name: &str, ordinal: Option<u32>) {
+    let now = friends.now;
+    let change = match ordinal {
+        Some(ordinal) => leaving::replace(&friends.state, &member(name, ordinal), now),
+        None => leaving::refound(&friends.state, &key(name), now),
+    };
+    if let Ok(after) = change {
+        friends.state = after;
+    }
+}
+
+fn works(friends: &mut Friends) {
+    work(&mut friends.state, friends.now);
 }
 
 fn checked_plan(friends: &mut Friends) {
@@ -458,6 +537,9 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
             || sharers(&state, key).next().is_some()
     });
     release(&mut friends.state);
+    for set in friends.state.sets.values_mut() {
+        set.orphaned = None;
+    }
     friends.unready.clear();
     friends.lingering.clear();
     for n in 1..=HOSTS {
@@ -474,7 +556,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
     for _ in 0..400 {
         let before = friends.state.clone();
         friends.agents();
-        work(&mut friends.state, friends.now);
+        works(friends);
         checked_plan(friends);
         match friends.report.wake_at {
             _ if friends.state != before => {}
@@ -496,7 +578,12 @@ fn excused(reason: &Reason) -> bool {
             )
         });
     }
-    matches!(reason, Reason::FoundingDiskLost { .. })
+    matches!(
+        reason,
+        Reason::FoundingDiskLost { .. }
+            | Reason::DependencyMissing { .. }
+            | Reason::DependencyNotReady { .. }
+    )
 }
 
 /// Some cases in every run of the tests; more on demand, by `PROPTEST_CASES`.
@@ -529,6 +616,7 @@ proptest! {
         if limited {
             limit(&mut start);
         }
+        start.trash_keep = Some(Duration::from_secs(20));
         let mut friends = Friends::new(start);
         let mut first = First::default();
         for event in &events {

@@ -1,7 +1,8 @@
 //! The rules by name.
 
 use crate::check::{
-    Case, Verdict, binding, copies, ends, founding, grants, order, places, reload, updates, volumes,
+    Case, Verdict, binding, copies, depends, ends, founding, grants, order, places, reload,
+    retention, updates, volumes,
 };
 
 macro_rules! rules {
@@ -77,6 +78,16 @@ rules! {
     ClaimAdopted = volumes::claim_adopted,
     /// A claim asks for more, never for less, and only where that can be had.
     ClaimGrows = volumes::claim_grows,
+    /// A claim is tied only as its set's retention policy says, and to an epoch that leaves (I4).
+    ClaimTied = retention::claim_tied,
+    /// A claim is deleted only with what it is tied to, and when nobody runs on it (I4).
+    ClaimDropped = retention::claim_dropped,
+    /// Only what was in the trash for as long as is configured is removed for good (I4).
+    TrashExpired = retention::trash_expired,
+    /// A set starts after what it depends on, and stops before it if both go.
+    DependencyOrder = depends::dependency_order,
+    /// Of a set that was deleted without its members nothing is started, stopped or released (I1, I2).
+    OrphansKept = ends::orphans_kept,
     /// A claim and a volume are bound to each other, once, and the volume was nobody's (I4).
     BoundOnce = binding::bound_once,
     /// A volume is bound to a claim only if it is one that the claim may have.
@@ -124,6 +135,8 @@ rules! {
     GatePassed = founding::gate_passed,
     /// Who founded a set is forgotten only with the set and its last claim (I7).
     FoundingKept = founding::founding_kept,
+    /// A set is founded anew only when that was asked for, and nothing is left of it (I7).
+    FoundedAnew = founding::founded_anew,
     /// A set is removed only when its deletion was asked for and it has no members.
     SetEmpty = ends::set_empty,
     /// A member gets the newest revision or the one before, and no revision is dropped that a

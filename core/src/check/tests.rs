@@ -24,6 +24,8 @@ use crate::{
     zone,
 };
 
+mod leaving;
+
 /// A plan and what it is about.
 type Bad = (State, Vec<Step>);
 
@@ -655,8 +657,9 @@ fn whole(rule: Rule, state: &State, mut steps: Vec<Step>) -> Plan {
 #[test]
 fn each_rule_alone_refuses_something() {
     for rule in Rule::ALL {
+        let leaving = leaving::leaving;
         let all = [
-            grants, order, volumes, copies, starts, places, founding, ends, updates,
+            grants, order, volumes, copies, starts, places, founding, ends, updates, leaving,
         ];
         let bad = all.into_iter().find_map(|group| group(rule));
         let Some((state, steps)) = bad else {

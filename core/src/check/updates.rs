@@ -12,6 +12,7 @@ use crate::{
     plan::Step,
     spec::{Amount, GatePolicy, UpdateKind},
     state::{Member, Ordered, RolloutPhase, Set, Turn},
+    template::missing_config,
 };
 
 /// The revision that members are brought to.
@@ -212,6 +213,11 @@ pub(super) fn broken_alone(case: &Case<'_>) -> Verdict {
     }
 }
 
+fn incomplete(set: &Set, revision: &TemplateHash) -> bool {
+    let revision = set.revisions.get(revision);
+    revision.is_some_and(|one| missing_config(&one.template.spec, &one.config).is_some())
+}
+
 pub(super) fn partition(case: &Case<'_>) -> Verdict {
     let Step::Assign {
         member, revision, ..
@@ -222,10 +228,13 @@ pub(super) fn partition(case: &Case<'_>) -> Verdict {
     let Some(set) = case.state.sets.get(&member.set) else {
         return Ok(());
     };
-    let right = if kept(set, member.ordinal) || halted(set) {
-        origin(set)
-    } else {
-        goal(set)
+    let stays = kept(set, member.ordinal) || halted(set);
+    // A member born with what lacks a config object would never start.
+    let right = match (incomplete(set, origin(set)), incomplete(set, goal(set))) {
+        (true, false) => goal(set),
+        (false, true) => origin(set),
+        (true, true) | (false, false) if stays => origin(set),
+        (true, true) | (false, false) => goal(set),
     };
     if revision == right {
         Ok(())

@@ -7,8 +7,8 @@ use crate::{
     },
     ids::{ClaimKey, MemberId},
     plan::Step,
-    spec::{AccessMode, ClaimTemplate, MemberTemplate, PersistentVolumeClaimSpec},
-    state::{Claim, Ordered, Set, State, Volume, VolumeState},
+    spec::{AccessMode, ClaimTemplate, MemberTemplate, PersistentVolumeClaimSpec, Retention},
+    state::{Claim, GoesWith, Ordered, Set, State, Volume, VolumeState},
     template::{ClaimValues, claim_spec},
 };
 
@@ -19,12 +19,22 @@ pub(super) fn claim_owner(case: &Case<'_>) -> Verdict {
     let member = claim.member.as_ref();
     let named = member.and_then(|member| member.claim(&claim.template).ok());
     let mut claims = case.state.claims.values();
+    let set = member.and_then(|member| case.state.sets.get(&member.set));
+    let of_its_set = |tie: &GoesWith| match tie {
+        GoesWith::Set { uid } => set.is_some_and(|set| {
+            let policy = set.spec.persistent_volume_claim_retention_policy;
+            set.uid == *uid && policy.when_deleted == Retention::Delete
+        }),
+        GoesWith::Member { .. } | GoesWith::Asked => false,
+    };
     let wrong = if case.state.claims.contains_key(key) {
         "exists"
     } else if named.as_ref() != Some(key) {
         "is not named after its member"
     } else if claim.volume.is_some() || claim.filled {
         "is new and holds something already"
+    } else if !claim.goes_with.as_ref().is_none_or(of_its_set) {
+        "is new and goes already"
     } else if claims.any(|other| other.uid == claim.uid) {
         "has the id of another"
     } else {

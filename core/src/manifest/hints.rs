@@ -60,10 +60,6 @@ const FIELDS: &[(&str, &str)] = &[
         "write data: config objects hold text; put a binary file on the hosts or on a volume",
     ),
     (
-        "persistentVolumeClaimRetentionPolicy",
-        "remove it: claims are always retained",
-    ),
-    (
         "fileKeyRef",
         "write configMapKeyRef or secretKeyRef, or a file of the process",
     ),
@@ -88,7 +84,10 @@ const FIELDS: &[(&str, &str)] = &[
         "finalizers",
         "remove it: what is in use is not deleted anyway",
     ),
-    ("ownerReferences", "remove it: claims outlive their set"),
+    (
+        "ownerReferences",
+        "remove it: persistentVolumeClaimRetentionPolicy of the set says what goes with it",
+    ),
     ("generateName", "give a name"),
     // As `kubectl get -o yaml` prints claim templates.
     ("apiVersion", "remove it: it stands at the object only"),

@@ -101,6 +101,11 @@ impl Draft {
         self.state.sets.get(key)
     }
 
+    /// Whether a set is gone and its members run on.
+    pub(super) fn is_orphaned(&self, key: &SetKey) -> bool {
+        self.set(key).is_some_and(|set| set.orphaned.is_some())
+    }
+
     /// Why nothing may start or move now, if agents have what the store never sent.
     pub(super) fn mismatch(&self) -> Option<Reason> {
         let hosts: Vec<HostName> = self.state.mismatched.iter().cloned().collect();

@@ -6,7 +6,7 @@ use crate::{
     plan::{
         draft::Draft,
         facts::{Facts, facts},
-        founding,
+        founding, retention,
     },
     report::Phase,
     spec::UpdateKind,
@@ -34,6 +34,17 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
 }
 
+/// Says of the members of a set that is gone why nothing is decided of them.
+pub(super) fn orphans(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let ordinals: Vec<Ordinal> = set.members.keys().copied().collect();
+    for ordinal in ordinals {
+        draft.wait(key, ordinal, Reason::Orphaned);
+    }
+}
+
 fn reason(state: &State, id: &MemberId) -> Option<Reason> {
     let facts = facts(state, &id.set, id.ordinal)?;
     let host = facts.member.host.clone();
@@ -49,7 +60,8 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
             let stopping = facts.seen.map(|seen| seen.report.phase) == Some(Phase::Stopping);
             let epoch = facts.member.epoch;
             let unconfirmed = || Reason::StopNotConfirmed { host, epoch };
-            Some(own.filter(|_| stopping).unwrap_or_else(unconfirmed))
+            let stale = retention::stale(state, id, facts.set, facts.member);
+            stale.or_else(|| Some(own.filter(|_| stopping).unwrap_or_else(unconfirmed)))
         }
     }
 }

@@ -108,6 +108,13 @@ impl Facts<'_> {
         }
     }
 
+    /// When it becomes available, if it is ready and stays so.
+    pub(super) fn available_at(&self) -> Option<Timestamp> {
+        let since = self.running().filter(|seen| seen.report.ready)?.ready_since;
+        let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
+        since.map(|since| since.plus(wanted))
+    }
+
     /// Whether it is available.
     pub(super) fn available(&self, now: Timestamp) -> bool {
         self.standing(now) == Standing::Available
@@ -117,7 +124,14 @@ impl Facts<'_> {
     /// `patience`. `None` for one that is ready, that was not ordered to run, or that nothing is
     /// known of.
     pub(super) fn broken_at(&self, patience: Duration) -> Option<Timestamp> {
-        let seen = self.running().filter(|_| !self.ready())?;
+        self.running()?;
+        self.unready_until(patience)
+    }
+
+    /// As [`Self::broken_at`], but also of one that was ordered to stop: until when it lasts that
+    /// a member which does not serve gets `patience`.
+    pub(super) fn unready_until(&self, patience: Duration) -> Option<Timestamp> {
+        let seen = self.seen.filter(|_| !self.ready())?;
         // Of one that waits for a gate only, since its processes are ready.
         if let Some(since) = seen.ready_since.filter(|_| seen.report.ready) {
             return Some(since.plus(patience));

@@ -19,10 +19,12 @@ mod budget;
 mod carry;
 mod claims;
 pub mod conditions;
+mod depends;
 mod draft;
 mod evict;
 mod explain;
 mod facts;
+pub mod forecast;
 mod founding;
 mod gate;
 mod observe;
@@ -31,6 +33,7 @@ mod placement;
 mod release;
 mod reload;
 pub mod report;
+mod retention;
 mod rollout;
 mod snapshots;
 mod spread;
@@ -40,6 +43,7 @@ mod stop;
 pub mod terms;
 mod update;
 mod warn;
+mod why;
 mod zone;
 
 pub use report::Report;
@@ -63,13 +67,24 @@ pub fn plan_without(
     let mut draft = Draft::new(state, now);
     let all: Vec<SetKey> = state.sets.keys().cloned().collect();
     let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
+    // Of the members of a set that is gone nothing is decided, only seen.
+    let (orphaned, keys): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| draft.is_orphaned(key));
+    for key in &orphaned {
+        observe::run(&mut draft, key);
+    }
     for key in &keys {
         observe::run(&mut draft, key);
         own_hosts::leave(&mut draft, key);
+        retention::tie(&mut draft, key);
         release::members(&mut draft, key);
+    }
+    retention::drop_claims(&mut draft, parked);
+    retention::purge(&mut draft);
+    for key in &keys {
+        release::set(&mut draft, key);
         rollout::turn(&mut draft, key);
         release::unstarted(&mut draft, key);
-        release::set(&mut draft, key);
     }
     release::foundings(&mut draft, parked);
     claims::waiting(&mut draft, parked);
@@ -87,6 +102,9 @@ pub fn plan_without(
         update::run(&mut draft, key);
         release::revisions(&mut draft, key);
         rollout::better(&mut draft, key);
+    }
+    for key in &orphaned {
+        explain::orphans(&mut draft, key);
     }
     for key in &keys {
         explain::run(&mut draft, key);

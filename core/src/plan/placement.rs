@@ -131,7 +131,7 @@ fn refusal(
     // spread that was asked for later drive it away.
     let mut own = need.own.iter();
     let lives_here = own_host.is_some() || own.any(|own| state.host_of(&own.claim) == Some(name));
-    if host.record.unschedulable && !lives_here {
+    if host.record.is_closed() && !lives_here {
         return Some(Refusal::Cordoned);
     }
     if !host.record.is_selected(&need.template.spec.node_selector) {

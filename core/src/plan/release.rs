@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{Ordinal, SetKey, TemplateHash},
+    ids::{Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Step,
         draft::Draft,
         facts::{Facts, facts},
+        retention,
         step::Proof,
     },
     report::Phase,
@@ -26,10 +27,15 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
         };
         if let Some(proof) = proof(&facts, ordinal) {
             let epoch = facts.member.epoch;
+            let leaves = !facts.set.is_declared(ordinal);
             let member = crate::ids::MemberId {
                 set: key.clone(),
                 ordinal,
             };
+            if leaves {
+                // One that was never started, or was lost, had no stop to decide it with.
+                retention::condemn(draft, &member);
+            }
             draft.push(Step::Release {
                 member,
                 epoch,
@@ -43,7 +49,8 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
 fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
     let member = facts.member;
     match member.ordered {
-        Ordered::Nothing => (!facts.set.is_declared(ordinal)).then_some(Proof::NeverOrdered),
+        Ordered::Nothing => (member.restart_asked.is_some() || !facts.set.is_declared(ordinal))
+            .then_some(Proof::NeverOrdered),
         Ordered::Run => facts.absent.then_some(Proof::ReportedAbsent),
         Ordered::Stop => {
             // A member that is held on its host reports the same under an order to run, and one
@@ -90,6 +97,9 @@ pub(super) fn set(draft: &mut Draft, key: &SetKey) {
         return;
     }
     let uid = set.uid.clone();
+    if set.refounding {
+        return refound(draft, key.clone(), uid);
+    }
     // Each has a record; with all of them the set could be more than one commit can remove.
     let kept = [&set.revision, set.current_revision()];
     let history = set.revisions.keys().filter(|hash| !kept.contains(hash));
@@ -99,6 +109,19 @@ pub(super) fn set(draft: &mut Draft, key: &SetKey) {
     }
     let set = key.clone();
     draft.push(Step::RemoveSet { set, uid });
+}
+
+/// Lets a set begin anew, once nothing is left of it.
+fn refound(draft: &mut Draft, set: SetKey, uid: Uid) {
+    let mut claims = draft.state.claims.values();
+    let left = claims.any(|claim| claim.is_of(&set) && claim.goes_with.is_some());
+    if left || draft.mismatch().is_some() {
+        return;
+    }
+    if draft.state.foundings.contains_key(&set) {
+        draft.push(Step::ForgetFounding { set: set.clone() });
+    }
+    draft.push(Step::Refound { set, uid });
 }
 
 /// Forgets who founded the sets that are gone with all their claims.

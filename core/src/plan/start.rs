@@ -8,6 +8,7 @@ use crate::{
     plan::{
         Step,
         claims::{self, Own},
+        depends,
         draft::Draft,
         evict, founding,
         gate::{Gates, Shut},
@@ -40,6 +41,15 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         }
         return;
     }
+    if let Err(reason) = depends::check_start(draft, key) {
+        for ordinal in waiting {
+            draft.wait(key, ordinal, reason.clone());
+        }
+        return;
+    }
+    let Some(set) = draft.state.sets.get(key) else {
+        return;
+    };
     let gates = Gates::new(&draft.state, key, set, draft.now);
     for ordinal in waiting {
         let id = MemberId {

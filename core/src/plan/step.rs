@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, Snapshot, Turn, Volume, ZoneHead},
+    state::{Claim, GoesWith, Snapshot, Turn, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -65,6 +65,26 @@ pub enum Step {
         key: ClaimKey,
         /// What it asks for, as a quantity.
         storage: String,
+    },
+    /// Says with what a claim goes.
+    TieClaim {
+        /// The claim.
+        key: ClaimKey,
+        /// With what; nothing, to let it stay.
+        goes_with: Option<GoesWith>,
+    },
+    /// Deletes a claim that went with its member or its set. Its volume goes to the trash if its
+    /// reclaim policy is `Delete`, or if an operator asked for that.
+    DropClaim {
+        /// The claim.
+        key: ClaimKey,
+        /// Which of the claims that ever had the name.
+        uid: Uid,
+    },
+    /// Has the data of a volume removed whose time in the trash is over.
+    PurgeVolume {
+        /// The volume.
+        name: ObjectKey,
     },
     /// Marks a claim as one that a member was started on.
     FillClaim {
@@ -163,6 +183,14 @@ pub enum Step {
         /// Which of the sets that ever had the name.
         uid: Uid,
     },
+    /// Lets a set begin anew whose members are all gone: it is not deleted any more, and nobody has
+    /// founded it.
+    Refound {
+        /// The set.
+        set: SetKey,
+        /// Which of the sets that ever had the name.
+        uid: Uid,
+    },
     /// Drops a revision that no member carries any more.
     DropRevision {
         /// The set.
@@ -231,6 +259,16 @@ impl fmt::Display for Step {
                 )
             }
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
+            Self::TieClaim { key, goes_with } => match goes_with {
+                None => write!(f, "keep claim {key} whatever goes"),
+                Some(GoesWith::Set { .. }) => write!(f, "let claim {key} go with its set"),
+                Some(GoesWith::Member { .. }) => write!(f, "let claim {key} go with its member"),
+                Some(GoesWith::Asked) => write!(f, "let claim {key} go"),
+            },
+            Self::DropClaim { key, .. } => write!(f, "delete claim {key}"),
+            Self::PurgeVolume { name } => {
+                write!(f, "remove the data of volume {} for good", name.name)
+            }
             Self::FillClaim { key, .. } => write!(f, "mark claim {key} as filled"),
             Self::TakeAddress { member, address } => write!(f, "give {member} {address}"),
             Self::TakeHost { member, host } => write!(f, "{member} is the member of {host}"),
@@ -267,6 +305,7 @@ impl fmt::Display for Step {
             Self::Reload {
                 member, revision, ..
             } => write!(f, "deliver the config of revision {revision} to {member}"),
+            Self::Refound { set, .. } => write!(f, "found {set} anew"),
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
             Self::Rollout { set, turn } => match turn {
                 Turn::Begins { revision, from, .. } if revision == from => {
@@ -311,6 +350,10 @@ impl Step {
             | Self::TakeSnapshot { .. }
             | Self::GrowClaim { .. }
             | Self::FillClaim { .. }
+            | Self::TieClaim { .. }
+            | Self::DropClaim { .. }
+            | Self::PurgeVolume { .. }
+            | Self::Refound { .. }
             | Self::Found { .. }
             | Self::RemoveSet { .. }
             | Self::DropRevision { .. }

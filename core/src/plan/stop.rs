@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step, budget,
+        Step, budget, depends,
         draft::Draft,
         facts::{Facts, Standing, facts},
         gate::Shut,
+        retention,
         start::predecessor,
     },
     spec::GatePolicy,
@@ -29,6 +30,10 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
+    if let Some(by) = depends::dependant(&draft.state, key, set) {
+        depends::explain(draft, key, &by);
+        return;
+    }
     let ordered = set.spec.pod_management_policy != GatePolicy::Parallel;
     let members = set.members.keys().rev().copied();
     let leaving: Vec<Ordinal> = members.filter(|n| !set.is_declared(*n)).collect();
@@ -79,6 +84,7 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
         set: key.clone(),
         ordinal,
     };
+    retention::condemn(draft, &member);
     draft.push(Step::Stop { member, epoch });
 }
 
@@ -107,7 +113,8 @@ fn halted(
 }
 
 /// Until when an unhealthy member holds scaling in back; `None` for a healthy one, and for one that
-/// is unhealthy for too long.
+/// is unhealthy for too long. One that is stopped to be replaced is as unhealthy as before: its stop
+/// makes no room for another.
 fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Option<Timestamp> {
     let healthy = match policy {
         GatePolicy::Parallel => true,
@@ -122,7 +129,7 @@ fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Opt
     let until = match facts.standing(now) {
         Standing::ReadyUntil(at) => return Some(at),
         Standing::Down if comes_up => Some(facts.member.assigned_at.plus(PATIENCE)),
-        Standing::Available | Standing::Unready | Standing::Down => facts.broken_at(PATIENCE),
+        Standing::Available | Standing::Unready | Standing::Down => facts.unready_until(PATIENCE),
     };
     until.filter(|at| now < *at)
 }

@@ -2,10 +2,13 @@
 //! Berth asks beyond them.
 
 mod delete;
+mod depends;
 mod founding;
 mod operated;
+mod orphan;
 mod places;
 mod reload;
+mod retention;
 mod revisions;
 mod rollout;
 mod scale;

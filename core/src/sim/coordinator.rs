@@ -12,6 +12,7 @@ use crate::{
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
+        leaving::TRASH,
         net::{Happening, StreamId, ToAgent, ToCoordinator},
         storage::Sent,
         world::World,
@@ -68,6 +69,7 @@ impl Coordinator {
                 history: history.clone(),
                 term: Term(1),
                 zone_name: "berth.internal".to_owned(),
+                trash_keep: Some(TRASH),
                 ..State::default()
             },
             up: true,
@@ -376,7 +378,9 @@ impl World {
             && in_contact.count() == coordinator.state.hosts.len()
             && coordinator.state.sets.values().all(|set| {
                 let wanted: Vec<_> = set.declared().collect();
-                set.deleting.is_none() && set.members.keys().copied().eq(wanted)
+                set.deleting.is_none()
+                    && set.orphaned.is_none()
+                    && set.members.keys().copied().eq(wanted)
             })
     }
 }
@@ -395,6 +399,10 @@ fn is_news(step: &Step) -> bool {
         | Step::BindClaim { .. }
         | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
+        | Step::TieClaim { .. }
+        | Step::DropClaim { .. }
+        | Step::PurgeVolume { .. }
+        | Step::Refound { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }

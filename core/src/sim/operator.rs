@@ -10,11 +10,12 @@ use crate::{
     sim::World,
     spec::{
         AccessMode, AddressPool, AddressPoolSpec, Amount, ClaimReference, ClaimTemplate, ConfigMap,
-        ConfigUpdate, DataSource, DisruptionBudget, EnvVar, EnvVarSource, FileSource, GatePolicy,
-        KeySelector, LabelSelector, MemberVolume, Membership, NfsVolumeSource, OnChange, Ordinals,
-        Override, PersistentVolume, PersistentVolumeClaimSpec, Placement, Port, Process,
-        Provisioner, ReclaimPolicy, RollingUpdate, Spread, StatefulSetSpec, StorageClass,
-        TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
+        ConfigUpdate, DataSource, Dependency, DisruptionBudget, EnvVar, EnvVarSource, FileSource,
+        GatePolicy, KeySelector, LabelSelector, MemberVolume, Membership, NfsVolumeSource,
+        OnChange, Ordinals, Override, PersistentVolume, PersistentVolumeClaimSpec, Placement, Port,
+        Process, Provisioner, ReclaimPolicy, RetentionPolicy, RollingUpdate, Spread,
+        StatefulSetSpec, StorageClass, TopologySpreadConstraint, UpdateKind, UpdateStrategy,
+        WhenUnsatisfiable,
     },
     state::{Claim, Draining, Offline, Ordered, Set},
 };
@@ -84,6 +85,10 @@ pub struct SetOptions {
     pub auto_rollback: bool,
     /// `paused`
     pub paused: bool,
+    /// `persistentVolumeClaimRetentionPolicy`
+    pub retention: RetentionPolicy,
+    /// `dependsOn`, of one set.
+    pub needs: Option<Dependency>,
 }
 
 impl Default for SetOptions {
@@ -117,6 +122,8 @@ impl Default for SetOptions {
             deadline: None,
             auto_rollback: false,
             paused: false,
+            retention: RetentionPolicy::default(),
+            needs: None,
         }
     }
 }
@@ -216,6 +223,8 @@ impl SetOptions {
             progress_deadline_seconds: self.deadline,
             auto_rollback: self.auto_rollback,
             paused: self.paused,
+            persistent_volume_claim_retention_policy: self.retention,
+            depends_on: self.needs.iter().cloned().collect(),
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
@@ -291,6 +300,8 @@ impl World {
             return;
         }
         set.spec = Arc::new(spec);
+        // A set of the name takes the members of an earlier one back.
+        set.orphaned = None;
         self.revise(key);
         if options.quorum {
             self.quorums.insert(key.clone());
@@ -348,6 +359,7 @@ impl World {
         let now = self.now;
         let sets = &mut self.coordinator.state.sets;
         if let Some(set) = sets.get_mut(key).filter(|_| self.coordinator.up) {
+            set.orphaned = None;
             set.deleting.get_or_insert(now);
         }
         self.reconcile();
@@ -369,9 +381,9 @@ impl World {
     pub fn put_class(&mut self) {
         let mut class = StorageClass {
             provisioner: Provisioner::Nfs,
+            reclaim_policy: ReclaimPolicy::Delete,
             ..StorageClass::default()
         };
-        class.reclaim_policy = ReclaimPolicy::Delete;
         SERVER.clone_into(&mut class.metadata.name);
         "nas".clone_into(&mut class.parameters.server);
         "/exports".clone_into(&mut class.parameters.share);
@@ -438,6 +450,7 @@ impl World {
             filled: false,
             owner: None,
             created_at: self.now,
+            goes_with: None,
         };
         let claims = &mut self.coordinator.state.claims;
         claims.insert(key.clone(), claim);

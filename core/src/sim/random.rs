@@ -10,7 +10,10 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions, Word},
         rng::Rng,
     },
-    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
+    spec::{
+        Amount, Dependency, DependencyGate, GatePolicy, Retention, RetentionPolicy, Spread,
+        UpdateKind, WhenUnsatisfiable,
+    },
     volume::class::BUILT_IN,
 };
 
@@ -56,7 +59,6 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
     plot.provide();
     for _ in 0..TIDY {
         plot.world.tidy_volumes();
-        plot.world.empty_trash();
         plot.world.run(BACK)?;
     }
     if plot.world.settle(REST)? {
@@ -97,9 +99,17 @@ impl Plot {
             }
         }
         let mut sets = Vec::new();
+        let mut before: Option<&str> = None;
         for (port, name) in (7000..).zip(SETS) {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
-                sets.push((key, options(&mut rng, port)));
+                let mut options = options(&mut rng, port);
+                // No cycle: each needs the one before it, or nothing.
+                options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
+                    set: set.to_owned(),
+                    gate: one_of(&mut rng, DependencyGate::Started, DependencyGate::Available),
+                });
+                before = Some(name);
+                sets.push((key, options));
             }
         }
         world.put_class();
@@ -129,15 +139,10 @@ impl Plot {
 
     fn event(&mut self) -> Result<(), Violation> {
         match self.rng.below(100) {
-            0..=14 => self.apply(),
-            15..=20 => self.config(),
-            21..=32 => self.storage()?,
-            33..=34 => {
-                if let Some((key, _)) = self.rng.pick(&self.sets).cloned() {
-                    self.world.say("operator", &format!("deletes {key}"));
-                    self.world.delete_set(&key);
-                }
-            }
+            0..=12 => self.apply(),
+            13..=18 => self.config(),
+            19..=29 => self.storage()?,
+            30..=34 => self.remove(),
             35..=44 => self.member_fault(),
             45..=54 => self.toggle_health(),
             55..=64 => {
@@ -195,6 +200,31 @@ impl Plot {
                 self.world
                     .say("operator", &format!("takes {id} offline: {on}"));
                 self.world.offline(&id, on);
+            }
+        }
+    }
+
+    /// A set goes, or its members do without it, or their data goes.
+    fn remove(&mut self) {
+        let Some(id) = self.member() else { return };
+        let key = id.set.clone();
+        match self.rng.below(6) {
+            0..=2 => {
+                self.world.say("operator", &format!("deletes {key}"));
+                self.world.delete_set(&key);
+            }
+            3 => {
+                let what = format!("deletes {key} without its members");
+                self.world.say("operator", &what);
+                self.world.orphan_set(&key);
+            }
+            4 => {
+                self.world.say("operator", &format!("founds {key} anew"));
+                self.world.give_up(&key, None);
+            }
+            _ => {
+                self.world.say("operator", &format!("replaces {id}"));
+                self.world.give_up(&key, Some(&id));
             }
         }
     }
@@ -404,10 +434,21 @@ impl Plot {
     /// Makes what sets still need. What an operator held back goes on, and what was stalled or
     /// taken back gets a template that works.
     fn provide(&mut self) {
+        // Directories on the server that nobody has any more are free again.
+        self.world.drop_claims();
+        let needed: Vec<String> = self
+            .sets
+            .iter()
+            .filter_map(|(_, options)| Some(options.needs.as_ref()?.set.clone()))
+            .collect();
         for (set, options) in &mut self.sets {
             options.paused = false;
             options.revision += 1;
-            if self.world.has_set(set) {
+            let needed = needed.iter().any(|name| name == set.name.as_str());
+            if needed {
+                options.replicas = options.replicas.max(1);
+            }
+            if needed || self.world.has_set(set) {
                 self.world.put_set(set, options);
             }
         }
@@ -475,6 +516,10 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
     };
     let classes = [None, Some(SERVER), Some(BY_HAND)];
     let class = rng.pick(&classes).copied().flatten();
+    let retention = RetentionPolicy {
+        when_deleted: one_of(rng, Retention::Retain, Retention::Delete),
+        when_scaled: one_of(rng, Retention::Retain, Retention::Delete),
+    };
     let shared = rng.chance(20).then(|| format!("shared-{port}"));
     let per_host = rng.chance(20);
     let otherwise = [
@@ -507,6 +552,11 @@ fn options(rng: &mut Rng, port: u32) -> SetOptions {
         min_ready: u32::try_from(rng.below(3)).unwrap_or_default(),
         config: rng.chance(60),
         reload: rng.chance(60),
+        retention,
         ..SetOptions::default()
     }
+}
+
+fn one_of<T>(rng: &mut Rng, one: T, other: T) -> T {
+    if rng.chance(50) { one } else { other }
 }

@@ -8,9 +8,11 @@
 //! claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
 //! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
 //!                              class shared start update partition maxUnavailable minAvailable
-//!                              deadline; words: claim fixed quorum autoRollback paused
+//!                              deadline whenDeleted whenScaled needs; words: claim fixed quorum
+//!                              autoRollback paused
 //! change NAME KEY[=VALUE]...   the same of a set that is there; paused=no
 //! scale NAME N                 update NAME                    delete NAME
+//! orphan NAME (its members stay)   refound NAME              replace MEMBER (on fresh volumes)
 //! restart MEMBER
 //! run SECONDS                  settle SECONDS (at most)       show
 //! kill process MEMBER          kill keeper MEMBER
@@ -25,7 +27,7 @@ use thiserror::Error;
 use crate::{
     ids::{HostName, MemberId, SetKey},
     sim::{Violation, World, operator::SetOptions},
-    spec::{Amount, GatePolicy, Spread, UpdateKind, WhenUnsatisfiable},
+    spec::{Amount, Dependency, GatePolicy, Retention, Spread, UpdateKind, WhenUnsatisfiable},
 };
 
 /// Why a script cannot be played.
@@ -196,6 +198,12 @@ impl Player {
             ["norack", host] => self.world.rack(&name(host)?, None),
             ["offline", id] => self.world.offline(&member(id)?, true),
             ["online", id] => self.world.offline(&member(id)?, false),
+            ["orphan", name] => self.world.orphan_set(&key(name)?),
+            ["refound", name] => self.world.give_up(&key(name)?, None),
+            ["replace", id] => {
+                let id = member(id)?;
+                self.world.give_up(&id.set, Some(&id));
+            }
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -299,6 +307,14 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "deadline" => set.deadline = Some(value.parse().ok()?),
         "autoRollback" => set.auto_rollback = true,
         "paused" => set.paused = value != "no",
+        "whenDeleted" if value == "Delete" => set.retention.when_deleted = Retention::Delete,
+        "whenScaled" if value == "Delete" => set.retention.when_scaled = Retention::Delete,
+        "needs" => {
+            set.needs = Some(Dependency {
+                set: value.to_owned(),
+                ..Dependency::default()
+            });
+        }
         "spread" if value == "Prefer" => set.spread = Spread::Prefer,
         "reserved" => {
             let all = value.split(',').map(str::parse);

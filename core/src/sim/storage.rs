@@ -13,10 +13,10 @@ use crate::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{SnapshotState, Volume, VolumeState},
+    state::{SnapshotState, VolumeState},
     volume::{
         VolumeSource,
-        work::{self, SnapshotChange, VolumeTask, VolumeWork},
+        work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
     },
     waiting::Reason,
 };
@@ -97,6 +97,12 @@ impl Storage {
                 }
                 false
             }
+            VolumeTask::Purge => {
+                for number in 0..=work.deletion {
+                    self.trash.insert(trip(number), Thrown::Closed);
+                }
+                false
+            }
             VolumeTask::Grow { .. } => false,
             VolumeTask::Snapshot { .. } => {
                 if let Some(owner) = self.lying.get(&at).cloned() {
@@ -141,17 +147,8 @@ impl Storage {
             VolumeTask::Trash
             | VolumeTask::Restore
             | VolumeTask::Grow { .. }
+            | VolumeTask::Purge
             | VolumeTask::Discard => true,
-        }
-    }
-
-    fn empty_trash(&mut self, name: &ObjectKey) {
-        let of = self
-            .trash
-            .iter_mut()
-            .filter(|((volume, _), _)| volume == name);
-        for (_, thrown) in of {
-            *thrown = Thrown::Closed;
         }
     }
 }
@@ -266,6 +263,7 @@ impl World {
             VolumeTask::Trash
             | VolumeTask::Restore
             | VolumeTask::Grow { .. }
+            | VolumeTask::Purge
             | VolumeTask::Discard
             | VolumeTask::Snapshot { online: true }
             | VolumeTask::Populate { online: true } => None,
@@ -310,11 +308,19 @@ impl World {
             return;
         };
         if let Some(after) = work::done(volume, work.task, now).filter(|_| self.coordinator.up) {
-            *volume = after.clone();
-            if let VolumeTask::Populate { .. } = work.task
-                && let Some((key, claim)) = work::populated(state, &after)
-            {
-                state.claims.insert(key, claim);
+            match after {
+                After::Is(after) => {
+                    *volume = (*after).clone();
+                    if let VolumeTask::Populate { .. } = work.task
+                        && let Some((key, claim)) = work::populated(state, &after)
+                    {
+                        state.claims.insert(key, claim);
+                    }
+                }
+                After::Gone => {
+                    state.volumes.remove(&work.volume);
+                    self.coordinator.former.remove(&work.volume);
+                }
             }
             self.coordinator.failed.remove(&work.volume);
             self.reconcile();
@@ -336,27 +342,8 @@ impl World {
         let mut volumes = self.coordinator.state.volumes.values();
         volumes.all(|volume| match volume.state {
             VolumeState::Live | VolumeState::Trashed { .. } => true,
-            VolumeState::Trashing | VolumeState::Restoring => false,
+            VolumeState::Trashing | VolumeState::Restoring | VolumeState::Purging => false,
         })
-    }
-
-    /// What is in the trash is removed for good, and the volumes with it.
-    pub fn empty_trash(&mut self) {
-        if !self.coordinator.up {
-            return;
-        }
-        let in_trash = |volume: &Volume| matches!(volume.state, VolumeState::Trashed { .. });
-        let volumes = self.coordinator.state.volumes.iter();
-        let gone: Vec<ObjectKey> = volumes
-            .filter(|(_, volume)| in_trash(volume))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in gone {
-            self.storage.empty_trash(&name);
-            self.coordinator.state.volumes.remove(&name);
-            self.coordinator.former.remove(&name);
-        }
-        self.reconcile();
     }
 }
 

@@ -130,6 +130,10 @@ impl Truth {
             | Step::Carry { .. }
             | Step::Start { .. }
             | Step::Release { .. }
+            | Step::TieClaim { .. }
+            | Step::DropClaim { .. }
+            | Step::PurgeVolume { .. }
+            | Step::Refound { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
             | Step::Reload { .. }

@@ -49,7 +49,7 @@ impl Secret {
         let sealed = |length: usize| Sealed::new(format!("<sealed, {length} bytes>"));
         for value in self.data.values_mut() {
             let decoded = STANDARD.decode(value.expose());
-            *value = sealed(decoded.map_or(value.expose().len(), |bytes| bytes.len()));
+            *value = sealed(decoded.map_or_else(|_| value.expose().len(), |bytes| bytes.len()));
         }
         for value in self.string_data.values_mut() {
             *value = sealed(value.expose().len());

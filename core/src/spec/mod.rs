@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod config;
+pub mod depends;
 mod instant;
 mod lenient;
 pub mod meta;
@@ -19,6 +20,7 @@ mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
+pub mod retention;
 pub mod secret;
 pub mod set;
 pub mod snapshot;
@@ -28,6 +30,7 @@ pub mod validate;
 pub mod volume;
 
 pub use config::{ConfigMap, Secret};
+pub use depends::{Dependency, DependencyGate};
 pub use meta::{Kind, ObjectMeta};
 pub use network::{AddressPool, AddressPoolSpec, Service, ServicePort, ServiceSpec};
 pub use ordinals::Ordinals;
@@ -44,6 +47,7 @@ pub use process::{
     KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
     ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
+pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{
     ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
@@ -62,10 +66,6 @@ pub use volume::{
 };
 
 /// One object of any kind, as it is written, stored and sent.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most objects are sets, and a box would be in the way of every reader"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
 #[expect(

@@ -5,12 +5,14 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    depends::Dependency,
     meta::ObjectMeta,
     ordinals::Ordinals,
     overrides::{Override, effective},
     period::{PeriodError, parse_period},
     placement::{Placement, TopologySpreadConstraint},
     process::{Process, RestartPolicy},
+    retention::RetentionPolicy,
     update::{Amount, DisruptionBudget, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
 };
@@ -90,6 +92,11 @@ pub struct StatefulSetSpec {
     /// Whether no member is updated for now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+    /// What becomes of the claims of members that leave; all are kept when left out.
+    pub persistent_volume_claim_retention_policy: RetentionPolicy,
+    /// Sets that must be up before the first member of this one starts, and that stop after it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
     /// How one member looks.
     pub template: MemberTemplate,
     /// What differs for single ordinals.

@@ -8,11 +8,13 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, TemplateHash, Uid},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
+    order::Peer,
     plan::Step,
-    state::{Founding, Grant, Member, Ordered, OwnHost, State, Volume},
+    spec::ReclaimPolicy,
+    state::{Founding, GoesWith, Grant, Member, Ordered, OwnHost, State, Volume, VolumeState},
     time::Timestamp,
-    volume::{Ownership, work::grown_by_word},
+    volume::{Ownership, change::thrown, work::grown_by_word},
 };
 
 impl State {
@@ -42,6 +44,9 @@ impl State {
                 owner,
                 address,
             } => self.fill(key, owner.as_ref(), *address),
+            Step::TieClaim { key, goes_with } => self.tie_claim(key, goes_with.as_ref()),
+            Step::DropClaim { key, uid } => self.drop_claim(key, uid),
+            Step::PurgeVolume { name } => self.purge(name),
             Step::TakeAddress { member, address } => {
                 if let Some(set) = self.sets.get_mut(&member.set) {
                     set.addresses.insert(member.ordinal, *address);
@@ -50,14 +55,7 @@ impl State {
             Step::TakeHost { member, host } => self.take_host(member, host),
             Step::LeaveHost { member } => self.leave_host(member),
             Step::Assign { .. } => self.assign(step, now),
-            Step::Found { set, founders } => {
-                let founding = Founding {
-                    founders: founders.clone(),
-                    open: founders.iter().map(|peer| peer.ordinal).collect(),
-                    filled: BTreeMap::new(),
-                };
-                self.foundings.insert(set.clone(), founding);
-            }
+            Step::Found { set, founders } => self.found(set, founders),
             Step::Carry {
                 member,
                 epoch,
@@ -77,6 +75,7 @@ impl State {
                     self.sets.remove(set);
                 }
             }
+            Step::Refound { set, uid } => self.refound(set, uid),
             Step::DropRevision { set, revision } => {
                 if let Some(set) = self.sets.get_mut(set) {
                     set.revisions.remove(revision);
@@ -139,6 +138,15 @@ impl State {
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+    }
+
+    fn found(&mut self, set: &SetKey, founders: &[Peer]) {
+        let founding = Founding {
+            founders: founders.to_vec(),
+            open: founders.iter().map(|peer| peer.ordinal).collect(),
+            filled: BTreeMap::new(),
+        };
+        self.foundings.insert(set.clone(), founding);
     }
 
     fn bind_claim(&mut self, key: &ClaimKey, name: &ObjectKey, volume: &Volume) {
@@ -244,6 +252,52 @@ impl State {
             volume.owners.push(uid);
         }
         self.volumes.insert(name.clone(), volume);
+    }
+
+    fn tie_claim(&mut self, key: &ClaimKey, goes_with: Option<&GoesWith>) {
+        if let Some(claim) = self.claims.get_mut(key) {
+            claim.goes_with = goes_with.cloned();
+        }
+    }
+
+    fn purge(&mut self, name: &ObjectKey) {
+        if let Some(volume) = self.volumes.get_mut(name) {
+            volume.state = VolumeState::Purging;
+        }
+    }
+
+    fn refound(&mut self, set: &SetKey, uid: &Uid) {
+        let set = self.sets.get_mut(set);
+        if let Some(set) = set.filter(|have| have.uid == *uid) {
+            set.deleting = None;
+            set.refounding = false;
+        }
+    }
+
+    /// A member that leaves with its data is no founder when it comes back.
+    fn drop_claim(&mut self, key: &ClaimKey, uid: &Uid) {
+        let Some(claim) = self.claims.get(key).filter(|claim| claim.uid == *uid) else {
+            return;
+        };
+        let claim = claim.clone();
+        self.claims.remove(key);
+        let volume = claim.volume.as_ref();
+        if let Some(volume) = volume.and_then(|name| self.volumes.get_mut(name)) {
+            let own = volume.claim.as_ref().is_some_and(|bound| bound.uid == *uid);
+            let asked = claim.goes_with == Some(GoesWith::Asked);
+            let goes = volume.provisioned && (asked || volume.reclaim == ReclaimPolicy::Delete);
+            if own && goes && volume.state == VolumeState::Live {
+                *volume = thrown(volume);
+            }
+        }
+        let founding = claim.member.and_then(|member| {
+            let founding = self.foundings.get_mut(&member.set)?;
+            Some((member.ordinal, founding))
+        });
+        if let Some((ordinal, founding)) = founding {
+            founding.open.retain(|open| *open != ordinal);
+            founding.filled.remove(key);
+        }
     }
 
     fn fill(&mut self, key: &ClaimKey, owner: Option<&Ownership>, address: Option<IpAddr>) {

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ pub mod apply;
 mod copies;
 mod directives;
 mod gates;
+pub mod leaving;
 pub mod names;
 pub mod orders;
 mod revision;
@@ -80,6 +82,8 @@ pub struct State {
     pub persistent_volumes: BTreeMap<ObjectKey, PersistentVolume>,
     /// Volumes that are, or were, bound. Durable.
     pub volumes: BTreeMap<ObjectKey, Volume>,
+    /// How long data stays in the trash; for ever if it is not said. From the configuration.
+    pub trash_keep: Option<Duration>,
     /// Snapshots that operators asked for. Durable.
     pub volume_snapshots: BTreeMap<ObjectKey, VolumeSnapshot>,
     /// Snapshots that were or are being taken, by their own names. Durable.
@@ -188,6 +192,11 @@ pub struct Set {
     pub revisions: BTreeMap<TemplateHash, Revision>,
     /// When its deletion was asked for. Durable.
     pub deleting: Option<Timestamp>,
+    /// Whether it is founded anew when its deletion is done, instead of being removed. Durable.
+    pub refounding: bool,
+    /// Since when its members run on without it: the set was deleted, they were not. Nothing is
+    /// decided of them until a set of the name is applied again. Durable.
+    pub orphaned: Option<Timestamp>,
     /// Members that are assigned to a host. Durable.
     pub members: BTreeMap<Ordinal, Member>,
     /// The last grant of every ordinal that ever was: no epoch is granted twice, and an ordinal
@@ -302,6 +311,30 @@ pub struct Claim {
     pub owner: Option<Ownership>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// With what it goes; it stays whatever goes when this is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_with: Option<GoesWith>,
+}
+
+/// With what a claim goes: what the owner references of a claim are to a StatefulSet. Durable, so
+/// that what was decided with the end of a member in mind holds when the end comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum GoesWith {
+    /// With its set (`whenDeleted: Delete`): when that is deleted and its members are gone.
+    Set {
+        /// Which of the sets that ever had the name.
+        uid: Uid,
+    },
+    /// With its member, which is on its way out (`whenScaled: Delete`): when that epoch is gone. A
+    /// later one of the ordinal gets a fresh claim.
+    Member {
+        /// The last epoch that uses it.
+        epoch: Epoch,
+    },
+    /// As soon as no member runs on it, because an operator asked for exactly that. Its data goes to
+    /// the trash whatever the reclaim policy of its volume, if Berth made that.
+    Asked,
 }
 
 impl Claim {
@@ -359,6 +392,16 @@ pub struct Volume {
     pub created_at: Timestamp,
 }
 
+impl Volume {
+    /// Whether its data lies in the trash, so that another volume may have its place.
+    pub fn is_moved_away(&self) -> bool {
+        match self.state {
+            VolumeState::Trashed { .. } | VolumeState::Purging => true,
+            VolumeState::Live | VolumeState::Trashing | VolumeState::Restoring => false,
+        }
+    }
+}
+
 /// The claim's side of a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -385,6 +428,8 @@ pub enum VolumeState {
     },
     /// An agent is to move its data back.
     Restoring,
+    /// Its time in the trash is over: an agent is to remove its data for good.
+    Purging,
 }
 
 /// Who founds a set. Frozen before the first start. Durable.
@@ -437,7 +482,8 @@ impl State {
         let Some(member) = set.members.get(&id.ordinal) else {
             return false;
         };
-        let wanted = set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
+        let decided = set.orphaned.is_none();
+        let wanted = decided && set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
         let ready = match self.knowledge(id, member) {
             Knowledge::Known(seen) => {
                 set.ready_since(member, seen).is_some() && !set.lacks_files(member, &seen.report)

@@ -10,6 +10,7 @@ use crate::{
     ids::{ClaimKey, ObjectKey},
     spec::{Adopt, PersistentVolume, ReclaimPolicy},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
+    volume::provision::Servers,
 };
 
 mod refusal;
@@ -122,13 +123,13 @@ fn unheld(state: &State, name: &ObjectKey, volume: &Volume) -> Result<(), Refusa
 
 fn in_trash(volume: &Volume) -> bool {
     match volume.state {
-        VolumeState::Trashing | VolumeState::Trashed { .. } => true,
+        VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging => true,
         VolumeState::Live | VolumeState::Restoring => false,
     }
 }
 
 /// The record of a volume whose data is to go to the trash.
-fn thrown(volume: &Volume) -> Volume {
+pub(crate) fn thrown(volume: &Volume) -> Volume {
     Volume {
         state: VolumeState::Trashing,
         deletions: volume.deletions.saturating_add(1),
@@ -277,6 +278,11 @@ pub fn undelete(
     };
     let back = record.claim.as_ref().zip(former);
     match (&record.state, back) {
+        (VolumeState::Purging, _) => {
+            return Err(Refusal::Purging {
+                volume: name.clone(),
+            });
+        }
         (VolumeState::Restoring, None) => return Ok(None),
         (VolumeState::Live, None) => {
             return Err(not_deleted(match holder(state, record) {
@@ -295,6 +301,7 @@ pub fn undelete(
         },
         ..record.clone()
     };
+    place_is_free(state, name, record)?;
     let text = "it comes back".to_owned();
     let change = Change::new("Undeleted", text, Write::Put(volume));
     let Some((bound, claim)) = back else {
@@ -308,10 +315,36 @@ pub fn undelete(
     }
     Ok(Some(Change {
         text: format!("it comes back, and claim {} with it", bound.key),
-        claim: Some((bound.key.clone(), claim.clone())),
+        claim: Some((bound.key.clone(), staying(claim))),
         former: Write::Remove,
         ..change
     }))
+}
+
+/// A claim that comes back goes with nothing: what it went with is gone already.
+fn staying(claim: &Claim) -> Claim {
+    Claim {
+        goes_with: None,
+        ..claim.clone()
+    }
+}
+
+/// Whether the place of a volume that lies in the trash is still free.
+fn place_is_free(state: &State, name: &ObjectKey, record: &Volume) -> Result<(), Refusal> {
+    if !record.is_moved_away() {
+        return Ok(());
+    }
+    let servers = Servers::of(state);
+    let mut others = state.volumes.iter().filter(|(other, volume)| {
+        *other != name && !volume.is_moved_away() && servers.overlap(&volume.source, &record.source)
+    });
+    match others.next() {
+        None => Ok(()),
+        Some((by, _)) => Err(Refusal::PlaceTaken {
+            volume: name.clone(),
+            by: by.clone(),
+        }),
+    }
 }
 
 /// What becomes of the volume of a claim that is deleted.

@@ -200,7 +200,7 @@ pub fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason
     match &own.state {
         VolumeState::Live => {}
         VolumeState::Restoring => return Err(Reason::VolumeRestoring { claim, volume }),
-        VolumeState::Trashing | VolumeState::Trashed { .. } => {
+        VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging => {
             return Err(Reason::VolumeGone { claim, volume });
         }
     }

@@ -71,7 +71,9 @@ pub fn of_volume(state: &State, name: &ObjectKey) -> Option<VolumePhase> {
     };
     Some(match (&record.state, &record.claim) {
         (VolumeState::Restoring, _) => VolumePhase::Pending,
-        (VolumeState::Trashing | VolumeState::Trashed { .. }, _) => VolumePhase::Released,
+        (VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging, _) => {
+            VolumePhase::Released
+        }
         (VolumeState::Live, _) if record.copying().is_some() => VolumePhase::Pending,
         (VolumeState::Live, None) => VolumePhase::Available,
         (VolumeState::Live, Some(bound)) if bound.is_there(state) => VolumePhase::Bound,

@@ -130,7 +130,8 @@ fn taken(state: &State, source: &VolumeSource) -> Option<String> {
     let servers = Servers::of(state);
     let overlap = |a: &VolumeSource, b: &VolumeSource| servers.overlap(a, b);
     let records = state.volumes.iter();
-    let mut records = records.filter(|(_, volume)| overlap(&volume.source, source));
+    let mut records =
+        records.filter(|(_, volume)| !volume.is_moved_away() && overlap(&volume.source, source));
     let record = records.next().map(|(name, _)| name);
     let made = state.persistent_volumes.iter();
     let mut made = made

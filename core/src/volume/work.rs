@@ -71,6 +71,8 @@ pub enum VolumeTask {
     Trash,
     /// Move its data back from the trash.
     Restore,
+    /// Remove its data from the trash for good. One of which nothing is there is removed already.
+    Purge,
     /// Take a snapshot of the volume that is named as the work's source; the work has the
     /// snapshot's name.
     Snapshot {
@@ -93,6 +95,7 @@ impl VolumeTask {
             Self::Trash => "move it to the trash".to_owned(),
             Self::Restore => "bring it back from the trash".to_owned(),
             Self::Grow { bytes } => format!("grow it to {}", of_bytes(bytes)),
+            Self::Purge => "remove it from the trash for good".to_owned(),
             Self::Snapshot { .. } => "take the snapshot".to_owned(),
             Self::Populate { .. } => "copy the data that it begins with".to_owned(),
             Self::Discard => "remove the data of the snapshot".to_owned(),
@@ -214,6 +217,7 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
         VolumeState::Trashing if stays() => None,
         VolumeState::Trashing => Some(VolumeTask::Trash),
         VolumeState::Restoring => Some(VolumeTask::Restore),
+        VolumeState::Purging => Some(VolumeTask::Purge),
         VolumeState::Trashed { .. } => None,
         VolumeState::Live if volume.copying().is_some() => {
             let origin = volume.copying()?;
@@ -233,43 +237,56 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
     }
 }
 
-/// The record of a volume after a task is done; `None` if that changes nothing: it was recorded
+/// What is recorded of a volume after a task is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// This.
+    Is(Box<Volume>),
+    /// Nothing: its data is gone for good.
+    Gone,
+}
+
+/// What is recorded of a volume after a task is done; `None` if that changes nothing: it was recorded
 /// before, or something else was decided since.
-pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<Volume> {
+pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> {
     let state = match (&volume.state, task) {
         (VolumeState::Trashing, VolumeTask::Trash) => VolumeState::Trashed { since: now },
         (VolumeState::Restoring, VolumeTask::Restore) => VolumeState::Live,
         (VolumeState::Live, VolumeTask::Grow { bytes }) if bytes > volume.capacity => {
-            return Some(Volume {
+            return Some(After::Is(Box::new(Volume {
                 capacity: bytes,
                 ..volume.clone()
-            });
+            })));
         }
+        (VolumeState::Purging, VolumeTask::Purge) => return Some(After::Gone),
         (VolumeState::Live, VolumeTask::Populate { .. }) => {
             let mut origin = volume.copying()?.clone();
             origin.copied = true;
-            return Some(Volume {
+            return Some(After::Is(Box::new(Volume {
                 origin: Some(origin),
                 filled: true,
                 ..volume.clone()
-            });
+            })));
         }
-        (VolumeState::Live, VolumeTask::Grow { .. } | VolumeTask::Trash | VolumeTask::Restore)
-        | (
-            VolumeState::Trashing,
-            VolumeTask::Grow { .. } | VolumeTask::Restore | VolumeTask::Populate { .. },
-        )
-        | (
-            VolumeState::Restoring,
-            VolumeTask::Grow { .. } | VolumeTask::Trash | VolumeTask::Populate { .. },
-        )
-        | (VolumeState::Trashed { .. }, _)
-        | (_, VolumeTask::Snapshot { .. } | VolumeTask::Discard) => return None,
+        (
+            VolumeState::Live
+            | VolumeState::Trashing
+            | VolumeState::Trashed { .. }
+            | VolumeState::Restoring
+            | VolumeState::Purging,
+            VolumeTask::Grow { .. }
+            | VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Purge
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Discard,
+        ) => return None,
     };
-    Some(Volume {
+    Some(After::Is(Box::new(Volume {
         state,
         ..volume.clone()
-    })
+    })))
 }
 
 /// The claim of a volume whose data was copied: it holds data from its first day, so that a volume
@@ -410,6 +427,30 @@ mod tests {
         work.map(|work| work.task).collect()
     }
 
+    fn is(after: Option<After>) -> Volume {
+        match after {
+            Some(After::Is(volume)) => *volume,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_removed_for_good_leaves_no_record() {
+        let mut state = running("local").state;
+        state.claims.clear();
+        only(&mut state).state = VolumeState::Purging;
+        assert_eq!(tasks(&state, 1), [VolumeTask::Purge]);
+        let volume = only(&mut state);
+        assert_eq!(
+            done(volume, VolumeTask::Restore, NOW),
+            None,
+            "it is too late"
+        );
+        assert_eq!(done(volume, VolumeTask::Purge, NOW), Some(After::Gone));
+        volume.state = VolumeState::Restoring;
+        assert_eq!(done(volume, VolumeTask::Purge, NOW), None);
+    }
+
     fn only(state: &mut State) -> &mut Volume {
         state.volumes.values_mut().next().unwrap()
     }
@@ -421,7 +462,7 @@ mod tests {
         assert_eq!(tasks(&state, 1), [grow]);
         assert_eq!(tasks(&state, 2), []);
         let volume = only(&mut state);
-        let grown = done(volume, grow, NOW).unwrap();
+        let grown = is(done(volume, grow, NOW));
         *volume = grown;
         assert_eq!(done(volume, grow, NOW), None, "it is done once");
         assert_eq!(tasks(&state, 1), []);
@@ -452,14 +493,14 @@ mod tests {
         assert_eq!(tasks(&state, 1), [VolumeTask::Trash]);
         let volume = only(&mut state);
         assert_eq!(done(volume, VolumeTask::Restore, NOW), None);
-        *volume = done(volume, VolumeTask::Trash, NOW).unwrap();
+        *volume = is(done(volume, VolumeTask::Trash, NOW));
         assert_eq!(volume.state, VolumeState::Trashed { since: NOW });
         assert_eq!(done(volume, VolumeTask::Trash, NOW), None);
         assert_eq!(tasks(&state, 1), []);
         only(&mut state).state = VolumeState::Restoring;
         assert_eq!(tasks(&state, 1), [VolumeTask::Restore]);
         let volume = only(&mut state);
-        *volume = done(volume, VolumeTask::Restore, NOW).unwrap();
+        *volume = is(done(volume, VolumeTask::Restore, NOW));
         assert_eq!(volume.state, VolumeState::Live);
         volume.state = VolumeState::Trashing;
         volume.claim = None;

@@ -4,6 +4,10 @@ use super::Reason;
 
 impl Reason {
     /// The verb or the event that frees what is held.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line per reason: they are compared with each other here"
+    )]
     pub fn frees(&self) -> &'static str {
         match self {
             Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
@@ -18,7 +22,9 @@ impl Reason {
             Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
             Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
             Self::FoundersIncomplete { .. } => "event: every member has a host",
-            Self::FoundingDiskLost { .. } => "berth delete sts, berth delete pvc, berth apply",
+            Self::FoundingDiskLost { .. } => {
+                "berth member replace --new-volume (as a joiner), or berth set refound"
+            }
             Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
             Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
             Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
@@ -27,6 +33,13 @@ impl Reason {
             Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
             Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
             Self::VolumeInUse { .. } => "event: the other member is gone",
+            Self::ClaimStale { .. } => "event: the member is gone, and its data in the trash",
+            Self::DependencyMissing { .. } => {
+                "berth apply -f (the other set, or without dependsOn)"
+            }
+            Self::DependencyNotReady { .. } => "event: the other set is up",
+            Self::DependantNotStopped { .. } => "event: the members of the other set are gone",
+            Self::Orphaned => "berth apply -f (a set of the name), or berth delete sts",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
             Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",

@@ -86,6 +86,22 @@ impl fmt::Display for Reason {
             Self::VolumeInUse { claim, mode, by } => {
                 write!(f, "claim {claim} ({}) is used by {by}", mode.short())
             }
+            Self::ClaimStale { claim } => {
+                write!(f, "claim {claim} goes and is not gone; it gets a fresh one")
+            }
+            Self::DependencyMissing { set } => {
+                write!(f, "it depends on set {set}, which does not exist")
+            }
+            Self::DependencyNotReady { set, gate } => {
+                write!(
+                    f,
+                    "it depends on set {set}, and not all its members are {gate}"
+                )
+            }
+            Self::DependantNotStopped { set } => {
+                write!(f, "set {set} depends on it and is not gone")
+            }
+            Self::Orphaned => f.write_str("its set was deleted without it; it runs on as it is"),
             Self::VolumeGone { claim, volume } => {
                 write!(f, "volume {volume} of claim {claim} is in the trash")
             }

@@ -130,6 +130,7 @@ impl Bed {
         let request = DeleteRequest {
             r#ref: Some(reference),
             typed_name: name.into(),
+            orphan: false,
         };
         self.objects.delete(request).await?;
         wait::until("the set's members to be gone", async || {

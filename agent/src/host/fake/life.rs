@@ -16,6 +16,7 @@ impl State {
         match work.task {
             VolumeTask::Trash => self.throw_away(work),
             VolumeTask::Restore => self.take_back(work),
+            VolumeTask::Purge => self.remove(work),
             VolumeTask::Grow { bytes } => {
                 let volume = self.at(work)?.map(|(_, volume)| volume);
                 let volume = volume.ok_or_else(|| lost(work))?;
@@ -88,6 +89,16 @@ impl State {
         self.trash.remove(&work.volume);
         self.volumes.insert(claim, volume);
         self.log.push(format!("restore {}", work.volume));
+        Ok(())
+    }
+
+    fn remove(&mut self, work: &VolumeWork) -> Result<(), Reason> {
+        let Some((_, volume)) = self.trash.get(&work.volume) else {
+            return Ok(());
+        };
+        check_owner(work, &volume.uid)?;
+        self.trash.remove(&work.volume);
+        self.log.push(format!("purge {}", work.volume));
         Ok(())
     }
 

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::host::storage::{helper::HelperRequest, work::WorkRequest};
 
+/// How long one attempt to remove a volume may take. The next one goes on where it ended.
+const PURGE: Duration = Duration::from_secs(600);
 /// How long a copy may take, and the removal of one. Most take milliseconds; one of a pool that shares
 /// no blocks is as slow as its disk, and no member waits for anything else meanwhile.
 const COPY: Duration = Duration::from_secs(4 * 60 * 60);
@@ -40,6 +42,7 @@ pub(super) async fn work(host: &LinuxHost, work: VolumeWork) -> Result<(), Reaso
                 }
                 VolumeTask::Populate { online: false } => check_origin(&this, &work)?,
                 VolumeTask::Restore
+                | VolumeTask::Purge
                 | VolumeTask::Grow { .. }
                 | VolumeTask::Snapshot { online: true }
                 | VolumeTask::Populate { online: true }
@@ -69,6 +72,7 @@ fn step(task: VolumeTask) -> &'static str {
         VolumeTask::Trash => "move it to the trash",
         VolumeTask::Restore => "bring it back from the trash",
         VolumeTask::Grow { .. } => "grow it",
+        VolumeTask::Purge => "remove it for good",
         VolumeTask::Snapshot { .. } => "take a snapshot of it",
         VolumeTask::Populate { .. } => "copy the data that it begins with",
         VolumeTask::Discard => "remove a snapshot of it",
@@ -77,6 +81,7 @@ fn step(task: VolumeTask) -> &'static str {
 
 fn limit(work: &VolumeWork) -> Duration {
     let bytes = match work.task {
+        VolumeTask::Purge => return PURGE,
         VolumeTask::Trash | VolumeTask::Restore => 0,
         VolumeTask::Grow { bytes } => bytes,
         // How much there is, only its storage knows: as long as it takes, and not for ever.

@@ -20,6 +20,7 @@ pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod prepare;
+mod remove;
 pub(crate) mod work;
 
 pub use place::{Place, PoolPlace};

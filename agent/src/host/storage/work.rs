@@ -1,9 +1,11 @@
 //! What a helper does with a volume that no member is being started on: it goes to the trash, comes
-//! back, grows, or is copied ([`super::copy`]). Each may be done again, and says then that it is done.
+//! back, is removed from there for good, grows, or is copied ([`super::copy`]). Each may be done again,
+//! and says then that it is done.
 //!
-//! The trash is a directory of the pool, or of the share, and nothing in it is touched: a volume
-//! goes there and comes back by one rename, with its data and its records, and never over anything.
-//! What comes too late is kept away by [`fence`].
+//! The trash is a directory of the pool, or of the share: a volume goes there and comes back by one
+//! rename, with its data and its records, and never over anything. What comes too late is kept away
+//! by [`fence`]. What is to be removed gets another name first, so that half of it is never taken for
+//! a volume.
 
 use std::path::Path;
 
@@ -31,6 +33,7 @@ use super::{
     owner,
     place::Place,
     prepare::{UNTOUCHED, as_user, new_id},
+    remove::remove_tree,
 };
 use crate::{
     host::path_failed,
@@ -40,6 +43,9 @@ use crate::{
 /// The directory of volumes that were deleted, in their pool or share. No volume's directory can be
 /// called so: theirs do not begin with a dot.
 pub(crate) const TRASH: &str = ".berth-trash";
+
+/// What the name of a volume in the trash begins with that is being removed for good.
+const REMOVING: &str = ".removing-";
 
 /// In the trash of a share whose server takes root for nobody, each user puts their own.
 const FOR_ALL_USERS: u32 = 0o1777;
@@ -57,7 +63,7 @@ pub(crate) struct WorkRequest {
 /// Does a work.
 pub(crate) fn work(request: &WorkRequest) -> Result<(), Reason> {
     let done = match request.work.task {
-        VolumeTask::Trash | VolumeTask::Restore => relocate(request),
+        VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Purge => relocate(request),
         VolumeTask::Grow { bytes } => grow(request, bytes),
         VolumeTask::Snapshot { online } => {
             local(request).and_then(|lying| copy::snapshot(&lying, online))
@@ -174,7 +180,22 @@ impl Lying<'_> {
     fn user(&self) -> Option<Identity> {
         let look = |at: &str| statat(&self.parent, at, AtFlags::SYMLINK_NOFOLLOW).ok();
         let mut thrown = self.trips().rev().map(|name| format!("{TRASH}/{name}"));
-        let about = look(self.dir).or_else(|| thrown.find_map(|name| look(&name)))?;
+        let mut going = self
+            .trips()
+            .rev()
+            .map(|name| format!("{TRASH}/{REMOVING}{name}"));
+        let about = match self.work.task {
+            // What is at its place by now is another volume.
+            VolumeTask::Purge => thrown
+                .find_map(|name| look(&name))
+                .or_else(|| going.find_map(|name| look(&name))),
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Discard => look(self.dir).or_else(|| thrown.find_map(|name| look(&name))),
+        }?;
         (about.st_uid != 0).then(|| Identity {
             uid: about.st_uid,
             gid: about.st_gid,
@@ -191,6 +212,7 @@ impl Lying<'_> {
         match self.work.task {
             VolumeTask::Trash => self.throw_away(),
             VolumeTask::Restore => self.take_back(),
+            VolumeTask::Purge => self.remove(),
             VolumeTask::Grow { .. }
             | VolumeTask::Snapshot { .. }
             | VolumeTask::Populate { .. }
@@ -262,6 +284,37 @@ impl Lying<'_> {
             fence::close(&trash, &name)?;
         }
         self.make_durable(Some(&trash))
+    }
+
+    fn remove(&self) -> Result<(), Refused> {
+        let Some(trash) = self.parent.sub(TRASH)? else {
+            return Ok(());
+        };
+        for name in self.trips() {
+            self.remove_trip(&trash, &name)?;
+        }
+        trash.sync().map_err(Into::into)
+    }
+
+    /// The name stays closed: what was decided before the removal and comes late must not take
+    /// whoever has the volume's place by then.
+    fn remove_trip(&self, trash: &Dir, name: &str) -> Result<(), Refused> {
+        let going = format!("{REMOVING}{name}");
+        if let Some(thrown) = trash.sub(name)?
+            && !fence::is_closed(&thrown)?
+            && thrown.holds_more_than(&[])?
+        {
+            self.check_owner(&thrown)?;
+            if self.kept == Some(PoolKind::Image)
+                && let Some(image) = thrown.file(IMAGE)?
+            {
+                check_detached(self.name(), &image)?;
+            }
+            rename((trash, name), (trash, &going))?;
+        }
+        fence::close(trash, name)?;
+        trash.sync()?;
+        remove_tree(trash, &going)
     }
 
     /// Also of a rename that an attempt before did: it may have been killed right after.

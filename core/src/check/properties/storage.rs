@@ -15,7 +15,7 @@ use crate::{
         PoolInfo, PoolKind, VolumeSource,
         access::sharers,
         copy::snapshot_of,
-        work::{self, SnapshotChange, VolumeTask},
+        work::{self, After, SnapshotChange, VolumeTask},
     },
 };
 
@@ -212,12 +212,16 @@ pub(super) fn work(state: &mut State, now: Timestamp) {
             },
             None => {
                 let volume = &state.volumes[&due.volume];
-                if let Some(after) = work::done(volume, due.task, now) {
-                    let claim = work::populated(state, &after);
-                    if let VolumeTask::Populate { .. } = due.task {
-                        state.claims.extend(claim);
+                match work::done(volume, due.task, now) {
+                    Some(After::Is(after)) => {
+                        let claim = work::populated(state, &after);
+                        if let VolumeTask::Populate { .. } = due.task {
+                            state.claims.extend(claim);
+                        }
+                        state.volumes.insert(due.volume, *after);
                     }
-                    state.volumes.insert(due.volume, after);
+                    Some(After::Gone) => drop(state.volumes.remove(&due.volume)),
+                    None => panic!("{due:?} is not asked for"),
                 }
             }
         }

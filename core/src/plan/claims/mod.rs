@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     order::hex,
-    plan::{Step, draft::Draft},
+    plan::{Step, draft::Draft, retention},
     spec::{ClaimTemplate, PersistentVolumeClaimSpec},
     state::{Claim, Set, State},
     template::{ClaimValues, claim_spec},
@@ -71,6 +71,9 @@ fn own(
 ) -> Result<Own, Reason> {
     let name = &template.metadata.name;
     let Some(have) = state.claims.get(&key) else {
+        if retention::on_its_way_out(state, &key) {
+            return Err(Reason::ClaimStale { claim: key });
+        }
         let claim = new(state, set, id, &key, template, now)?;
         let step = Step::CreateClaim {
             key: key.clone(),
@@ -154,6 +157,7 @@ fn new(
         filled: false,
         owner: None,
         created_at: now,
+        goes_with: retention::living(set),
     })
 }
 
@@ -207,8 +211,13 @@ pub(super) fn pinned(state: &State, set: &Set, key: &SetKey, ordinal: Ordinal) -
 
 /// Makes the claims of a member that do not exist, and takes over those that nobody has.
 pub(super) fn create(draft: &mut Draft, claims: Vec<Own>) {
-    for step in claims.into_iter().filter_map(|own| own.step) {
+    for own in claims {
+        let Some(step) = own.step else { continue };
+        let adopted = matches!(step, Step::AdoptClaim { .. });
         draft.push(step);
+        if adopted {
+            retention::adopted(draft, own.key);
+        }
     }
 }
 

@@ -131,6 +131,24 @@ fn what_stays_unhealthy_does_not_hold_back_scaling_in_for_ever() {
 }
 
 #[test]
+fn a_replacement_of_an_unhealthy_member_makes_no_room_for_scaling_in() {
+    let mut friends = friends(3, spec(3, false));
+    friends.settle();
+    friends.log.clear();
+    friends.unready.insert(member("db", 0));
+    friends.agents();
+    scale(&mut friends, 2);
+    let now = friends.now;
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    set.members.get_mut(&Ordinal(0)).unwrap().restart_asked = Some(now);
+    friends.plan();
+    assert_eq!(friends.log, ["-db-0"]);
+    friends.unready.clear();
+    friends.settle();
+    assert_eq!(friends.log, ["-db-0", "+db-0", "-db-2"]);
+}
+
+#[test]
 fn the_only_unhealthy_member_never_blocks_its_own_removal() {
     let mut friends = friends(3, spec(3, false));
     friends.settle();

@@ -14,7 +14,7 @@ use crate::{
     state::{SnapshotState, State},
     volume::{
         PoolInfo, PoolKind,
-        work::{self, SnapshotChange, VolumeTask, VolumeWork},
+        work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
     },
     waiting::{CopyRefusal, HostRefusal, Reason, Refusal},
 };
@@ -93,9 +93,12 @@ fn carry_out(state: &mut State) {
             },
             None => {
                 let after = work::done(&state.volumes[&work.volume], work.task, NOW).unwrap();
+                let After::Is(after) = after else {
+                    panic!("nothing is purged here");
+                };
                 let claim = work::populated(state, &after);
                 state.claims.extend(claim);
-                state.volumes.insert(work.volume, after);
+                state.volumes.insert(work.volume, *after);
             }
         }
     }

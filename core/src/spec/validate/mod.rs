@@ -11,6 +11,7 @@ use super::Object;
 
 mod claim;
 mod config;
+mod depends;
 mod env;
 mod file;
 mod lifecycle;

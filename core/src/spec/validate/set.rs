@@ -1,8 +1,8 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
 use super::{
-    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, meta, mount, overrides, placement, process,
-    update,
+    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, overrides, placement,
+    process, update,
 };
 use crate::{
     ids::{MAX_LABEL, check_label},
@@ -27,6 +27,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         );
     }
     selector(problems, set);
+    depends::check(problems, set);
     meta::notes(problems, "spec.template.metadata", &spec.template.metadata);
     let member = &spec.template.spec;
     meta::labels(

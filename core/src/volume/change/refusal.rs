@@ -101,6 +101,28 @@ pub enum Refusal {
         /// How it stands.
         why: String,
     },
+    /// Its time in the trash is over.
+    #[error(
+        "the time of volume {} in the trash is over, and its data is being removed; it cannot come \
+         back: restore a backup",
+        volume.name
+    )]
+    Purging {
+        /// Which.
+        volume: ObjectKey,
+    },
+    /// Another volume has its place by now.
+    #[error(
+        "volume {} has the place of volume {} by now; delete that one first (berth volume delete \
+         {0})",
+        by.name, volume.name
+    )]
+    PlaceTaken {
+        /// Which.
+        volume: ObjectKey,
+        /// The one that is in its place.
+        by: ObjectKey,
+    },
     /// The name of the claim that would come back is another claim's by now.
     #[error(
         "another claim has the name {claim} by now; delete it first (berth delete pvc/{} -n {}), \
@@ -129,6 +151,8 @@ impl Refusal {
             Self::Confirmation { .. } => "CONFIRMATION",
             Self::NotDeleted { .. } => "NOT_DELETED",
             Self::NameTaken { .. } => "NAME_TAKEN",
+            Self::Purging { .. } => "PURGING",
+            Self::PlaceTaken { .. } => "PLACE_TAKEN",
         }
     }
 
@@ -145,7 +169,9 @@ impl Refusal {
             | Self::Provisioned { volume }
             | Self::Confirmation { volume }
             | Self::NotDeleted { volume, .. }
-            | Self::NameTaken { volume, .. } => volume,
+            | Self::NameTaken { volume, .. }
+            | Self::Purging { volume }
+            | Self::PlaceTaken { volume, .. } => volume,
         }
     }
 

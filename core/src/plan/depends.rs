@@ -1,0 +1,118 @@
+//! Dependencies between sets: `dependsOn` holds back the first start of a set until others are up,
+//! and the stop of a set until those that need it are gone.
+//!
+//! Only the way up of a whole set waits. Once a member of it runs, a dependency that falters holds
+//! nothing back: a replaced member that waited for it would only make things worse, and two sets
+//! that go down together could wait for each other.
+
+use crate::{
+    ids::{MemberId, Ordinal, SetKey},
+    plan::{
+        draft::Draft,
+        facts::{Facts, facts},
+    },
+    spec::DependencyGate,
+    state::{Set, State},
+    time::Timestamp,
+    waiting::Reason,
+};
+
+/// Whether the starts of a set are held back by what it depends on.
+///
+/// # Errors
+/// By which set, and the time at which it no longer does if only time is missing.
+pub(super) fn check_start(draft: &mut Draft, key: &SetKey) -> Result<(), Reason> {
+    let Some(set) = draft.state.sets.get(key) else {
+        return Ok(());
+    };
+    if set.spec.depends_on.is_empty() || is_up(&draft.state, key, set) {
+        return Ok(());
+    }
+    for one in &set.spec.depends_on {
+        let Some(needed) = one.key(&key.namespace) else {
+            continue;
+        };
+        let gate = one.gate;
+        let Some(other) = draft.state.sets.get(&needed) else {
+            return Err(Reason::DependencyMissing { set: needed });
+        };
+        if let Err(wake) = holds(&draft.state, &needed, other, gate, draft.now) {
+            let gate = gate.as_str().to_owned();
+            draft.wake(wake);
+            return Err(Reason::DependencyNotReady { set: needed, gate });
+        }
+    }
+    Ok(())
+}
+
+/// Whether any member of a set runs.
+fn is_up(state: &State, key: &SetKey, set: &Set) -> bool {
+    let mut members = set.members.keys();
+    members.any(|ordinal| facts(state, key, *ordinal).is_some_and(|facts| facts.started()))
+}
+
+/// Whether every member of a set holds a gate; a set without members holds none.
+fn holds(
+    state: &State,
+    key: &SetKey,
+    set: &Set,
+    gate: DependencyGate,
+    now: Timestamp,
+) -> Result<(), Option<Timestamp>> {
+    let mut wake = None;
+    let mut count = 0_u32;
+    for ordinal in set.declared() {
+        count += 1;
+        let facts = facts(state, key, ordinal).ok_or(None)?;
+        match (gate_of(&facts, gate, now), facts.available_at()) {
+            (true, _) => {}
+            (false, Some(at)) if gate == DependencyGate::Available => wake = wake.max(Some(at)),
+            (false, _) => return Err(None),
+        }
+    }
+    match wake {
+        Some(at) => Err(Some(at)),
+        None if count == 0 => Err(None),
+        None => Ok(()),
+    }
+}
+
+fn gate_of(facts: &Facts<'_>, gate: DependencyGate, now: Timestamp) -> bool {
+    match gate {
+        DependencyGate::Started => facts.started(),
+        DependencyGate::Ready => facts.ready(),
+        DependencyGate::Available => facts.available(now),
+    }
+}
+
+/// The set that is still to stop before this one, if this one goes altogether: one that depends on
+/// it, goes altogether too, and has members. One that stays does not hold it back.
+pub(super) fn dependant(state: &State, key: &SetKey, set: &Set) -> Option<SetKey> {
+    if set.wanted() > 0 {
+        return None;
+    }
+    let mut others = state.sets.iter().filter(|(other_key, other)| {
+        let mut needs = other.spec.depends_on.iter();
+        let goes = other.wanted() == 0 && other.orphaned.is_none() && !other.members.is_empty();
+        goes && needs.any(|one| one.key(&other_key.namespace).as_ref() == Some(key))
+    });
+    others.next().map(|(key, _)| key.clone())
+}
+
+/// Says of every member of a set that goes why it still runs.
+pub(super) fn explain(draft: &mut Draft, key: &SetKey, by: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let ordinals: Vec<Ordinal> = set.members.keys().copied().collect();
+    for ordinal in ordinals {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        if draft.reason(&id).is_none() {
+            let set = by.clone();
+            draft.wait(key, ordinal, Reason::DependantNotStopped { set });
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Retention: which claims go when members leave, and when they do. A StatefulSet says it with owner
+//! references and a collector deletes by them; here a claim is tied by a step of its own, before
+//! the last stop of its member is ordered, and deleted only when the member is proven gone. So what
+//! was decided at the end of a member holds, even if the number of members grows again meanwhile:
+//! the ordinal comes back with a fresh claim, never with half of the old data.
+//!
+//! Only claims of the set's own templates are tied. A restart, an update and the loss of a host tie
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{ClaimKey, MemberId, ObjectKey, Ordinal, SetKey},
+    plan::{Step, draft::Draft},
+    spec::Retention,
+    state::{Claim, GoesWith, Member, Ordered, Set, State, VolumeState},
+    volume::access::sharers,
+    waiting::Reason,
+};
+
+/// Ties the claims of the members of a set as its policy is now: it may have changed.
+pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
+    let Some(set) = draft.set(key) else {
+        return;
+    };
+    let mut steps = Vec::new();
+    for (ordinal, member) in &set.members {
+        let id = member_id(key, *ordinal);
+        for (key, claim) in own(&draft.state, set, &id) {
+            let goes_with = match &claim.goes_with {
+                // An operator asked for it, whatever the policy.
+                Some(GoesWith::Asked) => continue,
+                // It was decided with its stop; a policy that changed since may save it.
+                Some(GoesWith::Member { epoch })
+                    if *epoch == member.epoch && when_scaled(set) == Retention::Delete =>
+                {
+                    continue;
+                }
+                Some(GoesWith::Member { .. } | GoesWith::Set { .. }) | None => living(set),
+            };
+            if claim.goes_with != goes_with {
+                steps.push(Step::TieClaim { key, goes_with });
+            }
+        }
+    }
+    for step in steps {
+        draft.push(step);
+    }
+}
+
+/// Ties the claims of a member that is about to leave because fewer are wanted.
+pub(super) fn condemn(draft: &mut Draft, id: &MemberId) {
+    let Some(set) = draft.set(&id.set) else {
+        return;
+    };
+    let Some(member) = set.members.get(&id.ordinal) else {
+        return;
+    };
+    if set.deleting.is_some() || when_scaled(set) != Retention::Delete {
+        return;
+    }
+    let epoch = member.epoch;
+    let claims = own(&draft.state, set, id);
+    let tied = |claim: &Claim| match &claim.goes_with {
+        Some(GoesWith::Asked) => true,
+        Some(GoesWith::Member { epoch: last }) => *last == epoch,
+        Some(GoesWith::Set { .. }) | None => false,
+    };
+    let loose = claims.into_iter().filter(|(_, claim)| !tied(claim));
+    let keys: Vec<ClaimKey> = loose.map(|(key, _)| key).collect();
+    for key in keys {
+        let goes_with = Some(GoesWith::Member { epoch });
+        draft.push(Step::TieClaim { key, goes_with });
+    }
+}
+
+/// Deletes the claims whose time has come. Not those of parked sets.
+pub(super) fn drop_claims(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
+    if draft.mismatch().is_some() {
+        // The store may be an old one, and somebody may run on them.
+        return;
+    }
+    let state = &draft.state;
+    let mut steps = Vec::new();
+    for (key, claim) in &state.claims {
+        let Some(id) = &claim.member else { continue };
+        let held = parked.contains_key(&id.set) || sharers(state, key).next().is_some();
+        if claim.goes_with.is_some() && !held && is_due(state, id, claim) {
+            let (key, uid) = (key.clone(), claim.uid.clone());
+            steps.push(Step::DropClaim { key, uid });
+        }
+    }
+    for step in steps {
+        draft.push(step);
+    }
+}
+
+fn is_due(state: &State, id: &MemberId, claim: &Claim) -> bool {
+    let set = state.sets.get(&id.set);
+    let unused = set.is_none_or(|set| !set.members.contains_key(&id.ordinal));
+    match &claim.goes_with {
+        None => false,
+        // A set of the name that was made since has nothing to do with it.
+        Some(GoesWith::Set { uid }) => set
+            .is_some_and(|set| set.uid == *uid && set.deleting.is_some() && set.members.is_empty()),
+        Some(GoesWith::Member { .. } | GoesWith::Asked) => unused,
+    }
+}
+
+/// Ties a claim that a member just took over.
+pub(super) fn adopted(draft: &mut Draft, key: ClaimKey) {
+    let claim = draft.state.claims.get(&key);
+    let member = claim.and_then(|claim| claim.member.as_ref());
+    let set = member.and_then(|id| draft.state.sets.get(&id.set));
+    if let Some(goes_with) = set.and_then(living) {
+        let goes_with = Some(goes_with);
+        draft.push(Step::TieClaim { key, goes_with });
+    }
+}
+
+/// With what the claims of a member go that is to stay.
+pub(super) fn living(set: &Set) -> Option<GoesWith> {
+    let policy = set.spec.persistent_volume_claim_retention_policy;
+    match policy.when_deleted {
+        Retention::Retain => None,
+        Retention::Delete => Some(GoesWith::Set {
+            uid: set.uid.clone(),
+        }),
+    }
+}
+
+fn when_scaled(set: &Set) -> Retention {
+    set.spec
+        .persistent_volume_claim_retention_policy
+        .when_scaled
+}
+
+/// The claims of a member that were made for it, or that it took over, by its set's templates.
+fn own<'a>(state: &'a State, set: &Set, id: &MemberId) -> Vec<(ClaimKey, &'a Claim)> {
+    let templates = set.spec.volume_claim_templates.iter();
+    let claims = templates.filter_map(|template| {
+        let key = id.claim(&template.metadata.name).ok()?;
+        let claim = state.claims.get(&key)?;
+        claim.is_for(id).then_some((key, claim))
+    });
+    claims.collect()
+}
+
+/// Why a wanted member that stops will not come back to its claims: they go with the epoch that
+/// stops.
+pub(super) fn stale(state: &State, id: &MemberId, set: &Set, member: &Member) -> Option<Reason> {
+    let stops = member.ordered == Ordered::Stop && set.is_declared(id.ordinal);
+    let mut claims = own(state, set, id).into_iter().filter(|_| stops);
+    let (claim, _) = claims.find(|(_, claim)| match claim.goes_with {
+        Some(GoesWith::Member { .. } | GoesWith::Asked) => true,
+        Some(GoesWith::Set { .. }) | None => false,
+    })?;
+    Some(Reason::ClaimStale { claim })
+}
+
+/// Whether the data of a claim of this name is still on its way to the trash. On a host that is out
+/// of contact it may stay so for long, and is in nobody's way.
+pub(super) fn on_its_way_out(state: &State, key: &ClaimKey) -> bool {
+    state.volumes.values().any(|volume| {
+        let bound = volume.claim.as_ref();
+        let contact = volume.source.host().is_none_or(|host| {
+            let host = state.hosts.get(host);
+            host.is_some_and(|host| host.contact.connected)
+        });
+        contact
+            && volume.state == VolumeState::Trashing
+            && bound.is_some_and(|bound| bound.key == *key)
+    })
+}
+
+/// Removes for good what has been in the trash for long enough.
+pub(super) fn purge(draft: &mut Draft) {
+    let Some(keep) = draft.state.trash_keep else {
+        return;
+    };
+    if draft.mismatch().is_some() {
+        return;
+    }
+    let trash = draft.state.volumes.iter();
+    let trash = trash.filter_map(|(name, volume)| match volume.state {
+        VolumeState::Trashed { since } => Some((name.clone(), since.plus(keep))),
+        VolumeState::Live
+        | VolumeState::Trashing
+        | VolumeState::Restoring
+        | VolumeState::Purging => None,
+    });
+    let trash: Vec<(ObjectKey, _)> = trash.collect();
+    for (name, at) in trash {
+        if at <= draft.now {
+            draft.push(Step::PurgeVolume { name });
+        } else {
+            draft.wake(Some(at));
+        }
+    }
+}
+
+fn member_id(set: &SetKey, ordinal: Ordinal) -> MemberId {
+    MemberId {
+        set: set.clone(),
+        ordinal,
+    }
+}
