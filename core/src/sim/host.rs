@@ -16,6 +16,7 @@ use crate::{
         world::World,
     },
     state::{Contact, Host, HostDirectives, HostRecord},
+    volume::{PoolInfo, PoolKind},
     zone::Zone,
 };
 
@@ -79,6 +80,20 @@ pub(super) enum AgentWork {
     Wake(MemberId),
 }
 
+/// The pool of the nth host: one copies images in one instant, the others while nobody writes.
+fn pool(n: usize) -> PoolInfo {
+    let (kind, clones) = match n % 3 {
+        0 => (PoolKind::Image, false),
+        1 => (PoolKind::Image, true),
+        _ => (PoolKind::Directory, true),
+    };
+    PoolInfo {
+        kind,
+        clones,
+        ..PoolInfo::default()
+    }
+}
+
 impl World {
     /// Adds a host, and starts its agent.
     pub fn add_host(&mut self, name: &HostName, address: IpAddr) {
@@ -86,7 +101,7 @@ impl World {
             name: name.clone(),
             advertise_address: address,
             labels: BTreeMap::new(),
-            pools: BTreeMap::from([("default".to_owned(), crate::volume::PoolInfo::default())]),
+            pools: BTreeMap::from([("default".to_owned(), pool(self.hosts.len()))]),
             unschedulable: false,
             machine_id: name.to_string(),
             agent_labels: BTreeMap::new(),

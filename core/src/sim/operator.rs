@@ -9,12 +9,14 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
     sim::World,
     spec::{
-        AccessMode, AddressPool, AddressPoolSpec, ConfigMap, LabelSelector, NfsVolumeSource,
-        PersistentVolume, PersistentVolumeClaimSpec, Provisioner, ReclaimPolicy, StorageClass,
+        AccessMode, AddressPool, AddressPoolSpec, ConfigMap, DataSource, LabelSelector,
+        NfsVolumeSource, PersistentVolume, PersistentVolumeClaimSpec, Provisioner, ReclaimPolicy,
+        StorageClass,
     },
     state::{Claim, Draining, Offline, Ordered, Set},
 };
 
+mod copies;
 mod set;
 mod volumes;
 
@@ -181,6 +183,10 @@ impl World {
     /// Makes a claim of a class by hand, unless there is one of its name. One of [`BY_HAND`] selects
     /// the volume that is for the member after whom it is named, `data-<member>`.
     pub fn put_claim(&mut self, key: &ClaimKey, class: &str) {
+        self.make_claim(key, class, None);
+    }
+
+    fn make_claim(&mut self, key: &ClaimKey, class: &str, source: Option<DataSource>) {
         let taken = self.coordinator.state.claims.contains_key(key);
         if taken || !self.coordinator.up {
             return;
@@ -190,6 +196,7 @@ impl World {
         let mut spec = PersistentVolumeClaimSpec {
             storage_class_name: Some(class.to_owned()),
             selector: member.filter(|_| class == BY_HAND).map(slot),
+            data_source: source,
             ..PersistentVolumeClaimSpec::default()
         };
         if member.is_none() {

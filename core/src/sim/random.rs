@@ -289,14 +289,58 @@ impl Plot {
         };
         let ordinal = self.rng.below(6);
         let member = format!("{}-{ordinal}", set.name);
-        match self.rng.below(8) {
+        match self.rng.below(12) {
             0..=3 => self.clear_out(&set)?,
             4 | 5 => self.word(),
             6 => self.claim(&set, &options, &member),
+            7..=9 => self.copy(),
+            10 => self.restore(&set, &options)?,
             _ => {
                 self.world
                     .say("operator", &format!("makes a volume for {member}"));
                 self.world.put_volume(&format!("pv-{member}"), &member);
+            }
+        }
+        Ok(())
+    }
+
+    /// A snapshot is asked for, or one goes.
+    fn copy(&mut self) {
+        let snapshots = self.world.snapshots();
+        if self.rng.chance(30)
+            && let Some((snapshot, _)) = self.rng.pick(&snapshots)
+        {
+            self.world.drop_snapshot(snapshot);
+        } else if let Some(claim) = self.rng.pick(&self.world.claims()) {
+            self.world.take_snapshot(claim);
+        }
+    }
+
+    /// A set goes, and its claims; the volumes of some of its members begin with snapshots of theirs.
+    fn restore(&mut self, set: &SetKey, options: &SetOptions) -> Result<(), Violation> {
+        // A volume that comes back on its host may meet another member there by then.
+        let free = options.spread == Spread::Prefer && options.racks.is_none();
+        if options.class.is_some() || options.port.is_some() || options.per_host || !free {
+            return Ok(());
+        }
+        let own = |claim: &str| {
+            let member = claim.strip_prefix("data-");
+            let set_of = member.and_then(|member| member.rsplit_once('-'));
+            set_of.is_some_and(|(name, _)| name == set.name.as_str())
+        };
+        for claim in self.world.claims() {
+            if own(claim.name.as_str()) {
+                self.world.take_snapshot(&claim);
+            }
+        }
+        self.world.run(BACK)?;
+        self.world.say("operator", &format!("deletes {set}"));
+        self.world.delete_set(set);
+        self.world.run(BACK)?;
+        self.world.drop_claims();
+        for (snapshot, claim) in self.world.snapshots() {
+            if own(&claim) {
+                self.world.restore(&snapshot);
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::VolumeState,
+    state::{SnapshotState, VolumeState},
     volume::{
         VolumeSource,
         work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
@@ -227,6 +227,7 @@ impl World {
         if !up && !work.source.is_shared() {
             return;
         }
+        self.is_copied_still(work);
         let owner = self.storage.owner(&work.source).cloned();
         if self.storage.work(work) {
             let volume = self.coordinator.state.volumes.get(&work.volume);
@@ -238,16 +239,53 @@ impl World {
             let what = format!("{}: {}", work.volume.name, work.task.describe());
             self.say(host.as_str(), &what);
         }
-        if self.storage.did(work) && answers.is_some_and(|stream| self.whole(host, stream)) {
-            self.work_done(work);
+        if answers.is_some_and(|stream| self.whole(host, stream)) {
+            let error = (!self.storage.did(work)).then_some("there is no data to copy");
+            self.work_done(work, error);
         }
     }
 
-    fn work_done(&mut self, work: &VolumeWork) {
+    /// What is copied while nobody writes to it: no member runs there.
+    fn is_copied_still(&mut self, work: &VolumeWork) {
+        let state = &self.coordinator.state;
+        let source = match work.task {
+            VolumeTask::Snapshot { online: false } => {
+                let record = state.snapshots.get(&work.volume);
+                let asked = record.is_some_and(|one| one.state == SnapshotState::Taking);
+                asked.then_some(&work.source)
+            }
+            VolumeTask::Populate { online: false } => {
+                let record = state.volumes.get(&work.volume);
+                let asked = record.is_some_and(|volume| volume.copying().is_some());
+                let from = work.from.as_ref().filter(|from| from.snapshot.is_none());
+                from.filter(|_| asked).map(|from| &from.source)
+            }
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Purge
+            | VolumeTask::Discard
+            | VolumeTask::Snapshot { online: true }
+            | VolumeTask::Populate { online: true } => None,
+        };
+        let Some(source) = source else { return };
+        let mut runs = self.hosts.values().flat_map(|host| {
+            let ids = host.keepers.keys();
+            ids.filter_map(|id| Some((id, host.ledger.effective(id)?)))
+        });
+        let user = runs.find(|(_, order)| order.volumes.iter().any(|v| v.source == *source));
+        if let Some((id, _)) = user {
+            let at = source.describe();
+            let detail = format!("{at} is copied while {id} runs on it");
+            self.truth.breaks("I4", detail);
+        }
+    }
+
+    fn work_done(&mut self, work: &VolumeWork, error: Option<&str>) {
         let now = self.now;
         let state = &mut self.coordinator.state;
         if let Some(snapshot) = state.snapshots.get(&work.volume) {
-            let after = work::snapshot_done(snapshot, work.task, None, now);
+            let after = work::snapshot_done(snapshot, work.task, error, now);
             match after.filter(|_| self.coordinator.up) {
                 Some(SnapshotChange::Is(after)) => {
                     state.snapshots.insert(work.volume.clone(), *after);
@@ -258,6 +296,11 @@ impl World {
                 None => return,
             }
             self.reconcile();
+            return;
+        }
+        if error.is_some() {
+            // It is tried again.
+            self.coordinator.works.remove(&work.volume);
             return;
         }
         let volume = state.volumes.get_mut(&work.volume);

@@ -45,9 +45,7 @@ impl Reason {
             Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
             Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
             Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
-            Self::CopyNeedsStop { .. } => {
-                "berth member offline (online when the copy is complete), or berth scale"
-            }
+            Self::CopyNeedsStop { .. } => "berth member offline (then online), or berth scale",
             Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
             Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
             Self::RevisionOutdated => "event: the member is replaced",

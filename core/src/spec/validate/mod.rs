@@ -114,6 +114,8 @@ mod placement_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod update_tests;

@@ -40,7 +40,7 @@ fn claim() -> Value {
 }
 
 /// Each case is broken alone, and has that one problem.
-fn each(object: &Value, cases: &[(&str, Value, &str)]) {
+pub(super) fn each(object: &Value, cases: &[(&str, Value, &str)]) {
     assert_eq!(problems(object.clone()), [""; 0]);
     for (pointer, value, expected) in cases {
         let found = problems(with(object.clone(), pointer, value.clone()));
