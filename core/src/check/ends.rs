@@ -1,10 +1,12 @@
 //! Rules about what ends: sets, revisions; and about the zone that closes a plan.
 
 use crate::{
-    check::{Case, Verdict, standing::grant},
+    check::{
+        Case, Verdict,
+        standing::{as_run, grant},
+    },
     ids::TemplateHash,
     plan::Step,
-    spec::overrides::effective,
     state::{Set, State},
     zone,
 };
@@ -42,11 +44,7 @@ pub(super) fn carries_same(case: &Case<'_>) -> Verdict {
     };
     let runs = |revision: &TemplateHash| {
         let revision = set.revisions.get(revision)?;
-        let mut template = revision.template.as_ref().clone();
-        for one in &revision.overrides {
-            template = effective(&template, std::slice::from_ref(one), id.ordinal).into_owned();
-        }
-        Some((template, &revision.config))
+        Some((as_run(revision, id.ordinal), &revision.config))
     };
     match (runs(&member.revision), runs(revision)) {
         (Some(before), Some(after)) if before == after => Ok(()),

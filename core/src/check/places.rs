@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    check::{Case, Verdict, standing::wanted},
-    ids::{HostName, MemberId, Ordinal},
+    check::{
+        Case, Verdict,
+        standing::{as_run, wanted},
+    },
+    ids::{HostName, MemberId, Ordinal, TemplateHash},
     plan::Step,
     spec::{Placement, Port, Spread, WhenUnsatisfiable},
     state::{Claim, Set, State},
@@ -92,7 +95,7 @@ pub(super) fn socket_unique(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
-fn declared<'a>(set: &'a Set, revision: &crate::ids::TemplateHash) -> Vec<&'a Port> {
+fn declared<'a>(set: &'a Set, revision: &TemplateHash) -> Vec<&'a Port> {
     let template = set.template_of(revision);
     let processes = template.into_iter().flat_map(|t| t.spec.lasting());
     processes.flat_map(|process| &process.ports).collect()
@@ -109,7 +112,10 @@ fn domain<'a>(state: &'a State, host: &'a HostName, key: &str) -> Option<&'a str
 
 pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
     let Step::Assign {
-        member: id, host, ..
+        member: id,
+        host,
+        revision,
+        ..
     } = case.step
     else {
         return Ok(());
@@ -122,8 +128,10 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
     if state.claims.values().any(local) {
         return Ok(());
     }
-    let template = set.spec.template_for(id.ordinal);
-    let spec = &template.spec;
+    let Some(revision) = set.revisions.get(revision) else {
+        return Ok(());
+    };
+    let spec = as_run(revision, id.ordinal).spec;
     let admits = |name: &HostName| {
         let labels = state.hosts.get(name).map(|host| &host.record.labels);
         let mut selector = spec.node_selector.iter();
@@ -243,25 +251,33 @@ fn take_host(state: &State, id: &MemberId, host: &HostName) -> Verdict {
 
 pub(super) fn host_fits(case: &Case<'_>) -> Verdict {
     let Step::Assign {
-        member: id, host, ..
+        member: id,
+        host,
+        revision,
+        ..
     } = case.step
     else {
         return Ok(());
     };
-    match unfit(case.state, id, host) {
+    match unfit(case.state, id, host, revision) {
         Some(because) => Err(format!("{id} goes to {host}, which {because}")),
         None => Ok(()),
     }
 }
 
-fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> {
+fn unfit(
+    state: &State,
+    id: &MemberId,
+    host: &HostName,
+    revision: &TemplateHash,
+) -> Option<&'static str> {
     let Some(on) = state.hosts.get(host) else {
         return Some("does not exist");
     };
     let set = state.sets.get(&id.set)?;
     let mut siblings = set.members.iter();
-    let template = set.spec.template_for(id.ordinal);
-    let selector = &template.spec.node_selector;
+    let born = set.revisions.get(revision);
+    let selector = born.map(|born| as_run(born, id.ordinal).spec.node_selector);
     let elsewhere = |template: &crate::spec::ClaimTemplate| {
         let key = id.claim(&template.metadata.name).ok();
         let claim = key.and_then(|key| state.claims.get(&key));
@@ -279,6 +295,7 @@ fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> 
         Some("is cordoned")
     } else if selector
         .iter()
+        .flatten()
         .any(|(k, v)| on.record.labels.get(k) != Some(v))
     {
         Some("has other labels")

@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, heard, id, is_wanted},
+        standing::{as_run, available, grant, heard, id, is_wanted},
         updates,
     },
     ids::{MemberId, TemplateHash},
@@ -42,11 +42,11 @@ pub(super) fn reload_fits(case: &Case<'_>) -> Verdict {
     let (Some(old), Some(new)) = (of(&member.revision), of(revision)) else {
         return Err(format!("a revision of {id} is not known"));
     };
-    if old.template != new.template {
+    let (before, after) = (as_run(old, id.ordinal), as_run(new, id.ordinal));
+    if before != after {
         return Err(format!("{id} would run with another template"));
     }
-    if environment(&new.template.spec, &old.config) != environment(&new.template.spec, &new.config)
-    {
+    if environment(&after.spec, &old.config) != environment(&after.spec, &new.config) {
         return Err(format!("{id} would run with another environment"));
     }
     one_at_a_time(case.state, (set, revision), id, case.now)

@@ -82,12 +82,16 @@ pub(super) fn claim_dropped(case: &Case<'_>) -> Verdict {
             Some(GoesWith::Set { uid }) => {
                 let set = case.state.sets.get(&member.set);
                 let ends = |set: &crate::state::Set| {
-                    set.uid == *uid && set.deleting.is_some() && set.members.is_empty()
+                    let policy = set.spec.persistent_volume_claim_retention_policy;
+                    set.uid == *uid
+                        && set.deleting.is_some()
+                        && set.members.is_empty()
+                        && policy.when_deleted == Retention::Delete
                 };
                 if set.is_some_and(ends) {
                     return Ok(());
                 }
-                format!("{} has not ended", member.set)
+                format!("{} has not ended, or keeps it", member.set)
             }
         }
     };

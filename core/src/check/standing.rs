@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     report::MemberReport,
-    spec::Placement,
-    state::{Member, MemberCondition, Observation, Ordered, Set, State},
+    spec::{MemberTemplate, Placement, overrides::effective},
+    state::{Member, MemberCondition, Observation, Ordered, Revision, Set, State},
     time::Timestamp,
 };
 
@@ -56,6 +56,15 @@ pub(super) fn is_wanted(set: &Set, ordinal: Ordinal) -> bool {
     set.deleting.is_none()
         && !ordinals.reserved.contains(&ordinal.0)
         && u32::try_from(place).is_ok_and(|place| place < set.spec.replicas())
+}
+
+/// The template of a revision with all that its overrides say of an ordinal.
+pub(super) fn as_run(revision: &Revision, ordinal: Ordinal) -> MemberTemplate {
+    let mut template = revision.template.as_ref().clone();
+    for one in &revision.overrides {
+        template = effective(&template, std::slice::from_ref(one), ordinal).into_owned();
+    }
+    template
 }
 
 /// The set and the grant of a member.

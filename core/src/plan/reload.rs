@@ -15,7 +15,7 @@ use crate::{
         facts::{Facts, Standing, facts},
     },
     spec::ConfigUpdate,
-    state::{Member, Ordered, Set},
+    state::{Member, Ordered, Revision, Set},
     template::same_but_for_files,
     time::Timestamp,
 };
@@ -36,8 +36,14 @@ pub(super) fn reaches(set: &Set, ordinal: Ordinal, member: &Member) -> bool {
         && member.ordered == Ordered::Run
         && member.restart_asked.is_none()
         && set.is_to_be_replaced(ordinal, member)
-        && old.template == new.template
-        && same_but_for_files(&new.template.spec, &old.config, &new.config)
+        && is_only_config(old, new, ordinal)
+}
+
+/// Whether two revisions of an ordinal differ in nothing but config that files have: what its
+/// overrides change of it takes a start.
+fn is_only_config(old: &Revision, new: &Revision, ordinal: Ordinal) -> bool {
+    let (before, after) = (old.template_for(ordinal), new.template_for(ordinal));
+    before == after && same_but_for_files(&after.spec, &old.config, &new.config)
 }
 
 /// Delivers to at most one member of a set.

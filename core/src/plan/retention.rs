@@ -18,7 +18,8 @@ use crate::{
     waiting::Reason,
 };
 
-/// Ties the claims of the members of a set as its policy is now: it may have changed.
+/// Ties the claims of the members of a set as its policy is now: it may have changed. Those of
+/// ordinals that have no member are not tied anew, but a policy that keeps claims keeps them too.
 pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
@@ -42,6 +43,20 @@ pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
                 steps.push(Step::TieClaim { key, goes_with });
             }
         }
+    }
+    if living(set).is_none() {
+        let went = Some(GoesWith::Set {
+            uid: set.uid.clone(),
+        });
+        let claims = draft.state.claims.iter();
+        let left = claims.filter(|(_, claim)| {
+            let id = claim.member.as_ref().filter(|id| id.set == *key);
+            claim.goes_with == went && id.is_some_and(|id| !set.members.contains_key(&id.ordinal))
+        });
+        steps.extend(left.map(|(key, _)| Step::TieClaim {
+            key: key.clone(),
+            goes_with: None,
+        }));
     }
     for step in steps {
         draft.push(step);

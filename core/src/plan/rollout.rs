@@ -93,7 +93,7 @@ fn next(
         }
         RolloutPhase::Going | RolloutPhase::TakenBack => None,
         RolloutPhase::Resting => {
-            let goes = !set.spec.paused && has_work(set);
+            let goes = !set.spec.paused && has_work(state, key, set);
             goes.then_some(Turn::Goes { progress })
         }
         RolloutPhase::Stalled if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
@@ -112,12 +112,12 @@ fn came_from(set: &Set) -> TemplateHash {
     lowest.map_or_else(|| set.revision.clone(), |member| member.revision.clone())
 }
 
-/// Whether some member is to be brought to the target.
-fn has_work(set: &Set) -> bool {
+/// Whether some member is to be brought to the target. What counts for nothing is no work.
+fn has_work(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut members = set.members.iter();
     members.any(|(ordinal, member)| {
         set.is_declared(*ordinal)
-            && set.updates(*ordinal)
+            && concerns(state, key, set, *ordinal)
             && member.revision != *set.target_revision()
     })
 }
@@ -138,13 +138,18 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
         && !(partitioned && set.members.is_empty())
 }
 
-/// How far the rollout of a set is. What an operator keeps down counts for nothing.
+/// Whether the rollout of a set counts an ordinal: what an operator keeps down counts for nothing.
+fn concerns(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> bool {
+    set.updates(ordinal) && !evict::kept_down(state, key, set, ordinal)
+}
+
+/// How far the rollout of a set is.
 fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
     let mut progress = Progress {
         at: now,
         ..Progress::default()
     };
-    let concerned = |n: &Ordinal| set.updates(*n) && !evict::kept_down(state, key, set, *n);
+    let concerned = |n: &Ordinal| concerns(state, key, set, *n);
     for ordinal in set.declared().filter(concerned) {
         progress.of += 1;
         progress.lacking += match facts(state, key, ordinal) {

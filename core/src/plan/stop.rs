@@ -1,7 +1,7 @@
 //! Stop: members that are no longer wanted, highest first. Under an ordered policy the next is
 //! stopped only when the one before is released, and scaling in waits while a member is unhealthy or
 //! on its way, as a StatefulSet does; but not for ever: what stays unhealthy holds nothing back.
-//! Deleting a set does not look at health. A parallel set stops at once. A disruption budget that
+//! Deleting a set does not look at health, nor does an update that takes all members down. A parallel set stops at once. A disruption budget that
 //! the set has is kept, however long that takes.
 
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::{
         gate::Shut,
         retention,
         start::predecessor,
+        update,
     },
     spec::GatePolicy,
     state::{Ordered, Set, State},
@@ -65,7 +66,11 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
         return;
     }
     let epoch = facts.member.epoch;
-    if ordered && facts.set.deleting.is_none() {
+    // Nobody else starts before it is gone: what it waited for would wait for it.
+    let recreated =
+        draft.mismatch().is_none() && update::is_recreated(key, facts.set, facts.member);
+    let goes_anyway = recreated || facts.set.deleting.is_some();
+    if ordered && !goes_anyway {
         let halted = halted(&draft.state, key, facts.set, ordinal, draft.now);
         if let Some((shut, wake)) = halted {
             draft.wake(Some(wake));
@@ -73,7 +78,7 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
             return;
         }
     }
-    if facts.set.deleting.is_none()
+    if !goes_anyway
         && let Err(spent) = budget::lets_go(&draft.state, key, facts.set, ordinal, draft.now)
     {
         draft.wake(spent.wake);

@@ -21,7 +21,7 @@ use crate::{
         reload,
     },
     spec::{GatePolicy, UpdateKind},
-    state::{Ordered, Set},
+    state::{Member, Ordered, Revision, Set},
     time::Timestamp,
     waiting::Reason,
 };
@@ -95,12 +95,21 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) {
 /// Stops all members of another revision.
 fn recreate(draft: &mut Draft, key: &SetKey, old: &[Ordinal]) {
     for ordinal in old {
-        let outdated = facts(&draft.state, key, *ordinal)
-            .filter(|facts| facts.member.revision != *facts.set.target_revision());
-        if outdated.is_some() && draft.set(key).is_some_and(|set| !set.holds_updates()) {
+        let facts = facts(&draft.state, key, *ordinal);
+        if facts.is_some_and(|facts| is_recreated(key, facts.set, facts.member)) {
             stop(draft, key, *ordinal);
         }
     }
+}
+
+/// Whether a member is one of those that all go before the first of the new ones starts.
+pub(super) fn is_recreated(key: &SetKey, set: &Set, member: &Member) -> bool {
+    let target = set.target_revision();
+    let whole = |target: &Revision| target.missing(&key.namespace).is_none();
+    set.spec.update_kind() == UpdateKind::Recreate
+        && member.revision != *target
+        && !set.holds_updates()
+        && set.revisions.get(target).is_some_and(whole)
 }
 
 /// The next member to replace now.

@@ -307,6 +307,13 @@ pub fn undelete(
     let Some((bound, claim)) = back else {
         return Ok(Some(change));
     };
+    let set = claim.member.as_ref().map(|member| &member.set);
+    if let Some(set) = set.filter(|set| state.sets.get(set).is_some_and(|set| set.refounding)) {
+        return Err(Refusal::FoundedAnew {
+            volume: name.clone(),
+            set: set.clone(),
+        });
+    }
     if state.claims.contains_key(&bound.key) {
         return Err(Refusal::NameTaken {
             volume: name.clone(),

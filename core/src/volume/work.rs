@@ -212,7 +212,7 @@ fn doer<'a>(
 }
 
 fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> {
-    let stays = || is_copied(state, |origin| origin.is_volume(name));
+    let stays = || is_copied(state, |origin| origin.is_volume(name)) || is_taken(state, name);
     match volume.state {
         VolumeState::Trashing if stays() => None,
         VolumeState::Trashing => Some(VolumeTask::Trash),
@@ -235,6 +235,12 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
             (grows && bytes > volume.capacity).then_some(VolumeTask::Grow { bytes })
         }
     }
+}
+
+/// Whether a snapshot of a volume is being taken: then it stays where it is.
+fn is_taken(state: &State, name: &ObjectKey) -> bool {
+    let mut snapshots = state.snapshots.values();
+    snapshots.any(|one| one.state == SnapshotState::Taking && one.volume == *name)
 }
 
 /// What is recorded of a volume after a task is done.

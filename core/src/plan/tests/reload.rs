@@ -5,7 +5,8 @@ use crate::{
     ids::TemplateHash,
     plan::Step,
     spec::{
-        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, StatefulSetSpec,
+        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, Override,
+        StatefulSetSpec,
     },
     waiting::Reason,
 };
@@ -159,4 +160,19 @@ fn without_the_word_files_replace_members_too() {
     config(&mut friends, "1", "2");
     friends.settle();
     assert_eq!(friends.log.len(), 6);
+}
+
+#[test]
+fn what_an_override_changes_of_a_process_is_not_delivered_but_replaces_it() {
+    let mut friends = running();
+    let mut newer = wanted();
+    newer.overrides.push(Override {
+        ordinals: "1".to_owned(),
+        args: Some(vec!["--larger".to_owned()]),
+        ..Override::default()
+    });
+    put_set(&mut friends.state, "db", newer);
+    friends.settle();
+    assert_eq!(on_newest(&friends), [0, 1, 2]);
+    assert_eq!(friends.log, ["-db-1", "+db-1"]);
 }

@@ -166,6 +166,19 @@ fn f082_the_policy_may_change_and_does_not_reach_those_who_left() {
 }
 
 #[test]
+fn f082_a_policy_that_keeps_claims_keeps_those_of_members_who_left_before() {
+    let mut friends = running(DELETE, RETAIN);
+    put_set(&mut friends.state, "db", wanted(2, DELETE, RETAIN));
+    friends.settle();
+    put_set(&mut friends.state, "db", wanted(2, RETAIN, RETAIN));
+    friends.settle();
+    assert_eq!(friends.state.claims[&data(2)].goes_with, None);
+    friends.state.sets.get_mut(&key("db")).unwrap().deleting = Some(friends.now);
+    friends.settle();
+    assert_eq!(claims(&friends).len(), 3);
+}
+
+#[test]
 fn f082_a_policy_that_changes_in_time_saves_a_claim() {
     let mut friends = running(RETAIN, DELETE);
     friends.lingering.insert(member("db", 2));

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use crate::{
+    check::check_plan,
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
     ids::{Ordinal, TemplateHash},
+    plan::plan,
     spec::{
-        Amount, DisruptionBudget, EnvVar, GatePolicy, RollingUpdate, StatefulSetSpec, UpdateKind,
-        UpdateStrategy,
+        Amount, DisruptionBudget, EnvVar, EnvVarSource, GatePolicy, KeySelector, RollingUpdate,
+        StatefulSetSpec, UpdateKind, UpdateStrategy,
     },
-    state::{RolloutPhase, Set},
+    state::{Offline, RolloutPhase, Set},
     waiting::Reason,
 };
 
@@ -569,4 +571,74 @@ fn an_unknown_member_counts_as_down_and_is_skipped() {
         [0, 1, 2],
         "one at a time, beside the unknown one"
     );
+}
+
+#[test]
+fn a_rollout_rests_while_an_operator_keeps_all_members_down() {
+    let mut friends = running(at(spec(1, false), 1));
+    let offline = Offline {
+        since: friends.now,
+        reason: String::new(),
+    };
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    set.offline.insert(Ordinal(0), offline);
+    friends.settle();
+    assert_eq!(friends.log, ["-db-0"]);
+    let mut newer = at(spec(1, false), 2);
+    newer.template.spec.processes[0].env[0] = EnvVar {
+        name: "REVISION".to_owned(),
+        value_from: Some(EnvVarSource {
+            config_map_key_ref: Some(KeySelector {
+                name: "missing".to_owned(),
+                key: "revision".to_owned(),
+                optional: false,
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    };
+    apply(&mut friends, newer);
+    friends.settle();
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    assert_eq!(set.rollout.phase, RolloutPhase::Resting);
+    set.offline.clear();
+    friends.settle();
+    assert_eq!(friends.log, ["-db-0", "+db-0"], "as it was");
+}
+
+#[test]
+fn recreate_takes_the_members_down_that_are_not_wanted_any_more() {
+    for policy in [GatePolicy::OrderedReady, GatePolicy::Parallel] {
+        let wanted = |replicas, revision| StatefulSetSpec {
+            update_strategy: kind(UpdateKind::Recreate),
+            disruption_budget: Some(DisruptionBudget {
+                min_available: Some(Amount::Number(1)),
+                max_unavailable: None,
+            }),
+            pod_management_policy: policy,
+            ..at(spec(replicas, true), revision)
+        };
+        let mut friends = running(wanted(3, 1));
+        apply(&mut friends, wanted(1, 2));
+        friends.settle();
+        assert_eq!(updated(&friends), [0], "{policy:?}");
+        assert_eq!(friends.running(), ["db-0"], "{:?}", friends.report);
+        assert_eq!(friends.log.last().unwrap(), "+db-0");
+    }
+}
+
+#[test]
+fn a_member_that_no_update_concerns_goes_where_its_own_revision_wants_it() {
+    let mut friends = running(at(spec(1, false), 1));
+    let mut newer = at(spec(1, false), 2);
+    newer.paused = true;
+    let selector = &mut newer.template.spec.node_selector;
+    selector.insert("n".to_owned(), "5".to_owned());
+    apply(&mut friends, newer);
+    friends.settle();
+    friends.lose(&member("db", 0));
+    let (steps, _) = plan(&friends.state, friends.now);
+    assert_eq!(check_plan(&friends.state, &steps, friends.now), []);
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0"]);
 }

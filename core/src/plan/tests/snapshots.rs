@@ -11,7 +11,7 @@ use crate::{
     ids::{HostName, ObjectKey, Ordinal},
     plan::{plan, snapshot},
     spec::{DataSource, DataSourceKind, Provisioner, VolumeSnapshot},
-    state::{SnapshotState, State},
+    state::{SnapshotState, State, VolumeState},
     volume::{
         PoolInfo, PoolKind,
         work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
@@ -427,4 +427,24 @@ fn a_copy_goes_to_a_volume_of_its_pool_that_is_large_enough() {
     };
     let elsewhere = |refusal: &HostRefusal| matches!(&refusal.because, Refusal::VolumeElsewhere { host, .. } if *host == host_name(2));
     assert_eq!(hosts.iter().filter(|one| elsewhere(one)).count(), 2);
+}
+
+#[test]
+fn data_goes_to_the_trash_only_when_the_snapshot_of_it_is_taken() {
+    let mut friends = running(STILL[1]);
+    scale(&mut friends, 1);
+    ask(&mut friends.state, "snap", "data-db-1");
+    settle(&mut friends);
+    let claim = friends.state.claims.remove(&key("data-db-1")).unwrap();
+    let volume = friends
+        .state
+        .volumes
+        .get_mut(claim.volume.as_ref().unwrap());
+    volume.unwrap().state = VolumeState::Trashing;
+    assert_eq!(
+        tasks(&friends.state),
+        [VolumeTask::Snapshot { online: false }]
+    );
+    carry_out(&mut friends.state);
+    assert_eq!(tasks(&friends.state), [VolumeTask::Trash]);
 }

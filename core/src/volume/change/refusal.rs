@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    ids::{ClaimKey, ObjectKey},
+    ids::{ClaimKey, ObjectKey, SetKey},
     spec::Kind,
 };
 
@@ -123,6 +123,18 @@ pub enum Refusal {
         /// The one that is in its place.
         by: ObjectKey,
     },
+    /// The claim that would come back is of a set that gives up all its data.
+    #[error(
+        "volume {} had a claim of set {set}, which is being founded anew on fresh volumes; try \
+         again when that is done: berth wait sts/{} -n {} --for=Available",
+        volume.name, set.name, set.namespace
+    )]
+    FoundedAnew {
+        /// Which.
+        volume: ObjectKey,
+        /// The set.
+        set: SetKey,
+    },
     /// The name of the claim that would come back is another claim's by now.
     #[error(
         "another claim has the name {claim} by now; delete it first (berth delete pvc/{} -n {}), \
@@ -153,6 +165,7 @@ impl Refusal {
             Self::NameTaken { .. } => "NAME_TAKEN",
             Self::Purging { .. } => "PURGING",
             Self::PlaceTaken { .. } => "PLACE_TAKEN",
+            Self::FoundedAnew { .. } => "FOUNDED_ANEW",
         }
     }
 
@@ -171,7 +184,8 @@ impl Refusal {
             | Self::NotDeleted { volume, .. }
             | Self::NameTaken { volume, .. }
             | Self::Purging { volume }
-            | Self::PlaceTaken { volume, .. } => volume,
+            | Self::PlaceTaken { volume, .. }
+            | Self::FoundedAnew { volume, .. } => volume,
         }
     }
 

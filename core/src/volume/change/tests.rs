@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    fixture::{bind_claim, hand_made, host_name, key, static_volume, volume_key},
+    fixture::{
+        bind_claim, hand_made, host_name, key, member, put_set, spec, static_volume, volume_key,
+    },
     ids::Uid,
     time::Timestamp,
     volume::phase::{self, VolumePhase},
@@ -191,4 +193,19 @@ fn a_volume_that_no_claim_ever_had_is_adopted_where_its_operator_wrote_it() {
     assert_eq!(kept.adopt(), Ok(None));
     kept.name = volume_key("none");
     assert_eq!(rule(kept.adopt()), "UNKNOWN");
+}
+
+#[test]
+fn nothing_comes_back_to_a_set_that_is_being_founded_anew() {
+    let mut kept = made(ReclaimPolicy::Delete);
+    let id = member("db", 0);
+    kept.state.claims.get_mut(&key("data")).unwrap().member = Some(id.clone());
+    put_set(&mut kept.state, "db", spec(1, true));
+    kept.delete_claim();
+    let set = kept.state.sets.get_mut(&id.set).unwrap();
+    (set.deleting, set.refounding) = (Some(Timestamp(1)), true);
+    assert_eq!(rule(kept.undelete()), "FOUNDED_ANEW");
+    let set = kept.state.sets.get_mut(&id.set).unwrap();
+    (set.deleting, set.refounding) = (None, false);
+    kept.take(kept.undelete());
 }
