@@ -616,6 +616,44 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
 }
 
 #[tokio::test]
+async fn a_restart_for_a_changed_file_is_not_lost_when_the_file_of_another_cannot_be_written() {
+    use berth_core::spec::OnChange;
+    let bed = Bed::new("lost");
+    let dir = bed.host.config_dir(&bed.member());
+    let with = |text: &str, other: std::path::PathBuf| {
+        let file = |path: std::path::PathBuf, on_change| berth_core::rendered::RenderedFile {
+            path: path.to_string_lossy().into_owned(),
+            mode: 0o644,
+            content: berth_core::spec::Sealed::new(text.to_owned()),
+            when: berth_core::spec::FileWhen::Start,
+            on_change,
+        };
+        let mut restarts = shell("restarts", WAIT_FOREVER);
+        restarts
+            .files
+            .push(file(dir.join("a.conf"), OnChange::Restart));
+        let mut ignores = shell("ignores", WAIT_FOREVER);
+        ignores.files.push(file(other, OnChange::Ignore));
+        bed.launch(vec![restarts, ignores]).rendered
+    };
+    let first = with("first", dir.join("b.conf"));
+    let mut handle = bed
+        .start([first.init_processes, first.processes].concat())
+        .await;
+
+    let outside = with("second", "/etc/berth-test.conf".into());
+    assert!(handle.client.update(outside).await.is_err());
+    let inside = with("second", dir.join("b.conf"));
+    handle.client.update(inside).await.unwrap();
+    event(
+        &mut handle,
+        |e| matches!(e, KeeperEvent::Started { process, .. } if process.as_str() == "restarts"),
+    )
+    .await;
+    assert_eq!(fs::read_to_string(dir.join("a.conf")).unwrap(), "second");
+}
+
+#[tokio::test]
 async fn capabilities_on_the_keep_list_are_kept_and_no_others() {
     let bed = Bed::new("caps");
     let mut main = shell(

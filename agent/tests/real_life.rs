@@ -211,6 +211,35 @@ async fn what_is_never_killed_outlives_the_grace_period() {
     assert_eq!(last, Some(Exit::Code(0)), "{events:?}");
 }
 
+#[tokio::test]
+async fn what_is_never_killed_outlives_a_launch_in_which_another_cannot_be_started() {
+    let bed = Bed::new("beside");
+    let mut spared = shell("spared", "echo up; while :; do sleep 0.05; done");
+    spared.never_kill = true;
+    let mut broken = shell("broken", "true");
+    broken.working_dir = "/nowhere".to_owned();
+    let mut handle = bed.start(vec![spared, broken.clone()]).await;
+    bed.log_with("spared.log", "up").await;
+    let pid = pid_of(&handle, "spared").await;
+    // It is tried again, and told of.
+    event(
+        &mut handle,
+        |e| matches!(e, KeeperEvent::StartFailed { process, .. } if process.as_str() == "broken"),
+    )
+    .await;
+    assert!(runs(pid));
+
+    // Alone, it fails its launch.
+    let alone = Bed::new("alone");
+    assert!(
+        alone
+            .host
+            .start_keeper(alone.launch(vec![broken]))
+            .await
+            .is_err()
+    );
+}
+
 async fn said(handle: &mut berth_agent::host::KeeperHandle, fits: impl Fn(&Said) -> bool) -> Said {
     let found = event(
         handle,

@@ -296,11 +296,11 @@ impl Keeper {
                 let updated = self.update(*rendered);
                 match updated {
                     Ok(slots) => {
-                        let plan = slots.map(|slots| RestartPlan {
+                        let plan = RestartPlan {
                             slots,
                             ..RestartPlan::default()
-                        });
-                        (Some(KeeperReply::Done), plan.map(Event::Restart))
+                        };
+                        (Some(KeeperReply::Done), Some(Event::Restart(plan)))
                     }
                     Err(reason) => (Some(KeeperReply::Refused(reason)), None),
                 }
@@ -357,6 +357,10 @@ impl Keeper {
     fn exec(&mut self, client: ClientId, id: u64, order: &ExecOrder) -> Result<(), Reason> {
         let slot = self.machine.slot(&order.process);
         let slot = slot.ok_or_else(|| step_failed("execute", "no such process"))?;
+        if self.machine.killed() {
+            // It would outlive the kill, and keep the stop waiting until its own deadline.
+            return Err(step_failed("execute", "the member is stopped"));
+        }
         let asker = Asker::Client(client, id);
         let timeout = Duration::from_millis(order.timeout_ms);
         let job = self.execute(slot, &order.argv, asker, timeout)?;

@@ -100,17 +100,21 @@ impl Keeper {
     /// Starts the first init process or, without one, every process.
     ///
     /// # Errors
-    /// The first start that failed.
+    /// The first start that failed, unless something runs that the keeper's end must not kill: then
+    /// what failed is tried again beside it.
     pub(crate) fn begin(&mut self) -> Result<(), Reason> {
         self.feed(Event::Begin);
-        self.launching.take().map_or(Ok(()), Err)
+        let spared = |p: &Process| p.rendered.never_kill && p.child.is_some();
+        let spares = !self.finished && self.processes.iter().any(spared);
+        let failed = self.launching.take().filter(|_| !spares);
+        failed.map_or(Ok(()), Err)
     }
 
     /// The loop. Returns the keeper's exit code.
     pub(crate) fn run(&mut self) -> i32 {
         while !self.finished {
             match self.wait() {
-                Ok(sources) => sources.into_iter().for_each(|source| self.handle(source)),
+                Ok(sources) => self.handle_all(sources),
                 Err(rustix::io::Errno::INTR) => {}
                 // Not to be expected; ending kills the member, and its agent starts it again.
                 Err(_) => return 1,
@@ -184,6 +188,16 @@ impl Keeper {
         let wait = machine.into_iter().chain(jobs).chain(own).min()?;
         // The machine counts whole milliseconds: never wake before one.
         Timespec::try_from(wait + Duration::from_micros(500)).ok()
+    }
+
+    /// Nothing is done any more once all is stopped and unmounted.
+    fn handle_all(&mut self, sources: Vec<Source>) {
+        for source in sources {
+            if self.finished {
+                return;
+            }
+            self.handle(source);
+        }
     }
 
     fn handle(&mut self, source: Source) {

@@ -14,42 +14,42 @@ use crate::host::step_failed;
 
 impl Keeper {
     /// Takes what processes are rendered to from now on. Files that change under a process that runs
-    /// are written at once, before it is told. Gives back the slots to restart, if there are any.
+    /// are written at once, before it is told. Gives back the slots to restart.
     ///
-    /// Who each process is and what it may comes from the same template, and stays. If files cannot
-    /// be written, the process keeps what it was rendered to, so that the next update tries again.
-    pub(crate) fn update(&mut self, rendered: RenderedMember) -> Result<Option<Vec<Slot>>, Reason> {
+    /// Who each process is and what it may comes from the same template, and stays. If files of one
+    /// cannot be written, all keep what they were rendered to, so that the next update finds every
+    /// change again, with the signals and restarts that follow.
+    pub(crate) fn update(&mut self, rendered: RenderedMember) -> Result<Vec<Slot>, Reason> {
         let init = rendered.init_processes.into_iter();
         let news: Vec<_> = init.chain(rendered.processes).collect();
         let known = self.processes.iter().map(|process| &process.rendered.name);
         if !known.eq(news.iter().map(|process| &process.name)) {
             return Err(step_failed("update the keeper", "its processes are others"));
         }
-        let may_restart = self.machine.init_done() && !self.machine.stopping();
-        let mut restart = Vec::new();
-        for (number, rendered) in news.into_iter().enumerate() {
-            let slot = Slot(number);
-            let Some(process) = self.process(slot) else {
-                continue;
-            };
+        let (mut signal, mut restart) = (Vec::new(), Vec::new());
+        let slots = (0..news.len()).map(Slot);
+        for (slot, rendered) in slots.zip(&news) {
+            let process = self.processes.get(slot.0);
             // One that does not run finds its files at its next start.
-            let started = process.child.is_some();
-            let changed = changed(&process.rendered, &rendered);
-            let runs = started && !self.machine.is_init(slot);
-            let asked = strongest(&changed);
-            match asked {
-                OnChange::Ignore | OnChange::Signal if runs => self.write_these(slot, &changed)?,
-                OnChange::Restart if runs && may_restart => restart.push(slot),
-                OnChange::Ignore | OnChange::Signal | OnChange::Restart => {}
-            }
-            if let Some(process) = self.process(slot) {
-                process.rendered = rendered;
-                if runs && asked == OnChange::Signal {
-                    process.signal(Signal::SIGHUP);
+            let runs = process.filter(|p| p.child.is_some() && !self.machine.is_init(slot));
+            let Some(process) = runs else { continue };
+            let changed = changed(&process.rendered, rendered);
+            match strongest(&changed) {
+                OnChange::Restart => restart.push(slot),
+                OnChange::Signal => {
+                    self.write_these(slot, &changed)?;
+                    signal.push(slot);
                 }
+                OnChange::Ignore => self.write_these(slot, &changed)?,
             }
         }
-        Ok(Some(restart).filter(|slots| !slots.is_empty()))
+        for (process, rendered) in self.processes.iter_mut().zip(news) {
+            process.rendered = rendered;
+        }
+        for process in signal.iter().filter_map(|slot| self.processes.get(slot.0)) {
+            process.signal(Signal::SIGHUP);
+        }
+        Ok(restart)
     }
 }
 

@@ -7,7 +7,7 @@
 //! and, behind a sidecar with a startup probe, for that probe. Only the first start of each keeps
 //! the order: what comes back later waits for nobody.
 //!
-//! A stop (and a restart of some processes) goes through them in reverse order of start: preStop,
+//! A stop (and each restart of some processes) goes through them in reverse order of start: preStop,
 //! stop signal, wait for the end, next. So sidecars go after the mains. One grace period covers all
 //! of it. What is left then is killed, but for what is never to be: then the rest keeps its order
 //! and waits on. A stop is over only when the keeper has no child any more ([`Event::Empty`]), so
@@ -23,7 +23,7 @@ mod start;
 mod stop;
 
 pub use event::{Effect, Event, MemberPlan, ProcessPlan, RestartPlan, Role, Slot, SlotView};
-use stop::Sequence;
+use stop::{Sequence, Told};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -51,6 +51,8 @@ struct Process {
     opened: bool,
     /// It is being stopped because it failed.
     failed: bool,
+    /// How far its end is under way.
+    told: Told,
     starts: u32,
     last_exit: Option<Exit>,
     backoff: Backoff,
@@ -64,6 +66,7 @@ impl Process {
             asked: false,
             opened: false,
             failed: false,
+            told: Told::Nothing,
             starts: 0,
             last_exit: None,
             backoff: Backoff::default(),
@@ -99,7 +102,8 @@ pub struct KeeperMachine {
     grace: Duration,
     limits: BackoffLimits,
     phase: Phase,
-    sequence: Option<Sequence>,
+    /// Restarts under way, or the stop.
+    sequences: Vec<Sequence>,
 }
 
 impl KeeperMachine {
@@ -110,7 +114,7 @@ impl KeeperMachine {
             grace: plan.grace,
             limits: plan.backoff,
             phase: Phase::New,
-            sequence: None,
+            sequences: Vec::new(),
         }
     }
 
@@ -146,8 +150,8 @@ impl KeeperMachine {
             Life::BackOff { until } => Some(until),
             Life::Down | Life::Starting | Life::Running { .. } => None,
         });
-        let sequence = self.sequence.as_ref();
-        waits.chain(sequence.and_then(|s| s.deadline)).min()
+        let sequences = self.sequences.iter().filter_map(|s| s.deadline);
+        waits.chain(sequences).min()
     }
 
     /// Every process, in the order of the slots.
@@ -193,15 +197,12 @@ impl KeeperMachine {
             .collect()
     }
 
-    /// Whether a process can be stopped and started again now: a sidecar once it was started, a
-    /// main once the init processes are done.
+    /// Whether a process can be stopped and started again now: a sidecar or a main that was started.
+    /// A first start keeps its place in the order, whatever else is restarted.
     pub fn may_restart(&self, slot: Slot) -> bool {
         let asked = self.processes.get(slot.0).is_some_and(|p| p.asked);
-        match (self.role(slot), self.phase) {
-            (Some(Role::Main), Phase::Up) => true,
-            (Some(Role::Sidecar { .. }), Phase::Init | Phase::Up) => asked,
-            (Some(_) | None, _) => false,
-        }
+        let up = matches!(self.phase, Phase::Init | Phase::Up);
+        asked && up && !self.is_init(slot)
     }
 
     /// Whether every init process has exited with 0.
@@ -215,6 +216,11 @@ impl KeeperMachine {
             self.phase,
             Phase::Stopping | Phase::Draining | Phase::Finished
         )
+    }
+
+    /// Whether everything was killed: nothing may begin any more.
+    pub fn killed(&self) -> bool {
+        matches!(self.phase, Phase::Draining | Phase::Finished)
     }
 
     /// Whether a stop or kill is over.
@@ -239,10 +245,13 @@ impl KeeperMachine {
         process.last_exit = Some(exit);
         process.life = Life::Down;
         let failed = std::mem::take(&mut process.failed);
+        let told = std::mem::replace(&mut process.told, Told::Nothing);
         if self.phase != Phase::Draining {
             out.push(Effect::KillProcess(slot));
         }
-        self.end_hooks(slot, post_start, out);
+        if post_start || told == Told::PreStop {
+            out.push(Effect::EndHook(slot));
+        }
         let init_over = self.is_init(slot) && exit.success();
         if stopping || init_over || (in_sequence && !failed) {
             let again = (in_sequence && !stopping).then_some(Duration::ZERO);
@@ -260,15 +269,6 @@ impl KeeperMachine {
         self.go_on(out);
     }
 
-    /// Ends the hooks of a process that is gone.
-    fn end_hooks(&mut self, slot: Slot, post_start: bool, out: &mut Vec<Effect>) {
-        let sequence = self.sequence.as_mut();
-        let pre_stop = sequence.is_some_and(|s| s.current == Some(slot) && s.end_hook());
-        if post_start || pre_stop {
-            out.push(Effect::EndHook(slot));
-        }
-    }
-
     fn start_later(
         &mut self,
         now: Timestamp,
@@ -280,32 +280,24 @@ impl KeeperMachine {
             return;
         };
         let pause = process.backoff.ended(&self.limits, ran, jitter);
-        out.push(Effect::TellExited(slot, exit, Some(pause)));
-        if let Some(sequence) = &mut self.sequence {
-            sequence.leave(slot);
-        }
-        if pause.is_zero() {
-            self.start(slot, out);
-        } else {
+        if !pause.is_zero() {
             process.life = Life::BackOff {
                 until: now.plus(pause),
             };
         }
-    }
-
-    fn in_sequence(&self, slot: Slot) -> bool {
-        self.sequence
-            .as_ref()
-            .is_some_and(|s| s.again.contains(&slot))
+        out.push(Effect::TellExited(slot, exit, Some(pause)));
+        self.leave_sequences(slot);
+        if pause.is_zero() {
+            self.start(slot, out);
+        }
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        let sequence = self.sequence.as_ref();
-        let overdue = sequence
-            .and_then(|s| s.deadline)
-            .is_some_and(|at| at <= now);
-        if overdue {
-            self.overdue(now, out);
+        for at in 0..self.sequences.len() {
+            let deadline = self.sequences.get(at).and_then(|s| s.deadline);
+            if deadline.is_some_and(|due| due <= now) {
+                self.overdue(now, at, out);
+            }
         }
         let due: Vec<_> = self
             .processes

@@ -368,6 +368,80 @@ fn a_restart_never_kills_what_is_never_killed_and_a_kill_does() {
     assert_eq!(d.step(Event::Kill), ["killall"]);
 }
 
+#[test]
+fn a_first_start_keeps_its_place_whatever_is_restarted() {
+    let mut d = Driver::new(with_post_start(2));
+    d.step(Event::Begin);
+    assert!(!d.machine.may_restart(Slot(1)));
+    assert_eq!(d.step(again(&[0, 1])), ["signal0:15"]);
+    assert_eq!(
+        d.exit(0, 0),
+        ["kill0", "endhook0", "exited0+0", "start0", "poststart0"]
+    );
+    assert_eq!(d.step(Event::PostStartEnded(Slot(0), true)), ["start1"]);
+}
+
+#[test]
+fn a_restart_waits_for_no_other_and_keeps_its_own_grace_period() {
+    let mut plan = plan(0, 3, false);
+    plan.processes[0].never_kill = true;
+    let mut d = Driver::new(plan);
+    d.step(Event::Begin);
+    // One that is never killed takes its time, and one whose probe failed has little.
+    assert_eq!(d.step(failed(0, 1000)), ["signal0:15"]);
+    assert_eq!(d.step(again(&[1])), ["signal1:15"]);
+    assert_eq!(d.step(failed(2, 2000)), ["signal2:15"]);
+    assert_eq!(d.tick_at_deadline(), Vec::<String>::new());
+    assert_eq!(d.tick_at_deadline(), ["kill2"]);
+    assert_eq!(d.exit(2, 9), ["kill2", "exited2+0", "start2"]);
+    assert_eq!(d.machine.deadline(), Some(Timestamp(GRACE)));
+    assert_eq!(d.exit(1, 0), ["kill1", "exited1+0", "start1"]);
+    // It is long overdue: who comes next has its signal and its time all the same.
+    assert_eq!(d.step(again(&[1])), ["signal1:15"]);
+    assert_eq!(d.machine.deadline(), Some(Timestamp(2000 + GRACE)));
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
+}
+
+#[test]
+fn a_stop_takes_over_from_several_restarts_and_tells_nothing_twice() {
+    let mut plan = plan(0, 4, false);
+    plan.processes[1].pre_stop = true;
+    let mut d = Driver::new(plan);
+    d.step(Event::Begin);
+    assert_eq!(d.step(again(&[0])), ["signal0:15"]);
+    assert_eq!(d.step(again(&[1])), ["prestop1"]);
+    assert_eq!(d.step(Event::Stop(None)), Vec::<String>::new());
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0"]);
+    assert_eq!(d.step(Event::PreStopEnded(Slot(1))), ["signal1:15"]);
+    assert_eq!(d.exit(1, 0), ["kill1", "exited1", "signal3:15"]);
+    assert_eq!(d.tick_at_deadline(), ["killall"]);
+}
+
+#[test]
+fn a_probe_that_failed_too_late_does_not_shorten_the_pause() {
+    let mut d = Driver::new(plan(0, 1, false));
+    d.step(Event::Begin);
+    assert_eq!(d.exit(0, 1), ["kill0", "exited0+1000"]);
+    assert_eq!(d.step(failed(0, 1000)), Vec::<String>::new());
+    assert_eq!(d.tick_at_deadline(), ["start0"]);
+    // And the run after it is not blamed.
+    d.step(again(&[0]));
+    assert_eq!(d.exit(0, 0), ["kill0", "exited0+0", "start0"]);
+}
+
+#[test]
+fn nothing_may_begin_once_everything_was_killed() {
+    let mut d = Driver::new(plan(0, 1, false));
+    d.step(Event::Begin);
+    d.step(Event::Stop(None));
+    assert!(!d.machine.killed());
+    d.tick_at_deadline();
+    assert!(d.machine.killed());
+    d.exit(0, 9);
+    d.step(Event::Empty);
+    assert!(d.machine.killed());
+}
+
 proptest! {
     /// Whatever happens: nothing runs twice, nothing starts once a stop was asked for, nothing is
     /// killed that must not be, a stop ends within its grace period (or when what is never killed
@@ -377,27 +451,50 @@ proptest! {
         kinds in proptest::collection::vec((0_u8..6, any::<[bool; 3]>()), 1..6),
         choices in proptest::collection::vec((0_u8..12, 0_usize..6, 0_u64..40_000), 0..80),
     ) {
-        let plan = any_plan(&kinds);
-        let count = plan.processes.len();
-        let mut w = World::new(plan);
-        w.feed(Event::Begin)?;
-        for (what, slot, wait) in choices {
-            let slot = slot % count;
-            let at = Slot(slot);
-            match what {
-                0..=2 if w.running.contains(&at) => w.end(at, i32::from(what))?,
-                3 => w.feed(Event::PreStopEnded(at))?,
-                4 => w.feed(again(&[slot]))?,
-                5 if wait < 4000 => w.stop(wait)?,
-                6 => w.fail_next = true,
-                7 => w.feed(failed(slot, wait))?,
-                8 => w.feed(Event::PostStartEnded(at, wait % 3 > 0))?,
-                9 => w.feed(Event::Passed(at))?,
-                _ => w.wait(wait)?,
-            }
-        }
-        w.settle()?;
+        live(&kinds, &choices)?;
     }
+}
+
+type Kind = (u8, [bool; 3]);
+type Choice = (u8, usize, u64);
+
+/// One life, to a settled end.
+fn live(kinds: &[Kind], choices: &[Choice]) -> Result<(), TestCaseError> {
+    let plan = any_plan(kinds);
+    let count = plan.processes.len();
+    let mut w = World::new(plan);
+    w.feed(Event::Begin)?;
+    for (what, slot, wait) in choices.iter().copied() {
+        let slot = slot % count;
+        let at = Slot(slot);
+        match what {
+            0..=2 if w.running.contains(&at) => w.end(at, i32::from(what))?,
+            3 => w.feed(Event::PreStopEnded(at))?,
+            4 => w.feed(again(&[slot]))?,
+            5 if wait < 4000 => w.stop(wait)?,
+            6 => w.fail_next = true,
+            7 => w.feed(failed(slot, wait))?,
+            8 => w.feed(Event::PostStartEnded(at, wait % 3 > 0))?,
+            9 => w.feed(Event::Passed(at))?,
+            10 if wait < 8000 => w.restart_from(slot, count)?,
+            _ => w.wait(wait)?,
+        }
+    }
+    w.settle()
+}
+
+/// Found by the property: the last main, whose turn had not come, was asked to restart while a
+/// sidecar did, could then not be executed, and was sent a signal while it waited to be tried again.
+#[test]
+fn a_restart_of_what_never_started_beside_another_restart_signals_nothing_that_is_down() {
+    let kinds = [
+        (3, [false; 3]),
+        (3, [false; 3]),
+        (1, [true, false, false]),
+        (1, [false; 3]),
+    ];
+    let choices = [(7, 5, 0), (6, 0, 0), (4, 3, 0), (0, 2, 0), (0, 1, 0)];
+    live(&kinds, &choices).unwrap();
 }
 
 fn any_plan(kinds: &[(u8, [bool; 3])]) -> MemberPlan {
@@ -435,6 +532,10 @@ struct World {
     pre_stop: bool,
     now: u64,
     running: std::collections::BTreeSet<Slot>,
+    /// What runs and had its stop signal.
+    signalled: std::collections::BTreeSet<Slot>,
+    /// Several were restarted with one grace period for all, which may not be enough for each.
+    several: bool,
     stop_by: Option<u64>,
     fail_next: bool,
     finished: bool,
@@ -448,6 +549,8 @@ impl World {
             machine: KeeperMachine::new(plan),
             now: 0,
             running: std::collections::BTreeSet::new(),
+            signalled: std::collections::BTreeSet::new(),
+            several: false,
             stop_by: None,
             fail_next: false,
             finished: false,
@@ -465,6 +568,7 @@ impl World {
                             events.push(Event::NotExecuted(slot));
                         } else {
                             prop_assert!(self.running.insert(slot), "runs twice");
+                            self.signalled.remove(&slot);
                             events.push(Event::Executed(slot));
                         }
                     }
@@ -478,11 +582,15 @@ impl World {
                     Effect::KillProcess(slot) => {
                         if self.running.remove(&slot) {
                             prop_assert!(!self.spared[slot.0], "kills {slot:?}");
+                            let warned = self.signalled.contains(&slot);
+                            let one_grace = self.several || self.stop_by.is_some();
+                            prop_assert!(warned || one_grace, "kills {slot:?} out of the blue");
                             events.push(Event::Exited(slot, Exit::Signal(9)));
                         }
                     }
                     Effect::Signal(slot, _) => {
                         prop_assert!(self.running.contains(&slot), "signals what is down");
+                        self.signalled.insert(slot);
                     }
                     Effect::Finish => {
                         prop_assert!(self.running.is_empty());
@@ -506,6 +614,11 @@ impl World {
     fn end(&mut self, slot: Slot, code: i32) -> Result<(), TestCaseError> {
         self.running.remove(&slot);
         self.feed(Event::Exited(slot, Exit::Code(code)))
+    }
+
+    fn restart_from(&mut self, first: usize, count: usize) -> Result<(), TestCaseError> {
+        self.several = true;
+        self.feed(again(&(first..count).collect::<Vec<_>>()))
     }
 
     fn stop(&mut self, grace: u64) -> Result<(), TestCaseError> {
