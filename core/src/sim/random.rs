@@ -10,7 +10,7 @@ use crate::{
         operator::{SERVER, SetOptions, Word},
         rng::Rng,
     },
-    spec::{Dependency, DependencyGate},
+    spec::{Dependency, DependencyGate, Spread},
     volume::class::BUILT_IN,
 };
 
