@@ -36,6 +36,7 @@ fn work(order: &VolumeOrder, task: VolumeTask) -> VolumeWork {
         source: order.source.clone(),
         deletion: 1,
         task,
+        from: None,
     }
 }
 

@@ -308,6 +308,7 @@ fn trash(volume: &str, member: &MemberOrder) -> VolumeWork {
         source: member.volumes[0].source.clone(),
         deletion: 1,
         task: VolumeTask::Trash,
+        from: None,
     }
 }
 

@@ -176,6 +176,7 @@ pub(crate) fn volume() -> Volume {
         filled: false,
         address: None,
         adopt: false,
+        origin: None,
         state: VolumeState::Live,
         deletions: 0,
         created_at: NOW,

@@ -21,8 +21,10 @@ pub fn by_host(
     failed: &BTreeMap<ObjectKey, HostName>,
 ) -> BTreeMap<HostName, Vec<Numbered<VolumeWork>>> {
     let numbered = |of: VolumeWork| {
-        let volume = view.state.volumes.get(&of.volume)?;
-        let id = number(view, &of.volume, volume);
+        let id = match view.state.volumes.get(&of.volume) {
+            Some(volume) => number(view, &of.volume, volume),
+            None => snapshot_number(view, &of.volume)?,
+        };
         Some(Numbered { id, of })
     };
     let all = work::work(&view.state, failed).into_iter();
@@ -41,6 +43,12 @@ pub fn number(view: &View, name: &ObjectKey, volume: &Volume) -> u64 {
     newest.unwrap_or_default().0
 }
 
+/// The number of the work that a snapshot needs now.
+pub fn snapshot_number(view: &View, name: &ObjectKey) -> Option<u64> {
+    let key = Key::new(RecordKind::Snapshot, name.clone());
+    view.revision_of(&key).map(|revision| revision.0)
+}
+
 /// The record of a volume after a task is done, and the event of it; `None` if that says nothing
 /// new.
 pub fn done(
@@ -54,6 +62,11 @@ pub fn done(
         VolumeTask::Purge => ("Purged", "its data is gone for good".to_owned()),
         VolumeTask::Restore => ("Restored", "its data is back in its place".to_owned()),
         VolumeTask::Grow { bytes } => ("Grown", format!("it holds {} now", of_bytes(bytes))),
+        VolumeTask::Populate { .. } => (
+            "Populated",
+            "it has the data that it begins with".to_owned(),
+        ),
+        VolumeTask::Snapshot { .. } | VolumeTask::Discard => return None,
     };
     Some((after, reason, text))
 }

@@ -247,6 +247,7 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             filled: false,
             address: None,
             adopt: false,
+            origin: None,
             state: VolumeState::Live,
             deletions: 0,
             created_at: NOW,

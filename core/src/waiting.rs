@@ -14,7 +14,7 @@ mod refusal;
 mod rule;
 mod text;
 
-pub use refusal::{HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
+pub use refusal::{CopyRefusal, HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};
 
 /// A reason and since when it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +199,48 @@ pub enum Reason {
         claim: ObjectKey,
         /// The volume.
         volume: String,
+    },
+    /// What the claim is to begin with does not exist.
+    DataSourceMissing {
+        /// The claim.
+        claim: ObjectKey,
+        /// What it is to begin with.
+        source: String,
+    },
+    /// What is to be copied holds nothing yet, or is not complete.
+    DataSourceNotReady {
+        /// The claim, or the snapshot.
+        claim: ObjectKey,
+        /// What is to be copied.
+        source: String,
+    },
+    /// The storage cannot make this copy.
+    CopyRefused {
+        /// The claim.
+        claim: ObjectKey,
+        /// Why not.
+        because: CopyRefusal,
+    },
+    /// The storage copies the volume only while nobody writes to it.
+    CopyNeedsStop {
+        /// The claim whose volume is to be copied.
+        claim: ObjectKey,
+        /// The member that runs on it.
+        by: MemberId,
+    },
+    /// The data that the volume begins with is still being copied.
+    VolumePopulating {
+        /// The claim.
+        claim: ObjectKey,
+        /// What is copied.
+        source: String,
+    },
+    /// The volume is being copied, and its storage can do that only while nobody writes.
+    VolumeCopied {
+        /// The claim.
+        claim: ObjectKey,
+        /// What it is copied to.
+        to: String,
     },
     /// The member keeps its revision until it is replaced.
     RevisionOutdated,

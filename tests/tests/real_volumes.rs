@@ -208,3 +208,63 @@ async fn a_larger_claim_template_gives_a_running_member_more_space() {
     }
     dev.stop();
 }
+
+/// Whether a snapshot can be used, or why not.
+fn snapshot(cluster: &Cluster, name: &str) -> Value {
+    let text = cluster.berth(&["get", "vs", name, "-o", "json"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    found["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_the_data_back_under_a_new_claim() {
+    let dev = host();
+    let cluster = dev.cluster();
+    apply(cluster, CLASSES);
+    apply(cluster, &set("images", "32Mi"));
+    cluster.ready("db", 1).await;
+    let id = shown(cluster, "id ", |_| true).await;
+    cluster.berth(&["snapshot", "create", "data-db-0", "--name", "before"]);
+    let early = cluster.try_berth(&["snapshot", "restore", "before", "--to", "early"]);
+    let status = snapshot(cluster, "before");
+    // Where the pool shares no blocks, the member has to stop first.
+    if status["readyToUse"] != true && !status["waiting"].is_null() {
+        assert_eq!(status["waiting"]["rule"], "CopyNeedsStop", "{status}");
+        assert!(!early.status.success(), "it is not ready");
+    }
+    cluster.berth(&["delete", "sts", "db", "--yes-i-mean", "db", "--wait"]);
+    wait::until("the snapshot to be ready", async || {
+        let status = snapshot(cluster, "before");
+        let ready = status["readyToUse"] == true && status["restoreSize"] == "32Mi";
+        ready.then_some(()).ok_or(status)
+    })
+    .await;
+    cluster.berth(&["delete", "pvc", "data-db-0", "--yes-i-mean", "data-db-0"]);
+    let to = [
+        "snapshot",
+        "restore",
+        "before",
+        "--to",
+        "data-db-0",
+        "--class",
+        "images",
+    ];
+    cluster.berth(&to);
+    apply(cluster, &set("images", "32Mi"));
+    cluster.ready("db", 1).await;
+    assert_eq!(
+        shown(cluster, "id ", |_| true).await,
+        id,
+        "the data of then"
+    );
+    let unconfirmed = cluster.try_berth(&["snapshot", "delete", "before"]);
+    assert!(!unconfirmed.status.success(), "it asks for the name");
+    cluster.berth(&["snapshot", "delete", "before", "--yes-i-mean", "before"]);
+    let kept = dev.dir().join("dev/host-1/images/.berth-snapshots");
+    wait::until("its data to be removed", async || {
+        let left = fs::read_dir(&kept).unwrap().count();
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    dev.stop();
+}

@@ -12,7 +12,10 @@ use std::{
 use berth_core::{
     ids::{HostName, MemberId, ObjectKey},
     order::Desired,
-    volume::work::{VolumeDone, VolumeTask, VolumeWork},
+    volume::{
+        VolumeSource,
+        work::{VolumeDone, VolumeTask, VolumeWork},
+    },
     waiting::Reason,
 };
 use berth_proto::{
@@ -107,8 +110,18 @@ impl<H: Host> Worker<H> {
         }
         // A run of it may be about to begin.
         let user = match work.task {
-            VolumeTask::Trash => self.user(&work),
-            VolumeTask::Restore | VolumeTask::Grow { .. } | VolumeTask::Purge => None,
+            VolumeTask::Trash | VolumeTask::Snapshot { online: false } => self.user(&work.source),
+            VolumeTask::Populate { online: false } => {
+                let from = work.from.as_ref();
+                let from = from.filter(|from| from.snapshot.is_none());
+                from.and_then(|from| self.user(&from.source))
+            }
+            VolumeTask::Restore
+            | VolumeTask::Purge
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Snapshot { online: true }
+            | VolumeTask::Populate { online: true }
+            | VolumeTask::Discard => None,
         };
         if let Some(member) = user {
             return Err(busy(format!("member {member}, which is to run")));
@@ -116,9 +129,9 @@ impl<H: Host> Worker<H> {
         self.host.volume_work(work).await
     }
 
-    /// A member that is ordered to run on the volume.
-    fn user(&self, work: &VolumeWork) -> Option<MemberId> {
-        let source = work.source.describe();
+    /// A member that is ordered to run on the volume at a place.
+    fn user(&self, source: &VolumeSource) -> Option<MemberId> {
+        let source = source.describe();
         let ledger = self.ledger.read();
         let mut orders = ledger.members.iter();
         let found = orders.find(|(_, order)| {

@@ -9,6 +9,7 @@ use crate::exit;
 
 mod local;
 mod rollout;
+mod snapshot;
 mod verbs;
 mod waiting;
 
@@ -17,6 +18,7 @@ pub(crate) use rollout::{
     ChangeArgs, HistoryArgs, PauseArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs,
     UndoArgs,
 };
+pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
     ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RefoundArgs,
     ReplaceArgs, RestartArgs, SetCommand, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
@@ -110,6 +112,9 @@ pub(crate) enum Command {
     /// Volumes: what holds the data, and what becomes of it.
     #[command(subcommand, visible_aliases = ["volumes", "vol"])]
     Volume(VolumeCommand),
+    /// Copies of volumes as they were at one time.
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(SnapshotCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// Print a completion script for a shell.
@@ -211,7 +216,7 @@ pub(crate) struct PlanArgs {
 /// `berth get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// sts, svc, cm, secret, pool, sc, pv, pvc, member or host; or KIND/NAME.
+    /// sts, svc, cm, secret, pool, sc, pv, pvc, vs, member or host; or KIND/NAME.
     pub(crate) kind: String,
     /// Only this one.
     pub(crate) name: Option<String>,

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use clap::Args;
 
 /// `--wait` and `--timeout` of commands that change something.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct WaitOptions {
     /// Wait until it is done, and show the progress of each member. Ctrl-C ends the waiting only.
     #[arg(long)]

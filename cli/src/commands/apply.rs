@@ -23,12 +23,7 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), CliErr
         default_namespace: context.namespace.clone(),
     };
     let response = send(context, request).await?;
-    for text in &response.warnings {
-        output::warning(text);
-    }
-    for object in &response.objects {
-        output::data(&output::tables::applied(object, &context.namespace))?;
-    }
+    told(context, &response)?;
     if args.wait.wait {
         let sets = sets(response.objects);
         wait::all(
@@ -38,6 +33,30 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), CliErr
             args.wait.timeout.as_ref(),
         )
         .await?;
+    }
+    Ok(())
+}
+
+/// Stores objects that stop nothing, and says what came of each.
+///
+/// # Errors
+/// What the coordinator says.
+pub(crate) async fn store(context: &Context, sources: Vec<v1::Source>) -> Result<(), CliError> {
+    let request = v1::ApplyRequest {
+        sources,
+        default_namespace: context.namespace.clone(),
+        ..v1::ApplyRequest::default()
+    };
+    let response = send(context, request).await?;
+    told(context, &response)
+}
+
+fn told(context: &Context, response: &v1::ApplyResponse) -> Result<(), CliError> {
+    for text in &response.warnings {
+        output::warning(text);
+    }
+    for object in &response.objects {
+        output::data(&output::tables::applied(object, &context.namespace))?;
     }
     Ok(())
 }

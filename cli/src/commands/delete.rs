@@ -83,6 +83,7 @@ fn asks_for_name(reference: &v1::ObjectRef) -> bool {
         Kind::StatefulSet,
         Kind::PersistentVolumeClaim,
         Kind::PersistentVolume,
+        Kind::VolumeSnapshot,
     ];
     kinds.iter().any(|kind| kind.as_str() == reference.kind)
 }

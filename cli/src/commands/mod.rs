@@ -26,6 +26,7 @@ mod plan;
 mod rollout;
 mod scale;
 mod set;
+mod snapshot;
 mod status;
 mod version;
 mod volume;
@@ -88,7 +89,8 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Host(_)
         | Command::Set(_)
         | Command::Member(_)
-        | Command::Volume(_) => {}
+        | Command::Volume(_)
+        | Command::Snapshot(_) => {}
     }
     let context = connect(&cli.global).await?;
     match cli.command {
@@ -106,6 +108,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Member(command) => member::run(&context, command).await,
         Command::Set(SetCommand::Refound(args)) => set::refound(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
+        Command::Snapshot(command) => snapshot::run(&context, command).await,
         Command::Dev(_)
         | Command::Local(_)
         | Command::Plan(_)

@@ -67,6 +67,7 @@ fn columns(kind: Kind, wide: bool) -> Vec<&'static str> {
             &["STATUS", "VOLUME", "STORAGE", "CLASS"],
             &["ACCESS MODES", "SOURCE", "USED BY"],
         ),
+        Kind::VolumeSnapshot => (&["READY", "CLAIM", "SIZE", "WHY NOT"], &["SOURCE", "HOST"]),
     };
     let mut columns = always.to_vec();
     if wide {
@@ -108,11 +109,31 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
                 items(object, "/status/usedBy").join(","),
             ],
         ),
+        Kind::VolumeSnapshot => snapshot_cells(object),
     };
     if context.wide {
         cells.extend(more);
     }
     cells
+}
+
+fn snapshot_cells(object: &Value) -> (Vec<String>, Vec<String>) {
+    let ready = object.pointer("/status/readyToUse") == Some(&Value::Bool(true));
+    let failed = text(object, "/status/error/message");
+    let why = if failed.is_empty() {
+        text(object, "/status/waiting/rule")
+    } else {
+        failed
+    };
+    (
+        vec![
+            yes(ready),
+            text(object, "/spec/source/persistentVolumeClaimName"),
+            text(object, "/status/restoreSize"),
+            why,
+        ],
+        vec![text(object, "/status/source"), text(object, "/status/host")],
+    )
 }
 
 fn class_cells(object: &Value) -> (Vec<String>, Vec<String>) {

@@ -96,6 +96,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::Orphaned
         | Reason::VolumeInUse { .. }
         | Reason::WaitForFirstConsumer { .. }
+        | Reason::VolumePopulating { .. }
+        | Reason::VolumeCopied { .. }
+        | Reason::DataSourceNotReady { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
         | Reason::ReadinessProbe { .. }
@@ -131,6 +134,9 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::ClaimPending { .. }
         | Reason::VolumeGone { .. }
         | Reason::VolumeRestoring { .. }
+        | Reason::DataSourceMissing { .. }
+        | Reason::CopyRefused { .. }
+        | Reason::CopyNeedsStop { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }
         | Reason::VolumeHung { .. }

@@ -21,7 +21,7 @@ use super::{Links, events, orders};
 use crate::{
     state::{
         View,
-        records::{changes, claim_changes, put, zone_key},
+        records::{changes, claim_changes, put, snapshot_changes, zone_key},
     },
     store::RecordError,
 };
@@ -77,9 +77,13 @@ fn piece(
     let mut hosts = BTreeSet::new();
     let mut claims = BTreeSet::new();
     let mut volumes = BTreeSet::new();
+    let mut snapshots = BTreeSet::new();
     for step in steps {
         claims.extend(claim_of(step).cloned());
         volumes.extend(volume_of(step).cloned());
+        if let Step::TakeSnapshot { name, .. } = step {
+            snapshots.insert(name);
+        }
         batch.notes.extend(events::event(&after, step, now));
         sets.extend(set_of(&after, step));
         hosts.extend(hosts_of(&after, step));
@@ -89,6 +93,7 @@ fn piece(
         changes(view, &after, set, &mut batch)?;
     }
     claim_changes(view, &after, &claims, volumes, &mut batch)?;
+    snapshot_changes(view, &after, &snapshots, &mut batch)?;
     let zone = publish(view, &after, &mut batch)?;
     let mut sends = Vec::new();
     for (host, link) in orders::synced(links) {
@@ -127,6 +132,10 @@ pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
             let member = state.claims.get(key)?.member.as_ref();
             member.map(|id| id.set.clone())
         }
+        Step::TakeSnapshot { snapshot, .. } => {
+            let member = state.claims.get(&snapshot.claim)?.member.as_ref();
+            member.map(|id| id.set.clone())
+        }
         Step::AdoptClaim { member, .. }
         | Step::TakeAddress { member, .. }
         | Step::TakeHost { member, .. }
@@ -160,6 +169,7 @@ fn claim_of(step: &Step) -> Option<&ClaimKey> {
         | Step::FillClaim { key, .. } => Some(key),
         Step::PurgeVolume { .. }
         | Step::Refound { .. }
+        | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }
@@ -215,6 +225,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::DropClaim { .. }
         | Step::PurgeVolume { .. }
         | Step::Refound { .. }
+        | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }

@@ -37,6 +37,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
         Step::AdoptClaim { key, .. } => ("AdoptClaim", key.to_string()),
         Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
+        Step::TakeSnapshot { snapshot, .. } => ("TakeSnapshot", snapshot.of.to_string()),
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
         Step::TieClaim { key, .. } => ("TieClaim", key.to_string()),
@@ -71,6 +72,9 @@ fn text(step: &Step) -> String {
             name.name,
             volume.source.describe()
         ),
+        Step::TakeSnapshot { snapshot, .. } => {
+            format!("takes snapshot {} of claim {}", snapshot.of, snapshot.claim)
+        }
         Step::GrowClaim { key, storage } => format!("lets claim {key} grow to {storage}"),
         Step::FillClaim { key, .. } => format!("marks claim {key} as filled"),
         Step::TieClaim { key, goes_with } => match goes_with {
@@ -181,6 +185,11 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::AdoptClaim { key, .. } => return Some(claim(now, key, "Adopted", step)),
         Step::BindClaim { key, .. } => return Some(claim(now, key, "Bound", step)),
         Step::GrowClaim { key, .. } => return Some(claim(now, key, "Growing", step)),
+        Step::TakeSnapshot { snapshot, .. } => {
+            let (kind, text) = (Kind::VolumeSnapshot, line(step).text);
+            let note = notes::object(now, kind, &snapshot.of, NORMAL, "Taking", text);
+            return Some(note);
+        }
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
         | Step::TieClaim { .. }

@@ -256,7 +256,8 @@ fn take_in(state: &mut berth_core::state::State, key: &ObjectKey, object: Object
         | Object::AddressPool(_)
         | Object::StorageClass(_)
         | Object::PersistentVolume(_)
-        | Object::PersistentVolumeClaim(_) => {}
+        | Object::PersistentVolumeClaim(_)
+        | Object::VolumeSnapshot(_) => {}
     }
 }
 

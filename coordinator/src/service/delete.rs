@@ -10,7 +10,9 @@ use berth_core::{
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
-use super::{apply::Known, objects::named, render, status::ServiceError, usage, volume_changes};
+use super::{
+    apply::Known, objects::named, render, snapshots, status::ServiceError, usage, volume_changes,
+};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -107,6 +109,11 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
         Kind::PersistentVolume => {
             batch.deletes.insert(key);
             "it was deleted; its data stays where it is".to_owned()
+        }
+        Kind::VolumeSnapshot => {
+            snapshots::discard(&view, object, &mut batch)?;
+            batch.deletes.insert(key);
+            "it was deleted; its data is removed".to_owned()
         }
         Kind::Service | Kind::ConfigMap | Kind::Secret | Kind::AddressPool | Kind::StorageClass => {
             batch.deletes.insert(key);

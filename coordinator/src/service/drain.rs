@@ -52,6 +52,7 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
             | Step::BindClaim { .. }
+            | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
             | Step::TieClaim { .. }

@@ -20,6 +20,7 @@ mod render;
 mod restart;
 mod rollout;
 mod sets;
+mod snapshots;
 pub mod status;
 mod usage;
 mod view;

@@ -185,6 +185,9 @@ pub(super) fn source_text(object: Option<&PersistentVolume>, record: Option<&Vol
 /// What becomes of it.
 pub(super) fn state_text(record: Option<&Volume>) -> &'static str {
     match record.map(|record| &record.state) {
+        Some(VolumeState::Live) if record.is_some_and(|one| one.copying().is_some()) => {
+            "Populating"
+        }
         None | Some(VolumeState::Live) => "Live",
         Some(VolumeState::Trashing) => "Trashing",
         Some(VolumeState::Trashed { .. }) => "Trashed",

@@ -15,7 +15,7 @@ use berth_proto::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{persistent, status::ServiceError, usage, view::Look};
+use super::{persistent, snapshots, status::ServiceError, usage, view::Look};
 use crate::{
     state::{View, claims},
     store::decode,
@@ -47,7 +47,8 @@ pub(super) fn record_kind(kind: Kind) -> RecordKind {
         | Kind::Secret
         | Kind::AddressPool
         | Kind::StorageClass
-        | Kind::PersistentVolume => RecordKind::Object(kind),
+        | Kind::PersistentVolume
+        | Kind::VolumeSnapshot => RecordKind::Object(kind),
     }
 }
 
@@ -60,7 +61,8 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         RecordKind::Volume => Some(Kind::PersistentVolume),
         // Its status follows from it.
         RecordKind::Set => Some(Kind::StatefulSet),
-        RecordKind::FormerClaim
+        RecordKind::Snapshot
+        | RecordKind::FormerClaim
         | RecordKind::Revision
         | RecordKind::Member
         | RecordKind::Founding
@@ -128,6 +130,7 @@ fn read(
             (object, status)
         }
         RecordKind::Object(_)
+        | RecordKind::Snapshot
         | RecordKind::FormerClaim
         | RecordKind::Revision
         | RecordKind::Member
@@ -136,6 +139,10 @@ fn read(
         | RecordKind::Order
         | RecordKind::Zone => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
+            Object::VolumeSnapshot(object) => {
+                let status = snapshots::status(state, name, &object, look.now);
+                (Object::VolumeSnapshot(object), Some(status))
+            }
             Object::StatefulSet(object) => {
                 let set = view.state.sets.get(name);
                 let status = set.map(|set| set_status(look, name, set, object.metadata.generation));

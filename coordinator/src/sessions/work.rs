@@ -2,10 +2,11 @@
 
 use berth_core::{
     ids::{HostName, ObjectKey},
-    state::Volume,
+    spec::Kind,
+    state::{Snapshot, Volume},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work::{After, VolumeDone},
+    volume::work::{self, After, SnapshotChange, VolumeDone, VolumeTask},
 };
 use berth_proto::convert::work::Numbered;
 
@@ -27,10 +28,11 @@ pub(super) async fn take(
     stream: u64,
     done: Numbered<VolumeDone>,
 ) -> Result<(), StoreError> {
-    if let Some(error) = &done.of.error {
+    // A snapshot that failed is over; everything else is tried again.
+    let over = matches!(done.of.task, VolumeTask::Snapshot { .. });
+    if let Some(error) = done.of.error.as_ref().filter(|_| !over) {
         // What was asked for before the last decision is not asked for any more.
-        let asked = answered(&context.view.read(), host, &done).is_some();
-        if asked {
+        if is_asked(&context.view.read(), host, &done) {
             failed(context, host, stream, &done, error);
         }
         return Ok(());
@@ -69,6 +71,22 @@ fn answered<'a>(
     (own && volume_work::number(view, name, volume) == done.id).then_some(volume)
 }
 
+/// The snapshot that an answer is about, on the same terms.
+fn snapshot_answered<'a>(
+    view: &'a View,
+    host: &HostName,
+    done: &Numbered<VolumeDone>,
+) -> Option<&'a Snapshot> {
+    let name = &done.of.volume;
+    let snapshot = view.state.snapshots.get(name)?;
+    let own = snapshot.source.host() == Some(host);
+    (own && volume_work::snapshot_number(view, name) == Some(done.id)).then_some(snapshot)
+}
+
+fn is_asked(view: &View, host: &HostName, done: &Numbered<VolumeDone>) -> bool {
+    answered(view, host, done).is_some() || snapshot_answered(view, host, done).is_some()
+}
+
 fn prepare(
     view: &View,
     host: &HostName,
@@ -76,6 +94,9 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Option<Batch>, RecordError> {
     let name = &done.of.volume;
+    if let Some(snapshot) = snapshot_answered(view, host, done) {
+        return snapshot_batch(view, host, snapshot, done, now);
+    }
     let after =
         answered(view, host, done).and_then(|volume| volume_work::done(volume, done.of.task, now));
     let Some((after, reason, text)) = after else {
@@ -84,7 +105,15 @@ fn prepare(
     let mut batch = Batch::default();
     let key = Key::new(RecordKind::Volume, name.clone());
     match after {
-        After::Is(after) => write_as_known(view, key, after.as_ref(), &mut batch)?,
+        After::Is(after) => {
+            write_as_known(view, key, after.as_ref(), &mut batch)?;
+            if let VolumeTask::Populate { .. } = done.of.task
+                && let Some((claim, filled)) = work::populated(&view.state, &after)
+            {
+                let key = Key::new(RecordKind::Claim, claim);
+                write_as_known(view, key, &filled, &mut batch)?;
+            }
+        }
         After::Gone => {
             batch.preconditions.insert(key.clone(), view.as_known(&key));
             batch.deletes.insert(key);
@@ -94,6 +123,43 @@ fn prepare(
         }
     }
     batch.notes.push(note(name, now, NORMAL, reason, text));
+    Ok(Some(batch))
+}
+
+/// What an answer about a snapshot writes.
+fn snapshot_batch(
+    view: &View,
+    host: &HostName,
+    snapshot: &Snapshot,
+    done: &Numbered<VolumeDone>,
+    now: Timestamp,
+) -> Result<Option<Batch>, RecordError> {
+    let name = &done.of.volume;
+    let error = done.of.error.as_deref();
+    let Some(after) = work::snapshot_done(snapshot, done.of.task, error, now) else {
+        return Ok(None);
+    };
+    let mut batch = Batch::default();
+    let key = Key::new(RecordKind::Snapshot, name.clone());
+    let (level, reason, text) = match (&after, error) {
+        (SnapshotChange::Gone, _) => (NORMAL, "Removed", "its data is gone".to_owned()),
+        (SnapshotChange::Is(_), None) => (NORMAL, "Ready", "it is complete".to_owned()),
+        (SnapshotChange::Is(_), Some(error)) => (
+            WARNING,
+            "SnapshotFailed",
+            format!("{host} cannot take it: {error}; delete it and make it again"),
+        ),
+    };
+    match after {
+        SnapshotChange::Is(after) => write_as_known(view, key, &after, &mut batch)?,
+        SnapshotChange::Gone => {
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            batch.deletes.insert(key);
+        }
+    }
+    let kind = Kind::VolumeSnapshot;
+    let note = notes::object(now, kind, &snapshot.of, level, reason, text);
+    batch.notes.push(note);
     Ok(Some(batch))
 }
 
@@ -124,6 +190,5 @@ fn note(
     reason: &str,
     text: String,
 ) -> berth_core::store::Note {
-    let kind = berth_core::spec::Kind::PersistentVolume;
-    notes::object(now, kind, name, level, reason, text)
+    notes::object(now, Kind::PersistentVolume, name, level, reason, text)
 }

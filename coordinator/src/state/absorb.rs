@@ -6,7 +6,9 @@ use berth_core::{
     admission::{ORPHANED, REFOUND},
     ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{self, Claim, Contact, Founding, Host, HostRecord, Set, State, Volume, ZoneHead},
+    state::{
+        self, Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead,
+    },
     store::{Key, RecordKind, Value},
 };
 
@@ -43,6 +45,10 @@ impl View {
                 self.orders_stale = true;
                 let volume = decode::<Volume>(value)?;
                 self.state.volumes.insert(object.clone(), volume);
+            }
+            RecordKind::Snapshot => {
+                let snapshot = decode::<Snapshot>(value)?;
+                self.state.snapshots.insert(object.clone(), snapshot);
             }
             RecordKind::Set => self.insert_set(object, decode(value)?),
             RecordKind::Revision => self.insert_revision(object, decode(value)?),
@@ -104,6 +110,9 @@ impl View {
             }
             Object::PersistentVolume(o) => {
                 self.state.persistent_volumes.insert(key, o);
+            }
+            Object::VolumeSnapshot(o) => {
+                self.state.volume_snapshots.insert(key, o);
             }
             // What operators see of a claim is made of the Claim record.
             Object::PersistentVolumeClaim(_) => {}
@@ -224,6 +233,9 @@ impl View {
                 self.orders_stale = true;
                 self.state.volumes.remove(object);
             }
+            RecordKind::Snapshot => {
+                self.state.snapshots.remove(object);
+            }
             RecordKind::FormerClaim => {
                 self.former_claims.remove(object);
             }
@@ -272,6 +284,9 @@ impl View {
             }
             Kind::PersistentVolume => {
                 self.state.persistent_volumes.remove(key);
+            }
+            Kind::VolumeSnapshot => {
+                self.state.volume_snapshots.remove(key);
             }
             Kind::PersistentVolumeClaim => {}
         }

@@ -232,6 +232,37 @@ pub fn claim_changes(
     Ok(())
 }
 
+/// Writes the difference of some snapshots between two states into a batch, each under the condition
+/// that what it rests on is as the view knows it.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn snapshot_changes(
+    view: &View,
+    after: &State,
+    snapshots: &BTreeSet<&ObjectKey>,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let mut write = Writing { view, batch };
+    for name in snapshots {
+        let Some(snapshot) = after.snapshots.get(*name) else {
+            continue;
+        };
+        for (kind, object) in [
+            (RecordKind::Object(Kind::VolumeSnapshot), &snapshot.of),
+            (RecordKind::Claim, &snapshot.claim),
+            (RecordKind::Volume, &snapshot.volume),
+        ] {
+            let key = Key::new(kind, object.clone());
+            let known = view.as_known(&key);
+            write.batch.preconditions.insert(key, known);
+        }
+        let record = || Key::new(RecordKind::Snapshot, (*name).clone());
+        write.record(record, view.state.snapshots.get(*name), Some(snapshot))?;
+    }
+    Ok(())
+}
+
 struct Writing<'a> {
     view: &'a View,
     batch: &'a mut Batch,

@@ -36,6 +36,14 @@ pub(super) fn check(
         (Object::PersistentVolume(before), Object::PersistentVolume(after)) => {
             volume::volume(classes.existing(), key, before, after, refuse);
         }
+        (Object::VolumeSnapshot(before), Object::VolumeSnapshot(after)) => {
+            if before.spec != after.spec {
+                refuse(
+                    "spec.source",
+                    "a snapshot is of one claim at one time; make another one, with another name",
+                );
+            }
+        }
         (Object::AddressPool(before), Object::AddressPool(after)) => {
             range(&before.spec.cidr, &after.spec.cidr, refuse);
         }
@@ -54,7 +62,8 @@ pub(super) fn check(
             | Object::AddressPool(_)
             | Object::StorageClass(_)
             | Object::PersistentVolume(_)
-            | Object::PersistentVolumeClaim(_),
+            | Object::PersistentVolumeClaim(_)
+            | Object::VolumeSnapshot(_),
             _,
         ) => {}
     }

@@ -30,7 +30,8 @@ pub(super) fn fill(object: &mut Object) {
         Object::ConfigMap(_)
         | Object::AddressPool(_)
         | Object::StorageClass(_)
-        | Object::PersistentVolume(_) => {}
+        | Object::PersistentVolume(_)
+        | Object::VolumeSnapshot(_) => {}
     }
 }
 

@@ -69,6 +69,9 @@ pub fn delete(
             }
         }
         Kind::PersistentVolume => volume(existing, key, &mut deletion, &mut refuse),
+        Kind::VolumeSnapshot => deletion.disruptions.push(format!(
+            "the data of snapshot {key} is removed for good; claims that were restored from it stay"
+        )),
         Kind::Service => deletion
             .warnings
             .push(format!("the names of service {key} are gone at once")),
@@ -156,7 +159,10 @@ fn volume(
 fn asks_for_name(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::StatefulSet | Kind::PersistentVolumeClaim | Kind::PersistentVolume
+        Kind::StatefulSet
+            | Kind::PersistentVolumeClaim
+            | Kind::PersistentVolume
+            | Kind::VolumeSnapshot
     )
 }
 

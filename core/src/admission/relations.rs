@@ -27,7 +27,8 @@ pub(super) fn check(after: &Objects, new: &[ParsedObject], violations: &mut Vec<
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::StorageClass(_)
-            | Object::PersistentVolumeClaim(_) => {}
+            | Object::PersistentVolumeClaim(_)
+            | Object::VolumeSnapshot(_) => {}
         }
     }
 }
@@ -47,7 +48,8 @@ fn pools(
         | Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::PersistentVolumeClaim(_) => None,
+        | Object::PersistentVolumeClaim(_)
+        | Object::VolumeSnapshot(_) => None,
     });
     for (key, other) in others {
         let ranges = (

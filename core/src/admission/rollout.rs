@@ -326,7 +326,8 @@ mod tests {
                 | Object::AddressPool(_)
                 | Object::StorageClass(_)
                 | Object::PersistentVolume(_)
-                | Object::PersistentVolumeClaim(_) => panic!("{one:?}"),
+                | Object::PersistentVolumeClaim(_)
+                | Object::VolumeSnapshot(_) => panic!("{one:?}"),
             }
         }
         state.revise(&key("db"), NOW);

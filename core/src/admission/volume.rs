@@ -117,7 +117,8 @@ fn storage_class(object: &Object) -> Option<&StorageClass> {
         | Object::Secret(_)
         | Object::AddressPool(_)
         | Object::PersistentVolume(_)
-        | Object::PersistentVolumeClaim(_) => None,
+        | Object::PersistentVolumeClaim(_)
+        | Object::VolumeSnapshot(_) => None,
     }
 }
 

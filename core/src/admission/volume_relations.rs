@@ -7,7 +7,9 @@ use super::{Change, Existing, Objects, Outcome};
 use crate::{
     ids::ObjectKey,
     manifest::{ParsedObject, Violation},
-    spec::{Kind, Object, PersistentVolume, PersistentVolumeClaimSpec, StatefulSet},
+    spec::{
+        Kind, Object, PersistentVolume, PersistentVolumeClaimSpec, StatefulSet, VolumeSnapshot,
+    },
     volume::{access::is_for_many, class::BUILT_IN, provision::Places},
 };
 
@@ -105,6 +107,7 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> BTreeSet<String> 
                 }
                 found.extend(missing_claims(after, key, set));
             }
+            Object::VolumeSnapshot(snapshot) => found.extend(missing_source(after, key, snapshot)),
             Object::StorageClass(_)
             | Object::Service(_)
             | Object::ConfigMap(_)
@@ -149,7 +152,8 @@ fn several_defaults(after: &Objects) -> Option<String> {
         | Object::Service(_)
         | Object::ConfigMap(_)
         | Object::Secret(_)
-        | Object::AddressPool(_) => None,
+        | Object::AddressPool(_)
+        | Object::VolumeSnapshot(_) => None,
     });
     let names: Vec<&str> = marked.collect();
     (names.len() > 1).then(|| {
@@ -174,6 +178,18 @@ fn missing_class(
         || volumes(after).any(|(_, volume)| volume.spec.storage_class_name == name);
     (!is_there)
         .then(|| format!("{what} uses StorageClass '{name}', which does not exist yet: {then}"))
+}
+
+/// A snapshot of what is not there (yet).
+fn missing_source(after: &Objects, key: &ObjectKey, snapshot: &VolumeSnapshot) -> Option<String> {
+    let name = &snapshot.spec.source.persistent_volume_claim_name;
+    let claim = ObjectKey {
+        namespace: key.namespace.clone(),
+        name: name.parse().ok()?,
+    };
+    (!after.contains_key(&(Kind::PersistentVolumeClaim, claim))).then(|| {
+        format!("snapshot {key} is of claim '{name}', which does not exist yet: it waits for it")
+    })
 }
 
 fn missing_claims(after: &Objects, key: &ObjectKey, set: &StatefulSet) -> Vec<String> {

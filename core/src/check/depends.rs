@@ -20,6 +20,7 @@ pub(super) fn dependency_order(case: &Case<'_>) -> Verdict {
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::GrowClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::TieClaim { .. }
         | Step::DropClaim { .. }
         | Step::PurgeVolume { .. }

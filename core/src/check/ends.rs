@@ -67,6 +67,7 @@ pub(super) fn orphans_kept(case: &Case<'_>) -> Verdict {
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::GrowClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::TieClaim { .. }
         | Step::DropClaim { .. }
         | Step::PurgeVolume { .. }
@@ -120,6 +121,7 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TieClaim { .. }

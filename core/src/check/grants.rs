@@ -104,6 +104,7 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TieClaim { .. }
@@ -156,6 +157,10 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         Step::PurgeVolume { name } => Err(format!(
             "volume {} would be removed, and {host} follows another history",
             name.name
+        )),
+        Step::TakeSnapshot { snapshot, .. } => Err(format!(
+            "snapshot {} would be taken, and {host} follows another history",
+            snapshot.of
         )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }

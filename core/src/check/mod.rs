@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod binding;
+mod copies;
 mod depends;
 mod ends;
 mod founding;
@@ -182,6 +183,10 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
             .member
             .as_ref()
             .map(|member| member.set.clone()),
+        Step::TakeSnapshot { snapshot, .. } => {
+            let claim = state.claims.get(&snapshot.claim)?;
+            claim.member.as_ref().map(|member| member.set.clone())
+        }
         Step::Found { set, .. }
         | Step::RemoveSet { set, .. }
         | Step::Refound { set, .. }

@@ -198,6 +198,7 @@ pub(super) fn own_host(case: &Case<'_>) -> Verdict {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::FillClaim { .. }
         | Step::TakeAddress { .. }
@@ -271,7 +272,7 @@ fn unfit(state: &State, id: &MemberId, host: &HostName) -> Option<&'static str> 
     let mut templates = set.spec.volume_claim_templates.iter();
     if !on.contact.connected {
         Some("is out of contact")
-    } else if on.record.unschedulable
+    } else if (on.record.unschedulable || on.record.directives.draining.is_some())
         && !state.claims.values().any(holds)
         && !set.own_hosts.contains_key(&id.ordinal)
     {

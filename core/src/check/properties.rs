@@ -2,10 +2,7 @@
 //! the same twice, planning again gives nothing, and once all faults are healed everything is where
 //! it should be.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
@@ -15,10 +12,7 @@ use crate::{
     ids::MemberId,
     plan::plan,
     state::{Draining, Offline, State, leaving},
-    volume::{
-        access::sharers,
-        work::{self, After},
-    },
+    volume::access::sharers,
     waiting::{Reason, Refusal},
 };
 
@@ -26,7 +20,10 @@ mod kinds;
 mod storage;
 
 use kinds::{Kind, kind};
-use storage::{BY_HAND, First, Storage, VOLUMES, claim, drop_claims, limit, release, volume};
+use storage::{
+    BY_HAND, Copying, First, Storage, VOLUMES, claim, copy, drop_claims, limit, release, volume,
+    work,
+};
 
 const HOSTS: u8 = 4;
 const SETS: [&str; 3] = ["a", "b", "c"];
@@ -115,6 +112,8 @@ enum Event {
         set: usize,
         ordinal: Option<u32>,
     },
+    /// Something about copies of volumes.
+    Copy(Copying),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -155,6 +154,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..SETS.len()).prop_map(|set| Event::Orphan { set }),
         1 => (0..SETS.len(), prop::option::of(0..4_u32))
             .prop_map(|(set, ordinal)| Event::Discard { set, ordinal }),
+        7 => storage::copying().prop_map(Event::Copy),
     ]
 }
 
@@ -238,6 +238,10 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event) {
         Event::Works => works(friends),
         Event::Orphan { set } => orphan(friends, SETS[*set]),
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
+        Event::Copy(event) => {
+            let is_local = |set: usize| kinds[set].storage == Storage::Local;
+            copy(&mut friends.state, is_local, event, friends.now);
+        }
     }
 }
 
@@ -311,17 +315,7 @@ fn discard(friends: &mut Friends, name: &str, ordinal: Option<u32>) {
 }
 
 fn works(friends: &mut Friends) {
-    for work in work::work(&friends.state, &BTreeMap::new())
-        .into_values()
-        .flatten()
-    {
-        let volume = &friends.state.volumes[&work.volume];
-        match work::done(volume, work.task, friends.now) {
-            Some(After::Is(after)) => drop(friends.state.volumes.insert(work.volume, *after)),
-            Some(After::Gone) => drop(friends.state.volumes.remove(&work.volume)),
-            None => panic!("{work:?} is not asked for"),
-        }
-    }
+    work(&mut friends.state, friends.now);
 }
 
 fn checked_plan(friends: &mut Friends) {
@@ -348,8 +342,10 @@ fn heal(friends: &mut Friends, kinds: &[Kind]) {
     // A claim that is too small for its template is made anew by who reads why it is held.
     let adopted = |claim: &crate::state::Claim| claim.member.is_some();
     let state = friends.state.clone();
+    let given_up =
+        |claim: &crate::state::Claim| claim.spec.data_source.is_some() && claim.volume.is_none();
     friends.state.claims.retain(|key, claim| {
-        adopted(claim)
+        adopted(claim) && !given_up(claim)
             || key.name.as_str().starts_with("shared")
             || sharers(&state, key).next().is_some()
     });

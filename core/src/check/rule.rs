@@ -1,8 +1,8 @@
 //! The rules by name.
 
 use crate::check::{
-    Case, Verdict, binding, depends, ends, founding, grants, order, places, reload, retention,
-    updates, volumes,
+    Case, Verdict, binding, copies, depends, ends, founding, grants, order, places, reload,
+    retention, updates, volumes,
 };
 
 macro_rules! rules {
@@ -96,6 +96,13 @@ rules! {
     DataAlone = binding::data_alone,
     /// A volume in a pool is made where its member is.
     BoundHost = binding::bound_host,
+    /// A snapshot is taken once, of the volume of the claim that it names (I4).
+    SnapshotSource = copies::snapshot_source,
+    /// A volume begins with what its claim asked for, whole and in the same pool, or with nothing
+    /// (I4).
+    CopySource = copies::copy_source,
+    /// While a volume is copied nobody writes to it, unless its storage copies it in one instant.
+    CopyStill = copies::copy_still,
     /// A member starts with all its claims bound, to volumes that its host can reach (I4).
     ClaimHost = volumes::claim_host,
     /// A member starts only on volumes that are there and its claims' (I4).

@@ -210,11 +210,13 @@ pub(super) fn volume_usable(case: &Case<'_>) -> Verdict {
         let Some(name) = &claim.volume else { continue };
         let usable = |volume: &Volume| {
             let bound = volume.claim.as_ref();
-            volume.state == VolumeState::Live && bound.is_some_and(|bound| bound.uid == claim.uid)
+            let copied = volume.origin.as_ref().is_none_or(|origin| origin.copied);
+            let own = bound.is_some_and(|bound| bound.uid == claim.uid);
+            volume.state == VolumeState::Live && copied && own
         };
         if !case.state.volumes.get(name).is_some_and(usable) {
             return Err(format!(
-                "{id} starts on volume {}, which is gone",
+                "{id} starts on volume {}, which is not there",
                 name.name
             ));
         }
@@ -223,7 +225,11 @@ pub(super) fn volume_usable(case: &Case<'_>) -> Verdict {
 }
 
 /// The claims that a member cannot run without.
-fn needed(set: &Set, id: &MemberId, revision: &crate::ids::TemplateHash) -> Vec<ClaimKey> {
+pub(super) fn needed(
+    set: &Set,
+    id: &MemberId,
+    revision: &crate::ids::TemplateHash,
+) -> Vec<ClaimKey> {
     let templates = set.spec.volume_claim_templates.iter();
     let own =
         templates.filter_map(|template: &ClaimTemplate| id.claim(&template.metadata.name).ok());

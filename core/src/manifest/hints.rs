@@ -1,9 +1,6 @@
 //! What the manifests of Kubernetes contain and Berth does not have, and what to write instead: most
 //! operators begin with a manifest that they found somewhere.
 
-/// What a new claim could begin with.
-const COPIES: &str = "remove it: Berth makes no snapshots and copies yet";
-
 /// A field that means the same wherever it is.
 const FIELDS: &[(&str, &str)] = &[
     ("image", "give command: Berth runs host binaries"),
@@ -167,8 +164,18 @@ const FIELDS: &[(&str, &str)] = &[
         "remove it: a class says all of a volume",
     ),
     // Claims, mounts and classes.
-    ("dataSource", COPIES),
-    ("dataSourceRef", COPIES),
+    (
+        "dataSourceRef",
+        "write dataSource: a claim begins with what is in its own namespace",
+    ),
+    (
+        "volumeSnapshotClassName",
+        "remove it: the pool that the volume is in says how it is copied",
+    ),
+    (
+        "volumeSnapshotContentName",
+        "write persistentVolumeClaimName: a snapshot is taken of a claim",
+    ),
     (
         "volumeDevices",
         "write volumeMounts: a volume is a directory here",

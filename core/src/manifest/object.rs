@@ -165,6 +165,7 @@ fn accepts(kind: Kind, version: &str) -> bool {
         | Kind::PersistentVolume
         | Kind::PersistentVolumeClaim => Some("v1"),
         Kind::StorageClass => Some("storage.k8s.io/v1"),
+        Kind::VolumeSnapshot => Some("snapshot.storage.k8s.io/v1"),
         Kind::AddressPool => None,
     };
     version == "berth/v1" || Some(version) == upstream
@@ -181,6 +182,7 @@ fn fields(kind: Kind, map: Map<String, Value>) -> (Option<Object>, Vec<Finding>)
         Kind::StorageClass => of(decode(tree, false), Object::StorageClass),
         Kind::PersistentVolume => of(decode(tree, false), Object::PersistentVolume),
         Kind::PersistentVolumeClaim => of(decode(tree, false), Object::PersistentVolumeClaim),
+        Kind::VolumeSnapshot => of(decode(tree, false), Object::VolumeSnapshot),
     }
 }
 

@@ -221,7 +221,7 @@ metadata: {name: c}
             "etcd.yaml:16:19: StatefulSet/Etcd: spec.template.spec.processes[2].command[0]: 'a' is not an absolute path; give the path of the program",
             "etcd.yaml:18:32: StatefulSet/Etcd: spec.template.spec.processes[2].env[0].value: the number 1 is not a text; put it in quotes",
             "etcd.yaml:19:16: StatefulSet/Etcd: spec.template.spec.processes[2].args[0]: template syntax: unexpected end of input, expected end of variable block",
-            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service? the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, StatefulSet",
+            "etcd.yaml:22:7: Servce/s: kind: there is no kind 'Servce'; did you mean Service? the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, VolumeSnapshot, StatefulSet",
             "etcd.yaml:25:1: ConfigMap/c: apiVersion: no apiVersion is given; give berth/v1",
         ]
     );
@@ -233,7 +233,7 @@ fn an_unknown_kind_is_placed_and_the_known_ones_are_listed() {
     assert_eq!(
         refused(text),
         [
-            "etcd.yaml:2:7: DaemonSet/: kind: there is no kind 'DaemonSet'; the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, StatefulSet"
+            "etcd.yaml:2:7: DaemonSet/: kind: there is no kind 'DaemonSet'; the kinds are AddressPool, ConfigMap, Secret, Service, StorageClass, PersistentVolume, PersistentVolumeClaim, VolumeSnapshot, StatefulSet"
         ]
     );
 }

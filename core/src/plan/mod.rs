@@ -2,8 +2,9 @@
 //! reads nothing but its arguments.
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release,
-//! rollout), then volumes for the claims that wait for one (claims), then what takes something, set
-//! by set (own_hosts, carry, assign, start, stop, reload, evict, update), then why everything else
+//! rollout), then volumes for the claims that wait for one (claims), and copies of volumes
+//! (snapshots), then what takes something, set by set (own_hosts, carry, assign, start, stop,
+//! reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
@@ -34,6 +35,7 @@ mod reload;
 pub mod report;
 mod retention;
 mod rollout;
+mod snapshots;
 mod spread;
 mod start;
 pub mod step;
@@ -45,6 +47,7 @@ mod why;
 mod zone;
 
 pub use report::Report;
+pub use snapshots::snapshot;
 pub use step::{Plan, Step};
 
 use draft::Draft;
@@ -85,6 +88,7 @@ pub fn plan_without(
     }
     release::foundings(&mut draft, parked);
     claims::waiting(&mut draft, parked);
+    snapshots::run(&mut draft);
     draft.index_hosts();
     for key in &keys {
         claims::grow(&mut draft, key);

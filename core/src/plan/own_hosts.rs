@@ -79,7 +79,7 @@ fn coming(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
             Some((_, own)) if own.selected => continue,
             Some((ordinal, _)) => *ordinal,
             // A new member is for a host that takes some.
-            None if !host.contact.connected || host.record.unschedulable => continue,
+            None if !host.contact.connected || host.record.is_closed() => continue,
             None => {
                 let mut free = (set.spec.ordinals.start..).map(Ordinal);
                 let Some(next) = free.find(|n| !taken.contains(n)) else {

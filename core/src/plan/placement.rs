@@ -118,7 +118,7 @@ fn refusal(
     let own = need.own.iter().map(|own| (&own.key, &own.claim));
     let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
     let mut bound = own.chain(shared).filter_map(|(key, claim)| {
-        let at = claims::host(state, claim)?;
+        let at = claims::host(state, key, claim)?;
         (at != name).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next() {
@@ -131,7 +131,7 @@ fn refusal(
     // spread that was asked for later drive it away.
     let mut own = need.own.iter();
     let lives_here = own_host.is_some() || own.any(|own| state.host_of(&own.claim) == Some(name));
-    if host.record.unschedulable && !lives_here {
+    if host.record.is_closed() && !lives_here {
         return Some(Refusal::Cordoned);
     }
     if !host.record.is_selected(&need.template.spec.node_selector) {

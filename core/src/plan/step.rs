@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, GoesWith, Turn, Volume, ZoneHead},
+    state::{Claim, GoesWith, Snapshot, Turn, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -51,6 +51,13 @@ pub enum Step {
         name: ObjectKey,
         /// The volume, as it is from now on.
         volume: Volume,
+    },
+    /// Lets an agent take a snapshot of a volume as it is now.
+    TakeSnapshot {
+        /// The snapshot's own name, made of its object's id.
+        name: ObjectKey,
+        /// Its record.
+        snapshot: Snapshot,
     },
     /// Lets a claim ask for more, as its template does by now.
     GrowClaim {
@@ -244,6 +251,13 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
+            Self::TakeSnapshot { snapshot, .. } => {
+                write!(
+                    f,
+                    "take snapshot {} of claim {}",
+                    snapshot.of, snapshot.claim
+                )
+            }
             Self::GrowClaim { key, storage } => write!(f, "let claim {key} grow to {storage}"),
             Self::TieClaim { key, goes_with } => match goes_with {
                 None => write!(f, "keep claim {key} whatever goes"),
@@ -337,6 +351,7 @@ impl Step {
                 Some((&member.set, member.ordinal))
             }
             Self::BindClaim { .. }
+            | Self::TakeSnapshot { .. }
             | Self::GrowClaim { .. }
             | Self::FillClaim { .. }
             | Self::TieClaim { .. }

@@ -12,6 +12,7 @@ mod retention;
 mod revisions;
 mod rollout;
 mod scale;
+mod snapshots;
 mod spread;
 mod update;
 mod volumes;

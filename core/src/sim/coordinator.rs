@@ -397,6 +397,7 @@ fn is_news(step: &Step) -> bool {
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
+        | Step::TakeSnapshot { .. }
         | Step::GrowClaim { .. }
         | Step::TieClaim { .. }
         | Step::DropClaim { .. }

@@ -16,7 +16,7 @@ use crate::{
     state::VolumeState,
     volume::{
         VolumeSource,
-        work::{self, After, VolumeTask, VolumeWork},
+        work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
     },
     waiting::Reason,
 };
@@ -35,6 +35,8 @@ pub(super) struct Storage {
     lying: BTreeMap<Place, Uid>,
     /// What is in the trash, by volume and trip.
     trash: BTreeMap<(ObjectKey, u64), Thrown>,
+    /// The snapshots, and whose data each has.
+    snapshots: BTreeMap<ObjectKey, Uid>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +104,51 @@ impl Storage {
                 false
             }
             VolumeTask::Grow { .. } => false,
+            VolumeTask::Snapshot { .. } => {
+                if let Some(owner) = self.lying.get(&at).cloned() {
+                    self.snapshots.entry(work.volume.clone()).or_insert(owner);
+                }
+                false
+            }
+            VolumeTask::Populate { .. } => {
+                self.populate(work);
+                false
+            }
+            VolumeTask::Discard => {
+                self.snapshots.remove(&work.volume);
+                false
+            }
+        }
+    }
+
+    /// Copies data to a place where none is: what a later member wrote there is never written over.
+    fn populate(&mut self, work: &VolumeWork) {
+        let Some(from) = &work.from else {
+            return;
+        };
+        let data = match &from.snapshot {
+            Some(name) => self.snapshots.get(name),
+            None => self.lying.get(&place(&from.source)),
+        };
+        if data.is_some_and(|owner| from.owners.contains(owner)) {
+            let claim = from.claim.uid.clone();
+            self.lying.entry(place(&work.source)).or_insert(claim);
+        }
+    }
+
+    /// Whether a copy is there after the work; without data there is nothing to copy.
+    fn did(&self, work: &VolumeWork) -> bool {
+        match work.task {
+            VolumeTask::Snapshot { .. } => self.snapshots.contains_key(&work.volume),
+            VolumeTask::Populate { .. } => {
+                let claim = work.from.as_ref().map(|from| &from.claim.uid);
+                claim.is_some() && self.owner(&work.source) == claim
+            }
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Purge
+            | VolumeTask::Discard => true,
         }
     }
 }
@@ -191,7 +238,7 @@ impl World {
             let what = format!("{}: {}", work.volume.name, work.task.describe());
             self.say(host.as_str(), &what);
         }
-        if answers.is_some_and(|stream| self.whole(host, stream)) {
+        if self.storage.did(work) && answers.is_some_and(|stream| self.whole(host, stream)) {
             self.work_done(work);
         }
     }
@@ -199,13 +246,34 @@ impl World {
     fn work_done(&mut self, work: &VolumeWork) {
         let now = self.now;
         let state = &mut self.coordinator.state;
+        if let Some(snapshot) = state.snapshots.get(&work.volume) {
+            let after = work::snapshot_done(snapshot, work.task, None, now);
+            match after.filter(|_| self.coordinator.up) {
+                Some(SnapshotChange::Is(after)) => {
+                    state.snapshots.insert(work.volume.clone(), *after);
+                }
+                Some(SnapshotChange::Gone) => {
+                    state.snapshots.remove(&work.volume);
+                }
+                None => return,
+            }
+            self.reconcile();
+            return;
+        }
         let volume = state.volumes.get_mut(&work.volume);
         let Some(volume) = volume.filter(|volume| volume.deletions == work.deletion) else {
             return;
         };
         if let Some(after) = work::done(volume, work.task, now).filter(|_| self.coordinator.up) {
             match after {
-                After::Is(after) => *volume = *after,
+                After::Is(after) => {
+                    *volume = (*after).clone();
+                    if let VolumeTask::Populate { .. } = work.task
+                        && let Some((key, claim)) = work::populated(state, &after)
+                    {
+                        state.claims.insert(key, claim);
+                    }
+                }
                 After::Gone => {
                     state.volumes.remove(&work.volume);
                     self.coordinator.former.remove(&work.volume);
@@ -260,6 +328,7 @@ mod tests {
             source: source(),
             deletion,
             task,
+            from: None,
         }
     }
 

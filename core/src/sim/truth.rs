@@ -121,6 +121,7 @@ impl Truth {
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
+            | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }
             | Step::LeaveHost { .. }

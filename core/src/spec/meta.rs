@@ -28,11 +28,13 @@ pub enum Kind {
     PersistentVolume,
     /// `pvc`
     PersistentVolumeClaim,
+    /// `vs`
+    VolumeSnapshot,
 }
 
 impl Kind {
     /// Every kind, in the order in which a manifest's objects are stored.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AddressPool,
         Self::ConfigMap,
         Self::Secret,
@@ -40,6 +42,7 @@ impl Kind {
         Self::StorageClass,
         Self::PersistentVolume,
         Self::PersistentVolumeClaim,
+        Self::VolumeSnapshot,
         Self::StatefulSet,
     ];
 
@@ -54,6 +57,7 @@ impl Kind {
             Self::StorageClass => "StorageClass",
             Self::PersistentVolume => "PersistentVolume",
             Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::VolumeSnapshot => "VolumeSnapshot",
         }
     }
 
@@ -68,6 +72,7 @@ impl Kind {
             Self::StorageClass => "sc",
             Self::PersistentVolume => "pv",
             Self::PersistentVolumeClaim => "pvc",
+            Self::VolumeSnapshot => "vs",
         }
     }
 
@@ -81,7 +86,8 @@ impl Kind {
             | Self::Secret
             | Self::AddressPool
             | Self::PersistentVolume
-            | Self::PersistentVolumeClaim => format!("{self}s"),
+            | Self::PersistentVolumeClaim
+            | Self::VolumeSnapshot => format!("{self}s"),
         }
     }
 
@@ -99,7 +105,8 @@ impl Kind {
             | Self::Service
             | Self::ConfigMap
             | Self::Secret
-            | Self::PersistentVolumeClaim => false,
+            | Self::PersistentVolumeClaim
+            | Self::VolumeSnapshot => false,
         }
     }
 }
@@ -126,7 +133,7 @@ impl FromStr for Kind {
             })
             .ok_or_else(|| IdError::Shape {
                 text: text.to_owned(),
-                expected: "a kind; use sts, svc, cm, secret, pool, sc, pv or pvc",
+                expected: "a kind; use sts, svc, cm, secret, pool, sc, pv, pvc or vs",
             })
     }
 }

@@ -23,6 +23,7 @@ pub mod process;
 pub mod retention;
 pub mod secret;
 pub mod set;
+pub mod snapshot;
 pub mod storage;
 pub mod update;
 pub mod validate;
@@ -53,6 +54,7 @@ pub use set::{
     MemberTemplate, Membership, ReadinessGate, RestartBackoff, Spread, StatefulSet,
     StatefulSetSpec,
 };
+pub use snapshot::{DataSource, DataSourceKind, VolumeSnapshot, VolumeSnapshotSpec};
 pub use storage::{
     Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
@@ -87,6 +89,8 @@ pub enum Object {
     PersistentVolume(PersistentVolume),
     /// A claim to a volume; outlives the set that uses it.
     PersistentVolumeClaim(PersistentVolumeClaim),
+    /// A copy of a volume as it was at one time.
+    VolumeSnapshot(VolumeSnapshot),
 }
 
 impl Object {
@@ -101,6 +105,7 @@ impl Object {
             Self::StorageClass(_) => Kind::StorageClass,
             Self::PersistentVolume(_) => Kind::PersistentVolume,
             Self::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
+            Self::VolumeSnapshot(_) => Kind::VolumeSnapshot,
         }
     }
 
@@ -115,6 +120,7 @@ impl Object {
             Self::StorageClass(o) => &o.metadata,
             Self::PersistentVolume(o) => &o.metadata,
             Self::PersistentVolumeClaim(o) => &o.metadata,
+            Self::VolumeSnapshot(o) => &o.metadata,
         }
     }
 
@@ -129,6 +135,7 @@ impl Object {
             Self::StorageClass(o) => &mut o.metadata,
             Self::PersistentVolume(o) => &mut o.metadata,
             Self::PersistentVolumeClaim(o) => &mut o.metadata,
+            Self::VolumeSnapshot(o) => &mut o.metadata,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{lenient, meta::ObjectMeta, set::LabelSelector};
+use super::{lenient, meta::ObjectMeta, set::LabelSelector, snapshot::DataSource};
 
 /// Makes one claim per member, `<template>-<set>-<ordinal>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -13,7 +13,8 @@ use super::{lenient, meta::ObjectMeta, set::LabelSelector};
 pub struct ClaimTemplate {
     /// The template's name, and labels for the claims.
     pub metadata: ObjectMeta,
-    /// What each claim asks for. The values of its selector are templates over those of
+    /// What each claim asks for. The values of its selector and the name of its data source are
+    /// templates over those of
     /// [`crate::template::ClaimValues`], such as `{{ ordinal }}`.
     pub spec: PersistentVolumeClaimSpec,
 }
@@ -49,6 +50,9 @@ pub struct PersistentVolumeClaimSpec {
     /// `Filesystem`, the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_mode: Option<VolumeMode>,
+    /// What its volume begins with; an empty one when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_source: Option<DataSource>,
 }
 
 /// What a volume is to a process.

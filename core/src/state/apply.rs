@@ -35,6 +35,9 @@ impl State {
                 }
             }
             Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
+            Step::TakeSnapshot { name, snapshot } => {
+                self.snapshots.insert(name.clone(), snapshot.clone());
+            }
             Step::GrowClaim { key, storage } => self.grow(key, storage),
             Step::FillClaim {
                 key,

@@ -55,6 +55,11 @@ pub struct OwnHost {
 }
 
 impl HostRecord {
+    /// Whether an operator keeps new members away: it is cordoned, or being drained.
+    pub fn is_closed(&self) -> bool {
+        self.unschedulable || self.directives.draining.is_some()
+    }
+
     /// The record to keep of a host whose agent says this: what operators decided stays.
     #[must_use]
     pub fn said_by_agent(mut self, known: Option<&Self>) -> Self {

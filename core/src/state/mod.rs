@@ -22,12 +22,14 @@ use crate::{
     spec::{
         AccessMode, AddressPool, ConfigMap, ConfigUpdate, PersistentVolume,
         PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
+        VolumeSnapshot,
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
 };
 
 pub mod apply;
+mod copies;
 mod directives;
 mod gates;
 pub mod leaving;
@@ -40,6 +42,8 @@ pub use directives::{Draining, HostDirectives, Offline, OwnHost};
 pub use gates::MemberCondition;
 pub use revision::{CHANGE_CAUSES, Revision};
 pub use rollout::{Rollout, RolloutPhase, Turn};
+
+pub use copies::{Origin, Snapshot, SnapshotState};
 
 /// Everything that a plan reads.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -80,6 +84,10 @@ pub struct State {
     pub volumes: BTreeMap<ObjectKey, Volume>,
     /// How long data stays in the trash; for ever if it is not said. From the configuration.
     pub trash_keep: Option<Duration>,
+    /// Snapshots that operators asked for. Durable.
+    pub volume_snapshots: BTreeMap<ObjectKey, VolumeSnapshot>,
+    /// Snapshots that were or are being taken, by their own names. Durable.
+    pub snapshots: BTreeMap<ObjectKey, Snapshot>,
 }
 
 /// Which zone was last published.
@@ -371,6 +379,9 @@ pub struct Volume {
     pub address: Option<IpAddr>,
     /// Whether data that is on it is to become its next claim's.
     pub adopt: bool,
+    /// What its data began with, if not with nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
     /// How often its data was sent to the trash: each time it has another name there, so that what

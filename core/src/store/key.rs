@@ -21,6 +21,8 @@ pub enum RecordKind {
     Claim,
     /// A volume that is, or was, bound, by its name.
     Volume,
+    /// A copy of a volume that was or is being taken, by its own name.
+    Snapshot,
     /// The claim that a volume had when the claim was deleted, by the volume's name: with it the
     /// claim can come back.
     FormerClaim,
@@ -42,7 +44,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -50,9 +52,11 @@ impl RecordKind {
         Self::Object(Kind::StorageClass),
         Self::Object(Kind::PersistentVolume),
         Self::Object(Kind::PersistentVolumeClaim),
+        Self::Object(Kind::VolumeSnapshot),
         Self::Object(Kind::StatefulSet),
         Self::Claim,
         Self::Volume,
+        Self::Snapshot,
         Self::FormerClaim,
         Self::Set,
         Self::Revision,
@@ -69,6 +73,7 @@ impl RecordKind {
             Self::Object(kind) => kind.as_str(),
             Self::Claim => "claim",
             Self::Volume => "volume",
+            Self::Snapshot => "snapshot",
             Self::FormerClaim => "formerclaim",
             Self::Set => "set",
             Self::Revision => "revision",
@@ -84,7 +89,8 @@ impl RecordKind {
     pub fn watched(self) -> bool {
         match self {
             Self::Object(_) | Self::Claim | Self::Volume => true,
-            Self::FormerClaim
+            Self::Snapshot
+            | Self::FormerClaim
             | Self::Set
             | Self::Revision
             | Self::Member

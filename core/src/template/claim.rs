@@ -1,5 +1,5 @@
-//! The templates of claims: the labels that a member's claim asks of its volume, and the name of a
-//! claim's directory. They know less than a member's own templates: a claim is made before the
+//! The templates of claims: the labels that a member's claim asks of its volume, what it begins with,
+//! and the name of a claim's directory. They know less than a member's own templates: a claim is made before the
 //! member has a host, and what it asks for may never change later.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::{
     engine::{Engine, is_template},
 };
 use crate::{
-    ids::{ClaimKey, IdError, MemberId, Ordinal, SetKey},
+    ids::{ClaimKey, IdError, MemberId, Ordinal, SetKey, check_label},
     spec::{
         ClaimTemplate, PersistentVolumeClaimSpec, StatefulSet, check_dir_name,
         validate::{MAX_REPLICAS, label_value},
@@ -53,11 +53,12 @@ impl ClaimValues<'_> {
     }
 }
 
-/// What a member's claim asks for: the template's spec, with the values of its selector rendered.
-/// Nothing else of it is a template.
+/// What a member's claim asks for: the template's spec, with the values of its selector and the name
+/// of its data source rendered. Nothing else of it is a template.
 ///
 /// # Errors
-/// The first value that cannot be rendered, or is no label's; its field is that of the claim.
+/// The first value that cannot be rendered, or is no label's or no name; its field is that of the
+/// claim.
 pub fn claim_spec(
     spec: &PersistentVolumeClaimSpec,
     values: ClaimValues<'_>,
@@ -71,11 +72,30 @@ pub fn claim_spec(
 
 /// Renders what is a template in a claim; everything that could not be.
 fn render(spec: &mut PersistentVolumeClaimSpec, values: ClaimValues<'_>) -> Vec<RenderError> {
-    let Some(selector) = &mut spec.selector else {
-        return Vec::new();
-    };
     let engine = Engine::new();
     let context = values.context();
+    let rendered =
+        |text: &str| unknown_value(&engine, text).and_then(|()| engine.render(text, &context));
+    let mut errors = Vec::new();
+    // An empty name is told elsewhere.
+    if let Some(source) = spec
+        .data_source
+        .as_mut()
+        .filter(|source| !source.name.is_empty())
+    {
+        let name = rendered(&source.name);
+        let checked = |name: String| check_label(&name).map(|()| name).map_err(|e| e.to_string());
+        match name.and_then(checked) {
+            Ok(name) => source.name = name,
+            Err(message) => errors.push(RenderError {
+                field: "spec.dataSource.name".to_owned(),
+                message,
+            }),
+        }
+    }
+    let Some(selector) = &mut spec.selector else {
+        return errors;
+    };
     let labels = selector.match_labels.iter_mut();
     let labels = labels.map(|(name, text)| (format!("matchLabels.{name}"), text));
     let expressions = selector.match_expressions.iter_mut().enumerate();
@@ -83,10 +103,8 @@ fn render(spec: &mut PersistentVolumeClaimSpec, values: ClaimValues<'_>) -> Vec<
         let listed = one.values.iter_mut().enumerate();
         listed.map(move |(j, text)| (format!("matchExpressions[{i}].values[{j}]"), text))
     });
-    let mut errors = Vec::new();
     for (field, text) in labels.chain(expressions) {
-        let value = unknown_value(&engine, text).and_then(|()| engine.render(text, &context));
-        match value.and_then(|value| label_value(&value).map(|()| value)) {
+        match rendered(text).and_then(|value| label_value(&value).map(|()| value)) {
             Ok(value) => *text = value,
             Err(message) => errors.push(RenderError {
                 field: format!("spec.selector.{field}"),
@@ -114,10 +132,10 @@ fn unknown_value(engine: &Engine, text: &str) -> Result<(), String> {
     }
 }
 
-/// Everything in the selector of a set's claim template that cannot be rendered, for the first
+/// Everything in a set's claim template that cannot be rendered, for the first
 /// member and for the one with the longest name.
-pub(crate) fn try_selector(set: &StatefulSet, template: &ClaimTemplate) -> Vec<RenderError> {
-    if template.spec.selector.is_none() {
+pub(crate) fn try_claim(set: &StatefulSet, template: &ClaimTemplate) -> Vec<RenderError> {
+    if template.spec.selector.is_none() && template.spec.data_source.is_none() {
         return Vec::new();
     }
     // A name that is none is told elsewhere.

@@ -23,7 +23,7 @@ mod trial;
 pub(crate) mod values;
 
 pub use claim::{ClaimValues, claim_spec, sub_dir};
-pub(crate) use claim::{try_selector, try_sub_dir};
+pub(crate) use claim::{try_claim, try_sub_dir};
 pub use config::{ConfigSource, MissingConfig, missing_config, used_config};
 pub(crate) use downward::{check_field, resource};
 pub(crate) use expand::references;

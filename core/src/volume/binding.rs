@@ -250,6 +250,7 @@ pub fn bound(
         filled: false,
         address: None,
         adopt: told.map_or(declared, |record| record.adopt),
+        origin: None,
         state: VolumeState::Live,
         deletions: record.map_or(0, |record| record.deletions),
         created_at: record.map_or(now, |record| record.created_at),

@@ -9,7 +9,7 @@ use crate::{
 /// Where a volume stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VolumePhase {
-    /// It is on its way back from the trash.
+    /// It is on its way back from the trash, or its data is still being copied.
     Pending,
     /// A claim may have it.
     Available,
@@ -74,6 +74,7 @@ pub fn of_volume(state: &State, name: &ObjectKey) -> Option<VolumePhase> {
         (VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging, _) => {
             VolumePhase::Released
         }
+        (VolumeState::Live, _) if record.copying().is_some() => VolumePhase::Pending,
         (VolumeState::Live, None) => VolumePhase::Available,
         (VolumeState::Live, Some(bound)) if bound.is_there(state) => VolumePhase::Bound,
         (VolumeState::Live, Some(_)) => VolumePhase::Released,

@@ -240,6 +240,7 @@ impl Wanted<'_> {
             filled: false,
             address: None,
             adopt: false,
+            origin: None,
             state: VolumeState::Live,
             deletions: 0,
             created_at: now,

@@ -1,4 +1,5 @@
-//! What agents have to do about volumes apart from members: grow, move to the trash and back.
+//! What agents have to do about volumes apart from members: grow, move to the trash and back, and
+//! copy.
 //!
 //! The work follows from the state, so that nothing is remembered of it: it is sent until its
 //! result is recorded, and a result that no longer applies changes nothing. All of it may be done
@@ -9,11 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{HostName, ObjectKey, Uid},
+    ids::{ClaimKey, HostName, ObjectKey, Uid},
     quantity::of_bytes,
-    state::{Claim, State, Volume, VolumeState},
+    spec::DataSourceKind,
+    state::{BoundClaim, Claim, Origin, Snapshot, SnapshotState, State, Volume, VolumeState},
     time::Timestamp,
-    volume::VolumeSource,
+    volume::{VolumeSource, copy::is_copied},
 };
 
 /// One thing to do about a volume.
@@ -36,6 +38,23 @@ pub struct VolumeWork {
     pub deletion: u64,
     /// What to do.
     pub task: VolumeTask,
+    /// What a new volume begins with; for [`VolumeTask::Populate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CopySource>,
+}
+
+/// What a new volume begins with, and whose it is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopySource {
+    /// Where the volume lies, or lay, whose data it is.
+    pub source: VolumeSource,
+    /// The claims that it was ever bound to: one of them must be in the owner record of the data.
+    pub owners: Vec<Uid>,
+    /// The snapshot that is copied, and not the volume itself.
+    pub snapshot: Option<ObjectKey>,
+    /// The claim that the copy belongs to.
+    pub claim: BoundClaim,
 }
 
 /// What to do about a volume. Each says how it is to be in the end, so that doing it twice is doing
@@ -54,6 +73,19 @@ pub enum VolumeTask {
     Restore,
     /// Remove its data from the trash for good. One of which nothing is there is removed already.
     Purge,
+    /// Take a snapshot of the volume that is named as the work's source; the work has the
+    /// snapshot's name.
+    Snapshot {
+        /// Whether members may write to it meanwhile.
+        online: bool,
+    },
+    /// Make a new volume with a copy of data.
+    Populate {
+        /// Whether members may write to the data meanwhile.
+        online: bool,
+    },
+    /// Remove the data of a snapshot for good; the work has the snapshot's name.
+    Discard,
 }
 
 impl VolumeTask {
@@ -64,6 +96,9 @@ impl VolumeTask {
             Self::Restore => "bring it back from the trash".to_owned(),
             Self::Grow { bytes } => format!("grow it to {}", of_bytes(bytes)),
             Self::Purge => "remove it from the trash for good".to_owned(),
+            Self::Snapshot { .. } => "take the snapshot".to_owned(),
+            Self::Populate { .. } => "copy the data that it begins with".to_owned(),
+            Self::Discard => "remove the data of the snapshot".to_owned(),
         }
     }
 }
@@ -104,9 +139,58 @@ pub fn work(
             source: volume.source.clone(),
             deletion: volume.deletions,
             task,
+            from: volume
+                .copying()
+                .and_then(|origin| copy_source(state, volume, origin)),
+        });
+    }
+    for (name, snapshot) in &state.snapshots {
+        let task = match &snapshot.state {
+            SnapshotState::Taking => VolumeTask::Snapshot {
+                online: snapshot.online,
+            },
+            SnapshotState::Deleting if !is_copied(state, |o| o.is_snapshot(name)) => {
+                VolumeTask::Discard
+            }
+            SnapshotState::Deleting
+            | SnapshotState::Ready { .. }
+            | SnapshotState::Failed { .. } => continue,
+        };
+        let Some(host) = snapshot.source.host() else {
+            continue;
+        };
+        all.entry(host.clone()).or_default().push(VolumeWork {
+            volume: name.clone(),
+            owners: snapshot.owners.clone(),
+            filled: true,
+            source: snapshot.source.clone(),
+            deletion: 0,
+            task,
+            from: None,
         });
     }
     all
+}
+
+/// Where the data is that a volume begins with; `None` if it is gone.
+fn copy_source(state: &State, volume: &Volume, origin: &Origin) -> Option<CopySource> {
+    let (source, owners, snapshot) = match origin.kind {
+        DataSourceKind::VolumeSnapshot => {
+            let snapshot = state.snapshots.get(&origin.record)?;
+            let name = origin.record.clone();
+            (&snapshot.source, &snapshot.owners, Some(name))
+        }
+        DataSourceKind::PersistentVolumeClaim => {
+            let from = state.volumes.get(&origin.record)?;
+            (&from.source, &from.owners, None)
+        }
+    };
+    Some(CopySource {
+        source: source.clone(),
+        owners: owners.clone(),
+        snapshot,
+        claim: volume.claim.clone()?,
+    })
 }
 
 /// The host that does the work on a volume.
@@ -128,11 +212,20 @@ fn doer<'a>(
 }
 
 fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> {
+    let stays = || is_copied(state, |origin| origin.is_volume(name));
     match volume.state {
+        VolumeState::Trashing if stays() => None,
         VolumeState::Trashing => Some(VolumeTask::Trash),
         VolumeState::Restoring => Some(VolumeTask::Restore),
         VolumeState::Purging => Some(VolumeTask::Purge),
         VolumeState::Trashed { .. } => None,
+        VolumeState::Live if volume.copying().is_some() => {
+            let origin = volume.copying()?;
+            // Without its data there is nothing to do but to wait for it.
+            copy_source(state, volume, origin)?;
+            let online = origin.online;
+            Some(VolumeTask::Populate { online })
+        }
         VolumeState::Live => {
             let claim = state.claims.get(&volume.claim.as_ref()?.key)?;
             let bytes = claim.spec.storage();
@@ -166,19 +259,92 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
             })));
         }
         (VolumeState::Purging, VolumeTask::Purge) => return Some(After::Gone),
+        (VolumeState::Live, VolumeTask::Populate { .. }) => {
+            let mut origin = volume.copying()?.clone();
+            origin.copied = true;
+            return Some(After::Is(Box::new(Volume {
+                origin: Some(origin),
+                filled: true,
+                ..volume.clone()
+            })));
+        }
         (
             VolumeState::Live
             | VolumeState::Trashing
             | VolumeState::Trashed { .. }
             | VolumeState::Restoring
             | VolumeState::Purging,
-            VolumeTask::Grow { .. } | VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Purge,
+            VolumeTask::Grow { .. }
+            | VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Purge
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Discard,
         ) => return None,
     };
     Some(After::Is(Box::new(Volume {
         state,
         ..volume.clone()
     })))
+}
+
+/// The claim of a volume whose data was copied: it holds data from its first day, so that a volume
+/// that is empty then is a loss.
+pub fn populated(state: &State, volume: &Volume) -> Option<(ClaimKey, Claim)> {
+    let bound = volume.claim.as_ref()?;
+    let claim = state.claims.get(&bound.key)?;
+    (claim.uid == bound.uid && !claim.filled).then(|| {
+        let filled = Claim {
+            filled: true,
+            ..claim.clone()
+        };
+        (bound.key.clone(), filled)
+    })
+}
+
+/// What becomes of the record of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotChange {
+    /// It is this from now on.
+    Is(Box<Snapshot>),
+    /// Its data is gone, and so is the record.
+    Gone,
+}
+
+/// The record of a snapshot after an agent answered; `None` if that changes nothing.
+pub fn snapshot_done(
+    snapshot: &Snapshot,
+    task: VolumeTask,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Option<SnapshotChange> {
+    match (&snapshot.state, task, error) {
+        (SnapshotState::Taking, VolumeTask::Snapshot { .. }, error) => {
+            let since = now;
+            let state = match error {
+                None => SnapshotState::Ready { since },
+                // A member may wait for it to end: it is not tried for ever.
+                Some(error) => SnapshotState::Failed {
+                    since,
+                    error: error.to_owned(),
+                },
+            };
+            Some(SnapshotChange::Is(Box::new(Snapshot {
+                state,
+                ..snapshot.clone()
+            })))
+        }
+        (SnapshotState::Deleting, VolumeTask::Discard, None) => Some(SnapshotChange::Gone),
+        (
+            SnapshotState::Taking
+            | SnapshotState::Deleting
+            | SnapshotState::Ready { .. }
+            | SnapshotState::Failed { .. },
+            _,
+            _,
+        ) => None,
+    }
 }
 
 /// Whether a volume is larger by a word alone: nothing holds what is written to it within its size.

@@ -42,6 +42,14 @@ impl Reason {
             Self::Orphaned => "berth apply -f (a set of the name), or berth delete sts",
             Self::VolumeGone { .. } => "berth volume undelete",
             Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
+            Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
+            Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
+            Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
+            Self::CopyNeedsStop { .. } => {
+                "berth member offline (online when the copy is complete), or berth scale"
+            }
+            Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
+            Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",
             Self::ConfigNotDelivered { .. } => {

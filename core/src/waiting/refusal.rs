@@ -184,6 +184,59 @@ pub(super) fn nearest(volumes: &[VolumeRefusal]) -> String {
     }
 }
 
+/// Why a copy of a volume cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all_fields = "camelCase")]
+pub enum CopyRefusal {
+    /// The data is on a server: only what is in a pool of a host is copied.
+    Server,
+    /// The pool of the volume is not known now, or cannot be used.
+    PoolNotThere {
+        /// Its host.
+        host: HostName,
+        /// The pool.
+        pool: String,
+    },
+    /// Its pool keeps directories on a file system that shares no blocks.
+    NoClones {
+        /// The pool.
+        pool: String,
+    },
+    /// The class of the claim makes volumes elsewhere.
+    OtherPool {
+        /// The pool that has the data.
+        pool: String,
+    },
+    /// The claim asks for less than there is.
+    TooSmall {
+        /// What it must ask for at least, in bytes.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for CopyRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str(
+                "only volumes in a pool of a host are copied, and this data is on a server; use \
+                 what the server has for it",
+            ),
+            Self::PoolNotThere { host, pool } => {
+                write!(f, "pool '{pool}' of {host} is not there; mount its disk")
+            }
+            Self::NoClones { pool } => write!(
+                f,
+                "pool '{pool}' keeps directories on a file system that shares no blocks; use a \
+                 pool on xfs (reflink=1) or btrfs, or one of images"
+            ),
+            Self::OtherPool { pool } => {
+                write!(f, "the data is in pool '{pool}'; name a class of that pool")
+            }
+            Self::TooSmall { bytes } => write!(f, "ask for {} or more", of_bytes(*bytes)),
+        }
+    }
+}
+
 impl fmt::Display for VolumeRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.volume)?;

@@ -111,6 +111,36 @@ impl fmt::Display for Reason {
                     "volume {volume} of claim {claim} is on its way back from the trash"
                 )
             }
+            Self::DataSourceMissing { claim, source } => {
+                write!(
+                    f,
+                    "claim {claim} is to begin with {source}, which does not exist"
+                )
+            }
+            Self::DataSourceNotReady { claim, source } => {
+                write!(
+                    f,
+                    "{claim} is to be a copy of {source}, which is not complete yet"
+                )
+            }
+            Self::CopyRefused { claim, because } => {
+                write!(f, "the copy for {claim} cannot be made: {because}")
+            }
+            Self::CopyNeedsStop { claim, by } => write!(
+                f,
+                "the storage copies the volume of claim {claim} only while nobody writes to it, \
+                 and {by} runs on it"
+            ),
+            Self::VolumePopulating { claim, source } => {
+                write!(
+                    f,
+                    "the volume of claim {claim} is still being copied from {source}"
+                )
+            }
+            Self::VolumeCopied { claim, to } => write!(
+                f,
+                "the volume of claim {claim} is being copied to {to}, and must not change meanwhile"
+            ),
             Self::RevisionOutdated => f.write_str("it runs an older revision of the template"),
             Self::RestartAsked => f.write_str("its restart was asked for and waits for the others"),
             Self::OfflineAsked => f.write_str("it is to go offline and waits for the others"),

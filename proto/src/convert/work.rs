@@ -77,6 +77,7 @@ mod tests {
                     owners: vec![Uid("u".to_owned())],
                     filled: true,
                     deletion: 3,
+                    from: None,
                     task,
                 },
             };

@@ -1,7 +1,7 @@
-//! The trash and the growth of volumes on the fake host, with the same rules as on the real one.
+//! The trash, the growth and the copies of volumes on the fake host, with the same rules as on the real one.
 
 use berth_core::{
-    ids::{ClaimKey, Uid},
+    ids::{ClaimKey, Epoch, Uid},
     volume::work::{VolumeTask, VolumeWork},
     waiting::Reason,
 };
@@ -19,14 +19,40 @@ impl State {
             VolumeTask::Purge => self.remove(work),
             VolumeTask::Grow { bytes } => {
                 let volume = self.at(work)?.map(|(_, volume)| volume);
-                let lost = || Reason::VolumeEmpty {
-                    volume: work.volume.name.to_string(),
-                };
-                let volume = volume.ok_or_else(lost)?;
+                let volume = volume.ok_or_else(|| lost(work))?;
                 volume.capacity = volume.capacity.max(bytes);
                 Ok(())
             }
+            VolumeTask::Snapshot { .. } => {
+                let volume = self.at(work)?.map(|(_, volume)| volume.clone());
+                let volume = volume.ok_or_else(|| lost(work))?;
+                self.snapshots.insert(work.volume.clone(), volume);
+                Ok(())
+            }
+            VolumeTask::Populate { .. } => self.populate(work),
+            VolumeTask::Discard => {
+                self.snapshots.remove(&work.volume);
+                Ok(())
+            }
         }
+    }
+
+    fn populate(&mut self, work: &VolumeWork) -> Result<(), Reason> {
+        let from = work.from.as_ref().ok_or_else(|| lost(work))?;
+        let source = from.source.describe();
+        let data = match &from.snapshot {
+            Some(name) => self.snapshots.get(name),
+            None => self.volumes.values().find(|volume| volume.source == source),
+        };
+        let data = data.ok_or_else(|| lost(work))?;
+        let copy = FakeVolume {
+            uid: from.claim.uid.clone(),
+            epoch: Epoch::default(),
+            source: work.source.describe(),
+            ..data.clone()
+        };
+        self.volumes.insert(from.claim.key.clone(), copy);
+        Ok(())
     }
 
     fn throw_away(&mut self, work: &VolumeWork) -> Result<(), Reason> {
@@ -85,6 +111,12 @@ impl State {
         };
         check_owner(work, &volume.uid)?;
         Ok(Some((claim.clone(), volume)))
+    }
+}
+
+fn lost(work: &VolumeWork) -> Reason {
+    Reason::VolumeEmpty {
+        volume: work.volume.name.to_string(),
     }
 }
 

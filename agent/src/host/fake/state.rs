@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
     /// Deleted volumes, and whose they were.
     pub(super) trash: BTreeMap<ObjectKey, (ClaimKey, FakeVolume)>,
+    /// Copies of volumes, by their own names.
+    pub(super) snapshots: BTreeMap<ObjectKey, FakeVolume>,
     pub(super) held_works: BTreeMap<ObjectKey, watch::Sender<bool>>,
     pub(super) runs: BTreeMap<MemberId, FakeRun>,
     pub(super) health: BTreeMap<MemberId, BTreeMap<String, VolumeHealth>>,
@@ -66,6 +68,7 @@ impl State {
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             volumes: BTreeMap::new(),
             trash: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             held_works: BTreeMap::new(),
             runs: BTreeMap::new(),
             health: BTreeMap::new(),

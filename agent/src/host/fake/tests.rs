@@ -184,6 +184,7 @@ async fn volumes_go_to_the_trash_and_come_back_as_on_a_real_host() {
         source: order.source.clone(),
         deletion: 1,
         task,
+        from: None,
     };
     let trash = work(VolumeTask::Trash, "a");
     let mut launch = launch();

@@ -1,9 +1,12 @@
-//! Loop devices: the one that shows an image is found again, or a free one is set up, under a lock
+//! Loop devices, and what else only `ioctl` does. Of loop devices: the one that shows an image is found again, or a free one is set up, under a lock
 //! on the image. Two devices on one file would be two file systems that know nothing of each other.
 //!
 //! A device is given back by the kernel when its last user is gone (`LO_FLAGS_AUTOCLEAR`): there is
 //! nothing to undo, whoever dies.
-#![expect(unsafe_code, reason = "loop devices have no interface but ioctl")]
+#![expect(
+    unsafe_code,
+    reason = "loop devices and freezing have no interface but ioctl"
+)]
 
 use std::{
     fs::{self, File},
@@ -21,6 +24,8 @@ const LOOP_CONFIGURE: ioctl::Opcode = 0x4c0a;
 const LOOP_GET_STATUS64: ioctl::Opcode = 0x4c05;
 const LOOP_CTL_GET_FREE: ioctl::Opcode = 0x4c82;
 const EXT4_IOC_RESIZE_FS: ioctl::Opcode = opcode::write::<u64>(b'f', 16);
+const FIFREEZE: ioctl::Opcode = opcode::read_write::<i32>(b'X', 119);
+const FITHAW: ioctl::Opcode = opcode::read_write::<i32>(b'X', 120);
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 /// Others may take the free device first, or a device that was found may just be given back: then
@@ -152,6 +157,18 @@ pub(crate) fn lock(image: &File) -> rustix::io::Result<OwnedFd> {
     Ok(lock)
 }
 
+/// Lets a file system stand still: whoever writes to it waits, and its device is complete.
+pub(crate) fn freeze(root: &impl AsFd) -> rustix::io::Result<()> {
+    // SAFETY: the argument is not read.
+    unsafe { ioctl::ioctl(root, NoArg::<FIFREEZE>::new()) }
+}
+
+/// Lets it go on; `EINVAL` if it does not stand still.
+pub(crate) fn thaw(root: &impl AsFd) -> rustix::io::Result<()> {
+    // SAFETY: the argument is not read.
+    unsafe { ioctl::ioctl(root, NoArg::<FITHAW>::new()) }
+}
+
 /// Lets a mounted ext4 have so many blocks.
 pub(crate) fn grow_ext4(root: &impl AsFd, blocks: u64) -> rustix::io::Result<()> {
     // SAFETY: the request reads a 64-bit number.
@@ -236,5 +253,6 @@ mod tests {
     fn the_structures_have_the_kernels_sizes() {
         assert_eq!((size_of::<Info>(), size_of::<Config>()), (232, 304));
         assert_eq!(LOOP_SET_CAPACITY, 0x4c07);
+        assert_eq!((FIFREEZE, FITHAW), (0xc004_5877, 0xc004_5878));
     }
 }

@@ -4,8 +4,10 @@
 //! and prepares through mounts that are attached nowhere, and a keeper mounts in its own namespace
 //! what it was told in a [`Place`]. When the process ends, its mounts do.
 
+mod copy;
 pub(crate) mod dir;
 mod fence;
+mod freeze;
 mod grow;
 mod guard;
 pub mod helper;

@@ -1,6 +1,6 @@
 //! What a helper does with a volume that no member is being started on: it goes to the trash, comes
-//! back, is removed from there for good, or grows. Each may be done again, and says then that it is
-//! done.
+//! back, is removed from there for good, grows, or is copied ([`super::copy`]). Each may be done again,
+//! and says then that it is done.
 //!
 //! The trash is a directory of the pool, or of the share: a volume goes there and comes back by one
 //! rename, with its data and its records, and never over anything. What comes too late is kept away
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use berth_core::{
     volume::{
-        PoolKind,
+        PoolKind, VolumeSource,
         work::{VolumeTask, VolumeWork},
     },
     waiting::Reason,
@@ -23,6 +23,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    copy,
     dir::{Dir, Refused, failed},
     fence,
     grow::grow_detached,
@@ -64,20 +65,25 @@ pub(crate) fn work(request: &WorkRequest) -> Result<(), Reason> {
     let done = match request.work.task {
         VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Purge => relocate(request),
         VolumeTask::Grow { bytes } => grow(request, bytes),
+        VolumeTask::Snapshot { online } => {
+            local(request).and_then(|lying| copy::snapshot(&lying, online))
+        }
+        VolumeTask::Populate { online } => populate(request, online),
+        VolumeTask::Discard => local(request).and_then(|lying| copy::discard(&lying)),
     };
     done.map_err(|refused| refused.reason)
 }
 
 /// A volume, and the directory that its own lies in.
 #[derive(Debug)]
-struct Lying<'a> {
-    work: &'a VolumeWork,
+pub(super) struct Lying<'a> {
+    pub(super) work: &'a VolumeWork,
     /// The pool or the share.
-    parent: Dir,
+    pub(super) parent: Dir,
     /// Its directory there.
-    dir: &'a str,
+    pub(super) dir: &'a str,
     /// How its data is kept; `None` on a server.
-    kept: Option<PoolKind>,
+    pub(super) kept: Option<PoolKind>,
     /// Whether the volume's user does it, because root may not.
     as_user: bool,
 }
@@ -119,6 +125,36 @@ fn relocate(request: &WorkRequest) -> Result<(), Refused> {
     }
 }
 
+fn populate(request: &WorkRequest, online: bool) -> Result<(), Refused> {
+    let lying = local(request)?;
+    let from = request.work.from.as_ref();
+    let beside = from.and_then(|from| match &from.source {
+        VolumeSource::Local { pool, dir, .. } => {
+            (request.work.source.pool() == Some(pool)).then_some((from, dir))
+        }
+        VolumeSource::Nfs(_) => None,
+    });
+    let Some((from, dir)) = beside else {
+        let error = "what it begins with is not in its pool";
+        return Err(path_failed("copy to", &lying.parent.path().join(lying.dir), error).into());
+    };
+    copy::populate(&lying, from, dir, online)
+}
+
+/// A volume in a pool.
+fn local(request: &WorkRequest) -> Result<Lying<'_>, Refused> {
+    let work = &request.work;
+    match &request.place {
+        Place::Directory { pool, dir } => in_pool(work, pool, dir, PoolKind::Directory),
+        Place::Image { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Image),
+        Place::Nfs { source, .. } => {
+            let path = format!("{}:{}", source.server, source.path);
+            let error = "what is on a server is not copied";
+            Err(path_failed("copy", Path::new(&path), error).into())
+        }
+    }
+}
+
 fn in_pool<'a>(
     work: &'a VolumeWork,
     pool: &super::PoolPlace,
@@ -135,7 +171,7 @@ fn in_pool<'a>(
 }
 
 impl Lying<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.work.volume.name.as_str()
     }
 
@@ -153,9 +189,12 @@ impl Lying<'_> {
             VolumeTask::Purge => thrown
                 .find_map(|name| look(&name))
                 .or_else(|| going.find_map(|name| look(&name))),
-            VolumeTask::Trash | VolumeTask::Restore | VolumeTask::Grow { .. } => {
-                look(self.dir).or_else(|| thrown.find_map(|name| look(&name)))
-            }
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Discard => look(self.dir).or_else(|| thrown.find_map(|name| look(&name))),
         }?;
         (about.st_uid != 0).then(|| Identity {
             uid: about.st_uid,
@@ -174,11 +213,17 @@ impl Lying<'_> {
             VolumeTask::Trash => self.throw_away(),
             VolumeTask::Restore => self.take_back(),
             VolumeTask::Purge => self.remove(),
-            VolumeTask::Grow { .. } => Ok(()),
+            VolumeTask::Grow { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Discard => Ok(()),
         }
     }
 
     fn throw_away(&self) -> Result<(), Refused> {
+        if self.kept.is_some() {
+            copy::forget_attempts(self)?;
+        }
         let Some(volume) = self.parent.sub(self.dir)? else {
             // It is there already, or was never made.
             return self.make_durable(self.parent.sub(TRASH)?.as_ref());
@@ -307,7 +352,7 @@ impl Lying<'_> {
         Err(self.foreign(volume, &owner).into())
     }
 
-    fn foreign(&self, volume: &Dir, owner: &str) -> Reason {
+    pub(super) fn foreign(&self, volume: &Dir, owner: &str) -> Reason {
         Reason::VolumeForeign {
             volume: self.name().to_owned(),
             owner: format!("{owner}, in {}", volume.path().display()),
@@ -336,7 +381,7 @@ impl Lying<'_> {
 
 impl Lying<'_> {
     /// Whether there is something in the image of a volume; looked at without anybody seeing it.
-    fn image_holds_data(&self, volume: &Dir) -> Result<bool, Refused> {
+    pub(super) fn image_holds_data(&self, volume: &Dir) -> Result<bool, Refused> {
         let Some(mounted) = image::mount(volume, self.name(), &self.work.source.describe())? else {
             return Ok(false);
         };
@@ -351,7 +396,7 @@ impl Lying<'_> {
     }
 }
 
-fn check_detached(volume: &str, image: &std::fs::File) -> Result<(), Reason> {
+pub(super) fn check_detached(volume: &str, image: &std::fs::File) -> Result<(), Reason> {
     let path = image::path_of(image);
     let found = LoopDevice::showing(image);
     let found = found.map_err(|e| path_failed("find the device of", Path::new(&path), e))?;
@@ -363,13 +408,13 @@ fn check_detached(volume: &str, image: &std::fs::File) -> Result<(), Reason> {
     })
 }
 
-fn taken(step: &str, parent: &Dir, name: &str) -> Reason {
+pub(super) fn taken(step: &str, parent: &Dir, name: &str) -> Reason {
     let error = "something is there already; move it away, then it is tried again";
     path_failed(step, &parent.path().join(name), error)
 }
 
 /// Renames, and never over anything.
-fn rename(from: (&Dir, &str), to: (&Dir, &str)) -> Result<(), Refused> {
+pub(super) fn rename(from: (&Dir, &str), to: (&Dir, &str)) -> Result<(), Refused> {
     let renamed = renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE);
     let renamed = match renamed {
         // A file system that cannot say so itself, such as NFS. One helper at a time works on a

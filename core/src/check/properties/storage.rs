@@ -8,9 +8,15 @@ use super::{SETS, assigned};
 use crate::{
     fixture::{hand_made, key, static_volume},
     ids::Uid,
-    spec::AccessMode,
-    state::State,
-    volume::{PoolInfo, VolumeSource, access::sharers},
+    spec::{AccessMode, DataSource, DataSourceKind, VolumeSnapshot},
+    state::{SnapshotState, State},
+    time::Timestamp,
+    volume::{
+        PoolInfo, PoolKind, VolumeSource,
+        access::sharers,
+        copy::snapshot_of,
+        work::{self, After, SnapshotChange, VolumeTask},
+    },
 };
 
 /// Where the volumes of a set come from.
@@ -87,6 +93,141 @@ pub(super) fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u3
     claim.spec.access_modes.extend(mode);
 }
 
+/// What may happen to copies of volumes.
+#[derive(Debug, Clone)]
+pub(super) enum Copying {
+    /// A snapshot of a member's claim is asked for, or given up.
+    Snapshot {
+        set: usize,
+        ordinal: u32,
+        wanted: bool,
+    },
+    /// A claim is made by hand that begins with what another member of the set has.
+    Begin {
+        set: usize,
+        ordinal: u32,
+        from: u32,
+        clone: bool,
+    },
+    /// Agents do what is to be done about volumes.
+    Work,
+}
+
+pub(super) fn copying() -> impl Strategy<Value = Copying> {
+    let (set, n) = (0..SETS.len(), 0..4_u32);
+    prop_oneof![
+        2 => (set.clone(), n.clone(), any::<bool>())
+            .prop_map(|(set, ordinal, wanted)| Copying::Snapshot { set, ordinal, wanted }),
+        2 => (set, n.clone(), n, any::<bool>())
+            .prop_map(|(set, ordinal, from, clone)| Copying::Begin { set, ordinal, from, clone }),
+        3 => Just(Copying::Work),
+    ]
+}
+
+/// Lets it happen; only claims to local volumes begin with something.
+pub(super) fn copy(
+    state: &mut State,
+    is_local: impl Fn(usize) -> bool,
+    event: &Copying,
+    now: Timestamp,
+) {
+    match *event {
+        Copying::Snapshot {
+            set,
+            ordinal,
+            wanted: true,
+        } => snapshot(state, set, ordinal),
+        Copying::Snapshot { set, ordinal, .. } => forget(state, set, ordinal),
+        Copying::Begin {
+            set,
+            ordinal,
+            from,
+            clone,
+        } if is_local(set) => begin(state, set, ordinal, from, clone),
+        Copying::Begin { .. } => {}
+        Copying::Work => work(state, now),
+    }
+}
+
+/// A snapshot of a member's claim; the next one of that name has another id.
+fn snapshot(state: &mut State, set: usize, ordinal: u32) {
+    let name = format!("snap-{}-{ordinal}", SETS[set]);
+    let mut object = VolumeSnapshot::default();
+    object.metadata.uid = format!("uid-{name}-{}", state.snapshots.len());
+    let source = &mut object.spec.source;
+    source.persistent_volume_claim_name = format!("data-{}-{ordinal}", SETS[set]);
+    let used = snapshot_of(state, &object).is_some();
+    if !used {
+        let objects = &mut state.volume_snapshots;
+        objects.entry(key(&name)).or_insert(object);
+    }
+}
+
+fn forget(state: &mut State, set: usize, ordinal: u32) {
+    let name = format!("snap-{}-{ordinal}", SETS[set]);
+    let Some(object) = state.volume_snapshots.remove(&key(&name)) else {
+        return;
+    };
+    let record = snapshot_of(state, &object).map(|(name, _)| name);
+    if let Some(record) = record.and_then(|name| state.snapshots.get_mut(&name)) {
+        record.state = SnapshotState::Deleting;
+    }
+}
+
+/// A claim in place of a member's own that begins with what another one has.
+fn begin(state: &mut State, set: usize, ordinal: u32, from: u32, clone: bool) {
+    let set = SETS[set];
+    let (kind, name) = if clone {
+        (DataSourceKind::PersistentVolumeClaim, "data")
+    } else {
+        (DataSourceKind::VolumeSnapshot, "snap")
+    };
+    let new = !state
+        .claims
+        .contains_key(&key(&format!("data-{set}-{ordinal}")));
+    let index = SETS.iter().position(|one| *one == set).unwrap();
+    claim(state, Storage::Local, index, ordinal, 9);
+    let made = state.claims.get_mut(&key(&format!("data-{set}-{ordinal}")));
+    if let Some(made) = made.filter(|_| new) {
+        made.spec.data_source = Some(DataSource {
+            api_group: String::new(),
+            kind,
+            name: format!("{name}-{set}-{from}"),
+        });
+    }
+}
+
+/// Agents do all that is to be done about volumes, and nothing is done of one that is copied.
+pub(super) fn work(state: &mut State, now: Timestamp) {
+    for due in work::work(state, &BTreeMap::new()).into_values().flatten() {
+        match state.snapshots.get(&due.volume) {
+            Some(snapshot) => match work::snapshot_done(snapshot, due.task, None, now) {
+                Some(SnapshotChange::Is(after)) => {
+                    state.snapshots.insert(due.volume, *after);
+                }
+                Some(SnapshotChange::Gone) => {
+                    state.snapshots.remove(&due.volume);
+                }
+                None => panic!("{:?} changes nothing", due.task),
+            },
+            None => {
+                let volume = &state.volumes[&due.volume];
+                match work::done(volume, due.task, now) {
+                    Some(After::Is(after)) => {
+                        let claim = work::populated(state, &after);
+                        if let VolumeTask::Populate { .. } = due.task {
+                            state.claims.extend(claim);
+                        }
+                        state.volumes.insert(due.volume, *after);
+                    }
+                    Some(After::Gone) => drop(state.volumes.remove(&due.volume)),
+                    None => panic!("{due:?} is not asked for"),
+                }
+            }
+        }
+    }
+}
+
 pub(super) fn release(state: &mut State) {
     let before = state.clone();
     for volume in state.volumes.values_mut() {
@@ -106,10 +247,13 @@ pub(super) fn release(state: &mut State) {
 
 /// Pools with limits, large enough for what is asked for.
 pub(super) fn limit(state: &mut State) {
-    for host in state.hosts.values_mut() {
+    for (n, host) in state.hosts.values_mut().enumerate() {
         let info = PoolInfo {
             capacity: 400,
             limits: true,
+            // Each copies in another way.
+            kind: [PoolKind::Image, PoolKind::Directory][n % 2],
+            clones: n > 0,
             ..PoolInfo::default()
         };
         host.record.pools.insert("default".to_owned(), info);

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
-    plan::{Step, claims, draft::Draft},
-    spec::{BindingMode, Provisioner},
+    plan::{Step, draft::Draft},
+    spec::{BindingMode, DataSource, Provisioner},
     state::{Claim, State, Volume},
     time::Timestamp,
     volume::{
         access::shared_claims,
-        binding, class,
+        binding, class, copy,
         provision::{self, Wanted},
     },
-    waiting::{Reason, VolumeMisfit, VolumeRefusal},
+    waiting::{HostRefusal, Reason, Refusal, VolumeMisfit, VolumeRefusal},
 };
 
 /// As many volumes are named in a reason; with more nobody reads it.
@@ -49,6 +49,13 @@ pub(super) fn choose(
     let waits = consumer.is_none()
         && class.as_ref().map(|class| class.binding_mode())
             == Some(BindingMode::WaitForFirstConsumer);
+    if let (Some(asked), Some(class)) = (&claim.spec.data_source, &class) {
+        if consumer.is_none() {
+            return Ok(Choice::Later);
+        }
+        let wanted = Wanted { key, claim, class };
+        return copied(state, wanted, asked, consumer, now);
+    }
     let none = match binding::find(state, key, claim, &class_name) {
         Ok(found) if waits && !found.certain => return Ok(Choice::Later),
         Ok(found) => {
@@ -95,6 +102,36 @@ pub(super) fn choose(
             Ok(Choice::Bind(name, Box::new(volume)))
         }
     }
+}
+
+/// A new volume beside the data that it begins with, in the same pool.
+fn copied(
+    state: &State,
+    wanted: Wanted<'_>,
+    asked: &DataSource,
+    consumer: Option<&MemberId>,
+    now: Timestamp,
+) -> Result<Choice, Reason> {
+    let Wanted { key, claim, class } = wanted;
+    let pool = match class.provisioner {
+        Provisioner::Local => Some(provision::pool(class)),
+        Provisioner::Nfs | Provisioner::NoProvisioner => None,
+    };
+    let found = copy::beginning(state, key, &claim.spec, asked, pool)?;
+    let name = provision::name(claim).ok_or_else(|| no_match(key, Vec::new()))?;
+    let host = found.source.host().cloned();
+    let host = host.ok_or_else(|| no_match(key, Vec::new()))?;
+    let mut volume = provision::local(state, wanted, &host, now);
+    volume.origin = Some(found.origin);
+    if is_elsewhere(state, consumer, &volume) {
+        let because = Refusal::VolumeElsewhere {
+            claim: key.clone(),
+            host: host.clone(),
+        };
+        let hosts = vec![HostRefusal { host, because }];
+        return Err(Reason::NoEligibleHost { hosts });
+    }
+    Ok(Choice::Bind(name, Box::new(volume)))
 }
 
 /// Whether the consumer has another host than the volume.
@@ -203,7 +240,7 @@ pub(in crate::plan) fn at_start(draft: &mut Draft, id: &MemberId) -> Result<(), 
     for key in keys(draft, id) {
         settle_for(draft, &key, Some(id))?;
         if let Some(claim) = draft.state.claims.get(&key) {
-            claims::usable(&draft.state, &key, claim)?;
+            copy::usable(&draft.state, &key, claim)?;
         }
     }
     Ok(())
@@ -215,7 +252,8 @@ pub(in crate::plan) fn local(draft: &mut Draft, id: &MemberId, host: &HostName) 
         let Some(claim) = draft.state.claims.get(&key) else {
             continue;
         };
-        if claim.volume.is_some() {
+        // A copy is bound when what it begins with is known, never as an empty volume.
+        if claim.volume.is_some() || claim.spec.data_source.is_some() {
             continue;
         }
         let class_name = class::of_claim(&draft.state, &claim.spec);

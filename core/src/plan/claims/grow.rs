@@ -93,7 +93,7 @@ fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<
         return Ok(());
     };
     let others = if info.is_limited() {
-        let all = promised(state, id, host, pool);
+        let all = promised(state, Some(id), host, pool);
         all.saturating_sub(claim.wanted_capacity(volume))
     } else {
         0

@@ -12,16 +12,16 @@ use crate::{
     order::hex,
     plan::{Step, draft::Draft, retention},
     spec::{ClaimTemplate, PersistentVolumeClaimSpec},
-    state::{Claim, Set, State, VolumeState},
+    state::{Claim, Set, State},
     template::{ClaimValues, claim_spec},
     time::Timestamp,
-    volume::{class, satisfy::differences},
+    volume::{class, copy, satisfy::differences},
     waiting::Reason,
 };
 
 mod bind;
 mod grow;
-mod room;
+pub(in crate::plan) mod room;
 mod shared;
 
 pub(super) use bind::{at_start, early, local, waiting};
@@ -182,13 +182,17 @@ fn uid(state: &State, set: &Set, key: &ClaimKey, now: Timestamp) -> Uid {
 }
 
 /// The host that a claim's data is on, or will be: a claim may ask by name for a volume that is on
-/// one.
-pub(super) fn host<'a>(state: &'a State, claim: &Claim) -> Option<&'a HostName> {
-    state.host_of(claim).or_else(|| {
-        let asked = claim.spec.volume_name.as_str();
-        let name = (!asked.is_empty()).then(|| ObjectKey::of_cluster(asked).ok())??;
-        state.volumes.get(&name)?.source.host()
-    })
+/// one, or for a copy of what is on one.
+pub(super) fn host<'a>(state: &'a State, key: &ClaimKey, claim: &Claim) -> Option<&'a HostName> {
+    if claim.volume.is_some() {
+        return state.host_of(claim);
+    }
+    let asked = claim.spec.volume_name.as_str();
+    if asked.is_empty() {
+        return copy::host(state, key, claim);
+    }
+    let name = ObjectKey::of_cluster(asked).ok()?;
+    state.volumes.get(&name)?.source.host()
 }
 
 /// Whether a claim of an ordinal is bound to a host.
@@ -200,8 +204,8 @@ pub(super) fn pinned(state: &State, set: &Set, key: &SetKey, ordinal: Ordinal) -
     let mut templates = set.spec.volume_claim_templates.iter();
     templates.any(|template| {
         let claim = id.claim(&template.metadata.name).ok();
-        let claim = claim.and_then(|key| state.claims.get(&key));
-        claim.is_some_and(|claim| host(state, claim).is_some())
+        let claim = claim.and_then(|key| state.claims.get_key_value(&key));
+        claim.is_some_and(|(key, claim)| host(state, key, claim).is_some())
     })
 }
 
@@ -215,35 +219,6 @@ pub(super) fn create(draft: &mut Draft, claims: Vec<Own>) {
             retention::adopted(draft, own.key);
         }
     }
-}
-
-/// Whether the volume of a claim can be used.
-///
-/// # Errors
-/// It is not there, in the trash, or on its way back.
-fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason> {
-    let Some(name) = &claim.volume else {
-        return Ok(());
-    };
-    let volume = state.volume_of(claim);
-    let own = volume.filter(|volume| {
-        let bound = volume.claim.as_ref();
-        bound.is_some_and(|bound| bound.uid == claim.uid)
-    });
-    if own.is_some_and(|volume| volume.state == VolumeState::Live) {
-        return Ok(());
-    }
-    let (claim, volume) = (key.clone(), name.name.to_string());
-    Err(match own.map(|volume| &volume.state) {
-        Some(VolumeState::Restoring) => Reason::VolumeRestoring { claim, volume },
-        Some(
-            VolumeState::Live
-            | VolumeState::Trashing
-            | VolumeState::Trashed { .. }
-            | VolumeState::Purging,
-        )
-        | None => Reason::VolumeGone { claim, volume },
-    })
 }
 
 #[cfg(test)]

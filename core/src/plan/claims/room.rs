@@ -6,7 +6,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId},
     plan::claims::bind::{Choice, choose},
     spec::MemberTemplate,
-    state::{Claim, Ordered, State},
+    state::{Claim, Ordered, Snapshot, State},
     time::Timestamp,
     volume::{VolumeSource, access::shared_claims, class, provision},
     waiting::{Reason, Refusal},
@@ -46,7 +46,8 @@ fn demand(
         Ok(Choice::Local) => Ok(local_demand(state, claim)),
         Ok(Choice::Bind(_, volume)) => Ok(volume.source.pool().map(|pool| Demand {
             pool: pool.to_owned(),
-            bytes: None,
+            // A copy is made anew; the others are there.
+            bytes: volume.copying().map(|_| volume.capacity),
         })),
         Ok(Choice::Later) => Ok(None),
         Err(reason @ Reason::ClassMissing { .. }) => Err(reason),
@@ -109,7 +110,7 @@ pub(in crate::plan) fn free(
             return None;
         }
         let used = if info.is_limited() {
-            promised(state, id, host, &pool)
+            promised(state, Some(id), host, &pool)
         } else {
             0
         };
@@ -118,18 +119,41 @@ pub(in crate::plan) fn free(
     })
 }
 
-/// Bytes of a pool that volumes there have, or were promised: to members that are assigned and not
-/// started, except the one that asks.
-pub(super) fn promised(state: &State, id: &MemberId, host: &HostName, pool: &str) -> u64 {
-    let there = state
-        .volumes
-        .values()
-        .filter(|volume| match &volume.source {
-            VolumeSource::Local {
-                host: h, pool: p, ..
-            } => h == host && p == pool,
-            VolumeSource::Nfs(_) => false,
-        });
+/// Whether the pool of a volume has room for a snapshot of it. One that shares its blocks takes them
+/// for itself as they are written anew.
+///
+/// # Errors
+/// It has not.
+pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<(), Reason> {
+    let VolumeSource::Local { host, pool, .. } = &snapshot.source else {
+        return Ok(());
+    };
+    let known = state.hosts.get(host);
+    let info = known.and_then(|known| known.record.pools.get(pool));
+    let Some(info) = info.filter(|info| info.capacity > 0 && info.is_limited()) else {
+        return Ok(());
+    };
+    let used = promised(state, None, host, pool);
+    let (wanted, free) = (snapshot.bytes, info.capacity.saturating_sub(used));
+    if wanted <= free {
+        return Ok(());
+    }
+    Err(Reason::VolumeNoSpace {
+        volume: format!("VolumeSnapshot/{}", snapshot.of.name),
+        wanted,
+        free,
+    })
+}
+
+/// Bytes of a pool that volumes and snapshots there have, or were promised: to members that are
+/// assigned and not started, except the one that asks.
+pub(super) fn promised(state: &State, id: Option<&MemberId>, host: &HostName, pool: &str) -> u64 {
+    let here = |source: &VolumeSource| source.host() == Some(host) && source.pool() == Some(pool);
+    let snapshots = state.snapshots.values();
+    let snapshots = snapshots.filter(|snapshot| here(&snapshot.source));
+    let snapshots = snapshots.map(|snapshot| snapshot.bytes);
+    let there = state.volumes.values();
+    let there = there.filter(|volume| here(&volume.source));
     let there = there.map(|volume| {
         let claim = volume.claim.as_ref();
         let claim = claim.and_then(|bound| state.claims.get(&bound.key));
@@ -144,6 +168,7 @@ pub(super) fn promised(state: &State, id: &MemberId, host: &HostName, pool: &str
         }
     }
     there
+        .chain(snapshots)
         .chain(coming.into_values())
         .fold(0, u64::saturating_add)
 }
@@ -151,7 +176,7 @@ pub(super) fn promised(state: &State, id: &MemberId, host: &HostName, pool: &str
 /// The claims without a volume of the members that are assigned to a host and not started.
 fn waiting_here<'a>(
     state: &'a State,
-    but: &MemberId,
+    but: Option<&MemberId>,
     host: &HostName,
 ) -> Vec<(&'a ClaimKey, &'a Claim)> {
     let mut found = Vec::new();
@@ -165,7 +190,7 @@ fn waiting_here<'a>(
                 set: key.clone(),
                 ordinal: *ordinal,
             };
-            if id == *but {
+            if Some(&id) == but {
                 continue;
             }
             let templates = set.spec.volume_claim_templates.iter();

@@ -127,7 +127,7 @@ pub(in crate::plan) fn startable(
         if !bound && choose(state, &key, claim, Some(id), now).is_err() {
             return Err(Reason::ClaimPending { claim: key });
         }
-        if let Some(at) = claims::host(state, claim).filter(|at| *at != host) {
+        if let Some(at) = claims::host(state, &key, claim).filter(|at| *at != host) {
             let because = Refusal::VolumeElsewhere {
                 claim: key,
                 host: at.clone(),

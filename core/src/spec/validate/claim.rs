@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Problems, Unique, meta, resources};
+use super::{Problems, Unique, meta, resources, snapshot};
 use crate::{
     ids::check_label,
     quantity::Quantity,
@@ -14,6 +14,14 @@ use crate::{
     template::{self, ROOT},
 };
 
+/// A template where there is no member to fill it in for.
+const FILLED_IN: &str =
+    "only the claim templates of a set are filled in per member; write the value";
+
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
 /// A claim that was made by hand.
 pub(super) fn by_hand(problems: &mut Problems, claim: &PersistentVolumeClaim) {
     meta::old_class(problems, "metadata", &claim.metadata);
@@ -22,16 +30,23 @@ pub(super) fn by_hand(problems: &mut Problems, claim: &PersistentVolumeClaim) {
     if !spec.volume_name.is_empty() {
         problems.check("spec.volumeName", check_label(&spec.volume_name));
     }
+    if let Some(source) = &spec.data_source
+        && snapshot::data_source(problems, "spec", spec)
+    {
+        let field = "spec.dataSource.name";
+        if is_template(&source.name) {
+            problems.add(field, FILLED_IN);
+        } else {
+            problems.check(field, check_label(&source.name));
+        }
+    }
     let Some(selector) = &spec.selector else {
         return;
     };
     for (field, value) in values(selector) {
         let field = format!("spec.selector.{field}");
-        if value.contains("{{") || value.contains("{%") {
-            problems.add(
-                field,
-                "only the claim templates of a set are filled in per member; write the value",
-            );
+        if is_template(value) {
+            problems.add(field, FILLED_IN);
         } else {
             problems.check(field, meta::label_value(value));
         }
@@ -59,7 +74,8 @@ pub(super) fn template(problems: &mut Problems, set: &StatefulSet, i: usize) {
     } else if !name.is_empty() {
         problems.check(format!("{at}.spec.volumeName"), check_label(name));
     }
-    for error in template::try_selector(set, claim) {
+    snapshot::data_source(problems, &format!("{at}.spec"), &claim.spec);
+    for error in template::try_claim(set, claim) {
         problems.add(format!("{at}.{}", error.field), error.message);
     }
 }

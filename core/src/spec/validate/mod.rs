@@ -24,6 +24,7 @@ mod probe;
 mod process;
 mod resources;
 mod set;
+mod snapshot;
 mod storage;
 mod update;
 mod words;
@@ -103,6 +104,7 @@ pub fn validate(object: &Object) -> Vec<Problem> {
         Object::StorageClass(class) => storage::class(&mut problems, class),
         Object::PersistentVolume(volume) => storage::volume(&mut problems, volume),
         Object::PersistentVolumeClaim(claim) => claim::by_hand(&mut problems, claim),
+        Object::VolumeSnapshot(snapshot) => snapshot::check(&mut problems, snapshot),
     }
     problems.0
 }

@@ -47,6 +47,7 @@ impl Bed {
                 },
                 deletion: 1,
                 task,
+                from: None,
             },
             place: Place::Directory {
                 pool: PoolPlace {

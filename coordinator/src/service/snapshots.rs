@@ -1,0 +1,68 @@
+//! VolumeSnapshots: where each stands, and what is written when one is deleted.
+
+use berth_core::{
+    ids::ObjectKey,
+    plan,
+    spec::VolumeSnapshot,
+    state::{Snapshot, SnapshotState, State},
+    store::{Batch, Key, RecordKind},
+    time::Timestamp,
+    volume::copy,
+};
+use serde_json::{Value as Json, json};
+
+use super::{status::ServiceError, usage};
+use crate::state::{View, claims::write_as_known};
+
+/// The status of a snapshot, with the field names of Kubernetes.
+pub(super) fn status(
+    state: &State,
+    key: &ObjectKey,
+    object: &VolumeSnapshot,
+    now: Timestamp,
+) -> Json {
+    let Some((name, record)) = copy::snapshot_of(state, object) else {
+        let waiting = plan::snapshot(state, key, object, now).err();
+        return json!({
+            "readyToUse": false,
+            "waiting": waiting.map(|reason| json!({
+                "rule": reason.rule(),
+                "message": reason.to_string(),
+                "frees": reason.frees(),
+            })),
+        });
+    };
+    let (since, error) = match &record.state {
+        SnapshotState::Taking | SnapshotState::Deleting => (None, None),
+        SnapshotState::Ready { since } => (Some(*since), None),
+        SnapshotState::Failed { since, error } => (None, Some((*since, error))),
+    };
+    json!({
+        "boundVolumeSnapshotContentName": name.name.as_str(),
+        "readyToUse": since.is_some(),
+        "creationTime": since.map(|at| at.to_string()),
+        "restoreSize": usage::quantity(record.bytes),
+        "source": record.source.describe(),
+        "host": record.source.host().map(ToString::to_string),
+        "error": error.map(|(at, text)| json!({"time": at.to_string(), "message": text})),
+    })
+}
+
+/// Lets the data of a snapshot be removed, if there is any. Its object goes with it.
+///
+/// # Errors
+/// If the record cannot be encoded.
+pub(super) fn discard(view: &View, key: &ObjectKey, batch: &mut Batch) -> Result<(), ServiceError> {
+    let object = view.state.volume_snapshots.get(key);
+    let Some((name, record)) = object.and_then(|object| copy::snapshot_of(&view.state, object))
+    else {
+        return Ok(());
+    };
+    let record = Snapshot {
+        state: SnapshotState::Deleting,
+        ..record.clone()
+    };
+    let key = Key::new(RecordKind::Snapshot, name);
+    write_as_known(view, key, &record, batch)?;
+    Ok(())
+}
