@@ -512,13 +512,3 @@ pub enum Reason {
         processes: Vec<ProcessName>,
     },
 }
-
-impl Reason {
-    /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
-    pub fn is_wanted(&self) -> bool {
-        matches!(
-            self,
-            Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
-        )
-    }
-}

@@ -32,6 +32,7 @@ pub mod apply;
 mod copies;
 mod directives;
 mod gates;
+mod known;
 pub mod leaving;
 pub mod names;
 pub mod orders;
@@ -40,6 +41,7 @@ pub mod rollout;
 
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
 pub use gates::MemberCondition;
+pub use known::Knowledge;
 pub use revision::{CHANGE_CAUSES, Revision};
 pub use rollout::{Rollout, RolloutPhase, Turn};
 
@@ -161,17 +163,6 @@ pub struct Observation {
     pub ready_since: Option<Timestamp>,
     /// When the agent's reason last changed, on the coordinator's clock.
     pub waiting_since: Timestamp,
-}
-
-/// What is known of one epoch of a member. Unknown never frees an ordinal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knowledge<'a> {
-    /// Its host is in contact and reported this.
-    Known(&'a Observation),
-    /// Its host is in contact and surely has nothing of this epoch.
-    Absent,
-    /// Its host is out of contact, or has not yet answered the newest order.
-    Unknown,
 }
 
 /// A set and its members.
@@ -455,81 +446,12 @@ impl State {
     pub fn host_of(&self, claim: &Claim) -> Option<&HostName> {
         self.volume_of(claim)?.source.host()
     }
-
-    /// What is known of the epoch that a member is assigned with.
-    pub fn knowledge(&self, id: &MemberId, member: &Member) -> Knowledge<'_> {
-        let Some(host) = self
-            .hosts
-            .get(&member.host)
-            .filter(|host| host.contact.connected)
-        else {
-            return Knowledge::Unknown;
-        };
-        match host.contact.members.get(id) {
-            Some(seen) if seen.report.epoch == member.epoch => Knowledge::Known(seen),
-            None if host.contact.settled => Knowledge::Absent,
-            Some(_) | None => Knowledge::Unknown,
-        }
-    }
-
-    /// Whether a member is ready, wanted where it is, and of the revision that its set goes to: it
-    /// waits for nothing. A reason
-    /// that an earlier plan gave is of a time before this was reported.
-    pub fn in_place(&self, id: &MemberId) -> bool {
-        let Some(set) = self.sets.get(&id.set) else {
-            return false;
-        };
-        let Some(member) = set.members.get(&id.ordinal) else {
-            return false;
-        };
-        let decided = set.orphaned.is_none();
-        let wanted = decided && set.is_declared(id.ordinal) && member.ordered == Ordered::Run;
-        let ready = match self.knowledge(id, member) {
-            Knowledge::Known(seen) => {
-                set.ready_since(member, seen).is_some() && !set.lacks_files(member, &seen.report)
-            }
-            Knowledge::Absent | Knowledge::Unknown => false,
-        };
-        let host = self.hosts.get(&member.host);
-        let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
-        let leaves = drained || set.is_offline(id.ordinal);
-        wanted
-            && ready
-            && !leaves
-            && member.restart_asked.is_none()
-            && member.revision == *set.target_revision()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{key, member, put_set, report, run_all, spec, state};
-
-    #[test]
-    fn a_member_is_in_place_while_it_is_ready_wanted_and_up_to_date() {
-        let mut state = state(2);
-        put_set(&mut state, "db", spec(2, false));
-        run_all(&mut state, "db");
-        let id = member("db", 1);
-        assert!(!state.in_place(&id), "nothing is known of it");
-        for n in 0..2 {
-            report(&mut state, &member("db", n), Phase::Running, true);
-        }
-        assert!(state.in_place(&id));
-        assert!(!state.in_place(&member("db", 2)), "there is none");
-        let mut unready = state.clone();
-        report(&mut unready, &id, Phase::Running, false);
-        assert!(!unready.in_place(&id));
-        let mut outdated = state.clone();
-        let mut newer = spec(2, false);
-        newer.template.spec.processes[0].command = vec!["/bin/newer".to_owned()];
-        put_set(&mut outdated, "db", newer);
-        assert!(!outdated.in_place(&id));
-        put_set(&mut state, "db", spec(1, false));
-        assert!(!state.in_place(&id), "it is to stop");
-        assert!(state.in_place(&member("db", 0)));
-    }
+    use crate::fixture::{key, put_set, run_all, spec, state};
 
     #[test]
     fn a_member_of_an_older_record_has_no_restart_asked_for() {

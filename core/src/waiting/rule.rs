@@ -1,8 +1,16 @@
-//! The names of the reasons.
+//! The names of the reasons, and what kind of reason each is.
 
 use super::Reason;
 
 impl Reason {
+    /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
+    pub fn is_wanted(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
+        )
+    }
+
     /// The rule's name, as `status` and the wire show it.
     #[expect(clippy::too_many_lines, reason = "one line per reason")]
     pub fn rule(&self) -> &'static str {
