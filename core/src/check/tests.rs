@@ -13,8 +13,9 @@ use crate::{
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
     spec::{
-        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, GatePolicy,
-        MemberVolume, Membership, Override, Placement, TopologySpreadConstraint, VolumeSnapshot,
+        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, FileSource,
+        GatePolicy, KeySelector, MemberVolume, Membership, OnChange, Override, Placement,
+        StatefulSetSpec, TopologySpreadConstraint, VolumeSnapshot,
     },
     state::{
         Claim, Draining, Offline, Ordered, Snapshot, SnapshotState, VolumeState, ZoneHead,
@@ -786,4 +787,52 @@ fn a_breach_of_no_set_refuses_the_whole_plan() {
     assert_eq!(plan, Plan::default());
     assert!(!breaches.is_empty());
     assert!(report.waiting.contains_key(&member("other", 0)));
+}
+
+/// A set that reloads, with a file that starts its process anew, goes to another revision.
+fn delivered(change: impl FnOnce(&mut StatefulSetSpec)) -> (State, Step) {
+    let mut state = running().state;
+    let mut wanted = (*state.sets[&db()].spec).clone();
+    wanted.config_update = ConfigUpdate::Reload;
+    change(&mut wanted);
+    put_set(&mut state, "db", wanted);
+    let set = &state.sets[&db()];
+    let step = Step::Reload {
+        epoch: epoch(&state, 2),
+        member: member("db", 2),
+        revision: set.revision.clone(),
+    };
+    (state, step)
+}
+
+#[test]
+fn what_an_override_changes_is_not_delivered() {
+    let (state, step) = delivered(|wanted| wanted.overrides.push(special("2")));
+    let plan = Plan { steps: vec![step] };
+    let found = check_plan(&state, &plan, NOW);
+    assert!(found.iter().any(|breach| breach.rule == Rule::ReloadFits));
+}
+
+#[test]
+fn config_that_starts_a_process_anew_keeps_to_the_floor() {
+    let (mut state, step) = delivered(|wanted| {
+        wanted.template.spec.processes[0].files.push(FileSource {
+            path: "conf".to_owned(),
+            on_change: OnChange::Restart,
+            config_map: Some(KeySelector {
+                name: "conf".to_owned(),
+                key: "conf".to_owned(),
+                optional: true,
+            }),
+            ..FileSource::default()
+        });
+    });
+    let plan = Plan { steps: vec![step] };
+    let floor = |state: &State| {
+        let found = check_plan(state, &plan, NOW);
+        found.iter().any(|breach| breach.rule == Rule::Floor)
+    };
+    assert!(!floor(&state));
+    report(&mut state, &member("db", 0), Phase::Running, false);
+    assert!(floor(&state));
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, is_wanted, serves, wanted},
+        standing::{available, grant, heard, id, is_wanted, serves, wanted},
     },
     ids::{MemberId, Ordinal, TemplateHash},
     plan::Step,
-    spec::{Amount, GatePolicy, UpdateKind},
-    state::{Member, Ordered, RolloutPhase, Set, Turn},
+    spec::{Amount, ConfigUpdate, GatePolicy, OnChange, UpdateKind},
+    state::{Member, Ordered, RolloutPhase, Set, State, Turn},
     template::missing_config,
 };
 
@@ -92,7 +92,7 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
 
 pub(super) fn floor(case: &Case<'_>) -> Verdict {
     let Step::Stop { member, .. } = case.step else {
-        return Ok(());
+        return delivery_floor(case);
     };
     let Some((set, granted)) = grant(case.state, member) else {
         return Ok(());
@@ -110,13 +110,38 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
     let Some(needed) = needed else {
         return Ok(());
     };
+    enough(case, member, leaves, needed)
+}
+
+/// The same for config that starts a process of a member anew: it is an update.
+fn delivery_floor(case: &Case<'_>) -> Verdict {
+    let Step::Reload {
+        member, revision, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    match grant(case.state, member) {
+        Some((set, _)) if asks_for_restart(set, revision) && serves(case.state, member) => {
+            enough(case, member, false, to_stay(set, false))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether so many members are available beside one that is taken down; those that leave count too
+/// if it is one of them.
+fn enough(case: &Case<'_>, member: &MemberId, leaves: bool, needed: u64) -> Verdict {
+    let Some((set, _)) = grant(case.state, member) else {
+        return Ok(());
+    };
     let others = set
         .members
         .keys()
         .filter(|other| **other != member.ordinal && (leaves || is_wanted(set, **other)));
     let others = others.filter(|other| {
         let other = id(&member.set, **other);
-        available(case.state, &other, case.now)
+        available(case.state, &other, case.now) && !starts_anew(case.state, &other)
     });
     let have = others.count();
     if u64::try_from(have).is_ok_and(|have| have >= needed) {
@@ -126,6 +151,33 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
             "{member} is taken down while {have} others are available, not {needed}"
         ))
     }
+}
+
+/// Whether config is on its way to a member that starts a process of it anew.
+fn starts_anew(state: &State, id: &MemberId) -> bool {
+    let Some((set, member)) = grant(state, id) else {
+        return false;
+    };
+    let has = heard(state, id).and_then(|seen| seen.report.revision.as_ref());
+    set.spec.config_update == ConfigUpdate::Reload
+        && has != Some(&member.revision)
+        && asks_for_restart(set, &member.revision)
+}
+
+/// Whether a file that config fills has its process started anew when it changes.
+fn asks_for_restart(set: &Set, revision: &TemplateHash) -> bool {
+    let Some(revision) = set.revisions.get(revision) else {
+        return false;
+    };
+    let mut files = revision
+        .template
+        .spec
+        .processes
+        .iter()
+        .flat_map(|p| &p.files);
+    files.any(|file| {
+        file.on_change == OnChange::Restart && (file.config_map.is_some() || file.secret.is_some())
+    })
 }
 
 /// How many members the set is to have.

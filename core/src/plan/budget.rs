@@ -1,6 +1,7 @@
 //! The disruption budget: how many members must be available besides one that is taken down.
 //!
-//! Everything that takes a member down asks here: updates, restarts, drains, scaling in. What was
+//! Everything that takes a member down asks here: updates, restarts, drains, scaling in, and config
+//! that is delivered if a process starts anew with it. What was
 //! granted is durable, and needs no book of its own: a member that was ordered to stop is not
 //! available, and stays so until it has been started again and serves. So the budget is simply
 //! counted anew for every step, on the state in which the steps before it have taken effect.
@@ -145,7 +146,7 @@ fn enough(
     let mut available = 0_u32;
     let mut wake = None;
     for other in others {
-        let facts = facts(state, key, other);
+        let facts = facts(state, key, other).filter(|facts| !facts.falters());
         match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
             Standing::Available => available += 1,
             Standing::ReadyUntil(at) => wake = wake.into_iter().chain([at]).min(),

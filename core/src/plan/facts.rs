@@ -91,6 +91,11 @@ impl Facts<'_> {
         !self.running().is_some_and(lacks)
     }
 
+    /// Whether it is about to be down for a moment: config is on its way that starts a process anew.
+    pub(super) fn falters(&self) -> bool {
+        !self.has_files() && self.set.restarts_on_delivery(&self.member.revision)
+    }
+
     /// How it stands at a time.
     pub(super) fn standing(&self, now: Timestamp) -> Standing {
         if self.running().is_none() {

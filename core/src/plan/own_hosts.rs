@@ -12,9 +12,11 @@ use crate::{
 };
 
 /// Takes back the ordinals that are not wanted any more. It frees something, and so comes before
-/// anything takes something.
+/// anything takes something; also of a set that is founded anew, which is wanted again in the plan
+/// that finds nothing left of it.
 pub(super) fn leave(draft: &mut Draft, key: &SetKey) {
-    let steps = match per_host(draft, key) {
+    let comes_back = |set: &&Set| set.deleting.is_none() || set.refounding;
+    let steps = match per_host(draft, key).filter(comes_back) {
         Some(set) => leaving(draft, key, set),
         None => Vec::new(),
     };
@@ -29,7 +31,8 @@ pub(super) fn take(draft: &mut Draft, key: &SetKey) {
     if draft.mismatch().is_some() {
         return;
     }
-    let steps = match per_host(draft, key) {
+    let stays = |set: &&Set| set.deleting.is_none();
+    let steps = match per_host(draft, key).filter(stays) {
         Some(set) => coming(draft, key, set),
         None => Vec::new(),
     };
@@ -40,7 +43,7 @@ pub(super) fn take(draft: &mut Draft, key: &SetKey) {
 
 fn per_host<'a>(draft: &'a Draft, key: &SetKey) -> Option<&'a Set> {
     let set = draft.set(key)?;
-    (set.spec.placement == Placement::PerHost && set.deleting.is_none()).then_some(set)
+    (set.spec.placement == Placement::PerHost).then_some(set)
 }
 
 fn id(key: &SetKey, ordinal: Ordinal) -> MemberId {

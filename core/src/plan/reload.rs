@@ -2,8 +2,8 @@
 //!
 //! Only what reaches processes through files can be delivered: a change of the template, or of a
 //! value that is in an environment, still replaces the member. Highest first, one at a time, and
-//! the next only when the files of the one before are written and it is available. Nothing is
-//! taken down, so it costs no budget.
+//! the next only when the files of the one before are written and it is available. It costs budget
+//! only where a file says `onChange: Restart`: nothing else takes anything down.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
         Step,
+        budget::{self, Cause, Spent},
         draft::Draft,
         facts::{Facts, Standing, facts},
     },
@@ -82,6 +83,14 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         (true, true) => old.iter().find(broken).or_else(|| old.first()),
         (true, false) => old.iter().find(broken),
     };
+    let spent = next.and_then(|ordinal| spent(draft, key, set, *ordinal));
+    if let Some((ordinal, spent)) = next.zip(spent) {
+        let ordinal = *ordinal;
+        draft.wake(wake);
+        draft.wake(spent.wake);
+        draft.wait(key, ordinal, spent.reason());
+        return;
+    }
     let step = next.and_then(|ordinal| {
         let member = set.members.get(ordinal)?;
         Some(Step::Reload {
@@ -97,6 +106,16 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     if let Some(step) = step {
         draft.push(step);
     }
+}
+
+/// Why a member that serves keeps its config for now, if a process of it would start anew.
+fn spent(draft: &Draft, key: &SetKey, set: &Set, ordinal: Ordinal) -> Option<Spent> {
+    let serves = facts(&draft.state, key, ordinal).is_some_and(|facts| facts.ready());
+    if !serves || !set.restarts_on_delivery(set.target_revision()) {
+        return None;
+    }
+    let (state, now) = (&draft.state, draft.now);
+    budget::allows(state, key, set, ordinal, Cause::Update, now).err()
 }
 
 /// Whether a member runs with the target revision, on a host in contact: of another nothing can be

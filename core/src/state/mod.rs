@@ -20,7 +20,7 @@ use crate::{
     order::{Desired, Peer},
     report::{MemberReport, Phase},
     spec::{
-        AccessMode, AddressPool, ConfigMap, ConfigUpdate, PersistentVolume,
+        AccessMode, AddressPool, ConfigMap, ConfigUpdate, OnChange, PersistentVolume,
         PersistentVolumeClaimSpec, ReclaimPolicy, Secret, Service, StatefulSetSpec, StorageClass,
         VolumeSnapshot,
     },
@@ -254,6 +254,17 @@ impl Set {
         reloads
             && report.phase == Phase::Running
             && report.revision.as_ref() != Some(&member.revision)
+    }
+
+    /// Whether a delivery of config starts a process of a member anew.
+    pub fn restarts_on_delivery(&self, revision: &TemplateHash) -> bool {
+        let template = self.template_of(revision);
+        let processes = template.into_iter().flat_map(|t| t.spec.lasting());
+        let mut files = processes.flat_map(|process| &process.files);
+        files.any(|file| {
+            let delivered = file.config_map.is_some() || file.secret.is_some();
+            delivered && file.on_change == OnChange::Restart
+        })
     }
 }
 

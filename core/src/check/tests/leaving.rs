@@ -104,3 +104,26 @@ fn a_start_before_what_it_needs_is_refused_too() {
     let rules: Vec<_> = found.iter().map(|breach| breach.rule).collect();
     assert_eq!(rules, [Rule::DependencyOrder]);
 }
+
+#[test]
+fn a_claim_that_its_set_keeps_by_now_does_not_go_with_it() {
+    let mut state = running().state;
+    let uid = state.sets[&db()].uid.clone();
+    let set = state.sets.get_mut(&db()).unwrap();
+    set.deleting = Some(NOW);
+    set.members.clear();
+    let claim = state.claims.get_mut(&data(2)).unwrap();
+    claim.goes_with = Some(GoesWith::Set { uid });
+    let (key, uid) = (data(2), claim.uid.clone());
+    let steps = vec![Step::DropClaim { key, uid }];
+    let plan = super::whole(Rule::ClaimDropped, &state, steps);
+    let broken = |state: &State| {
+        let found = crate::check::check_plan(state, &plan, NOW);
+        found.iter().any(|breach| breach.rule == Rule::ClaimDropped)
+    };
+    assert!(broken(&state));
+    change(&mut state, |spec| {
+        spec.persistent_volume_claim_retention_policy.when_deleted = Retention::Delete;
+    });
+    assert!(!broken(&state));
+}

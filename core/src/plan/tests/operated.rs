@@ -4,7 +4,7 @@ use crate::{
     fixture::{NOW, friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
     ids::Ordinal,
     spec::{GatePolicy, Placement, Spread, StatefulSetSpec},
-    state::{Draining, Offline, State},
+    state::{Draining, Offline, State, leaving::refound},
     waiting::{Reason, Refusal},
 };
 
@@ -246,4 +246,27 @@ fn a_cordoned_host_gets_no_ordinal_and_keeps_the_one_it_has() {
     friends.wipe(&member("db", 0));
     friends.settle();
     assert_eq!(friends.log, ["+db-0", "+db-0"]);
+}
+
+#[test]
+fn a_host_that_loses_its_label_while_its_set_is_founded_anew_has_no_member_then() {
+    let mut wanted = spec(0, true);
+    wanted.placement = Placement::PerHost;
+    let selector = &mut wanted.template.spec.node_selector;
+    selector.insert("disk".to_owned(), "fast".to_owned());
+    let mut state = state(2);
+    for host in [1, 2] {
+        label(&mut state, host, Some("fast"));
+    }
+    put_set(&mut state, "db", wanted);
+    let mut friends = Friends::new(state);
+    friends.settle();
+    assert_eq!(hosts(&friends), ["host-1", "host-2"]);
+    friends.state = refound(&friends.state, &key("db"), friends.now).unwrap();
+    label(&mut friends.state, 1, None);
+    for volume in friends.state.volumes.values_mut() {
+        volume.provisioned = false;
+    }
+    friends.settle();
+    assert_eq!(hosts(&friends), ["host-2"]);
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     fixture::{friend::Friends, key, member, put_set, spec, state},
-    ids::TemplateHash,
+    ids::{Ordinal, TemplateHash},
     plan::Step,
     spec::{
-        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, Override,
+        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, OnChange, Override,
         StatefulSetSpec,
     },
+    state::Offline,
     waiting::Reason,
 };
 
@@ -175,4 +176,36 @@ fn what_an_override_changes_of_a_process_is_not_delivered_but_replaces_it() {
     friends.settle();
     assert_eq!(on_newest(&friends), [0, 1, 2]);
     assert_eq!(friends.log, ["-db-1", "+db-1"]);
+}
+
+#[test]
+fn config_that_starts_a_process_anew_shares_the_budget_with_a_drain() {
+    let mut friends = running();
+    let mut newer = wanted();
+    newer.template.spec.processes[0].files[0].on_change = OnChange::Restart;
+    put_set(&mut friends.state, "db", newer);
+    friends.settle();
+    config(&mut friends, "1", "2");
+    let offline = |friends: &mut Friends, ordinal: u32| {
+        let set = friends.state.sets.get_mut(&key("db")).unwrap();
+        let offline = Offline {
+            since: friends.now,
+            reason: String::new(),
+        };
+        set.offline.insert(Ordinal(ordinal), offline);
+    };
+    friends.log.clear();
+    offline(&mut friends, 0);
+    assert_eq!(delivered(&mut friends), ["db-2"]);
+    assert_eq!(friends.log, [""; 0], "one at a time, whatever it is for");
+    friends.agents();
+    // That one has its files, and the one that is offline takes the budget.
+    assert_eq!(delivered(&mut friends), ["db-1"]);
+    assert_eq!(friends.log, [""; 0]);
+    friends.settle();
+    assert_eq!(friends.log, ["-db-0"]);
+    config(&mut friends, "1", "3");
+    friends.settle();
+    let spent = &friends.report.waiting[&member("db", 2)];
+    assert!(matches!(spent, Reason::BudgetSpent { .. }), "{spent:?}");
 }
