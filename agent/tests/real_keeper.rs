@@ -546,6 +546,11 @@ async fn files_are_written_for_the_user_and_before_the_start() {
     assert!(!std::path::Path::new("/etc/berth-test.conf").exists());
 }
 
+/// A file as a process sees it.
+fn inside(pid: u32, path: &std::path::Path) -> String {
+    fs::read_to_string(format!("/proc/{pid}/root{}", path.display())).unwrap()
+}
+
 #[tokio::test]
 async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
     let bed = Bed::new("anew");
@@ -603,9 +608,7 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
     let before = pid_of(&handle, "signalled").await;
     let rendered = bed.launch(with("fourth", OnChange::Ignore)).rendered;
     handle.client.update(rendered).await.unwrap();
-    // The directory is there for the member alone.
-    let seen = format!("/proc/{before}/root{}", conf.display());
-    assert_eq!(fs::read_to_string(seen).unwrap(), "fourth");
+    assert_eq!(inside(before, &conf), "fourth");
     assert_eq!(pid_of(&handle, "signalled").await, before, "nobody is told");
 
     let others = bed.launch(vec![shell("other", "true")]).rendered;
@@ -643,14 +646,15 @@ async fn a_restart_for_a_changed_file_is_not_lost_when_the_file_of_another_canno
 
     let outside = with("second", "/etc/berth-test.conf".into());
     assert!(handle.client.update(outside).await.is_err());
-    let inside = with("second", dir.join("b.conf"));
-    handle.client.update(inside).await.unwrap();
+    let allowed = with("second", dir.join("b.conf"));
+    handle.client.update(allowed).await.unwrap();
     event(
         &mut handle,
         |e| matches!(e, KeeperEvent::Started { process, .. } if process.as_str() == "restarts"),
     )
     .await;
-    assert_eq!(fs::read_to_string(dir.join("a.conf")).unwrap(), "second");
+    let pid = pid_of(&handle, "restarts").await;
+    assert_eq!(inside(pid, &dir.join("a.conf")), "second");
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ impl KeeperMachine {
         }
     }
 
-    /// Takes the next process of a sequence down, if it is time to. Whether there is any.
+    /// Takes the next process of a sequence down, if it is time to. False once none is left.
     fn proceed(&mut self, at: usize, out: &mut Vec<Effect>) -> bool {
         let current = self.sequences.get(at).and_then(|s| s.current);
         if current.is_some_and(|slot| !self.is_down(slot)) {
@@ -217,9 +217,13 @@ impl KeeperMachine {
         let plan = &process.plan;
         if sequence.overdue && !plan.never_kill {
             out.push(Effect::KillProcess(slot));
-        } else if process.told != Told::Nothing {
-            // By a restart, before the stop.
-        } else if plan.pre_stop && !sequence.overdue {
+            return;
+        }
+        // A restart may have told it before the stop came.
+        if process.told != Told::Nothing {
+            return;
+        }
+        if plan.pre_stop && !sequence.overdue {
             process.told = Told::PreStop;
             out.push(Effect::PreStop(slot));
         } else {
