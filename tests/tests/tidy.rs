@@ -367,7 +367,7 @@ fn every_link_of_a_page_leads_somewhere() {
 /// leaves the operator alone.
 #[test]
 fn every_reason_to_wait_is_produced_and_names_what_frees_it() {
-    let home = "core/src/waiting.rs";
+    let home = "core/src/waiting/reason.rs";
     let text = read(home);
     let variants = variants(&text, "pub enum Reason {");
     assert!(variants.len() > 20, "{home}: {variants:?}");
