@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: DrainArgs) -> Result<(), CliErr
         }
     };
     tokio::select! {
-        left = wait(context, host) => done(host, &left?),
+        left = wait(context, host, args.stop_pinned) => done(host, &left?),
         () = expired => Err(CliError::Timeout {
             what: format!("the drain of host/{host}"),
             limit: args.timeout.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -83,11 +83,15 @@ fn fate(member: &v1::DrainedMember) -> String {
 }
 
 /// What is left on the host once nothing of it is to leave any more.
-async fn wait(context: &Context, host: &str) -> Result<Vec<v1::MemberStatus>, CliError> {
+async fn wait(
+    context: &Context,
+    host: &str,
+    stop_pinned: bool,
+) -> Result<Vec<v1::MemberStatus>, CliError> {
     let mut progress = Progress::default();
     let mut away = false;
     loop {
-        let status = match attempt(context, host, &mut progress, &mut away).await {
+        let status = match attempt(context, host, stop_pinned, &mut progress, &mut away).await {
             Ok(left) => return Ok(left),
             Err(status) => status,
         };
@@ -108,6 +112,7 @@ async fn wait(context: &Context, host: &str) -> Result<Vec<v1::MemberStatus>, Cl
 async fn attempt(
     context: &Context,
     host: &str,
+    stop_pinned: bool,
     progress: &mut Progress,
     away: &mut bool,
 ) -> Result<Vec<v1::MemberStatus>, Status> {
@@ -125,7 +130,9 @@ async fn attempt(
                 output::note(&line);
             }
         }
-        if !here.iter().any(is_leaving) {
+        // What was pinned before this drain may be shown so until the coordinator has planned.
+        let leaving = |one: &v1::MemberStatus| is_leaving(one) || stop_pinned && stays(one);
+        if !here.iter().any(leaving) {
             return Ok(here.into_iter().filter(stays).collect());
         }
         ended(watch.message().await?)?;

@@ -1,7 +1,10 @@
 //! How far a rollout is, in kubectl's words. Beyond what kubectl looks at it waits for members to be
 //! available, and for those to be gone that are not wanted any more.
 
-use berth_core::{ids::Ordinal, state::Set};
+use berth_core::{
+    ids::Ordinal,
+    state::{Ordered, Set},
+};
 use berth_proto::v1;
 
 /// How far the members of a set are. A change is seen in it as soon as it is acknowledged: the
@@ -19,7 +22,12 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
         lacking.filter(|member| !holds(member)).count()
     };
     let size = members.iter().filter(wanted).count();
-    let unready = lacks(&|member| member.ready);
+    // One that is to stop is as good as gone.
+    let stops = |member: &v1::MemberStatus| {
+        let own = set.members.get(&Ordinal(member.ordinal));
+        own.is_some_and(|own| own.ordered == Ordered::Stop)
+    };
+    let unready = lacks(&|member| member.ready && !stops(member));
     let old = lacks(&|member| member.revision == newest || !set.updates(Ordinal(member.ordinal)));
     let unavailable = lacks(&|member| member.available);
     let message = if set.deleting.is_some() {
@@ -34,9 +42,18 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
     } else if !leftover.is_empty() {
         format!("waiting for {} to be gone", leftover.join(", "))
     } else {
+        let updated = size - lacks(&|member| member.revision == newest);
+        let message = if updated == size {
+            format!("rollout complete: {size} members at revision {newest}")
+        } else {
+            format!(
+                "rollout complete: {updated} of {size} members at revision {newest}, the others \
+                 keep theirs"
+            )
+        };
         return v1::RolloutStatus {
             done: true,
-            message: format!("rollout complete: {size} members at revision {newest}"),
+            message,
         };
     };
     v1::RolloutStatus {
@@ -47,9 +64,14 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
-    use berth_core::{ids::TemplateHash, spec::StatefulSetSpec};
+    use berth_core::{
+        ids::{TemplateHash, ZoneSerial},
+        spec::StatefulSetSpec,
+        state::Member,
+        time::Timestamp,
+    };
 
     use super::*;
 
@@ -96,6 +118,23 @@ mod tests {
             let status = progress(&set(2), &members);
             assert_eq!((status.done, status.message.as_str()), (false, message));
         }
+        let mut set_of_two = set(2);
+        let stops = Member {
+            epoch: "1.1".parse().unwrap(),
+            host: "host-1".parse().unwrap(),
+            address: "10.0.0.1".parse().unwrap(),
+            revision: set_of_two.revision.clone(),
+            ordered: Ordered::Stop,
+            assigned_at: Timestamp(0),
+            named_in: ZoneSerial(0),
+            passed_gate: true,
+            previous_address: None,
+            restart_asked: None,
+            conditions: BTreeMap::new(),
+        };
+        set_of_two.members.insert(Ordinal(1), stops);
+        let status = progress(&set_of_two, &two(member(0, "new", true, true)));
+        assert_eq!(status.message, "waiting for 1 members to be ready");
         let done = two(member(0, "new", true, true));
         let status = progress(&set(2), &done);
         assert!(status.done);

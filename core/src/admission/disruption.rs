@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Objects;
 use crate::{
     ids::{Namespace, ObjectKey, Ordinal, TemplateHash},
-    spec::{ConfigMap, Kind, Object, Placement, Secret, StatefulSet, UpdateKind},
+    spec::{ConfigMap, Kind, Object, Placement, Retention, Secret, StatefulSet, UpdateKind},
     template::{ConfigSource, config_refs, revision_hash, used_config},
 };
 
@@ -50,8 +50,16 @@ fn shrinks(key: &ObjectKey, old: &StatefulSet, new: &StatefulSet) -> Option<Stri
     } else {
         "stop one after the other"
     };
+    let claims = match new
+        .spec
+        .persistent_volume_claim_retention_policy
+        .when_scaled
+    {
+        Retention::Retain => "their volumes are kept",
+        Retention::Delete => "their claims are deleted then (whenScaled: Delete)",
+    };
     Some(format!(
-        "{key} {what}: {}{more} {verb}; their volumes are kept",
+        "{key} {what}: {}{more} {verb}; {claims}",
         names.join(", ")
     ))
 }

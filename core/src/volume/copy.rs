@@ -48,6 +48,15 @@ pub fn snapshot(
     let claim = ObjectKey { namespace, name };
     let own = snapshot_name(&Uid(object.metadata.uid.clone()));
     let own = own.ok_or_else(|| missing(key, "it has no id"))?;
+    // Another claim may have the name by now: its data is not what was meant.
+    let asked = object.metadata.creation_timestamp;
+    let made = state.claims.get(&claim).map(|claim| claim.created_at);
+    if asked.zip(made).is_some_and(|(asked, made)| made > asked) {
+        return Err(missing(
+            key,
+            "the claim that was there when it was asked for",
+        ));
+    }
     let source = Source::of_claim(state, &claim, &claim)?;
     let volume = source.volume;
     let snapshot = Snapshot {
