@@ -91,8 +91,8 @@ pub fn plan_without(
     snapshots::run(&mut draft);
     draft.index_hosts();
     for key in &keys {
-        claims::grow(&mut draft, key);
         own_hosts::take(&mut draft, key);
+        claims::grow(&mut draft, key);
         carry::run(&mut draft, key);
         assign::run(&mut draft, key);
         start::run(&mut draft, key);
