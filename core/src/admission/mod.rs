@@ -159,6 +159,7 @@ fn one(
     let kind = parsed.object.kind();
     let mut object = parsed.object.clone();
     defaults::fill(&mut object);
+    defaults::pin(existing, &parsed.key, &mut object);
     let mut refuse = |field: &str, message: &str| violations.push(parsed.violation(field, message));
     let outcome = match existing.objects.get(&(kind, parsed.key.clone())) {
         None => {

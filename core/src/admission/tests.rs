@@ -55,7 +55,7 @@ pub(super) struct World {
 }
 
 impl World {
-    fn with(text: &str) -> Self {
+    pub(super) fn with(text: &str) -> Self {
         let mut world = Self::default();
         world.apply(text).unwrap();
         world

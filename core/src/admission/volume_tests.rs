@@ -518,3 +518,39 @@ fn what_holds_data_is_not_deleted_in_passing() {
         ["the record of volume 'v0' is removed; its data stays where it is"]
     );
 }
+
+#[test]
+fn a_snapshot_is_of_the_claim_that_is_there_when_it_is_asked_for() {
+    let snapshot = "\
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: before}
+spec:
+  source: {persistentVolumeClaimName: c}
+";
+    let meant = |world: &World| {
+        let id = (Kind::VolumeSnapshot, "default/before".parse().unwrap());
+        match &world.objects[&id] {
+            Object::VolumeSnapshot(o) => o.spec.source.persistent_volume_claim_uid.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let claim = (Kind::PersistentVolumeClaim, "default/c".parse().unwrap());
+    let mut world = World::with(CLASSES);
+    world.apply(CLAIM).unwrap();
+    let rename = |world: &mut World, uid: &str| {
+        let object = world.objects.get_mut(&claim).unwrap();
+        uid.clone_into(&mut object.meta_mut().uid);
+    };
+    rename(&mut world, "first");
+    world.apply(snapshot).unwrap();
+    assert_eq!(meant(&world), "first");
+    rename(&mut world, "second");
+    let again = world.apply(snapshot).unwrap();
+    assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    assert_eq!(meant(&world), "first");
+    // None is there yet: the next one of the name is meant.
+    let mut world = World::with(CLASSES);
+    world.apply(snapshot).unwrap();
+    assert_eq!(meant(&world), "");
+}
