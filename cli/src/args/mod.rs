@@ -82,6 +82,12 @@ pub(crate) enum Command {
     Describe(NamedArgs),
     /// Show sets and their members, and why each one waits.
     Status(StatusArgs),
+    /// Explain why members wait.
+    ///
+    /// Without an argument: the rules that `status` names, and what each means. With the name of a
+    /// rule: what usually causes it, and what frees it. With the name of a member: why this one waits
+    /// now.
+    Explain(ExplainArgs),
     /// Wait until a set is as it should be.
     Wait(WaitArgs),
     /// Change the number of members of a set.
@@ -249,6 +255,16 @@ pub(crate) struct StatusArgs {
     pub(crate) format: FormatArgs,
     #[command(flatten)]
     pub(crate) all: AllNamespaces,
+}
+
+/// `berth explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A rule, such as BackOff, or a member, such as etcd-0.
+    #[arg(value_name = "RULE|MEMBER")]
+    pub(crate) what: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 }
 
 /// `berth scale`.
