@@ -36,7 +36,7 @@ fn origin(set: &Set) -> &TemplateHash {
 pub(super) fn halted(set: &Set) -> bool {
     let rollout = &set.rollout;
     let stalled = rollout.phase == RolloutPhase::Stalled && rollout.update == set.revision;
-    stalled || set.spec.paused
+    stalled || set.spec.is_paused()
 }
 
 /// Whether the partition keeps an ordinal as it is.
@@ -339,7 +339,7 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
             };
             new && *revision == set.revision && from_here
         }
-        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.paused,
+        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.is_paused(),
         Turn::Betters { progress } => {
             let before = rollout.progress;
             progress.of != before.of || progress.lacking < before.lacking
