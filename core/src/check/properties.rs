@@ -99,6 +99,10 @@ enum Event {
     Agent {
         host: u8,
     },
+    /// So often everybody does what is to be done, and it is planned anew.
+    Rounds {
+        number: u8,
+    },
     Plan,
     Pass {
         millis: u64,
@@ -161,8 +165,9 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(host, pinned)| Event::Drain { host, pinned }),
         1 => (host.clone(), prop::option::of(any::<bool>()))
             .prop_map(|(host, rack)| Event::Label { host, rack }),
-        8 => host.prop_map(|host| Event::Agent { host }),
-        8 => Just(Event::Plan),
+        4 => host.prop_map(|host| Event::Agent { host }),
+        6 => Just(Event::Plan),
+        16 => (1..6_u8).prop_map(|number| Event::Rounds { number }),
         3 => (0..15_000_u64).prop_map(|millis| Event::Pass { millis }),
         1 => Just(Event::DropClaims),
         4 => (0..VOLUMES).prop_map(|number| Event::Volume { number }),
@@ -238,6 +243,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
         Event::Label { host, rack } => label(friends, *host, *rack),
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends, seen),
+        Event::Rounds { number } => rounds(friends, *number, seen),
         Event::Pass { millis } => {
             friends.now = friends.now.plus(Duration::from_millis(*millis));
         }
@@ -331,6 +337,14 @@ fn discard(friends: &mut Friends, name: &str, ordinal: Option<u32>) {
     };
     if let Ok(after) = change {
         friends.state = after;
+    }
+}
+
+fn rounds(friends: &mut Friends, number: u8, seen: &mut Seen) {
+    for _ in 0..number {
+        friends.agents();
+        works(friends);
+        checked_plan(friends, seen);
     }
 }
 
@@ -460,6 +474,24 @@ fn begin(pooled: bool, limited: bool) -> Friends {
     Friends::new(start)
 }
 
+/// All sets with members that run: most of what may happen means nothing to others.
+fn grown() -> Vec<Event> {
+    let put = |set| Event::Put {
+        set,
+        replicas: 3,
+        revision: 0,
+        way: Way::default(),
+    };
+    let volumes = (0..VOLUMES).map(|number| Event::Volume { number });
+    let configs = (0..SETS.len()).map(|set| Event::Config {
+        set,
+        config: Some([0; 3]),
+    });
+    let first = volumes.chain(configs).chain((0..SETS.len()).map(put));
+    let rounds = [0, 1].map(|_| [Event::Rounds { number: 6 }, Event::Pass { millis: 10_000 }]);
+    first.chain(rounds.concat()).collect()
+}
+
 /// A whole history, and what must hold in it and after it; what there was in it.
 fn lives(mut friends: Friends, kinds: &[Kind], events: &[Event]) -> Seen {
     let mut first = First::default();
@@ -532,6 +564,7 @@ fn every_plan_is_safe_and_everything_gets_where_it_should_be() {
         prop::collection::vec(kind(), SETS.len()),
         any::<bool>(),
         any::<bool>(),
+        prop::bool::weighted(0.7).prop_map(|is_grown| if is_grown { grown() } else { Vec::new() }),
         prop::collection::vec(event(), 0..60),
     );
     let config = config();
@@ -540,11 +573,13 @@ fn every_plan_is_safe_and_everything_gets_where_it_should_be() {
         config.cases, config.rng_seed
     );
     let coverage = RefCell::new(Coverage::default());
-    let outcome = TestRunner::new(config).run(&histories, |(kinds, pooled, limited, events)| {
-        let seen = lives(begin(pooled, limited), &kinds, &events);
-        coverage.borrow_mut().add(seen);
-        Ok(())
-    });
+    let outcome =
+        TestRunner::new(config).run(&histories, |(kinds, pooled, limited, mut first, events)| {
+            first.extend(events);
+            let seen = lives(begin(pooled, limited), &kinds, &first);
+            coverage.borrow_mut().add(seen);
+            Ok(())
+        });
     if let Err(failure) = outcome {
         panic!("{failure}");
     }

@@ -97,7 +97,7 @@ impl Way {
         });
         wanted.progress_deadline_seconds = self.deadline;
         wanted.auto_rollback = self.auto_rollback;
-        wanted.paused = self.paused;
+        wanted.paused = Some(self.paused);
         if self.reload {
             wanted.config_update = ConfigUpdate::Reload;
         }
@@ -174,7 +174,7 @@ pub(super) fn go_on(friends: &mut Friends) {
             RolloutPhase::Stalled | RolloutPhase::TakenBack => true,
         };
         let mut wanted = (*stored.spec).clone();
-        wanted.paused = false;
+        wanted.paused = Some(false);
         wanted.disruption_budget = None;
         if failed {
             let process = &mut wanted.template.spec.processes[0];
