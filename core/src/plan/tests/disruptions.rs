@@ -7,8 +7,8 @@ use crate::{
     ids::MemberId,
     plan::{Step, disruptions, forecast::forecast},
     spec::{
-        Amount, ConfigUpdate, FileSource, GatePolicy, KeySelector, OnChange, Override, Placement,
-        Retention, RollingUpdate, StatefulSetSpec, UpdateKind, UpdateStrategy,
+        Amount, ConfigMap, ConfigUpdate, FileSource, GatePolicy, KeySelector, OnChange, Override,
+        Placement, Retention, RollingUpdate, StatefulSetSpec, UpdateKind, UpdateStrategy,
     },
     state::State,
 };
@@ -289,7 +289,7 @@ fn files_that_are_delivered_disrupt_only_where_a_process_starts_anew() {
         let level = |state: &mut State, value: &str| {
             let map = state
                 .config_maps
-                .or_insert_with(key("conf"), Default::default);
+                .or_insert_with(key("conf"), ConfigMap::default);
             map.data.insert("level".to_owned(), value.to_owned());
         };
         level(&mut state, "1");
