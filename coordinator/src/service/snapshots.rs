@@ -3,6 +3,7 @@
 use berth_core::{
     ids::ObjectKey,
     plan,
+    quantity,
     spec::VolumeSnapshot,
     state::{Snapshot, SnapshotState, State},
     store::{Batch, Key, RecordKind},
@@ -11,7 +12,7 @@ use berth_core::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{status::ServiceError, usage};
+use super::status::ServiceError;
 use crate::state::{View, claims::write_as_known};
 
 /// The status of a snapshot, with the field names of Kubernetes.
@@ -41,7 +42,7 @@ pub(super) fn status(
         "boundVolumeSnapshotContentName": name.name.as_str(),
         "readyToUse": since.is_some(),
         "creationTime": since.map(|at| at.to_string()),
-        "restoreSize": usage::quantity(record.bytes),
+        "restoreSize": quantity::exact(record.bytes),
         "source": record.source.describe(),
         "host": record.source.host().map(ToString::to_string),
         "error": error.map(|(at, text)| json!({"time": at.to_string(), "message": text})),

@@ -32,6 +32,7 @@ mod own_hosts;
 mod placement;
 mod release;
 mod reload;
+pub mod outlook;
 pub mod report;
 mod retention;
 mod rollout;
@@ -103,6 +104,7 @@ pub fn plan_without(
         release::revisions(&mut draft, key);
         rollout::better(&mut draft, key);
     }
+    claims::growing(&mut draft);
     for key in &orphaned {
         explain::orphans(&mut draft, key);
     }

@@ -6,6 +6,7 @@ mod depends;
 mod founding;
 mod operated;
 mod orphan;
+mod outlook;
 mod places;
 mod reload;
 mod retention;

@@ -1,8 +1,7 @@
 //! Where the data of a volume lies, and what is known of it: the words that the plan, the orders and
 //! the agents share; and the rules about them that are decided from a state alone: [`class`], [`binding`],
-//! [`provision`], [`access`], [`satisfy`], [`phase`], [`copy`], [`work`], [`change`]. What operators
-//! write about volumes is
-//! in [`crate::spec::storage`] and [`crate::spec::volume`].
+//! [`provision`], [`access`], [`satisfy`], [`phase`], [`copy`], [`work`], [`lower`], [`change`]. What
+//! operators write about volumes is in [`crate::spec::storage`] and [`crate::spec::volume`].
 
 use std::net::IpAddr;
 
@@ -15,6 +14,7 @@ pub mod binding;
 pub mod change;
 pub mod class;
 pub mod copy;
+pub mod lower;
 mod nfs;
 pub mod phase;
 pub mod provision;

@@ -49,6 +49,7 @@ impl Reason {
             Self::CopyRefused { .. } => "CopyRefused",
             Self::CopyNeedsStop { .. } => "CopyNeedsStop",
             Self::VolumePopulating { .. } => "VolumePopulating",
+            Self::VolumeGrowing { .. } => "VolumeGrowing",
             Self::VolumeCopied { .. } => "VolumeCopied",
             Self::RevisionOutdated => "RevisionOutdated",
             Self::RestartAsked => "RestartAsked",

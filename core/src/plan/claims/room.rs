@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, HostName, MemberId},
     plan::claims::bind::{Choice, choose},
-    spec::MemberTemplate,
+    spec::{MemberTemplate, Provisioner, StorageClass},
     state::{Claim, Ordered, Snapshot, State},
     time::Timestamp,
     volume::{VolumeSource, access::shared_claims, class, provision},
-    waiting::{Reason, Refusal},
+    waiting::{HostRefusal, Reason, Refusal},
 };
 
 /// What a member needs of a pool of its host.
@@ -90,7 +90,7 @@ pub(in crate::plan) fn demands<'a>(
 /// Why a host's pools do not have what a member needs.
 pub(in crate::plan) fn free(
     state: &State,
-    id: &MemberId,
+    id: Option<&MemberId>,
     host: &HostName,
     demands: &[Demand],
 ) -> Option<Refusal> {
@@ -110,13 +110,37 @@ pub(in crate::plan) fn free(
             return None;
         }
         let used = if info.is_limited() {
-            promised(state, Some(id), host, &pool)
+            promised(state, id, host, &pool)
         } else {
             0
         };
         let free = info.capacity.saturating_sub(used);
         (wanted > free).then_some(Refusal::PoolFull { pool, wanted, free })
     })
+}
+
+/// Why no host has room for the volume of a claim that no member uses yet; `None` if one has, if the
+/// volume is not to be in a pool, or if no host is known.
+pub(in crate::plan) fn nowhere(
+    state: &State,
+    claim: &Claim,
+    class: &StorageClass,
+) -> Option<Vec<HostRefusal>> {
+    if class.provisioner != Provisioner::Local || claim.spec.data_source.is_some() {
+        return None;
+    }
+    let demand = [Demand {
+        pool: provision::pool(class).to_owned(),
+        bytes: Some(claim.spec.storage()),
+    }];
+    let hosts = state.hosts.keys();
+    let refused = hosts.map(|host| {
+        let because = free(state, None, host, &demand)?;
+        let host = host.clone();
+        Some(HostRefusal { host, because })
+    });
+    let refused = refused.collect::<Option<Vec<_>>>()?;
+    (!refused.is_empty()).then_some(refused)
 }
 
 /// Whether the pool of a volume has room for a snapshot of it. One that shares its blocks takes them
