@@ -47,6 +47,7 @@ mod warn;
 mod why;
 mod zone;
 
+pub use claims::pool_free;
 pub use report::Report;
 pub use snapshots::snapshot;
 pub use step::{Plan, Step};

@@ -113,10 +113,13 @@ pub(crate) fn info(place: &PoolPlace, kind: PoolKind) -> Result<PoolInfo, Refuse
     let space = fstatvfs(&dir).map_err(|e| failed("look at", &place.path, e))?;
     Ok(PoolInfo {
         kind,
+        path: place.path.display().to_string(),
         capacity: bytes(&space, space.f_blocks),
+        available: bytes(&space, space.f_bavail),
         limits: kind == PoolKind::Image,
         clones: clones(&dir),
         missing: false,
+        trouble: String::new(),
     })
 }
 

@@ -24,6 +24,8 @@ mod grow;
 pub(in crate::plan) mod room;
 mod shared;
 
+pub use room::pool_free;
+
 pub(super) use bind::{at_start, early, local, waiting};
 pub(super) use grow::{explain as growing, run as grow};
 pub(super) use room::{Demand, demands, free, nowhere};

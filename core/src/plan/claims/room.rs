@@ -8,7 +8,7 @@ use crate::{
     spec::{MemberTemplate, Provisioner, StorageClass},
     state::{Claim, Ordered, Snapshot, State},
     time::Timestamp,
-    volume::{VolumeSource, access::shared_claims, class, provision},
+    volume::{PoolInfo, VolumeSource, access::shared_claims, class, provision},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -109,12 +109,11 @@ pub(in crate::plan) fn free(
         if info.capacity == 0 {
             return None;
         }
-        let used = if info.is_limited() {
-            promised(state, id, host, &pool)
+        let free = if info.is_limited() {
+            unpromised(state, id, host, &pool, info)
         } else {
-            0
+            info.capacity
         };
-        let free = info.capacity.saturating_sub(used);
         (wanted > free).then_some(Refusal::PoolFull { pool, wanted, free })
     })
 }
@@ -157,8 +156,7 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
     let Some(info) = info.filter(|info| info.capacity > 0 && info.is_limited()) else {
         return Ok(());
     };
-    let used = promised(state, None, host, pool);
-    let (wanted, free) = (snapshot.bytes, info.capacity.saturating_sub(used));
+    let (wanted, free) = (snapshot.bytes, unpromised(state, None, host, pool, info));
     if wanted <= free {
         return Ok(());
     }
@@ -167,6 +165,31 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
         wanted,
         free,
     })
+}
+
+/// What a new volume could have of a pool of a host, in bytes: where volumes are held to their sizes
+/// what is not promised to others, elsewhere what is free on the disk.
+pub fn pool_free(state: &State, host: &HostName, pool: &str) -> u64 {
+    let known = state.hosts.get(host);
+    let Some(info) = known.and_then(|known| known.record.pools.get(pool)) else {
+        return 0;
+    };
+    if info.is_limited() {
+        unpromised(state, None, host, pool, info)
+    } else {
+        info.available
+    }
+}
+
+fn unpromised(
+    state: &State,
+    id: Option<&MemberId>,
+    host: &HostName,
+    pool: &str,
+    info: &PoolInfo,
+) -> u64 {
+    let used = promised(state, id, host, pool);
+    info.capacity.saturating_sub(used)
 }
 
 /// Bytes of a pool that volumes and snapshots there have, or were promised: to members that are
