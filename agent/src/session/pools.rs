@@ -44,7 +44,10 @@ async fn tell<H: Host>(
                 tracing::info!("{line}");
             }
             // A session that ended says it anew.
-            if send(&out, Message::Pools(now.clone().into())).await.is_err() {
+            if send(&out, Message::Pools(now.clone().into()))
+                .await
+                .is_err()
+            {
                 return;
             }
             told = now;

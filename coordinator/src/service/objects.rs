@@ -15,7 +15,9 @@ use berth_proto::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{apply, classes, delete, persistent, plan, render, status::ServiceError, view::Look, watch};
+use super::{
+    apply, classes, delete, persistent, plan, render, status::ServiceError, view::Look, watch,
+};
 use crate::context::Context;
 
 /// The service.

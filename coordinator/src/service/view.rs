@@ -288,9 +288,8 @@ pub(super) fn host(
 
 fn pool_status(view: &View, host: &HostName, name: &str, info: &PoolInfo) -> v1::PoolStatus {
     let volumes = view.state.volumes.values();
-    let here = volumes.filter(|volume| {
-        volume.source.host() == Some(host) && volume.source.pool() == Some(name)
-    });
+    let here = volumes
+        .filter(|volume| volume.source.host() == Some(host) && volume.source.pool() == Some(name));
     let claims = here.filter_map(|volume| volume::change::holder(&view.state, volume));
     let unknown = || "it cannot be used".to_owned();
     let trouble = Some(&info.trouble).filter(|text| !text.is_empty());

@@ -46,7 +46,9 @@ async fn pool_is(coordinator: &Coordinator, what: &str, is: impl Fn(&HostStatus)
 async fn claim(coordinator: &Coordinator, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     until(what, async || {
         let claim = get(coordinator, "pvc", "data-web-0").await.unwrap();
-        is(&claim).then_some(claim.clone()).ok_or_else(|| format!("{claim:#}"))
+        is(&claim)
+            .then_some(claim.clone())
+            .ok_or_else(|| format!("{claim:#}"))
     })
     .await
 }
@@ -64,13 +66,18 @@ async fn a_pool_that_changes_is_told_and_growth_says_why_it_waits() {
     coordinator.apply(&set("web", 1, "")).await;
     coordinator.ready("web", 1).await;
     let pool = host(&coordinator).await.pool_statuses.remove(0);
-    assert_eq!((pool.kind.as_str(), pool.path.as_str()), ("image", "/srv/data"));
+    assert_eq!(
+        (pool.kind.as_str(), pool.path.as_str()),
+        ("image", "/srv/data")
+    );
     assert_eq!(pool.free_bytes, 9 * GI, "what is not promised");
     assert_eq!(pool.claims, ["default/data-web-0"]);
     assert_eq!(pool.trouble, "");
 
     agent.ledger.lock().unwrap().work_fails = Some("the disk is full".to_owned());
-    coordinator.apply(&set("web", 1, "").replace("1Gi", "5Gi")).await;
+    coordinator
+        .apply(&set("web", 1, "").replace("1Gi", "5Gi"))
+        .await;
     let growing = claim(&coordinator, "the failure to be shown", |claim| {
         let told = claim["status"]["waiting"]["message"].as_str();
         told.is_some_and(|text| text.contains("the disk is full"))
@@ -94,7 +101,10 @@ async fn a_pool_that_changes_is_told_and_growth_says_why_it_waits() {
     let grown = {
         let ledger = agent.ledger.lock().unwrap();
         let mut works = ledger.works.iter();
-        works.find(|work| matches!(work.of.task, VolumeTask::Grow { .. })).unwrap().clone()
+        works
+            .find(|work| matches!(work.of.task, VolumeTask::Grow { .. }))
+            .unwrap()
+            .clone()
     };
     agent.answer(grown).await;
     claim(&coordinator, "the size to be told", |claim| {

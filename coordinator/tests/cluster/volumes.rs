@@ -29,7 +29,11 @@ fn reference(kind: &str, name: &str) -> ObjectRef {
     }
 }
 
-pub(crate) async fn get(coordinator: &Coordinator, kind: &str, name: &str) -> Result<Value, Status> {
+pub(crate) async fn get(
+    coordinator: &Coordinator,
+    kind: &str,
+    name: &str,
+) -> Result<Value, Status> {
     let request = GetRequest {
         r#ref: Some(reference(kind, name)),
         show_secrets: false,

@@ -115,11 +115,7 @@ fn of_set(state: &State, key: &ObjectKey, set: &StatefulSet) -> BTreeSet<String>
     found.into_values().collect()
 }
 
-fn of_claim(
-    state: &State,
-    key: &ClaimKey,
-    spec: &PersistentVolumeClaimSpec,
-) -> Option<String> {
+fn of_claim(state: &State, key: &ClaimKey, spec: &PersistentVolumeClaimSpec) -> Option<String> {
     if is_bound(state, key) {
         return None;
     }
@@ -148,10 +144,13 @@ fn surprise(
             let then = if record.adopt {
                 "it was adopted, so the claim begins with that data".to_owned()
             } else {
-                format!("its member waits until 'berth volume adopt {volume}', or until it is empty")
+                format!(
+                    "its member waits until 'berth volume adopt {volume}', or until it is empty"
+                )
             };
-            let text =
-                format!("claim {key} would get volume {volume}, which holds data of an earlier claim: {then}");
+            let text = format!(
+                "claim {key} would get volume {volume}, which holds data of an earlier claim: {then}"
+            );
             Some((volume, text))
         }
         Err(_) => {

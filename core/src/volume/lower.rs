@@ -19,7 +19,8 @@ pub fn lowered(
     let templates = before.volume_claim_templates.iter();
     let pairs = templates.zip(&after.volume_claim_templates);
     let less = pairs.filter(|(old, new)| new.spec.storage() < old.spec.storage());
-    less.flat_map(|pair| of_template(state, set, pair)).collect()
+    less.flat_map(|pair| of_template(state, set, pair))
+        .collect()
 }
 
 fn of_template(
@@ -61,7 +62,11 @@ mod tests {
             assign(&mut state, &member("db", ordinal));
         }
         // The first has all of it, the second a word of its own.
-        for (name, held, asked) in [("data-db-0", 8, 8), ("data-db-1", 4, 9), ("data-db-2", 4, 8)] {
+        for (name, held, asked) in [
+            ("data-db-0", 8, 8),
+            ("data-db-1", 4, 9),
+            ("data-db-2", 4, 8),
+        ] {
             let claim = state.claims.get_mut(&key(name)).unwrap();
             claim.spec.resources.requests = quantity(asked);
             let volume = claim.volume.clone().unwrap();

@@ -83,10 +83,11 @@ impl PoolInfo {
 /// Whether the coordinator should hear of what an agent sees of its pools now.
 pub fn is_news(told: &Pools, now: &Pools) -> bool {
     let all: BTreeSet<_> = told.keys().chain(now.keys()).collect();
-    all.into_iter().any(|name| match (told.get(name), now.get(name)) {
-        (Some(told), Some(now)) => now.is_news(told),
-        (None, _) | (_, None) => true,
-    })
+    all.into_iter()
+        .any(|name| match (told.get(name), now.get(name)) {
+            (Some(told), Some(now)) => now.is_news(told),
+            (None, _) | (_, None) => true,
+        })
 }
 
 /// What changed of pools, in words, pool by pool; what is free is not worth an event.
@@ -104,6 +105,12 @@ pub fn changes(before: &Pools, now: &Pools) -> Vec<String> {
                 of_bytes(now.capacity),
                 of_bytes(before.capacity)
             ),
+            Some(before) if before.limits && !now.limits => {
+                "holds volumes to their sizes no more; mount it with prjquota".to_owned()
+            }
+            Some(before) if now.limits && !before.limits => {
+                "holds volumes to their sizes now".to_owned()
+            }
             Some(_) => "is of another kind".to_owned(),
             None => format!("is new; it has {}", of_bytes(now.capacity)),
         };
@@ -159,10 +166,22 @@ mod tests {
         assert_eq!(told(&whole, &pools(pool(1 << 30, 4))), "");
         for (before, now, text) in [
             (&whole, &missing, "pool 'disk' cannot be used: not mounted"),
-            (&missing, &whole, "pool 'disk' can be used again; it has 1Gi"),
-            (&whole, &pools(pool(2 << 30, 0)), "pool 'disk' has 2Gi now, and had 1Gi"),
+            (
+                &missing,
+                &whole,
+                "pool 'disk' can be used again; it has 1Gi",
+            ),
+            (
+                &whole,
+                &pools(pool(2 << 30, 0)),
+                "pool 'disk' has 2Gi now, and had 1Gi",
+            ),
             (&Pools::new(), &whole, "pool 'disk' is new; it has 1Gi"),
-            (&whole, &Pools::new(), "pool 'disk' is not configured any more"),
+            (
+                &whole,
+                &Pools::new(),
+                "pool 'disk' is not configured any more",
+            ),
         ] {
             assert_eq!(told(before, now), text);
         }

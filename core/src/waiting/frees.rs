@@ -47,7 +47,9 @@ impl Reason {
             Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
             Self::CopyNeedsStop { .. } => "berth member offline (then online), or berth scale",
             Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
-            Self::VolumeGrowing { .. } => "event: it has grown; or berth apply -f (a smaller request)",
+            Self::VolumeGrowing { .. } => {
+                "event: it has grown; or berth apply -f (a smaller request)"
+            }
             Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
             Self::RevisionOutdated => "event: the member is replaced",
             Self::RestartAsked => "event: the other members are available",

@@ -159,6 +159,7 @@ impl State {
                     id: None,
                 },
                 dir: volume.claim.to_string(),
+                bytes: volume.capacity,
             },
             read_only: volume.read_only,
             epoch: Some(epoch),

@@ -30,15 +30,15 @@ const POOL: Duration = Duration::from_secs(5);
 pub(super) async fn look(host: &LinuxHost) -> Pools {
     let pools = host.inner.config.pools.iter();
     let looks = pools.map(|(name, pool)| async move {
-        let info = look_at(host, name, pool).await.unwrap_or_else(|reason| {
-            PoolInfo {
+        let info = look_at(host, name, pool)
+            .await
+            .unwrap_or_else(|reason| PoolInfo {
                 kind: pool.kind,
                 path: pool.path.display().to_string(),
                 missing: true,
                 trouble: reason.to_string(),
                 ..PoolInfo::default()
-            }
-        });
+            });
         (name.clone(), info)
     });
     join_all(looks).await.into_iter().collect()

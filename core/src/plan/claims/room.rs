@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, HostName, MemberId},
     plan::claims::bind::{Choice, choose},
-    spec::{MemberTemplate, Provisioner, StorageClass},
+    spec::{LimitPolicy, MemberTemplate, Provisioner, StorageClass},
     state::{Claim, Ordered, Snapshot, State},
     time::Timestamp,
     volume::{PoolInfo, VolumeSource, access::shared_claims, class, provision},
@@ -19,6 +19,8 @@ pub(in crate::plan) struct Demand {
     pub(in crate::plan) pool: String,
     /// For new volumes, in bytes; `None` if the volume is there already.
     pub(in crate::plan) bytes: Option<u64>,
+    /// Whether new volumes must be held to their sizes there.
+    pub(in crate::plan) limited: bool,
 }
 
 /// What a claim of a member needs of a pool, if it needs one.
@@ -37,6 +39,7 @@ fn demand(
         return Ok(pool.map(|pool| Demand {
             pool: pool.to_owned(),
             bytes: None,
+            limited: false,
         }));
     }
     if claim.volume.is_some() {
@@ -48,6 +51,7 @@ fn demand(
             pool: pool.to_owned(),
             // A copy is made anew; the others are there.
             bytes: volume.copying().map(|_| volume.capacity),
+            limited: volume.copying().is_some() && must_limit(state, claim),
         })),
         Ok(Choice::Later) => Ok(None),
         Err(reason @ Reason::ClassMissing { .. }) => Err(reason),
@@ -61,7 +65,13 @@ fn local_demand(state: &State, claim: &Claim) -> Option<Demand> {
     Some(Demand {
         pool: provision::pool(&class).to_owned(),
         bytes: Some(claim.spec.storage()),
+        limited: class.parameters.limits == LimitPolicy::Required,
     })
+}
+
+fn must_limit(state: &State, claim: &Claim) -> bool {
+    let class = class::named(state, &class::of_claim(state, &claim.spec));
+    class.is_some_and(|class| class.parameters.limits == LimitPolicy::Required)
 }
 
 /// What the claims of a member need together, by pool.
@@ -74,17 +84,22 @@ pub(in crate::plan) fn demands<'a>(
     id: &MemberId,
     now: Timestamp,
 ) -> Result<Vec<Demand>, Reason> {
-    let mut pools: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    let mut pools: BTreeMap<String, Demand> = BTreeMap::new();
     for (key, claim) in claims {
-        if let Some(demand) = demand(state, key, claim, id, now)? {
-            let sum = pools.entry(demand.pool).or_default();
-            if let Some(bytes) = demand.bytes {
-                *sum = Some(sum.unwrap_or_default().saturating_add(bytes));
-            }
+        let Some(demand) = demand(state, key, claim, id, now)? else {
+            continue;
+        };
+        let sum = pools.entry(demand.pool.clone()).or_insert_with(|| Demand {
+            pool: demand.pool,
+            bytes: None,
+            limited: false,
+        });
+        sum.limited |= demand.limited;
+        if let Some(bytes) = demand.bytes {
+            sum.bytes = Some(sum.bytes.unwrap_or_default().saturating_add(bytes));
         }
     }
-    let pools = pools.into_iter();
-    Ok(pools.map(|(pool, bytes)| Demand { pool, bytes }).collect())
+    Ok(pools.into_values().collect())
 }
 
 /// Why a host's pools do not have what a member needs.
@@ -96,7 +111,11 @@ pub(in crate::plan) fn free(
 ) -> Option<Refusal> {
     let record = &state.hosts.get(host)?.record;
     demands.iter().find_map(|demand| {
-        let Demand { pool, bytes } = demand;
+        let Demand {
+            pool,
+            bytes,
+            limited,
+        } = demand;
         let pool = pool.clone();
         let Some(info) = record.pools.get(&pool) else {
             return Some(Refusal::NoPool { pool });
@@ -105,6 +124,9 @@ pub(in crate::plan) fn free(
         let wanted = (*bytes)?;
         if info.missing {
             return Some(Refusal::PoolNotThere { pool });
+        }
+        if *limited && !info.is_limited() {
+            return Some(Refusal::NoLimits { pool });
         }
         if info.capacity == 0 {
             return None;
@@ -131,6 +153,7 @@ pub(in crate::plan) fn nowhere(
     let demand = [Demand {
         pool: provision::pool(class).to_owned(),
         bytes: Some(claim.spec.storage()),
+        limited: class.parameters.limits == LimitPolicy::Required,
     }];
     let hosts = state.hosts.keys();
     let refused = hosts.map(|host| {

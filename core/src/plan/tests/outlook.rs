@@ -69,10 +69,15 @@ fn a_claim_larger_than_every_pool_is_told_at_apply_and_held_with_the_hosts() {
         let warnings = look(&state, text).warnings;
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         let told = &warnings[0];
-        assert!(told.starts_with("claim default/data-db-0 waits: "), "{told}");
+        assert!(
+            told.starts_with("claim default/data-db-0 waits: "),
+            "{told}"
+        );
         assert!(told.contains("host-1") && told.contains("host-2"), "{told}");
     }
-    hand_made(&mut state, "data-db-0", 10).spec.storage_class_name = Some("local".to_owned());
+    hand_made(&mut state, "data-db-0", 10)
+        .spec
+        .storage_class_name = Some("local".to_owned());
     let reason = |state: &State| plan(state, NOW).1.claims[&key("data-db-0")].clone();
     let full = |host| HostRefusal {
         host: host_name(host),
@@ -120,7 +125,11 @@ fn a_claim_that_would_get_released_data_is_told_and_what_becomes_of_that() {
     state.claims.clear();
     let volume = state.volumes.get_mut(&volume_key("v")).unwrap();
     volume.claim = None;
-    assert_eq!(look(&state, &by_hand).warnings, [""; 0], "nothing was written");
+    assert_eq!(
+        look(&state, &by_hand).warnings,
+        [""; 0],
+        "nothing was written"
+    );
     let volume = state.volumes.get_mut(&volume_key("v")).unwrap();
     volume.filled = true;
     let set = SET.replace("local", "''");
@@ -137,7 +146,10 @@ fn a_claim_that_would_get_released_data_is_told_and_what_becomes_of_that() {
     }
     state.volumes.get_mut(&volume_key("v")).unwrap().adopt = true;
     let told = look(&state, &by_hand).warnings;
-    assert!(told[0].ends_with("the claim begins with that data"), "{told:?}");
+    assert!(
+        told[0].ends_with("the claim begins with that data"),
+        "{told:?}"
+    );
     state.claims.insert(key("data-db-0"), claim);
     assert_eq!(look(&state, &by_hand).warnings, [""; 0], "its own data");
 }
@@ -152,7 +164,11 @@ fn a_claim_smaller_than_the_snapshot_it_begins_with_is_refused_with_the_size_to_
         "{CLAIM}  dataSource: {{kind: VolumeSnapshot, name: before, apiGroup: \
          snapshot.storage.k8s.io}}\n"
     );
-    assert_eq!(look(&state, &restored).violations, [], "its size is not known");
+    assert_eq!(
+        look(&state, &restored).violations,
+        [],
+        "its size is not known"
+    );
     let record: ObjectKey = "default/snap-s".parse().unwrap();
     state.snapshots.insert(
         record,
