@@ -2,7 +2,10 @@
 //! and snapshots whose state is followed.
 
 use berth_core::volume::{PoolInfo, PoolKind, Pools, work::VolumeTask};
-use berth_proto::v1::{HostStatus, ListHostsRequest, ListRequest, WatchRequest, watch_event::Type};
+use berth_proto::v1::{
+    HostStatus, ListHostsRequest, ListRequest, WatchRequest,
+    host_service_client::HostServiceClient, watch_event::Type,
+};
 use serde_json::Value;
 use tonic::Code;
 
@@ -30,15 +33,19 @@ fn images() -> PoolInfo {
     }
 }
 
-async fn host(coordinator: &Coordinator) -> HostStatus {
-    let hosts = coordinator.hosts().await.list(ListHostsRequest {}).await;
-    hosts.unwrap().into_inner().hosts.remove(0)
+/// The host, once it is known.
+async fn host(coordinator: &Coordinator) -> Option<HostStatus> {
+    let hosts = HostServiceClient::new(coordinator.channel().await)
+        .list(ListHostsRequest {})
+        .await;
+    hosts.unwrap().into_inner().hosts.pop()
 }
 
 async fn pool_is(coordinator: &Coordinator, what: &str, is: impl Fn(&HostStatus) -> bool) {
     until(what, async || {
         let host = host(coordinator).await;
-        is(&host).then_some(()).ok_or_else(|| format!("{host:#?}"))
+        let is = host.as_ref().is_some_and(&is);
+        is.then_some(()).ok_or_else(|| format!("{host:#?}"))
     })
     .await;
 }
@@ -65,7 +72,7 @@ async fn a_pool_that_changes_is_told_and_growth_says_why_it_waits() {
     coordinator.event("Host/host-1", "PoolsChanged").await;
     coordinator.apply(&set("web", 1, "")).await;
     coordinator.ready("web", 1).await;
-    let pool = host(&coordinator).await.pool_statuses.remove(0);
+    let pool = host(&coordinator).await.unwrap().pool_statuses.remove(0);
     assert_eq!(
         (pool.kind.as_str(), pool.path.as_str()),
         ("image", "/srv/data")
