@@ -20,6 +20,7 @@ mod carry;
 mod claims;
 pub mod conditions;
 mod depends;
+mod disruptions;
 mod draft;
 mod evict;
 mod explain;
@@ -48,6 +49,7 @@ mod why;
 mod zone;
 
 pub use claims::pool_free;
+pub use disruptions::disruptions;
 pub use report::Report;
 pub use snapshots::snapshot;
 pub use step::{Plan, Step};

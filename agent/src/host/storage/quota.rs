@@ -68,7 +68,8 @@ struct Status {
     version: u8,
     pad: u8,
     flags: u16,
-    rest: [u32; 39],
+    in_core: u32,
+    rest: [u64; 19],
 }
 
 /// What a project has and may have.
