@@ -8,6 +8,7 @@ mod operated;
 mod orphan;
 mod places;
 mod reload;
+mod requires;
 mod retention;
 mod revisions;
 mod rollout;
