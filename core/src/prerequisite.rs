@@ -63,7 +63,8 @@ pub enum Prerequisite {
 }
 
 /// What an agent finds when it looks for one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Fact {
     /// The value of a sysctl, the number of a user, the state of a unit, who holds a port.
     Value(String),

@@ -64,10 +64,7 @@ fn observe(before: Option<&Observation>, report: MemberReport, now: Timestamp) -
 }
 
 fn rule(report: &MemberReport) -> Option<&'static str> {
-    report
-        .waiting
-        .as_ref()
-        .map(berth_core::waiting::Reason::rule)
+    report.waiting.as_ref().map(|reason| reason.rule().name())
 }
 
 /// What happened to a member between two reports, as far as people want to read it.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     fixture::{quantity, spec},
+    prerequisite::Prerequisite,
     spec::{
         AccessMode, ClaimReference, Dependency, DependencyGate, EnvVar, GatePolicy, MemberVolume,
         Membership, Override, Placement, Retention, RetentionPolicy, Spread, StatefulSetSpec,
@@ -29,6 +30,14 @@ pub(super) struct Kind {
     pub(super) retention: RetentionPolicy,
     /// It needs the set before it.
     pub(super) needs: Option<DependencyGate>,
+    /// Its hosts must have [`required`].
+    pub(super) requires: bool,
+}
+
+/// What sets require of their hosts, if they do.
+pub(super) fn required() -> Prerequisite {
+    let name = "db".to_owned();
+    Prerequisite::User { name }
 }
 
 /// Where the members of a set go.
@@ -114,12 +123,14 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    (policies, rest, retention(), needs()).prop_map(
+    let requires = prop::bool::weighted(0.3);
+    (policies, rest, retention(), needs(), requires).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
             needs,
+            requires,
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -140,6 +151,7 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 place,
                 retention,
                 needs,
+                requires,
             }
         },
     )
@@ -175,6 +187,9 @@ impl Kind {
         wanted.membership = self.founded.then_some(Membership::Static);
         wanted.min_ready_seconds = self.min_ready;
         self.place.write(&mut wanted);
+        if self.requires {
+            wanted.template.spec.requires.users.push("db".to_owned());
+        }
         if revision == 1 {
             wanted.overrides.push(Override {
                 ordinals: "0".to_owned(),

@@ -35,14 +35,23 @@ fn a_member_goes_where_what_it_requires_is_known_to_be() {
     assert!(hosts.len() == 2 && hosts.iter().all(|host| host.because == unknown));
 
     let tell = |friends: &mut Friends, host: u8, fact: &Fact| {
-        let contact = &mut friends.state.hosts.get_mut(&host_name(host)).unwrap().contact;
+        let contact = &mut friends
+            .state
+            .hosts
+            .get_mut(&host_name(host))
+            .unwrap()
+            .contact;
         let (of, finding) = (required.clone(), required.judge(fact));
         contact.answered(vec![Answer { of, finding }], friends.now);
     };
     let there = Fact::Value("999".to_owned());
     tell(&mut friends, 1, &Fact::Absent);
     friends.settle();
-    assert!(why(&friends).to_string().contains("host-1: requires user 'db', found nothing"));
+    assert!(
+        why(&friends)
+            .to_string()
+            .contains("host-1: requires user 'db', found nothing")
+    );
     tell(&mut friends, 2, &there);
     friends.plan();
     let id = member("db", 0);
@@ -75,7 +84,12 @@ fn who_held_a_port_is_forgotten_with_the_member_that_left() {
     let contact = |state: &mut State| state.hosts.get_mut(&host_name(1)).unwrap().contact.clone();
     let finding = Finding::Met;
     let of = required.clone();
-    state.hosts.get_mut(&host_name(1)).unwrap().contact.answered(vec![Answer { of, finding }], NOW);
+    state
+        .hosts
+        .get_mut(&host_name(1))
+        .unwrap()
+        .contact
+        .answered(vec![Answer { of, finding }], NOW);
     let mut friends = one("db", wanted, state);
     friends.settle();
     assert_eq!(contact(&mut friends.state).asked.len(), 1);
