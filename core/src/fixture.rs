@@ -105,7 +105,7 @@ pub(crate) fn spec(replicas: i64, claim: bool) -> StatefulSetSpec {
 pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) {
     let labels = &mut spec.template.metadata.labels;
     labels.insert("app".to_owned(), name.to_owned());
-    let set = state.sets.entry(key(name)).or_insert_with(|| Set {
+    let set = state.sets.or_insert_with(key(name), || Set {
         uid: Uid(format!("uid-{name}")),
         ..Set::default()
     });
@@ -215,7 +215,7 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
             created_at: NOW,
             goes_with: None,
         };
-        state.claims.entry(key.clone()).or_insert(claim);
+        state.claims.or_insert_with(key.clone(), || claim);
         if state.claims[&key].volume.is_none() {
             let bind = bind_claim(state, &key, &host_name(n));
             state.apply(&bind, NOW);
@@ -279,7 +279,7 @@ pub(crate) fn class<'a>(state: &'a mut State, name: &str) -> &'a mut StorageClas
     };
     name.clone_into(&mut class.metadata.name);
     let classes = &mut state.storage_classes;
-    classes.entry(volume_key(name)).or_insert(class)
+    classes.or_insert_with(volume_key(name), || class)
 }
 
 /// A class that makes directories on a server.
@@ -312,7 +312,7 @@ pub(crate) fn static_volume<'a>(
         read_only: false,
     });
     let volumes = &mut state.persistent_volumes;
-    volumes.entry(volume_key(name)).or_insert(volume)
+    volumes.or_insert_with(volume_key(name), || volume)
 }
 
 /// A claim without a class that was made by hand.
@@ -336,5 +336,5 @@ pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a
         goes_with: None,
     };
     let claims = &mut state.claims;
-    claims.entry(key(name)).or_insert(claim)
+    claims.or_insert_with(key(name), || claim)
 }

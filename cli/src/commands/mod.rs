@@ -23,6 +23,7 @@ mod label;
 mod local;
 mod logs;
 mod member;
+mod patience;
 mod plan;
 mod rollout;
 mod scale;

@@ -1,9 +1,8 @@
 //! What a report changes of a contact, and which events it tells of. Pure.
 
-use std::collections::BTreeMap;
-
 use berth_core::{
     ids::Generation,
+    map::Map,
     report::{MemberReport, Phase},
     state::{Contact, Observation},
     store::Note,
@@ -24,7 +23,7 @@ pub(super) fn take(
     let old = if report.complete {
         std::mem::take(&mut contact.members)
     } else {
-        BTreeMap::new()
+        Map::new()
     };
     for member in report.members {
         let id = member.member.clone();

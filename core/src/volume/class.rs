@@ -3,10 +3,11 @@
 //! A class without an object is no class, with one exception: `local` is built in, so that the
 //! first set on the first host has volumes before anybody has heard of classes.
 
-use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
+use std::{borrow::Cow, cmp::Reverse};
 
 use crate::{
     ids::ObjectKey,
+    map::Map,
     spec::{LabelSelector, PersistentVolumeClaimSpec, StorageClass},
     state::State,
 };
@@ -19,7 +20,7 @@ pub const BUILT_IN: &str = "local";
 pub const DEFAULT_POOL: &str = "default";
 
 /// The class objects, by name.
-pub type Classes = BTreeMap<ObjectKey, StorageClass>;
+pub type Classes = Map<ObjectKey, StorageClass>;
 
 /// The class of a name, if there is one.
 pub fn named<'a>(state: &'a State, name: &str) -> Option<Cow<'a, StorageClass>> {
