@@ -14,6 +14,7 @@ use crate::{
     fixture::{class, friend::Friends, host_name, key, member, nfs_class, pool, put_set, state},
     ids::MemberId,
     plan::plan,
+    prerequisite::{Answer, Fact},
     spec::StatefulSetSpec,
     state::{Draining, Offline, State, leaving},
     volume::access::sharers,
@@ -27,7 +28,7 @@ mod storage;
 mod ways;
 
 use coverage::{Coverage, Seen};
-use kinds::{Kind, kind};
+use kinds::{Kind, kind, required};
 use storage::{
     BY_HAND, Copying, First, Storage, VOLUMES, claim, copy, drop_claims, limit, release, volume,
     work,
@@ -94,6 +95,11 @@ enum Event {
     Label {
         host: u8,
         rack: Option<bool>,
+    },
+    /// An agent says whether its host has what sets require.
+    Answer {
+        host: u8,
+        met: bool,
     },
     /// The agent of one host does what it is to do and reports.
     Agent {
@@ -165,6 +171,8 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(host, pinned)| Event::Drain { host, pinned }),
         1 => (host.clone(), prop::option::of(any::<bool>()))
             .prop_map(|(host, rack)| Event::Label { host, rack }),
+        2 => (host.clone(), prop::bool::weighted(0.7))
+            .prop_map(|(host, met)| Event::Answer { host, met }),
         4 => host.prop_map(|host| Event::Agent { host }),
         6 => Just(Event::Plan),
         16 => (1..6_u8).prop_map(|number| Event::Rounds { number }),
@@ -241,6 +249,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
         } => take_offline(friends, &member(SETS[*set], *ordinal), *offline),
         Event::Drain { host, pinned } => drain(friends, *host, *pinned),
         Event::Label { host, rack } => label(friends, *host, *rack),
+        Event::Answer { host, met } => answer(friends, *host, *met),
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends, seen),
         Event::Rounds { number } => rounds(friends, *number, seen),
@@ -275,6 +284,19 @@ fn label(friends: &mut Friends, host: u8, rack: Option<bool>) {
     let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
     let rack = rack.map(|b| if b { "b" } else { "a" });
     host.record.label("rack", rack);
+}
+
+fn answer(friends: &mut Friends, host: u8, met: bool) {
+    let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    let fact = if met {
+        Fact::Value("999".to_owned())
+    } else {
+        Fact::Absent
+    };
+    let of = required();
+    let finding = of.judge(&fact);
+    host.contact
+        .answered(vec![Answer { of, finding }], friends.now);
 }
 
 fn delete(friends: &mut Friends, set: &str) {
@@ -397,6 +419,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
     friends.lingering.clear();
     for n in 1..=HOSTS {
         friends.contact(&host_name(n), true);
+        answer(friends, n, true);
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
         host.record.directives.draining = None;

@@ -22,6 +22,7 @@ fn plain(storage: Storage) -> Kind {
         place: Place::Anywhere,
         retention: RetentionPolicy::default(),
         needs: None,
+        requires: false,
         config: false,
     }
 }
