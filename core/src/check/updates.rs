@@ -122,6 +122,7 @@ fn delivery_floor(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     match grant(case.state, member) {
+        Some((set, granted)) if recreated(set, &granted.revision) => Ok(()),
         Some((set, _)) if asks_for_restart(set, revision) && serves(case.state, member) => {
             enough(case, member, false, to_stay(set, false))
         }
