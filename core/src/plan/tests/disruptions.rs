@@ -58,9 +58,11 @@ fn asked(friends: &Friends, change: impl FnOnce(&mut State)) -> (Vec<String>, BT
     let told = disruptions(before, &after, friends.now);
     let foreseen = forecast(&after, friends.now);
     let steps = foreseen.rounds.into_iter().flatten();
-    let stopped = steps.filter_map(|one| match one.step {
-        Step::Stop { member, .. } => Some(member),
-        _ => None,
+    let stopped = steps.filter_map(|one| {
+        let Step::Stop { member, .. } = one.step else {
+            return None;
+        };
+        Some(member)
     });
     (told, stopped.collect())
 }
