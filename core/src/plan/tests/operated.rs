@@ -273,7 +273,7 @@ fn more_than_all_hosts_need_not_be_available() {
         min_available: Some(Amount::Number(5)),
         ..DisruptionBudget::default()
     });
-    let mut friends = settled(3, wanted.clone());
+    let mut friends = settled(3, wanted);
     for host in 1..=3 {
         label(&mut friends.state, host, Some("ssd"));
     }
