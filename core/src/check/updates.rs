@@ -222,7 +222,7 @@ fn least(set: &Set) -> Option<u64> {
     let size = size(set);
     if let Some(amount) = &budget.min_available {
         return Some(match amount {
-            Amount::Number(number) => u64::from(*number),
+            Amount::Number(number) => size.min(u64::from(*number)),
             Amount::Percent(percent) => (size * u64::from(*percent)).div_ceil(100),
             Amount::Quorum => size.min(size / 2 + 1),
             Amount::Unknown(_) => size,
