@@ -1,3 +1,5 @@
+//! What hosts are asked for, and what they answer.
+
 use super::*;
 use crate::{
     fixture::{NOW, state},
