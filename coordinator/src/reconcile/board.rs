@@ -98,6 +98,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::WaitForFirstConsumer { .. }
         | Reason::VolumePopulating { .. }
         | Reason::VolumeCopied { .. }
+        | Reason::VolumeGrowing { error: None, .. }
         | Reason::DataSourceNotReady { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
@@ -137,6 +138,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeRestoring { .. }
         | Reason::DataSourceMissing { .. }
         | Reason::CopyRefused { .. }
+        | Reason::VolumeGrowing { error: Some(_), .. }
         | Reason::CopyNeedsStop { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }

@@ -20,7 +20,7 @@ use tonic::Status;
 use super::{
     Joined, Joining, Outgoing, QUEUE,
     hello::{HelloError, accept, check_name},
-    report, work,
+    host as record, report, work,
 };
 use crate::{
     context::Context,
@@ -184,6 +184,12 @@ impl Session {
             }
             agent_message::Message::HostAnswers(answers) => {
                 self.host_answers(host, stream, answers)?;
+            }
+            agent_message::Message::Pools(pools) => {
+                if self.context.sessions.is_newest(host, stream) {
+                    let taken = record::pools(&self.context, host, &pools.into()).await;
+                    taken.map_err(ServiceError::from)?;
+                }
             }
             agent_message::Message::VolumeDone(done) => {
                 let done = done.try_into();

@@ -12,7 +12,10 @@ use berth_core::{
     prerequisite::{Answer, Fact, Prerequisite},
     report::{MemberReport, Phase},
     state::{HostRecord, ZoneHead},
-    volume::work::{VolumeDone, VolumeTask, VolumeWork},
+    volume::{
+        Pools,
+        work::{VolumeDone, VolumeTask, VolumeWork},
+    },
     zone::Zone,
 };
 use berth_proto::{
@@ -85,6 +88,8 @@ enum Poke {
     Answers,
     /// That a work on a volume is done.
     Done(Box<Numbered<VolumeWork>>),
+    /// What its pools are now.
+    Pools(Pools),
 }
 
 impl Poke {
@@ -93,6 +98,7 @@ impl Poke {
             Self::Report => report(&mut ledger.lock().unwrap(), number, false),
             Self::Answers => answers(&ledger.lock().unwrap()),
             Self::Done(work) => done(*work, None),
+            Self::Pools(pools) => Message::Pools(pools.into()),
         }
     }
 }
@@ -154,6 +160,11 @@ impl Agent {
     /// Says that a work is done.
     pub(crate) async fn answer(&self, work: Numbered<VolumeWork>) {
         self.poke.send(Poke::Done(Box::new(work))).await.unwrap();
+    }
+
+    /// Says what its pools are now.
+    pub(crate) async fn pools(&self, pools: Pools) {
+        self.poke.send(Poke::Pools(pools)).await.unwrap();
     }
 
     pub(crate) fn started(&self) -> Vec<String> {

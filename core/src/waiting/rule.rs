@@ -79,6 +79,7 @@ rules! {
     CopyRefused,
     CopyNeedsStop,
     VolumePopulating,
+    VolumeGrowing,
     VolumeCopied,
     RevisionOutdated,
     RestartAsked,

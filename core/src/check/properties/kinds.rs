@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{
     SETS,
     storage::{self, BY_HAND, Storage},
+    ways::{Way, configure},
 };
 use crate::{
     fixture::{quantity, spec},
@@ -30,6 +31,8 @@ pub(super) struct Kind {
     pub(super) retention: RetentionPolicy,
     /// It needs the set before it.
     pub(super) needs: Option<DependencyGate>,
+    /// Its members use a config object of its name.
+    pub(super) config: bool,
     /// Its hosts must have [`required`].
     pub(super) requires: bool,
 }
@@ -123,14 +126,13 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    let requires = prop::bool::weighted(0.3);
-    (policies, rest, retention(), needs(), requires).prop_map(
+    let rest_of = (needs(), any::<bool>(), prop::bool::weighted(0.3));
+    (policies, rest, retention(), rest_of).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
-            needs,
-            requires,
+            (needs, config, requires),
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -152,13 +154,27 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 retention,
                 needs,
                 requires,
+                config,
             }
         },
     )
 }
 
 impl Kind {
-    pub(super) fn spec(&self, set: usize, replicas: i64, revision: u8) -> StatefulSetSpec {
+    /// Whether its ordinals may begin elsewhere. Where a volume pins each member to a host of its own,
+    /// those who come back may find another one there.
+    pub(super) fn may_shift(&self) -> bool {
+        let pinned = self.storage == Storage::Local && self.spread == Spread::Require;
+        !self.founded && !pinned && self.place != Place::PerHost
+    }
+
+    pub(super) fn spec(
+        &self,
+        set: usize,
+        replicas: i64,
+        revision: u8,
+        way: &Way,
+    ) -> StatefulSetSpec {
         let own = match self.storage {
             Storage::None | Storage::Shared(_) => None,
             Storage::Local => Some("local"),
@@ -206,7 +222,11 @@ impl Kind {
             let set = (*before).to_owned();
             wanted.depends_on.push(Dependency { set, gate });
         }
+        way.write(&mut wanted, self.may_shift());
         let process = &mut wanted.template.spec.processes[0];
+        if self.config {
+            configure(process, SETS[set]);
+        }
         process.ports[0].container_port += u32::try_from(set).unwrap();
         if self.spread == Spread::Prefer {
             process.ports.clear();
