@@ -259,7 +259,8 @@ async fn run(
                 let told = answers(&ledger.lock().unwrap());
                 say(told).await;
             }
-            coordinator_message::Message::RenewAck(_)
+            coordinator_message::Message::ExecOrder(_)
+            | coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
         }
     }
