@@ -182,14 +182,14 @@ impl Session {
             agent_message::Message::LogData(data) => {
                 self.context.sessions.log_data(host, stream, data);
             }
-            agent_message::Message::HostAnswers(answers) => {
-                self.host_answers(host, stream, answers)?;
-            }
             agent_message::Message::Pools(pools) => {
                 if self.context.sessions.is_newest(host, stream) {
                     let taken = record::pools(&self.context, host, &pools.into()).await;
                     taken.map_err(ServiceError::from)?;
                 }
+            }
+            agent_message::Message::HostAnswers(answers) => {
+                self.host_answers(host, stream, answers)?;
             }
             agent_message::Message::VolumeDone(done) => {
                 let done = done.try_into();

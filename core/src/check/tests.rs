@@ -27,6 +27,8 @@ use crate::{
 };
 
 mod leaving;
+mod properties;
+mod scenarios;
 
 /// A plan and what it is about.
 type Bad = (State, Vec<Step>);

@@ -126,13 +126,14 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    let rest_of = (needs(), any::<bool>(), prop::bool::weighted(0.3));
-    (policies, rest, retention(), rest_of).prop_map(
+    let uses = (any::<bool>(), prop::bool::weighted(0.3));
+    (policies, rest, retention(), needs(), uses).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
-            (needs, config, requires),
+            needs,
+            (config, requires),
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -153,8 +154,8 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 place,
                 retention,
                 needs,
-                requires,
                 config,
+                requires,
             }
         },
     )
