@@ -317,7 +317,7 @@ impl member::MemberService for Fake {
         request: Request<tonic::Streaming<v1::ExecRequest>>,
     ) -> Answer<Self::ExecStream> {
         let requests = request.into_inner();
-        Ok(Response::new(Box::pin(exec::played(requests).await?)))
+        Ok(Response::new(exec::played(requests).await?))
     }
 
     async fn set_condition(
