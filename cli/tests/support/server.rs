@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects, rollouts, volumes};
+use super::{data, exec, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -308,6 +308,16 @@ impl member::MemberService for Fake {
         self.0.lock().unwrap().members = Some(sender);
         let stream = iter(first).chain(UnboundedReceiverStream::new(later));
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    type ExecStream = Streamed<v1::ExecOutput>;
+
+    async fn exec(
+        &self,
+        request: Request<tonic::Streaming<v1::ExecRequest>>,
+    ) -> Answer<Self::ExecStream> {
+        let requests = request.into_inner();
+        Ok(Response::new(exec::played(requests).await?))
     }
 
     async fn set_condition(
