@@ -105,7 +105,10 @@ impl Rule {
             ],
             Self::VolumeGrowing => &[
                 Event("the volume has grown"),
-                Verb("berth apply -f FILE", "with a smaller request takes it back"),
+                Verb(
+                    "berth apply -f FILE",
+                    "with a smaller request takes it back",
+                ),
             ],
             Self::VolumeCopied => &[
                 Event("the copy is complete"),
