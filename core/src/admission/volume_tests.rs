@@ -560,10 +560,11 @@ spec:
 ";
     let meant = |world: &World| {
         let id = (Kind::VolumeSnapshot, "default/before".parse().unwrap());
-        match &world.objects[&id] {
-            Object::VolumeSnapshot(o) => o.spec.source.persistent_volume_claim_uid.clone(),
-            other => panic!("{other:?}"),
-        }
+        let Object::VolumeSnapshot(object) = &world.objects[&id] else {
+            panic!("{:?}", world.objects[&id]);
+        };
+        let source = &object.spec.source;
+        source.persistent_volume_claim_uid.clone()
     };
     let claim = (Kind::PersistentVolumeClaim, "default/c".parse().unwrap());
     let mut world = World::with(CLASSES);
