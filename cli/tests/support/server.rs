@@ -566,6 +566,9 @@ impl object::ObjectService for Fake {
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::Object> {
         let reference = request.into_inner().r#ref.unwrap();
+        if reference.name == objects::UNREADABLE {
+            return Err(Status::data_loss("the record has another form"));
+        }
         let found = objects::of_kind(&reference.kind)
             .into_iter()
             .find(|one| one["metadata"]["name"] == reference.name.as_str());
