@@ -162,9 +162,17 @@ impl Coverage {
         if listed(&NEVER) {
             return (count > 0).then(|| format!("{name} is listed as never there"));
         }
-        let often = count >= self.histories.div_ceil(100);
+        let often = f64::from(count) >= fewest(self.histories);
         (!often && !listed(&RARE)).then(|| format!("{name}: {count}"))
     }
+}
+
+/// The fewest histories in which something is seen that is in 1 % of all that there could be. Of few
+/// histories chance decides a part: three and a half standard deviations are let pass, so that a run
+/// fails for nothing once in some thousand times. Once it must be there.
+fn fewest(histories: u32) -> f64 {
+    let expected = f64::from(histories) / 100.0;
+    (expected - 3.5 * expected.sqrt()).max(1.0)
 }
 
 /// All that there may be.
