@@ -15,7 +15,7 @@ use berth_proto::{
     convert::{hello::Hello, report::AgentReport},
     transport::{Endpoint, listen},
     v1::{
-        AgentMessage, CoordinatorMessage, Order, Welcome,
+        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput, Order, Welcome,
         agent_message::Message as FromAgent,
         agent_service_server::{AgentService, AgentServiceServer},
         coordinator_message::Message as ToAgent,
@@ -47,6 +47,14 @@ struct Service(mpsc::Sender<Agent>);
 #[tonic::async_trait]
 impl AgentService for Service {
     type SessionStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
+    type ExecStream = ReceiverStream<Result<ExecInput, Status>>;
+
+    async fn exec(
+        &self,
+        _: Request<Streaming<ExecOutput>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        Err(Status::not_found("nobody waits for a program here"))
+    }
 
     async fn session(
         &self,

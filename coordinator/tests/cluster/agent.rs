@@ -236,17 +236,9 @@ async fn run(
                 say(told).await;
             }
             coordinator_message::Message::Zone(chunk) => {
-                if let Some((zone, hash)) = assembly.add(chunk).unwrap() {
-                    let head = ZoneHead {
-                        serial: zone.serial,
-                        hash,
-                    };
-                    ledger.lock().unwrap().zone = Some((zone, head.clone()));
-                    say(Message::ZoneAck(ZoneAck {
-                        serial: head.serial.0,
-                        hash: head.hash.0,
-                    }))
-                    .await;
+                let acked = take_zone(&mut ledger.lock().unwrap(), &mut assembly, chunk);
+                if let Some(ack) = acked {
+                    say(ack).await;
                 }
             }
             coordinator_message::Message::LogRequest(request) => say(log(&request)).await,
@@ -284,6 +276,19 @@ fn answers(ledger: &Ledger) -> Message {
     };
     let all = Answers(ledger.asked.iter().map(answer).collect());
     Message::HostAnswers(all.try_into().unwrap())
+}
+
+fn take_zone(ledger: &mut Ledger, assembly: &mut ZoneAssembly, chunk: v1::Zone) -> Option<Message> {
+    let (zone, hash) = assembly.add(chunk).unwrap()?;
+    let head = ZoneHead {
+        serial: zone.serial,
+        hash,
+    };
+    ledger.zone = Some((zone, head.clone()));
+    Some(Message::ZoneAck(ZoneAck {
+        serial: head.serial.0,
+        hash: head.hash.0,
+    }))
 }
 
 /// A program that says again what it is told, and ends with code 3 at the end of its input.
