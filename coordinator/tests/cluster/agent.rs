@@ -255,8 +255,7 @@ async fn run(
                 say(told).await;
             }
             coordinator_message::Message::ExecOrder(order) => {
-                let (endpoint, ledger) = (endpoint.clone(), Arc::clone(&ledger));
-                tokio::spawn(async move { exec(&endpoint, order, &ledger).await });
+                tokio::spawn(exec(endpoint.clone(), order, Arc::clone(&ledger)));
             }
             coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
@@ -292,14 +291,14 @@ fn take_zone(ledger: &mut Ledger, assembly: &mut ZoneAssembly, chunk: v1::Zone) 
 }
 
 /// A program that says again what it is told, and ends with code 3 at the end of its input.
-async fn exec(endpoint: &Endpoint, order: v1::ExecOrder, ledger: &Mutex<Ledger>) {
+async fn exec(endpoint: Endpoint, order: v1::ExecOrder, ledger: Arc<Mutex<Ledger>>) {
     let (send, outgoing) = mpsc::channel(4);
     let say = async |output: Output| {
         let output = Some(output);
         send.send(v1::ExecOutput { output }).await.ok();
     };
     say(Output::Ticket(order.ticket)).await;
-    let mut client = AgentServiceClient::new(connect(endpoint).await.unwrap());
+    let mut client = AgentServiceClient::new(connect(&endpoint).await.unwrap());
     let mut inputs = client
         .exec(ReceiverStream::new(outgoing))
         .await

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use berth_proto::{
     transport::{self, Endpoint},
     v1::{
-        AgentMessage, CoordinatorMessage,
+        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput,
         agent_message::Message as FromAgent,
         agent_service_server::{AgentService, AgentServiceServer},
         coordinator_message::Message as ToAgent,
@@ -106,6 +106,14 @@ struct Played {
 #[tonic::async_trait]
 impl AgentService for Played {
     type SessionStream = Pin<Box<dyn Stream<Item = Result<CoordinatorMessage, Status>> + Send>>;
+    type ExecStream = Pin<Box<dyn Stream<Item = Result<ExecInput, Status>> + Send>>;
+
+    async fn exec(
+        &self,
+        _: Request<Streaming<ExecOutput>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        Err(Status::not_found("nobody waits for a program here"))
+    }
 
     async fn session(
         &self,
