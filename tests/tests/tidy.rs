@@ -41,6 +41,8 @@ const HOMES: [Home; 6] = [
             "agent/src/keeper/",
             // Starts the sibling programs and stops them.
             "cli/src/commands/dev",
+            // The operator's own terminal.
+            "cli/src/terminal.rs",
         ],
         why: "effects on the machine go through the Host trait",
     },
@@ -372,7 +374,7 @@ fn every_reason_to_wait_is_produced_and_names_what_frees_it() {
     let variants = variants(&text, "pub enum Reason {");
     assert!(variants.len() > 20, "{home}: {variants:?}");
     let frees = read("core/src/waiting/frees.rs");
-    let frees = body(&frees, "fn frees(&self)");
+    let frees = body(&frees, "fn frees(self)");
     let files = sources::rust_files();
     let produced = |variant: &str| {
         let name = format!("Reason::{variant}");

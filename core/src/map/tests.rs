@@ -1,3 +1,5 @@
+//! The map against a plain one: what it holds, shares and says to have changed.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,4 @@
-//! The reasons, one variant each. What they are called, what they say and what frees them is beside
-//! this file.
+//! The reasons, one variant each. Names, texts and what frees them are in the files beside it.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +12,7 @@ use crate::{
     spec::AccessMode,
 };
 
-/// Why a member is not where the operator wants it. The first group is decided by the plan, the
-/// second is reported by an agent.
+/// Why a member is not where it is wanted: first what the plan decides, then what agents report.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all_fields = "camelCase")]
 pub enum Reason {
@@ -50,8 +48,7 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
-    /// Agents have what this coordinator never sent: it may run on a restored backup, or beside
-    /// another one. What it does not know of may run anywhere.
+    /// Agents have what this coordinator never sent, as on a restored backup: it may run anywhere.
     HistoryMismatch {
         /// The hosts of those agents.
         hosts: Vec<HostName>,
@@ -316,7 +313,6 @@ pub enum Reason {
         /// The agent's host.
         host: HostName,
     },
-
     /// An operator stopped the member on its host.
     HeldByOperator,
     /// The program does not exist or cannot be executed on the host.
