@@ -53,6 +53,25 @@ fn labels_are_set_and_taking_one_away_may_need_a_yes() {
 }
 
 #[test]
+fn a_condition_of_a_member_is_set_by_type_and_status() {
+    let server = Server::start();
+    let set = |condition: &str| run(&server, &["member", "condition", "etcd-0", condition]);
+    let done = set("example.com/registered=true");
+    let text = "member/etcd-0: example.com/registered is True";
+    assert!(
+        done.contains("exit code: 0") && done.contains(text),
+        "{done}"
+    );
+    let half = set("example.com/registered");
+    assert!(
+        half.contains("exit code: 2") && half.contains("TYPE=True"),
+        "{half}"
+    );
+    let wrong = set("example.com/registered=maybe");
+    assert!(wrong.contains("neither True nor False"), "{wrong}");
+}
+
+#[test]
 fn a_member_goes_offline_with_a_reason_and_comes_back() {
     let server = Server::start();
     let args = ["member", "offline", "etcd-0", "--reason", "new disk"];

@@ -7,7 +7,8 @@ use crate::{
     common::{Coordinator, set, until},
 };
 use berth_proto::v1::{
-    DeleteRequest, LogsRequest, ObjectRef, member_service_client::MemberServiceClient,
+    DeleteRequest, LogsRequest, ObjectRef, SetMemberConditionRequest,
+    member_service_client::MemberServiceClient,
 };
 use tonic::Code;
 
@@ -42,6 +43,59 @@ async fn members_start_in_order_and_the_next_waits_for_the_one_before() {
         agent.started(),
         ["default/web-0", "default/web-1", "default/web-2"]
     );
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_gate_holds_the_next_member_back_until_its_condition_is_set() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    let gate = "readinessGates: [{conditionType: example.com/registered}]";
+    let text = set("web", 2, "").replace("processes:", &format!("{gate}\n      processes:"));
+    coordinator.apply(&text).await;
+    let waits = until("web-0 to wait for its gate", async || {
+        let members = coordinator.members("web").await;
+        let first = members.first().and_then(|one| one.waiting.clone());
+        let gate = first.filter(|waiting| waiting.rule == "ReadinessGate");
+        gate.ok_or_else(|| format!("{members:#?}"))
+    })
+    .await;
+    assert!(
+        waits.message.contains("example.com/registered"),
+        "{waits:?}"
+    );
+    assert_eq!(agent.started(), ["default/web-0"]);
+
+    let mut members = MemberServiceClient::new(coordinator.channel().await);
+    let request = |member: &str, name: &str| SetMemberConditionRequest {
+        member: member.to_owned(),
+        r#type: name.to_owned(),
+        status: true,
+        message: "by hand".to_owned(),
+        ..SetMemberConditionRequest::default()
+    };
+    for (member, name, code) in [
+        ("web-7", "example.com/registered", Code::NotFound),
+        ("web-0", "not a type", Code::InvalidArgument),
+    ] {
+        let refused = members.set_condition(request(member, name)).await;
+        assert_eq!(refused.unwrap_err().code(), code);
+    }
+    for member in ["web-0", "web-1"] {
+        let open = request(member, "example.com/registered");
+        until(&format!("{member} to have a host"), async || {
+            let set = members.clone().set_condition(open.clone()).await;
+            set.map(drop).map_err(|status| status.to_string())
+        })
+        .await;
+    }
+    let ready = coordinator.ready("web", 2).await;
+    let shown = &ready[0].conditions[0];
+    assert!(shown.gate && shown.status, "{shown:?}");
+    assert_eq!(shown.message, "by hand");
+    let coordinator = coordinator.restart().await;
+    let kept = coordinator.members("web").await.remove(0);
+    assert!(kept.conditions[0].status, "it is durable: {kept:?}");
     coordinator.stop().await;
 }
 

@@ -394,6 +394,20 @@ fn a_set_without_its_members_is_not_scaled() {
 }
 
 #[test]
+fn a_budget_that_could_never_be_kept_is_refused_by_scale_too() {
+    let least = "  disruptionBudget: {minAvailable: 2}\n  replicas: 2";
+    let mut world = World::with(&WEB.replace("  replicas: 2", least));
+    let refused = world.scale("web", 1).unwrap_err();
+    assert!(
+        refused
+            .contains("spec.disruptionBudget.minAvailable: 2 of 1 members can never be available"),
+        "{refused}"
+    );
+    assert_eq!(world.set("web").spec.replicas(), 2, "nothing is stored");
+    world.scale("web", 0).expect("whoever stops a set means it");
+}
+
+#[test]
 fn scale_obeys_the_rules_of_names() {
     let mut world = World::with(&WEB.replace("name: web", &format!("name: {}", "w".repeat(61))));
     let error = world.scale(&"w".repeat(61), 11).unwrap_err();
