@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// Interrupted by Ctrl-C while it waited.
     Interrupted,
+    /// Of `berth exec` only: how the program ended.
+    Remote(u8),
 }
 
 /// The codes, for `--help`.
@@ -39,7 +41,8 @@ Exit codes:
   5    what was waited for did not happen in time
   6    refused: the input is invalid or the change is forbidden; nothing was stored
   7    the coordinator (or the agent, for `berth local`) does not answer
-  130  interrupted while waiting";
+  130  interrupted while waiting
+`berth exec` ends with the code of the program, once that runs.";
 
 impl Exit {
     /// The number that the shell sees.
@@ -54,6 +57,7 @@ impl Exit {
             Self::Refused => 6,
             Self::Unreachable => 7,
             Self::Interrupted => 130,
+            Self::Remote(code) => code,
         }
     }
 }

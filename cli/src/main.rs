@@ -9,6 +9,7 @@ mod output;
 mod refusal;
 mod sources;
 mod target;
+mod terminal;
 mod watch;
 
 use std::process::ExitCode;

@@ -41,6 +41,8 @@ const HOMES: [Home; 6] = [
             "agent/src/keeper/",
             // Starts the sibling programs and stops them.
             "cli/src/commands/dev",
+            // The operator's own terminal.
+            "cli/src/terminal.rs",
         ],
         why: "effects on the machine go through the Host trait",
     },

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
+    keeper::Exit,
     rendered::RenderedMember,
     volume::MountedVolume,
     waiting::Reason,
@@ -14,7 +15,8 @@ use berth_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, step_failed,
+    AttachOrder, Attached, ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply,
+    KeeperStatus, step_failed,
 };
 
 /// A command on its way to a keeper, and where its answer goes.
@@ -72,7 +74,9 @@ impl KeeperClient {
         match self.ask(command).await? {
             KeeperReply::Done => Ok(()),
             KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Status(_) | KeeperReply::Exec(_)) => Err(unexpected(&other)),
+            other @ (KeeperReply::Status(_) | KeeperReply::Exec(_) | KeeperReply::Attached(_)) => {
+                Err(unexpected(&other))
+            }
         }
     }
 
@@ -159,8 +163,46 @@ impl KeeperClient {
         match self.ask(KeeperCommand::Exec(order)).await? {
             KeeperReply::Exec(result) => Ok(result),
             KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Status(_)) => Err(unexpected(&other)),
+            other @ (KeeperReply::Done | KeeperReply::Status(_) | KeeperReply::Attached(_)) => {
+                Err(unexpected(&other))
+            }
         }
+    }
+
+    /// Begins a program that this connection watches; where its streams are.
+    ///
+    /// # Errors
+    /// If the keeper is gone or too old, or the program cannot be executed (`CommandMissing`).
+    pub async fn attach(&self, order: AttachOrder) -> Result<Attached, Reason> {
+        match self.ask(KeeperCommand::Attach(order)).await? {
+            KeeperReply::Attached(attached) => Ok(attached),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Exec(_) | KeeperReply::Status(_)) => {
+                Err(unexpected(&other))
+            }
+        }
+    }
+
+    /// Says that the streams are taken, and waits for the program's end.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn attached_end(&self) -> Result<Exit, Reason> {
+        match self.ask(KeeperCommand::AttachedEnd).await? {
+            KeeperReply::Exec(result) => Ok(result.exit),
+            KeeperReply::Refused(reason) => Err(reason),
+            other @ (KeeperReply::Done | KeeperReply::Attached(_) | KeeperReply::Status(_)) => {
+                Err(unexpected(&other))
+            }
+        }
+    }
+
+    /// Sends a signal to the program that this connection watches.
+    ///
+    /// # Errors
+    /// If the keeper is gone, or the program does not run.
+    pub async fn interrupt(&self, signal: i32) -> Result<(), Reason> {
+        self.tell(KeeperCommand::Interrupt { signal }).await
     }
 
     /// What is true now.
@@ -171,7 +213,9 @@ impl KeeperClient {
         match self.ask(KeeperCommand::Status).await? {
             KeeperReply::Status(status) => Ok(status),
             KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Exec(_)) => Err(unexpected(&other)),
+            other @ (KeeperReply::Done | KeeperReply::Exec(_) | KeeperReply::Attached(_)) => {
+                Err(unexpected(&other))
+            }
         }
     }
 }

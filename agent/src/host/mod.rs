@@ -13,6 +13,7 @@ use std::{
 
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, MemberId, ProcessName, RunId},
+    keeper::Exit,
     order::VolumeOrder,
     prerequisite::{Fact, Prerequisite},
     rendered::RenderedMember,
@@ -21,6 +22,7 @@ use berth_core::{
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
@@ -31,7 +33,8 @@ pub(crate) mod watch;
 
 use crate::keeper::spec::Identity;
 pub use crate::keeper::wire::{
-    ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply, KeeperStatus, ProcessStatus,
+    AttachOrder, Attached, ExecOrder, ExecResult, KeeperCommand, KeeperEvent, KeeperReply,
+    KeeperStatus, ProcessStatus, TerminalOrder,
 };
 pub use handle::{Commanded, KeeperClient, KeeperHandle};
 pub use storage::Place;
@@ -117,6 +120,17 @@ pub trait Host: Send + Sync + 'static {
         launch: KeeperLaunch,
     ) -> impl Future<Output = Result<KeeperHandle, Reason>> + Send;
 
+    /// Begins a program in a member that runs, as one of its processes would be. It is killed when
+    /// what is returned is dropped, and when the member stops.
+    ///
+    /// # Errors
+    /// `CommandMissing`; `StepFailed` if the member does not run or has no such process.
+    fn attach(
+        &self,
+        member: &MemberId,
+        order: AttachOrder,
+    ) -> impl Future<Output = Result<AttachedProgram, Reason>> + Send;
+
     /// Takes up a keeper that an earlier agent started. `None` if there is none alive: boot id,
     /// process id and start time are those of the record, and it answers with the record's run.
     ///
@@ -151,6 +165,46 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// `StepFailed`, also if the keeper is alive.
     fn cleanup(&self, member: &MemberId) -> impl Future<Output = Result<(), Reason>> + Send;
+}
+
+/// A program that is watched while it runs. What is not read holds it back.
+#[derive(Debug)]
+pub struct AttachedProgram {
+    /// What it is told.
+    pub input: mpsc::Sender<AttachInput>,
+    /// What it says; the last is `End` or `Failed`.
+    pub output: mpsc::Receiver<AttachOutput>,
+}
+
+/// What a program is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttachInput {
+    /// Its input.
+    Data(Vec<u8>),
+    /// The end of its input.
+    End,
+    /// Its terminal has another size.
+    Resize {
+        /// Its height in cells.
+        rows: u16,
+        /// Its width in cells.
+        columns: u16,
+    },
+    /// A signal, by its number.
+    Signal(i32),
+}
+
+/// What a program says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttachOutput {
+    /// To its output, or its terminal.
+    Output(Vec<u8>),
+    /// To its errors.
+    Error(Vec<u8>),
+    /// It has ended.
+    End(Exit),
+    /// Nothing more is known of it.
+    Failed(Reason),
 }
 
 /// What an agent says about its machine.

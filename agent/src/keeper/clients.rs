@@ -69,6 +69,11 @@ impl Clients {
         })
     }
 
+    /// Whether a connection is still there.
+    pub(crate) fn has(&self, client: ClientId) -> bool {
+        self.clients.contains_key(&client)
+    }
+
     /// The listening descriptor.
     pub(crate) fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()

@@ -101,7 +101,7 @@ impl Keeper {
                     privileges: &process.privileges,
                     argv: &process.rendered.argv,
                     more_env: &more_env,
-                    output,
+                    streams: output.into(),
                     cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
                 })
             });
@@ -138,7 +138,7 @@ impl Keeper {
             privileges: &process.privileges,
             argv,
             more_env: &[],
-            output,
+            streams: output.into(),
             cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
         })?;
         Ok(Job::new(child.pid, asker, timeout, Some(ours)))
@@ -151,8 +151,12 @@ impl Keeper {
                 let reply = KeeperReply::Exec(job.result(exit));
                 self.clients.send(client, &Message::Reply { id, reply });
             }
+            Asker::Attached(client, Some(id)) => {
+                let reply = KeeperReply::Exec(job.result(exit));
+                self.clients.send(client, &Message::Reply { id, reply });
+            }
             Asker::Hook(slot, kind) => self.hook_ended(slot, kind, job, exit),
-            Asker::Nobody => {}
+            Asker::Attached(_, None) | Asker::Nobody => {}
         }
     }
 
@@ -313,6 +317,19 @@ impl Keeper {
             KeeperCommand::Exec(order) => {
                 let refused = self.exec(client, id, &order).err();
                 (refused.map(KeeperReply::Refused), None)
+            }
+            KeeperCommand::Attach(order) => {
+                let begun = self.attach(client, &order);
+                (Some(begun.unwrap_or_else(KeeperReply::Refused)), None)
+            }
+            KeeperCommand::AttachedEnd => {
+                let refused = self.taken(client, id).err();
+                (refused.map(KeeperReply::Refused), None)
+            }
+            KeeperCommand::Interrupt { signal } => {
+                let sent = self.interrupt(client, signal);
+                let reply = sent.map_or_else(KeeperReply::Refused, |()| KeeperReply::Done);
+                (Some(reply), None)
             }
             KeeperCommand::Status => (Some(KeeperReply::Status(self.status())), None),
         };

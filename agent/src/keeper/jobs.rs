@@ -27,6 +27,8 @@ const OUTPUT_HEAD: usize = 4096;
 pub(crate) enum Asker {
     /// An agent, by connection and request.
     Client(ClientId, u64),
+    /// An agent that watches it, by connection; and the request that waits for its end.
+    Attached(ClientId, Option<u64>),
     /// The machine, for a process.
     Hook(Slot, HookKind),
     /// Nobody any more.
@@ -51,6 +53,10 @@ pub(crate) struct Job {
     timed_out: bool,
     output: Vec<u8>,
     pipe: Option<OwnedFd>,
+    /// The watcher's ends of its streams, until they are taken.
+    pub(crate) held: Vec<OwnedFd>,
+    /// How it ended, while nobody has asked for that yet.
+    pub(crate) ended: Option<Exit>,
 }
 
 /// A pipe for a job's output: our end does not block.
@@ -73,6 +79,8 @@ impl Job {
             timed_out: false,
             output: Vec::new(),
             pipe,
+            held: Vec::new(),
+            ended: None,
         }
     }
 

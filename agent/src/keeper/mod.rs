@@ -5,9 +5,10 @@
 //! Map: [`wire`] is what agent and keeper say to each other, [`spec`] what the agent hands over at
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
-//! request) and `hooks` (those around starts and stops), `notify` (what processes say), `files`,
+//! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops), `notify` (what processes say), `files`,
 //! `logs` and `clients`. No threads, no tokio.
 
+mod attach;
 mod beneath;
 mod cgroup;
 mod clients;

@@ -127,6 +127,14 @@ pub(crate) fn slot_of(processes: &[Process], pid: Pid) -> Option<Slot> {
     processes.iter().position(runs).map(Slot)
 }
 
+/// Kills what a session leader has begun: a shell gives each of its jobs a group of its own.
+pub(crate) fn kill_session(leader: Pid) {
+    for pid in members_of(leader) {
+        // One that has ended meanwhile needs none.
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+}
+
 /// The processes of a session, from this namespace's `/proc`.
 fn members_of(session: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {

@@ -29,7 +29,7 @@ use super::{
     cgroup::Cgroup,
     clients::{ClientId, Clients},
     files::Files,
-    jobs::Job,
+    jobs::{Asker, Job},
     logs::LogDir,
     mounts::Mounts,
     notify::NotifySocket,
@@ -281,7 +281,14 @@ impl Keeper {
     }
 
     fn ended(&mut self, pid: Pid, exit: Exit) {
-        if let Some(index) = self.jobs.iter().position(|job| job.pid == pid) {
+        let is_its = |job: &Job| job.pid == pid && job.ended.is_none();
+        if let Some(index) = self.jobs.iter().position(is_its) {
+            if let Some(job) = self.jobs.get_mut(index)
+                && matches!(job.asker, Asker::Attached(_, None))
+            {
+                job.ended = Some(exit);
+                return;
+            }
             let job = self.jobs.swap_remove(index);
             self.job_ended(job, exit);
             return;
@@ -305,6 +312,7 @@ impl Keeper {
         for job in &mut self.jobs {
             job.expire(now);
         }
+        self.end_attached();
         if self.seen.due().is_some_and(|at| at <= now) {
             self.seen.look();
         }

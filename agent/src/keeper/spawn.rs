@@ -45,10 +45,34 @@ pub(crate) struct Program<'a> {
     pub(crate) argv: &'a [String],
     /// What its environment has beside the process's own.
     pub(crate) more_env: &'a [(&'static str, Sealed)],
-    /// Its stdout and stderr.
-    pub(crate) output: OwnedFd,
+    /// Its stdin, stdout and stderr.
+    pub(crate) streams: Streams,
     /// The cgroup that it begins in.
     pub(crate) cgroup: Option<Leaf>,
+}
+
+/// What a program reads and writes.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// Its stdin; `/dev/null` without one.
+    pub(crate) input: Option<OwnedFd>,
+    /// Its stdout.
+    pub(crate) output: OwnedFd,
+    /// Its stderr; as its stdout without one.
+    pub(crate) error: Option<OwnedFd>,
+    /// Whether they are a terminal, which is to be its own.
+    pub(crate) terminal: bool,
+}
+
+impl From<OwnedFd> for Streams {
+    fn from(output: OwnedFd) -> Self {
+        Self {
+            input: None,
+            output,
+            error: None,
+            terminal: false,
+        }
+    }
 }
 
 /// A child, by its process id here and on the host.
@@ -136,7 +160,7 @@ impl Spawner {
         setsid().map_err(at("begin a session"))?;
         let own = readlinkat(&self.host_proc, "self").map_err(at("read /proc"))?;
         drop(report.write_all(format!("P{}\n", own.to_string_lossy()).as_bytes()));
-        self.redirect(&program.output)
+        self.connect(&program.streams)
             .map_err(at("redirect output"))?;
         if self.protected {
             let adj = Path::new("/proc/self/oom_score_adj");
@@ -149,6 +173,22 @@ impl Spawner {
             .first()
             .ok_or_else(|| (EXECUTE.into(), Errno::ENOENT))?;
         execve(path, argv, env).map_err(at(EXECUTE))
+    }
+
+    /// In the child of a program: its streams, and its terminal, take their places.
+    fn connect(&self, streams: &Streams) -> Result<(), Errno> {
+        self.redirect(&streams.output)?;
+        if let Some(input) = &streams.input {
+            dup2_stdin(input)?;
+        }
+        if let Some(error) = &streams.error {
+            dup2_stderr(error)?;
+        }
+        if streams.terminal {
+            let taken = rustix::process::ioctl_tiocsctty(&streams.output);
+            taken.map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+        }
+        Ok(())
     }
 
     /// `/dev/null` in, `output` out.

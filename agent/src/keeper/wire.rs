@@ -12,7 +12,7 @@ use berth_core::{
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this binary speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The first thing that a keeper says on each connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,8 +109,56 @@ pub enum KeeperCommand {
     },
     /// Runs a program in the member's namespaces.
     Exec(ExecOrder),
+    /// Begins a program that is watched while it runs: at most one for each connection. It is
+    /// killed when the connection ends, and when the member stops. From protocol 2 on.
+    Attach(AttachOrder),
+    /// Says that the descriptors of its streams are taken; the answer comes when it has ended.
+    AttachedEnd,
+    /// Sends a signal to it.
+    Interrupt {
+        /// The signal's number.
+        signal: i32,
+    },
     /// Asks for the status.
     Status,
+}
+
+/// A program to run in a member's namespaces, as one of its processes would be, with its streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachOrder {
+    /// The process whose user, environment, directory and limits it gets.
+    pub process: ProcessName,
+    /// Program (a path) and arguments.
+    pub argv: Vec<String>,
+    /// Whether its input is open.
+    pub stdin: bool,
+    /// The terminal that it gets; else pipes.
+    pub terminal: Option<TerminalOrder>,
+}
+
+/// A terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TerminalOrder {
+    /// `TERM`
+    pub term: String,
+    /// Its height in cells.
+    pub rows: u16,
+    /// Its width in cells.
+    pub columns: u16,
+}
+
+/// The keeper's descriptors of a program's streams, for the agent to take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// Where its input is written; none for a terminal, or if it has none.
+    pub input: Option<i32>,
+    /// Where its output is read, or its terminal.
+    pub output: i32,
+    /// Where its errors are read; none for a terminal.
+    pub error: Option<i32>,
 }
 
 /// A program to run in a member's namespaces, as one of its processes would be.
@@ -145,8 +193,10 @@ pub enum KeeperReply {
     Done,
     /// To [`KeeperCommand::Status`].
     Status(KeeperStatus),
-    /// To [`KeeperCommand::Exec`], when the program has ended.
+    /// To [`KeeperCommand::Exec`] and [`KeeperCommand::AttachedEnd`], when the program has ended.
     Exec(ExecResult),
+    /// To [`KeeperCommand::Attach`].
+    Attached(Attached),
     /// It cannot be done.
     Refused(Reason),
 }

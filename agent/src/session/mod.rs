@@ -22,6 +22,7 @@ use crate::{
     reconcile::Members,
 };
 
+mod exec;
 mod logs;
 mod pools;
 mod stream;

@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
-use super::{Session, SessionError, logs::Tails, pools, works::Worker};
+use super::{Session, SessionError, exec::Runner, logs::Tails, pools, works::Worker};
 use crate::{
     clock::Clock,
     host::Host,
@@ -179,6 +179,15 @@ impl<H: Host> Session<H> {
                 };
                 self.works
                     .begin(worker, (work.try_into()?, open.out.clone()));
+                Ok(())
+            }
+            In::ExecOrder(order) => {
+                let runner = Runner {
+                    coordinator: self.coordinator.clone(),
+                    host: Arc::clone(&self.host),
+                    ledger: self.ledger.clone(),
+                };
+                tokio::spawn(runner.run(order));
                 Ok(())
             }
             In::HostQuestions(questions) => {

@@ -7,12 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+mod exec;
 mod local;
 mod rollout;
 mod snapshot;
 mod verbs;
 mod waiting;
 
+pub(crate) use exec::ExecArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
     ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
@@ -100,6 +102,14 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Show what a member's process wrote.
     Logs(LogsArgs),
+    /// Run a program in a member, as one of its processes would be.
+    ///
+    /// It has the namespaces, mounts, user, environment and limits of the process. It is killed when
+    /// this command ends, however that comes, and when the member stops. The command ends with the
+    /// program's exit code, or with 128 and the number of the signal that killed it.
+    ///
+    /// For example: berth exec -it etcd-0 -- sh
+    Exec(ExecArgs),
     /// Show what happened.
     Events(EventsArgs),
     /// Rollouts: how one gets on, the revisions of a set, and the way back.

@@ -16,6 +16,7 @@ mod describe;
 mod dev;
 mod drain;
 mod events;
+mod exec;
 mod explain;
 mod get;
 mod host;
@@ -61,6 +62,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
         let context = connect(&cli.global).await?;
         return plan::run(&context, args).await;
     }
+    if let Command::Exec(args) = cli.command {
+        let context = connect(&cli.global).await?;
+        return exec::run(&context, args).await;
+    }
     others(cli).await.map(|()| Exit::Success)
 }
 
@@ -87,6 +92,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Scale(_)
         | Command::Delete(_)
         | Command::Logs(_)
+        | Command::Exec(_)
         | Command::Events(_)
         | Command::Rollout(_)
         | Command::Host(_)
@@ -115,6 +121,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Dev(_)
         | Command::Local(_)
         | Command::Plan(_)
+        | Command::Exec(_)
         | Command::Explain(_)
         | Command::Completions(_)
         | Command::Version => Ok(()),

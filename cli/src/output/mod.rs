@@ -94,6 +94,34 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     Exit::Usage
 }
 
+/// Writes what a program said, as it came, to standard output or to standard error. Nothing else is
+/// held up by a reader that is slow.
+///
+/// # Errors
+/// If nobody reads any more.
+pub(crate) async fn pass_on(bytes: &[u8], to_stderr: bool) -> Result<(), CliError> {
+    let bytes = bytes.to_vec();
+    let write = move || {
+        if to_stderr {
+            io::stderr().lock().write_all(&bytes)
+        } else {
+            let mut out = io::stdout().lock();
+            out.write_all(&bytes).and_then(|()| out.flush())
+        }
+    };
+    let written = tokio::task::spawn_blocking(write).await;
+    let written = written.map_err(io::Error::other).flatten();
+    written.map_err(|source| CliError::Terminal {
+        doing: "pass on what the program wrote",
+        source,
+    })
+}
+
+/// Whether standard input is a terminal.
+pub(crate) fn is_on_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Whether a person can be asked.
 pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

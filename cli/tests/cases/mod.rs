@@ -2,6 +2,7 @@
 
 mod asking;
 mod changes;
+mod exec;
 mod hosts;
 mod local;
 mod reads;

@@ -61,8 +61,27 @@ fn objects_of_storage_are_tables_too() {
                 &["get", "pv"],
                 &["get", "pv", "-o", "wide"],
                 &["get", "sc", "-o", "wide"],
+                &["get", "pvc"],
             ]
         )
+    );
+}
+
+#[test]
+fn a_snapshot_is_restored_to_a_claim_that_is_not_there() {
+    let server = Server::start();
+    let restore =
+        |snapshot: &str, to: &str| berth(&server, &["snapshot", "restore", snapshot, "--to", to]);
+    assert_snapshot!(
+        "snapshot_restore",
+        [
+            restore("before", "data-copy-0"),
+            restore("before", "data-etcd-0"),
+            // What its claim was is not needed where that is gone, and an error is not that.
+            restore("orphan", "data-copy-0"),
+            restore("odd", "data-copy-0"),
+        ]
+        .join("\n")
     );
 }
 

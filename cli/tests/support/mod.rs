@@ -7,6 +7,7 @@ use std::{
 };
 
 pub(crate) mod data;
+pub(crate) mod exec;
 pub(crate) mod objects;
 pub(crate) mod rollouts;
 pub(crate) mod server;

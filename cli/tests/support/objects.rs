@@ -86,6 +86,20 @@ fn storage(
                 volume("pvc-2", "Trashed", "Released"),
             ]
         }
+        "VolumeSnapshot" => {
+            let snapshot = |name: &str, claim: &str| {
+                object(
+                    name,
+                    json!({ "spec": { "source": { "persistentVolumeClaimName": claim } },
+                        "status": { "readyToUse": true, "restoreSize": "1Gi" } }),
+                )
+            };
+            vec![
+                snapshot("before", "data-etcd-0"),
+                snapshot("orphan", "gone"),
+                snapshot("odd", UNREADABLE),
+            ]
+        }
         "StorageClass" => vec![
             object(
                 "fast",
@@ -102,6 +116,9 @@ fn storage(
         _ => Vec::new(),
     }
 }
+
+/// The name of an object that cannot be read.
+pub(crate) const UNREADABLE: &str = "unreadable";
 
 /// An object in its wire form.
 pub(crate) fn wire(value: serde_json::Value) -> prost_types::Struct {

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, objects, rollouts, volumes};
+use super::{data, exec, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -310,6 +310,16 @@ impl member::MemberService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    type ExecStream = Streamed<v1::ExecOutput>;
+
+    async fn exec(
+        &self,
+        request: Request<tonic::Streaming<v1::ExecRequest>>,
+    ) -> Answer<Self::ExecStream> {
+        let requests = request.into_inner();
+        Ok(Response::new(exec::played(requests).await?))
+    }
+
     async fn set_condition(
         &self,
         request: Request<v1::SetMemberConditionRequest>,
@@ -556,6 +566,9 @@ impl object::ObjectService for Fake {
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::Object> {
         let reference = request.into_inner().r#ref.unwrap();
+        if reference.name == objects::UNREADABLE {
+            return Err(Status::data_loss("the record has another form"));
+        }
         let found = objects::of_kind(&reference.kind)
             .into_iter()
             .find(|one| one["metadata"]["name"] == reference.name.as_str());

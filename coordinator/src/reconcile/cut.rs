@@ -85,7 +85,7 @@ fn piece(
             snapshots.insert(name);
         }
         batch.notes.extend(events::event(&after, step, now));
-        sets.extend(set_of(&after, step));
+        sets.extend(step.set(&after));
         hosts.extend(hosts_of(&after, step));
         after.apply(step, now);
     }
@@ -120,72 +120,19 @@ fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>
     Ok(Some(zone::build(after)))
 }
 
-/// The set that a step is about.
-pub(super) fn set_of(state: &State, step: &Step) -> Option<SetKey> {
-    match step {
-        Step::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
-        Step::BindClaim { key, .. }
-        | Step::GrowClaim { key, .. }
-        | Step::TieClaim { key, .. }
-        | Step::DropClaim { key, .. }
-        | Step::FillClaim { key, .. } => {
-            let member = state.claims.get(key)?.member.as_ref();
-            member.map(|id| id.set.clone())
-        }
-        Step::TakeSnapshot { snapshot, .. } => {
-            let member = state.claims.get(&snapshot.claim)?.member.as_ref();
-            member.map(|id| id.set.clone())
-        }
-        Step::AdoptClaim { member, .. }
-        | Step::TakeAddress { member, .. }
-        | Step::TakeHost { member, .. }
-        | Step::LeaveHost { member }
-        | Step::Assign { member, .. }
-        | Step::Carry { member, .. }
-        | Step::Start { member, .. }
-        | Step::PassGate { member, .. }
-        | Step::Stop { member, .. }
-        | Step::Reload { member, .. }
-        | Step::Release { member, .. } => Some(member.set.clone()),
-        Step::Found { set, .. }
-        | Step::RemoveSet { set, .. }
-        | Step::Refound { set, .. }
-        | Step::DropRevision { set, .. }
-        | Step::Rollout { set, .. }
-        | Step::ForgetFounding { set } => Some(set.clone()),
-        Step::PurgeVolume { .. } | Step::PublishZone { .. } => None,
-    }
-}
-
 /// The claim that a step changes.
 fn claim_of(step: &Step) -> Option<&ClaimKey> {
-    match step {
-        Step::CreateClaim { key, .. }
-        | Step::AdoptClaim { key, .. }
-        | Step::BindClaim { key, .. }
-        | Step::GrowClaim { key, .. }
-        | Step::TieClaim { key, .. }
-        | Step::DropClaim { key, .. }
-        | Step::FillClaim { key, .. } => Some(key),
-        Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Assign { .. }
-        | Step::Found { .. }
-        | Step::Carry { .. }
-        | Step::Start { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::DropRevision { .. }
-        | Step::Reload { .. }
-        | Step::Rollout { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => None,
+    if let Step::CreateClaim { key, .. }
+    | Step::AdoptClaim { key, .. }
+    | Step::BindClaim { key, .. }
+    | Step::GrowClaim { key, .. }
+    | Step::TieClaim { key, .. }
+    | Step::DropClaim { key, .. }
+    | Step::FillClaim { key, .. } = step
+    {
+        Some(key)
+    } else {
+        None
     }
 }
 

@@ -1,9 +1,10 @@
 //! AgentService: hands the stream to the sessions.
 
-use berth_proto::v1::{AgentMessage, agent_service_server::AgentService};
+use berth_proto::v1::{AgentMessage, ExecInput, ExecOutput, agent_service_server::AgentService};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::{Streamed, exec};
 use crate::{
     context::Context,
     sessions::{self, Outgoing},
@@ -16,6 +17,15 @@ pub(super) struct Agents(pub(super) Context);
 #[tonic::async_trait]
 impl AgentService for Agents {
     type SessionStream = ReceiverStream<Outgoing>;
+    type ExecStream = Streamed<ExecInput>;
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<ExecOutput>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        let inputs = exec::arrived(&self.0, request.into_inner()).await?;
+        Ok(Response::new(inputs))
+    }
 
     async fn session(
         &self,

@@ -4,25 +4,27 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
     ids::{HostName, MemberId, SetKey},
-    state::Set,
+    state::{Ordered, Set},
     time::Timestamp,
 };
 use berth_proto::{
     convert::object::namespace,
     v1::{
-        ListMembersRequest, ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent,
-        MemberStatus, ReplaceMemberRequest, ReplaceMemberResponse, RestartMemberRequest,
-        RestartMemberResponse, SetMemberConditionRequest, SetMemberConditionResponse,
-        SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
+        ExecOutput, ExecRequest, ListMembersRequest, ListMembersResponse, LogChunk, LogRequest,
+        LogsRequest, MemberEvent, MemberStatus, ReplaceMemberRequest, ReplaceMemberResponse,
+        RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
+        SetMemberConditionResponse, SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
         member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Streamed, condition, leaving, offline, restart, status::ServiceError, view::Look};
+use super::{
+    Streamed, condition, exec, leaving, offline, restart, status::ServiceError, view::Look,
+};
 use crate::{context::Context, sessions::LogChunks, state::View};
 
 /// Changes that may wait for a client to read them.
@@ -142,11 +144,31 @@ async fn follow(context: Context, filter: Filter, send: mpsc::Sender<Result<Memb
 
 impl Members {
     /// The member that a log is asked of, and its host.
-    fn find(&self, request: &LogsRequest) -> Result<(MemberId, HostName), ServiceError> {
-        let namespace = namespace(&request.namespace)?;
-        let what = format!("member {namespace}/{}", request.member);
+    /// A member that is to run, and its host.
+    pub(super) fn runs(
+        &self,
+        namespace: &str,
+        member: &str,
+    ) -> Result<(MemberId, HostName), ServiceError> {
+        let (id, host) = self.find(namespace, member)?;
+        let view = self.0.view.read();
+        let set = view.state.sets.get(&id.set);
+        let granted = set.and_then(|set| set.members.get(&id.ordinal));
+        if granted.is_some_and(|member| member.ordered == Ordered::Run) {
+            return Ok((id, host));
+        }
+        Err(ServiceError::Refused {
+            rule: "NOT_RUNNING",
+            subject: format!("member {id}"),
+            message: format!("{id} does not run; 'berth explain {}' says why", id.name()),
+        })
+    }
+
+    fn find(&self, namespace_: &str, member: &str) -> Result<(MemberId, HostName), ServiceError> {
+        let namespace = namespace(namespace_)?;
+        let what = format!("member {namespace}/{member}");
         let not_found = || ServiceError::NotFound { what: what.clone() };
-        let text = format!("{namespace}/{}", request.member);
+        let text = format!("{namespace}/{member}");
         let id: MemberId = text.parse().map_err(|_| not_found())?;
         let view = self.0.view.read();
         let set = view.state.sets.get(&id.set).ok_or_else(not_found)?;
@@ -222,6 +244,16 @@ impl MemberService for Members {
         Ok(Response::new(ReplaceMemberResponse { revision }))
     }
 
+    type ExecStream = Streamed<ExecOutput>;
+
+    async fn exec(
+        &self,
+        request: Request<Streaming<ExecRequest>>,
+    ) -> Result<Response<Self::ExecStream>, Status> {
+        let answer = exec::run(self, request.into_inner()).await?;
+        Ok(Response::new(answer))
+    }
+
     type LogsStream = Streamed<LogChunk>;
 
     async fn logs(
@@ -229,7 +261,7 @@ impl MemberService for Members {
         request: Request<LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
         let request = request.into_inner();
-        let (member, host) = self.find(&request)?;
+        let (member, host) = self.find(&request.namespace, &request.member)?;
         let wanted = LogRequest {
             id: 0,
             member: member.to_string(),

@@ -8,6 +8,7 @@ mod condition;
 mod delete;
 mod drain;
 mod events;
+mod exec;
 mod hosts;
 mod labels;
 mod leaving;

@@ -5,6 +5,7 @@
 //! sends orders, so that nothing is sent that is not on disk. Nothing here waits for an agent: one
 //! that does not read its messages loses its stream and connects again.
 
+mod exec;
 mod failures;
 mod hello;
 mod host;
@@ -33,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+pub use exec::{ExecEnds, ExecTicket};
 pub use failures::{Failures, Worker};
 pub use hello::HelloError;
 pub use host::HostError;
@@ -100,6 +102,8 @@ struct Registry {
     slots: BTreeMap<HostName, Slot>,
     mismatches: BTreeMap<HostName, String>,
     failures: Failures,
+    /// Programs whose agents have not opened their streams yet, by ticket.
+    programs: BTreeMap<String, oneshot::Sender<ExecEnds>>,
     /// The last refusal of each kind that was told of a host.
     refusals: BTreeMap<(HostName, &'static str), (Generation, String)>,
 }

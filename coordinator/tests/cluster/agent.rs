@@ -29,7 +29,8 @@ use berth_proto::{
     transport::{Endpoint, connect},
     v1::{
         self, AgentMessage, LogData, OrderAck, ZoneAck, agent_message::Message,
-        agent_service_client::AgentServiceClient, coordinator_message,
+        agent_service_client::AgentServiceClient, coordinator_message, exec_input::Input,
+        exec_output::Output,
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -57,6 +58,8 @@ pub(crate) struct Ledger {
     pub(crate) volumes_wait: bool,
     /// The works on volumes that it was asked to do, in order.
     pub(crate) works: Vec<Numbered<VolumeWork>>,
+    /// How many programs have ended because nobody watches them any more.
+    pub(crate) watched_to_the_end: u32,
     /// What every work fails with.
     pub(crate) work_fails: Option<String>,
     /// What its host lacks of what it was asked for, and what it was asked for.
@@ -259,6 +262,10 @@ async fn run(
                 let told = answers(&ledger.lock().unwrap());
                 say(told).await;
             }
+            coordinator_message::Message::ExecOrder(order) => {
+                let (endpoint, ledger) = (endpoint.clone(), Arc::clone(&ledger));
+                tokio::spawn(async move { exec(&endpoint, order, &ledger).await });
+            }
             coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
         }
@@ -277,6 +284,35 @@ fn answers(ledger: &Ledger) -> Message {
     };
     let all = Answers(ledger.asked.iter().map(answer).collect());
     Message::HostAnswers(all.try_into().unwrap())
+}
+
+/// A program that says again what it is told, and ends with code 3 at the end of its input.
+async fn exec(endpoint: &Endpoint, order: v1::ExecOrder, ledger: &Mutex<Ledger>) {
+    let (send, outgoing) = mpsc::channel(4);
+    let say = async |output: Output| {
+        let output = Some(output);
+        send.send(v1::ExecOutput { output }).await.ok();
+    };
+    say(Output::Ticket(order.ticket)).await;
+    let mut client = AgentServiceClient::new(connect(endpoint).await.unwrap());
+    let mut inputs = client
+        .exec(ReceiverStream::new(outgoing))
+        .await
+        .unwrap()
+        .into_inner();
+    let command = order.command.unwrap().command.join(" ");
+    say(Output::Stderr(command.into_bytes())).await;
+    while let Ok(Some(message)) = inputs.message().await {
+        match message.input.unwrap() {
+            Input::Stdin(bytes) => say(Output::Stdout(bytes)).await,
+            Input::StdinEnd(_) => {
+                let (code, error) = (3, String::new());
+                say(Output::End(v1::ExecEnd { code, error })).await;
+            }
+            Input::Resize(_) | Input::Signal(_) => {}
+        }
+    }
+    ledger.lock().unwrap().watched_to_the_end += 1;
 }
 
 fn work_on(ledger: &mut Ledger, work: v1::VolumeWork) -> Option<Message> {

@@ -9,6 +9,7 @@
 
 mod agent;
 mod common;
+mod exec;
 mod killed;
 mod leaving;
 mod members;

@@ -125,55 +125,28 @@ fn beside(a: &VolumeSource, b: &VolumeSource) -> bool {
 
 pub(super) fn copy_still(case: &Case<'_>) -> Verdict {
     let state = case.state;
-    match case.step {
-        Step::TakeSnapshot { snapshot, .. } => {
-            still(state, &snapshot.claim, &snapshot.source, snapshot.online)
-        }
-        Step::BindClaim { volume, .. } => match &volume.origin {
-            Some(origin)
-                if !origin.copied && origin.kind == DataSourceKind::PersistentVolumeClaim =>
-            {
-                still(state, &origin.object, &volume.source, origin.online)
-            }
-            Some(_) | None => Ok(()),
-        },
-        Step::Start { member: id, .. } => {
-            let Some((set, member)) = grant(state, id) else {
-                return Ok(());
-            };
-            let claims = needed(set, id, &member.revision).into_iter();
-            let volumes = claims.filter_map(|key| state.claims.get(&key)?.volume.as_ref());
-            for name in volumes {
-                if read_still(state, name) {
-                    return Err(format!("{id} starts on volume {name}, which is copied"));
-                }
-            }
-            Ok(())
-        }
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::GrowClaim { .. }
-        | Step::FillClaim { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Assign { .. }
-        | Step::Carry { .. }
-        | Step::Found { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Reload { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::DropRevision { .. }
-        | Step::Rollout { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
+    if let Step::TakeSnapshot { snapshot, .. } = case.step {
+        return still(state, &snapshot.claim, &snapshot.source, snapshot.online);
     }
+    if let Step::BindClaim { volume, .. } = case.step
+        && let Some(origin) = &volume.origin
+        && !origin.copied
+        && origin.kind == DataSourceKind::PersistentVolumeClaim
+    {
+        return still(state, &origin.object, &volume.source, origin.online);
+    }
+    if let Step::Start { member: id, .. } = case.step
+        && let Some((set, member)) = grant(state, id)
+    {
+        let claims = needed(set, id, &member.revision).into_iter();
+        let volumes = claims.filter_map(|key| state.claims.get(&key)?.volume.as_ref());
+        for name in volumes {
+            if read_still(state, name) {
+                return Err(format!("{id} starts on volume {name}, which is copied"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the volume of a claim may be copied so: in one instant where its pool can do that, else

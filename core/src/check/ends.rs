@@ -55,32 +55,16 @@ pub(super) fn carries_same(case: &Case<'_>) -> Verdict {
 }
 
 pub(super) fn orphans_kept(case: &Case<'_>) -> Verdict {
-    let key = match case.step {
-        Step::RemoveSet { set, .. } | Step::Refound { set, .. } => set,
-        Step::Assign { member, .. }
-        | Step::Start { member, .. }
-        | Step::Stop { member, .. }
-        | Step::Release { member, .. } => &member.set,
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::GrowClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::FillClaim { .. }
-        | Step::TakeAddress { .. }
-        | Step::Found { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Carry { .. }
-        | Step::Reload { .. }
-        | Step::Rollout { .. }
-        | Step::PassGate { .. }
-        | Step::DropRevision { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => return Ok(()),
+    let key = if let Step::RemoveSet { set, .. } | Step::Refound { set, .. } = case.step {
+        set
+    } else if let Step::Assign { member, .. }
+    | Step::Start { member, .. }
+    | Step::Stop { member, .. }
+    | Step::Release { member, .. } = case.step
+    {
+        &member.set
+    } else {
+        return Ok(());
     };
     match case.state.sets.get(key).and_then(|set| set.orphaned) {
         Some(_) => Err(format!("{key} was deleted without its members")),
@@ -89,58 +73,34 @@ pub(super) fn orphans_kept(case: &Case<'_>) -> Verdict {
 }
 
 pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
-    match case.step {
-        Step::Assign {
-            member, revision, ..
-        } => {
-            let set = case.state.sets.get(&member.set);
-            let newest =
-                set.is_none_or(|set| set.revision == *revision || set.rollout.current == *revision);
-            let known = set.is_none_or(|set| set.revisions.contains_key(revision));
-            if newest && known {
-                return Ok(());
-            }
-            Err(format!(
-                "{member} gets revision {revision}, which is neither the newest nor the one before"
-            ))
+    if let Step::Assign {
+        member, revision, ..
+    } = case.step
+    {
+        let set = case.state.sets.get(&member.set);
+        let newest =
+            set.is_none_or(|set| set.revision == *revision || set.rollout.current == *revision);
+        let known = set.is_none_or(|set| set.revisions.contains_key(revision));
+        if newest && known {
+            return Ok(());
         }
-        Step::DropRevision { set: key, revision } => {
-            let Some(set) = case.state.sets.get(key) else {
-                return Ok(());
-            };
-            let mut members = set.members.values();
-            if [&set.revision, &set.rollout.current].contains(&revision)
-                || members.any(|m| m.revision == *revision)
-            {
-                return Err(format!("revision {revision} of {key} is in use"));
-            }
-            history_kept(set, revision)
-        }
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::GrowClaim { .. }
-        | Step::FillClaim { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::Carry { .. }
-        | Step::LeaveHost { .. }
-        | Step::Found { .. }
-        | Step::Start { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::Reload { .. }
-        | Step::Rollout { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
+        return Err(format!(
+            "{member} gets revision {revision}, which is neither the newest nor the one before"
+        ));
     }
+    let Step::DropRevision { set: key, revision } = case.step else {
+        return Ok(());
+    };
+    let Some(set) = case.state.sets.get(key) else {
+        return Ok(());
+    };
+    let mut members = set.members.values();
+    if [&set.revision, &set.rollout.current].contains(&revision)
+        || members.any(|m| m.revision == *revision)
+    {
+        return Err(format!("revision {revision} of {key} is in use"));
+    }
+    history_kept(set, revision)
 }
 
 /// Of the revisions that nobody carries, those with the highest numbers stay.

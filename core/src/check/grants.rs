@@ -98,33 +98,12 @@ pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
 }
 
 pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
-    let (id, needed) = match case.step {
-        Step::Start { member, .. } => (member, Ordered::Nothing),
-        Step::Stop { member, .. } => (member, Ordered::Run),
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::GrowClaim { .. }
-        | Step::FillClaim { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Carry { .. }
-        | Step::Assign { .. }
-        | Step::Found { .. }
-        | Step::PassGate { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::Reload { .. }
-        | Step::DropRevision { .. }
-        | Step::Rollout { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => return Ok(()),
+    let (id, needed) = if let Step::Start { member, .. } = case.step {
+        (member, Ordered::Nothing)
+    } else if let Step::Stop { member, .. } = case.step {
+        (member, Ordered::Run)
+    } else {
+        return Ok(());
     };
     let ordered = grant(case.state, id).map(|(_, member)| member.ordered);
     match ordered.filter(|ordered| *ordered != needed) {

@@ -73,7 +73,7 @@ pub fn check_plan(before: &State, plan: &Plan, now: Timestamp) -> Vec<Breach> {
         };
         for rule in Rule::ALL {
             if let Err(detail) = rule.judge(&case) {
-                let set = set_of(&state, step);
+                let set = step.set(&state);
                 found.push(Breach { rule, set, detail });
             }
         }
@@ -165,49 +165,6 @@ fn checked(
     let everything = state.sets.keys().map(|set| (set.clone(), rule.to_owned()));
     let (_, report) = planner(state, now, &everything.collect());
     (Plan::default(), report, breaches)
-}
-
-/// The set that a step is about.
-fn set_of(state: &State, step: &Step) -> Option<SetKey> {
-    if let Some((set, _)) = step.member() {
-        return Some(set.clone());
-    }
-    match step {
-        Step::BindClaim { key, .. }
-        | Step::GrowClaim { key, .. }
-        | Step::TieClaim { key, .. }
-        | Step::DropClaim { key, .. }
-        | Step::FillClaim { key, .. } => state
-            .claims
-            .get(key)?
-            .member
-            .as_ref()
-            .map(|member| member.set.clone()),
-        Step::TakeSnapshot { snapshot, .. } => {
-            let claim = state.claims.get(&snapshot.claim)?;
-            claim.member.as_ref().map(|member| member.set.clone())
-        }
-        Step::Found { set, .. }
-        | Step::RemoveSet { set, .. }
-        | Step::Refound { set, .. }
-        | Step::DropRevision { set, .. }
-        | Step::Rollout { set, .. }
-        | Step::ForgetFounding { set } => Some(set.clone()),
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Assign { .. }
-        | Step::Carry { .. }
-        | Step::Start { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Reload { .. }
-        | Step::Release { .. }
-        | Step::PublishZone { .. } => None,
-    }
 }
 
 #[cfg(test)]

@@ -211,56 +211,30 @@ fn homes<'a>(state: &'a State, id: &MemberId, set: &'a Set) -> Vec<&'a HostName>
 }
 
 pub(super) fn own_host(case: &Case<'_>) -> Verdict {
-    match case.step {
-        Step::Assign {
-            member: id, host, ..
-        } => {
-            let set = case.state.sets.get(&id.set);
-            let own = set.and_then(|set| set.own_hosts.get(&id.ordinal));
-            match own.filter(|own| own.host != *host) {
-                Some(own) => Err(format!("{id} goes to {host}, and is that of {}", own.host)),
-                None => Ok(()),
-            }
-        }
-        Step::TakeHost { member: id, host } => take_host(case.state, id, host),
-        Step::LeaveHost { member: id } => {
-            let set = case.state.sets.get(&id.set);
-            let own = set.and_then(|set| Some((set, set.own_hosts.get(&id.ordinal)?)));
-            let selected = own.is_some_and(|(set, own)| {
-                let host = case.state.hosts.get(&own.host);
-                let mut selector = set.spec.template.spec.node_selector.iter();
-                host.is_some_and(|host| selector.all(|(k, v)| host.record.labels.get(k) == Some(v)))
-            });
-            if selected {
-                Err(format!("{id} leaves a host that the set selects"))
-            } else {
-                Ok(())
-            }
-        }
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::GrowClaim { .. }
-        | Step::FillClaim { .. }
-        | Step::TakeAddress { .. }
-        | Step::Found { .. }
-        | Step::Carry { .. }
-        | Step::Start { .. }
-        | Step::Rollout { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::Reload { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::DropRevision { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
+    let own = |id: &MemberId| {
+        let set = case.state.sets.get(&id.set)?;
+        Some((set, set.own_hosts.get(&id.ordinal)?))
+    };
+    if let Step::Assign {
+        member: id, host, ..
+    } = case.step
+        && let Some((_, own)) = own(id).filter(|(_, own)| own.host != *host)
+    {
+        return Err(format!("{id} goes to {host}, and is that of {}", own.host));
     }
+    if let Step::TakeHost { member: id, host } = case.step {
+        return take_host(case.state, id, host);
+    }
+    if let Step::LeaveHost { member: id } = case.step
+        && let Some((set, own)) = own(id)
+        && let Some(host) = case.state.hosts.get(&own.host)
+    {
+        let mut selector = set.spec.template.spec.node_selector.iter();
+        if selector.all(|(k, v)| host.record.labels.get(k) == Some(v)) {
+            return Err(format!("{id} leaves a host that the set selects"));
+        }
+    }
+    Ok(())
 }
 
 fn take_host(state: &State, id: &MemberId, host: &HostName) -> Verdict {

@@ -454,6 +454,21 @@ fn copies(rule: Rule) -> Option<Bad> {
     })
 }
 
+/// A member goes to a host that is known to lack what its set requires.
+fn lacking() -> Bad {
+    let mut state = state(1);
+    let mut wanted = spec(1, false);
+    wanted.template.spec.requires.users = vec!["db".to_owned()];
+    let required = wanted.template.spec.requires.each().next().unwrap();
+    put_set(&mut state, "db", wanted);
+    let contact = &mut state.hosts.get_mut(&host_name(1)).unwrap().contact;
+    let finding = required.judge(&Fact::Absent);
+    let of = required;
+    contact.answered(vec![Answer { of, finding }], NOW);
+    let step = assign(&state, "db", 0, 1);
+    (state, vec![step])
+}
+
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "each rule is in one of nine tables; the test below holds that none is missing"
@@ -480,19 +495,7 @@ fn places(rule: Rule) -> Option<Bad> {
             let step = assign(&state, "other", 0, 1);
             (state, vec![step])
         }
-        Rule::RequirementsMet => {
-            let mut state = state(1);
-            let mut wanted = spec(1, false);
-            wanted.template.spec.requires.users = vec!["db".to_owned()];
-            let required = wanted.template.spec.requires.each().next().unwrap();
-            put_set(&mut state, "db", wanted);
-            let contact = &mut state.hosts.get_mut(&host_name(1)).unwrap().contact;
-            let finding = required.judge(&Fact::Absent);
-            let of = required;
-            contact.answered(vec![Answer { of, finding }], NOW);
-            let step = assign(&state, "db", 0, 1);
-            (state, vec![step])
-        }
+        Rule::RequirementsMet => lacking(),
         Rule::SpreadEven => {
             let mut state = state(4);
             let mut wanted = spec(2, false);

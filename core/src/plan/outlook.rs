@@ -2,7 +2,7 @@
 //! what can never come to anything is refused, and what an operator would be surprised by is told
 //! in the answer to `apply`, before a member waits for it or starts on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::claims::nowhere;
 use crate::{
@@ -82,11 +82,14 @@ fn is_bound(state: &State, key: &ClaimKey) -> bool {
     known.is_some_and(|claim| claim.volume.is_some())
 }
 
-/// The claims that a set would make, as its members would ask for them. One line for each volume and
-/// pool, and not for each member.
-fn of_set(state: &State, key: &ObjectKey, set: &StatefulSet) -> BTreeSet<String> {
-    let mut found = BTreeMap::new();
+/// The claims that a set would make, as its members would ask for them. One line for each volume, and
+/// one for each template that no host has room for.
+fn of_set(state: &State, key: &ObjectKey, set: &StatefulSet) -> Vec<String> {
+    let mut inherited = BTreeMap::new();
+    let mut homeless = Vec::new();
     for template in &set.spec.volume_claim_templates {
+        // Size and class are those of the template, so that one claim speaks for all.
+        let mut unasked = true;
         for ordinal in set.spec.declared() {
             let id = MemberId {
                 set: key.clone(),
@@ -106,58 +109,83 @@ fn of_set(state: &State, key: &ObjectKey, set: &StatefulSet) -> BTreeSet<String>
             let Ok(spec) = claim_spec(&template.spec, values) else {
                 continue;
             };
-            let Some((about, text)) = surprise(state, &claim, &spec) else {
-                continue;
-            };
-            found.entry(about).or_insert(text);
+            let coming = Coming::new(state, &claim, &spec);
+            match coming.volume(state) {
+                Some(volume) => {
+                    let text = coming.inherits(state, &volume);
+                    inherited.extend(text.map(|text| (volume, text)));
+                }
+                None if unasked => {
+                    unasked = false;
+                    homeless.extend(coming.waits(state));
+                }
+                None => {}
+            }
         }
     }
-    found.into_values().collect()
+    homeless.extend(inherited.into_values());
+    homeless
 }
 
 fn of_claim(state: &State, key: &ClaimKey, spec: &PersistentVolumeClaimSpec) -> Option<String> {
     if is_bound(state, key) {
         return None;
     }
-    surprise(state, key, spec).map(|(_, text)| text)
+    let coming = Coming::new(state, key, spec);
+    match coming.volume(state) {
+        Some(volume) => coming.inherits(state, &volume),
+        None => coming.waits(state),
+    }
 }
 
-/// What somebody would not expect of a claim, and what it is about.
-fn surprise(
-    state: &State,
-    key: &ClaimKey,
-    spec: &PersistentVolumeClaimSpec,
-) -> Option<(String, String)> {
-    let known = state.claims.get(key);
-    let uid = known.map_or_else(|| Uid("new".to_owned()), |claim| claim.uid.clone());
-    let claim = Claim::by_hand(uid, spec.clone(), Timestamp::default());
-    let class_name = class::of_claim(state, spec);
-    match binding::find(state, key, &claim, &class_name) {
-        Ok(found) => {
-            let record = state.volumes.get(&found.name)?;
-            let volume = found.name.name.to_string();
-            // The claim's own, which came back from the trash, is no surprise.
-            let others = record.owners.iter().any(|owner| *owner != claim.uid);
-            if !(record.filled && others) {
-                return None;
-            }
-            let then = if record.adopt {
-                "it was adopted, so the claim begins with that data".to_owned()
-            } else {
-                format!(
-                    "its member waits until 'berth volume adopt {volume}', or until it is empty"
-                )
-            };
-            let text = format!(
-                "claim {key} would get volume {volume}, which holds data of an earlier claim: {then}"
-            );
-            Some((volume, text))
+/// A claim as it would be stored.
+struct Coming<'a> {
+    key: &'a ClaimKey,
+    claim: Claim,
+    class: String,
+}
+
+impl<'a> Coming<'a> {
+    fn new(state: &State, key: &'a ClaimKey, spec: &PersistentVolumeClaimSpec) -> Self {
+        let known = state.claims.get(key);
+        let uid = known.map_or_else(|| Uid("new".to_owned()), |claim| claim.uid.clone());
+        Self {
+            key,
+            claim: Claim::by_hand(uid, spec.clone(), Timestamp::default()),
+            class: class::of_claim(state, spec),
         }
-        Err(_) => {
-            let class = class::named(state, &class_name)?;
-            let hosts = nowhere(state, &claim, &class)?;
-            let reason = Reason::NoEligibleHost { hosts };
-            Some((class_name, format!("claim {key} waits: {reason}")))
+    }
+
+    /// The volume that is there and that it would get.
+    fn volume(&self, state: &State) -> Option<ObjectKey> {
+        let found = binding::find(state, self.key, &self.claim, &self.class);
+        found.ok().map(|found| found.name)
+    }
+
+    /// That there is data of an earlier claim on its volume. Its own, which came back from the trash, is
+    /// no surprise.
+    fn inherits(&self, state: &State, volume: &ObjectKey) -> Option<String> {
+        let record = state.volumes.get(volume)?;
+        let others = record.owners.iter().any(|owner| *owner != self.claim.uid);
+        if !(record.filled && others) {
+            return None;
         }
+        let (key, volume) = (self.key, &volume.name);
+        let then = if record.adopt {
+            "it was adopted, so the claim begins with that data".to_owned()
+        } else {
+            format!("its member waits until 'berth volume adopt {volume}', or until it is empty")
+        };
+        Some(format!(
+            "claim {key} would get volume {volume}, which holds data of an earlier claim: {then}"
+        ))
+    }
+
+    /// That no host has room for a new volume.
+    fn waits(&self, state: &State) -> Option<String> {
+        let class = class::named(state, &self.class)?;
+        let hosts = nowhere(state, &self.claim, &class)?;
+        let reason = Reason::NoEligibleHost { hosts };
+        Some(format!("claim {} waits: {reason}", self.key))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid},
     order::Peer,
-    state::{Claim, GoesWith, Snapshot, Turn, Volume, ZoneHead},
+    state::{Claim, GoesWith, Snapshot, State, Turn, Volume, ZoneHead},
     volume::Ownership,
 };
 
@@ -364,6 +364,39 @@ impl Step {
             | Self::Rollout { .. }
             | Self::ForgetFounding { .. }
             | Self::PublishZone { .. } => None,
+        }
+    }
+
+    /// The set that the step is about, if it is about one, on the state right before or right after
+    /// it.
+    pub fn set(&self, state: &State) -> Option<SetKey> {
+        let of = |key: &ClaimKey| Some(state.claims.get(key)?.member.as_ref()?.set.clone());
+        match self {
+            Self::CreateClaim { claim, .. } => claim.member.as_ref().map(|id| id.set.clone()),
+            Self::BindClaim { key, .. }
+            | Self::GrowClaim { key, .. }
+            | Self::TieClaim { key, .. }
+            | Self::DropClaim { key, .. }
+            | Self::FillClaim { key, .. } => of(key),
+            Self::TakeSnapshot { snapshot, .. } => of(&snapshot.claim),
+            Self::AdoptClaim { member, .. }
+            | Self::TakeAddress { member, .. }
+            | Self::TakeHost { member, .. }
+            | Self::LeaveHost { member }
+            | Self::Assign { member, .. }
+            | Self::Carry { member, .. }
+            | Self::Start { member, .. }
+            | Self::PassGate { member, .. }
+            | Self::Stop { member, .. }
+            | Self::Reload { member, .. }
+            | Self::Release { member, .. } => Some(member.set.clone()),
+            Self::Found { set, .. }
+            | Self::RemoveSet { set, .. }
+            | Self::Refound { set, .. }
+            | Self::DropRevision { set, .. }
+            | Self::Rollout { set, .. }
+            | Self::ForgetFounding { set } => Some(set.clone()),
+            Self::PurgeVolume { .. } | Self::PublishZone { .. } => None,
         }
     }
 }

@@ -149,7 +149,7 @@ fn a_host_is_asked_once_and_again_only_while_somebody_waits() {
         (BTreeMap::new(), None)
     );
     let (asked, _) = questions(&state, &unmet, at);
-    assert_eq!(asked[&host], [required.clone()]);
+    assert_eq!(asked[&host], std::slice::from_ref(&required));
     // The pause grows, to a limit.
     let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
     for _ in 0..40 {

@@ -414,38 +414,15 @@ impl World {
 
 /// Whether a step is worth a line of its own; the others follow from one that is.
 fn is_news(step: &Step) -> bool {
-    match step {
+    !matches!(
+        step,
         Step::FillClaim { .. }
-        | Step::DropRevision { .. }
-        | Step::Rollout {
-            turn: Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests,
-            ..
-        } => false,
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::GrowClaim { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::Refound { .. }
-        | Step::TakeAddress { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Assign { .. }
-        | Step::Carry { .. }
-        | Step::Found { .. }
-        | Step::Start { .. }
-        | Step::PassGate { .. }
-        | Step::Stop { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::Reload { .. }
-        | Step::Rollout { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => true,
-    }
+            | Step::DropRevision { .. }
+            | Step::Rollout {
+                turn: Turn::Begins { .. } | Turn::Goes { .. } | Turn::Betters { .. } | Turn::Rests,
+                ..
+            }
+    )
 }
 
 fn observe(before: Option<Observation>, report: MemberReport, now: Timestamp) -> Observation {

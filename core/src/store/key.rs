@@ -88,9 +88,8 @@ impl RecordKind {
     /// Whether operators can watch it: only its changes are kept in the history.
     pub fn watched(self) -> bool {
         match self {
-            Self::Object(_) | Self::Claim | Self::Volume => true,
-            Self::Snapshot
-            | Self::FormerClaim
+            Self::Object(_) | Self::Claim | Self::Volume | Self::Snapshot => true,
+            Self::FormerClaim
             | Self::Set
             | Self::Revision
             | Self::Member

@@ -22,8 +22,8 @@ use berth_core::{
 use tokio::sync::watch;
 
 use super::{
-    ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
-    RunRecord, step_failed,
+    AttachOrder, AttachedProgram, ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch,
+    PrepareVolumes, PreparedVolume, RunRecord, step_failed,
 };
 
 mod life;
@@ -313,6 +313,15 @@ impl Host for FakeHost {
         }
         self.connect(&member)
             .ok_or_else(|| step_failed("start the keeper", "it is gone"))
+    }
+
+    async fn attach(
+        &self,
+        member: &MemberId,
+        _order: AttachOrder,
+    ) -> Result<AttachedProgram, Reason> {
+        let step = format!("run a program in {member}");
+        Err(step_failed(step, "the fake host runs no programs"))
     }
 
     async fn adopt(&self, member: &MemberId) -> Result<Option<KeeperHandle>, Reason> {

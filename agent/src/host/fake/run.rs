@@ -252,6 +252,12 @@ impl State {
                     output: String::new(),
                 }))
             }
+            KeeperCommand::Attach(_)
+            | KeeperCommand::AttachedEnd
+            | KeeperCommand::Interrupt { .. } => {
+                let error = "the fake host runs no programs";
+                KeeperReply::Refused(step_failed("command the keeper", error))
+            }
             KeeperCommand::Status => match self.runs.get(member) {
                 Some(run) => KeeperReply::Status(run.status.clone()),
                 None => KeeperReply::Refused(step_failed("command the keeper", "it is gone")),

@@ -25,10 +25,11 @@ use berth_core::{
 use tokio::sync::watch;
 
 use super::{
-    Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume, RunRecord,
-    dir_name, path_failed, step_failed, storage::Pool,
+    AttachOrder, AttachedProgram, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes,
+    PreparedVolume, RunRecord, dir_name, path_failed, step_failed, storage::Pool,
 };
 
+mod attach;
 mod cleanup;
 mod config;
 mod connect;
@@ -188,6 +189,14 @@ impl Host for LinuxHost {
 
     async fn start_keeper(&self, launch: KeeperLaunch) -> Result<KeeperHandle, Reason> {
         launch::start(self, launch).await
+    }
+
+    async fn attach(
+        &self,
+        member: &MemberId,
+        order: AttachOrder,
+    ) -> Result<AttachedProgram, Reason> {
+        attach::attach(self, member, order).await
     }
 
     async fn adopt(&self, member: &MemberId) -> Result<Option<KeeperHandle>, Reason> {

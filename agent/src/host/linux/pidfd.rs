@@ -10,7 +10,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::{
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{
+        Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
+    },
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -43,6 +45,11 @@ impl PidFd {
     pub(super) fn kill(&self) {
         // One that has ended needs none.
         let _ = pidfd_send_signal(self.0.get_ref(), Signal::KILL);
+    }
+
+    /// Takes a copy of one of its descriptors.
+    pub(super) fn take(&self, fd: i32) -> std::io::Result<OwnedFd> {
+        Ok(pidfd_getfd(self.0.get_ref(), fd, PidfdGetfdFlags::empty())?)
     }
 
     /// Waits until it has ended.

@@ -177,10 +177,13 @@ impl Work<'_> {
             parent.remove_dir(name)?;
             return Err(denied("make", volume.path()));
         }
-        self.make_data(&volume)?;
-        volume.sync()?;
-        parent.sync()?;
-        self.record(&volume, whose)
+        let data = self.make_data(&volume)?;
+        // All is made first: then the file system writes its journal once, and not for each step.
+        let recorded = self.record(&volume, whose)?;
+        for made in [&data, &volume, parent] {
+            made.sync()?;
+        }
+        Ok(recorded)
     }
 
     fn image(&self, pool: &mut PoolPlace, dir: &str, size: u64) -> Result<bool, Refused> {
@@ -218,11 +221,12 @@ impl Work<'_> {
         // What is there must have its place on the disk; more than that is no condition of a start.
         mounted.grow(&volume, name, 0)?;
         or_smaller(mounted.grow(&volume, name, size))?;
-        self.make_data(&root)?;
-        root.sync()?;
-        volume.sync()?;
-        pool.sync()?;
-        self.record(&volume, whose)
+        let data = self.make_data(&root)?;
+        let recorded = self.record(&volume, whose)?;
+        for made in [&data, &root, &volume, &pool] {
+            made.sync()?;
+        }
+        Ok(recorded)
     }
 
     fn nfs(&mut self, source: &NfsSource, address: IpAddr) -> Result<bool, Refused> {
@@ -299,18 +303,18 @@ impl Work<'_> {
     }
 
     /// Makes the directory that the application sees, closed to all but its user. One that is there
-    /// and holds something is left as it is.
-    fn make_data(&self, parent: &Dir) -> Result<(), Refused> {
+    /// and holds something is left as it is. Not durable yet.
+    fn make_data(&self, parent: &Dir) -> Result<Dir, Refused> {
         let data = parent.make(DATA, 0o700)?;
-        if data.holds_more_than(&UNTOUCHED)? {
-            return Ok(());
+        if !data.holds_more_than(&UNTOUCHED)? {
+            // One left by an interrupted first use is still root's.
+            self.give(&data)?;
         }
-        // One left by an interrupted first use is still root's.
-        self.give(&data)?;
-        data.sync()
+        Ok(data)
     }
 
-    /// Writes the epoch into the record. False where nothing can be written beside the data.
+    /// Writes the epoch into the record. False where nothing can be written beside the data. Durable
+    /// when the volume's directory is.
     fn record(&self, volume: &Dir, whose: Whose) -> Result<bool, Refused> {
         match self.write_record(volume, whose) {
             Ok(()) => Ok(true),
@@ -325,7 +329,6 @@ impl Work<'_> {
             volume.rename(OWNER, &kept)?;
         }
         let records = volume.make(OWNER, 0o700)?;
-        volume.sync()?;
         let (volume, identity) = (self.wish.volume, self.wish.identity);
         let record = OwnerRecord {
             history: self.history.clone(),

@@ -96,10 +96,10 @@ enum Event {
         host: u8,
         rack: Option<bool>,
     },
-    /// An agent says whether its host has what sets require.
+    /// An agent says whether its host has what sets require; or it is not known any more.
     Answer {
         host: u8,
-        met: bool,
+        met: Option<bool>,
     },
     /// The agent of one host does what it is to do and reports.
     Agent {
@@ -171,7 +171,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(host, pinned)| Event::Drain { host, pinned }),
         1 => (host.clone(), prop::option::of(any::<bool>()))
             .prop_map(|(host, rack)| Event::Label { host, rack }),
-        2 => (host.clone(), prop::bool::weighted(0.7))
+        2 => (host.clone(), prop::option::weighted(0.8, any::<bool>()))
             .prop_map(|(host, met)| Event::Answer { host, met }),
         4 => host.prop_map(|host| Event::Agent { host }),
         6 => Just(Event::Plan),
@@ -286,8 +286,12 @@ fn label(friends: &mut Friends, host: u8, rack: Option<bool>) {
     host.record.label("rack", rack);
 }
 
-fn answer(friends: &mut Friends, host: u8, met: bool) {
+fn answer(friends: &mut Friends, host: u8, met: Option<bool>) {
     let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    let Some(met) = met else {
+        host.contact.asked.clear();
+        return;
+    };
     let fact = if met {
         Fact::Value("999".to_owned())
     } else {
@@ -419,7 +423,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
     friends.lingering.clear();
     for n in 1..=HOSTS {
         friends.contact(&host_name(n), true);
-        answer(friends, n, true);
+        answer(friends, n, Some(true));
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
         host.record.directives.draining = None;
@@ -494,7 +498,11 @@ fn begin(pooled: bool, limited: bool) -> Friends {
         limit(&mut start);
     }
     start.trash_keep = Some(Duration::from_secs(20));
-    Friends::new(start)
+    let mut friends = Friends::new(start);
+    for n in 1..=HOSTS {
+        answer(&mut friends, n, Some(true));
+    }
+    friends
 }
 
 /// All sets with members that run: most of what may happen means nothing to others.

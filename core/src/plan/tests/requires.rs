@@ -83,7 +83,7 @@ fn who_held_a_port_is_forgotten_with_the_member_that_left() {
     let mut state = state(1);
     let contact = |state: &mut State| state.hosts.get_mut(&host_name(1)).unwrap().contact.clone();
     let finding = Finding::Met;
-    let of = required.clone();
+    let of = required;
     state
         .hosts
         .get_mut(&host_name(1))

@@ -1,0 +1,81 @@
+//! Programs that operators run in members: the agent is told over its stream, and opens another one
+//! for each. The two ends meet here by a ticket; what goes between them is bounded at every step, so
+//! that a slow reader holds back the program and fills nothing.
+
+use berth_core::ids::HostName;
+use berth_proto::v1::{
+    ExecCommand, ExecInput, ExecOrder, ExecOutput, coordinator_message::Message,
+};
+use tokio::sync::{mpsc, oneshot};
+use tonic::Streaming;
+use uuid::Uuid;
+
+use super::{LogError, Sessions};
+
+/// The agent's end of a program.
+#[derive(Debug)]
+pub struct ExecEnds {
+    /// What the program says.
+    pub output: Streaming<ExecOutput>,
+    /// What it is told.
+    pub input: mpsc::Sender<ExecInput>,
+}
+
+/// A program that an agent was told to run. Dropped, nobody waits for it any more.
+#[derive(Debug)]
+pub struct ExecTicket {
+    sessions: Sessions,
+    ticket: String,
+    arrival: oneshot::Receiver<ExecEnds>,
+}
+
+impl ExecTicket {
+    /// Waits for the agent.
+    ///
+    /// # Errors
+    /// If it will not come any more.
+    pub async fn arrival(&mut self) -> Result<ExecEnds, LogError> {
+        (&mut self.arrival).await.map_err(|_| LogError::StreamLost)
+    }
+}
+
+impl Drop for ExecTicket {
+    fn drop(&mut self) {
+        self.sessions.registry().programs.remove(&self.ticket);
+    }
+}
+
+impl Sessions {
+    /// Tells a host's agent to run a program.
+    ///
+    /// # Errors
+    /// If the host is out of contact.
+    pub fn exec(&self, host: &HostName, command: ExecCommand) -> Result<ExecTicket, LogError> {
+        let ticket = Uuid::now_v7().to_string();
+        let (arrives, arrival) = oneshot::channel();
+        let stream = {
+            let mut registry = self.registry();
+            let slot = registry.slots.get(host);
+            let slot = slot.ok_or_else(|| LogError::NoContact { host: host.clone() })?;
+            let stream = slot.link.stream;
+            registry.programs.insert(ticket.clone(), arrives);
+            stream
+        };
+        let order = ExecOrder {
+            ticket: ticket.clone(),
+            command: Some(command),
+        };
+        self.update(host, stream, vec![Message::ExecOrder(order)], |_| ());
+        Ok(ExecTicket {
+            sessions: self.clone(),
+            ticket,
+            arrival,
+        })
+    }
+
+    /// An agent's stream for a program; false if nobody waits for it.
+    pub fn exec_arrived(&self, ticket: &str, ends: ExecEnds) -> bool {
+        let waits = self.registry().programs.remove(ticket);
+        waits.is_some_and(|waits| waits.send(ends).is_ok())
+    }
+}
