@@ -11,7 +11,15 @@ use std::{
 const ENOUGH: u32 = 400;
 
 /// What may be rarer than one in a hundred, and why.
-const RARE: [(&str, &[&str]); 9] = [
+const RARE: [(&str, &[&str]); 11] = [
+    (
+        "a host answers what it has to an asking set, and lacks it",
+        &["RequirementUnmet"],
+    ),
+    (
+        "the reason of a member that stops is mostly that of its order or of its restart",
+        &["StopNotConfirmed"],
+    ),
     (
         "a claim made by hand comes before its member, and fits or does not",
         &[
@@ -70,10 +78,8 @@ const RARE: [(&str, &[&str]); 9] = [
             "Reload",
             "ConfigNotDelivered",
             "OlderRevisionThere",
-            "BudgetSpent",
             "UpdatesPaused",
             "RolloutStalled",
-            "BelowPartition",
             "UpdatedOnRestart",
         ],
     ),
