@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 mod frees;
+mod others;
 mod reason;
 mod refusal;
 mod rule;

@@ -31,10 +31,13 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
             }
             match grown(&draft.state, &id, &name, template) {
                 Ok(step) => draft.push(step),
-                Err(because) => draft.warn(
-                    key,
-                    format!("claim {name} stays smaller than its template asks for: {because}"),
-                ),
+                Err(because) => {
+                    draft.rests_on_others(key);
+                    draft.warn(
+                        key,
+                        format!("claim {name} stays smaller than its template asks for: {because}"),
+                    );
+                }
             }
         }
     }
