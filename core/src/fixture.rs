@@ -17,7 +17,7 @@ use crate::{
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
-    waiting::Reason,
+    waiting::{ProbeFailure, Reason},
 };
 
 pub(crate) mod friend;
@@ -155,9 +155,11 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         ready_for_ms: 0,
         restarts: 0,
         processes: Vec::new(),
-        waiting: (running && !ready).then(|| Reason::ReadinessProbe {
-            process: "main".parse().unwrap(),
-            error: "connection refused".to_owned(),
+        waiting: (running && !ready).then(|| {
+            Reason::ReadinessProbe(ProbeFailure {
+                process: "main".parse().unwrap(),
+                error: "connection refused".to_owned(),
+            })
         }),
         volumes: Vec::new(),
         filled: if running { names } else { Vec::new() },

@@ -44,7 +44,6 @@ fn apply(text: &str) -> Admission {
 fn set(text: &str) -> StatefulSet {
     let admission = apply(text);
     assert_eq!(admission.warnings, [""; 0]);
-    assert_eq!(admission.disruptions, [""; 0]);
     let mut objects = admission.changes.into_iter().map(|change| change.object);
     let set = objects.find_map(|object| {
         if let Object::StatefulSet(set) = object {

@@ -40,6 +40,7 @@ pub(crate) async fn run(context: &Context, command: SnapshotCommand) -> Result<(
                 files: Vec::new(),
                 cascade: Cascade::default(),
                 yes_i_mean: args.yes_i_mean.into_iter().collect(),
+                dry_run: false,
                 wait: WaitOptions::default(),
             };
             delete::run(context, args).await

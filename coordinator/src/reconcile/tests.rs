@@ -112,7 +112,7 @@ impl World {
         let existing = known.existing(&self.view);
         let objects = parse(&sources, "default").unwrap();
         let admission = admit(existing, objects, Options::default()).unwrap();
-        let batch = to_batch(&self.view, &admission.changes, self.now).unwrap();
+        let (batch, _) = to_batch(&self.view, &admission.changes, self.now).unwrap();
         self.commit(batch);
     }
 

@@ -178,7 +178,7 @@ fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
         "filled": claim.filled,
         "usedBy": users,
         "waiting": waiting.map(|waiting| json!({
-            "rule": waiting.reason.rule(),
+            "rule": waiting.reason.rule().name(),
             "message": waiting.reason.to_string(),
             "frees": waiting.reason.frees(),
         })),

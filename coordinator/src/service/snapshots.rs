@@ -26,7 +26,7 @@ pub(super) fn status(
         return json!({
             "readyToUse": false,
             "waiting": waiting.map(|reason| json!({
-                "rule": reason.rule(),
+                "rule": reason.rule().name(),
                 "message": reason.to_string(),
                 "frees": reason.frees(),
             })),

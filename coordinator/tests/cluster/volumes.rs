@@ -43,6 +43,7 @@ async fn delete(coordinator: &Coordinator, kind: &str, name: &str) -> Result<u64
         r#ref: Some(reference(kind, name)),
         typed_name: name.to_owned(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let deleted = coordinator.objects().await.delete(request).await?;
     Ok(deleted.into_inner().revision)
@@ -179,6 +180,7 @@ async fn a_claim_made_by_hand_is_kept_shown_and_watched() {
         r#ref: Some(reference("pvc", "shared")),
         typed_name: String::new(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let refused = coordinator.objects().await.delete(bare).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

@@ -14,7 +14,12 @@ pub(super) fn fill(object: &mut Object) {
     if object.meta().namespace.is_empty() {
         "default".clone_into(&mut object.meta_mut().namespace);
     }
-    for mark in [super::SCALED, super::ORPHANED, super::REFOUND] {
+    for mark in [
+        super::SCALED,
+        super::PAUSED,
+        super::ORPHANED,
+        super::REFOUND,
+    ] {
         object.meta_mut().annotations.remove(mark);
     }
     match object {

@@ -220,6 +220,9 @@ fn read_still(state: &State, name: &ObjectKey) -> bool {
             .is_some_and(|origin| origin.record == *name && !origin.copied && !origin.online)
     };
     let index = state.index();
-    let mut copying = index.copying.of(&()).filter_map(|one| state.volumes.get(one));
+    let mut copying = index
+        .copying
+        .of(&())
+        .filter_map(|one| state.volumes.get(one));
     state.snapshots.values().any(taken) || copying.any(cloned)
 }

@@ -36,7 +36,7 @@ fn origin(set: &Set) -> &TemplateHash {
 pub(super) fn halted(set: &Set) -> bool {
     let rollout = &set.rollout;
     let stalled = rollout.phase == RolloutPhase::Stalled && rollout.update == set.revision;
-    stalled || set.spec.paused
+    stalled || set.spec.is_paused()
 }
 
 /// Whether the partition keeps an ordinal as it is.
@@ -333,7 +333,7 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
             let from_here = rollout.current.0.is_empty() || rollout.current == *from;
             new && *revision == set.revision && from_here
         }
-        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.paused,
+        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.is_paused(),
         Turn::Betters { progress } => {
             let before = rollout.progress;
             progress.of != before.of || progress.lacking < before.lacking

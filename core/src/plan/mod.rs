@@ -20,6 +20,7 @@ mod carry;
 mod claims;
 pub mod conditions;
 mod depends;
+mod disruptions;
 mod draft;
 mod evict;
 mod explain;
@@ -47,6 +48,7 @@ mod warn;
 mod why;
 mod zone;
 
+pub use disruptions::disruptions;
 pub use report::Report;
 pub use scope::Scope;
 pub use snapshots::snapshot;

@@ -75,7 +75,7 @@ fn next(
         return (Some(Turn::Completes { revision }), None);
     }
     let turn = match rollout.phase {
-        RolloutPhase::Going if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Going if set.spec.is_paused() || progress.lacking == 0 => Some(Turn::Rests),
         RolloutPhase::Going if is_better(&rollout.progress, &progress) => {
             Some(Turn::Betters { progress })
         }
@@ -93,10 +93,10 @@ fn next(
         }
         RolloutPhase::Going | RolloutPhase::TakenBack => None,
         RolloutPhase::Resting => {
-            let goes = !set.spec.paused && has_work(state, key, set);
+            let goes = !set.spec.is_paused() && has_work(state, key, set);
             goes.then_some(Turn::Goes { progress })
         }
-        RolloutPhase::Stalled if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Stalled if set.spec.is_paused() || progress.lacking == 0 => Some(Turn::Rests),
         RolloutPhase::Stalled => (set.spec.auto_rollback && forward).then_some(Turn::IsTakenBack),
     };
     (turn, None)

@@ -6,7 +6,7 @@
 //! * a set is reached by its own changes, by those of its claims and their volumes, of its hosts,
 //!   of what its members reported, and of the sets that it depends on or that depend on it;
 //! * a set that waits for what is not its own (a host, an address, a volume: see
-//!   [`Reason::rests_on_others`]) is reached by any change of what it could get;
+//!   `Rule::rests_on_others`) is reached by any change of what it could get;
 //! * what concerns all sets (the history, an address pool, a class) reaches all of them.
 //!
 //! A set that waits for nothing wants nothing of the others, so what they give up does not reach it.
@@ -292,5 +292,5 @@ pub(super) fn rests_on_others(state: &State, id: &MemberId, reason: &Reason) -> 
         let member = set.and_then(|set| set.members.get(&id.ordinal));
         return member.is_none_or(|member| member.ordered == Ordered::Nothing);
     }
-    reason.rests_on_others()
+    reason.rule().rests_on_others()
 }

@@ -3,6 +3,7 @@
 
 mod delete;
 mod depends;
+mod disruptions;
 mod founding;
 mod operated;
 mod orphan;

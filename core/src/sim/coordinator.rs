@@ -282,7 +282,12 @@ impl World {
             if let Some(breach) = decision.breaches.first() {
                 self.truth.breaks("checker", breach.to_string());
             }
-            let Decision { plan, report, scope, .. } = decision;
+            let Decision {
+                plan,
+                report,
+                scope,
+                ..
+            } = decision;
             let idle = plan.steps.is_empty();
             let crash = self.coordinator.crash_after.filter(|_| !idle);
             let end = crash.unwrap_or(plan.steps.len()).min(plan.steps.len());
@@ -317,7 +322,8 @@ impl World {
     fn nothing_is_left(&mut self) {
         let (plan, report, _) = plan_checked(&self.coordinator.state, self.now);
         if let Some(step) = plan.steps.first() {
-            self.truth.breaks("wake-up", format!("nobody was woken for: {step}"));
+            self.truth
+                .breaks("wake-up", format!("nobody was woken for: {step}"));
         }
         if report != self.coordinator.report {
             let detail = "what is said of a set is not what would be found now".to_owned();

@@ -64,7 +64,9 @@ pub fn find(state: &State, key: &ClaimKey, claim: &Claim, class: &str) -> Result
     let mut kept = false;
     let index = state.index();
     let own = index.volumes_of.of(key);
-    let provisioned: BTreeSet<&ObjectKey> = index.loose.of(&()).chain(own).collect();
+    let asked = ObjectKey::of_cluster(&claim.spec.volume_name).ok();
+    let provisioned = index.loose.of(&()).chain(own).chain(&asked);
+    let provisioned: BTreeSet<&ObjectKey> = provisioned.collect();
     for candidate in candidates(state, &provisioned) {
         let is_kept = candidate.is_kept_for(key, claim);
         kept |= is_kept;

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::refusal::{CopyRefusal, HostRefusal, VolumeRefusal};
+use super::{
+    failure::ProbeFailure,
+    refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
+};
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     spec::AccessMode,
@@ -464,26 +467,11 @@ pub enum Reason {
         restarts: u32,
     },
     /// The startup probe has not passed yet.
-    StartupProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    StartupProbe(ProbeFailure),
     /// The readiness probe does not pass.
-    ReadinessProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    ReadinessProbe(ProbeFailure),
     /// The liveness probe failed: the process is restarted.
-    LivenessProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    LivenessProbe(ProbeFailure),
     /// The processes are being stopped.
     Stopping {
         /// Those that still run.

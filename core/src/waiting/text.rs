@@ -306,15 +306,9 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "process {process} {exit}; restarted {restarts} times")
             }
-            Self::StartupProbe { process, error } => {
-                write!(f, "startup probe of {process}: {error}")
-            }
-            Self::ReadinessProbe { process, error } => {
-                write!(f, "readiness probe of {process}: {error}")
-            }
-            Self::LivenessProbe { process, error } => {
-                write!(f, "liveness probe of {process}: {error}")
-            }
+            Self::StartupProbe(failure) => write!(f, "startup {failure}"),
+            Self::ReadinessProbe(failure) => write!(f, "readiness {failure}"),
+            Self::LivenessProbe(failure) => write!(f, "liveness {failure}"),
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
             Self::NeverKilled { processes } => write!(
                 f,
