@@ -40,6 +40,7 @@ pub struct Decider {
 impl Decider {
     /// Decides what to do now.
     pub fn decide(&mut self, state: &State, now: Timestamp) -> Decision {
+        state.remember();
         let scope = self.scope(state, now);
         let (plan, mut report, breaches) = plan_scoped(state, now, &scope);
         let idle = plan.steps.is_empty() && breaches.is_empty();

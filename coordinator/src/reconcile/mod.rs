@@ -1,25 +1,25 @@
 //! The loop that makes things happen: a trigger or a deadline, then the state, a plan, the check, a
 //! commit, and the orders that follow.
 //!
-//! The loop takes no hint of what changed: each round reads the whole state and plans until there
-//! is nothing left to do, so a lost trigger costs time and nothing else. It alone decides on
-//! members and records orders; all it does to the world is to commit and to send. Files:
-//! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
+//! The loop takes no hint of what changed: core finds that out by itself (see [`Decider`]), and each
+//! round plans until there is nothing left to do, so a lost trigger costs time and nothing else. It
+//! alone decides on members and records orders; all it does to the world is to commit and to send.
+//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
 //! agents up to date, [`work`] asks for work on volumes, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
 pub(crate) mod board;
 mod cut;
-mod decide;
 mod events;
 mod orders;
+mod refusals;
 mod work;
 mod zone;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
+    decide::{Decider, Decision},
     ids::{HistoryId, HostName, SetKey},
-    plan::Report,
     store::{Batch, CommitError, Key},
     time::Timestamp,
 };
@@ -32,9 +32,9 @@ use crate::{
     store::{RecordError, StoreError},
 };
 
-use decide::decide;
-pub use decide::{Decision, refused};
+use berth_core::zone::build as zone_of;
 pub use events::{Line, line};
+pub use refusals::Refusals;
 use zone::ZoneKeeper;
 
 /// After so many plans in a row that all found something to do, the loop lets others run and says
@@ -70,7 +70,8 @@ pub struct Reconciler {
     history: HistoryId,
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
-    /// What was refused in the last round, so that it is told once.
+    decider: Decider,
+    /// What was refused, as far as it still is, so that it is told once.
     refused: BTreeMap<Option<SetKey>, String>,
 }
 
@@ -82,6 +83,7 @@ impl Reconciler {
             context,
             board,
             zone: ZoneKeeper::default(),
+            decider: Decider::default(),
             refused: BTreeMap::new(),
         }
     }
@@ -126,7 +128,7 @@ impl Reconciler {
             let retry_at = work::push(&self.context);
             if idle {
                 let wake_at = decision.report.wake_at.into_iter().chain(retry_at).min();
-                self.show(decision.report, now);
+                self.show(decision, now);
                 return Ok(wake_at);
             }
         }
@@ -135,12 +137,24 @@ impl Reconciler {
     }
 
     fn decide(&mut self, now: Timestamp) -> Decision {
-        let decision = decide(&self.context.view.read(), now);
-        let told = std::mem::replace(&mut self.refused, decision.refused.clone());
-        for (set, rule) in &decision.refused {
-            if told.get(set) != Some(rule) {
-                self.alarm(set.as_ref(), rule, now);
+        let state = {
+            let view = self.context.view.read();
+            view.state.remember();
+            // A copy costs nothing, and nobody waits for the plan.
+            view.state.clone()
+        };
+        let decision = self.decider.decide(&state, now);
+        let refused: Refusals = decision.breaches.iter().cloned().collect();
+        let scope = &decision.scope;
+        let looked_at = |set: &Option<SetKey>| set.as_ref().is_none_or(|set| scope.has(set));
+        let mut told = std::mem::take(&mut self.refused);
+        self.refused.clone_from(&told);
+        self.refused.retain(|set, _| !looked_at(set));
+        for (set, rule) in refused.0 {
+            if told.remove(&set).as_ref() != Some(&rule) {
+                self.alarm(set.as_ref(), &rule, now);
             }
+            self.refused.insert(set, rule);
         }
         decision
     }
@@ -178,8 +192,8 @@ impl Reconciler {
                 }
             }
             orders::send(&self.context, piece.sends);
-            if let Some(zone) = piece.zone {
-                self.zone.published(zone);
+            if let Some(state) = piece.zone {
+                self.zone.published(zone_of(&state));
             }
             rest = &rest[taken..];
         }
@@ -202,9 +216,9 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, report: Report, now: Timestamp) {
+    fn show(&self, decision: Decision, now: Timestamp) {
         let old = self.board.borrow().clone();
-        let (board, events) = board::next(&old, report, now);
+        let (board, events) = board::next(&old, &decision.scope, decision.report, now);
         self.context.note(events);
         self.board.send_replace(Arc::new(board));
     }

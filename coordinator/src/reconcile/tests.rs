@@ -15,6 +15,7 @@ use berth_core::{
     state::{Contact, HostRecord, Observation, Ordered, State},
     store::{Batch, CommitError, Keep, MAX_WRITES, Model, RecordKind},
     time::Timestamp,
+    zone,
 };
 
 use super::{Links, cut};
@@ -172,7 +173,7 @@ impl World {
             for step in &rest[..piece.steps] {
                 meant.apply(step, self.now);
             }
-            let zone = piece.zone.as_ref().map(|zone| zone.hash());
+            let zone = piece.zone.as_ref().map(zone::hash);
             self.commit(piece.batch);
             if let Some(hash) = zone {
                 assert_eq!(hash, self.view.state.zone.hash, "the zone to send");

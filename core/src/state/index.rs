@@ -17,6 +17,7 @@ use crate::{
     spec::{Protocol, Service},
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
+    zone,
 };
 
 mod groups;
@@ -66,6 +67,8 @@ pub struct Index {
     pub trash: Groups<Timestamp, ObjectKey>,
     /// Volumes into which data is being copied.
     pub copying: Groups<(), ObjectKey>,
+    /// Volumes that an agent may have something to do about: all but those that are just there.
+    pub at_work: Groups<(), ObjectKey>,
     /// Volumes that a class made, and whose claim is not there.
     pub loose: Groups<(), ObjectKey>,
     /// Bytes of the volumes and snapshots in a pool of a host.
@@ -86,17 +89,17 @@ pub struct Index {
 /// The index of a state, as far as it was made. It is no part of the state: states that differ in
 /// nothing else are equal.
 #[derive(Default)]
-pub struct Memo(Mutex<Arc<Index>>);
+pub struct Memo(Mutex<Option<Arc<Index>>>);
 
 impl Memo {
-    fn lock(&self) -> MutexGuard<'_, Arc<Index>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Index>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clone for Memo {
     fn clone(&self) -> Self {
-        Self(Mutex::new(Arc::clone(&self.lock())))
+        Self(Mutex::new(self.lock().clone()))
     }
 }
 
@@ -116,10 +119,17 @@ impl State {
     /// The index of this state as it is now.
     pub fn index(&self) -> Arc<Index> {
         let mut memo = self.memo.lock();
-        if !memo.is_of(self) {
-            Arc::make_mut(&mut memo).follow(self);
+        let index = memo.get_or_insert_default();
+        if !index.is_of(self) {
+            Arc::make_mut(index).follow(self);
         }
-        Arc::clone(&memo)
+        Arc::clone(index)
+    }
+
+    /// Finds out now what is asked of it later, so that its copies need not.
+    pub fn remember(&self) {
+        self.index();
+        zone::hash(self);
     }
 
     /// The claims of the members of a set, sorted.
@@ -152,7 +162,7 @@ impl State {
             volume_snapshots: self.volume_snapshots.clone(),
             snapshots: self.snapshots.clone(),
             memo: Memo::default(),
-            zone_memo: crate::zone::Memo::default(),
+            zone_memo: zone::Memo::default(),
         }
     }
 }

@@ -28,17 +28,17 @@ struct Tally {
 
 /// The tally of a state, as far as it was made. It is no part of the state.
 #[derive(Default)]
-pub struct Memo(Mutex<Arc<Tally>>);
+pub struct Memo(Mutex<Option<Arc<Tally>>>);
 
 impl Memo {
-    fn lock(&self) -> MutexGuard<'_, Arc<Tally>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Tally>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clone for Memo {
     fn clone(&self) -> Self {
-        Self(Mutex::new(Arc::clone(&self.lock())))
+        Self(Mutex::new(self.lock().clone()))
     }
 }
 
@@ -57,10 +57,21 @@ impl fmt::Debug for Memo {
 /// The hash of the zone that follows from a state: that of [`super::build`].
 pub fn hash(state: &State) -> ContentHash {
     let mut memo = state.zone_memo.lock();
-    if !memo.is_of(state) {
-        Arc::make_mut(&mut memo).follow(state);
+    let tally = memo.get_or_insert_default();
+    if !tally.is_of(state) {
+        state.index();
+        Arc::make_mut(tally).follow(state);
     }
-    memo.sum.hash()
+    tally.sum.hash()
+}
+
+/// A copy with its index, and without a tally.
+fn indexed(state: &State) -> State {
+    let memo = state.memo.clone();
+    State {
+        memo,
+        ..state.bare()
+    }
 }
 
 /// By how much the count of each item changes.
@@ -85,7 +96,7 @@ impl Tally {
             self.seen.zone_name.clone_from(&state.zone_name);
             add(&mut changes, [base(&state.zone_name)], 1);
         }
-        let before = std::mem::replace(&mut self.seen, Box::new(state.bare()));
+        let before = std::mem::replace(&mut self.seen, Box::new(indexed(state)));
         let touched = touched(&before, state);
         for (from, sign) in [(&*before, -1), (state, 1)] {
             for (key, which) in &touched {

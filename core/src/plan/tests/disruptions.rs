@@ -287,7 +287,8 @@ fn files_that_are_delivered_disrupt_only_where_a_process_starts_anew() {
         }];
         let mut state = state(2);
         let level = |state: &mut State, value: &str| {
-            let map = state.config_maps.entry(key("conf")).or_default();
+            let maps = &mut state.config_maps;
+            let map = maps.or_insert_with(key("conf"), Default::default);
             map.data.insert("level".to_owned(), value.to_owned());
         };
         level(&mut state, "1");

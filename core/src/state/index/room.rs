@@ -60,6 +60,10 @@ impl Index {
         if volume.provisioned && !has_claim {
             self.loose.put(&(), name, is_there);
         }
+        let grows = claim.is_some_and(|claim| claim.spec.storage() > volume.capacity);
+        if volume.state != VolumeState::Live || volume.copying().is_some() || grows {
+            self.at_work.put(&(), name, is_there);
+        }
         match &volume.source {
             VolumeSource::Nfs(_) => self.on_servers.put(&(), name, is_there),
             VolumeSource::Local {
