@@ -1,6 +1,6 @@
 //! What sessions, services and the reconcile loop share. Cheap to clone.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use berth_core::{
     condition::Condition,
@@ -49,6 +49,8 @@ pub struct Board {
     pub waiting: Map<MemberId, Waiting>,
     /// Why each claim that was made by hand has no volume.
     pub claims: Map<ClaimKey, Waiting>,
+    /// Those of them whose reason is told with a set.
+    pub set_claims: Map<SetKey, BTreeSet<ClaimKey>>,
     /// How each set stands, condition by condition.
     pub conditions: Map<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.

@@ -323,18 +323,7 @@ pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a
         ..PersistentVolumeClaimSpec::default()
     };
     spec.resources.requests = quantity(bytes);
-    let claim = Claim {
-        uid: Uid(format!("uid-{name}")),
-        member: None,
-        template: String::new(),
-        spec,
-        labels: BTreeMap::new(),
-        volume: None,
-        filled: false,
-        owner: None,
-        created_at: NOW,
-        goes_with: None,
-    };
+    let claim = Claim::by_hand(Uid(format!("uid-{name}")), spec, NOW);
     let claims = &mut state.claims;
     claims.or_insert_with(key(name), || claim)
 }

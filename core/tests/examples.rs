@@ -32,6 +32,7 @@ fn apply(text: &str) -> Admission {
         objects: &Objects::new(),
         founders: &BTreeMap::new(),
         bound: &BTreeMap::new(),
+        held: &BTreeMap::new(),
     };
     let parsed = parse(&[source], "default");
     let admission = parsed.and_then(|objects| admit(existing, objects, Options::default()));

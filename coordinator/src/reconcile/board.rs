@@ -1,10 +1,11 @@
 //! Why everything waits, and since when: a reason's time is that of its rule's first appearance, so
 //! that a new detail (one more restart) does not make an old trouble look new.
 
+use std::collections::BTreeSet;
+
 use berth_core::{
     condition::Condition,
-    ids::{MemberId, Ordinal},
-    map::Map,
+    ids::{ClaimKey, MemberId, Ordinal},
     plan::{Report, Scope},
     spec::Kind,
     store::Note,
@@ -31,6 +32,7 @@ pub(super) fn next(
         ..kept(old, scope)
     };
     board.warnings.extend(report.warnings);
+    board.set_claims.extend(report.set_claims);
     for (set, conditions) in report.conditions {
         let before = old.conditions.get(&set);
         let conditions = conditions.into_iter();
@@ -57,11 +59,7 @@ fn kept(old: &Board, scope: &Scope) -> Board {
     let Scope::Only(sets) = scope else {
         return Board::default();
     };
-    let mut board = Board {
-        // Every round looks at all claims that were made by hand.
-        claims: Map::new(),
-        ..old.clone()
-    };
+    let mut board = old.clone();
     for set in sets {
         let first = MemberId {
             set: set.clone(),
@@ -73,7 +71,11 @@ fn kept(old: &Board, scope: &Scope) -> Board {
         }
         board.conditions.remove(set);
         board.warnings.remove(set);
+        board.set_claims.remove(set);
     }
+    // Every round looks at the other claims that wait.
+    let told: BTreeSet<&ClaimKey> = board.set_claims.values().flatten().collect();
+    board.claims.retain(|claim, _| told.contains(claim));
     board
 }
 
@@ -131,6 +133,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::WaitForFirstConsumer { .. }
         | Reason::VolumePopulating { .. }
         | Reason::VolumeCopied { .. }
+        | Reason::VolumeGrowing { error: None, .. }
         | Reason::DataSourceNotReady { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
@@ -169,6 +172,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeRestoring { .. }
         | Reason::DataSourceMissing { .. }
         | Reason::CopyRefused { .. }
+        | Reason::VolumeGrowing { error: Some(_), .. }
         | Reason::CopyNeedsStop { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }

@@ -216,7 +216,8 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, decision: Decision, now: Timestamp) {
+    fn show(&self, mut decision: Decision, now: Timestamp) {
+        work::explain(&self.context, &mut decision.report);
         let old = self.board.borrow().clone();
         let (board, events) = board::next(&old, &decision.scope, decision.report, now);
         self.context.note(events);

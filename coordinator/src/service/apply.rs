@@ -7,6 +7,7 @@ use berth_core::{
     ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
     plan::disruptions,
+    plan::outlook::outlook,
     spec::{Kind, Object},
     state::State,
     store::{Batch, CommitError, Key, Note, RecordKind},
@@ -179,13 +180,25 @@ pub(super) fn admitted(
         }
     }
     let known = Known::of(view);
-    admit(known.existing(view), objects, options).map_err(ServiceError::Invalid)
+    let outlook = outlook(&view.state, &objects);
+    let admission = admit(known.existing(view), objects, options);
+    let mut admission = match (admission, outlook.violations) {
+        (Ok(admission), none) if none.is_empty() => admission,
+        (Ok(_), violations) => return Err(ServiceError::Invalid(violations)),
+        (Err(mut violations), more) => {
+            violations.extend(more);
+            return Err(ServiceError::Invalid(violations));
+        }
+    };
+    admission.warnings.extend(outlook.warnings);
+    Ok(admission)
 }
 
 /// What admission holds new objects against, beside the objects.
 pub(crate) struct Known {
     founders: BTreeMap<SetKey, u32>,
     bound: BTreeMap<ObjectKey, ObjectKey>,
+    held: BTreeMap<ClaimKey, u64>,
 }
 
 impl Known {
@@ -194,6 +207,7 @@ impl Known {
         Self {
             founders: founders(view),
             bound: bound(view),
+            held: held(view),
         }
     }
 
@@ -203,6 +217,7 @@ impl Known {
             objects: &view.objects,
             founders: &self.founders,
             bound: &self.bound,
+            held: &self.held,
         }
     }
 }
@@ -244,6 +259,16 @@ fn bound(view: &View) -> BTreeMap<ObjectKey, ClaimKey> {
         .collect()
 }
 
+/// How much the volume of each claim holds.
+fn held(view: &View) -> BTreeMap<ClaimKey, u64> {
+    let claims = view.state.claims.iter();
+    let held = claims.filter_map(|(key, claim)| {
+        let volume = view.state.volume_of(claim)?;
+        Some((key.clone(), volume.capacity))
+    });
+    held.collect()
+}
+
 /// The records that changes of objects write: the objects, and the revisions of every set whose
 /// template or config they touch. And the state after, as far as sets depend on objects.
 pub(crate) fn to_batch(
@@ -267,6 +292,9 @@ pub(crate) fn to_batch(
         if let Object::PersistentVolumeClaim(claim) = &object {
             claims::write(view, &change.key, claim, now, &mut batch)?;
             continue;
+        }
+        if let Object::StatefulSet(set) = &object {
+            claims::lower(view, &change.key, set, &mut batch)?;
         }
         let key = Key::new(RecordKind::Object(change.kind), change.key.clone());
         claims::write_as_known(view, key, &object, &mut batch)?;

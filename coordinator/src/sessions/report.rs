@@ -7,6 +7,7 @@ use berth_core::{
     state::{Contact, Observation},
     store::Note,
     time::Timestamp,
+    waiting::{Reason, Rule},
 };
 use berth_proto::convert::report::AgentReport;
 
@@ -62,11 +63,8 @@ fn observe(before: Option<&Observation>, report: MemberReport, now: Timestamp) -
     }
 }
 
-fn rule(report: &MemberReport) -> Option<&'static str> {
-    report
-        .waiting
-        .as_ref()
-        .map(berth_core::waiting::Reason::rule)
+fn rule(report: &MemberReport) -> Option<Rule> {
+    report.waiting.as_ref().map(Reason::rule)
 }
 
 /// What happened to a member between two reports, as far as people want to read it.

@@ -29,7 +29,11 @@ fn reference(kind: &str, name: &str) -> ObjectRef {
     }
 }
 
-async fn get(coordinator: &Coordinator, kind: &str, name: &str) -> Result<Value, Status> {
+pub(crate) async fn get(
+    coordinator: &Coordinator,
+    kind: &str,
+    name: &str,
+) -> Result<Value, Status> {
     let request = GetRequest {
         r#ref: Some(reference(kind, name)),
         show_secrets: false,
@@ -90,7 +94,7 @@ async fn in_state(coordinator: &Coordinator, name: &str, state: &str) -> Volume 
     .await
 }
 
-async fn next(stream: &mut Streaming<WatchEvent>) -> (Type, String, Value) {
+pub(crate) async fn next(stream: &mut Streaming<WatchEvent>) -> (Type, String, Value) {
     let event = tokio::time::timeout(DEADLINE, stream.message()).await;
     let event = event.expect("in time").unwrap().unwrap();
     let name = event.r#ref.clone().unwrap_or_default().name;

@@ -51,6 +51,8 @@ pub struct Existing<'a> {
     /// The claim that has each volume. A volume whose claim is gone is in it until it is released:
     /// the data on it is still that claim's.
     pub bound: &'a BTreeMap<ObjectKey, ClaimKey>,
+    /// How much the volume of each claim holds that has one, in bytes.
+    pub held: &'a BTreeMap<ClaimKey, u64>,
 }
 
 /// What the operator wants beyond the objects themselves.

@@ -52,6 +52,7 @@ pub(super) struct World {
     pub(super) objects: Objects,
     founders: BTreeMap<SetKey, u32>,
     pub(super) bound: BTreeMap<ObjectKey, ClaimKey>,
+    pub(super) held: BTreeMap<ClaimKey, u64>,
 }
 
 impl World {
@@ -66,6 +67,7 @@ impl World {
             objects: &self.objects,
             founders: &self.founders,
             bound: &self.bound,
+            held: &self.held,
         }
     }
 

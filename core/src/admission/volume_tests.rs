@@ -236,6 +236,36 @@ fn a_claim_with_a_volume_made_by_hand_does_not_grow() {
 }
 
 #[test]
+fn what_is_not_fulfilled_yet_may_be_taken_back() {
+    const GI: u64 = 1 << 30;
+    let mut world = World::default();
+    world.apply(CLASSES).unwrap();
+    world.apply(&CLAIM.replace("1Gi", "4Gi")).unwrap();
+    world.apply(&SET.replace("1Gi", "4Gi")).unwrap();
+    let to = |text: &str, size: &str| text.replace("1Gi", size);
+    let field = "resources.requests.storage";
+    // One volume has all of it, the others as much as they had.
+    let held = [("c", 2), ("www-web-0", 4), ("www-web-1", 2)];
+    world.held = held.map(|(name, size)| (key(name), size * GI)).into();
+    for size in ["3Gi", "2Gi"] {
+        accepted(&world, &to(CLAIM, size));
+        accepted(&world, &to(SET, size));
+    }
+    for text in [CLAIM, SET] {
+        let told = refused(&world, &to(text, "2000Mi"));
+        let why = format!("{field}: a volume never becomes smaller; give 2Gi or more");
+        assert!(told.iter().all(|line| line.ends_with(&why)), "{told:?}");
+        assert_eq!(told.len(), 1);
+    }
+    world.held = held.map(|(name, _)| (key(name), 4 * GI)).into();
+    for text in [CLAIM, SET] {
+        let told = refused(&world, &to(text, "3Gi"));
+        let why = format!("{field}: a volume never becomes smaller; give 4Gi or more");
+        assert!(told[0].ends_with(&why), "{told:?}");
+    }
+}
+
+#[test]
 fn claim_templates_grow_and_nothing_else() {
     let mut world = World::default();
     world.apply(CLASSES).unwrap();
@@ -530,10 +560,11 @@ spec:
 ";
     let meant = |world: &World| {
         let id = (Kind::VolumeSnapshot, "default/before".parse().unwrap());
-        match &world.objects[&id] {
-            Object::VolumeSnapshot(o) => o.spec.source.persistent_volume_claim_uid.clone(),
-            other => panic!("{other:?}"),
-        }
+        let Object::VolumeSnapshot(object) = &world.objects[&id] else {
+            panic!("{:?}", world.objects[&id]);
+        };
+        let source = &object.spec.source;
+        source.persistent_volume_claim_uid.clone()
     };
     let claim = (Kind::PersistentVolumeClaim, "default/c".parse().unwrap());
     let mut world = World::with(CLASSES);

@@ -330,7 +330,13 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
     let right = match turn {
         Turn::Begins { revision, from, .. } => {
             let new = rollout.update != set.revision || rollout.current.0.is_empty();
-            let from_here = rollout.current.0.is_empty() || rollout.current == *from;
+            let last = set.revisions.get(&rollout.current);
+            let startable = last.is_none_or(|last| last.missing(&key.namespace).is_none());
+            let from_here = match (rollout.current.0.is_empty(), startable) {
+                (true, _) => true,
+                (false, true) => rollout.current == *from,
+                (false, false) => from == revision,
+            };
             new && *revision == set.revision && from_here
         }
         Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.is_paused(),

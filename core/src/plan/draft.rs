@@ -60,9 +60,16 @@ impl Draft {
         self.report.waiting.get(id)
     }
 
-    /// Says why a claim has no volume.
+    /// Says why a claim has no volume, or not the one that it asks for.
     pub(super) fn pending(&mut self, claim: ClaimKey, reason: Reason) {
         self.report.claims.insert(claim, reason);
+    }
+
+    /// Says what is wrong with a claim of a set's member.
+    pub(super) fn pending_of(&mut self, set: &SetKey, claim: ClaimKey, reason: Reason) {
+        let claims = self.report.set_claims.entry(set.clone()).or_default();
+        claims.insert(claim.clone());
+        self.pending(claim, reason);
     }
 
     /// Warns of a set.

@@ -29,6 +29,7 @@ pub mod forecast;
 mod founding;
 mod gate;
 mod observe;
+pub mod outlook;
 mod own_hosts;
 mod placement;
 mod release;
@@ -48,6 +49,7 @@ mod warn;
 mod why;
 mod zone;
 
+pub use claims::pool_free;
 pub use disruptions::disruptions;
 pub use report::Report;
 pub use scope::Scope;
@@ -127,6 +129,7 @@ pub(crate) fn plan_within(
         release::revisions(&mut draft, key);
         rollout::better(&mut draft, key);
     }
+    claims::growing(&mut draft);
     for key in &orphaned {
         explain::orphans(&mut draft, key);
     }

@@ -16,12 +16,16 @@ use crate::{
 pub struct Report {
     /// Why each member that is not where it should be waits.
     pub waiting: BTreeMap<MemberId, Reason>,
-    /// Why each claim that was made by hand has no volume.
+    /// Why each claim that was made by hand has no volume, and why each claim whose volume is to be
+    /// larger waits for that.
     pub claims: BTreeMap<ClaimKey, Reason>,
     /// How each set stands, condition by condition.
     pub conditions: BTreeMap<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
+    /// Those of these claims whose reason was found with the set of their members; the others are
+    /// looked at in every plan.
+    pub set_claims: BTreeMap<SetKey, BTreeSet<ClaimKey>>,
     /// Sets that wait for something that is not their own: what others give up reaches them.
     pub unsettled: BTreeSet<SetKey>,
     /// The deadlines of `wake_at` that are a set's.
@@ -45,7 +49,10 @@ impl Report {
         self.warnings.extend(newer.warnings);
         self.unsettled.extend(newer.unsettled);
         self.wakes.extend(newer.wakes);
-        self.claims = newer.claims;
+        let kept: BTreeSet<&ClaimKey> = self.set_claims.values().flatten().collect();
+        self.claims.retain(|claim, _| kept.contains(claim));
+        self.claims.extend(newer.claims);
+        self.set_claims.extend(newer.set_claims);
         self.wake_at = newer.wake_at;
     }
 
@@ -57,6 +64,7 @@ impl Report {
         self.warnings.remove(set);
         self.unsettled.remove(set);
         self.wakes.remove(set);
+        self.set_claims.remove(set);
     }
 }
 

@@ -7,6 +7,7 @@ mod disruptions;
 mod founding;
 mod operated;
 mod orphan;
+mod outlook;
 mod places;
 mod reload;
 mod retention;

@@ -351,6 +351,22 @@ pub enum GoesWith {
 }
 
 impl Claim {
+    /// One that was made by hand, and that no member has taken.
+    pub fn by_hand(uid: Uid, spec: PersistentVolumeClaimSpec, created_at: Timestamp) -> Self {
+        Self {
+            uid,
+            member: None,
+            template: String::new(),
+            spec,
+            labels: BTreeMap::new(),
+            volume: None,
+            filled: false,
+            owner: None,
+            created_at,
+            goes_with: None,
+        }
+    }
+
     /// Whether it is a member's of this set.
     pub fn is_of(&self, set: &SetKey) -> bool {
         self.member.as_ref().is_some_and(|id| id.set == *set)

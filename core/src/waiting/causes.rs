@@ -105,6 +105,10 @@ impl Rule {
             }
             Self::CopyNeedsStop => "The pool has no clones of one instant, and the member is up.",
             Self::VolumePopulating => "The volume is large, or its host is slow or out of contact.",
+            Self::VolumeGrowing => {
+                "Its host is still at it or out of contact, the pool has no room, or the storage \
+                 grows only with the member's next start."
+            }
             Self::VolumeCopied => "A snapshot or a clone was asked for while the member was down.",
             Self::RevisionOutdated => {
                 "A rollout is under way: it takes members from the highest ordinal down."

@@ -103,6 +103,13 @@ impl Rule {
                 Verb("berth events", "shows how far it is"),
                 Event("the copy is complete"),
             ],
+            Self::VolumeGrowing => &[
+                Event("the volume has grown"),
+                Verb(
+                    "berth apply -f FILE",
+                    "with a smaller request takes it back",
+                ),
+            ],
             Self::VolumeCopied => &[
                 Event("the copy is complete"),
                 Verb("berth delete vs/SNAPSHOT", "gives the copy up"),

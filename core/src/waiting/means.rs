@@ -113,6 +113,10 @@ impl Rule {
                  runs on it."
             }
             Self::VolumePopulating => "The data that the volume begins with is still being copied.",
+            Self::VolumeGrowing => {
+                "The claim asks for more than its volume holds yet. The status says what stands \
+                 against it."
+            }
             Self::VolumeCopied => {
                 "The volume is being copied, and its storage can do that only while nobody \
                  writes."

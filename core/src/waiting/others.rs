@@ -80,6 +80,7 @@ impl Rule {
             | Self::VolumeEmpty
             | Self::VolumeForeign
             | Self::VolumeGone
+            | Self::VolumeGrowing
             | Self::VolumeHung
             | Self::VolumeInUse
             | Self::VolumeNoSpace

@@ -221,6 +221,17 @@ pub enum Reason {
         /// What is copied.
         source: String,
     },
+    /// The claim asks for more than its volume holds yet.
+    VolumeGrowing {
+        /// The claim.
+        claim: ObjectKey,
+        /// What its volume holds, in bytes.
+        has: u64,
+        /// What it is to hold, in bytes.
+        wanted: u64,
+        /// Why it does not grow now, if anything stands against it.
+        error: Option<String>,
+    },
     /// The volume is being copied, and its storage can do that only while nobody writes.
     VolumeCopied {
         /// The claim.

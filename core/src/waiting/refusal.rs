@@ -58,6 +58,11 @@ pub enum Refusal {
         /// The pool.
         pool: String,
     },
+    /// Its pool holds no volume to its size, and the class asks for that.
+    NoLimits {
+        /// The pool.
+        pool: String,
+    },
     /// Its pool has no room.
     PoolFull {
         /// The pool.
@@ -269,6 +274,11 @@ impl fmt::Display for Refusal {
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
             Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),
+            Self::NoLimits { pool } => write!(
+                f,
+                "its pool '{pool}' holds no volume to its size (limits: Required); mount it with \
+                 prjquota, or make it one of images"
+            ),
             Self::PoolNotThere { pool } => write!(
                 f,
                 "pool '{pool}' is not there; mount its disk, then restart the agent"

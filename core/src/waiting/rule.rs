@@ -78,6 +78,7 @@ rules! {
     CopyRefused,
     CopyNeedsStop,
     VolumePopulating,
+    VolumeGrowing,
     VolumeCopied,
     RevisionOutdated,
     RestartAsked,

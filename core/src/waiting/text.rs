@@ -137,6 +137,21 @@ impl fmt::Display for Reason {
                     "the volume of claim {claim} is still being copied from {source}"
                 )
             }
+            Self::VolumeGrowing {
+                claim,
+                has,
+                wanted,
+                error,
+            } => {
+                let (has, wanted) = (of_bytes(*has), of_bytes(*wanted));
+                write!(
+                    f,
+                    "the volume of claim {claim} holds {has} and is to hold {wanted}"
+                )?;
+                error
+                    .as_ref()
+                    .map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
             Self::VolumeCopied { claim, to } => write!(
                 f,
                 "the volume of claim {claim} is being copied to {to}, and must not change meanwhile"

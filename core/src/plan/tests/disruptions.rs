@@ -7,8 +7,8 @@ use crate::{
     ids::MemberId,
     plan::{Step, disruptions, forecast::forecast},
     spec::{
-        Amount, ConfigUpdate, FileSource, GatePolicy, KeySelector, OnChange, Override, Placement,
-        Retention, RollingUpdate, StatefulSetSpec, UpdateKind, UpdateStrategy,
+        Amount, ConfigMap, ConfigUpdate, FileSource, GatePolicy, KeySelector, OnChange, Override,
+        Placement, Retention, RollingUpdate, StatefulSetSpec, UpdateKind, UpdateStrategy,
     },
     state::State,
 };
@@ -58,9 +58,11 @@ fn asked(friends: &Friends, change: impl FnOnce(&mut State)) -> (Vec<String>, BT
     let told = disruptions(before, &after, friends.now);
     let foreseen = forecast(&after, friends.now);
     let steps = foreseen.rounds.into_iter().flatten();
-    let stopped = steps.filter_map(|one| match one.step {
-        Step::Stop { member, .. } => Some(member),
-        _ => None,
+    let stopped = steps.filter_map(|one| {
+        let Step::Stop { member, .. } = one.step else {
+            return None;
+        };
+        Some(member)
     });
     (told, stopped.collect())
 }
@@ -287,8 +289,9 @@ fn files_that_are_delivered_disrupt_only_where_a_process_starts_anew() {
         }];
         let mut state = state(2);
         let level = |state: &mut State, value: &str| {
-            let maps = &mut state.config_maps;
-            let map = maps.or_insert_with(key("conf"), Default::default);
+            let map = state
+                .config_maps
+                .or_insert_with(key("conf"), ConfigMap::default);
             map.data.insert("level".to_owned(), value.to_owned());
         };
         level(&mut state, "1");
