@@ -35,6 +35,7 @@ pub struct Decider {
     /// What the last plan was about, if it had steps: they may not have been carried out.
     again: Option<Scope>,
     open: Open,
+    report: Report,
 }
 
 impl Decider {
@@ -50,6 +51,7 @@ impl Decider {
             .into_iter()
             .flatten()
             .min();
+        self.report.absorb(&scope, report.clone());
         self.seen = Some(state.clone());
         Decision {
             plan,
@@ -57,6 +59,11 @@ impl Decider {
             scope,
             breaches,
         }
+    }
+
+    /// Why everything waits, by the decisions so far.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// The next decision is about everything again.

@@ -139,6 +139,10 @@ fn refusal(
     if let Some(uneven) = domains.refusal(name, host).filter(|_| !lives_here) {
         return Some(uneven);
     }
+    let lacking = lacking(need, host);
+    if lacking.is_some() {
+        return lacking;
+    }
     if need.set.spec.spread == Spread::Require {
         let mut members = need.set.members.iter();
         if let Some((ordinal, _)) = members.find(|(_, member)| member.host == *name) {
@@ -155,6 +159,16 @@ fn refusal(
         return elsewhere;
     }
     port_clash(draft, need, need.source.on(host))
+}
+
+/// What the set requires of a host and this one does not have, or has not said.
+fn lacking(need: &Need<'_>, host: &Host) -> Option<Refusal> {
+    let requires = &need.template.spec.requires;
+    if let Some(unmet) = host.contact.unmet(requires.each()) {
+        return Some(Refusal::RequirementUnmet(unmet));
+    }
+    let required = host.contact.unknown(requires.each());
+    (!required.is_empty()).then_some(Refusal::RequirementUnknown { required })
 }
 
 fn port_clash(draft: &Draft, need: &Need<'_>, address: IpAddr) -> Option<Refusal> {

@@ -201,6 +201,8 @@ impl Reach<'_> {
             if before.contact.zone_acked != after.contact.zone_acked {
                 self.sets.extend(self.open.names.iter().cloned());
             }
+            // What it was asked may be what a member requires of a host.
+            self.others |= before.contact.asked != after.contact.asked;
             let reports = after.contact.members.changes(&before.contact.members);
             self.sets
                 .extend(reports.map(|change| change.key.set.clone()));

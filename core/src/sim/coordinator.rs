@@ -11,6 +11,7 @@ use crate::{
     map::Map,
     order::{MemberOrder, OrderHead, order_hash},
     plan::{Report, Step},
+    prerequisite,
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
@@ -180,6 +181,12 @@ impl World {
                 forgotten,
                 generation,
             } => self.take_report(host, complete, members, &forgotten, generation),
+            ToCoordinator::Answers(answers) => {
+                let now = self.now;
+                if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+                    host.contact.answered(answers, now);
+                }
+            }
         }
         self.reconcile();
     }
@@ -213,6 +220,7 @@ impl World {
             host.contact.connected = false;
             host.contact.settled = false;
             host.contact.zone_acked = zone;
+            host.contact.asked.clear();
         }
         let history = self.coordinator.history.clone();
         let term = self.coordinator.state.term;
@@ -305,11 +313,13 @@ impl World {
             self.record_orders(true);
             if idle {
                 self.send_works();
-                if let Some(at) = report.wake_at {
-                    self.schedule_at(at, Happening::CoordinatorWakes);
-                }
+                let wake_at = report.wake_at;
                 self.coordinator.report.absorb(&scope, report);
                 self.nothing_is_left();
+                let ask_at = self.ask();
+                if let Some(at) = wake_at.into_iter().chain(ask_at).min() {
+                    self.schedule_at(at, Happening::CoordinatorWakes);
+                }
                 return;
             }
         }
@@ -329,6 +339,24 @@ impl World {
             let detail = "what is said of a set is not what would be found now".to_owned();
             self.truth.breaks("wake-up", detail);
         }
+    }
+
+    /// Asks hosts what the plan wants to know; when the next question is due.
+    fn ask(&mut self) -> Option<Timestamp> {
+        let now = self.now;
+        let coordinator = &self.coordinator;
+        let (due, wake) = prerequisite::questions(&coordinator.state, &coordinator.report, now);
+        for (name, required) in due {
+            let stream = self.coordinator.streams.get(&name).copied();
+            let host = self.coordinator.state.hosts.get_mut(&name);
+            if let (Some(stream), Some(host)) = (stream, host) {
+                for one in &required {
+                    host.contact.ask(one.clone(), now);
+                }
+                self.send_down(&name, stream, ToAgent::Questions(required));
+            }
+        }
+        wake
     }
 
     fn commit(&mut self, step: &Step) {

@@ -20,6 +20,7 @@ mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
+pub mod requires;
 pub mod retention;
 pub mod secret;
 pub mod set;
@@ -47,6 +48,7 @@ pub use process::{
     KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
     ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
 };
+pub use requires::{PathType, RequiredPath, RequiredPort, RequiredUnit, Requires, UnitState};
 pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{

@@ -75,6 +75,7 @@ impl Rule {
             | Self::ExportTaken
             | Self::NoMatchingVolume
             | Self::PlanRefused
+            | Self::RequirementUnmet
             | Self::VolumeBusy
             | Self::VolumeCopied
             | Self::VolumeEmpty

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Fewer histories say nothing of one in a hundred.
-const ENOUGH: u32 = 1000;
+const ENOUGH: u32 = 400;
 
 /// What is rarer than one in a hundred.
 const RARE: [(&str, &str); 0] = [];
@@ -65,7 +65,7 @@ impl Coverage {
         }
         assert!(
             self.histories < ENOUGH || wrong.is_empty(),
-            "make it happen, or list it in check/properties/coverage.rs with the reason: {wrong:#?}"
+            "make it happen, or list it in check/tests/properties/coverage.rs with the reason: {wrong:#?}"
         );
     }
 
@@ -81,8 +81,11 @@ impl Coverage {
 
 /// All that there may be.
 fn everything() -> [(&'static str, Vec<String>); 3] {
-    let steps = variants(include_str!("../../plan/step.rs"), "pub enum Step {");
-    let mut reasons = variants(include_str!("../../waiting/reason.rs"), "pub enum Reason {");
+    let steps = variants(include_str!("../../../plan/step.rs"), "pub enum Step {");
+    let mut reasons = variants(
+        include_str!("../../../waiting/reason.rs"),
+        "pub enum Reason {",
+    );
     let of_agents = reasons.iter().position(|name| name == OF_AGENTS);
     reasons.truncate(of_agents.expect("the agents' reasons are the second group"));
     reasons.push(KNOWN_TO_AGENTS.to_owned());
