@@ -66,11 +66,6 @@ impl Decider {
         &self.report
     }
 
-    /// The next decision is about everything again.
-    pub fn forget(&mut self) {
-        self.seen = None;
-    }
-
     fn scope(&self, state: &State, now: Timestamp) -> Scope {
         let Some(seen) = &self.seen else {
             return Scope::All;

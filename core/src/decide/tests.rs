@@ -46,6 +46,4 @@ fn what_changed_in_one_set_is_planned_for_that_set_alone() {
     assert!(!decided.plan.steps.is_empty());
     let again = decider.decide(&state, NOW);
     assert_eq!(again.plan, decided.plan, "it was not carried out");
-    decider.forget();
-    assert_eq!(decider.decide(&state, NOW).scope, Scope::All);
 }

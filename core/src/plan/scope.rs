@@ -17,7 +17,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
     map::Change,
     plan::Report,
-    state::{Host, Index, Ordered, State},
+    state::{Index, Ordered, State},
     time::Timestamp,
     waiting::Reason,
 };
@@ -178,14 +178,11 @@ impl Reach<'_> {
             after,
         } in self.after.hosts.changes(&self.before.hosts)
         {
-            let what = |host: &Host| {
-                (
-                    host.record.clone(),
-                    host.contact.connected,
-                    host.contact.since,
-                )
-            };
-            if before.map(what) != after.map(what) {
+            let same = before.zip(after).is_some_and(|(old, new)| {
+                let (was, is) = (&old.contact, &new.contact);
+                old.record == new.record && was.connected == is.connected && was.since == is.since
+            });
+            if !same {
                 self.others = true;
                 let members = self.was.on_host.of(name).chain(self.is.on_host.of(name));
                 self.sets.extend(members.map(|id| id.set.clone()));
