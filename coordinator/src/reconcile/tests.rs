@@ -8,7 +8,6 @@ use berth_core::{
     check::{check_state, plan_checked},
     ids::{HistoryId, HostName, MemberId, Term},
     manifest::{Source, parse},
-    map::Map,
     order::OrderHead,
     report::{MemberReport, Phase},
     session::Base,
