@@ -1,10 +1,11 @@
 //! What sessions, services and the reconcile loop share. Cheap to clone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use berth_core::{
     condition::Condition,
     ids::{ClaimKey, HistoryId, MemberId, SetKey},
+    map::Map,
     store::Note,
     waiting::Waiting,
 };
@@ -45,13 +46,15 @@ impl Context {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Board {
     /// Why each member waits.
-    pub waiting: BTreeMap<MemberId, Waiting>,
+    pub waiting: Map<MemberId, Waiting>,
     /// Why each claim that was made by hand has no volume.
-    pub claims: BTreeMap<ClaimKey, Waiting>,
+    pub claims: Map<ClaimKey, Waiting>,
+    /// Those of them whose reason is told with a set.
+    pub set_claims: Map<SetKey, BTreeSet<ClaimKey>>,
     /// How each set stands, condition by condition.
-    pub conditions: BTreeMap<SetKey, Vec<Condition>>,
+    pub conditions: Map<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.
-    pub warnings: BTreeMap<SetKey, Vec<String>>,
+    pub warnings: Map<SetKey, Vec<String>>,
     /// Counts the rounds, so that each is noticed.
     pub round: u64,
 }

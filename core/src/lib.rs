@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod check;
 pub mod condition;
+pub mod decide;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod ids;

@@ -10,6 +10,7 @@ mod causes;
 mod failure;
 mod frees;
 mod means;
+mod others;
 mod reason;
 mod refusal;
 mod rule;

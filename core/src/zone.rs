@@ -12,14 +12,20 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    ids::{ContentHash, MemberId, SetKey, ZoneSerial},
+    ids::{ContentHash, MemberId, ObjectKey, Ordinal, SetKey, ZoneSerial},
     order::hex,
     spec::{PortRef, Protocol, Service},
-    state::{Member, Ordered, Set, State},
+    state::{Index, Member, Ordered, Set, State},
 };
+
+mod sum;
+mod tally;
+
+pub use tally::{Memo, hash};
+
+use sum::Sum;
 
 /// The version of the schema that `dns-version.<zone>` states.
 const SCHEMA: &str = "1.1.0";
@@ -76,15 +82,19 @@ impl From<IpAddr> for RecordData {
 impl Zone {
     /// Hash over origin and records, in lower-case hexadecimal. The serial is not part of it: two
     /// zones with the same records have the same hash.
+    ///
+    /// It is a sum with one number for each record, so that it follows a change without the rest. It
+    /// tells zones apart that differ by accident; who could choose records to have two zones agree is
+    /// an operator, and needs no such trick.
     pub fn hash(&self) -> ContentHash {
-        let mut hasher = Sha256::new();
-        hasher.update(self.origin.as_bytes());
-        for record in &self.records {
-            // Text keys and no floats: this cannot fail.
-            hasher.update(b"\n");
-            hasher.update(serde_json::to_vec(&record).unwrap_or_default());
+        let mut sum = Sum::of(&self.origin);
+        for (name, records) in &self.records {
+            sum.put(name, None, true);
+            for record in records {
+                sum.put(name, Some(record), true);
+            }
         }
-        ContentHash(hex(&hasher.finalize()))
+        sum.hash()
     }
 }
 
@@ -103,30 +113,32 @@ pub fn reverse_name(address: IpAddr) -> String {
     }
 }
 
+/// A name, and one of its records; without one it says that the name exists.
+type Item = (String, Option<RecordData>);
+
+/// What every zone has.
+fn base(origin: &str) -> Item {
+    let name = format!("dns-version.{origin}").to_ascii_lowercase();
+    (name, Some(RecordData::Txt(SCHEMA.to_owned())))
+}
+
 /// Every record that follows from the state, under the serial that the state has.
 pub fn build(state: &State) -> Zone {
-    let mut builder = Builder {
-        state,
-        records: BTreeMap::new(),
-    };
-    builder.add(
-        format!("dns-version.{}", state.zone_name).to_ascii_lowercase(),
-        RecordData::Txt(SCHEMA.to_owned()),
-    );
+    let mut records: BTreeMap<String, BTreeSet<RecordData>> = BTreeMap::new();
+    let mut put = |(name, data): Item| records.entry(name).or_default().extend(data);
+    put(base(&state.zone_name));
+    let index = state.index();
     for (key, set) in &state.sets {
-        builder.members(key, set);
-    }
-    for (key, service) in &state.services {
-        let name = state.service_fqdn(&key.namespace, key.name.as_str());
-        builder.records.entry(name).or_default();
-        for (set_key, set) in &state.sets {
-            if set_key.namespace == key.namespace {
-                builder.selected(&Selection::of(key, service), set_key, set);
-            }
+        items_of_set(state, key, set).into_iter().for_each(&mut put);
+        for ordinal in named(set) {
+            let items = items_of_member((state, &index), key, set, ordinal);
+            items.into_iter().for_each(&mut put);
         }
     }
-    let records = builder
-        .records
+    for key in state.services.keys() {
+        put(item_of_service(state, key));
+    }
+    let records = records
         .into_iter()
         .map(|(name, data)| (name, data.into_iter().collect()))
         .collect();
@@ -137,12 +149,6 @@ pub fn build(state: &State) -> Zone {
     }
 }
 
-/// Collects records; sets keep them sorted and single.
-struct Builder<'a> {
-    state: &'a State,
-    records: BTreeMap<String, BTreeSet<RecordData>>,
-}
-
 /// What a service takes in; also a `serviceName` that no Service backs, for the members' own ports.
 struct Selection<'a> {
     name: &'a str,
@@ -150,7 +156,7 @@ struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    fn of(key: &'a SetKey, service: &'a Service) -> Self {
+    fn of(key: &'a ObjectKey, service: &'a Service) -> Self {
         Self {
             name: key.name.as_str(),
             service: Some(service),
@@ -175,79 +181,109 @@ impl<'a> Selection<'a> {
     }
 }
 
-impl Builder<'_> {
-    fn add(&mut self, name: String, data: RecordData) {
-        self.records.entry(name).or_default().insert(data);
-    }
+/// The members of a set that have names: those that are wanted, and those that are assigned.
+fn named(set: &Set) -> BTreeSet<Ordinal> {
+    let assigned = set.members.keys().copied();
+    set.declared().chain(assigned).collect()
+}
 
-    /// The names of a set's members, their addresses and reverse names, and, if no Service backs
-    /// the set's `serviceName`, the lists of that name.
-    fn members(&mut self, key: &SetKey, set: &Set) {
-        let assigned = set.members.keys().copied();
-        let ordinals: BTreeSet<_> = set.declared().chain(assigned).collect();
-        for ordinal in ordinals {
-            let id = MemberId {
-                set: key.clone(),
-                ordinal,
-            };
-            let name = self.state.member_fqdn(set, &id);
-            let records = self.records.entry(name.clone()).or_default();
-            if let Some(member) = set.members.get(&ordinal) {
-                records.insert(member.address.into());
-                self.add(reverse_name(member.address), RecordData::Ptr(name));
+/// Whether a Service backs the `serviceName` of a set.
+fn is_backed(state: &State, key: &SetKey, set: &Set) -> bool {
+    let name = set.service_name(key).parse();
+    name.is_ok_and(|name| {
+        let namespace = key.namespace.clone();
+        state.services.contains_key(&ObjectKey { namespace, name })
+    })
+}
+
+/// The name of a service.
+fn item_of_service(state: &State, key: &ObjectKey) -> Item {
+    let name = state.service_fqdn(&key.namespace, key.name.as_str());
+    (name, None)
+}
+
+/// The name of a set's `serviceName`, if no Service backs it.
+fn items_of_set(state: &State, key: &SetKey, set: &Set) -> Vec<Item> {
+    if is_backed(state, key, set) {
+        return Vec::new();
+    }
+    let name = state.service_fqdn(&key.namespace, set.service_name(key));
+    vec![(name, None)]
+}
+
+/// The name of a member, its address and reverse name, and what it adds to the lists of services; to
+/// that of the set's own `serviceName`, if no Service backs it.
+fn items_of_member(
+    (state, index): (&State, &Index),
+    key: &SetKey,
+    set: &Set,
+    ordinal: Ordinal,
+) -> Vec<Item> {
+    let id = MemberId {
+        set: key.clone(),
+        ordinal,
+    };
+    let name = state.member_fqdn(set, &id);
+    let Some(member) = set.members.get(&ordinal) else {
+        return vec![(name, None)];
+    };
+    let mut items = vec![
+        (name.clone(), Some(member.address.into())),
+        (reverse_name(member.address), Some(RecordData::Ptr(name))),
+    ];
+    let labels = set.template_of(&member.revision).into_iter();
+    for (label, value) in labels.flat_map(|template| &template.metadata.labels) {
+        let label = (key.namespace.clone(), label.clone(), value.clone());
+        for key in index.selecting.of(&label) {
+            if let Some(service) = state.services.get(key) {
+                let selection = Selection::of(key, service);
+                listed(state, &selection, &id, set, member, &mut items);
             }
-        }
-        let service = set.service_name(key);
-        let backed = self
-            .state
-            .services
-            .keys()
-            .any(|have| have.namespace == key.namespace && have.name.as_str() == service);
-        if !backed {
-            let name = self.state.service_fqdn(&key.namespace, service);
-            self.records.entry(name).or_default();
-            let own = Selection {
-                name: service,
-                service: None,
-            };
-            self.selected(&own, key, set);
         }
     }
+    if !is_backed(state, key, set) {
+        let own = Selection {
+            name: set.service_name(key),
+            service: None,
+        };
+        listed(state, &own, &id, set, member, &mut items);
+    }
+    items
+}
 
-    /// The records that a service has for the members of one set.
-    fn selected(&mut self, selection: &Selection<'_>, key: &SetKey, set: &Set) {
-        let base = self.state.service_fqdn(&key.namespace, selection.name);
-        for (ordinal, member) in &set.members {
-            let id = MemberId {
-                set: key.clone(),
-                ordinal: *ordinal,
-            };
-            let Some(template) = set.template_of(&member.revision) else {
-                continue;
-            };
-            if !selection.takes(&template.metadata.labels) {
-                continue;
-            }
-            let ports = named_ports(selection.service, set, member);
-            for (port, protocol, _) in &ports {
-                self.records
-                    .entry(srv_name(&base, port, *protocol))
-                    .or_default();
-            }
-            if !selection.publishes_unready() && !serves(self.state, &id, member) {
-                continue;
-            }
-            self.add(base.clone(), member.address.into());
-            for (port, protocol, number) in ports {
-                let data = RecordData::Srv {
-                    priority: 0,
-                    weight: WEIGHT,
-                    port: number,
-                    target: self.state.member_fqdn(set, &id),
-                };
-                self.add(srv_name(&base, &port, protocol), data);
-            }
-        }
+/// The records that a service has for a member.
+fn listed(
+    state: &State,
+    selection: &Selection<'_>,
+    id: &MemberId,
+    set: &Set,
+    member: &Member,
+    items: &mut Vec<Item>,
+) {
+    let Some(template) = set.template_of(&member.revision) else {
+        return;
+    };
+    if !selection.takes(&template.metadata.labels) {
+        return;
+    }
+    let base = state.service_fqdn(&id.set.namespace, selection.name);
+    let ports = named_ports(selection.service, set, member);
+    let names = ports
+        .iter()
+        .map(|(port, protocol, _)| srv_name(&base, port, *protocol));
+    items.extend(names.map(|name| (name, None)));
+    if !selection.publishes_unready() && !serves(state, id, member) {
+        return;
+    }
+    items.push((base.clone(), Some(member.address.into())));
+    for (port, protocol, number) in ports {
+        let data = RecordData::Srv {
+            priority: 0,
+            weight: WEIGHT,
+            port: number,
+            target: state.member_fqdn(set, id),
+        };
+        items.push((srv_name(&base, &port, protocol), Some(data)));
     }
 }
 

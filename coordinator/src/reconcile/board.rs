@@ -1,9 +1,12 @@
 //! Why everything waits, and since when: a reason's time is that of its rule's first appearance, so
 //! that a new detail (one more restart) does not make an old trouble look new.
 
+use std::collections::BTreeSet;
+
 use berth_core::{
     condition::Condition,
-    plan::Report,
+    ids::{ClaimKey, MemberId, Ordinal},
+    plan::{Report, Scope},
     spec::Kind,
     store::Note,
     time::Timestamp,
@@ -15,14 +18,21 @@ use crate::{
     notes::{self, WARNING},
 };
 
-/// The board after a round, and the events of what is new on it.
-pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<Note>) {
+/// The board after a round, and the events of what is new on it. The round was about some sets: what
+/// the board says of the others stays.
+pub(super) fn next(
+    old: &Board,
+    scope: &Scope,
+    report: Report,
+    now: Timestamp,
+) -> (Board, Vec<Note>) {
     let mut events = Vec::new();
     let mut board = Board {
-        warnings: report.warnings,
         round: old.round + 1,
-        ..Board::default()
+        ..kept(old, scope)
     };
+    board.warnings.extend(report.warnings);
+    board.set_claims.extend(report.set_claims);
     for (set, conditions) in report.conditions {
         let before = old.conditions.get(&set);
         let conditions = conditions.into_iter();
@@ -42,6 +52,31 @@ pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<N
         board.claims.insert(claim, waiting);
     }
     (board, events)
+}
+
+/// What a board says of the sets that a round was not about.
+fn kept(old: &Board, scope: &Scope) -> Board {
+    let Scope::Only(sets) = scope else {
+        return Board::default();
+    };
+    let mut board = old.clone();
+    for set in sets {
+        let first = MemberId {
+            set: set.clone(),
+            ordinal: Ordinal(0),
+        };
+        let told = old.waiting.range(first..);
+        for (id, _) in told.take_while(|(id, _)| id.set == *set) {
+            board.waiting.remove(id);
+        }
+        board.conditions.remove(set);
+        board.warnings.remove(set);
+        board.set_claims.remove(set);
+    }
+    // Every round looks at the other claims that wait.
+    let told: BTreeSet<&ClaimKey> = board.set_claims.values().flatten().collect();
+    board.claims.retain(|claim, _| told.contains(claim));
+    board
 }
 
 /// A condition with the time since when it is as it is, by the board's conditions of before.
@@ -179,18 +214,28 @@ mod tests {
 
     #[test]
     fn a_reason_is_as_old_as_its_rule_and_told_once() {
-        let (first, told) = next(&Board::default(), report(back_off(1)), Timestamp(10));
+        let (first, told) = next(
+            &Board::default(),
+            &Scope::All,
+            report(back_off(1)),
+            Timestamp(10),
+        );
         assert_eq!(told.len(), 1);
-        let (second, told) = next(&first, report(back_off(2)), Timestamp(20));
+        let (second, told) = next(&first, &Scope::All, report(back_off(2)), Timestamp(20));
         assert!(told.is_empty());
         let waiting = second.waiting.values().next().unwrap();
         assert_eq!(
             (waiting.since, &waiting.reason),
             (Timestamp(10), &back_off(2))
         );
-        let (third, _) = next(&second, report(Reason::HeldByOperator), Timestamp(30));
+        let (third, _) = next(
+            &second,
+            &Scope::All,
+            report(Reason::HeldByOperator),
+            Timestamp(30),
+        );
         assert_eq!(third.waiting.values().next().unwrap().since, Timestamp(30));
-        let (gone, _) = next(&third, Report::default(), Timestamp(40));
+        let (gone, _) = next(&third, &Scope::All, Report::default(), Timestamp(40));
         assert!(gone.waiting.is_empty());
     }
 }

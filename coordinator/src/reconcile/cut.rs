@@ -14,7 +14,6 @@ use berth_core::{
     store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
     time::Timestamp,
     volume::access,
-    zone::{self, Zone},
 };
 
 use super::{Links, events, orders};
@@ -37,8 +36,8 @@ pub(super) struct Piece {
     pub(super) batch: Batch,
     /// What to send then.
     pub(super) sends: Vec<orders::Send>,
-    /// The zone to send then.
-    pub(super) zone: Option<Zone>,
+    /// The state whose zone is to be sent then.
+    pub(super) zone: Option<State>,
 }
 
 /// Cuts the next commit off the rest of a plan: the longest part that fits, found by halving. At
@@ -110,14 +109,14 @@ fn piece(
     })
 }
 
-fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<Zone>, RecordError> {
+fn publish(view: &View, after: &State, batch: &mut Batch) -> Result<Option<State>, RecordError> {
     if after.zone == view.state.zone {
         return Ok(None);
     }
     let key = zone_key()?;
     batch.preconditions.insert(key.clone(), view.as_known(&key));
     put(batch, key, &after.zone)?;
-    Ok(Some(zone::build(after)))
+    Ok(Some(after.clone()))
 }
 
 /// The claim that a step changes.

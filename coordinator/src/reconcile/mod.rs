@@ -1,27 +1,26 @@
 //! The loop that makes things happen: a trigger or a deadline, then the state, a plan, the check, a
 //! commit, and the orders that follow.
 //!
-//! The loop takes no hint of what changed: each round reads the whole state and plans until there
-//! is nothing left to do, so a lost trigger costs time and nothing else. It alone decides on
-//! members and records orders; all it does to the world is to commit and to send. Files:
-//! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
-//! agents up to date, [`work`] asks for work on volumes,
-//! [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
+//! The loop takes no hint of what changed: core finds that out by itself (see [`Decider`]), and each
+//! round plans until there is nothing left to do, so a lost trigger costs time and nothing else. It
+//! alone decides on members and records orders; all it does to the world is to commit and to send.
+//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
+//! agents up to date, [`work`] asks for work on volumes, [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
 mod ask;
 pub(crate) mod board;
 mod cut;
-mod decide;
 mod events;
 mod orders;
+mod refusals;
 mod work;
 mod zone;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
+    decide::{Decider, Decision},
     ids::{HistoryId, HostName, SetKey},
-    plan::Report,
     store::{Batch, CommitError, Key},
     time::Timestamp,
 };
@@ -34,9 +33,9 @@ use crate::{
     store::{RecordError, StoreError},
 };
 
-use decide::decide;
-pub use decide::{Decision, refused};
+use berth_core::zone::build as zone_of;
 pub use events::{Line, line};
+pub use refusals::Refusals;
 use zone::ZoneKeeper;
 
 /// After so many plans in a row that all found something to do, the loop lets others run and says
@@ -72,7 +71,8 @@ pub struct Reconciler {
     history: HistoryId,
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
-    /// What was refused in the last round, so that it is told once.
+    decider: Decider,
+    /// What was refused, as far as it still is, so that it is told once.
     refused: BTreeMap<Option<SetKey>, String>,
 }
 
@@ -84,6 +84,7 @@ impl Reconciler {
             context,
             board,
             zone: ZoneKeeper::default(),
+            decider: Decider::default(),
             refused: BTreeMap::new(),
         }
     }
@@ -127,10 +128,10 @@ impl Reconciler {
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
             if idle {
-                let ask_at = ask::push(&self.context, &decision.report, now);
+                let ask_at = ask::push(&self.context, self.decider.report(), now);
                 let wakes = [decision.report.wake_at, retry_at, ask_at];
                 let wake_at = wakes.into_iter().flatten().min();
-                self.show(decision.report, now);
+                self.show(decision, now);
                 return Ok(wake_at);
             }
         }
@@ -139,12 +140,24 @@ impl Reconciler {
     }
 
     fn decide(&mut self, now: Timestamp) -> Decision {
-        let decision = decide(&self.context.view.read(), now);
-        let told = std::mem::replace(&mut self.refused, decision.refused.clone());
-        for (set, rule) in &decision.refused {
-            if told.get(set) != Some(rule) {
-                self.alarm(set.as_ref(), rule, now);
+        let state = {
+            let view = self.context.view.read();
+            view.state.remember();
+            // A copy costs nothing, and nobody waits for the plan.
+            view.state.clone()
+        };
+        let decision = self.decider.decide(&state, now);
+        let refused: Refusals = decision.breaches.iter().cloned().collect();
+        let scope = &decision.scope;
+        let looked_at = |set: &Option<SetKey>| set.as_ref().is_none_or(|set| scope.has(set));
+        let mut told = std::mem::take(&mut self.refused);
+        self.refused.clone_from(&told);
+        self.refused.retain(|set, _| !looked_at(set));
+        for (set, rule) in refused.0 {
+            if told.remove(&set).as_ref() != Some(&rule) {
+                self.alarm(set.as_ref(), &rule, now);
             }
+            self.refused.insert(set, rule);
         }
         decision
     }
@@ -182,8 +195,8 @@ impl Reconciler {
                 }
             }
             orders::send(&self.context, piece.sends);
-            if let Some(zone) = piece.zone {
-                self.zone.published(zone);
+            if let Some(state) = piece.zone {
+                self.zone.published(zone_of(&state));
             }
             rest = &rest[taken..];
         }
@@ -206,10 +219,10 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, mut report: Report, now: Timestamp) {
-        work::explain(&self.context, &mut report);
+    fn show(&self, mut decision: Decision, now: Timestamp) {
+        work::explain(&self.context, &mut decision.report);
         let old = self.board.borrow().clone();
-        let (board, events) = board::next(&old, report, now);
+        let (board, events) = board::next(&old, &decision.scope, decision.report, now);
         self.context.note(events);
         self.board.send_replace(Arc::new(board));
     }

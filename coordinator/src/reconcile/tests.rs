@@ -8,13 +8,13 @@ use berth_core::{
     check::{check_state, plan_checked},
     ids::{HistoryId, HostName, MemberId, Term},
     manifest::{Source, parse},
-    map::Map,
     order::OrderHead,
     report::{MemberReport, Phase},
     session::Base,
     state::{Contact, HostRecord, Observation, Ordered, State},
     store::{Batch, CommitError, Keep, MAX_WRITES, Model, RecordKind},
     time::Timestamp,
+    zone,
 };
 
 use super::{Links, cut};
@@ -172,7 +172,7 @@ impl World {
             for step in &rest[..piece.steps] {
                 meant.apply(step, self.now);
             }
-            let zone = piece.zone.as_ref().map(|zone| zone.hash());
+            let zone = piece.zone.as_ref().map(zone::hash);
             self.commit(piece.batch);
             if let Some(hash) = zone {
                 assert_eq!(hash, self.view.state.zone.hash, "the zone to send");

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    reconcile::{Decision, line, refused},
+    reconcile::{Refusals, line},
     state::View,
     store::RecordError,
 };
@@ -66,11 +66,8 @@ pub(super) fn preview(
     let mut warnings = admission.warnings;
     let told = sets.iter().filter_map(|set| found.first.warnings.get(set));
     warnings.extend(told.flatten().cloned());
-    let decision = Decision {
-        refused: refused(found.refused.clone()),
-        ..Decision::default()
-    };
-    warnings.extend(decision.warnings());
+    let refused: Refusals = found.refused.iter().cloned().collect();
+    warnings.extend(refused.warnings());
     let touched = changes.iter().any(|one| one.outcome != Outcome::Unchanged);
     let waiting = waiting_of(&found.waiting, &sets);
     let waiting = waiting.map(|(id, reason)| format!("{id} waits: {reason} ({})", reason.rule()));

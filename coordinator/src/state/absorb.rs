@@ -87,12 +87,15 @@ impl View {
     }
 
     fn insert_object(&mut self, key: &ObjectKey, object: Object) {
-        self.orders_stale = true;
         let key = key.clone();
         self.objects
             .insert((object.kind(), key.clone()), object.clone());
         match object {
-            Object::StatefulSet(set) => self.insert_spec(key, set),
+            // Of objects only sets are in orders; what those use of others is in their revisions.
+            Object::StatefulSet(set) => {
+                self.touched.insert(key.clone());
+                self.insert_spec(key, set);
+            }
             Object::Service(o) => {
                 self.state.services.insert(key, o);
             }

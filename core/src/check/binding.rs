@@ -1,7 +1,7 @@
 //! Rules about binding: both ways, for good, and only to what fits.
 
 use crate::{
-    check::{Case, Verdict, standing::grant},
+    check::{Case, Verdict, standing::grant, volumes::uses},
     ids::{ClaimKey, MemberId, ObjectKey},
     plan::Step,
     spec::{AccessMode, LimitPolicy, PersistentVolume},
@@ -154,7 +154,17 @@ fn neighbour<'a>(state: &'a State, name: &ObjectKey, volume: &Volume) -> Option<
         let once = modes.contains(&AccessMode::ReadWriteOnce);
         pod || modes.is_empty() || once && !modes.contains(&AccessMode::ReadWriteMany)
     };
-    let mut volumes = state.volumes.iter().filter(|(other, have)| {
+    let index = state.index();
+    let near: Vec<&ObjectKey> = match &volume.source {
+        VolumeSource::Nfs(_) => index.on_servers.of(&()).collect(),
+        VolumeSource::Local { host, pool, dir } => {
+            let place = (host.clone(), pool.clone(), dir.clone());
+            index.at.of(&place).collect()
+        }
+    };
+    let near = near.into_iter();
+    let volumes = near.filter_map(|name| state.volumes.get_key_value(name));
+    let mut volumes = volumes.filter(|(other, have)| {
         // One made by hand that nobody has is only a place; its data waits for whoever binds it.
         *other != name && (have.provisioned || have.claim.is_some()) && !is_moved_away(have)
     });
@@ -204,19 +214,7 @@ pub(super) fn bound_host(case: &Case<'_>) -> Verdict {
     let here = match owner {
         Some(member) => at(member) == Some(host),
         // It is shared, and goes where the first of those is that use it.
-        None => case.state.sets.iter().any(|(set, of)| {
-            let mut members = of.members.iter().filter(|(_, member)| member.host == *host);
-            members.any(|(_, member)| {
-                let template = of.template_of(&member.revision);
-                template.is_some_and(|template| {
-                    let mut volumes = template.spec.volumes.iter();
-                    set.namespace == key.namespace
-                        && volumes.any(|volume| {
-                            volume.persistent_volume_claim.claim_name == key.name.as_str()
-                        })
-                })
-            })
-        }),
+        None => uses(case.state, key).iter().any(|id| at(id) == Some(host)),
     };
     if here {
         Ok(())

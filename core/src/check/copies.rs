@@ -192,5 +192,10 @@ fn read_still(state: &State, name: &ObjectKey) -> bool {
             .as_ref()
             .is_some_and(|origin| origin.record == *name && !origin.copied && !origin.online)
     };
-    state.snapshots.values().any(taken) || state.volumes.values().any(cloned)
+    let index = state.index();
+    let mut copying = index
+        .copying
+        .of(&())
+        .filter_map(|one| state.volumes.get(one));
+    state.snapshots.values().any(taken) || copying.any(cloned)
 }

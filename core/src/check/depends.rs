@@ -5,7 +5,7 @@ use crate::{
         Case, Verdict,
         standing::{available, grant, held, id, runs, serves, wanted},
     },
-    ids::{MemberId, SetKey},
+    ids::MemberId,
     plan::Step,
     spec::DependencyGate,
     state::{Set, State},
@@ -69,11 +69,9 @@ fn stop(state: &State, member: &MemberId) -> Verdict {
     if !ends(set) {
         return Ok(());
     }
-    let needs = |(key, other): &(&SetKey, &Set)| {
-        let mut needed = other.spec.depends_on.iter();
-        needed.any(|one| one.key(&key.namespace).as_ref() == Some(&member.set))
-    };
-    let mut others = state.sets.iter().filter(needs);
+    let index = state.index();
+    let others = index.dependants.of(&member.set);
+    let mut others = others.filter_map(|key| state.sets.get_key_value(key));
     let there = |other: &Set| ends(other) && other.orphaned.is_none() && !other.members.is_empty();
     match others.find(|(_, other)| there(other)) {
         Some((key, _)) => Err(format!("{member} stops before set {key}, which needs it")),

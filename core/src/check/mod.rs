@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{MemberId, SetKey},
-    plan::{Plan, Report, Step, plan_without},
+    plan::{Plan, Report, Scope, Step, plan_within},
     report::Phase,
     state::{Observation, State},
     time::Timestamp,
@@ -128,7 +128,18 @@ pub fn check_state(state: &State) -> Vec<Breach> {
 /// with `PlanRefused`, and their breaches are returned for the alarm. A breach of no set refuses the
 /// whole plan.
 pub fn plan_checked(state: &State, now: Timestamp) -> (Plan, Report, Vec<Breach>) {
-    checked(state, now, plan_without)
+    plan_scoped(state, now, &Scope::All)
+}
+
+/// As [`plan_checked`], about the sets of a scope.
+pub(crate) fn plan_scoped(
+    state: &State,
+    now: Timestamp,
+    scope: &Scope,
+) -> (Plan, Report, Vec<Breach>) {
+    checked(state, now, |state, now, parked| {
+        plan_within(state, now, parked, scope)
+    })
 }
 
 /// The sets that get no steps, each with the rule that parked it.

@@ -1,6 +1,6 @@
 //! Rules about hosts, addresses and ports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     check::{
@@ -22,19 +22,14 @@ pub(super) fn address_unique(case: &Case<'_>) -> Verdict {
     else {
         return Ok(());
     };
-    for (key, set) in &case.state.sets {
-        for (ordinal, owned) in &set.addresses {
-            let own = *key == id.set && *ordinal == id.ordinal;
-            if own || owned == address {
-                return Err(format!("{id} takes {address}, {key}-{ordinal} has {owned}"));
-            }
-        }
+    let set = case.state.sets.get(&id.set);
+    if let Some(owned) = set.and_then(|set| set.addresses.get(&id.ordinal)) {
+        return Err(format!("{id} takes {address}, and has {owned}"));
     }
-    let mut hosts = case.state.hosts.iter();
-    match hosts.find(|(_, host)| host.record.advertise_address == *address) {
-        Some((host, _)) => Err(format!("{id} takes {address}, the address of {host}")),
-        None => Ok(()),
+    if case.state.index().addresses.contains(address) {
+        return Err(format!("{id} takes {address}, which is another's"));
     }
+    Ok(())
 }
 
 pub(super) fn address_owned(case: &Case<'_>) -> Verdict {
@@ -74,23 +69,12 @@ pub(super) fn socket_unique(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let wanted: Vec<&Port> = declared(set, revision);
-    for (key, other_set) in &case.state.sets {
-        for (ordinal, other) in &other_set.members {
-            let itself = *key == id.set && *ordinal == id.ordinal;
-            if itself || other.address != *address {
-                continue;
-            }
-            let taken = declared(other_set, &other.revision);
-            let same = |a: &Port, b: &Port| {
-                a.container_port == b.container_port && a.protocol == b.protocol
-            };
-            let clash = wanted.iter().find(|a| taken.iter().any(|b| same(a, b)));
-            if let Some(port) = clash {
-                let number = port.container_port;
-                return Err(format!(
-                    "{id} and {key}-{ordinal} declare {address}:{number}"
-                ));
-            }
+    let index = case.state.index();
+    for port in wanted {
+        let number = port.container_port;
+        let socket = (*address, number, port.protocol);
+        if let Some(other) = index.sockets.of(&socket).find(|other| *other != id) {
+            return Err(format!("{id} and {other} declare {address}:{number}"));
         }
     }
     Ok(())
@@ -159,7 +143,7 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let local = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
-    if state.claims.values().any(local) {
+    if state.claims_of(&id.set).any(|(_, claim)| local(claim)) {
         return Ok(());
     }
     let Some(revision) = set.revisions.get(revision) else {
@@ -201,11 +185,15 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
 fn homes<'a>(state: &'a State, id: &MemberId, set: &'a Set) -> Vec<&'a HostName> {
     let all = wanted(set).into_iter().chain(set.members.keys().copied());
     let others: BTreeSet<Ordinal> = all.filter(|ordinal| *ordinal != id.ordinal).collect();
+    let mut data: BTreeMap<Ordinal, &HostName> = BTreeMap::new();
+    for (_, claim) in state.claims_of(&id.set) {
+        if let (Some(owner), Some(host)) = (&claim.member, state.host_of(claim)) {
+            data.entry(owner.ordinal).or_insert(host);
+        }
+    }
     let home = |ordinal: Ordinal| {
         let member = set.members.get(&ordinal).map(|member| &member.host);
-        let other = crate::check::standing::id(&id.set, ordinal);
-        let mut claims = state.claims.values().filter(|claim| claim.is_for(&other));
-        member.or_else(|| claims.find_map(|claim| state.host_of(claim)))
+        member.or_else(|| data.get(&ordinal).copied())
     };
     others.into_iter().filter_map(home).collect()
 }
@@ -297,7 +285,7 @@ fn unfit(
     if !on.contact.connected {
         Some("is out of contact")
     } else if (on.record.unschedulable || on.record.directives.draining.is_some())
-        && !state.claims.values().any(holds)
+        && !state.claims_of(&id.set).any(|(_, claim)| holds(claim))
         && !set.own_hosts.contains_key(&id.ordinal)
     {
         Some("is cordoned")

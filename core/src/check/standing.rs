@@ -82,8 +82,8 @@ pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
     }
     let host = &set.members.get(&id.ordinal)?.host;
     let draining = state.hosts.get(host)?.record.directives.draining.as_ref()?;
-    let mut claims = state.claims.values();
-    let data = claims.any(|claim| claim.is_for(id) && state.host_of(claim) == Some(host));
+    let mut claims = state.claims_of(&id.set);
+    let data = claims.any(|(_, claim)| claim.is_for(id) && state.host_of(claim) == Some(host));
     let lives_there = data || set.own_hosts.contains_key(&id.ordinal);
     (draining.stop_pinned || !lives_there).then_some("is on a host that is being drained")
 }

@@ -11,7 +11,7 @@ use crate::{
         quantity, report, spec, state, static_volume, volume_key,
     },
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
-    plan::step::Proof,
+    plan::{plan_without, step::Proof},
     prerequisite::{Answer, Fact},
     spec::{
         AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, FileSource,

@@ -18,7 +18,6 @@ pub(super) fn claim_owner(case: &Case<'_>) -> Verdict {
     };
     let member = claim.member.as_ref();
     let named = member.and_then(|member| member.claim(&claim.template).ok());
-    let mut claims = case.state.claims.values();
     let set = member.and_then(|member| case.state.sets.get(&member.set));
     let of_its_set = |tie: &GoesWith| match tie {
         GoesWith::Set { uid } => set.is_some_and(|set| {
@@ -35,7 +34,7 @@ pub(super) fn claim_owner(case: &Case<'_>) -> Verdict {
         "is new and holds something already"
     } else if !claim.goes_with.as_ref().is_none_or(of_its_set) {
         "is new and goes already"
-    } else if claims.any(|other| other.uid == claim.uid) {
+    } else if case.state.index().uids.contains(&claim.uid) {
         "has the id of another"
     } else {
         return Ok(());
@@ -117,19 +116,7 @@ fn suffices(state: &State, claim: &Claim, asked: &PersistentVolumeClaimSpec) -> 
 
 /// The assigned members whose templates share a claim.
 pub(super) fn uses(state: &State, key: &ClaimKey) -> Vec<MemberId> {
-    let mut found = Vec::new();
-    for (set_key, set) in &state.sets {
-        for (ordinal, member) in &set.members {
-            let template = set.template_of(&member.revision);
-            if template.is_some_and(|template| shares(set_key, template).contains(key)) {
-                found.push(MemberId {
-                    set: set_key.clone(),
-                    ordinal: *ordinal,
-                });
-            }
-        }
-    }
-    found
+    state.index().sharers.of(key).cloned().collect()
 }
 
 /// The claims that a template shares among its members.

@@ -48,7 +48,7 @@ pub(super) fn source(draft: &Draft, set: &Set, ordinal: Ordinal) -> Result<Sourc
     let Some((name, pool)) = pool(&draft.state, set)? else {
         return Ok(Source::Host);
     };
-    match free(draft, pool) {
+    match free(&draft.state, pool) {
         Some(address) => Ok(Source::Taken(address.into())),
         None => Err(Reason::AddressPoolExhausted { pool: name }),
     }
@@ -71,7 +71,7 @@ fn pool<'a>(state: &'a State, set: &Set) -> Result<Option<(String, &'a AddressPo
 }
 
 /// The lowest address of a pool that nobody has.
-fn free(draft: &Draft, pool: &AddressPool) -> Option<Ipv4Addr> {
+fn free(state: &State, pool: &AddressPool) -> Option<Ipv4Addr> {
     let (network, prefix) = range(&pool.spec.cidr)?;
     let size = 1_u64 << (32 - prefix);
     // Small ranges have no network and broadcast address to spare (RFC 3021).
@@ -80,13 +80,9 @@ fn free(draft: &Draft, pool: &AddressPool) -> Option<Ipv4Addr> {
         _ if prefix <= LARGE_PREFIX => (u64::from(FOR_HOSTS), size - 2),
         _ => (1, size - 2),
     };
-    let mut offsets = first..=last;
-    offsets.find_map(|offset| {
-        let offset = u32::try_from(offset).ok()?;
-        let address = Ipv4Addr::from_bits(network.to_bits().checked_add(offset)?);
-        let taken = draft.index.addresses.contains(&address.into());
-        (!taken).then_some(address)
-    })
+    let at = |offset: u64| network.to_bits().checked_add(u32::try_from(offset).ok()?);
+    let found = state.index().taken.free_from(at(first)?)?;
+    (found <= at(last)?).then(|| Ipv4Addr::from_bits(found))
 }
 
 /// The network and the prefix of a range; `None` for what validation would have refused.
@@ -104,12 +100,14 @@ mod tests {
     use crate::fixture::{NOW, host_name, key, pool, put_set, spec, state};
 
     fn first_free(cidr: &str, taken: &[&str]) -> Option<String> {
-        let mut draft = Draft::new(&state(0), NOW);
+        let mut state = state(0);
+        put_set(&mut state, "db", spec(0, false));
+        let set = state.sets.get_mut(&key("db")).unwrap();
         let taken = taken.iter().map(|text| text.parse::<IpAddr>().unwrap());
-        draft.index.addresses = taken.collect();
+        set.addresses = (0..).map(Ordinal).zip(taken).collect();
         let mut pool = AddressPool::default();
         pool.spec.cidr = cidr.to_owned();
-        free(&draft, &pool).map(|address| address.to_string())
+        free(&state, &pool).map(|address| address.to_string())
     }
 
     #[test]
@@ -147,8 +145,7 @@ mod tests {
         let mut state = state(1);
         put_set(&mut state, "db", spec(1, false));
         let source_of = |state: &State, named: Option<&str>| {
-            let mut draft = Draft::new(state, NOW);
-            draft.index_hosts();
+            let draft = Draft::new(state, NOW);
             let mut set = state.sets[&key("db")].clone();
             let mut spec = (*set.spec).clone();
             spec.address_pool = named.map(str::to_owned);

@@ -170,7 +170,6 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
     claims::create(draft, placement.claims);
     draft.push(step);
     claims::early(draft, &id);
-    count_in(draft, &id);
     Ok(())
 }
 
@@ -183,15 +182,5 @@ fn epoch(draft: &Draft, set: &Set, ordinal: Ordinal) -> Epoch {
     Epoch {
         counter: next.counter.max(draft.state.zone.serial.next().0),
         ..next
-    }
-}
-
-fn count_in(draft: &mut Draft, id: &MemberId) {
-    let Some(set) = draft.state.sets.get(&id.set) else {
-        return;
-    };
-    if let Some(member) = set.members.get(&id.ordinal) {
-        let template = set.template_of(&member.revision);
-        draft.index.add(id, member, template.map(AsRef::as_ref));
     }
 }

@@ -3,7 +3,10 @@
 use crate::{
     condition::{Condition, ConditionKind, ConditionReason},
     ids::SetKey,
-    plan::{draft::Draft, facts::facts},
+    plan::{
+        draft::Draft,
+        facts::{Standing, facts},
+    },
     spec::UpdateKind,
     state::{RolloutPhase, Set, State},
     time::Timestamp,
@@ -14,14 +17,15 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    let conditions = of(&draft.state, key, set, draft.now);
+    let count = count(&draft.state, key, set, draft.now);
+    let conditions = count.conditions(set);
+    draft.wake(count.more_at);
     draft.stands(key, conditions);
 }
 
 /// The conditions of a set at a time.
 pub fn of(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Vec<Condition> {
-    let count = count(state, key, set, now);
-    vec![available(count), progressing(set, count), paused(set)]
+    count(state, key, set, now).conditions(set)
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +36,14 @@ struct Count {
     updated: usize,
     /// Of another one, and a rollout brings them to it.
     behind: usize,
+    /// When the next one becomes available, if it stays ready.
+    more_at: Option<Timestamp>,
+}
+
+impl Count {
+    fn conditions(self, set: &Set) -> Vec<Condition> {
+        vec![available(self), progressing(set, self), paused(set)]
+    }
 }
 
 fn count(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Count {
@@ -42,7 +54,13 @@ fn count(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Count {
             continue;
         };
         let updated = facts.member.revision == *set.target_revision();
-        count.available += usize::from(facts.available(now));
+        match facts.standing(now) {
+            Standing::Available => count.available += 1,
+            Standing::ReadyUntil(at) => {
+                count.more_at = count.more_at.into_iter().chain([at]).min();
+            }
+            Standing::Unready | Standing::Down => {}
+        }
         count.updated += usize::from(updated);
         count.behind += usize::from(!updated && set.updates(ordinal));
     }

@@ -97,12 +97,14 @@ pub(super) fn dependant(state: &State, key: &SetKey, set: &Set) -> Option<SetKey
     if set.wanted() > 0 {
         return None;
     }
-    let mut others = state.sets.iter().filter(|(other_key, other)| {
-        let mut needs = other.spec.depends_on.iter();
-        let goes = other.wanted() == 0 && other.orphaned.is_none() && !other.members.is_empty();
-        goes && needs.any(|one| one.key(&other_key.namespace).as_ref() == Some(key))
-    });
-    others.next().map(|(key, _)| key.clone())
+    let goes = |other: &&SetKey| {
+        let other = state.sets.get(other);
+        other.is_some_and(|other| {
+            other.wanted() == 0 && other.orphaned.is_none() && !other.members.is_empty()
+        })
+    };
+    let index = state.index();
+    index.dependants.of(key).find(goes).cloned()
 }
 
 /// Says of every member of a set that goes why it still runs.

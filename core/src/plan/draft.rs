@@ -1,23 +1,15 @@
 //! The plan as it grows: every step takes effect on a copy of the state at once, so that later
 //! stages decide on what will be, not on what was.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
-
 use crate::{
     condition::Condition,
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
-    plan::{Plan, Report, Step},
+    plan::{Plan, Report, Step, scope},
     spec::{MemberTemplate, Protocol},
-    state::{Member, Set, State},
+    state::{Set, State},
     time::Timestamp,
     waiting::Reason,
 };
-
-/// An address, a port and its transport: what two members may not both declare.
-pub(super) type Socket = (IpAddr, u32, Protocol);
 
 /// A plan in the making.
 #[derive(Debug)]
@@ -26,21 +18,10 @@ pub(super) struct Draft {
     pub(super) state: State,
     /// What time it is.
     pub(super) now: Timestamp,
-    /// How many members each host has, and who has which socket.
-    pub(super) index: Index,
+    /// The set that is being planned.
+    set: Option<SetKey>,
     steps: Vec<Step>,
     report: Report,
-}
-
-/// What placement asks for often.
-#[derive(Debug, Default)]
-pub(super) struct Index {
-    /// Members per host.
-    pub(super) load: BTreeMap<HostName, u32>,
-    /// Sockets that members declare.
-    pub(super) sockets: BTreeMap<Socket, MemberId>,
-    /// Addresses that ordinals own, that hosts have, and that members are named with.
-    pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 impl Draft {
@@ -48,7 +29,7 @@ impl Draft {
         Self {
             state: state.clone(),
             now,
-            index: Index::default(),
+            set: None,
             steps: Vec::new(),
             report: Report::default(),
         }
@@ -66,7 +47,12 @@ impl Draft {
             set: set.clone(),
             ordinal,
         };
-        self.report.waiting.entry(id).or_insert(reason);
+        if self.reason(&id).is_none() {
+            if scope::rests_on_others(&self.state, &id, &reason) {
+                self.rests_on_others(set);
+            }
+            self.report.waiting.insert(id, reason);
+        }
     }
 
     /// Why a member waits, if that was said already.
@@ -77,6 +63,13 @@ impl Draft {
     /// Says why a claim has no volume, or not the one that it asks for.
     pub(super) fn pending(&mut self, claim: ClaimKey, reason: Reason) {
         self.report.claims.insert(claim, reason);
+    }
+
+    /// Says what is wrong with a claim of a set's member.
+    pub(super) fn pending_of(&mut self, set: &SetKey, claim: ClaimKey, reason: Reason) {
+        let claims = self.report.set_claims.entry(set.clone()).or_default();
+        claims.insert(claim.clone());
+        self.pending(claim, reason);
     }
 
     /// Warns of a set.
@@ -92,8 +85,30 @@ impl Draft {
 
     /// Asks to plan again at a time, if it lies ahead.
     pub(super) fn wake(&mut self, at: Option<Timestamp>) {
-        let ahead = at.filter(|at| *at > self.now);
-        self.report.wake_at = [self.report.wake_at, ahead].into_iter().flatten().min();
+        let Some(at) = at.filter(|at| *at > self.now) else {
+            return;
+        };
+        let earliest = |before: Option<Timestamp>| before.map_or(at, |before| before.min(at));
+        self.report.wake_at = Some(earliest(self.report.wake_at));
+        if let Some(set) = &self.set {
+            let before = self.report.wakes.get(set).copied();
+            self.report.wakes.insert(set.clone(), earliest(before));
+        }
+    }
+
+    /// From now on a set is planned.
+    pub(super) fn about(&mut self, set: &SetKey) {
+        self.set = Some(set.clone());
+    }
+
+    /// From now on what is planned is no set's.
+    pub(super) fn about_none(&mut self) {
+        self.set = None;
+    }
+
+    /// Says that a set waits for something that is not its own.
+    pub(super) fn rests_on_others(&mut self, set: &SetKey) {
+        self.report.unsettled.insert(set.clone());
     }
 
     /// A set, as it will be.
@@ -112,49 +127,9 @@ impl Draft {
         (!hosts.is_empty()).then_some(Reason::HistoryMismatch { hosts })
     }
 
-    /// Fills the index; what frees something is decided by now.
-    pub(super) fn index_hosts(&mut self) {
-        let mut index = Index::default();
-        for host in self.state.hosts.values() {
-            index.addresses.insert(host.record.advertise_address);
-        }
-        for (key, set) in &self.state.sets {
-            index.addresses.extend(set.addresses.values().copied());
-            for (ordinal, member) in &set.members {
-                let id = MemberId {
-                    set: key.clone(),
-                    ordinal: *ordinal,
-                };
-                index.add(
-                    &id,
-                    member,
-                    set.template_of(&member.revision).map(AsRef::as_ref),
-                );
-            }
-        }
-        self.index = index;
-    }
-
     /// The plan and its report.
     pub(super) fn finish(self) -> (Plan, Report) {
         (Plan { steps: self.steps }, self.report)
-    }
-}
-
-impl Index {
-    /// Counts a member in.
-    pub(super) fn add(
-        &mut self,
-        id: &MemberId,
-        member: &Member,
-        template: Option<&MemberTemplate>,
-    ) {
-        *self.load.entry(member.host.clone()).or_default() += 1;
-        self.addresses.insert(member.address);
-        for (port, protocol) in template.into_iter().flat_map(ports) {
-            let socket = (member.address, port, protocol);
-            self.sockets.entry(socket).or_insert_with(|| id.clone());
-        }
     }
 }
 

@@ -30,8 +30,8 @@ fn needed(set: &Set) -> bool {
 /// Whether the set ran before it had a record.
 fn ran_before(state: &State, key: &SetKey, set: &Set) -> bool {
     let ordered = |member: &crate::state::Member| member.ordered != Ordered::Nothing;
-    let mut claims = state.claims.values();
-    set.members.values().any(ordered) || claims.any(|claim| claim.filled && claim.is_of(key))
+    let mut claims = state.claims_of(key);
+    set.members.values().any(ordered) || claims.any(|(_, claim)| claim.filled)
 }
 
 /// Makes the record if the set needs one that it does not have.

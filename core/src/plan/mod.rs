@@ -37,6 +37,7 @@ mod reload;
 pub mod report;
 mod retention;
 mod rollout;
+pub(crate) mod scope;
 mod snapshots;
 mod spread;
 mod start;
@@ -51,6 +52,7 @@ mod zone;
 pub use claims::pool_free;
 pub use disruptions::disruptions;
 pub use report::Report;
+pub use scope::Scope;
 pub use snapshots::snapshot;
 pub use step::{Plan, Step};
 
@@ -68,8 +70,24 @@ pub fn plan_without(
     now: Timestamp,
     parked: &BTreeMap<SetKey, String>,
 ) -> (Plan, Report) {
+    plan_within(state, now, parked, &Scope::All)
+}
+
+/// As [`plan_without`], about the sets of a scope: what it says of others is not looked at.
+pub(crate) fn plan_within(
+    state: &State,
+    now: Timestamp,
+    parked: &BTreeMap<SetKey, String>,
+    scope: &Scope,
+) -> (Plan, Report) {
     let mut draft = Draft::new(state, now);
-    let all: Vec<SetKey> = state.sets.keys().cloned().collect();
+    let all: Vec<SetKey> = match scope {
+        Scope::All => state.sets.keys().cloned().collect(),
+        Scope::Only(sets) => {
+            let there = sets.iter().filter(|set| state.sets.contains_key(set));
+            there.cloned().collect()
+        }
+    };
     let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
     // Of the members of a set that is gone nothing is decided, only seen.
     let (orphaned, keys): (Vec<_>, Vec<_>) =
@@ -78,23 +96,27 @@ pub fn plan_without(
         observe::run(&mut draft, key);
     }
     for key in &keys {
+        draft.about(key);
         observe::run(&mut draft, key);
         own_hosts::leave(&mut draft, key);
         retention::tie(&mut draft, key);
         release::members(&mut draft, key);
     }
-    retention::drop_claims(&mut draft, parked);
+    draft.about_none();
+    retention::drop_claims(&mut draft, parked, scope);
     retention::purge(&mut draft);
     for key in &keys {
+        draft.about(key);
         release::set(&mut draft, key);
         rollout::turn(&mut draft, key);
         release::unstarted(&mut draft, key);
     }
-    release::foundings(&mut draft, parked);
-    claims::waiting(&mut draft, parked);
+    draft.about_none();
+    release::foundings(&mut draft, parked, scope);
+    claims::waiting(&mut draft, parked, scope);
     snapshots::run(&mut draft);
-    draft.index_hosts();
     for key in &keys {
+        draft.about(key);
         own_hosts::take(&mut draft, key);
         claims::grow(&mut draft, key);
         carry::run(&mut draft, key);
@@ -112,6 +134,7 @@ pub fn plan_without(
         explain::orphans(&mut draft, key);
     }
     for key in &keys {
+        draft.about(key);
         explain::run(&mut draft, key);
         conditions::run(&mut draft, key);
         warn::run(&mut draft, key);

@@ -12,7 +12,7 @@ use crate::{
         spread::Domains,
     },
     spec::{MemberTemplate, Protocol, Spread},
-    state::{Host, Set},
+    state::{Host, Index, Set},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -43,6 +43,7 @@ pub(super) struct Need<'a> {
 /// [`Reason::NoEligibleHost`] with every host and why not.
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
     let domains = Domains::new(&draft.state, need);
+    let index = draft.state.index();
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
@@ -54,7 +55,7 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
             continue;
         }
         let crowd = domains.crowd(name, host);
-        candidates.push((rank(draft, need, crowd, name), name));
+        candidates.push((rank((draft, &index), need, crowd, name), name));
     }
     candidates.sort();
     // Room takes the longest to find out, so it is asked of the best host first.
@@ -83,22 +84,20 @@ impl Need<'_> {
 /// Lower is better: where it was before; then fewest members of its set in its label domains; then
 /// fewest on the host, those counted too that are gone and left a volume there; then fewest members
 /// of any set.
-type Rank = (Reverse<bool>, u64, usize, u32);
+type Rank = (Reverse<bool>, u64, usize, usize);
 
-fn rank(draft: &Draft, need: &Need<'_>, crowd: u64, name: &HostName) -> Rank {
+fn rank((draft, index): (&Draft, &Index), need: &Need<'_>, crowd: u64, name: &HostName) -> Rank {
     let last = need.set.last_grants.get(&need.ordinal);
     let was_here = last.is_some_and(|grant| grant.host == *name);
     let members = need.set.members.iter();
     let here = members.filter(|(_, m)| m.host == *name).map(|(n, _)| *n);
-    let claims = draft
-        .state
-        .claims
-        .values()
-        .filter(|claim| claim.is_of(need.key) && draft.state.host_of(claim) == Some(name));
+    let claims = draft.state.claims_of(need.key);
+    let claims = claims.filter(|(_, claim)| draft.state.host_of(claim) == Some(name));
+    let claims = claims.map(|(_, claim)| claim);
     let left = claims.filter_map(|claim| claim.member.as_ref().map(|member| member.ordinal));
     let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
     siblings.remove(&need.ordinal);
-    let load = draft.index.load.get(name).copied().unwrap_or_default();
+    let load = index.on_host.len(name);
     (Reverse(was_here), crowd, siblings.len(), load)
 }
 
@@ -173,12 +172,12 @@ fn lacking(need: &Need<'_>, host: &Host) -> Option<Refusal> {
 }
 
 fn port_clash(draft: &Draft, need: &Need<'_>, address: IpAddr) -> Option<Refusal> {
+    let index = draft.state.index();
     ports(need.template).find_map(|(port, protocol)| {
-        let by = draft.index.sockets.get(&(address, port, protocol))?;
+        let socket = (address, port, protocol);
+        let mut all = index.sockets.of(&socket);
         // A member that moves takes its own address along.
-        if by.set == *need.key && by.ordinal == need.ordinal {
-            return None;
-        }
+        let by = all.find(|by| by.set != *need.key || by.ordinal != need.ordinal)?;
         let suffix = match protocol {
             Protocol::Tcp => "",
             Protocol::Udp => "/UDP",

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{Ordinal, SetKey, TemplateHash, Uid},
     plan::{
-        Step,
+        Scope, Step,
         draft::Draft,
         facts::{Facts, facts},
         retention,
         step::Proof,
     },
     report::Phase,
-    state::{Claim, Ordered},
+    state::Ordered,
 };
 
 /// Releases the members of a set that are proven gone, highest first.
@@ -113,8 +113,9 @@ pub(super) fn set(draft: &mut Draft, key: &SetKey) {
 
 /// Lets a set begin anew, once nothing is left of it.
 fn refound(draft: &mut Draft, set: SetKey, uid: Uid) {
-    let going = |claim: &Claim| claim.is_of(&set) && claim.goes_with.is_some();
-    let left = draft.state.claims.values().any(going);
+    let mut claims = draft.state.claims_of(&set);
+    let left = claims.any(|(_, claim)| claim.goes_with.is_some());
+    drop(claims);
     if left || draft.mismatch().is_some() {
         return;
     }
@@ -125,15 +126,18 @@ fn refound(draft: &mut Draft, set: SetKey, uid: Uid) {
 }
 
 /// Forgets who founded the sets that are gone with all their claims.
-pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
+pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, scope: &Scope) {
     let state = &draft.state;
     let gone = |key: &&SetKey| {
-        let mut claims = state.claims.values();
-        !state.sets.contains_key(*key)
+        state.foundings.contains_key(key)
+            && !state.sets.contains_key(key)
             && !parked.contains_key(*key)
-            && !claims.any(|claim| claim.is_of(key))
+            && state.claims_of(key).next().is_none()
     };
-    let gone: Vec<SetKey> = state.foundings.keys().filter(gone).cloned().collect();
+    let gone: Vec<SetKey> = match scope {
+        Scope::All => state.foundings.keys().filter(gone).cloned().collect(),
+        Scope::Only(sets) => sets.iter().filter(gone).cloned().collect(),
+    };
     for set in gone {
         draft.push(Step::ForgetFounding { set });
     }

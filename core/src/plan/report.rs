@@ -1,10 +1,11 @@
 //! What the plan says beside its steps: why everything else waits, and what to warn of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     condition::Condition,
-    ids::{ClaimKey, MemberId, SetKey},
+    ids::{ClaimKey, MemberId, Ordinal, SetKey},
+    plan::Scope,
     time::Timestamp,
     waiting::Reason,
 };
@@ -22,6 +23,57 @@ pub struct Report {
     pub conditions: BTreeMap<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.
     pub warnings: BTreeMap<SetKey, Vec<String>>,
+    /// Those of these claims whose reason was found with the set of their members; the others are
+    /// looked at in every plan.
+    pub set_claims: BTreeMap<SetKey, BTreeSet<ClaimKey>>,
+    /// Sets that wait for something that is not their own: what others give up reaches them.
+    pub unsettled: BTreeSet<SetKey>,
+    /// The deadlines of `wake_at` that are a set's.
+    pub wakes: BTreeMap<SetKey, Timestamp>,
     /// When to plan again even if nothing happens: the earliest deadline that a reason rests on.
     pub wake_at: Option<Timestamp>,
+}
+
+impl Report {
+    /// Takes in a newer report, which is about some sets.
+    pub fn absorb(&mut self, scope: &Scope, newer: Self) {
+        let Scope::Only(sets) = scope else {
+            *self = newer;
+            return;
+        };
+        for set in sets {
+            self.forget(set);
+        }
+        self.waiting.extend(newer.waiting);
+        self.conditions.extend(newer.conditions);
+        self.warnings.extend(newer.warnings);
+        self.unsettled.extend(newer.unsettled);
+        self.wakes.extend(newer.wakes);
+        let kept: BTreeSet<&ClaimKey> = self.set_claims.values().flatten().collect();
+        self.claims.retain(|claim, _| kept.contains(claim));
+        self.claims.extend(newer.claims);
+        self.set_claims.extend(newer.set_claims);
+        self.wake_at = newer.wake_at;
+    }
+
+    fn forget(&mut self, set: &SetKey) {
+        for id in members(set, &self.waiting) {
+            self.waiting.remove(&id);
+        }
+        self.conditions.remove(set);
+        self.warnings.remove(set);
+        self.unsettled.remove(set);
+        self.wakes.remove(set);
+        self.set_claims.remove(set);
+    }
+}
+
+/// The members of a set that something is told of.
+pub fn members<T>(set: &SetKey, told: &BTreeMap<MemberId, T>) -> Vec<MemberId> {
+    let first = MemberId {
+        set: set.clone(),
+        ordinal: Ordinal(0),
+    };
+    let of_set = told.range(first..).take_while(|(id, _)| id.set == *set);
+    of_set.map(|(id, _)| id.clone()).collect()
 }

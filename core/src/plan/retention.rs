@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{ClaimKey, MemberId, ObjectKey, Ordinal, SetKey},
-    plan::{Step, draft::Draft},
+    ids::{ClaimKey, MemberId, Ordinal, SetKey},
+    plan::{Scope, Step, draft::Draft},
     spec::{Placement, Retention},
     state::{Claim, GoesWith, Member, Ordered, Set, State, VolumeState},
     volume::access::sharers,
@@ -48,9 +48,9 @@ pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
         let went = Some(GoesWith::Set {
             uid: set.uid.clone(),
         });
-        let claims = draft.state.claims.iter();
+        let claims = draft.state.claims_of(key);
         let left = claims.filter(|(_, claim)| {
-            let id = claim.member.as_ref().filter(|id| id.set == *key);
+            let id = claim.member.as_ref();
             claim.goes_with == went && id.is_some_and(|id| !set.members.contains_key(&id.ordinal))
         });
         steps.extend(left.map(|(key, _)| Step::TieClaim {
@@ -90,18 +90,21 @@ pub(super) fn condemn(draft: &mut Draft, id: &MemberId) {
 }
 
 /// Deletes the claims whose time has come. Not those of parked sets.
-pub(super) fn drop_claims(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
+pub(super) fn drop_claims(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, scope: &Scope) {
     if draft.mismatch().is_some() {
         // The store may be an old one, and somebody may run on them.
         return;
     }
     let state = &draft.state;
     let mut steps = Vec::new();
-    for (key, claim) in &state.claims {
+    for key in scope.claims(state) {
+        let Some(claim) = state.claims.get(&key) else {
+            continue;
+        };
         let Some(id) = &claim.member else { continue };
-        let held = parked.contains_key(&id.set) || sharers(state, key).next().is_some();
+        let held = parked.contains_key(&id.set) || sharers(state, &key).next().is_some();
         if claim.goes_with.is_some() && !held && is_due(state, id, claim) {
-            let (key, uid) = (key.clone(), claim.uid.clone());
+            let uid = claim.uid.clone();
             steps.push(Step::DropClaim { key, uid });
         }
     }
@@ -185,15 +188,17 @@ pub(super) fn stale(state: &State, id: &MemberId, set: &Set, member: &Member) ->
 /// Whether the data of a claim of this name is still on its way to the trash. On a host that is out
 /// of contact it may stay so for long, and is in nobody's way.
 pub(super) fn on_its_way_out(state: &State, key: &ClaimKey) -> bool {
-    state.volumes.values().any(|volume| {
-        let bound = volume.claim.as_ref();
+    let index = state.index();
+    let mut volumes = index
+        .volumes_of
+        .of(key)
+        .filter_map(|name| state.volumes.get(name));
+    volumes.any(|volume| {
         let contact = volume.source.host().is_none_or(|host| {
             let host = state.hosts.get(host);
             host.is_some_and(|host| host.contact.connected)
         });
-        contact
-            && volume.state == VolumeState::Trashing
-            && bound.is_some_and(|bound| bound.key == *key)
+        contact && volume.state == VolumeState::Trashing
     })
 }
 
@@ -205,21 +210,14 @@ pub(super) fn purge(draft: &mut Draft) {
     if draft.mismatch().is_some() {
         return;
     }
-    let trash = draft.state.volumes.iter();
-    let trash = trash.filter_map(|(name, volume)| match volume.state {
-        VolumeState::Trashed { since } => Some((name.clone(), since.plus(keep))),
-        VolumeState::Live
-        | VolumeState::Trashing
-        | VolumeState::Restoring
-        | VolumeState::Purging => None,
-    });
-    let trash: Vec<(ObjectKey, _)> = trash.collect();
-    for (name, at) in trash {
-        if at <= draft.now {
-            draft.push(Step::PurgeVolume { name });
-        } else {
+    let index = draft.state.index();
+    for (since, name) in index.trash.iter() {
+        let at = since.plus(keep);
+        if at > draft.now {
             draft.wake(Some(at));
+            return;
         }
+        draft.push(Step::PurgeVolume { name: name.clone() });
     }
 }
 

@@ -102,8 +102,7 @@ fn count(
 /// Where the other members of the set are: assigned, or with data that will bring them back there.
 fn here(state: &State, need: &Need<'_>) -> BTreeMap<Ordinal, HostName> {
     let declared: BTreeSet<Ordinal> = need.set.declared().collect();
-    let claims = state.claims.values().filter(|claim| claim.is_of(need.key));
-    let left = claims.filter_map(|claim| {
+    let left = state.claims_of(need.key).filter_map(|(_, claim)| {
         let ordinal = claim.member.as_ref()?.ordinal;
         Some((ordinal, state.host_of(claim)?.clone()))
     });

@@ -97,12 +97,18 @@ fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
             templates.filter_map(move |template| id.claim(&template.metadata.name).ok())
         })
         .collect();
-    let left = state.volumes.iter().filter_map(|(name, volume)| {
+    let index = state.index();
+    let names: BTreeSet<&ObjectKey> = claims
+        .iter()
+        .flat_map(|claim| index.volumes_of.of(claim))
+        .collect();
+    let left = names.into_iter().filter_map(|name| {
+        let volume = state.volumes.get(name)?;
         let bound = volume.claim.as_ref()?;
         let now = state.claims.get(&bound.key);
         let left = volume.filled && volume.state == VolumeState::Live && !bound.is_there(state);
         let is_new = now.is_none_or(|claim| !claim.filled);
-        (left && is_new && claims.contains(&bound.key)).then(|| {
+        (left && is_new).then(|| {
             format!(
                 "volume {0} holds the data of an earlier claim {1}, and the set gets a new claim; to \
                  have that data, say berth volume undelete {0} before, while no claim has the name",

@@ -10,12 +10,10 @@ use crate::{
 
 /// Publishes the zone if need be.
 pub(super) fn run(draft: &mut Draft) {
-    let hash = zone::build(&draft.state).hash();
+    let hash = zone::hash(&draft.state);
     let published = draft.state.zone.serial;
-    let sets = draft.state.sets.values();
-    let awaited = sets
-        .flat_map(|set| set.members.values())
-        .any(|member| member.named_in > published);
+    let newest = draft.state.index().named.last().copied();
+    let awaited = newest.is_some_and(|newest| newest > published);
     if hash != draft.state.zone.hash || awaited {
         let serial = published.next();
         let zone = ZoneHead { serial, hash };

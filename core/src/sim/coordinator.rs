@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     check::plan_checked,
+    decide::{Decider, Decision},
     ids::{
         ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
     },
@@ -38,6 +39,7 @@ pub(super) struct Coordinator {
     pub(super) state: State,
     /// Whether it runs.
     pub(super) up: bool,
+    pub(super) decider: Decider,
     /// What everything waits for, by the last plan.
     pub(super) report: Report,
     /// After so many steps the next commit is cut off and the coordinator crashes.
@@ -75,6 +77,7 @@ impl Coordinator {
                 ..State::default()
             },
             up: true,
+            decider: Decider::default(),
             report: Report::default(),
             crash_after: None,
             history,
@@ -105,6 +108,7 @@ impl World {
         self.coordinator.streams.clear();
         self.coordinator.failed.clear();
         self.coordinator.works.clear();
+        self.coordinator.decider = Decider::default();
         let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
         for host in hosts {
             self.break_stream(&host);
@@ -281,10 +285,17 @@ impl World {
             if !self.coordinator.up {
                 return;
             }
-            let (plan, report, breaches) = plan_checked(&self.coordinator.state, self.now);
-            if let Some(breach) = breaches.first() {
+            let coordinator = &mut self.coordinator;
+            let decision = coordinator.decider.decide(&coordinator.state, self.now);
+            if let Some(breach) = decision.breaches.first() {
                 self.truth.breaks("checker", breach.to_string());
             }
+            let Decision {
+                plan,
+                report,
+                scope,
+                ..
+            } = decision;
             let idle = plan.steps.is_empty();
             let crash = self.coordinator.crash_after.filter(|_| !idle);
             let end = crash.unwrap_or(plan.steps.len()).min(plan.steps.len());
@@ -302,11 +313,13 @@ impl World {
             self.record_orders(true);
             if idle {
                 self.send_works();
-                let ask_at = self.ask(&report);
-                if let Some(at) = report.wake_at.into_iter().chain(ask_at).min() {
+                let wake_at = report.wake_at;
+                self.coordinator.report.absorb(&scope, report);
+                self.nothing_is_left();
+                let ask_at = self.ask();
+                if let Some(at) = wake_at.into_iter().chain(ask_at).min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
-                self.coordinator.report = report;
                 return;
             }
         }
@@ -314,10 +327,25 @@ impl World {
         self.truth.breaks("rest", detail);
     }
 
+    /// What was not reached by a change has nothing to do: whoever plans everything finds no step,
+    /// and the same reasons.
+    fn nothing_is_left(&mut self) {
+        let (plan, report, _) = plan_checked(&self.coordinator.state, self.now);
+        if let Some(step) = plan.steps.first() {
+            self.truth
+                .breaks("wake-up", format!("nobody was woken for: {step}"));
+        }
+        if report != self.coordinator.report {
+            let detail = "what is said of a set is not what would be found now".to_owned();
+            self.truth.breaks("wake-up", detail);
+        }
+    }
+
     /// Asks hosts what the plan wants to know; when the next question is due.
-    fn ask(&mut self, report: &Report) -> Option<Timestamp> {
+    fn ask(&mut self) -> Option<Timestamp> {
         let now = self.now;
-        let (due, wake) = prerequisite::questions(&self.coordinator.state, report, now);
+        let coordinator = &self.coordinator;
+        let (due, wake) = prerequisite::questions(&coordinator.state, &coordinator.report, now);
         for (name, required) in due {
             let stream = self.coordinator.streams.get(&name).copied();
             let host = self.coordinator.state.hosts.get_mut(&name);

@@ -136,9 +136,9 @@ impl State {
     pub fn is_pinned_to(&self, id: &MemberId, host: &HostName) -> bool {
         let set = self.sets.get(&id.set);
         let own = set.and_then(|set| set.own_hosts.get(&id.ordinal));
-        let mut claims = self.claims.values();
+        let mut claims = self.claims_of(&id.set);
         own.is_some_and(|own| own.host == *host)
-            || claims.any(|claim| claim.is_for(id) && self.host_of(claim) == Some(host))
+            || claims.any(|(_, claim)| claim.is_for(id) && self.host_of(claim) == Some(host))
     }
 }
 

@@ -28,12 +28,14 @@ use crate::{
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
+    zone,
 };
 
 pub mod apply;
 mod copies;
 mod directives;
 mod gates;
+mod index;
 mod known;
 pub mod leaving;
 pub mod names;
@@ -43,6 +45,10 @@ pub mod rollout;
 
 pub use directives::{Draining, HostDirectives, Offline, OwnHost};
 pub use gates::MemberCondition;
+pub(crate) use index::first_label;
+#[cfg(test)]
+pub(crate) use index::tests::assert_current;
+pub use index::{Index, Socket};
 pub use known::Knowledge;
 pub use revision::{CHANGE_CAUSES, Revision};
 pub use rollout::{Rollout, RolloutPhase, Turn};
@@ -92,6 +98,10 @@ pub struct State {
     pub volume_snapshots: Map<ObjectKey, VolumeSnapshot>,
     /// Snapshots that were or are being taken, by their own names. Durable.
     pub snapshots: Map<ObjectKey, Snapshot>,
+    /// What was found out of the rest; no part of it.
+    pub memo: index::Memo,
+    /// What was counted of its zone; no part of it.
+    pub zone_memo: zone::Memo,
 }
 
 /// Which zone was last published.

@@ -20,19 +20,20 @@ pub use crate::order::order_hash;
 /// The complete order for one host.
 pub fn host_order(state: &State, host: &HostName) -> BTreeMap<MemberId, MemberOrder> {
     let mut orders = BTreeMap::new();
-    for (key, set) in &state.sets {
-        let mut here = set.members.iter().filter(|(_, m)| m.host == *host);
-        let Some(first) = here.next() else { continue };
-        // One list for all of them: otherwise an order costs the square of the set's size.
-        let declared = declared_peers(state, key, set);
-        for (ordinal, _) in std::iter::once(first).chain(here) {
-            let id = MemberId {
-                set: key.clone(),
-                ordinal: *ordinal,
-            };
-            let order = order_among(state, set, &id, &declared);
-            orders.extend(order.map(|order| (id, order)));
-        }
+    let index = state.index();
+    // One list for all members of a set: otherwise an order costs the square of the set's size.
+    let mut peers: Option<(&SetKey, Arc<[Peer]>)> = None;
+    for id in index.on_host.of(host) {
+        let Some(set) = state.sets.get(&id.set) else {
+            continue;
+        };
+        let known = peers.take().filter(|(of, _)| **of == id.set);
+        let (_, declared) = peers.insert(match known {
+            Some(known) => known,
+            None => (&id.set, declared_peers(state, &id.set, set)),
+        });
+        let order = order_among(state, set, id, declared);
+        orders.extend(order.map(|order| (id.clone(), order)));
     }
     orders
 }

@@ -56,25 +56,12 @@ pub fn shared_claims<'a>(
 /// The members that are assigned and share a claim, in the order of their sets.
 pub fn sharers<'a>(
     state: &'a State,
-    claim: &'a ClaimKey,
-) -> impl Iterator<Item = (MemberId, &'a Member)> {
-    let sets = state
-        .sets
-        .iter()
-        .filter(|(key, _)| key.namespace == claim.namespace);
-    sets.flat_map(move |(key, set)| {
-        let shares = |template: &MemberTemplate| {
-            let mut volumes = template.spec.volumes.iter();
-            volumes.any(|v| v.persistent_volume_claim.claim_name == claim.name.as_str())
-        };
-        set.members.iter().filter_map(move |(ordinal, member)| {
-            let template = set.template_of(&member.revision)?;
-            let id = MemberId {
-                set: key.clone(),
-                ordinal: *ordinal,
-            };
-            shares(template).then_some((id, member))
-        })
+    claim: &ClaimKey,
+) -> impl Iterator<Item = (MemberId, &'a Member)> + use<'a> {
+    let ids: Vec<MemberId> = state.index().sharers.of(claim).cloned().collect();
+    ids.into_iter().filter_map(|id| {
+        let member = state.sets.get(&id.set)?.members.get(&id.ordinal)?;
+        Some((id, member))
     })
 }
 

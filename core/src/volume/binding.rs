@@ -10,7 +10,7 @@
 //! One rule goes beyond Kubernetes: what a class made for one claim, and an operator released, goes
 //! only to a claim that asks for it by name. Its old data would be handed to whoever comes by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::{ClaimKey, ObjectKey},
@@ -62,7 +62,12 @@ pub fn find(state: &State, key: &ClaimKey, claim: &Claim, class: &str) -> Result
         none.volumes.push(VolumeRefusal { volume, because });
     };
     let mut kept = false;
-    for candidate in candidates(state) {
+    let index = state.index();
+    let own = index.volumes_of.of(key);
+    let asked = ObjectKey::of_cluster(&claim.spec.volume_name).ok();
+    let provisioned = index.loose.of(&()).chain(own).chain(&asked);
+    let provisioned: BTreeSet<&ObjectKey> = provisioned.collect();
+    for candidate in candidates(state, &provisioned) {
         let is_kept = candidate.is_kept_for(key, claim);
         kept |= is_kept;
         match candidate.misfit(state, key, claim, class) {
@@ -87,8 +92,12 @@ pub fn find(state: &State, key: &ClaimKey, claim: &Claim, class: &str) -> Result
     Err(none)
 }
 
-/// Every volume that may be asked about: those made by hand, and those that a class made.
-fn candidates(state: &State) -> impl Iterator<Item = Candidate<'_>> {
+/// Every volume that may be asked about: those made by hand, and of those that a class made the ones
+/// that nobody has, or that this claim has.
+fn candidates<'a>(
+    state: &'a State,
+    provisioned: &BTreeSet<&ObjectKey>,
+) -> impl Iterator<Item = Candidate<'a>> {
     let made = state.persistent_volumes.iter();
     let made = made.map(|(name, object)| Candidate {
         name,
@@ -99,8 +108,10 @@ fn candidates(state: &State) -> impl Iterator<Item = Candidate<'_>> {
         claim_ref: object.spec.claim_ref.as_ref(),
         record: state.volumes.get(name),
     });
-    let provisioned = state.volumes.iter().filter(|(name, volume)| {
-        volume.provisioned && !state.persistent_volumes.contains_key(*name)
+    let provisioned = provisioned.iter();
+    let provisioned = provisioned.filter_map(|name| state.volumes.get_key_value(name));
+    let provisioned = provisioned.filter(|(name, volume)| {
+        volume.provisioned && !state.persistent_volumes.contains_key(name)
     });
     let provisioned = provisioned.map(|(name, volume)| Candidate {
         name,

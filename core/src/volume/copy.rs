@@ -160,7 +160,12 @@ fn copied_to(state: &State, name: &ObjectKey) -> Option<String> {
     if let Some(snapshot) = snapshot {
         return Some(format!("VolumeSnapshot/{}", snapshot.of.name));
     }
-    let mut clones = state.volumes.iter().filter(|(_, volume)| {
+    let index = state.index();
+    let clones = index
+        .copying
+        .of(&())
+        .filter_map(|clone| state.volumes.get_key_value(clone));
+    let mut clones = clones.filter(|(_, volume)| {
         let origin = volume.copying().filter(|origin| !origin.online);
         origin.is_some_and(|origin| origin.is_volume(name))
     });
@@ -185,8 +190,12 @@ impl Origin {
 
 /// Whether data is being copied from a record: then it stays where it is.
 pub fn is_copied(state: &State, is: impl Fn(&Origin) -> bool) -> bool {
-    let mut volumes = state.volumes.values();
-    volumes.any(|volume| volume.copying().is_some_and(&is))
+    let index = state.index();
+    let mut copying = index
+        .copying
+        .of(&())
+        .filter_map(|name| state.volumes.get(name));
+    copying.any(|volume| volume.copying().is_some_and(&is))
 }
 
 /// Whether a member may be started on the volume of a claim; also on a claim without one.

@@ -125,7 +125,10 @@ pub fn work(
     failed: &BTreeMap<ObjectKey, HostName>,
 ) -> BTreeMap<HostName, Vec<VolumeWork>> {
     let mut all: BTreeMap<HostName, Vec<VolumeWork>> = BTreeMap::new();
-    for (name, volume) in state.volumes.iter().filter(|(_, v)| v.provisioned) {
+    let index = state.index();
+    let volumes = index.at_work.of(&());
+    let volumes = volumes.filter_map(|name| state.volumes.get_key_value(name));
+    for (name, volume) in volumes.filter(|(_, volume)| volume.provisioned) {
         let Some(task) = task(state, name, volume) else {
             continue;
         };

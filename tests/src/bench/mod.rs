@@ -12,6 +12,7 @@ pub mod load;
 pub mod marks;
 pub mod memory;
 pub mod order;
+pub mod plan;
 pub mod played;
 pub mod process;
 pub mod restart;
@@ -84,6 +85,8 @@ pub enum Goal {
     AtMost(f64),
     /// At least this many times what it stands beside.
     RatioAtLeast(f64),
+    /// At most this many times what it stands beside.
+    RatioAtMost(f64),
 }
 
 /// One line of the result.
@@ -126,6 +129,7 @@ impl Figure {
         match self.goal? {
             Goal::AtMost(most) => Some(self.ours.number()? <= most),
             Goal::RatioAtLeast(least) => Some(self.ratio()? >= least),
+            Goal::RatioAtMost(most) => Some(self.ratio()? <= most),
         }
     }
 }
@@ -145,6 +149,7 @@ impl fmt::Display for Figure {
         let goal = match self.goal {
             Some(Goal::AtMost(most)) => format!("<= {most:.1} {}", self.ours.unit()),
             Some(Goal::RatioAtLeast(least)) => format!("ratio >= {least}"),
+            Some(Goal::RatioAtMost(most)) => format!("ratio <= {most}"),
             None => return Ok(()),
         };
         let met = match self.met() {

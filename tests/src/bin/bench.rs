@@ -11,13 +11,13 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use berth_tests::bench::{
-    Figure, bed::Bed, change, dns, memory, order, restart, server, start, volumes,
+    Figure, bed::Bed, change, dns, memory, order, plan, restart, server, start, volumes,
 };
 use tokio::runtime::Runtime;
 
 /// All parts, in the order in which they run: memory first, while the agents are still idle.
-const PARTS: [&str; 7] = [
-    "dns", "order", "memory", "start", "restart", "change", "volumes",
+const PARTS: [&str; 8] = [
+    "plan", "dns", "order", "memory", "start", "restart", "change", "volumes",
 ];
 
 fn main() -> ExitCode {
@@ -69,6 +69,7 @@ fn measure(
     seconds: u64,
 ) -> anyhow::Result<Vec<Figure>> {
     match part {
+        "plan" => return plan::run(),
         "dns" => return dns::run(seconds),
         "order" => return runtime.block_on(order::run()),
         "volumes" => return runtime.block_on(volumes::run()),

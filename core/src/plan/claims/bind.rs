@@ -3,11 +3,11 @@
 //! A volume that is there, and a directory on a server, is bound as soon as it may be; a volume in
 //! a pool when its member is started, because until then the member may still go to another host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
-    plan::{Step, claims::room::nowhere, draft::Draft},
+    plan::{Scope, Step, claims::room::nowhere, draft::Draft},
     spec::{BindingMode, DataSource, Provisioner},
     state::{Claim, State, Volume},
     time::Timestamp,
@@ -163,23 +163,38 @@ fn no_match(claim: &ClaimKey, mut volumes: Vec<VolumeRefusal>) -> Reason {
 
 /// Binds what has waited for a volume: claims that were made by hand, and those of members that
 /// have a host. Not those of parked sets.
-pub(in crate::plan) fn waiting(draft: &mut Draft, parked: &BTreeMap<SetKey, String>) {
+pub(in crate::plan) fn waiting(
+    draft: &mut Draft,
+    parked: &BTreeMap<SetKey, String>,
+    scope: &Scope,
+) {
     if draft.mismatch().is_some() {
         // The store may be an old one, and the volume another claim's by now.
         return;
     }
-    let claims = draft.state.claims.iter();
-    let unbound = claims.filter(|(_, claim)| claim.volume.is_none());
-    let unbound = unbound.filter(|(_, claim)| match &claim.member {
-        None => true,
-        Some(id) => !parked.contains_key(&id.set) && is_assigned(&draft.state, id),
+    let mut keys: BTreeSet<ClaimKey> = scope.claims(&draft.state).into_iter().collect();
+    keys.extend(draft.state.index().unbound.of(&()).cloned());
+    keys.retain(|key| {
+        let claim = draft.state.claims.get(key);
+        claim.is_some_and(|claim| {
+            claim.volume.is_none()
+                && claim
+                    .member
+                    .as_ref()
+                    .is_none_or(|id| !parked.contains_key(&id.set) && is_assigned(&draft.state, id))
+        })
     });
-    let keys: Vec<ClaimKey> = unbound.map(|(key, _)| key.clone()).collect();
     for key in keys {
         let pending = settle(draft, &key);
-        let by_hand = draft.state.claims.get(&key).map(|claim| &claim.member) == Some(&None);
-        if by_hand && let Err(reason) = pending {
-            draft.pending(key, reason);
+        let claim = draft.state.claims.get(&key);
+        let unbound = claim.filter(|claim| claim.volume.is_none());
+        match unbound.map(|claim| claim.member.clone()) {
+            // It gets a volume as soon as there is one, whatever its member waits for.
+            Some(Some(id)) => draft.rests_on_others(&id.set),
+            Some(None) => pending.err().into_iter().for_each(|reason| {
+                draft.pending(key.clone(), reason);
+            }),
+            None => {}
         }
     }
 }

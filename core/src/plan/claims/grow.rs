@@ -36,9 +36,10 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
                 Err(because) => {
                     let text =
                         format!("claim {name} stays smaller than its template asks for: {because}");
+                    draft.rests_on_others(key);
                     draft.warn(key, text);
                     let growing = growing(&draft.state, &name, wanted, Some(because));
-                    growing.map(|reason| draft.pending(name, reason));
+                    growing.map(|reason| draft.pending_of(key, name, reason));
                 }
             }
         }
@@ -48,12 +49,19 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
 /// Says of every claim that asks for more than its volume holds why that is so.
 pub(in crate::plan) fn explain(draft: &mut Draft) {
     let mut found = Vec::new();
-    for (key, claim) in &draft.state.claims {
-        let wanted = claim.spec.storage();
-        let volume = draft.state.volume_of(claim);
-        let Some(volume) = volume.filter(|volume| volume.capacity < wanted) else {
+    let index = draft.state.index();
+    for name in index.at_work.of(&()) {
+        let volume = draft.state.volumes.get(name);
+        let bound = volume.and_then(|volume| volume.claim.as_ref());
+        let claim = bound.and_then(|bound| draft.state.claims.get_key_value(&bound.key));
+        let claim = claim.filter(|(_, claim)| claim.volume.as_ref() == Some(name));
+        let Some(((key, claim), volume)) = claim.zip(volume) else {
             continue;
         };
+        let wanted = claim.spec.storage();
+        if volume.capacity >= wanted {
+            continue;
+        }
         let host = volume.source.host();
         let silent = host.filter(|host| {
             let known = draft.state.hosts.get(*host);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, HostName, MemberId},
     plan::claims::bind::{Choice, choose},
-    spec::{LimitPolicy, MemberTemplate, Provisioner, StorageClass},
-    state::{Claim, Ordered, Snapshot, State},
+    spec::{LimitPolicy, Provisioner, StorageClass},
+    state::{Claim, Snapshot, State},
     time::Timestamp,
     volume::{PoolInfo, VolumeSource, access::shared_claims, class, provision},
     waiting::{HostRefusal, Reason, Refusal},
@@ -218,18 +218,8 @@ fn unpromised(
 /// Bytes of a pool that volumes and snapshots there have, or were promised: to members that are
 /// assigned and not started, except the one that asks.
 pub(super) fn promised(state: &State, id: Option<&MemberId>, host: &HostName, pool: &str) -> u64 {
-    let here = |source: &VolumeSource| source.host() == Some(host) && source.pool() == Some(pool);
-    let snapshots = state.snapshots.values();
-    let snapshots = snapshots.filter(|snapshot| here(&snapshot.source));
-    let snapshots = snapshots.map(|snapshot| snapshot.bytes);
-    let there = state.volumes.values();
-    let there = there.filter(|volume| here(&volume.source));
-    let there = there.map(|volume| {
-        let claim = volume.claim.as_ref();
-        let claim = claim.and_then(|bound| state.claims.get(&bound.key));
-        let claim = claim.filter(|claim| state.volume_of(claim) == Some(volume));
-        claim.map_or(volume.capacity, |claim| claim.wanted_capacity(volume))
-    });
+    let place = (host.clone(), pool.to_owned());
+    let there = state.index().used.get(&place).copied().unwrap_or_default();
     let mut coming: BTreeMap<&ClaimKey, u64> = BTreeMap::new();
     for (key, claim) in waiting_here(state, id, host) {
         let demand = local_demand(state, claim).filter(|demand| demand.pool == pool);
@@ -237,10 +227,8 @@ pub(super) fn promised(state: &State, id: Option<&MemberId>, host: &HostName, po
             coming.insert(key, bytes);
         }
     }
-    there
-        .chain(snapshots)
-        .chain(coming.into_values())
-        .fold(0, u64::saturating_add)
+    let there = u64::try_from(there).unwrap_or(u64::MAX);
+    coming.into_values().fold(there, u64::saturating_add)
 }
 
 /// The claims without a volume of the members that are assigned to a host and not started.
@@ -250,31 +238,21 @@ fn waiting_here<'a>(
     host: &HostName,
 ) -> Vec<(&'a ClaimKey, &'a Claim)> {
     let mut found = Vec::new();
-    for (key, set) in &state.sets {
-        let here = set
-            .members
-            .iter()
-            .filter(|(_, member)| member.host == *host && member.ordered == Ordered::Nothing);
-        for (ordinal, member) in here {
-            let id = MemberId {
-                set: key.clone(),
-                ordinal: *ordinal,
-            };
-            if Some(&id) == but {
-                continue;
-            }
-            let templates = set.spec.volume_claim_templates.iter();
-            let own = templates.filter_map(|t| id.claim(&t.metadata.name).ok());
-            let template = set.template_of(&member.revision);
-            let shared = template
-                .into_iter()
-                .flat_map(|t: &std::sync::Arc<MemberTemplate>| {
-                    shared_claims(&id, t).map(|(_, key)| key)
-                });
-            let claims = own.chain(shared);
-            let claims = claims.filter_map(|key| state.claims.get_key_value(&key));
-            found.extend(claims.filter(|(_, claim)| claim.volume.is_none()));
-        }
+    let index = state.index();
+    for id in index.unstarted_on.of(host).filter(|id| Some(*id) != but) {
+        let Some(set) = state.sets.get(&id.set) else {
+            continue;
+        };
+        let templates = set.spec.volume_claim_templates.iter();
+        let own = templates.filter_map(|t| id.claim(&t.metadata.name).ok());
+        let member = set.members.get(&id.ordinal);
+        let template = member.and_then(|member| set.template_of(&member.revision));
+        let shared = template.into_iter();
+        let shared = shared.flat_map(|t| shared_claims(id, t).map(|(_, key)| key));
+        let claims = own
+            .chain(shared)
+            .filter_map(|key| state.claims.get_key_value(&key));
+        found.extend(claims.filter(|(_, claim)| claim.volume.is_none()));
     }
     found
 }

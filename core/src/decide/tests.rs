@@ -1,0 +1,49 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{
+    fixture::{NOW, friend::Friends, key, member, put_set, report, spec, state},
+    report::Phase,
+    spec::StatefulSetSpec,
+};
+
+fn wanted(replicas: i64) -> StatefulSetSpec {
+    let mut wanted = spec(replicas, true);
+    wanted.template.spec.processes[0].ports.clear();
+    wanted
+}
+
+fn at_rest(sets: u8) -> State {
+    let mut state = state(4);
+    for n in 0..sets {
+        put_set(&mut state, &format!("s{n}"), wanted(2));
+    }
+    let mut friends = Friends::new(state);
+    friends.settle();
+    friends.state
+}
+
+#[test]
+fn what_changed_in_one_set_is_planned_for_that_set_alone() {
+    let mut state = at_rest(5);
+    let mut decider = Decider::default();
+    let first = decider.decide(&state, NOW);
+    assert_eq!((first.scope, first.plan.steps), (Scope::All, Vec::new()));
+    let again = decider.decide(&state, NOW);
+    assert_eq!(again.scope, Scope::Only(BTreeSet::new()));
+
+    report(&mut state, &member("s1", 0), Phase::Running, false);
+    let one = |name: &str| Scope::Only([key(name)].into());
+    let decided = decider.decide(&state, NOW);
+    assert_eq!(decided.scope, one("s1"));
+    for step in &decided.plan.steps {
+        state.apply(step, NOW);
+    }
+    assert_eq!(decider.decide(&state, NOW).scope, one("s1"), "it had steps");
+    put_set(&mut state, "s3", wanted(1));
+    let decided = decider.decide(&state, NOW);
+    assert_eq!(decided.scope, one("s3"));
+    assert!(!decided.plan.steps.is_empty());
+    let again = decider.decide(&state, NOW);
+    assert_eq!(again.plan, decided.plan, "it was not carried out");
+}

@@ -1,0 +1,238 @@
+//! What is asked of the state by something else than a key: who is on a host, whose is an address,
+//! which members share a claim.
+//!
+//! Nobody keeps the index by hand. It remembers the maps that it was made of, and before it is asked
+//! it takes in what changed since: [`Map::changes`] tells at the cost of the changes. So it cannot
+//! be out of date, whoever changed the state and how; a test holds it against one made anew.
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey, Uid, ZoneSerial},
+    map::{Change, Map},
+    spec::{Protocol, Service},
+    state::{Claim, State, Volume, VolumeState},
+    time::Timestamp,
+    zone,
+};
+
+mod groups;
+mod members;
+mod room;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use groups::{Counts, Groups, Runs};
+
+/// An address, a port and its transport: what two members may not both declare.
+pub type Socket = (IpAddr, u32, Protocol);
+
+/// A label of a namespace's members: its key and value.
+pub(super) type Label = (Namespace, String, String);
+
+/// What follows from the state, by what is asked for. See the module.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Index {
+    /// The members that are assigned to each host.
+    pub on_host: Groups<HostName, MemberId>,
+    /// Those of them of which nothing was ordered yet.
+    pub unstarted_on: Groups<HostName, MemberId>,
+    /// The members that declare a socket.
+    pub sockets: Groups<Socket, MemberId>,
+    /// How many ordinals own an address, hosts have it, and members are named with it.
+    pub addresses: Counts<IpAddr>,
+    /// The IPv4 addresses of those, run by run.
+    pub taken: Runs,
+    /// How many members were named first in a zone.
+    pub named: Counts<ZoneSerial>,
+    /// The assigned members that share a claim.
+    pub sharers: Groups<ClaimKey, MemberId>,
+    /// The sets that depend on a set.
+    pub dependants: Groups<SetKey, SetKey>,
+    /// Sets with one member per host.
+    pub per_host: Groups<(), SetKey>,
+    /// The claims of the members of a set.
+    pub claims_of: Groups<SetKey, ClaimKey>,
+    /// Claims that were made by hand and have no volume.
+    pub unbound: Groups<(), ClaimKey>,
+    /// How many claims have an id.
+    pub uids: Counts<Uid>,
+    /// The volumes that are, or were, a claim's.
+    pub volumes_of: Groups<ClaimKey, ObjectKey>,
+    /// Volumes in the trash, by the time since when.
+    pub trash: Groups<Timestamp, ObjectKey>,
+    /// Volumes into which data is being copied.
+    pub copying: Groups<(), ObjectKey>,
+    /// Volumes that an agent may have something to do about: all but those that are just there.
+    pub at_work: Groups<(), ObjectKey>,
+    /// Volumes that a class made, and whose claim is not there.
+    pub loose: Groups<(), ObjectKey>,
+    /// Bytes of the volumes and snapshots in a pool of a host.
+    pub used: Map<(HostName, String), u128>,
+    /// Volumes on servers.
+    pub on_servers: Groups<(), ObjectKey>,
+    /// The volumes in a directory of a pool of a host.
+    pub at: Groups<(HostName, String, String), ObjectKey>,
+    /// Sets whose `serviceName` is this one.
+    pub named_by: Groups<ObjectKey, SetKey>,
+    /// Sets with a revision whose members have a label.
+    pub labelled: Groups<Label, SetKey>,
+    /// Services by the first label that they select.
+    pub selecting: Groups<Label, ObjectKey>,
+    seen: Box<State>,
+}
+
+/// The index of a state, as far as it was made. It is no part of the state: states that differ in
+/// nothing else are equal.
+#[derive(Default)]
+pub struct Memo(Mutex<Option<Arc<Index>>>);
+
+impl Memo {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Index>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
+    }
+}
+
+impl PartialEq for Memo {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
+    }
+}
+
+impl State {
+    /// The index of this state as it is now.
+    pub fn index(&self) -> Arc<Index> {
+        let mut memo = self.memo.lock();
+        let index = memo.get_or_insert_default();
+        if !index.is_of(self) {
+            Arc::make_mut(index).follow(self);
+        }
+        Arc::clone(index)
+    }
+
+    /// Finds out now what is asked of it later, so that its copies need not.
+    pub fn remember(&self) {
+        self.index();
+        zone::hash(self);
+    }
+
+    /// The claims of the members of a set, sorted.
+    pub fn claims_of(&self, set: &SetKey) -> impl Iterator<Item = (&ClaimKey, &Claim)> {
+        let keys: Vec<ClaimKey> = self.index().claims_of.of(set).cloned().collect();
+        keys.into_iter()
+            .filter_map(|key| self.claims.get_key_value(&key))
+    }
+
+    /// A copy that has no index.
+    pub(crate) fn bare(&self) -> Self {
+        Self {
+            history: self.history.clone(),
+            term: self.term,
+            zone_name: self.zone_name.clone(),
+            zone: self.zone.clone(),
+            mismatched: self.mismatched.clone(),
+            hosts: self.hosts.clone(),
+            sets: self.sets.clone(),
+            claims: self.claims.clone(),
+            foundings: self.foundings.clone(),
+            services: self.services.clone(),
+            config_maps: self.config_maps.clone(),
+            secrets: self.secrets.clone(),
+            address_pools: self.address_pools.clone(),
+            storage_classes: self.storage_classes.clone(),
+            persistent_volumes: self.persistent_volumes.clone(),
+            volumes: self.volumes.clone(),
+            trash_keep: self.trash_keep,
+            volume_snapshots: self.volume_snapshots.clone(),
+            snapshots: self.snapshots.clone(),
+            memo: Memo::default(),
+            zone_memo: zone::Memo::default(),
+        }
+    }
+}
+
+impl Index {
+    fn is_of(&self, state: &State) -> bool {
+        let seen = &self.seen;
+        seen.sets.is_same(&state.sets)
+            && seen.hosts.is_same(&state.hosts)
+            && seen.claims.is_same(&state.claims)
+            && seen.volumes.is_same(&state.volumes)
+            && seen.snapshots.is_same(&state.snapshots)
+            && seen.services.is_same(&state.services)
+    }
+
+    /// Takes in what changed.
+    fn follow(&mut self, state: &State) {
+        let before = std::mem::replace(&mut self.seen, Box::new(state.bare()));
+        for change in state.hosts.changes(&before.hosts) {
+            let address = |host: &crate::state::Host| host.record.advertise_address;
+            let (old, new) = (change.before.map(address), change.after.map(address));
+            if old != new {
+                old.into_iter().for_each(|old| self.address(old, false));
+                new.into_iter().for_each(|new| self.address(new, true));
+            }
+        }
+        for Change { key, before, after } in state.sets.changes(&before.sets) {
+            self.set(key, before, after);
+        }
+        for Change { key, before, after } in state.claims.changes(&before.claims) {
+            before
+                .into_iter()
+                .for_each(|claim| self.claim(key, claim, false));
+            after
+                .into_iter()
+                .for_each(|claim| self.claim(key, claim, true));
+        }
+        self.volumes(&before, state);
+        for Change { key, before, after } in state.services.changes(&before.services) {
+            for (service, is_there) in [(before, false), (after, true)] {
+                if let Some(label) = service.and_then(|service| first_label(key, service)) {
+                    self.selecting.put(&label, key, is_there);
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, key: &ClaimKey, claim: &Claim, is_there: bool) {
+        self.uids.put(&claim.uid, is_there);
+        match &claim.member {
+            Some(member) => self.claims_of.put(&member.set, key, is_there),
+            None if claim.volume.is_none() => self.unbound.put(&(), key, is_there),
+            None => {}
+        }
+    }
+
+    fn address(&mut self, address: IpAddr, is_there: bool) {
+        if self.addresses.put(&address, is_there)
+            && let IpAddr::V4(address) = address
+        {
+            self.taken.put(address.to_bits(), is_there);
+        }
+    }
+}
+
+/// The first label that a service selects; a service without a selector takes in no member.
+pub(crate) fn first_label(
+    key: &ObjectKey,
+    service: &Service,
+) -> Option<(Namespace, String, String)> {
+    let (label, value) = service.spec.selector.iter().next()?;
+    Some((key.namespace.clone(), label.clone(), value.clone()))
+}

@@ -1,0 +1,295 @@
+//! What it costs to decide: on one changed set among few others and among many, and on one large set.
+//! Core alone, without a store or an agent: each agent does at once what it is to do.
+
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use berth_core::{
+    decide::Decider,
+    ids::{HostName, MemberId, ObjectKey, Ordinal, SetKey, Uid},
+    manifest::{Source, parse},
+    report::{MemberReport, Phase},
+    spec::{Object, StatefulSetSpec},
+    state::{Contact, Host, HostDirectives, HostRecord, Observation, Ordered, Set, State},
+    time::Timestamp,
+    volume::PoolInfo,
+};
+
+use super::{Figure, Goal, Value, samples::Samples};
+
+/// Hosts of the cluster.
+const HOSTS: u8 = 40;
+/// Updates that are measured.
+const UPDATES: u32 = 100;
+/// More rounds than an update of three members takes.
+const ROUNDS: u32 = 200;
+/// How much more a plan may cost among many sets than among few.
+const RATIO: f64 = 1.2;
+/// How long a plan of a set of 1000 members may take, in milliseconds.
+const LARGE: f64 = 5.0;
+
+/// The figures.
+///
+/// # Errors
+/// If a set does not come to rest.
+pub fn run() -> anyhow::Result<Vec<Figure>> {
+    let few = updates(10)?;
+    let many = updates(10_000)?;
+    let (report, change) = large()?;
+    let beside = |text: &str| (text.to_owned(), Value::Missing("see the goal".to_owned()));
+    Ok(vec![
+        Figure::new(
+            "update of 1 set, 10000 others, per plan",
+            Value::Times(many),
+            ("10 others", Value::Times(few)),
+        )
+        .goal(Goal::RatioAtMost(RATIO)),
+        Figure::new(
+            "1 report of a set of 1000, plan",
+            Value::Times(report),
+            beside("nothing"),
+        )
+        .goal(Goal::AtMost(LARGE)),
+        Figure::new(
+            "new template for a set of 1000, plan",
+            Value::Times(change),
+            beside("nothing"),
+        )
+        .goal(Goal::AtMost(LARGE)),
+    ])
+}
+
+/// The times of the plans that updates of single sets take.
+fn updates(others: u32) -> anyhow::Result<Samples> {
+    let mut cluster = Cluster::new()?;
+    for n in 0..=others {
+        cluster.put(&name(n)?, 3, 0);
+    }
+    cluster.settle()?;
+    let mut samples = Samples::default();
+    for update in 0..UPDATES {
+        let set = name(update * 97 % (others + 1))?;
+        cluster.put(&set, 3, update + 1);
+        for _ in 0..ROUNDS {
+            let (time, idle) = cluster.decide();
+            samples.push(time);
+            cluster.agents(std::slice::from_ref(&set));
+            if idle && cluster.decide().1 {
+                break;
+            }
+        }
+    }
+    Ok(samples)
+}
+
+/// The times of plans for a set of 1000 members: when one of them reports, and when its template
+/// changes.
+fn large() -> anyhow::Result<(Samples, Samples)> {
+    let mut cluster = Cluster::new()?;
+    let set = name(0)?;
+    cluster.put(&set, 1_000, 0);
+    cluster.settle()?;
+    let mut reports = Samples::default();
+    for n in 0..UPDATES {
+        let member = MemberId {
+            set: set.clone(),
+            ordinal: Ordinal(n * 7 % 1_000),
+        };
+        cluster.report(&member, n % 2 == 1);
+        reports.push(cluster.decide().0);
+        cluster.report(&member, true);
+        cluster.decide();
+    }
+    let mut changes = Samples::default();
+    for n in 0..UPDATES {
+        cluster.put(&set, 1_000, n + 1);
+        let before = cluster.state.clone();
+        changes.push(cluster.decide().0);
+        cluster.state = before;
+    }
+    Ok((reports, changes))
+}
+
+fn name(n: u32) -> anyhow::Result<SetKey> {
+    format!("default/s{n}").parse().context("a name")
+}
+
+/// What the coordinator knows, and agents that do at once what it says.
+struct Cluster {
+    state: State,
+    decider: Decider,
+    spec: StatefulSetSpec,
+    now: Timestamp,
+}
+
+impl Cluster {
+    fn new() -> anyhow::Result<Self> {
+        let text = include_str!("plan.yaml").to_owned();
+        let file = "plan.yaml".to_owned();
+        let objects = parse(&[Source { file, text }], "default");
+        let objects = objects.map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
+        let mut state = State {
+            zone_name: "berth.internal".to_owned(),
+            ..State::default()
+        };
+        let mut spec = StatefulSetSpec::default();
+        for parsed in objects {
+            match parsed.object {
+                Object::StatefulSet(set) => spec = set.spec,
+                Object::AddressPool(pool) => {
+                    let name = ObjectKey::of_cluster(&pool.metadata.name)?;
+                    state.address_pools.insert(name, pool);
+                }
+                Object::Service(_)
+                | Object::ConfigMap(_)
+                | Object::Secret(_)
+                | Object::StorageClass(_)
+                | Object::PersistentVolume(_)
+                | Object::PersistentVolumeClaim(_)
+                | Object::VolumeSnapshot(_) => {}
+            }
+        }
+        for n in 0..HOSTS {
+            let host = host(n)?;
+            state.hosts.insert(host.record.name.clone(), host);
+        }
+        Ok(Self {
+            state,
+            decider: Decider::default(),
+            spec,
+            now: Timestamp(1 << 40),
+        })
+    }
+
+    /// Adds a set, or changes its template.
+    fn put(&mut self, key: &SetKey, replicas: u32, version: u32) {
+        let mut spec = self.spec.clone();
+        spec.replicas = Some(replicas.into());
+        let labels = &mut spec.template.metadata.labels;
+        labels.insert("app".to_owned(), key.name.to_string());
+        labels.insert("version".to_owned(), version.to_string());
+        let set = self.state.sets.or_insert_with(key.clone(), || Set {
+            uid: Uid(key.to_string()),
+            ..Set::default()
+        });
+        set.spec = Arc::new(spec);
+        self.state.revise(key, self.now);
+    }
+
+    /// Decides once and carries it out: how long the decision took, and whether it has no step.
+    fn decide(&mut self) -> (Duration, bool) {
+        self.now = self.now.plus(Duration::from_secs(1));
+        let before = Instant::now();
+        let decision = self.decider.decide(&self.state, self.now);
+        let time = before.elapsed();
+        for step in &decision.plan.steps {
+            self.state.apply(step, self.now);
+        }
+        (time, decision.plan.steps.is_empty())
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let sets: Vec<SetKey> = self.state.sets.keys().cloned().collect();
+        for _ in 0..ROUNDS {
+            let idle = self.decide().1;
+            self.agents(&sets);
+            if idle && self.decide().1 {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the sets do not come to rest")
+    }
+
+    /// The members of some sets are as they are ordered to be, and every agent says so.
+    fn agents(&mut self, sets: &[SetKey]) {
+        let mut seen: Vec<(HostName, MemberId, Ordered)> = Vec::new();
+        for key in sets {
+            let set = self.state.sets.get(key);
+            for (ordinal, member) in set.into_iter().flat_map(|set| &set.members) {
+                let id = MemberId {
+                    set: key.clone(),
+                    ordinal: *ordinal,
+                };
+                seen.push((member.host.clone(), id, member.ordered));
+            }
+        }
+        for (host, id, ordered) in seen {
+            match ordered {
+                Ordered::Run => self.report(&id, true),
+                Ordered::Stop | Ordered::Nothing => {
+                    if let Some(host) = self.state.hosts.get_mut(&host) {
+                        host.contact.members.remove(&id);
+                    }
+                }
+            }
+        }
+        let serial = self.state.zone.serial;
+        for host in self.state.hosts.values_mut() {
+            host.contact.settled = true;
+            host.contact.zone_acked = serial;
+        }
+    }
+
+    /// What is heard of a member that runs.
+    fn report(&mut self, id: &MemberId, ready: bool) {
+        let set = self.state.sets.get(&id.set);
+        let Some(member) = set.and_then(|set| set.members.get(&id.ordinal)) else {
+            return;
+        };
+        let Some(host) = self.state.hosts.get_mut(&member.host) else {
+            return;
+        };
+        let known = host.contact.members.get(id);
+        if known
+            .is_some_and(|known| known.report.epoch == member.epoch && known.report.ready == ready)
+        {
+            return;
+        }
+        let report = MemberReport {
+            member: id.clone(),
+            epoch: member.epoch,
+            run: None,
+            revision: Some(member.revision.clone()),
+            phase: Phase::Running,
+            started: true,
+            ready,
+            passed_gate: true,
+            ready_for_ms: 0,
+            restarts: 0,
+            processes: Vec::new(),
+            waiting: None,
+            volumes: Vec::new(),
+            filled: vec!["data".to_owned()],
+        };
+        let seen = Observation {
+            report,
+            ready_since: ready.then_some(self.now),
+            waiting_since: self.now,
+        };
+        host.contact.members.insert(id.clone(), seen);
+    }
+}
+
+fn host(n: u8) -> anyhow::Result<Host> {
+    Ok(Host {
+        record: HostRecord {
+            name: format!("host-{n}").parse()?,
+            advertise_address: Ipv4Addr::new(192, 0, 2, n).into(),
+            labels: [("rack".to_owned(), (n % 4).to_string())].into(),
+            pools: [("default".to_owned(), PoolInfo::default())].into(),
+            unschedulable: false,
+            machine_id: format!("machine-{n}"),
+            agent_labels: [("rack".to_owned(), (n % 4).to_string())].into(),
+            directives: HostDirectives::default(),
+        },
+        contact: Contact {
+            connected: true,
+            settled: true,
+            ..Contact::default()
+        },
+    })
+}
