@@ -38,7 +38,9 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
                         format!("claim {name} stays smaller than its template asks for: {because}");
                     draft.warn(key, text);
                     let growing = growing(&draft.state, &name, wanted, Some(because));
-                    growing.map(|reason| draft.pending(name, reason));
+                    if let Some(reason) = growing {
+                        draft.pending(name, reason);
+                    }
                 }
             }
         }
