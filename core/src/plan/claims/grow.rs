@@ -39,7 +39,9 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
                     draft.rests_on_others(key);
                     draft.warn(key, text);
                     let growing = growing(&draft.state, &name, wanted, Some(because));
-                    growing.map(|reason| draft.pending_of(key, name, reason));
+                    if let Some(reason) = growing {
+                        draft.pending_of(key, name, reason);
+                    }
                 }
             }
         }

@@ -690,7 +690,6 @@ fn a_class_that_must_limit_takes_only_pools_that_do() {
     let name = before.claims.get_mut(&key).unwrap().volume.take().unwrap();
     let plan = Plan {
         steps: vec![Step::BindClaim { key, name, volume }],
-        ..Plan::default()
     };
     let found = check_plan(&before, &plan, friends.now);
     let rules: Vec<_> = found.iter().map(|breach| breach.rule).collect();
