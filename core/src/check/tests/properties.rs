@@ -210,10 +210,11 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
             replicas,
             revision,
             way,
-        } => {
-            let wanted = kinds[*set].spec(*set, *replicas, *revision, way);
-            put(friends, SETS[*set], wanted);
-        }
+        } => put(
+            friends,
+            SETS[*set],
+            kinds[*set].spec(*set, *replicas, *revision, way),
+        ),
         Event::Config { set, config } => put_config(friends, SETS[*set], *config),
         Event::Delete { set } => delete(friends, SETS[*set]),
         Event::Lose { set, ordinal } => {
@@ -237,10 +238,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
             *lingers,
         ),
         Event::Contact { host, connected } => friends.contact(&host_name(*host), *connected),
-        Event::Cordon { host, cordoned } => {
-            let host = friends.state.hosts.get_mut(&host_name(*host)).unwrap();
-            host.record.unschedulable = *cordoned;
-        }
+        Event::Cordon { host, cordoned } => cordon(friends, *host, *cordoned),
         Event::Restart { set, ordinal } => restart(friends, &member(SETS[*set], *ordinal)),
         Event::Offline {
             set,
@@ -278,6 +276,11 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
             copy(&mut friends.state, is_local, event, friends.now);
         }
     }
+}
+
+fn cordon(friends: &mut Friends, host: u8, cordoned: bool) {
+    let host = friends.state.hosts.get_mut(&host_name(host)).unwrap();
+    host.record.unschedulable = cordoned;
 }
 
 fn label(friends: &mut Friends, host: u8, rack: Option<bool>) {
@@ -533,9 +536,10 @@ fn lives(mut friends: Friends, kinds: &[Kind], events: &[Event]) -> Seen {
         happen(&mut friends, kinds, event, &mut seen);
         first.check(&friends.state);
         if has_effect(&before, &friends) {
-            match event {
-                Event::Copy(copying) => seen.note(copying),
-                other => seen.note(other),
+            if let Event::Copy(copying) = event {
+                seen.note(copying);
+            } else {
+                seen.note(event);
             }
         }
     }
@@ -579,7 +583,7 @@ fn config() -> ProptestConfig {
         cases: if usual { 400 } else { asked.cases },
         rng_seed: match asked.rng_seed {
             RngSeed::Random if usual => RngSeed::Fixed(0),
-            other => other,
+            seed @ (RngSeed::Random | RngSeed::Fixed(_)) => seed,
         },
         failure_persistence: None,
         ..asked

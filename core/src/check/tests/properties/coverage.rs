@@ -17,7 +17,7 @@ const RARE: [(&str, &[&str]); 11] = [
         &["RequirementUnmet"],
     ),
     (
-        "the reason of a member that stops is mostly that of its order or of its restart",
+        "a member lingers just when it is stopped, and its agent has answered",
         &["StopNotConfirmed"],
     ),
     (
