@@ -111,6 +111,7 @@ fn record(config: &Config, machine_id: String) -> HostRecord {
         pools: BTreeMap::new(),
         unschedulable: false,
         machine_id,
+        controllers: std::collections::BTreeSet::new(),
         agent_labels: BTreeMap::new(),
         directives: berth_core::state::HostDirectives::default(),
     }

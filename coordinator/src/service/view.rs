@@ -329,6 +329,7 @@ mod tests {
                 pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
+                controllers: std::collections::BTreeSet::new(),
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             },

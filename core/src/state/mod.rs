@@ -13,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    keeper::cgroup::Controller,
     ids::{
         ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
         TemplateHash, Term, Uid, ZoneSerial,
@@ -127,6 +128,9 @@ pub struct HostRecord {
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
     pub machine_id: String,
+    /// What it can hold processes to.
+    #[serde(default)]
+    pub controllers: BTreeSet<Controller>,
     /// Labels as the agent's configuration has them.
     #[serde(default)]
     pub agent_labels: BTreeMap<String, String>,

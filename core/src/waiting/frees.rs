@@ -73,6 +73,9 @@ impl Reason {
             Self::CommandMissing { .. } => "install the program on the host",
             Self::UserMissing { .. } => "create the user on the host",
             Self::UserForbidden { .. } => "change the set's user, or the agent's policy",
+            Self::LimitsNotEnforced { .. } => {
+                "event: the host boots with cgroup v2, or berth apply -f (without resources.require)"
+            }
             Self::PoolMissing { .. } => "add the pool to the agent's configuration",
             Self::PortTaken { .. } => "stop the program that holds the port",
             Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",

@@ -70,6 +70,7 @@ impl Reason {
             Self::CommandMissing { .. } => "CommandMissing",
             Self::UserMissing { .. } => "UserMissing",
             Self::UserForbidden { .. } => "UserForbidden",
+            Self::LimitsNotEnforced { .. } => "LimitsNotEnforced",
             Self::PoolMissing { .. } => "PoolMissing",
             Self::PortTaken { .. } => "PortTaken",
             Self::VolumeForeign { .. } => "VolumeForeign",
