@@ -13,6 +13,7 @@ use nix::{
 };
 
 use super::{
+    cgroup,
     clients::ClientId,
     jobs::{Asker, HookKind, Job, output_pipe},
     run::Keeper,
@@ -64,6 +65,13 @@ impl Keeper {
                 self.tell_exited(slot, exit, pause);
                 None
             }
+            Effect::TellSpared(slot) => {
+                if let Some(process) = self.processes.get(slot.0) {
+                    let process = process.rendered.name.clone();
+                    self.tell(KeeperEvent::Spared { process });
+                }
+                None
+            }
             Effect::TellNotExecuted(slot, pause) => {
                 self.tell_not_executed(slot, pause);
                 None
@@ -91,18 +99,20 @@ impl Keeper {
         }
         let notify = process.notify.as_ref();
         let more_env = notify.map_or_else(Vec::new, |n| n.environment(&process.rendered));
-        let cgroup = self.cgroup.as_ref();
+        let cgroup = self.cgroup.as_mut();
         let started = written
             .and_then(|()| self.mounts.restore())
-            .and_then(|()| process.log.begin_run(&self.logs))
-            .and_then(|output| {
+            .and_then(|()| cgroup::begin(cgroup, &process.rendered))
+            .and_then(|begun| Ok((begun, process.log.begin_run(&self.logs)?)))
+            .and_then(|(begun, output)| {
+                process.unenforced = begun.unenforced;
                 self.spawner.spawn(Program {
                     process: &process.rendered,
                     privileges: &process.privileges,
                     argv: &process.rendered.argv,
                     more_env: &more_env,
                     output,
-                    cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
+                    cgroup: begun.leaf,
                 })
             });
         match started {
@@ -139,7 +149,7 @@ impl Keeper {
             argv,
             more_env: &[],
             output,
-            cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
+            cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered.name)),
         })?;
         Ok(Job::new(child.pid, asker, timeout, Some(ours)))
     }
@@ -169,6 +179,7 @@ impl Keeper {
                 init: self.machine.is_init(slot),
                 pid: child.host_pid,
                 restarts: self.machine.starts(slot).saturating_sub(1),
+                unenforced: process.unenforced.clone(),
             };
             self.tell(event);
         }
@@ -242,6 +253,8 @@ impl Keeper {
                 .as_ref()
                 .filter(|_| process.child.is_some())
                 .map(|notify| notify.said().clone()),
+            unenforced: process.unenforced.clone(),
+            spared: view.spared,
         });
         let at_work = |p: &ProcessStatus| p.pid.is_some() || p.restart_in_ms.is_some();
         KeeperStatus {
@@ -276,7 +289,8 @@ impl Keeper {
                 process,
                 grace_ms,
                 failed,
-            } => match self.to_restart(process.as_ref()) {
+                restarts,
+            } => match self.to_restart(process.as_ref(), restarts) {
                 Ok(slots) => {
                     let grace = grace_ms.map(Duration::from_millis);
                     let plan = RestartPlan {
@@ -288,8 +302,9 @@ impl Keeper {
                 }
                 Err(reason) => (Some(KeeperReply::Refused(reason)), None),
             },
-            KeeperCommand::Passed { process } => {
+            KeeperCommand::Passed { process, restarts } => {
                 let slot = self.machine.slot(&process);
+                let slot = slot.filter(|slot| self.machine.is_current(*slot, restarts));
                 (Some(KeeperReply::Done), slot.map(Event::Passed))
             }
             KeeperCommand::Update { rendered } => {
@@ -324,7 +339,11 @@ impl Keeper {
         }
     }
 
-    fn to_restart(&self, process: Option<&ProcessName>) -> Result<Vec<Slot>, Reason> {
+    fn to_restart(
+        &self,
+        process: Option<&ProcessName>,
+        restarts: Option<u32>,
+    ) -> Result<Vec<Slot>, Reason> {
         let refused = |why: &str| Err(step_failed("restart", why));
         if self.machine.stopping() {
             return refused("the member is stopping");
@@ -336,6 +355,8 @@ impl Keeper {
             return Ok(self.machine.mains());
         };
         match self.machine.slot(name) {
+            // What is said comes late: it has been started again already.
+            Some(slot) if !self.machine.is_current(slot, restarts) => Ok(Vec::new()),
             Some(slot) if self.machine.may_restart(slot) => Ok(vec![slot]),
             Some(_) => refused("it has not been started yet"),
             None => refused("no such process"),

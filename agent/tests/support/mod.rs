@@ -18,7 +18,7 @@ use berth_core::{
     ids::{Epoch, HistoryId, MemberId, ProcessName, RunId, RunNumber, Term, Uid},
     keeper::BackoffLimits,
     order::VolumeOrder,
-    rendered::{Hook, RenderedMember, RenderedProcess},
+    rendered::{DEFAULT_UMASK, Hook, Limits, RenderedMember, RenderedProcess, Rlimit},
     volume::PoolKind,
     waiting::Reason,
 };
@@ -68,6 +68,7 @@ impl Bed {
             address: "127.0.0.1".to_owned(),
             config_dir: self.host.config_dir(&member).to_string_lossy().into_owned(),
             config_copy_from: None,
+            read_only_root: false,
             init_processes: Vec::new(),
             processes,
             grace_seconds: 30,
@@ -234,10 +235,11 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         working_dir: "/".to_owned(),
         user: "nobody".to_owned(),
         group: None,
+        supplemental_groups: Vec::new(),
+        umask: DEFAULT_UMASK,
         capabilities: Vec::new(),
         rlimits: BTreeMap::new(),
-        memory_limit: None,
-        cpu_limit_milli: None,
+        limits: Limits::default(),
         mounts: Vec::new(),
         files: Vec::new(),
         ports: Vec::new(),
@@ -247,9 +249,15 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         post_start: None,
         pre_stop: None,
         kill_signal: "SIGTERM".to_owned(),
+        reload_signal: "SIGHUP".to_owned(),
         never_kill: false,
         sidecar: false,
     }
+}
+
+pub(crate) fn rlimit(soft: u64, hard: u64) -> Rlimit {
+    let (soft, hard) = (Some(soft), Some(hard));
+    Rlimit { soft, hard }
 }
 
 /// A hook that runs a shell script.

@@ -131,6 +131,7 @@ pub(crate) struct ProcessView {
     restarts: u32,
     last_exit: String,
     status: String,
+    unenforced: Vec<String>,
 }
 
 /// A condition of a member.
@@ -222,6 +223,7 @@ impl From<v1::ProcessStatus> for ProcessView {
             restarts: process.restarts,
             last_exit: process.last_exit,
             status: process.status,
+            unenforced: process.unenforced,
         }
     }
 }
@@ -256,6 +258,7 @@ pub(crate) struct HostView {
     stop_pinned: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
+    controllers: Vec<String>,
     members: Vec<String>,
     generation_sent: u64,
     generation_acked: u64,
@@ -276,6 +279,7 @@ impl From<v1::HostStatus> for HostView {
             stop_pinned: host.stop_pinned,
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
+            controllers: host.controllers,
             members: host.members,
             generation_sent: host.generation_sent,
             generation_acked: host.generation_acked,

@@ -263,6 +263,7 @@ pub(super) fn host(
     });
     let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
     let draining = host.record.directives.draining.as_ref();
+    let controllers = host.record.controllers.iter();
     v1::HostStatus {
         name: name.to_string(),
         address: host.record.advertise_address.to_string(),
@@ -270,6 +271,7 @@ pub(super) fn host(
         since_ms: status::millis(Some(host.contact.since)),
         labels: host.record.labels.clone().into_iter().collect(),
         pools: host.record.pools.keys().cloned().collect(),
+        controllers: controllers.map(ToString::to_string).collect(),
         unschedulable: host.record.unschedulable,
         members: members.collect(),
         generation_sent: sent.unwrap_or_default(),

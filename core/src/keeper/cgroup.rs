@@ -111,10 +111,20 @@ pub fn settings(limits: &Limits) -> Vec<Setting> {
     if let Some(milli) = limits.cpu_milli {
         let quota = milli.saturating_mul(PERIOD / 1000).max(LEAST_QUOTA);
         let value = format!("{quota} {PERIOD}");
-        all.push(Setting::new("limits.cpu", Controller::Cpu, "cpu.max", value));
+        all.push(Setting::new(
+            "limits.cpu",
+            Controller::Cpu,
+            "cpu.max",
+            value,
+        ));
     }
     if let Some(count) = limits.pids {
-        all.push(Setting::new("limits.pids", Controller::Pids, "pids.max", count));
+        all.push(Setting::new(
+            "limits.pids",
+            Controller::Pids,
+            "pids.max",
+            count,
+        ));
     }
     all.extend(shares(
         limits.cpu_request_milli,
@@ -135,7 +145,10 @@ pub fn member_settings<'a>(processes: impl Iterator<Item = &'a Limits> + Clone) 
     shares(
         sum(|limits| limits.cpu_request_milli),
         sum(|limits| limits.memory_request),
-        processes.clone().filter_map(|limits| limits.io_weight).max(),
+        processes
+            .clone()
+            .filter_map(|limits| limits.io_weight)
+            .max(),
     )
 }
 
@@ -158,7 +171,12 @@ fn shares(cpu: Option<u64>, memory: Option<u64>, io: Option<u32>) -> Vec<Setting
         all.push(Setting::new(field, Controller::Memory, "memory.low", bytes));
     }
     if let Some(weight) = io {
-        all.push(Setting::new("io.weight", Controller::Io, "io.weight", weight));
+        all.push(Setting::new(
+            "io.weight",
+            Controller::Io,
+            "io.weight",
+            weight,
+        ));
     }
     all
 }
@@ -242,7 +260,11 @@ mod tests {
             cpu_milli: Some(9),
             ..Limits::default()
         };
-        let all = [of(Some(1000), Some(50)), of(None, Some(80)), of(Some(500), None)];
+        let all = [
+            of(Some(1000), Some(50)),
+            of(None, Some(80)),
+            of(Some(500), None),
+        ];
         let expected = ["cpu.weight 150", "memory.low 1500", "io.weight 80"];
         assert_eq!(written(&member_settings(all.iter())), expected);
         assert!(member_settings([Limits::default()].iter()).is_empty());

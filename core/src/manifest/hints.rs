@@ -47,10 +47,7 @@ const FIELDS: &[(&str, &str)] = &[
         "noNewPrivileges",
         "remove it: no process ever gains privileges (no_new_privs)",
     ),
-    (
-        "privateTmp",
-        "remove it: /tmp is the member's own always",
-    ),
+    ("privateTmp", "remove it: /tmp is the member's own always"),
     (
         "readOnlyRootFilesystem",
         "write it in spec.template.spec: the processes of a member see the same files",

@@ -13,11 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    keeper::cgroup::Controller,
     ids::{
         ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
         TemplateHash, Term, Uid, ZoneSerial,
     },
+    keeper::cgroup::Controller,
     order::{Desired, Peer},
     report::{MemberReport, Phase},
     spec::{

@@ -25,6 +25,7 @@ use super::{
     Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume, RunRecord,
     dir_name, path_failed, step_failed, storage::Pool,
 };
+use crate::keeper::host_controllers;
 
 mod cleanup;
 mod config;
@@ -97,6 +98,7 @@ impl LinuxHost {
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine_id: machine_id.trim().to_owned(),
+            controllers: host_controllers(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
         let found = strays::Found::now(&config.data_dir);

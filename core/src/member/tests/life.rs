@@ -146,7 +146,13 @@ fn a_restart_that_waits_for_what_is_never_killed_is_the_reason_until_it_ends() {
     let reason = world.report().waiting;
     assert_eq!(reason, Some(Reason::NeverKilled { processes }));
     let exit = "exited with 0".to_owned();
-    world.process(run, ProcessChange::Exited { exit, success: true });
+    world.process(
+        run,
+        ProcessChange::Exited {
+            exit,
+            success: true,
+        },
+    );
     let reason = world.report().waiting;
     assert!(matches!(reason, Some(Reason::BackOff { .. })), "{reason:?}");
 }

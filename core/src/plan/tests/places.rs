@@ -268,7 +268,10 @@ fn what_a_process_requires_rules_out_hosts_that_cannot_enforce_it() {
     let lacking = |controllers: &[Controller]| Refusal::NoControllers {
         controllers: controllers.to_vec(),
     };
-    assert_eq!(refused[0].because, lacking(&[Controller::Memory, Controller::Pids]));
+    assert_eq!(
+        refused[0].because,
+        lacking(&[Controller::Memory, Controller::Pids])
+    );
     assert_eq!(refused[1].because, lacking(&[Controller::Pids]));
     has(&mut start, &Controller::ALL);
     let friends = one("db", wanted.clone(), start);

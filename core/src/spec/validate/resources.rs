@@ -100,10 +100,7 @@ fn io_limit(problems: &mut Problems, at: &str, limit: &IoLimit) {
             format!("'{device}' is not a block device; give one such as /dev/nvme0n1"),
         );
     }
-    let bytes = [
-        ("readBps", &limit.read_bps),
-        ("writeBps", &limit.write_bps),
-    ];
+    let bytes = [("readBps", &limit.read_bps), ("writeBps", &limit.write_bps)];
     for (name, text) in bytes {
         let field = format!("{at}.{name}");
         let given = text.as_ref();
