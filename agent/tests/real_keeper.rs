@@ -299,6 +299,7 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
             KeeperEvent::Exited { .. }
             | KeeperEvent::Started { .. }
             | KeeperEvent::StartFailed { .. }
+            | KeeperEvent::Spared { .. }
             | KeeperEvent::PostStart { .. }
             | KeeperEvent::PostStartFailed { .. }
             | KeeperEvent::Said { .. }

@@ -8,6 +8,7 @@ use berth_agent::host::{Host, KeeperEvent};
 use berth_core::{keeper::Exit, rendered::RenderedMount, waiting::Reason};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+#[expect(dead_code, reason = "shared with the keepers' tests")]
 mod support;
 use support::*;
 

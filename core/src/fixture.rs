@@ -17,7 +17,7 @@ use crate::{
     },
     time::Timestamp,
     volume::{PoolInfo, VolumeSource},
-    waiting::Reason,
+    waiting::{ProbeFailure, Reason},
 };
 
 pub(crate) mod friend;
@@ -106,7 +106,7 @@ pub(crate) fn spec(replicas: i64, claim: bool) -> StatefulSetSpec {
 pub(crate) fn put_set(state: &mut State, name: &str, mut spec: StatefulSetSpec) {
     let labels = &mut spec.template.metadata.labels;
     labels.insert("app".to_owned(), name.to_owned());
-    let set = state.sets.entry(key(name)).or_insert_with(|| Set {
+    let set = state.sets.or_insert_with(key(name), || Set {
         uid: Uid(format!("uid-{name}")),
         ..Set::default()
     });
@@ -156,9 +156,11 @@ pub(crate) fn report(state: &mut State, id: &MemberId, phase: Phase, ready: bool
         ready_for_ms: 0,
         restarts: 0,
         processes: Vec::new(),
-        waiting: (running && !ready).then(|| Reason::ReadinessProbe {
-            process: "main".parse().unwrap(),
-            error: "connection refused".to_owned(),
+        waiting: (running && !ready).then(|| {
+            Reason::ReadinessProbe(ProbeFailure {
+                process: "main".parse().unwrap(),
+                error: "connection refused".to_owned(),
+            })
         }),
         volumes: Vec::new(),
         filled: if running { names } else { Vec::new() },
@@ -214,7 +216,7 @@ pub(crate) fn assign(state: &mut State, id: &MemberId) {
             created_at: NOW,
             goes_with: None,
         };
-        state.claims.entry(key.clone()).or_insert(claim);
+        state.claims.or_insert_with(key.clone(), || claim);
         if state.claims[&key].volume.is_none() {
             let bind = bind_claim(state, &key, &host_name(n));
             state.apply(&bind, NOW);
@@ -278,7 +280,7 @@ pub(crate) fn class<'a>(state: &'a mut State, name: &str) -> &'a mut StorageClas
     };
     name.clone_into(&mut class.metadata.name);
     let classes = &mut state.storage_classes;
-    classes.entry(volume_key(name)).or_insert(class)
+    classes.or_insert_with(volume_key(name), || class)
 }
 
 /// A class that makes directories on a server.
@@ -311,7 +313,7 @@ pub(crate) fn static_volume<'a>(
         read_only: false,
     });
     let volumes = &mut state.persistent_volumes;
-    volumes.entry(volume_key(name)).or_insert(volume)
+    volumes.or_insert_with(volume_key(name), || volume)
 }
 
 /// A claim without a class that was made by hand.
@@ -322,18 +324,7 @@ pub(crate) fn hand_made<'a>(state: &'a mut State, name: &str, bytes: u64) -> &'a
         ..PersistentVolumeClaimSpec::default()
     };
     spec.resources.requests = quantity(bytes);
-    let claim = Claim {
-        uid: Uid(format!("uid-{name}")),
-        member: None,
-        template: String::new(),
-        spec,
-        labels: BTreeMap::new(),
-        volume: None,
-        filled: false,
-        owner: None,
-        created_at: NOW,
-        goes_with: None,
-    };
+    let claim = Claim::by_hand(Uid(format!("uid-{name}")), spec, NOW);
     let claims = &mut state.claims;
-    claims.entry(key(name)).or_insert(claim)
+    claims.or_insert_with(key(name), || claim)
 }

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod keeper;
 pub mod ledger;
 pub mod manifest;
+pub mod map;
 pub mod member;
 pub mod notify;
 pub mod order;

@@ -95,6 +95,25 @@ pub fn of_bytes(count: u64) -> String {
     format!("{whole}{fraction}{}", unit.copied().unwrap_or_default())
 }
 
+/// Bytes as a quantity, in the largest unit that says them exactly.
+pub fn exact(bytes: u64) -> String {
+    let units = [
+        (60, "Ei"),
+        (50, "Pi"),
+        (40, "Ti"),
+        (30, "Gi"),
+        (20, "Mi"),
+        (10, "Ki"),
+    ];
+    let exact = units
+        .iter()
+        .find(|(power, _)| bytes > 0 && bytes.is_multiple_of(1 << power));
+    match exact {
+        Some((power, unit)) => format!("{}{unit}", bytes >> power),
+        None => bytes.to_string(),
+    }
+}
+
 impl FromStr for Quantity {
     type Err = QuantityError;
 
@@ -180,6 +199,21 @@ mod tests {
 
     fn units(text: &str) -> u64 {
         text.parse::<Quantity>().unwrap().units().unwrap()
+    }
+
+    #[test]
+    fn bytes_are_written_in_the_largest_unit_that_is_exact() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (1024, "1Ki"),
+            (1536, "1536"),
+            (10 << 30, "10Gi"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert_eq!(exact(bytes), text);
+            assert_eq!(units(text), bytes);
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn apply(text: &str) -> Admission {
         objects: &Objects::new(),
         founders: &BTreeMap::new(),
         bound: &BTreeMap::new(),
+        held: &BTreeMap::new(),
     };
     let parsed = parse(&[source], "default");
     let admission = parsed.and_then(|objects| admit(existing, objects, Options::default()));
@@ -44,7 +45,6 @@ fn apply(text: &str) -> Admission {
 fn set(text: &str) -> StatefulSet {
     let admission = apply(text);
     assert_eq!(admission.warnings, [""; 0]);
-    assert_eq!(admission.disruptions, [""; 0]);
     let mut objects = admission.changes.into_iter().map(|change| change.object);
     let set = objects.find_map(|object| {
         if let Object::StatefulSet(set) = object {

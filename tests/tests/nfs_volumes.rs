@@ -157,6 +157,50 @@ async fn a_class_makes_a_directory_per_claim_and_a_member_takes_it_along_to_anot
     assert_eq!(left.len(), of_sq, "only what others use: {left:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_where_root_is_nobody_is_missed_when_it_is_gone() {
+    let bed = Bed::new(1);
+    let squashed = bed.server().export("squashed", "root_squash");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    fs::set_permissions(&squashed, open).unwrap();
+    let berth = Hosts::start(bed.network(), bed.dir());
+    let cluster = berth.cluster();
+    cluster.channel().await;
+    let share = squashed.to_str().unwrap();
+    cluster.apply(
+        &(class("squashed", share, "4.2") + &set("sq", 1, From::Class(Some("squashed")), INITDB)),
+    );
+    cluster.ready("sq", 1).await;
+    let volume = squashed.join("default_data-sq-0");
+    let seen = volume.join("owner/data-seen");
+    wait::until("a note that there is data", async || {
+        seen.exists().then_some(()).ok_or("no note")
+    })
+    .await;
+    assert_ne!(
+        fs::metadata(&seen).unwrap().uid(),
+        0,
+        "root is nobody there"
+    );
+
+    cluster.berth(&["scale", "sts/sq", "--replicas", "0", "--yes", "--wait"]);
+    for file in ["PG_VERSION", "log"] {
+        fs::remove_file(volume.join("data").join(file)).unwrap();
+    }
+    cluster.berth(&["scale", "sts/sq", "--replicas", "1"]);
+    let held = |member: &MemberStatus| {
+        let waiting = member.waiting.as_ref();
+        waiting.is_some_and(|waiting| waiting.rule == "VolumeEmpty")
+    };
+    cluster
+        .member("sq-0", "held for what is missing", held)
+        .await;
+    assert!(
+        !volume.join("data/PG_VERSION").exists(),
+        "it was not started"
+    );
+}
+
 /// The owner records of a volume, sorted.
 fn epochs(volume: &Path) -> Vec<String> {
     let entries = fs::read_dir(volume.join("owner")).unwrap().flatten();

@@ -403,6 +403,70 @@ fn every_reason_to_wait_is_produced_and_names_what_frees_it() {
     );
 }
 
+/// The ids of the inventory whose tests upstream has.
+const SCENARIOS: [(char, &[u32]); 3] = [
+    (
+        'T',
+        &[
+            1, 2, 3, 4, 5, 6, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 28, 29, 30,
+            31, 32, 33, 34, 40, 41, 42, 44, 45,
+        ],
+    ),
+    ('I', &[1, 2, 4, 6, 7, 8]),
+    (
+        'U',
+        &[
+            1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 26, 27,
+            29,
+        ],
+    ),
+];
+
+#[test]
+fn every_scenario_has_a_test_or_says_why_not() {
+    let home = "docs/scenarios.md";
+    let page = read(home);
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| id"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let ids = SCENARIOS
+        .iter()
+        .flat_map(|(letter, numbers)| numbers.iter().map(move |n| format!("{letter}-{n:02}")));
+    let listed: Vec<&str> = rows.iter().filter_map(|row| row.get(1).copied()).collect();
+    assert_eq!(listed, ids.collect::<Vec<_>>(), "{home}: one row per id");
+    let texts = sources::rust_files();
+    let is_function = |name: &str| {
+        let head = format!("fn {name}(");
+        let mut tests = texts.iter().filter(|file| file.path != SELF);
+        tests.any(|file| {
+            file.test_lines()
+                .iter()
+                .any(|line| line.text.contains(&head))
+        })
+    };
+    let is_script = |name: &str| {
+        let path = format!("tests/scripts/{name}.txt");
+        checkout().join(path).is_file()
+    };
+    let mut found = Vec::new();
+    for row in &rows {
+        let (id, here) = (row[1], row[3]);
+        let quoted = here.split('`').skip(1).step_by(2);
+        let names: Vec<&str> = quoted.filter(|name| !name.contains('/')).collect();
+        let excused = ["does not apply", "as T-16", "only its title"];
+        if names.is_empty() && !excused.iter().any(|words| here.contains(words)) {
+            found.push(format!("{id} names no test and says no reason"));
+        }
+        let lost = names
+            .iter()
+            .filter(|name| !is_function(name) && !is_script(name));
+        found.extend(lost.map(|name| format!("{id}: there is no test {name}")));
+    }
+    report("correct docs/scenarios.md, or bring the test back", found);
+}
+
 #[test]
 fn error_messages_begin_in_lower_case() {
     let mut found = Vec::new();

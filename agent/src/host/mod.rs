@@ -17,7 +17,7 @@ use berth_core::{
     order::VolumeOrder,
     rendered::RenderedMember,
     spec::Port,
-    volume::{MountedVolume, PoolInfo, VolumeHealth, VolumeReport, work::VolumeWork},
+    volume::{MountedVolume, Pools, VolumeHealth, VolumeReport, work::VolumeWork},
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,12 @@ pub trait Host: Send + Sync + 'static {
     /// What the agent says about the machine in its hello.
     fn facts(&self) -> HostFacts;
 
-    /// Looks at the volume pools, for a hello: a disk may be mounted, or gone, since the last one.
-    /// Ends in bounded time; one that is not there or does not answer is told as missing.
-    fn look_at_pools(&self) -> impl Future<Output = BTreeMap<String, PoolInfo>> + Send;
+    /// Looks at the volume pools: a disk may be mounted, or gone, since the last time. Ends in bounded
+    /// time; one that is not there or does not answer is told as missing.
+    fn look_at_pools(&self) -> impl Future<Output = Pools> + Send;
+
+    /// Changes with every change of what is mounted on the machine; ends where that cannot be told.
+    fn mounts(&self) -> tokio::sync::watch::Receiver<u64>;
 
     /// The member's configuration directory as its processes see it: what `{{ configDir }}` is
     /// rendered to.

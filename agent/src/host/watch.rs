@@ -1,13 +1,15 @@
-//! Waits for changes in a directory, with inotify.
+//! Waits for changes: in a directory, with inotify; of what is mounted, with what the kernel says of
+//! the list of mounts.
 
 use std::{
+    fs::File,
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
 };
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// A directory that is watched: files in it that are written, made, or renamed.
 #[derive(Debug)]
@@ -39,5 +41,28 @@ impl DirWatch {
                 return result.map(drop);
             }
         }
+    }
+}
+
+/// What is mounted in this process's mount namespace.
+#[derive(Debug)]
+pub(crate) struct MountWatch {
+    mounts: AsyncFd<OwnedFd>,
+}
+
+impl MountWatch {
+    /// Begins to watch. Changes from now on are noticed.
+    #[expect(unsafe_code, reason = "tokio wants the promise below")]
+    pub(crate) fn new() -> io::Result<Self> {
+        let file = OwnedFd::from(File::open("/proc/self/mountinfo")?);
+        // SAFETY: the descriptor is owned by the `AsyncFd`, and closed only with it.
+        let mounts = unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) };
+        Ok(Self { mounts: mounts? })
+    }
+
+    /// Returns when something was mounted or unmounted since the last call.
+    pub(crate) async fn changed(&self) -> io::Result<()> {
+        self.mounts.ready(Interest::PRIORITY).await?.clear_ready();
+        Ok(())
     }
 }

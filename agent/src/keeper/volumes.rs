@@ -266,7 +266,7 @@ fn open(prepared: &PreparedVolume, run: &Path) -> Result<Source, Refused> {
     let mount_failed = |error: String| failed(&prepared.name, &prepared.source, error);
     let gone = || mount_failed("what was prepared is gone".to_owned());
     let (data, records, held, staged) = match &prepared.place {
-        Place::Directory { pool, dir } => {
+        Place::Directory { pool, dir, .. } => {
             let home = sub(pool, dir)?.ok_or_else(gone)?;
             let records = beneath(&home, OWNER).ok();
             (beneath(&home, DATA)?, records, None, None)

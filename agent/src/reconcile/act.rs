@@ -92,7 +92,7 @@ impl<H: Host> Actor<H> {
                 Err(reason) => (Err(reason), None),
             };
             if let Err(reason) = &result {
-                tracing::warn!(%member, rule = reason.rule(), "{reason}");
+                tracing::warn!(%member, rule = %reason.rule(), "{reason}");
             }
             let command = Command::Acted {
                 member: member.clone(),

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod logs;
+mod pools;
 mod stream;
 mod works;
 

@@ -21,9 +21,10 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
-use super::{Session, SessionError, logs::Tails, works::Worker};
+use super::{Session, SessionError, logs::Tails, pools, works::Worker};
 use crate::{
     clock::Clock,
     host::Host,
@@ -47,6 +48,8 @@ struct Open {
     /// The number of the last report, and up to which version it told everything.
     reported: (ReportNumber, Option<u64>),
     version: watch::Receiver<u64>,
+    /// Tells what changes of the pools.
+    _pools: AbortOnDropHandle<()>,
 }
 
 impl<H: Host> Session<H> {
@@ -69,7 +72,9 @@ impl<H: Host> Session<H> {
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
         let (out, queue) = mpsc::channel(QUEUE);
-        send(&out, Out::Hello(self.hello().await.into())).await?;
+        let hello = self.hello().await;
+        let told = hello.host.pools.clone();
+        send(&out, Out::Hello(hello.into())).await?;
         let welcomed = timeout(WELCOME_LIMIT, async {
             let mut incoming = client
                 .session(ReceiverStream::new(queue))
@@ -89,6 +94,7 @@ impl<H: Host> Session<H> {
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let open = Open {
             tails: Tails::new(out.clone()),
+            _pools: pools::follow(Arc::clone(&self.host), told, out.clone()),
             out,
             zone: ZoneAssembly::default(),
             lease,

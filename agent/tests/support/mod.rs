@@ -214,9 +214,19 @@ fn host_in(dir: &Path) -> LinuxHost {
             ),
         ]),
         policy: UserPolicy::default(),
-        keeper_program: PathBuf::from(env!("CARGO_BIN_EXE_berth-agent")),
+        keeper_program: agent_program(),
     })
     .unwrap()
+}
+
+/// The agent's program: where it was built, or in the guest beside this test.
+fn agent_program() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_berth-agent"));
+    if built.exists() {
+        return built;
+    }
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("berth-agent")
 }
 
 fn pool(path: &Path, kind: PoolKind) -> Pool {

@@ -15,8 +15,7 @@ mod waiting;
 
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
-    ChangeArgs, HistoryArgs, PauseArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs,
-    UndoArgs,
+    ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
 };
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
@@ -82,6 +81,12 @@ pub(crate) enum Command {
     Describe(NamedArgs),
     /// Show sets and their members, and why each one waits.
     Status(StatusArgs),
+    /// Explain why members wait.
+    ///
+    /// Without an argument: the rules that `status` names, and what each means. With the name of a
+    /// rule: what usually causes it, and what frees it. With the name of a member: why this one waits
+    /// now.
+    Explain(ExplainArgs),
     /// Wait until a set is as it should be.
     Wait(WaitArgs),
     /// Change the number of members of a set.
@@ -172,6 +177,8 @@ pub(crate) struct Files {
 pub(crate) enum Take {
     /// The number of members, although `berth scale` set another one.
     Replicas,
+    /// Whether updates are paused, although `berth rollout pause` or `resume` said otherwise.
+    Paused,
 }
 
 /// `berth dev`.
@@ -195,8 +202,8 @@ pub(crate) struct ApplyArgs {
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// Let the manifest win over a later command.
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub(crate) take: Option<Take>,
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub(crate) take: Vec<Take>,
     #[command(flatten)]
     pub(crate) wait: WaitOptions,
 }
@@ -207,8 +214,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) files: Files,
     /// Let the manifest win over a later command.
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub(crate) take: Option<Take>,
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub(crate) take: Vec<Take>,
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 }
@@ -251,6 +258,16 @@ pub(crate) struct StatusArgs {
     pub(crate) all: AllNamespaces,
 }
 
+/// `berth explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A rule, such as BackOff, or a member, such as etcd-0.
+    #[arg(value_name = "RULE|MEMBER")]
+    pub(crate) what: Option<String>,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
 /// `berth scale`.
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
@@ -291,6 +308,9 @@ pub(crate) struct DeleteArgs {
     /// What becomes of the members of a set.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub(crate) cascade: Cascade,
+    /// Show what would stop and what would be lost, and do nothing.
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) wait: WaitOptions,
 }

@@ -30,19 +30,12 @@ pub(crate) enum RolloutCommand {
     ///
     /// Starts, scaling and restarts that an operator asks for go on. A member that is lost comes
     /// back with the revision that the set came from.
-    Pause(PauseArgs),
-    /// Let updates go on that were held back.
-    Resume(PauseArgs),
-}
-
-/// `berth rollout pause` and `resume`.
-#[derive(Debug, Args)]
-pub(crate) struct PauseArgs {
-    #[command(flatten)]
-    pub(crate) set: SetArgs,
-    /// Show the plan, and do nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    /// A manifest that is applied later and says nothing of `paused` leaves it so.
+    Pause(ChangeArgs),
+    /// Let updates go on that were held back; also of a rollout that is stalled.
+    ///
+    /// Shows which members are restarted by that, and asks.
+    Resume(ChangeArgs),
 }
 
 /// A set.

@@ -45,6 +45,9 @@ pub(crate) struct DrainArgs {
     /// Stop members that live there by their data, too.
     #[arg(long)]
     pub(crate) stop_pinned: bool,
+    /// Do it, although members stop.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     /// Show what would become of each member, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -119,6 +122,9 @@ pub(crate) enum MemberCommand {
 pub(crate) struct OfflineArgs {
     /// The member, such as etcd-0.
     pub(crate) member: String,
+    /// Do it, although the member stops.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     /// Why, for those who read the status.
     #[arg(
         long,

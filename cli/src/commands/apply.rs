@@ -19,7 +19,8 @@ pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<(), CliErr
         sources: sources::read(&args.files.files)?,
         objects: Vec::new(),
         confirmed: args.yes,
-        take_replicas: args.take == Some(Take::Replicas),
+        take_replicas: args.take.contains(&Take::Replicas),
+        take_paused: args.take.contains(&Take::Paused),
         default_namespace: context.namespace.clone(),
     };
     let response = send(context, request).await?;
@@ -91,6 +92,7 @@ async fn show_plan(context: &Context, request: &v1::ApplyRequest, disruptions: V
             sources: request.sources.clone(),
             objects: request.objects.clone(),
             take_replicas: request.take_replicas,
+            take_paused: request.take_paused,
             default_namespace: request.default_namespace.clone(),
         })
         .await;

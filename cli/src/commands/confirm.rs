@@ -1,8 +1,9 @@
 //! Asks before something is disrupted or deleted. Without a person to ask, nothing is done.
 
 use berth_proto::v1;
-use tonic::Status;
+use tonic::{Response, Status};
 
+use super::Context;
 use crate::{error::CliError, output, refusal};
 
 /// Asks whether to go on. What would happen has been shown before.
@@ -24,26 +25,40 @@ pub(crate) async fn go_on(message: &str, hint: &str) -> Result<(), CliError> {
     }
 }
 
-/// After a refusal that only asks for a confirmation: shows what would happen, and asks whether to go
-/// on. Any other refusal stays one.
+/// Sends a request. If it is refused only because nobody confirmed it, shows what would happen, asks
+/// whether to go on, and sends it again, confirmed. `yes` confirms it beforehand.
 ///
 /// # Errors
-/// The refusal; or `NeedsConfirmation`.
-pub(crate) async fn disruptions(
+/// What the coordinator says; or `NeedsConfirmation`.
+pub(crate) async fn or_ask<R>(
+    context: &Context,
     doing: &str,
-    status: &Status,
-    namespace: &str,
     message: &str,
-) -> Result<(), CliError> {
-    let Some(disruptions) = refusal::disruptions(status) else {
-        return Err(refusal::from_status(doing, status));
+    yes: bool,
+    send: impl AsyncFn(bool) -> Result<Response<R>, Status>,
+) -> Result<R, CliError> {
+    let status = match send(yes).await {
+        Ok(response) => return Ok(response.into_inner()),
+        Err(status) => status,
     };
+    let Some(disruptions) = refusal::disruptions(&status) else {
+        return Err(refusal::from_status(doing, &status));
+    };
+    show(context, disruptions);
+    go_on(message, "confirm with --yes").await?;
+    let answer = send(true).await;
+    answer
+        .map(Response::into_inner)
+        .map_err(|status| refusal::from_status(doing, &status))
+}
+
+/// Shows what something disrupts.
+pub(crate) fn show(context: &Context, disruptions: Vec<String>) {
     let plan = v1::PlanResponse {
         disruptions,
         ..v1::PlanResponse::default()
     };
-    output::note(output::plan::text(&plan, namespace).trim_end());
-    go_on(message, "confirm with --yes").await
+    output::note(output::plan::text(&plan, &context.namespace).trim_end());
 }
 
 /// After a refusal that only asks for a name to be typed: asks for it. Any other refusal stays one.

@@ -25,14 +25,19 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
     };
     let mut to_confirm = Vec::new();
     for reference in &references {
-        if asks_for_name(reference) && !args.yes_i_mean.contains(&reference.name) {
-            // What does not exist needs no confirmation; deleting it says so.
-            if !exists(context, reference).await? {
-                continue;
-            }
+        let confirmed = !asks_for_name(reference) || args.yes_i_mean.contains(&reference.name);
+        if confirmed && !args.dry_run {
+            continue;
+        }
+        // What does not exist needs no confirmation; deleting it says so.
+        if preview(context, reference, &args).await? && !confirmed {
             let subject = tables::subject(reference, &context.namespace);
             to_confirm.push((subject, reference.name.clone()));
         }
+    }
+    if args.dry_run {
+        output::note("nothing was done");
+        return Ok(());
     }
     confirm::typed_names(&to_confirm).await?;
     let mut missing = None;
@@ -63,18 +68,41 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<(), CliEr
     Ok(())
 }
 
-async fn exists(context: &Context, reference: &v1::ObjectRef) -> Result<bool, CliError> {
-    let request = v1::GetRequest {
-        r#ref: Some(reference.clone()),
-        show_secrets: false,
-    };
-    match context.coordinator.objects().get(request).await {
-        Ok(_) => Ok(true),
-        Err(status) if status.code() == tonic::Code::NotFound => Ok(false),
-        Err(status) => {
-            let subject = tables::subject(reference, &context.namespace);
-            Err(refusal::from_status(&format!("delete {subject}"), &status))
+/// Shows what a deletion would stop and lose; whether there is anything to delete.
+async fn preview(
+    context: &Context,
+    reference: &v1::ObjectRef,
+    args: &DeleteArgs,
+) -> Result<bool, CliError> {
+    let mut request = request(reference, args);
+    request.dry_run = true;
+    let subject = tables::subject(reference, &context.namespace);
+    match context.coordinator.objects().delete(request).await {
+        Ok(answer) => {
+            let answer = answer.into_inner();
+            for text in &answer.warnings {
+                output::warning(text);
+            }
+            if args.dry_run {
+                output::data(&format!("{subject} would be deleted"))?;
+            }
+            if !answer.disruptions.is_empty() {
+                confirm::show(context, answer.disruptions);
+            }
+            Ok(true)
         }
+        Err(status) if status.code() == tonic::Code::NotFound && !args.dry_run => Ok(false),
+        Err(status) => Err(refusal::from_status(&format!("delete {subject}"), &status)),
+    }
+}
+
+fn request(reference: &v1::ObjectRef, args: &DeleteArgs) -> v1::DeleteRequest {
+    let is_set = reference.kind == Kind::StatefulSet.as_str();
+    v1::DeleteRequest {
+        r#ref: Some(reference.clone()),
+        typed_name: reference.name.clone(),
+        orphan: is_set && args.cascade == Cascade::Orphan,
+        dry_run: false,
     }
 }
 
@@ -150,14 +178,9 @@ async fn delete(
     args: &DeleteArgs,
 ) -> Result<Outcome, CliError> {
     let one_of_many = args.kind.is_none();
-    let is_set = reference.kind == Kind::StatefulSet.as_str();
-    let orphan = is_set && args.cascade == Cascade::Orphan;
     let subject = tables::subject(reference, &context.namespace);
-    let request = v1::DeleteRequest {
-        r#ref: Some(reference.clone()),
-        typed_name: reference.name.clone(),
-        orphan,
-    };
+    let request = request(reference, args);
+    let orphan = request.orphan;
     match context.coordinator.objects().delete(request).await {
         Ok(_) => {
             output::data(&format!("{subject} deleted"))?;

@@ -3,46 +3,37 @@
 //! The watch of all members only says when to look; what is still on the host, and why, is read
 //! from the coordinator each time.
 
-use std::time::Duration;
-
 use berth_proto::v1;
-use futures_util::future;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use super::{Context, host::LISTED};
+use super::{
+    Context, confirm,
+    host::listed,
+    patience::{Link, Patience},
+};
 use crate::{
     args::DrainArgs,
     error::CliError,
     exit::Exit,
     output::{self, progress::Progress},
-    refusal,
     watch::ended,
 };
-
-/// How long to wait before a broken watch is opened again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Drains a host.
 pub(crate) async fn run(context: &Context, args: DrainArgs) -> Result<(), CliError> {
     let host = &args.host;
     let doing = format!("drain host/{host}");
-    let answer = context
-        .coordinator
-        .hosts()
-        .drain(v1::DrainHostRequest {
+    let send = async |confirmed| {
+        let request = v1::DrainHostRequest {
             host: host.clone(),
             stop_pinned: args.stop_pinned,
             dry_run: args.dry_run,
-        })
-        .await;
-    let answer = answer.map_err(|status| {
-        let error = refusal::from_status(&doing, &status);
-        if status.code() == Code::NotFound {
-            return error.hinting(LISTED);
-        }
-        error
-    })?;
-    let answer = answer.into_inner();
+            confirmed,
+        };
+        context.coordinator.hosts().drain(request).await
+    };
+    let answer = confirm::or_ask(context, &doing, "this stops members", args.yes, send).await;
+    let answer = answer.map_err(listed)?;
     if args.dry_run {
         for member in &answer.members {
             output::data(&fate(member))?;
@@ -52,27 +43,16 @@ pub(crate) async fn run(context: &Context, args: DrainArgs) -> Result<(), CliErr
     }
     let already = if answer.changed { "" } else { " already" };
     output::data(&format!("host/{host} draining{already}"))?;
-    let expired = async {
-        match &args.timeout {
-            Some(limit) => tokio::time::sleep(limit.duration).await,
-            None => future::pending().await,
-        }
+    let ends = format!("`berth host uncordon {host}` ends it");
+    let patience = Patience {
+        limit: args.timeout.as_ref(),
+        what: format!("the drain of host/{host}"),
+        late: format!("it goes on; `berth status -A` says why members wait, {ends}"),
+        stays: "only the waiting ended, the drain goes on",
+        interrupted: ends,
     };
-    tokio::select! {
-        left = wait(context, host, args.stop_pinned) => done(host, &left?),
-        () = expired => Err(CliError::Timeout {
-            what: format!("the drain of host/{host}"),
-            limit: args.timeout.as_ref().map(ToString::to_string).unwrap_or_default(),
-            hint: format!(
-                "it goes on; `berth status -A` says why members wait, `berth host uncordon {host}` \
-                 ends it"
-            ),
-        }),
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted {
-            stays: "only the waiting ended, the drain goes on".to_owned(),
-            hint: format!("`berth host uncordon {host}` ends it"),
-        }),
-    }
+    let left = patience.wait(wait(context, host, args.stop_pinned)).await?;
+    done(host, &left)
 }
 
 /// A line of a dry run.
@@ -89,23 +69,13 @@ async fn wait(
     stop_pinned: bool,
 ) -> Result<Vec<v1::MemberStatus>, CliError> {
     let mut progress = Progress::default();
-    let mut away = false;
+    let mut link = Link::default();
+    let doing = format!("wait for the drain of host/{host}");
     loop {
-        let status = match attempt(context, host, stop_pinned, &mut progress, &mut away).await {
+        match attempt(context, host, stop_pinned, &mut progress, &mut link).await {
             Ok(left) => return Ok(left),
-            Err(status) => status,
-        };
-        if !refusal::lost(&status) {
-            return Err(refusal::from_status(
-                &format!("wait for the drain of host/{host}"),
-                &status,
-            ));
+            Err(status) => link.again(&doing, &status).await?,
         }
-        if !away {
-            output::note("the coordinator went away; waiting for it");
-        }
-        away = true;
-        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -114,13 +84,13 @@ async fn attempt(
     host: &str,
     stop_pinned: bool,
     progress: &mut Progress,
-    away: &mut bool,
+    link: &mut Link,
 ) -> Result<Vec<v1::MemberStatus>, Status> {
     let everything = v1::WatchMembersRequest::default();
     let mut members = context.coordinator.members();
     let mut watch = members.watch(everything).await?.into_inner();
     while !ended(watch.message().await?)?.synced {}
-    *away = false;
+    link.is_up();
     loop {
         let request = v1::ListMembersRequest::default();
         let all = members.list(request).await?.into_inner().members;

@@ -1,11 +1,9 @@
 //! `berth events`: what happened, and, with `--watch`, what happens.
 
-use std::time::Duration;
-
 use berth_proto::v1;
-use tonic::{Code, Status};
+use tonic::Code;
 
-use super::Context;
+use super::{Context, patience::Link};
 use crate::{
     args::{EventsArgs, Format},
     error::CliError,
@@ -14,9 +12,6 @@ use crate::{
     target::{self, TargetKind},
     watch,
 };
-
-/// How long to wait before a broken watch is opened again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Shows events.
 pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<(), CliError> {
@@ -82,7 +77,7 @@ async fn follow(
     for event in past {
         show(event, output)?;
     }
-    let mut away = false;
+    let mut link = Link::default();
     loop {
         let request = v1::WatchEventsRequest {
             namespace: namespace.to_owned(),
@@ -92,7 +87,7 @@ async fn follow(
         let status = match context.coordinator.events().watch(request).await {
             Err(status) => status,
             Ok(stream) => {
-                away = false;
+                link.is_up();
                 let mut stream = stream.into_inner();
                 loop {
                     match stream.message().await.and_then(watch::ended) {
@@ -110,20 +105,8 @@ async fn follow(
             last = None;
             continue;
         }
-        away = again(&status, away).await?;
+        link.again("watch events", &status).await?;
     }
-}
-
-/// Waits a little if the connection was lost; says so once.
-async fn again(status: &Status, away: bool) -> Result<bool, CliError> {
-    if !refusal::lost(status) {
-        return Err(refusal::from_status("watch events", status));
-    }
-    if !away {
-        output::note("the coordinator went away; waiting for it");
-    }
-    tokio::time::sleep(RETRY).await;
-    Ok(true)
 }
 
 /// One event per line, in every format: a stream has no end that could close a list.

@@ -8,6 +8,7 @@ use super::{Context, host};
 use crate::{
     args::{Format, GetArgs},
     error::CliError,
+    exit::Exit,
     output::{self, age, format, objects, status, view::MemberView},
     refusal,
     target::{self, TargetKind},
@@ -84,6 +85,19 @@ pub(crate) async fn one(
         .map_err(|status| refusal::from_status(&format!("get {kind}/{name}"), &status))?
         .into_inner();
     Ok(to_value(object.manifest.unwrap_or_default()))
+}
+
+/// The same, or nothing if there is none. That it could not be read is not that it is gone.
+pub(crate) async fn find(
+    context: &Context,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<Value>, CliError> {
+    match one(context, kind, name, false).await {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.exit() == Exit::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn list(

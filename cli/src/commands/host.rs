@@ -6,12 +6,22 @@ use super::{Context, drain, label};
 use crate::{
     args::{Format, HostCommand},
     error::CliError,
+    exit::Exit,
     output::{self, age, format, tables, view::HostView},
     refusal,
 };
 
 /// Where a host's name is found.
-pub(super) const LISTED: &str = "`berth host list` shows them all";
+const LISTED: &str = "`berth host list` shows them all";
+
+/// An error of a verb on a host, with where its name is found if there is no such host.
+pub(super) fn listed(error: CliError) -> CliError {
+    if error.exit() == Exit::NotFound {
+        error.hinting(LISTED)
+    } else {
+        error
+    }
+}
 
 /// Shows the hosts, or changes one.
 pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CliError> {
@@ -32,11 +42,8 @@ async fn cordon(context: &Context, host: String, unschedulable: bool) -> Result<
     let verb = if unschedulable { "cordon" } else { "uncordon" };
     let answer = context.coordinator.hosts().set_unschedulable(request).await;
     let refused = |status: tonic::Status| {
-        let error = refusal::from_status(&format!("{verb} host/{host}"), &status);
-        if status.code() == tonic::Code::NotFound {
-            return error.hinting(LISTED);
-        }
-        error
+        let doing = format!("{verb} host/{host}");
+        listed(refusal::from_status(&doing, &status))
     };
     let answer = answer.map_err(refused)?.into_inner();
     let already = if answer.changed { "" } else { " already" };

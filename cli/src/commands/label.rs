@@ -3,36 +3,25 @@
 use std::collections::HashMap;
 
 use berth_proto::v1;
-use tonic::Code;
 
-use super::{Context, confirm, host::LISTED};
-use crate::{args::LabelArgs, error::CliError, output, output::tables, refusal};
+use super::{Context, confirm, host::listed};
+use crate::{args::LabelArgs, error::CliError, output, output::tables};
 
 /// Sets labels of a host, or takes them away.
 pub(crate) async fn run(context: &Context, args: LabelArgs) -> Result<(), CliError> {
     let (set, remove) = parse(&args.labels)?;
-    let mut request = v1::LabelHostRequest {
-        host: args.host.clone(),
-        set,
-        remove,
-        confirmed: args.yes,
+    let send = async |confirmed| {
+        let request = v1::LabelHostRequest {
+            host: args.host.clone(),
+            set: set.clone(),
+            remove: remove.clone(),
+            confirmed,
+        };
+        context.coordinator.hosts().label(request).await
     };
     let doing = format!("label host/{}", args.host);
-    let mut hosts = context.coordinator.hosts();
-    let answer = match hosts.label(request.clone()).await {
-        Ok(answer) => answer,
-        Err(status) if status.code() == Code::NotFound => {
-            return Err(refusal::from_status(&doing, &status).hinting(LISTED));
-        }
-        Err(status) => {
-            let message = "this stops members";
-            confirm::disruptions(&doing, &status, &context.namespace, message).await?;
-            request.confirmed = true;
-            let answer = hosts.label(request).await;
-            answer.map_err(|status| refusal::from_status(&doing, &status))?
-        }
-    };
-    let answer = answer.into_inner();
+    let answer = confirm::or_ask(context, &doing, "this stops members", args.yes, send).await;
+    let answer = answer.map_err(listed)?;
     let already = if answer.changed { "" } else { " already" };
     output::data(&format!(
         "host/{} labelled{already}: {}",

@@ -9,6 +9,9 @@ use crate::{
     output, refusal, target,
 };
 
+/// What every verb asks that takes a member down.
+const STOPS: &str = "this stops the member";
+
 /// Does something to a member.
 pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(), CliError> {
     match command {
@@ -22,7 +25,7 @@ pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(),
 
 async fn offline(context: &Context, args: OfflineArgs) -> Result<(), CliError> {
     let member = target::parse_member(&args.member)?;
-    let changed = set_offline(context, &member, true, args.reason).await?;
+    let changed = set_offline(context, &member, Some(&args)).await?;
     let already = if changed { "" } else { " already" };
     output::data(&format!("member/{member} is to be offline{already}"))?;
     output::note("`berth status` shows when it is; `berth member online` takes it back");
@@ -31,7 +34,7 @@ async fn offline(context: &Context, args: OfflineArgs) -> Result<(), CliError> {
 
 async fn online(context: &Context, member: &str) -> Result<(), CliError> {
     let member = target::parse_member(member)?;
-    let changed = set_offline(context, &member, false, String::new()).await?;
+    let changed = set_offline(context, &member, None).await?;
     let text = if changed {
         "may start again"
     } else {
@@ -43,39 +46,42 @@ async fn online(context: &Context, member: &str) -> Result<(), CliError> {
 async fn set_offline(
     context: &Context,
     member: &str,
-    offline: bool,
-    reason: String,
+    offline: Option<&OfflineArgs>,
 ) -> Result<bool, CliError> {
-    let request = v1::SetOfflineRequest {
-        namespace: context.namespace.clone(),
-        member: member.to_owned(),
-        offline,
-        reason,
+    let word = if offline.is_some() {
+        "offline"
+    } else {
+        "online"
     };
-    let word = if offline { "offline" } else { "online" };
-    let answer = context.coordinator.members().set_offline(request).await;
-    answer
-        .map(|answer| answer.into_inner().changed)
-        .map_err(|status| refusal::from_status(&format!("take member/{member} {word}"), &status))
+    let send = async |confirmed| {
+        let request = v1::SetOfflineRequest {
+            namespace: context.namespace.clone(),
+            member: member.to_owned(),
+            offline: offline.is_some(),
+            reason: offline.map(|args| args.reason.clone()).unwrap_or_default(),
+            confirmed,
+        };
+        context.coordinator.members().set_offline(request).await
+    };
+    let doing = format!("take member/{member} {word}");
+    let yes = offline.is_some_and(|args| args.yes);
+    let answer = confirm::or_ask(context, &doing, STOPS, yes, send).await?;
+    Ok(answer.changed)
 }
 
 /// Has a member stopped, and placed and started anew.
 async fn restart(context: &Context, args: RestartArgs) -> Result<(), CliError> {
     let member = target::parse_member(&args.member)?;
-    let mut request = v1::RestartMemberRequest {
-        namespace: context.namespace.clone(),
-        member: member.clone(),
-        confirmed: args.yes,
+    let send = async |confirmed| {
+        let request = v1::RestartMemberRequest {
+            namespace: context.namespace.clone(),
+            member: member.clone(),
+            confirmed,
+        };
+        context.coordinator.members().restart(request).await
     };
     let doing = format!("restart member/{member}");
-    let mut members = context.coordinator.members();
-    if let Err(status) = members.restart(request.clone()).await {
-        let message = "this stops the member";
-        confirm::disruptions(&doing, &status, &context.namespace, message).await?;
-        request.confirmed = true;
-        let answer = members.restart(request).await;
-        answer.map_err(|status| refusal::from_status(&doing, &status))?;
-    }
+    confirm::or_ask(context, &doing, STOPS, args.yes, send).await?;
     output::data(&format!("member/{member} is to be restarted"))?;
     output::note("`berth status` shows when; `berth events` what happened");
     Ok(())

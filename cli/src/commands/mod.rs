@@ -16,12 +16,14 @@ mod describe;
 mod dev;
 mod drain;
 mod events;
+mod explain;
 mod get;
 mod host;
 mod label;
 mod local;
 mod logs;
 mod member;
+mod patience;
 mod plan;
 mod rollout;
 mod scale;
@@ -74,6 +76,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Dev(args) => return dev::run(args).await,
         Command::Local(args) => return local::run(args, cli.global.namespace).await,
         Command::Completions(args) => return completions::run(&args),
+        Command::Explain(args) => return explain::run(&cli.global, &args).await,
         Command::Version => return version::run(),
         Command::Apply(_)
         | Command::Plan(_)
@@ -112,6 +115,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Dev(_)
         | Command::Local(_)
         | Command::Plan(_)
+        | Command::Explain(_)
         | Command::Completions(_)
         | Command::Version => Ok(()),
     }

@@ -16,7 +16,8 @@ pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliEr
     let request = v1::PlanRequest {
         sources: sources::read(&args.files.files)?,
         objects: Vec::new(),
-        take_replicas: args.take == Some(Take::Replicas),
+        take_replicas: args.take.contains(&Take::Replicas),
+        take_paused: args.take.contains(&Take::Paused),
         default_namespace: context.namespace.clone(),
     };
     let answer = context.coordinator.objects().plan(request).await;

@@ -5,13 +5,16 @@ use berth_proto::v1;
 use super::{Context, confirm, wait};
 use crate::{
     args::{
-        ChangeArgs, Condition, HistoryArgs, PauseArgs, RolloutCommand, RolloutStatusArgs, SetArgs,
-        UndoArgs,
+        ChangeArgs, Condition, HistoryArgs, RolloutCommand, RolloutStatusArgs, SetArgs, UndoArgs,
     },
     error::CliError,
+    exit::Exit,
     output::{self, age, format, rollout as show, rollout::RevisionView},
     refusal, target,
 };
+
+/// What every verb asks that changes a rollout.
+const RESTARTS: &str = "this restarts members";
 
 /// Runs a verb.
 pub(crate) async fn run(context: &Context, command: RolloutCommand) -> Result<(), CliError> {
@@ -42,8 +45,13 @@ async fn status(context: &Context, args: RolloutStatusArgs) -> Result<(), CliErr
     };
     let answer = context.coordinator.sets().status(request).await;
     let answer = answer.map_err(|status| refusal::from_status(&doing, &status))?;
-    let rollout = answer.into_inner().rollout.unwrap_or_default();
-    output::data(&rollout.message)
+    let set = answer.into_inner();
+    let rollout = set.rollout.clone().unwrap_or_default();
+    output::data(&rollout.message)?;
+    if wait::is_given_up(&set) {
+        return Err(wait::given_up(&set));
+    }
+    Ok(())
 }
 
 async fn history(context: &Context, args: HistoryArgs) -> Result<(), CliError> {
@@ -55,7 +63,7 @@ async fn history(context: &Context, args: HistoryArgs) -> Result<(), CliError> {
     };
     let answer = context.coordinator.sets().history(request).await;
     let doing = format!("read the history of StatefulSet/{name}");
-    let answer = answer.map_err(|status| refusal::from_status(&doing, &status))?;
+    let answer = answer.map_err(|status| listed(refusal::from_status(&doing, &status)))?;
     let revisions = answer.into_inner().revisions;
     let views: Vec<RevisionView> = revisions.iter().map(RevisionView::from).collect();
     let structured = match views.first() {
@@ -69,27 +77,31 @@ async fn history(context: &Context, args: HistoryArgs) -> Result<(), CliError> {
     }
 }
 
+/// An error of a verb on revisions, with where they are found if there is no such one.
+fn listed(error: CliError) -> CliError {
+    if error.exit() == Exit::NotFound {
+        let hint = "`berth rollout history` lists the revisions of a set, `berth get sts` the sets";
+        error.hinting(hint)
+    } else {
+        error
+    }
+}
+
 async fn undo(context: &Context, args: UndoArgs) -> Result<(), CliError> {
     let name = name(&args.change.set)?;
-    let mut request = v1::UndoRequest {
-        namespace: context.namespace.clone(),
-        name: name.clone(),
-        to_revision: args.to_revision,
-        confirmed: args.change.yes,
-        dry_run: args.change.dry_run,
+    let send = async |confirmed| {
+        let request = v1::UndoRequest {
+            namespace: context.namespace.clone(),
+            name: name.clone(),
+            to_revision: args.to_revision,
+            confirmed,
+            dry_run: args.change.dry_run,
+        };
+        context.coordinator.sets().undo(request).await
     };
     let doing = format!("take StatefulSet/{name} back");
-    let mut sets = context.coordinator.sets();
-    let response = match sets.undo(request.clone()).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => {
-            ask(context, &doing, &status).await?;
-            request.confirmed = true;
-            let answer = sets.undo(request).await;
-            let answer = answer.map_err(|status| refusal::from_status(&doing, &status));
-            answer?.into_inner()
-        }
-    };
+    let response = confirm::or_ask(context, &doing, RESTARTS, args.change.yes, send).await;
+    let response = response.map_err(listed)?;
     let number = response.to_revision;
     if response.skipped {
         return output::data(&format!(
@@ -107,24 +119,17 @@ async fn undo(context: &Context, args: UndoArgs) -> Result<(), CliError> {
 
 async fn restart(context: &Context, args: ChangeArgs) -> Result<(), CliError> {
     let name = name(&args.set)?;
-    let mut request = v1::RolloutRestartRequest {
-        namespace: context.namespace.clone(),
-        name: name.clone(),
-        confirmed: args.yes,
-        dry_run: args.dry_run,
+    let send = async |confirmed| {
+        let request = v1::RolloutRestartRequest {
+            namespace: context.namespace.clone(),
+            name: name.clone(),
+            confirmed,
+            dry_run: args.dry_run,
+        };
+        context.coordinator.sets().rollout_restart(request).await
     };
     let doing = format!("restart StatefulSet/{name}");
-    let mut sets = context.coordinator.sets();
-    let response = match sets.rollout_restart(request.clone()).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => {
-            ask(context, &doing, &status).await?;
-            request.confirmed = true;
-            let answer = sets.rollout_restart(request).await;
-            let answer = answer.map_err(|status| refusal::from_status(&doing, &status));
-            answer?.into_inner()
-        }
-    };
+    let response = confirm::or_ask(context, &doing, RESTARTS, args.yes, send).await?;
     told(context, args.dry_run, &response)?;
     if !args.dry_run {
         output::data(&format!("StatefulSet/{name} restarted"))?;
@@ -133,32 +138,30 @@ async fn restart(context: &Context, args: ChangeArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn pause(context: &Context, args: PauseArgs, paused: bool) -> Result<(), CliError> {
+async fn pause(context: &Context, args: ChangeArgs, paused: bool) -> Result<(), CliError> {
     let name = name(&args.set)?;
     let (verb, done) = if paused {
         ("pause", "paused")
     } else {
         ("resume", "resumed")
     };
-    let request = v1::RolloutPauseRequest {
-        namespace: context.namespace.clone(),
-        name: name.clone(),
-        paused,
-        dry_run: args.dry_run,
+    let send = async |confirmed| {
+        let request = v1::RolloutPauseRequest {
+            namespace: context.namespace.clone(),
+            name: name.clone(),
+            paused,
+            dry_run: args.dry_run,
+            confirmed,
+        };
+        context.coordinator.sets().rollout_pause(request).await
     };
-    let answer = context.coordinator.sets().rollout_pause(request).await;
     let doing = format!("{verb} StatefulSet/{name}");
-    let response = answer.map_err(|status| refusal::from_status(&doing, &status))?;
-    told(context, args.dry_run, response.get_ref())?;
+    let response = confirm::or_ask(context, &doing, RESTARTS, args.yes, send).await?;
+    told(context, args.dry_run, &response)?;
     if args.dry_run {
         return Ok(());
     }
     output::data(&format!("StatefulSet/{name} {done}"))
-}
-
-async fn ask(context: &Context, doing: &str, status: &tonic::Status) -> Result<(), CliError> {
-    let message = "this restarts members";
-    confirm::disruptions(doing, status, &context.namespace, message).await
 }
 
 /// Warnings; and what it would do, if that is all that was asked for.

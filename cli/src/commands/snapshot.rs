@@ -40,6 +40,7 @@ pub(crate) async fn run(context: &Context, command: SnapshotCommand) -> Result<(
                 files: Vec::new(),
                 cascade: Cascade::default(),
                 yes_i_mean: args.yes_i_mean.into_iter().collect(),
+                dry_run: false,
                 wait: WaitOptions::default(),
             };
             delete::run(context, args).await
@@ -76,11 +77,23 @@ async fn restore(context: &Context, args: SnapshotRestoreArgs) -> Result<(), Cli
             hint: format!("`berth describe vs/{name}` says why"),
         });
     }
+    let claims = Kind::PersistentVolumeClaim;
+    if get::find(context, claims, &args.to).await?.is_some() {
+        return Err(CliError::Answer {
+            doing: format!("restore snapshot {name}"),
+            message: format!("claim {} exists", args.to),
+            lines: Vec::new(),
+            exit: Exit::Refused,
+            hint: format!(
+                "nothing was changed; give --to another name, or `berth delete pvc {}` first",
+                args.to
+            ),
+        });
+    }
     let source = text(&snapshot, "/spec/source/persistentVolumeClaimName");
-    // It may be gone; then the default class has to do.
-    let of = get::one(context, Kind::PersistentVolumeClaim, &source, false)
-        .await
-        .unwrap_or_default();
+    // Where it is gone, the default class has to do.
+    let of = get::find(context, claims, &source).await?;
+    let of = of.unwrap_or_default();
     let class = args.class.or_else(|| {
         let class = text(&of, "/spec/storageClassName");
         (!class.is_empty()).then_some(class)

@@ -4,24 +4,22 @@
 //! status alone decides. So nothing is missed, whatever was changed before the watch began, and a
 //! coordinator that restarts meanwhile is simply read again.
 
-use std::time::Duration;
-
 use berth_proto::v1;
 use futures_util::future;
 use tonic::{Code, Status};
 
-use super::Context;
+use super::{
+    Context,
+    patience::{Link, Patience},
+};
 use crate::{
     args::{Condition, Limit, WaitArgs},
     error::CliError,
     exit::Exit,
     output::{self, progress::Progress, status::halted},
-    refusal, target,
+    target,
     watch::{Change, SetWatch},
 };
-
-/// How long to wait before a broken watch is opened again.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Waits.
 pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<(), CliError> {
@@ -48,24 +46,14 @@ pub(crate) async fn all(
         };
         async move { wait.run().await }
     });
-    let expired = async {
-        match limit {
-            Some(limit) => tokio::time::sleep(limit.duration).await,
-            None => future::pending().await,
-        }
+    let patience = Patience {
+        limit,
+        what: what(sets, condition),
+        late: "`berth status` says why; nothing was taken back".to_owned(),
+        stays: "only the waiting ended, the change stands",
+        interrupted: "`berth status` shows how it gets on".to_owned(),
     };
-    tokio::select! {
-        done = future::try_join_all(waits) => done.map(|_| ()),
-        () = expired => Err(CliError::Timeout {
-            what: what(sets, condition),
-            limit: limit.map(ToString::to_string).unwrap_or_default(),
-            hint: "`berth status` says why; nothing was taken back".to_owned(),
-        }),
-        _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted {
-            stays: "only the waiting ended, the change stands".to_owned(),
-            hint: "`berth status` shows how it gets on".to_owned(),
-        }),
-    }
+    patience.wait(future::try_join_all(waits)).await.map(|_| ())
 }
 
 fn what(sets: &[(String, String)], condition: Condition) -> String {
@@ -90,30 +78,22 @@ struct Wait<'a> {
 impl Wait<'_> {
     /// Waits, through any number of lost connections.
     async fn run(&mut self) -> Result<(), CliError> {
-        let mut away = false;
+        let mut link = Link::default();
+        let doing = format!("wait for StatefulSet/{}", self.name);
         loop {
-            let status = match self.attempt(&mut away).await {
+            match self.attempt(&mut link).await {
                 Ok(done) => return done,
-                Err(status) => status,
-            };
-            if !refusal::lost(&status) {
-                let doing = format!("wait for StatefulSet/{}", self.name);
-                return Err(refusal::from_status(&doing, &status));
+                Err(status) => link.again(&doing, &status).await?,
             }
-            if !away {
-                output::note("the coordinator went away; waiting for it");
-            }
-            away = true;
-            tokio::time::sleep(RETRY).await;
         }
     }
 
     /// Waits as long as the connection holds.
-    async fn attempt(&mut self, away: &mut bool) -> Result<Result<(), CliError>, Status> {
+    async fn attempt(&mut self, link: &mut Link) -> Result<Result<(), CliError>, Status> {
         let mut watch =
             SetWatch::open(&self.context.coordinator, self.namespace, self.name).await?;
         while !self.take(watch.next().await?) {}
-        *away = false;
+        link.is_up();
         loop {
             match self.status().await? {
                 None if self.condition == Condition::Deleted => {
@@ -127,7 +107,7 @@ impl Wait<'_> {
                 }
                 // It does not get there by itself.
                 Some(set) if self.condition == Condition::RolledOut && is_given_up(&set) => {
-                    return Ok(Err(self.given_up(&set)));
+                    return Ok(Err(given_up(&set)));
                 }
                 Some(set) => self.rollout(set.rollout),
             }
@@ -171,18 +151,6 @@ impl Wait<'_> {
         }
     }
 
-    fn given_up(&self, set: &v1::SetStatus) -> CliError {
-        let why = halted(set).map(|halt| halt.message.clone());
-        CliError::Answer {
-            doing: format!("wait for StatefulSet/{}", self.name),
-            message: why.unwrap_or_default(),
-            lines: Vec::new(),
-            exit: Exit::Failure,
-            hint: "`berth status` says why its members are not ready; apply a template that works"
-                .to_owned(),
-        }
-    }
-
     /// The status may be ahead of the watch: whoever reads along sees how it ended.
     fn finish(&mut self, set: &v1::SetStatus) {
         for member in &set.members {
@@ -197,8 +165,22 @@ impl Wait<'_> {
     }
 }
 
+/// Why nobody need wait for a rollout.
+pub(super) fn given_up(set: &v1::SetStatus) -> CliError {
+    let why = halted(set).map(|halt| halt.message.clone());
+    CliError::Answer {
+        doing: format!("finish the rollout of StatefulSet/{}", set.name),
+        message: why.unwrap_or_default(),
+        lines: Vec::new(),
+        exit: Exit::Failure,
+        hint: "`berth status` says why its members are not ready; apply a template that works, or \
+               `berth rollout undo`"
+            .to_owned(),
+    }
+}
+
 /// Whether a rollout was halted because it did not get better.
-fn is_given_up(set: &v1::SetStatus) -> bool {
+pub(super) fn is_given_up(set: &v1::SetStatus) -> bool {
     let reasons = ["ProgressDeadlineExceeded", "RolledBack"];
     halted(set).is_some_and(|halt| reasons.contains(&halt.reason.as_str()))
 }

@@ -12,7 +12,7 @@ use super::{
     status::{self, yes},
     table::Table,
     tables,
-    volumes::usage,
+    volumes::{bytes, usage},
 };
 
 /// Lines of `Name:  value`, aligned.
@@ -271,7 +271,6 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("Takes members", yes(!host.unschedulable)),
         ("Draining", draining(host)),
         ("Labels", tables::labels(&host.labels)),
-        ("Pools", host.pools.join(",")),
         ("Controllers", host.controllers.join(",")),
         ("Members", host.members.join(",")),
         (
@@ -287,5 +286,38 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
     if !host.mismatch.is_empty() {
         pairs.push(("Sent nothing", host.mismatch.clone()));
     }
-    facts(&pairs)
+    let pools = if host.pool_statuses.is_empty() {
+        "none".to_owned()
+    } else {
+        pools(&host.pool_statuses)
+    };
+    facts(&pairs) + &section("Pools", &pools)
+}
+
+fn pools(pools: &[v1::PoolStatus]) -> String {
+    let mut table = Table::new(&[
+        "NAME", "KIND", "PATH", "STATE", "SIZE", "FREE", "LIMITS", "CLAIMS",
+    ]);
+    for pool in pools {
+        let known = |count| match pool.capacity_bytes {
+            0 => String::new(),
+            _ => bytes(count),
+        };
+        let state = if pool.trouble.is_empty() {
+            "ready"
+        } else {
+            &pool.trouble
+        };
+        table.row(vec![
+            pool.name.clone(),
+            pool.kind.clone(),
+            pool.path.clone(),
+            state.to_owned(),
+            known(pool.capacity_bytes),
+            known(pool.free_bytes),
+            yes(pool.limits),
+            pool.claims.join(","),
+        ]);
+    }
+    table.render()
 }

@@ -9,6 +9,7 @@ use crate::{error::CliError, exit::Exit};
 
 pub(crate) mod age;
 pub(crate) mod describe;
+pub(crate) mod explain;
 pub(crate) mod format;
 pub(crate) mod objects;
 pub(crate) mod plan;

@@ -64,7 +64,7 @@ fn columns(kind: Kind, wide: bool) -> Vec<&'static str> {
             &["SOURCE", "RECLAIM POLICY"],
         ),
         Kind::PersistentVolumeClaim => (
-            &["STATUS", "VOLUME", "STORAGE", "CLASS"],
+            &["STATUS", "VOLUME", "STORAGE", "CLASS", "WHY NOT"],
             &["ACCESS MODES", "SOURCE", "USED BY"],
         ),
         Kind::VolumeSnapshot => (&["READY", "CLAIM", "SIZE", "WHY NOT"], &["SOURCE", "HOST"]),
@@ -102,6 +102,7 @@ fn cells(kind: Kind, object: &Value, context: &Context) -> Vec<String> {
                 text(object, "/spec/volumeName"),
                 size(object),
                 text(object, "/spec/storageClassName"),
+                text(object, "/status/waiting/rule"),
             ],
             vec![
                 items(object, "/spec/accessModes").join(","),
@@ -140,7 +141,11 @@ fn class_cells(object: &Value) -> (Vec<String>, Vec<String>) {
     let default = format!("/metadata/annotations/{}", DEFAULT_CLASS.replace('/', "~1"));
     (
         vec![
-            text(object, "/provisioner"),
+            if object.pointer("/status/builtIn") == Some(&Value::Bool(true)) {
+                format!("{} (built in)", text(object, "/provisioner"))
+            } else {
+                text(object, "/provisioner")
+            },
             text(object, "/reclaimPolicy"),
             yes(text(object, &default) == "true"),
         ],

@@ -259,6 +259,7 @@ pub(crate) struct HostView {
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
     controllers: Vec<String>,
+    pool_statuses: Vec<PoolView>,
     members: Vec<String>,
     generation_sent: u64,
     generation_acked: u64,
@@ -280,12 +281,43 @@ impl From<v1::HostStatus> for HostView {
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
             controllers: host.controllers,
+            pool_statuses: host.pool_statuses.into_iter().map(Into::into).collect(),
             members: host.members,
             generation_sent: host.generation_sent,
             generation_acked: host.generation_acked,
             zone_acked: host.zone_acked,
             agent_version: host.agent_version,
             mismatch: host.mismatch,
+        }
+    }
+}
+
+/// A pool of a host.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PoolView {
+    name: String,
+    kind: String,
+    path: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    trouble: String,
+    limits: bool,
+    capacity_bytes: u64,
+    free_bytes: u64,
+    claims: Vec<String>,
+}
+
+impl From<v1::PoolStatus> for PoolView {
+    fn from(pool: v1::PoolStatus) -> Self {
+        Self {
+            name: pool.name,
+            kind: pool.kind,
+            path: pool.path,
+            trouble: pool.trouble,
+            limits: pool.limits,
+            capacity_bytes: pool.capacity_bytes,
+            free_bytes: pool.free_bytes,
+            claims: pool.claims,
         }
     }
 }

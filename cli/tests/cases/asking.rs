@@ -34,6 +34,11 @@ fn a_set_is_deleted_by_its_typed_name_only() {
     let (code, text) = berth_on_terminal(&server, "delete sts/etcd", "etcd\n");
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("StatefulSet/etcd deleted"), "{text}");
+    let told = text.find("etcd-2, etcd-1, etcd-0 stop, the highest first");
+    assert!(
+        told.is_some() && told < text.find("Type its name"),
+        "{text}"
+    );
     let (code, text) = berth_on_terminal(&server, "delete sts/etcd", "y\n");
     assert_eq!(code, 3, "{text}");
     assert!(!text.contains("deleted\n"), "{text}");

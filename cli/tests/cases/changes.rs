@@ -196,6 +196,15 @@ fn delete_needs_the_name_of_a_set() {
 }
 
 #[test]
+fn a_deletion_can_be_looked_at_beforehand() {
+    let server = Server::start();
+    let told = berth(&server, &["delete", "sts/etcd", "--dry-run"]);
+    assert_snapshot!("delete_dry_run", told);
+    let unknown = berth(&server, &["delete", "svc/none", "--dry-run"]);
+    assert!(unknown.starts_with("exit code: 4\n"), "{unknown}");
+}
+
+#[test]
 fn delete_of_what_holds_no_data_does_not_ask() {
     let server = Server::start();
     assert_snapshot!("delete_service", berth(&server, &["delete", "svc/etcd"]));

@@ -56,7 +56,12 @@ fn labels_are_set_and_taking_one_away_may_need_a_yes() {
 fn a_member_goes_offline_with_a_reason_and_comes_back() {
     let server = Server::start();
     let args = ["member", "offline", "etcd-0", "--reason", "new disk"];
-    let gone = run(&server, &args);
+    let bare = run(&server, &args);
+    assert!(
+        bare.contains("exit code: 3") && bare.contains("etcd-0 stops"),
+        "{bare}"
+    );
+    let gone = run(&server, &[&args[..], &["-y"]].concat());
     assert!(gone.contains("member/etcd-0 is to be offline\n"), "{gone}");
     let back = run(&server, &["member", "online", "etcd-0"]);
     assert!(back.contains("was not offline"), "{back}");

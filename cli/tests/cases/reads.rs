@@ -124,3 +124,23 @@ fn watched_events_go_on_where_they_broke_off() {
         berth(&server, &["events", "--watch", "host/host-2"])
     );
 }
+
+#[test]
+fn waits_are_explained() {
+    let server = Server::start();
+    assert_snapshot!(
+        "explain_rule",
+        berth(&server, &["explain", "FoundingDiskLost"])
+    );
+    assert_snapshot!("explain_member", berth(&server, &["explain", "etcd-2"]));
+    assert_snapshot!(
+        "explain_member_json",
+        berth(&server, &["explain", "etcd-2", "-o", "json"])
+    );
+    assert_snapshot!("explain_not_found", berth(&server, &["explain", "BackOf"]));
+    let all = berth(&server, &["explain"]);
+    assert!(
+        all.contains("PredecessorNotReady") && all.contains("NeverKilled"),
+        "{all}"
+    );
+}

@@ -140,6 +140,25 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         labels: [("rack".to_owned(), format!("r{number}"))].into(),
         pools: vec!["default".into()],
         controllers: vec!["cpu".into(), "memory".into()],
+        pool_statuses: vec![
+            v1::PoolStatus {
+                name: "default".into(),
+                kind: "directory".into(),
+                path: "/srv/data".into(),
+                capacity_bytes: 100 << 30,
+                free_bytes: 30 << 30,
+                claims: vec![format!("default/data-etcd-{}", number - 1)],
+                ..Default::default()
+            },
+            v1::PoolStatus {
+                name: "fast".into(),
+                kind: "image".into(),
+                path: "/srv/nvme".into(),
+                trouble: "/srv/nvme is not pool 'fast'; mount its disk".into(),
+                limits: true,
+                ..Default::default()
+            },
+        ],
         members: vec![format!("default/etcd-{}", number - 1)],
         generation_sent: 7,
         generation_acked: if connected { 7 } else { 6 },

@@ -86,11 +86,19 @@ fn storage(
                 volume("pvc-2", "Trashed", "Released"),
             ]
         }
-        "StorageClass" => vec![object(
-            "fast",
-            json!({ "provisioner": "local", "reclaimPolicy": "Delete",
-                "allowVolumeExpansion": true, "volumeBindingMode": "WaitForFirstConsumer" }),
-        )],
+        "StorageClass" => vec![
+            object(
+                "fast",
+                json!({ "provisioner": "local", "reclaimPolicy": "Delete",
+                    "allowVolumeExpansion": true, "volumeBindingMode": "WaitForFirstConsumer" }),
+            ),
+            object(
+                "local",
+                json!({ "provisioner": "local", "reclaimPolicy": "Retain",
+                    "allowVolumeExpansion": true, "volumeBindingMode": "WaitForFirstConsumer",
+                    "status": { "builtIn": true } }),
+            ),
+        ],
         _ => Vec::new(),
     }
 }

@@ -352,6 +352,9 @@ impl member::MemberService for Fake {
             let message = format!("member {} does not exist", request.member);
             return Err(Status::not_found(message));
         }
+        if request.offline && !request.confirmed {
+            return Err(objects::unconfirmed("Member/etcd-0", "etcd-0 stops"));
+        }
         let changed = request.offline && !request.reason.is_empty();
         Ok(Response::new(v1::SetOfflineResponse { changed }))
     }
@@ -599,10 +602,20 @@ impl object::ObjectService for Fake {
             let message = format!("{}/none does not exist", reference.kind);
             return Err(Status::not_found(message));
         }
+        if request.dry_run && reference.kind == "StatefulSet" && !request.orphan {
+            let text = "etcd-2, etcd-1, etcd-0 stop, the highest first; the volumes are kept";
+            return Ok(Response::new(v1::DeleteResponse {
+                disruptions: vec![text.into()],
+                ..Default::default()
+            }));
+        }
         if reference.kind == "StatefulSet" && request.typed_name != reference.name {
             return Err(Status::failed_precondition("the name was not typed"));
         }
-        Ok(Response::new(v1::DeleteResponse { revision: 18 }))
+        Ok(Response::new(v1::DeleteResponse {
+            revision: 18,
+            ..Default::default()
+        }))
     }
 }
 

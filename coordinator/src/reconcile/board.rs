@@ -31,13 +31,13 @@ pub(super) fn next(old: &Board, report: Report, now: Timestamp) -> (Board, Vec<N
     }
     for (member, reason) in report.waiting {
         let (waiting, text) = follow(old.waiting.get(&member), reason, now);
-        let rule = waiting.reason.rule();
+        let rule = waiting.reason.rule().name();
         events.extend(text.map(|text| notes::member(now, &member, WARNING, rule, text)));
         board.waiting.insert(member, waiting);
     }
     for (claim, reason) in report.claims {
         let (waiting, text) = follow(old.claims.get(&claim), reason, now);
-        let (kind, rule) = (Kind::PersistentVolumeClaim, waiting.reason.rule());
+        let (kind, rule) = (Kind::PersistentVolumeClaim, waiting.reason.rule().name());
         events.extend(text.map(|text| notes::object(now, kind, &claim, WARNING, rule, text)));
         board.claims.insert(claim, waiting);
     }
@@ -98,6 +98,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::WaitForFirstConsumer { .. }
         | Reason::VolumePopulating { .. }
         | Reason::VolumeCopied { .. }
+        | Reason::VolumeGrowing { error: None, .. }
         | Reason::DataSourceNotReady { .. }
         | Reason::Ordered { .. }
         | Reason::StartupProbe { .. }
@@ -137,6 +138,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::VolumeRestoring { .. }
         | Reason::DataSourceMissing { .. }
         | Reason::CopyRefused { .. }
+        | Reason::VolumeGrowing { error: Some(_), .. }
         | Reason::CopyNeedsStop { .. }
         | Reason::PoolNotMounted { .. }
         | Reason::MountFailed { .. }

@@ -202,7 +202,8 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, report: Report, now: Timestamp) {
+    fn show(&self, mut report: Report, now: Timestamp) {
+        work::explain(&self.context, &mut report);
         let old = self.board.borrow().clone();
         let (board, events) = board::next(&old, report, now);
         self.context.note(events);

@@ -8,6 +8,7 @@ use berth_core::{
     check::{check_state, plan_checked},
     ids::{HistoryId, HostName, MemberId, Term},
     manifest::{Source, parse},
+    map::Map,
     order::OrderHead,
     report::{MemberReport, Phase},
     session::Base,
@@ -112,7 +113,7 @@ impl World {
         let existing = known.existing(&self.view);
         let objects = parse(&sources, "default").unwrap();
         let admission = admit(existing, objects, Options::default()).unwrap();
-        let batch = to_batch(&self.view, &admission.changes, self.now).unwrap();
+        let (batch, _) = to_batch(&self.view, &admission.changes, self.now).unwrap();
         self.commit(batch);
     }
 
@@ -128,7 +129,7 @@ impl World {
                 settled: true,
                 since: now,
                 zone_acked: zone,
-                members: BTreeMap::new(),
+                members: Map::new(),
             };
             contacts.insert(name.clone(), contact);
         }
@@ -324,7 +325,7 @@ fn a_set_lives_and_dies_and_the_records_say_the_same_as_the_plan() {
     world.apply(&set("web", 2, ""));
     let again = &world.view.state.sets[&key];
     assert_eq!(again.last_grants, grants, "epochs go on counting");
-    assert_eq!(again.addresses, BTreeMap::new(), "addresses are taken anew");
+    assert!(again.addresses.is_empty(), "addresses are taken anew");
     world.settle();
     for (ordinal, member) in &world.view.state.sets[&key].members {
         assert!(member.epoch > grants[ordinal].epoch, "{ordinal}");

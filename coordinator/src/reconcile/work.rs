@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use berth_core::{ids::HostName, time::Timestamp, volume::work::VolumeWork};
+use berth_core::{
+    ids::HostName, plan::Report, time::Timestamp, volume::work::VolumeWork, waiting::Reason,
+};
 use berth_proto::{
     convert::work::Numbered,
     v1::{self, coordinator_message::Message},
@@ -48,6 +50,21 @@ pub(super) fn push(context: &Context) -> Option<Timestamp> {
         send(context, &failures, (host, link), all, now);
     }
     wake
+}
+
+/// Says of volumes that are to grow what their hosts failed with.
+pub(super) fn explain(context: &Context, report: &mut Report) {
+    let failures = context.sessions.work_failures();
+    let view = context.view.read();
+    for (claim, reason) in &mut report.claims {
+        let claim = view.state.claims.get(claim);
+        let volume = claim.and_then(|claim| claim.volume.as_ref());
+        if let (Some(volume), Reason::VolumeGrowing { error, .. }) = (volume, reason)
+            && let Some((host, failed)) = failures.last(volume)
+        {
+            *error = Some(format!("{host}: {failed}"));
+        }
+    }
 }
 
 /// When a work that failed is tried again.

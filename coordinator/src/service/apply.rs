@@ -6,7 +6,10 @@ use berth_core::{
     admission::{Admission, Change, Existing, Options, Outcome, admit},
     ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
+    plan::disruptions,
+    plan::outlook::outlook,
     spec::{Kind, Object},
+    state::State,
     store::{Batch, CommitError, Key, Note, RecordKind},
     time::Timestamp,
 };
@@ -19,7 +22,10 @@ use super::status::ServiceError;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{View, claims, records::revise},
+    state::{
+        View, claims,
+        records::{changes, revise},
+    },
     store::StoreError,
 };
 
@@ -30,6 +36,8 @@ pub(super) async fn apply(
 ) -> Result<ApplyResponse, ServiceError> {
     let options = Options {
         take_replicas: request.take_replicas,
+        take_paused: request.take_paused,
+        by_verb: false,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
     let want = |_: &View| {
@@ -37,6 +45,7 @@ pub(super) async fn apply(
             objects: objects.clone(),
             options,
             told: None,
+            resumes: None,
         })
     };
     let (admission, revision) = store(context, request.confirmed, want).await?;
@@ -52,6 +61,35 @@ pub(super) struct Want {
     pub(super) objects: Vec<ParsedObject>,
     pub(super) options: Options,
     pub(super) told: Option<Note>,
+    /// The set whose rollout is to go on if it is stalled.
+    pub(super) resumes: Option<SetKey>,
+}
+
+/// What is wanted, as it would be stored.
+pub(super) struct Prepared {
+    pub(super) admission: Admission,
+    pub(super) batch: Batch,
+    /// What it takes down.
+    pub(super) disruptions: Vec<String>,
+}
+
+/// Makes of what is wanted what would be stored.
+pub(super) fn prepare(view: &View, want: Want, now: Timestamp) -> Result<Prepared, ServiceError> {
+    let admission = admitted(view, want.objects, want.options)?;
+    let (mut batch, mut after) = to_batch(view, &admission.changes, now)?;
+    if let Some(key) = &want.resumes {
+        let set = after.sets.get_mut(key);
+        if set.is_some_and(|set| set.rollout.resume(now)) {
+            changes(view, &after, key, &mut batch)?;
+        }
+    }
+    batch.notes.extend(want.told);
+    let disruptions = disruptions(&view.state, &after, now);
+    Ok(Prepared {
+        admission,
+        batch,
+        disruptions,
+    })
 }
 
 /// Stores what is wanted, made of what there is, once it is confirmed or disrupts nothing. With the
@@ -62,18 +100,17 @@ pub(super) async fn store(
     want: impl Fn(&View) -> Result<Want, ServiceError>,
 ) -> Result<(Admission, u64), ServiceError> {
     loop {
-        let (admission, batch) = {
+        let Prepared {
+            admission,
+            batch,
+            disruptions,
+        } = {
             let view = context.view.read();
-            let want = want(&view)?;
-            let admission = admitted(&view, want.objects, want.options)?;
-            if !admission.disruptions.is_empty() && !confirmed {
-                let disruptions = admission.disruptions;
-                return Err(ServiceError::Unconfirmed { disruptions });
-            }
-            let mut batch = to_batch(&view, &admission.changes, context.clock.now())?;
-            batch.notes.extend(want.told);
-            (admission, batch)
+            prepare(&view, want(&view)?, context.clock.now())?
         };
+        if !disruptions.is_empty() && !confirmed {
+            return Err(ServiceError::Unconfirmed { disruptions });
+        }
         if let Some(revision) = commit(context, batch).await? {
             return Ok((admission, revision));
         }
@@ -143,13 +180,25 @@ pub(super) fn admitted(
         }
     }
     let known = Known::of(view);
-    admit(known.existing(view), objects, options).map_err(ServiceError::Invalid)
+    let outlook = outlook(&view.state, &objects);
+    let admission = admit(known.existing(view), objects, options);
+    let mut admission = match (admission, outlook.violations) {
+        (Ok(admission), none) if none.is_empty() => admission,
+        (Ok(_), violations) => return Err(ServiceError::Invalid(violations)),
+        (Err(mut violations), more) => {
+            violations.extend(more);
+            return Err(ServiceError::Invalid(violations));
+        }
+    };
+    admission.warnings.extend(outlook.warnings);
+    Ok(admission)
 }
 
 /// What admission holds new objects against, beside the objects.
 pub(crate) struct Known {
     founders: BTreeMap<SetKey, u32>,
     bound: BTreeMap<ObjectKey, ObjectKey>,
+    held: BTreeMap<ClaimKey, u64>,
 }
 
 impl Known {
@@ -158,6 +207,7 @@ impl Known {
         Self {
             founders: founders(view),
             bound: bound(view),
+            held: held(view),
         }
     }
 
@@ -167,6 +217,7 @@ impl Known {
             objects: &view.objects,
             founders: &self.founders,
             bound: &self.bound,
+            held: &self.held,
         }
     }
 }
@@ -208,13 +259,23 @@ fn bound(view: &View) -> BTreeMap<ObjectKey, ClaimKey> {
         .collect()
 }
 
+/// How much the volume of each claim holds.
+fn held(view: &View) -> BTreeMap<ClaimKey, u64> {
+    let claims = view.state.claims.iter();
+    let held = claims.filter_map(|(key, claim)| {
+        let volume = view.state.volume_of(claim)?;
+        Some((key.clone(), volume.capacity))
+    });
+    held.collect()
+}
+
 /// The records that changes of objects write: the objects, and the revisions of every set whose
-/// template or config they touch.
+/// template or config they touch. And the state after, as far as sets depend on objects.
 pub(crate) fn to_batch(
     view: &View,
     changes: &[Change],
     now: Timestamp,
-) -> Result<Batch, ServiceError> {
+) -> Result<(Batch, State), ServiceError> {
     let mut batch = Batch::default();
     let mut after = view.state.clone();
     for change in changes
@@ -232,16 +293,19 @@ pub(crate) fn to_batch(
             claims::write(view, &change.key, claim, now, &mut batch)?;
             continue;
         }
+        if let Object::StatefulSet(set) = &object {
+            claims::lower(view, &change.key, set, &mut batch)?;
+        }
         let key = Key::new(RecordKind::Object(change.kind), change.key.clone());
         claims::write_as_known(view, key, &object, &mut batch)?;
         take_in(&mut after, &change.key, object);
     }
     revise(view, &mut after, now, &mut batch)?;
-    Ok(batch)
+    Ok((batch, after))
 }
 
 /// As far as revisions of sets depend on it.
-fn take_in(state: &mut berth_core::state::State, key: &ObjectKey, object: Object) {
+fn take_in(state: &mut State, key: &ObjectKey, object: Object) {
     match object {
         Object::StatefulSet(set) => {
             crate::state::take_spec(state, key.clone(), set);

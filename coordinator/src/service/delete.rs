@@ -1,17 +1,22 @@
 //! Deleting. A set is marked and stops in order, the loop removes it; everything else goes at once.
 
 use berth_core::{
-    admission::{self, ORPHANED},
+    admission::{self, Deletion, ORPHANED},
     ids::ObjectKey,
+    plan::disruptions,
     spec::{Kind, Object},
     state::State,
-    store::{Batch, CommitError, Key},
+    store::{Batch, Key},
     time::Timestamp,
 };
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
 use super::{
-    apply::Known, objects::named, render, snapshots, status::ServiceError, usage, volume_changes,
+    apply::{Known, commit},
+    objects::named,
+    render, snapshots,
+    status::ServiceError,
+    usage, volume_changes,
 };
 use crate::{
     context::Context,
@@ -20,10 +25,9 @@ use crate::{
         View,
         records::{put, revise},
     },
-    store::StoreError,
 };
 
-/// Deletes an object.
+/// Deletes an object, or says what that would do.
 pub(super) async fn delete(
     context: &Context,
     request: DeleteRequest,
@@ -33,24 +37,30 @@ pub(super) async fn delete(
         let wanted = Wanted {
             kind,
             object: &object,
-            typed: &request.typed_name,
+            typed: if request.dry_run {
+                object.name.as_str()
+            } else {
+                &request.typed_name
+            },
             orphan: request.orphan,
         };
-        let batch = prepare(context, &wanted)?;
-        if batch.is_empty() {
-            let revision = context.store.read().revision().0;
-            return Ok(DeleteResponse { revision });
-        }
-        match context.store.commit(batch).await {
-            Ok(commit) => {
-                context.trigger.fire();
-                return Ok(DeleteResponse {
-                    revision: commit.revision.0,
-                });
-            }
-            // Something changed in between; what stands against it may have, too.
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error.into()),
+        let (batch, deletion) = prepare(context, &wanted)?;
+        let revision = if request.dry_run {
+            Some(0)
+        } else {
+            // Something may have changed in between, and what stands against it, too.
+            commit(context, batch).await?
+        };
+        if let Some(revision) = revision {
+            let Deletion {
+                disruptions,
+                warnings,
+            } = deletion;
+            return Ok(DeleteResponse {
+                revision,
+                disruptions,
+                warnings,
+            });
         }
     }
 }
@@ -64,7 +74,7 @@ struct Wanted<'a> {
     orphan: bool,
 }
 
-fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError> {
+fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<(Batch, Deletion), ServiceError> {
     let Wanted {
         kind,
         object,
@@ -90,14 +100,17 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
             message: format!("a {kind} has no members to leave behind; delete it without orphan"),
         });
     }
-    may_delete(&view, kind, object, typed)?;
+    let mut deletion = may_delete(&view, kind, object, typed)?;
     batch.preconditions.insert(key.clone(), view.as_known(&key));
     let text = match kind {
         Kind::StatefulSet => {
             let Some((set, text)) = of_set(&view, wanted, now)? else {
-                return Ok(Batch::default());
+                return Ok((Batch::default(), Deletion::default()));
             };
             put(&mut batch, key, &set)?;
+            if !orphan {
+                deletion.disruptions = ending(&view.state, object, now);
+            }
             text.to_owned()
         }
         Kind::PersistentVolumeClaim => {
@@ -130,7 +143,16 @@ fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<Batch, ServiceError
     };
     let note = notes::object(now, kind, object, NORMAL, reason, text);
     batch.notes.push(note);
-    Ok(batch)
+    Ok((batch, deletion))
+}
+
+/// What ends with a set.
+fn ending(state: &State, object: &ObjectKey, now: Timestamp) -> Vec<String> {
+    let mut after = state.clone();
+    if let Some(set) = after.sets.get_mut(object) {
+        set.deleting = Some(now);
+    }
+    disruptions(state, &after, now)
 }
 
 /// Members keep the config of their revision; what is wanted now lacks it, and says so.
@@ -209,11 +231,12 @@ fn may_delete(
     kind: Kind,
     object: &ObjectKey,
     typed: &str,
-) -> Result<(), ServiceError> {
+) -> Result<Deletion, ServiceError> {
     let known = Known::of(view);
     let existing = known.existing(view);
-    let Err(violations) = admission::delete(existing, kind, object, typed) else {
-        return Ok(());
+    let violations = match admission::delete(existing, kind, object, typed) {
+        Ok(deletion) => return Ok(deletion),
+        Err(violations) => violations,
     };
     let lines: Vec<&str> = violations.iter().map(|one| one.message.as_str()).collect();
     Err(ServiceError::Refused {

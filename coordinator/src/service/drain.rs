@@ -37,7 +37,7 @@ pub(super) fn decide(known: &HostRecord, stop_pinned: bool, now: Timestamp) -> D
 }
 
 /// What becomes of the members of a host once it has this record.
-pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<DrainedMember> {
+pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<Fated> {
     let mut after = state.clone();
     let Some(host) = after.hosts.get_mut(&record.name) else {
         return Vec::new();
@@ -47,32 +47,12 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
     let stopped: BTreeSet<&MemberId> = plan
         .steps
         .iter()
-        .filter_map(|step| match step {
-            Step::Stop { member, .. } | Step::Release { member, .. } => Some(member),
-            Step::CreateClaim { .. }
-            | Step::AdoptClaim { .. }
-            | Step::BindClaim { .. }
-            | Step::TakeSnapshot { .. }
-            | Step::GrowClaim { .. }
-            | Step::FillClaim { .. }
-            | Step::TieClaim { .. }
-            | Step::DropClaim { .. }
-            | Step::PurgeVolume { .. }
-            | Step::Refound { .. }
-            | Step::TakeAddress { .. }
-            | Step::TakeHost { .. }
-            | Step::LeaveHost { .. }
-            | Step::Assign { .. }
-            | Step::Found { .. }
-            | Step::Carry { .. }
-            | Step::Start { .. }
-            | Step::PassGate { .. }
-            | Step::Rollout { .. }
-            | Step::Reload { .. }
-            | Step::RemoveSet { .. }
-            | Step::DropRevision { .. }
-            | Step::ForgetFounding { .. }
-            | Step::PublishZone { .. } => None,
+        .filter_map(|step| {
+            if let Step::Stop { member, .. } | Step::Release { member, .. } = step {
+                Some(member)
+            } else {
+                None
+            }
         })
         .collect();
     let here = state.sets.iter().flat_map(|(key, set)| {
@@ -91,23 +71,77 @@ pub(super) fn fates(state: &State, record: &HostRecord, now: Timestamp) -> Vec<D
             reason: reason.clone(),
             since: now,
         });
-        DrainedMember {
+        let member = DrainedMember {
             member: id.to_string(),
-            fate: fate.to_owned(),
+            fate: fate.as_str().to_owned(),
             waiting: waiting.as_ref().map(status::waiting),
-        }
+        };
+        Fated { fate, member }
     })
     .collect()
 }
 
-fn fate(pinned: bool, stopped: bool, waiting: Option<&Reason>) -> &'static str {
+/// What becomes of a member.
+pub(super) struct Fated {
+    fate: Fate,
+    /// The same for the wire.
+    pub(super) member: DrainedMember,
+}
+
+/// What a drain means for a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It lives there by its data, and may.
+    Stays,
+    /// It lives there by its data, and goes down.
+    Stops,
+    /// It goes to another host.
+    Moves,
+    /// It is to go, and cannot yet.
+    Waits,
+}
+
+impl Fate {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stays => "Stays",
+            Self::Stops => "Stops",
+            Self::Moves => "Moves",
+            Self::Waits => "Waits",
+        }
+    }
+}
+
+impl Fated {
+    /// What is taken down, in a sentence; nothing of a member that stays.
+    pub(super) fn disruption(&self) -> Option<String> {
+        let name = &self.member.member;
+        match self.fate {
+            Fate::Stays => None,
+            Fate::Stops => Some(format!(
+                "{name} stops, and stays down until the drain ends: it can live nowhere else"
+            )),
+            Fate::Moves => Some(format!("{name} stops, and starts on another host")),
+            Fate::Waits => {
+                let why = self.member.waiting.as_ref();
+                let why = why.map(|why| format!(": {}", why.message));
+                Some(format!(
+                    "{name} leaves when it can{}",
+                    why.unwrap_or_default()
+                ))
+            }
+        }
+    }
+}
+
+fn fate(pinned: bool, stopped: bool, waiting: Option<&Reason>) -> Fate {
     if matches!(waiting, Some(Reason::DrainPinned { .. })) {
-        "Stays"
+        Fate::Stays
     } else if stopped && pinned {
-        "Stops"
+        Fate::Stops
     } else if stopped {
-        "Moves"
+        Fate::Moves
     } else {
-        "Waits"
+        Fate::Waits
     }
 }

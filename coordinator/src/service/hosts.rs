@@ -154,13 +154,21 @@ impl HostService for Hosts {
         let request = request.into_inner();
         let host = name(&request.host)?;
         let now = self.0.clock.now();
-        let members = {
+        let (members, disruptions) = {
             let view = self.0.view.read();
-            let decision = drain::decide(record(&view, &host)?, request.stop_pinned, now);
-            drain::fates(&view.state, &decision.record, now)
+            let known = record(&view, &host)?;
+            let decision = drain::decide(known, request.stop_pinned, now);
+            let fates = drain::fates(&view.state, &decision.record, now);
+            let news = decision.record != *known;
+            let leaving = fates.iter().filter(|_| news);
+            let leaving: Vec<String> = leaving.filter_map(drain::Fated::disruption).collect();
+            let members: Vec<_> = fates.into_iter().map(|one| one.member).collect();
+            (members, leaving)
         };
         let changed = if request.dry_run {
             false
+        } else if !disruptions.is_empty() && !request.confirmed {
+            return Err(ServiceError::Unconfirmed { disruptions }.into());
         } else {
             let decide =
                 |_: &View, known: &HostRecord| Ok(drain::decide(known, request.stop_pinned, now));

@@ -3,6 +3,7 @@
 
 mod agent;
 mod apply;
+mod classes;
 mod condition;
 mod delete;
 mod drain;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use berth_core::{ids::ObjectKey, spec::Kind, store::Key};
+use berth_core::{ids::ObjectKey, spec::Kind, store::Key, volume::class};
 use berth_proto::{
     convert::object as wire,
     v1::{
@@ -15,7 +15,9 @@ use berth_proto::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{apply, delete, persistent, plan, render, status::ServiceError, view::Look, watch};
+use super::{
+    apply, classes, delete, persistent, plan, render, status::ServiceError, view::Look, watch,
+};
 use crate::context::Context;
 
 /// The service.
@@ -35,6 +37,13 @@ fn get(context: &Context, request: GetRequest) -> Result<Object, ServiceError> {
     let (kind, object) = named(request.r#ref)?;
     let board = Arc::clone(&context.board.borrow());
     let entry = persistent::entry(&context.store.read(), kind, &object);
+    if entry.is_none()
+        && kind == Kind::StorageClass
+        && object.name.as_str() == class::BUILT_IN
+        && let Some(built_in) = classes::built_in(&context.view.read())?
+    {
+        return Ok(built_in);
+    }
     let (key, entry) = entry.ok_or_else(|| ServiceError::NotFound {
         what: format!("{kind} {object}"),
     })?;
@@ -70,10 +79,11 @@ fn list(context: &Context, request: &ListRequest) -> Result<ListResponse, Servic
         let secrets = render::Secrets::asked(request.show_secrets);
         render::object(&look, &view, key, entry.revision, &entry.value, secrets)
     });
-    Ok(ListResponse {
-        objects: objects.collect::<Result<_, _>>()?,
-        revision,
-    })
+    let mut objects: Vec<Object> = objects.collect::<Result<_, _>>()?;
+    if kind == Kind::StorageClass {
+        objects.extend(classes::built_in(&view)?);
+    }
+    Ok(ListResponse { objects, revision })
 }
 
 #[tonic::async_trait]

@@ -1,9 +1,14 @@
 //! Taking a member offline, and letting it come back: a mark on its record, which the plan reads.
 
-use berth_core::{ids::MemberId, state::Offline, store::Batch, time::Timestamp};
+use berth_core::{
+    ids::MemberId,
+    state::{Offline, Ordered},
+    store::Batch,
+    time::Timestamp,
+};
 use berth_proto::{convert::object::namespace, v1::SetOfflineRequest};
 
-use super::{apply::commit, status::ServiceError};
+use super::{apply::commit, restart::not_found, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -37,6 +42,7 @@ pub(super) async fn set(
             &context.view.read(),
             &id,
             wanted.as_ref(),
+            request.confirmed,
             context.clock.now(),
         )?;
         if batch.is_empty() {
@@ -48,16 +54,11 @@ pub(super) async fn set(
     }
 }
 
-fn not_found(name: &str) -> ServiceError {
-    ServiceError::NotFound {
-        what: format!("member {name}"),
-    }
-}
-
 fn prepare(
     view: &View,
     id: &MemberId,
     wanted: Option<&Offline>,
+    confirmed: bool,
     now: Timestamp,
 ) -> Result<Batch, ServiceError> {
     let mut batch = Batch::default();
@@ -70,6 +71,16 @@ fn prepare(
     let reason = |offline: Option<&Offline>| offline.map(|offline| offline.reason.clone());
     if reason(known) == reason(wanted) {
         return Ok(batch);
+    }
+    if wanted.is_some() && known.is_none() {
+        refuse_orphaned(&id.set, set)?;
+        let member = set.members.get(&id.ordinal);
+        if !confirmed && member.is_some_and(|member| member.ordered == Ordered::Run) {
+            let name = id.name();
+            let text = format!("{name} stops, and stays down until 'berth member online {name}'");
+            let disruptions = vec![text];
+            return Err(ServiceError::Unconfirmed { disruptions });
+        }
     }
     let mut after = view.state.clone();
     if let Some(set) = after.sets.get_mut(&id.set) {

@@ -3,6 +3,7 @@
 
 use berth_core::{
     ids::{HostName, ObjectKey},
+    quantity,
     spec::{
         Adopt, ClaimRef, Kind, NfsVolumeSource, Object, ObjectMeta, PersistentVolume,
         PersistentVolumeSpec,
@@ -131,7 +132,7 @@ fn spec(record: &Volume) -> PersistentVolumeSpec {
             read_only: nfs.read_only,
         }),
     };
-    let capacity = (record.capacity > 0).then(|| usage::quantity(record.capacity));
+    let capacity = (record.capacity > 0).then(|| quantity::exact(record.capacity));
     PersistentVolumeSpec {
         capacity: capacity
             .map(|text| ("storage".to_owned(), text))

@@ -13,7 +13,7 @@ use berth_core::{
 use berth_proto::v1::{self, AppliedObject, PlanRequest, PlanResponse, PlannedStep};
 
 use super::{
-    apply::{Want, admitted, applied, parse, to_batch},
+    apply::{Prepared, Want, applied, parse, prepare},
     status::ServiceError,
 };
 use crate::{
@@ -27,6 +27,8 @@ use crate::{
 pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanResponse, ServiceError> {
     let options = Options {
         take_replicas: request.take_replicas,
+        take_paused: request.take_paused,
+        by_verb: false,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
     preview(context, |_| {
@@ -34,6 +36,7 @@ pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanRespon
             objects,
             options,
             told: None,
+            resumes: None,
         })
     })
 }
@@ -45,9 +48,11 @@ pub(super) fn preview(
 ) -> Result<PlanResponse, ServiceError> {
     let now = context.clock.now();
     let view = context.view.read();
-    let want = want(&view)?;
-    let admission = admitted(&view, want.objects, want.options)?;
-    let batch = to_batch(&view, &admission.changes, now)?;
+    let Prepared {
+        admission,
+        batch,
+        disruptions,
+    } = prepare(&view, want(&view)?, now)?;
     let changes = &admission.changes;
     let sets = changes.iter().filter(|one| one.kind == Kind::StatefulSet);
     let sets: Vec<SetKey> = sets.map(|change| change.key.clone()).collect();
@@ -76,7 +81,7 @@ pub(super) fn preview(
         changes: touched || !rounds.is_empty(),
         steps: rounds,
         warnings,
-        disruptions: admission.disruptions,
+        disruptions,
         forecast,
         waiting: waiting.collect(),
         forecast_cut: found.cut,

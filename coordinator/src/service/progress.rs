@@ -3,6 +3,7 @@
 
 use berth_core::{
     ids::Ordinal,
+    spec::UpdateKind,
     state::{Ordered, Set},
 };
 use berth_proto::v1;
@@ -45,6 +46,11 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
         let updated = size - lacks(&|member| member.revision == newest);
         let message = if updated == size {
             format!("rollout complete: {size} members at revision {newest}")
+        } else if set.spec.update_kind() == UpdateKind::OnDelete {
+            format!(
+                "nothing to wait for: the strategy is OnDelete, {updated} of {size} members have \
+                 revision {newest}, and each of the others gets it with 'berth member restart'"
+            )
         } else {
             format!(
                 "rollout complete: {updated} of {size} members at revision {newest}, the others \

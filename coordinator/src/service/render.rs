@@ -3,11 +3,13 @@
 
 use berth_core::{
     ids::{ClaimKey, HostName, ObjectKey, Revision, SetKey, TemplateHash},
+    quantity,
     spec::{Kind, Object, PersistentVolume},
     state::{Claim, Ordered, Set, Volume},
     store::{Key, RecordKind, Value},
     time::Timestamp,
     volume::phase,
+    waiting::Reason,
 };
 use berth_proto::{
     convert::object::{manifest, to_wire},
@@ -160,25 +162,26 @@ fn read(
 
 fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
     let state = look.state;
-    let waiting = look
-        .board
-        .claims
-        .get(key)
-        .filter(|_| claim.volume.is_none());
     let volume = state.volume_of(claim);
+    let waiting = look.board.claims.get(key).filter(|waiting| {
+        // The board may be of before its volume was bound, or had grown.
+        let open = volume.is_some_and(|volume| volume.capacity < claim.spec.storage());
+        let grows = matches!(waiting.reason, Reason::VolumeGrowing { .. });
+        (claim.volume.is_none() && !grows) || (open && grows)
+    });
     let users = usage::users(state, key);
     let users: Vec<String> = users.iter().map(|user| user.member.to_string()).collect();
     let usage = usage::usage(state, key);
     json!({
         "phase": phase::of_claim(state, claim).as_str(),
         "accessModes": volume.map(|volume| &volume.access_modes),
-        "capacity": volume.map(|volume| json!({"storage": usage::quantity(volume.capacity)})),
+        "capacity": volume.map(|volume| json!({"storage": quantity::exact(volume.capacity)})),
         "source": volume.map(|volume| volume.source.describe()),
         "host": state.host_of(claim).map(HostName::to_string),
         "filled": claim.filled,
         "usedBy": users,
         "waiting": waiting.map(|waiting| json!({
-            "rule": waiting.reason.rule(),
+            "rule": waiting.reason.rule().name(),
             "message": waiting.reason.to_string(),
             "frees": waiting.reason.frees(),
         })),

@@ -9,7 +9,7 @@ use berth_core::{
 };
 use berth_proto::{convert::object::namespace, v1::RestartMemberRequest};
 
-use super::{apply::commit, status::ServiceError};
+use super::{apply::commit, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -80,6 +80,7 @@ fn runs<'a>(state: &'a State, id: &MemberId) -> Result<(&'a Set, &'a Member), Se
         subject: format!("Member/{}", id.name()),
         message,
     };
+    refuse_orphaned(&id.set, set)?;
     let Some(member) = set.members.get(&id.ordinal) else {
         if !set.is_declared(id.ordinal) {
             return Err(missing());

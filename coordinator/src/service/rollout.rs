@@ -13,7 +13,6 @@ use berth_core::{
     order::ConfigData,
     spec::{Kind, Object, Sealed, StatefulSet},
     state::{Revision, Set},
-    store::Batch,
 };
 use berth_proto::{
     convert::{object::to_wire, status},
@@ -24,15 +23,15 @@ use berth_proto::{
 };
 
 use super::{
-    apply::{Want, applied, commit, store},
+    apply::{Want, applied, store},
     plan::preview,
-    sets::{key, not_found},
+    sets::{key, not_found, refuse_orphaned},
     status::ServiceError,
 };
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{View, records::changes},
+    state::View,
     store::RecordError,
 };
 
@@ -44,6 +43,17 @@ fn set<'a>(view: &'a View, key: &SetKey) -> Result<(&'a StatefulSet, &'a Set), S
     };
     let set = view.state.sets.get(key);
     Ok((object, set.ok_or_else(|| not_found(key))?))
+}
+
+/// The same for a verb that changes it: of an orphaned set nothing is decided, so nothing that was
+/// asked of it may go off when it is applied again.
+fn changeable<'a>(
+    view: &'a View,
+    key: &SetKey,
+) -> Result<(&'a StatefulSet, &'a Set), ServiceError> {
+    let (object, set) = set(view, key)?;
+    refuse_orphaned(key, set)?;
+    Ok((object, set))
 }
 
 /// The revisions of a set, oldest first.
@@ -116,6 +126,10 @@ fn config(data: &Arc<ConfigData>) -> Vec<RevisionConfig> {
 }
 
 fn refused(key: &SetKey, error: &UndoError) -> ServiceError {
+    if let UndoError::NoSuch { number } = error {
+        let what = format!("revision {number} of StatefulSet {key}");
+        return ServiceError::NotFound { what };
+    }
     ServiceError::Refused {
         rule: "REVISION",
         subject: format!("StatefulSet/{}", key.name),
@@ -131,7 +145,7 @@ pub(super) async fn undo(
     let key = key(&request.namespace, &request.name)?;
     let to = Some(request.to_revision).filter(|number| *number != 0);
     let find = |view: &View| {
-        let (object, set) = set(view, &key)?;
+        let (object, set) = changeable(view, &key)?;
         rollout::undo(&view.objects, object, &key, set, to).map_err(|e| refused(&key, &e))
     };
     let number = match find(&context.view.read())? {
@@ -165,7 +179,7 @@ pub(super) async fn restart(
 ) -> Result<RolloutResponse, ServiceError> {
     let key = key(&request.namespace, &request.name)?;
     let want = |view: &View| {
-        let (object, _) = set(view, &key)?;
+        let (object, _) = changeable(view, &key)?;
         let stamped = rollout::restart(object, &key, context.clock.now());
         let told = "the restart of its members was asked for".to_owned();
         Ok(wanted(context, &key, vec![stamped], "Restarting", told))
@@ -185,35 +199,13 @@ pub(super) async fn pause(
         ("Resumed", "its updates go on")
     };
     let want = |view: &View| {
-        let (object, _) = set(view, &key)?;
+        let (object, _) = changeable(view, &key)?;
         let objects = vec![rollout::pause(object, &key, request.paused)];
-        Ok(wanted(context, &key, objects, reason, told.to_owned()))
+        let mut want = wanted(context, &key, objects, reason, told.to_owned());
+        want.resumes = (!request.paused).then(|| key.clone());
+        Ok(want)
     };
-    // Nothing is disrupted by saying whether the updates that are due are wanted.
-    let response = respond(context, request.dry_run, true, want).await?;
-    if !request.paused && !request.dry_run {
-        unstall(context, &key).await?;
-    }
-    Ok(response)
-}
-
-/// A rollout that stalled goes on, with its clock begun anew.
-async fn unstall(context: &Context, key: &SetKey) -> Result<(), ServiceError> {
-    loop {
-        let mut batch = Batch::default();
-        {
-            let view = context.view.read();
-            let mut after = view.state.clone();
-            let set = after.sets.get_mut(key);
-            let now = context.clock.now();
-            if set.is_some_and(|set| set.rollout.resume(now)) {
-                changes(&view, &after, key, &mut batch)?;
-            }
-        }
-        if commit(context, batch).await?.is_some() {
-            return Ok(());
-        }
-    }
+    respond(context, request.dry_run, request.confirmed, want).await
 }
 
 fn wanted(
@@ -226,7 +218,10 @@ fn wanted(
     let now = context.clock.now();
     Want {
         objects,
-        options: Options::default(),
+        options: Options {
+            by_verb: true,
+            ..Options::default()
+        },
         told: Some(notes::object(
             now,
             Kind::StatefulSet,
@@ -235,6 +230,7 @@ fn wanted(
             reason,
             text,
         )),
+        resumes: None,
     }
 }
 
@@ -253,16 +249,11 @@ async fn respond(
         });
     }
     let (admission, revision) = store(context, confirmed, want).await?;
-    let Admission {
-        changes,
-        disruptions,
-        warnings,
-    } = admission;
+    let Admission { changes, warnings } = admission;
     Ok(RolloutResponse {
         plan: Some(PlanResponse {
             objects: applied(&changes),
             warnings,
-            disruptions,
             ..PlanResponse::default()
         }),
         revision,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use berth_core::{
-    admission::{self, Outcome},
+    admission::{self, ORPHANED_REFUSED, Outcome},
     ids::{ObjectKey, SetKey},
+    plan::disruptions,
     spec::{Kind, Membership, Object},
+    state::Set,
 };
 use berth_proto::{
     convert::object::namespace,
@@ -51,6 +53,18 @@ pub(super) fn not_found(key: &SetKey) -> ServiceError {
     }
 }
 
+/// Of an orphaned set nothing is decided until it is applied again.
+pub(super) fn refuse_orphaned(key: &SetKey, set: &Set) -> Result<(), ServiceError> {
+    if set.orphaned.is_none() {
+        return Ok(());
+    }
+    Err(ServiceError::Refused {
+        rule: "ORPHANED",
+        subject: format!("StatefulSet/{}", key.name),
+        message: format!("{key}: {ORPHANED_REFUSED}"),
+    })
+}
+
 fn generation(view: &View, key: &SetKey) -> u64 {
     let object = view.objects.get(&(Kind::StatefulSet, key.clone()));
     object.map_or(0, |object| object.meta().generation)
@@ -83,18 +97,19 @@ async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse
             let existing = known.existing(&view);
             let scaled = admission::scale(existing, &key, request.replicas);
             let is_static = before.spec.membership() == Membership::Static;
-            let (change, disruptions) = scaled.map_err(|violations| {
+            let change = scaled.map_err(|violations| {
                 if is_static {
                     refused(&key, &violations)
                 } else {
                     ServiceError::Invalid(violations)
                 }
             })?;
+            let now = context.clock.now();
+            let (mut batch, after) = to_batch(&view, std::slice::from_ref(&change), now)?;
+            let disruptions = disruptions(&view.state, &after, now);
             if !disruptions.is_empty() && !request.confirmed {
                 return Err(ServiceError::Unconfirmed { disruptions });
             }
-            let now = context.clock.now();
-            let mut batch = to_batch(&view, std::slice::from_ref(&change), now)?;
             if change.outcome != Outcome::Unchanged {
                 let text = format!("from {previous} to {} members", request.replicas);
                 let note = notes::object(now, Kind::StatefulSet, &key, NORMAL, "Scaled", text);

@@ -2,17 +2,20 @@
 
 use berth_core::{
     ids::ObjectKey,
-    plan,
-    spec::VolumeSnapshot,
+    plan, quantity,
+    spec::{Kind, VolumeSnapshot},
     state::{Snapshot, SnapshotState, State},
-    store::{Batch, Key, RecordKind},
+    store::{Batch, Change, Key, RecordKind},
     time::Timestamp,
     volume::copy,
 };
 use serde_json::{Value as Json, json};
 
-use super::{status::ServiceError, usage};
-use crate::state::{View, claims::write_as_known};
+use super::status::ServiceError;
+use crate::{
+    state::{View, claims::write_as_known},
+    store::{RecordError, decode, encode},
+};
 
 /// The status of a snapshot, with the field names of Kubernetes.
 pub(super) fn status(
@@ -26,7 +29,7 @@ pub(super) fn status(
         return json!({
             "readyToUse": false,
             "waiting": waiting.map(|reason| json!({
-                "rule": reason.rule(),
+                "rule": reason.rule().name(),
                 "message": reason.to_string(),
                 "frees": reason.frees(),
             })),
@@ -41,11 +44,38 @@ pub(super) fn status(
         "boundVolumeSnapshotContentName": name.name.as_str(),
         "readyToUse": since.is_some(),
         "creationTime": since.map(|at| at.to_string()),
-        "restoreSize": usage::quantity(record.bytes),
+        "restoreSize": quantity::exact(record.bytes),
         "source": record.source.describe(),
         "host": record.source.host().map(ToString::to_string),
         "error": error.map(|(at, text)| json!({"time": at.to_string(), "message": text})),
     })
+}
+
+/// What a change of a snapshot's record is to whoever follows snapshots: the object, whose status it
+/// is. `None` where another change of the commit tells it, or the end of the object did.
+///
+/// # Errors
+/// If a record cannot be read or written.
+pub(super) fn followed(
+    view: &View,
+    change: &Change,
+    commit: &[Change],
+) -> Result<Option<Change>, RecordError> {
+    let Some(value) = &change.value else {
+        return Ok(None);
+    };
+    let of = decode::<Snapshot>(value)?.of;
+    let key = Key::new(RecordKind::Object(Kind::VolumeSnapshot), of);
+    if commit.iter().any(|other| other.key == key) {
+        return Ok(None);
+    }
+    let id = (Kind::VolumeSnapshot, key.object.clone());
+    let object = view.objects.get(&id).map(encode).transpose()?;
+    Ok(object.map(|object| Change {
+        key,
+        value: Some(object),
+        created: false,
+    }))
 }
 
 /// Lets the data of a snapshot be removed, if there is any. Its object goes with it.

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
 use crate::{
-    sessions::{HelloError, LogError},
+    sessions::{HelloError, HostError, LogError},
     store::{RecordError, StoreError, WatchEnd},
 };
 
@@ -71,6 +71,15 @@ pub enum ServiceError {
     /// A log.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl From<HostError> for ServiceError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Record(error) => Self::Record(error),
+            HostError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<ConvertError> for ServiceError {
@@ -192,8 +201,8 @@ pub fn hello_status(error: &HelloError) -> Status {
         HelloError::None | HelloError::Form(_) => Status::invalid_argument(text),
         HelloError::NameTaken { .. } => Status::already_exists(text),
         HelloError::Mismatch(_) => Status::failed_precondition(text),
-        HelloError::Record(_) => Status::data_loss(text),
-        HelloError::Store(error) => store_status(error),
+        HelloError::Record(HostError::Record(_)) => Status::data_loss(text),
+        HelloError::Record(HostError::Store(error)) => store_status(error),
     }
 }
 

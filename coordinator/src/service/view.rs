@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
-    plan::{conditions, terms},
+    plan::{self, conditions, terms},
     spec::{GatePolicy, Membership},
     state::{Host, Knowledge, Member, Ordered, Set, State},
     time::Timestamp,
+    volume::{self, PoolInfo},
 };
 use berth_proto::{convert::status, v1};
 
@@ -261,6 +262,8 @@ pub(super) fn host(
             id.to_string()
         })
     });
+    let pools = host.record.pools.iter();
+    let pools = pools.map(|(pool, info)| pool_status(view, name, pool, info));
     let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
     let draining = host.record.directives.draining.as_ref();
     let controllers = host.record.controllers.iter();
@@ -281,6 +284,31 @@ pub(super) fn host(
         mismatch: mismatch.cloned().unwrap_or_default(),
         draining: draining.is_some(),
         stop_pinned: draining.is_some_and(|draining| draining.stop_pinned),
+        pool_statuses: pools.collect(),
+    }
+}
+
+fn pool_status(view: &View, host: &HostName, name: &str, info: &PoolInfo) -> v1::PoolStatus {
+    let volumes = view.state.volumes.values();
+    let here = volumes
+        .filter(|volume| volume.source.host() == Some(host) && volume.source.pool() == Some(name));
+    let claims = here.filter_map(|volume| volume::change::holder(&view.state, volume));
+    let unknown = || "it cannot be used".to_owned();
+    let trouble = Some(&info.trouble).filter(|text| !text.is_empty());
+    v1::PoolStatus {
+        name: name.to_owned(),
+        kind: info.kind.as_str().to_owned(),
+        path: info.path.clone(),
+        // An agent of an earlier release says only that it is so.
+        trouble: if info.missing {
+            trouble.cloned().unwrap_or_else(unknown)
+        } else {
+            String::new()
+        },
+        limits: info.is_limited(),
+        capacity_bytes: info.capacity,
+        free_bytes: plan::pool_free(&view.state, host, name),
+        claims: claims.map(|bound| bound.key.to_string()).collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use berth_core::{
     ids::Revision,
     spec::Kind,
-    store::{Change, Key},
+    store::{Change, Key, RecordKind},
 };
 use berth_proto::v1::{WatchEvent, WatchRequest, watch_event::Type};
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{
-    persistent, render,
+    persistent, render, snapshots,
     status::{ServiceError, watch_status},
     view::Look,
 };
@@ -135,6 +135,29 @@ fn event(
     })
 }
 
+/// What a change of a commit is to whoever follows; `None` if it is nothing to them.
+fn told(
+    context: &Context,
+    filter: &Filter,
+    change: &Change,
+    (revision, commit): (Revision, &[Change]),
+) -> Result<Option<WatchEvent>, ServiceError> {
+    let followed = if change.key.kind == RecordKind::Snapshot {
+        snapshots::followed(&context.view.read(), change, commit)?
+    } else {
+        Some(change.clone())
+    };
+    let Some(change) = followed else {
+        return Ok(None);
+    };
+    let Some(kind) = filter.takes(&change.key) else {
+        return Ok(None);
+    };
+    let what = persistent::change_type(&change, commit)?;
+    what.map(|what| event(context, (kind, what), &change, revision))
+        .transpose()
+}
+
 /// Follows until the history is left behind, the store closes, or nobody listens.
 async fn follow(
     context: &Context,
@@ -158,13 +181,9 @@ async fn follow(
             }
         };
         for change in changes.iter() {
-            let Some(kind) = filter.takes(&change.key) else {
+            let Some(event) = told(context, filter, change, (revision, &changes)).transpose()
+            else {
                 continue;
-            };
-            let event = match persistent::change_type(change, &changes) {
-                Ok(None) => continue,
-                Ok(Some(what)) => event(context, (kind, what), change, revision),
-                Err(error) => Err(error.into()),
             };
             if send.send(event.map_err(Status::from)).await.is_err() {
                 return;

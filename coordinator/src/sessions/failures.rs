@@ -75,6 +75,13 @@ impl Failures {
             .collect()
     }
 
+    /// Who failed last with a volume, and with what.
+    pub fn last(&self, volume: &ObjectKey) -> Option<(&HostName, &str)> {
+        let failure = self.0.get(volume)?;
+        let tried = failure.tried.get(&failure.host)?;
+        Some((&failure.host, &tried.error))
+    }
+
     /// When a host may try a work again; `None` if it did not fail there, or if the host has
     /// connected anew since: much may have changed there.
     pub fn retry_at(
@@ -105,6 +112,7 @@ mod tests {
         assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), None);
         failures.add(&name(), 7, (&one, 1), NOW, "no route");
         assert_eq!(failures.hosts(), [(name(), one.clone())].into());
+        assert_eq!(failures.last(&name()), Some((&one, "no route")));
         let after = |at: Timestamp| Some(at.plus(RETRY));
         assert_eq!(failures.retry_at(&name(), 7, (&one, 1)), after(NOW));
         assert_eq!(failures.retry_at(&name(), 7, (&one, 3)), None, "anew");

@@ -5,16 +5,14 @@ use berth_core::{
     ids::HostName,
     session::{Base, Mismatch, check_machine, match_hello},
     state::HostRecord,
-    store::{Batch, CommitError, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
 use thiserror::Error;
 
+use super::host::{self, Changed, HostError};
 use crate::{
     context::Context,
-    notes::{self, NORMAL, WARNING},
-    state::records::{host_key, put},
-    store::{RecordError, StoreError},
+    notes::{self, WARNING},
 };
 
 /// Why a stream is not accepted.
@@ -44,10 +42,7 @@ pub enum HelloError {
     Mismatch(#[from] Mismatch),
     /// The host cannot be recorded.
     #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The host cannot be stored.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    Record(#[from] HostError),
 }
 
 /// Judges a hello and makes the host's record. What comes back is what the agent's first order is
@@ -123,37 +118,17 @@ fn warn(context: &Context, hello: &Hello, reason: &'static str, error: &HelloErr
 /// Makes the host's record durable if it is new or changed. What operators decided of the host
 /// stays.
 async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError> {
-    loop {
-        let mut batch = Batch::default();
-        let known = {
-            let view = context.view.read();
-            let key = host_key(RecordKind::Host, &said.name).map_err(RecordError::from)?;
-            let known = view
-                .state
-                .hosts
-                .get(&said.name)
-                .map(|host| host.record.clone());
-            let record = said.clone().said_by_agent(known.as_ref());
-            if known.as_ref() == Some(&record) {
-                return Ok(());
-            }
-            batch.preconditions.insert(key.clone(), view.as_known(&key));
-            put(&mut batch, key, &record)?;
-            known
-        };
+    let recorded = host::record(context, &said.name, |known| {
         let message = match known {
             None => format!("it joined with the address {}", said.advertise_address),
             Some(_) => "its address, labels, pools or machine changed".to_owned(),
         };
-        let reason = "HostRegistered";
-        let now = context.clock.now();
-        batch
-            .notes
-            .push(notes::host(now, &said.name, NORMAL, reason, message));
-        match context.store.commit(batch).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+        let after = Changed {
+            record: said.clone().said_by_agent(known),
+            reason: "HostRegistered",
+            messages: vec![message],
+        };
+        Some(after)
+    });
+    Ok(recorded.await?)
 }

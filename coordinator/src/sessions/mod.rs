@@ -7,6 +7,7 @@
 
 mod failures;
 mod hello;
+mod host;
 mod logs;
 mod report;
 mod stream;
@@ -34,6 +35,7 @@ use tonic::Status;
 
 pub use failures::{Failures, Worker};
 pub use hello::HelloError;
+pub use host::HostError;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
 pub use stream::run;

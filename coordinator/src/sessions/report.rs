@@ -1,13 +1,13 @@
 //! What a report changes of a contact, and which events it tells of. Pure.
 
-use std::collections::BTreeMap;
-
 use berth_core::{
     ids::Generation,
+    map::Map,
     report::{MemberReport, Phase},
     state::{Contact, Observation},
     store::Note,
     time::Timestamp,
+    waiting::{Reason, Rule},
 };
 use berth_proto::convert::report::AgentReport;
 
@@ -24,7 +24,7 @@ pub(super) fn take(
     let old = if report.complete {
         std::mem::take(&mut contact.members)
     } else {
-        BTreeMap::new()
+        Map::new()
     };
     for member in report.members {
         let id = member.member.clone();
@@ -63,11 +63,8 @@ fn observe(before: Option<&Observation>, report: MemberReport, now: Timestamp) -
     }
 }
 
-fn rule(report: &MemberReport) -> Option<&'static str> {
-    report
-        .waiting
-        .as_ref()
-        .map(berth_core::waiting::Reason::rule)
+fn rule(report: &MemberReport) -> Option<Rule> {
+    report.waiting.as_ref().map(Reason::rule)
 }
 
 /// What happened to a member between two reports, as far as people want to read it.

@@ -20,7 +20,7 @@ use tonic::Status;
 use super::{
     Joined, Joining, Outgoing, QUEUE,
     hello::{HelloError, accept, check_name},
-    report, work,
+    host as record, report, work,
 };
 use crate::{
     context::Context,
@@ -179,6 +179,12 @@ impl Session {
             agent_message::Message::Report(report) => self.report(host, stream, report)?,
             agent_message::Message::LogData(data) => {
                 self.context.sessions.log_data(host, stream, data);
+            }
+            agent_message::Message::Pools(pools) => {
+                if self.context.sessions.is_newest(host, stream) {
+                    let taken = record::pools(&self.context, host, &pools.into()).await;
+                    taken.map_err(ServiceError::from)?;
+                }
             }
             agent_message::Message::VolumeDone(done) => {
                 let done = done.try_into();

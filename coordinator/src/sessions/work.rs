@@ -59,7 +59,7 @@ pub(super) async fn take(
 }
 
 /// The volume that an answer is about, if it answers what is to be done now and the agent speaks
-/// for it.
+/// for it. A volume that has grown has, also if that is not asked for any more.
 fn answered<'a>(
     view: &'a View,
     host: &HostName,
@@ -68,7 +68,8 @@ fn answered<'a>(
     let name = &done.of.volume;
     let volume = view.state.volumes.get(name)?;
     let own = volume.source.host().is_none_or(|at| at == host);
-    (own && volume_work::number(view, name, volume) == done.id).then_some(volume)
+    let grown = matches!(done.of.task, VolumeTask::Grow { .. }) && done.of.error.is_none();
+    (own && (grown || volume_work::number(view, name, volume) == done.id)).then_some(volume)
 }
 
 /// The snapshot that an answer is about, on the same terms.

@@ -343,7 +343,7 @@ fn number(newest: &TemplateHash, revisions: &mut BTreeMap<TemplateHash, state::R
 
 /// Takes the object of a set into a state; what was decided of the set stays.
 pub fn take_spec(state: &mut State, key: SetKey, object: StatefulSet) -> &mut Set {
-    let set = state.sets.entry(key).or_default();
+    let set = state.sets.or_insert_with(key, Set::default);
     set.uid = Uid(object.metadata.uid);
     set.labels = object.metadata.labels;
     let notes = &object.metadata.annotations;

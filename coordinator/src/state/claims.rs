@@ -2,12 +2,14 @@
 //! operators write and see. The object is always made of the record, so that the two cannot differ.
 
 use berth_core::{
-    ids::{ClaimKey, Uid},
-    spec::{Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec},
+    ids::{ClaimKey, SetKey, Uid},
+    spec::{
+        Kind, Object, ObjectMeta, PersistentVolumeClaim, PersistentVolumeClaimSpec, StatefulSet,
+    },
     state::Claim,
     store::{Batch, Key, RecordKind},
     time::Timestamp,
-    volume::work::grown_by_word,
+    volume::{lower::lowered, work::grown_by_word},
 };
 
 use super::{View, records::put};
@@ -95,6 +97,26 @@ pub fn write(
     write_as_known(view, record, &claim, batch)
 }
 
+/// Takes back what the claims of a set asked for and do not have, where its template does.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn lower(
+    view: &View,
+    key: &SetKey,
+    set: &StatefulSet,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let Some(before) = view.state.sets.get(key) else {
+        return Ok(());
+    };
+    for (claim, record) in lowered(&view.state, key, &before.spec, &set.spec) {
+        let key = Key::new(RecordKind::Claim, claim);
+        write_as_known(view, key, &record, batch)?;
+    }
+    Ok(())
+}
+
 /// Writes a record under the condition that it is as the view knows it.
 ///
 /// # Errors
@@ -110,17 +132,10 @@ pub fn write_as_known<T: serde::Serialize>(
 }
 
 fn new(object: &PersistentVolumeClaim, now: Timestamp) -> Claim {
+    let uid = Uid(object.metadata.uid.clone());
     Claim {
-        uid: Uid(object.metadata.uid.clone()),
-        member: None,
-        template: String::new(),
-        spec: object.spec.clone(),
         labels: object.metadata.labels.clone(),
-        volume: None,
-        filled: false,
-        owner: None,
-        created_at: now,
-        goes_with: None,
+        ..Claim::by_hand(uid, object.spec.clone(), now)
     }
 }
 

@@ -20,6 +20,7 @@ use std::{
 
 use berth_core::{
     ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term},
+    map::Map,
     session::SentOrders,
     spec::{Kind, Object},
     state::{Claim, Contact, State},
@@ -37,7 +38,7 @@ pub struct View {
     /// their records.
     pub objects: BTreeMap<(Kind, ObjectKey), Object>,
     /// The claims that volumes had when the claims were deleted, by volume.
-    pub former_claims: BTreeMap<ObjectKey, Claim>,
+    pub former_claims: Map<ObjectKey, Claim>,
     /// The orders that were recorded as sent, by host.
     pub sent: BTreeMap<HostName, OrderRecord>,
     /// Whether objects or hosts changed since the orders were last compared with what was sent.

@@ -11,7 +11,10 @@ use berth_core::{
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     report::{MemberReport, Phase},
     state::{HostRecord, ZoneHead},
-    volume::work::{VolumeDone, VolumeTask, VolumeWork},
+    volume::{
+        Pools,
+        work::{VolumeDone, VolumeTask, VolumeWork},
+    },
     zone::Zone,
 };
 use berth_proto::{
@@ -73,6 +76,8 @@ enum Poke {
     Report,
     /// That a work on a volume is done.
     Done(Box<Numbered<VolumeWork>>),
+    /// What its pools are now.
+    Pools(Pools),
 }
 
 impl Poke {
@@ -80,6 +85,7 @@ impl Poke {
         match self {
             Self::Report => report(&mut ledger.lock().unwrap(), number, false),
             Self::Done(work) => done(*work, None),
+            Self::Pools(pools) => Message::Pools(pools.into()),
         }
     }
 }
@@ -135,6 +141,11 @@ impl Agent {
     /// Says that a work is done.
     pub(crate) async fn answer(&self, work: Numbered<VolumeWork>) {
         self.poke.send(Poke::Done(Box::new(work))).await.unwrap();
+    }
+
+    /// Says what its pools are now.
+    pub(crate) async fn pools(&self, pools: Pools) {
+        self.poke.send(Poke::Pools(pools)).await.unwrap();
     }
 
     pub(crate) fn started(&self) -> Vec<String> {
@@ -270,7 +281,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .into(),
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
-            controllers: std::collections::BTreeSet::new(),
+            controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },

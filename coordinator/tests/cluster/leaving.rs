@@ -4,7 +4,8 @@
 use berth_core::volume::work::VolumeTask;
 use berth_proto::v1::{
     DeleteRequest, ListVolumesRequest, ObjectRef, PlanRequest, RefoundRequest,
-    ReplaceMemberRequest, Source, Volume, member_service_client::MemberServiceClient,
+    ReplaceMemberRequest, RestartMemberRequest, RolloutPauseRequest, RolloutRestartRequest,
+    SetOfflineRequest, Source, UndoRequest, Volume, member_service_client::MemberServiceClient,
     set_service_client::SetServiceClient, volume_service_client::VolumeServiceClient,
 };
 use tonic::{Code, Status};
@@ -44,6 +45,7 @@ fn delete(orphan: bool) -> DeleteRequest {
         }),
         typed_name: "web".to_owned(),
         orphan,
+        ..DeleteRequest::default()
     }
 }
 
@@ -87,6 +89,17 @@ async fn t02_members_outlive_their_set_and_are_taken_back_as_they_are() {
     coordinator.apply(&set("web", 2, "")).await;
     let before = coordinator.ready("web", 2).await;
     let mut objects = coordinator.objects().await;
+    let dry = DeleteRequest {
+        dry_run: true,
+        typed_name: String::new(),
+        ..delete(false)
+    };
+    let told = objects.delete(dry).await.unwrap().into_inner();
+    let text = "web-1, web-0 stop, the highest first; the volumes are kept";
+    assert_eq!(
+        (told.disruptions, told.revision),
+        (vec![text.to_owned()], 0)
+    );
     objects.delete(delete(true)).await.unwrap();
     until("the members to be orphans", async || {
         let members = coordinator.members("web").await;
@@ -101,6 +114,7 @@ async fn t02_members_outlive_their_set_and_are_taken_back_as_they_are() {
             .ok_or_else(|| format!("{members:#?}"))
     })
     .await;
+    orphans_take_no_verb(&coordinator).await;
     coordinator
         .apply(&set("web", 2, "  podManagementPolicy: Parallel\n"))
         .await;
@@ -111,6 +125,52 @@ async fn t02_members_outlive_their_set_and_are_taken_back_as_they_are() {
     assert_eq!(epochs(&before), epochs(&after));
     assert!(agent.stopped().is_empty(), "{:?}", agent.stopped());
     coordinator.stop().await;
+}
+
+/// A verb would adopt them by the way, or go off when they are adopted.
+async fn orphans_take_no_verb(coordinator: &Coordinator) {
+    let mut sets = SetServiceClient::new(coordinator.channel().await);
+    let mut members = MemberServiceClient::new(coordinator.channel().await);
+    let name = "web".to_owned();
+    let member = "web-0".to_owned();
+    let restart = RolloutRestartRequest {
+        name: name.clone(),
+        confirmed: true,
+        ..RolloutRestartRequest::default()
+    };
+    let pause = RolloutPauseRequest {
+        name: name.clone(),
+        paused: true,
+        ..RolloutPauseRequest::default()
+    };
+    let undo = UndoRequest {
+        name,
+        confirmed: true,
+        ..UndoRequest::default()
+    };
+    let one = RestartMemberRequest {
+        member: member.clone(),
+        confirmed: true,
+        ..RestartMemberRequest::default()
+    };
+    let offline = SetOfflineRequest {
+        member,
+        offline: true,
+        confirmed: true,
+        ..SetOfflineRequest::default()
+    };
+    for refused in [
+        coordinator.scale("web", 3, true).await.map(drop),
+        sets.rollout_restart(restart).await.map(drop),
+        sets.rollout_pause(pause).await.map(drop),
+        sets.undo(undo).await.map(drop),
+        members.restart(one).await.map(drop),
+        members.set_offline(offline).await.map(drop),
+    ] {
+        let refused = refused.unwrap_err();
+        let says = refused.message().contains("apply a set of the name first");
+        assert!(says, "{refused}");
+    }
 }
 
 async fn replace(coordinator: &Coordinator, member: &str, typed: &str) -> Result<(), Status> {

@@ -13,6 +13,7 @@ mod killed;
 mod leaving;
 mod members;
 mod objects;
+mod pools;
 mod rollouts;
 mod updates;
 mod verbs;

@@ -76,6 +76,7 @@ async fn a_deleted_set_stops_in_order_and_is_gone_and_its_epochs_go_on() {
         }),
         typed_name: typed.to_owned(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let mut objects = coordinator.objects().await;
     let refused = objects.delete(delete("")).await.unwrap_err();

@@ -7,8 +7,9 @@ use crate::{
 use berth_proto::{
     convert::structs::to_value,
     v1::{
-        self, ApplyRequest, DeleteRequest, GetRequest, ListRequest, ObjectRef, PlanRequest, Source,
-        WatchEvent, WatchRequest, watch_event::Type,
+        self, ApplyRequest, DeleteRequest, GetRequest, ListRequest, ObjectRef, PlanRequest,
+        RolloutPauseRequest, Source, WatchEvent, WatchRequest,
+        set_service_client::SetServiceClient, watch_event::Type,
     },
 };
 use serde_json::Value;
@@ -133,6 +134,36 @@ async fn what_disrupts_needs_a_confirmation_and_a_plan_shows_it() {
 }
 
 #[tokio::test]
+async fn an_end_of_a_pause_needs_a_confirmation_when_it_restarts_members() {
+    let coordinator = Coordinator::start().await;
+    let _agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    coordinator.apply(&set("web", 1, "")).await;
+    let before = coordinator.ready("web", 1).await.remove(0);
+    let pause = |paused, confirmed| RolloutPauseRequest {
+        name: "web".to_owned(),
+        paused,
+        confirmed,
+        ..RolloutPauseRequest::default()
+    };
+    let mut sets = SetServiceClient::new(coordinator.channel().await);
+    sets.rollout_pause(pause(true, false)).await.unwrap();
+    let newer = set("web", 1, "").replace("/bin/app", "/bin/newer");
+    coordinator.apply(&newer).await;
+    coordinator.apply(&newer).await;
+    let refused = sets.rollout_pause(pause(false, false)).await.unwrap_err();
+    let text = "default/web: updates that were held back go on, web-0 is restarted";
+    assert!(refused.message().contains(text), "{refused}");
+    sets.rollout_pause(pause(false, true)).await.unwrap();
+    until("the member to have another epoch", async || {
+        let members = coordinator.members("web").await;
+        let again = members.first().is_some_and(|one| one.epoch != before.epoch);
+        again.then_some(()).ok_or_else(|| format!("{members:#?}"))
+    })
+    .await;
+    coordinator.stop().await;
+}
+
+#[tokio::test]
 async fn the_members_of_a_static_set_cannot_change_in_number() {
     let coordinator = Coordinator::start().await;
     let _agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
@@ -201,6 +232,7 @@ async fn a_set_is_shown_with_its_status() {
         r#ref: Some(reference("pvc", "data-web-1")),
         typed_name: "data-web-1".to_owned(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let used = coordinator
         .objects()
@@ -223,6 +255,7 @@ async fn a_claim_shows_what_it_was_made_with_when_its_set_is_gone_too() {
         r#ref: Some(reference("sts", "web")),
         typed_name: "web".to_owned(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     coordinator.objects().await.delete(delete).await.unwrap();
     until("the set to be gone", async || {
@@ -309,6 +342,7 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
         r#ref: Some(reference("cm", "two")),
         typed_name: String::new(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let deleted = coordinator
         .objects()

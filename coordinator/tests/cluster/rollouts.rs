@@ -97,10 +97,14 @@ fn reference() -> ObjectRef {
 #[tokio::test]
 async fn a_set_goes_back_with_the_secret_that_it_had() {
     let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     coordinator.apply(&secret("one")).await;
     coordinator.apply(&set("one")).await;
+    coordinator.ready("db", 1).await;
     let refused = undo(&coordinator, 0, true, false).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
+    let unknown = undo(&coordinator, 7, true, false).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound, "{unknown}");
     coordinator.try_apply(&secret("two"), true).await.unwrap();
     coordinator.try_apply(&set("two"), true).await.unwrap();
     let cause = |number, newest, level| (number, newest, format!("level {level}"));
@@ -128,6 +132,7 @@ async fn a_set_goes_back_with_the_secret_that_it_had() {
     assert_eq!(history(&coordinator).await, bumped, "no duplicate");
     assert!(undo(&coordinator, 4, true, false).await.unwrap().skipped);
 
+    drop(agent);
     let coordinator = coordinator.restart().await;
     assert_eq!(history(&coordinator).await, bumped, "it is durable");
     let immutable = format!("{}immutable: true\n", secret("one"));
@@ -141,8 +146,10 @@ async fn a_set_goes_back_with_the_secret_that_it_had() {
 #[tokio::test]
 async fn a_restart_is_a_new_revision() {
     let coordinator = Coordinator::start().await;
+    let _agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     coordinator.apply(&secret("one")).await;
     coordinator.apply(&set("one")).await;
+    coordinator.ready("db", 1).await;
     let request = |confirmed| RolloutRestartRequest {
         name: "db".to_owned(),
         confirmed,
@@ -153,6 +160,12 @@ async fn a_restart_is_a_new_revision() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     client.rollout_restart(request(true)).await.unwrap();
     assert_eq!(history(&coordinator).await.len(), 2);
+    coordinator.apply(&set("one")).await;
+    assert_eq!(
+        history(&coordinator).await.len(),
+        2,
+        "a manifest does not undo it"
+    );
     coordinator.stop().await;
 }
 

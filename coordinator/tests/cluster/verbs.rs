@@ -158,6 +158,7 @@ async fn drain(
         host: host.to_owned(),
         stop_pinned,
         dry_run,
+        confirmed: true,
     };
     let mut hosts = HostServiceClient::new(coordinator.channel().await);
     let answer = hosts.drain(request).await.unwrap().into_inner();
@@ -189,6 +190,14 @@ async fn a_drain_moves_what_can_move_and_says_so_beforehand() {
     );
     let _two = Agent::connect(&coordinator.endpoint(), "host-2").await;
     coordinator.event("Host/host-2", "HostRegistered").await;
+    let bare = DrainHostRequest {
+        host: "host-1".to_owned(),
+        ..DrainHostRequest::default()
+    };
+    let mut hosts = HostServiceClient::new(coordinator.channel().await);
+    let refused = hosts.drain(bare).await.unwrap_err();
+    let text = "default/web-0 stops, and starts on another host";
+    assert!(refused.message().contains(text), "{refused}");
     drain(&coordinator, "host-1", false, false).await;
     let after = again(&coordinator, &before).await;
     assert_eq!(after.host, "host-2");
@@ -232,7 +241,11 @@ async fn an_offline_member_stays_down_whatever_is_applied() {
         member: "web-0".to_owned(),
         offline: true,
         reason: "new disk".to_owned(),
+        confirmed: false,
     };
+    let refused = members.set_offline(request.clone()).await.unwrap_err();
+    assert!(refused.message().contains("web-0 stops"), "{refused}");
+    request.confirmed = true;
     let first = members.set_offline(request.clone()).await.unwrap();
     assert!(first.into_inner().changed);
     waits(&coordinator, "web", "Offline").await;

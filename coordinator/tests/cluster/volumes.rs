@@ -29,7 +29,11 @@ fn reference(kind: &str, name: &str) -> ObjectRef {
     }
 }
 
-async fn get(coordinator: &Coordinator, kind: &str, name: &str) -> Result<Value, Status> {
+pub(crate) async fn get(
+    coordinator: &Coordinator,
+    kind: &str,
+    name: &str,
+) -> Result<Value, Status> {
     let request = GetRequest {
         r#ref: Some(reference(kind, name)),
         show_secrets: false,
@@ -43,6 +47,7 @@ async fn delete(coordinator: &Coordinator, kind: &str, name: &str) -> Result<u64
         r#ref: Some(reference(kind, name)),
         typed_name: name.to_owned(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let deleted = coordinator.objects().await.delete(request).await?;
     Ok(deleted.into_inner().revision)
@@ -89,7 +94,7 @@ async fn in_state(coordinator: &Coordinator, name: &str, state: &str) -> Volume 
     .await
 }
 
-async fn next(stream: &mut Streaming<WatchEvent>) -> (Type, String, Value) {
+pub(crate) async fn next(stream: &mut Streaming<WatchEvent>) -> (Type, String, Value) {
     let event = tokio::time::timeout(DEADLINE, stream.message()).await;
     let event = event.expect("in time").unwrap().unwrap();
     let name = event.r#ref.clone().unwrap_or_default().name;
@@ -179,6 +184,7 @@ async fn a_claim_made_by_hand_is_kept_shown_and_watched() {
         r#ref: Some(reference("pvc", "shared")),
         typed_name: String::new(),
         orphan: false,
+        ..DeleteRequest::default()
     };
     let refused = coordinator.objects().await.delete(bare).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

@@ -25,7 +25,7 @@ pub(super) fn check(
 ) {
     match (current, object) {
         (Object::StatefulSet(before), Object::StatefulSet(after)) => {
-            set(classes, before, after, refuse);
+            set(classes, key, before, after, refuse);
         }
         (Object::PersistentVolumeClaim(before), Object::PersistentVolumeClaim(after)) => {
             volume::claim(classes, key, before, after, refuse);
@@ -71,6 +71,7 @@ pub(super) fn check(
 
 fn set(
     classes: &Classes<'_>,
+    key: &ObjectKey,
     before: &StatefulSet,
     after: &StatefulSet,
     refuse: &mut dyn FnMut(&str, &str),
@@ -95,7 +96,7 @@ fn set(
         ("addressPool", old.address_pool != new.address_pool && !anew),
         (
             "volumeClaimTemplates",
-            !volume::templates(classes, before, after, refuse),
+            !volume::templates(classes, key, before, after, refuse),
         ),
     ] {
         if changed {

@@ -3,14 +3,23 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::spec::{AccessMode, Object, PersistentVolumeClaimSpec, Sealed, Secret};
+use super::Existing;
+use crate::{
+    ids::ObjectKey,
+    spec::{AccessMode, Kind, Object, PersistentVolumeClaimSpec, Sealed, Secret},
+};
 
 /// Fills in what the operator left out.
 pub(super) fn fill(object: &mut Object) {
     if object.meta().namespace.is_empty() {
         "default".clone_into(&mut object.meta_mut().namespace);
     }
-    for mark in [super::SCALED, super::ORPHANED, super::REFOUND] {
+    for mark in [
+        super::SCALED,
+        super::PAUSED,
+        super::ORPHANED,
+        super::REFOUND,
+    ] {
         object.meta_mut().annotations.remove(mark);
     }
     match object {
@@ -32,6 +41,33 @@ pub(super) fn fill(object: &mut Object) {
         | Object::StorageClass(_)
         | Object::PersistentVolume(_)
         | Object::VolumeSnapshot(_) => {}
+    }
+}
+
+/// Notes which claim a snapshot means: the one that it meant before, or the one that is there when
+/// it is asked for.
+pub(super) fn pin(existing: Existing<'_>, key: &ObjectKey, object: &mut Object) {
+    let Object::VolumeSnapshot(snapshot) = object else {
+        return;
+    };
+    let source = &mut snapshot.spec.source;
+    if !source.persistent_volume_claim_uid.is_empty() {
+        return;
+    }
+    let before = existing.objects.get(&(Kind::VolumeSnapshot, key.clone()));
+    if let Some(Object::VolumeSnapshot(before)) = before {
+        let meant = &before.spec.source.persistent_volume_claim_uid;
+        source.persistent_volume_claim_uid.clone_from(meant);
+        return;
+    }
+    let Ok(name) = source.persistent_volume_claim_name.parse() else {
+        return;
+    };
+    let namespace = key.namespace.clone();
+    let claim = (Kind::PersistentVolumeClaim, ObjectKey { namespace, name });
+    if let Some(claim) = existing.objects.get(&claim) {
+        let uid = &claim.meta().uid;
+        source.persistent_volume_claim_uid.clone_from(uid);
     }
 }
 

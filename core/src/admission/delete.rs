@@ -1,12 +1,12 @@
 //! What may be deleted. What holds members or data asks for its name to be typed.
 
 use super::{
-    Existing, dependencies::dependants, disruption::users, volume_relations::users_of_class,
+    Existing, dependencies::dependants, relations::users, volume_relations::users_of_class,
 };
 use crate::{
     ids::{MemberId, ObjectKey},
     manifest::{Origin, Violation},
-    spec::{Kind, Object, Retention, StatefulSet},
+    spec::{Kind, Object, StatefulSet},
 };
 
 /// What a deletion means.
@@ -44,7 +44,14 @@ pub fn delete(
         );
     }
     match kind {
-        Kind::StatefulSet => set(existing, key, &mut deletion),
+        // Which of its members stop, and which claims go, is the plan's business.
+        Kind::StatefulSet => {
+            for other in dependants(existing.objects, key) {
+                deletion.warnings.push(format!(
+                    "set {other} depends on it: it runs on, and does not come up again without it"
+                ));
+            }
+        }
         Kind::PersistentVolumeClaim => claim(existing, key, &mut deletion, &mut refuse),
         Kind::AddressPool => {
             for set in users_of_pool(existing, key) {
@@ -80,31 +87,6 @@ pub fn delete(
         Ok(deletion)
     } else {
         Err(violations)
-    }
-}
-
-/// A set goes with its members, and with its claims if its policy says so.
-fn set(existing: Existing<'_>, key: &ObjectKey, deletion: &mut Deletion) {
-    let object = existing.objects.get(&(Kind::StatefulSet, key.clone()));
-    let policy = match object {
-        Some(Object::StatefulSet(set)) => {
-            set.spec
-                .persistent_volume_claim_retention_policy
-                .when_deleted
-        }
-        Some(_) | None => Retention::Retain,
-    };
-    let volumes = match policy {
-        Retention::Retain => "their volumes are kept",
-        Retention::Delete => "their claims are deleted then (whenDeleted: Delete)",
-    };
-    deletion.disruptions.push(format!(
-        "all members of {key} stop, the highest first; {volumes}"
-    ));
-    for other in dependants(existing.objects, key) {
-        deletion.warnings.push(format!(
-            "set {other} depends on it: it runs on, and does not come up again without it"
-        ));
     }
 }
 

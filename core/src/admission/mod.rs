@@ -1,8 +1,8 @@
 //! What may be stored: objects that are right by themselves, held against those that are there.
 //!
-//! Admission fills in what was left out, refuses what may not change, and says what a change would
-//! stop, shrink, replace or delete, so that nobody does it by mistake. It decides on the objects
-//! alone; where members run is the plan's business.
+//! Admission fills in what was left out and refuses what may not change. It decides on the objects
+//! alone; where members run, and which of them a change takes down, is the plan's business
+//! ([`crate::plan::disruptions`]).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ mod defaults;
 mod delete;
 mod dependencies;
 mod diff;
-mod disruption;
+mod kept;
 mod relations;
 pub mod rollout;
 mod scale;
@@ -26,10 +26,14 @@ mod volume_relations;
 
 pub use delete::{Deletion, delete};
 pub use diff::{FieldChange, diff};
+pub use kept::PAUSED;
 pub use scale::{SCALED, scale};
 
 /// Marks a set that was deleted without its members, with the time; kept among the annotations.
 pub const ORPHANED: &str = "berth/orphaned";
+/// Why no verb changes such a set.
+pub const ORPHANED_REFUSED: &str = "the set was deleted without its members, which run on; apply a \
+    set of the name first, it takes them back";
 /// Marks a set that is founded anew when its deletion is done; kept among the annotations.
 pub const REFOUND: &str = "berth/refound";
 
@@ -47,6 +51,8 @@ pub struct Existing<'a> {
     /// The claim that has each volume. A volume whose claim is gone is in it until it is released:
     /// the data on it is still that claim's.
     pub bound: &'a BTreeMap<ObjectKey, ClaimKey>,
+    /// How much the volume of each claim holds that has one, in bytes.
+    pub held: &'a BTreeMap<ClaimKey, u64>,
 }
 
 /// What the operator wants beyond the objects themselves.
@@ -54,6 +60,11 @@ pub struct Existing<'a> {
 pub struct Options {
     /// Take the number of members from the manifest although `scale` set another one.
     pub take_replicas: bool,
+    /// Take `paused` from the manifest although `rollout pause` or `resume` set it otherwise.
+    pub take_paused: bool,
+    /// The objects are what a verb made of the stored ones, and no manifest: what they lack is meant
+    /// to go.
+    pub by_verb: bool,
 }
 
 /// What becomes of an object.
@@ -86,8 +97,6 @@ pub struct Change {
 pub struct Admission {
     /// The objects, in the order of the kinds: what others need comes first.
     pub changes: Vec<Change>,
-    /// What stops, shrinks or is replaced; not empty means that the operator must confirm.
-    pub disruptions: Vec<String>,
     /// What is allowed and yet seldom meant.
     pub warnings: Vec<String>,
 }
@@ -116,7 +125,6 @@ pub fn admit(
     }
     changes.sort_by(|a, b| (order(a.kind), &a.key).cmp(&(order(b.kind), &b.key)));
     Ok(Admission {
-        disruptions: disruption::of(existing.objects, &after),
         warnings: warnings(existing, &after, &changes),
         changes,
     })
@@ -159,6 +167,7 @@ fn one(
     let kind = parsed.object.kind();
     let mut object = parsed.object.clone();
     defaults::fill(&mut object);
+    defaults::pin(existing, &parsed.key, &mut object);
     let mut refuse = |field: &str, message: &str| violations.push(parsed.violation(field, message));
     let outcome = match existing.objects.get(&(kind, parsed.key.clone())) {
         None => {
@@ -174,6 +183,7 @@ fn one(
                 );
             }
             scale::merge(existing, current, &mut object, options, &mut refuse);
+            kept::merge(current, &mut object, options, &mut refuse);
             volume::merge(classes, &parsed.key, current, &mut object);
             change::check(classes, &parsed.key, current, &object, &mut refuse);
             defaults::carry(current, &mut object);

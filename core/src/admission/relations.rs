@@ -143,3 +143,21 @@ pub(super) fn warnings(after: &Objects, changes: &[Change]) -> Vec<String> {
     }
     found.into_iter().collect()
 }
+
+/// The sets that use a config object.
+pub(super) fn users<'a>(
+    objects: &'a Objects,
+    kind: Kind,
+    key: &'a ObjectKey,
+) -> impl Iterator<Item = &'a ObjectKey> {
+    objects.iter().filter_map(move |((_, set_key), object)| {
+        let Object::StatefulSet(set) = object else {
+            return None;
+        };
+        let uses = set_key.namespace == key.namespace
+            && config_refs(&set.spec.template.spec)
+                .iter()
+                .any(|r| r.kind == kind && r.name == key.name.as_str());
+        uses.then_some(set_key)
+    })
+}

@@ -120,7 +120,7 @@ pub fn restart(current: &StatefulSet, key: &ObjectKey, now: Timestamp) -> Parsed
 /// The set with its updates held back, or let go on.
 pub fn pause(current: &StatefulSet, key: &ObjectKey, paused: bool) -> ParsedObject {
     let mut wanted = current.clone();
-    wanted.spec.paused = paused;
+    wanted.spec.paused = Some(paused);
     parsed(key, set_object(wanted))
 }
 

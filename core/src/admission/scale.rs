@@ -1,7 +1,7 @@
 //! How many members: the one field that two may write, a manifest and `berth scale`; and the one
 //! that may not change at all where the application would not learn of it.
 
-use super::{Existing, Objects, Options, Outcome};
+use super::{Existing, Options, Outcome};
 use crate::{
     ids::{ObjectKey, SetKey},
     manifest::{Origin, Violation},
@@ -87,7 +87,7 @@ pub(super) fn merge(
     }
 }
 
-/// Sets the number of members of a set, as `berth scale` does: the set to store, and what stops.
+/// Sets the number of members of a set, as `berth scale` does: the set to store.
 ///
 /// # Errors
 /// Why it is not allowed.
@@ -95,7 +95,7 @@ pub fn scale(
     existing: Existing<'_>,
     key: &ObjectKey,
     replicas: u32,
-) -> Result<(super::Change, Vec<String>), Vec<Violation>> {
+) -> Result<super::Change, Vec<Violation>> {
     let id = (Kind::StatefulSet, key.clone());
     let name = format!("{}/{}", Kind::StatefulSet, key.name);
     let violation =
@@ -104,6 +104,9 @@ pub fn scale(
         let message = format!("there is no set '{key}'; see 'berth get sts'");
         return Err(violation("metadata.name", &message));
     };
+    if super::is_orphaned(current) {
+        return Err(violation("metadata.name", super::ORPHANED_REFUSED));
+    }
     let mut set = before.clone();
     if set.spec.placement == Placement::PerHost {
         let message = "the set has one member on each host that its nodeSelector admits; label \
@@ -136,15 +139,12 @@ pub fn scale(
     } else {
         Outcome::Configured
     };
-    let after = Objects::from([(id.clone(), object.clone())]);
-    let before = Objects::from([(id, current.clone())]);
-    let change = super::Change {
+    Ok(super::Change {
         kind: Kind::StatefulSet,
         key: key.clone(),
         outcome,
         object,
-    };
-    Ok((change, super::disruption::of(&before, &after)))
+    })
 }
 
 fn is_static(set: &StatefulSet) -> bool {

@@ -3,8 +3,9 @@
 
 use super::Existing;
 use crate::{
-    ids::{ClaimKey, ObjectKey},
+    ids::{ClaimKey, MemberId, ObjectKey},
     manifest::ParsedObject,
+    quantity,
     spec::{
         BindingMode, ClaimTemplate, Object, PersistentVolume, PersistentVolumeClaim,
         PersistentVolumeClaimSpec, Provisioner, StatefulSet, StorageClass,
@@ -84,18 +85,35 @@ impl<'a> Classes<'a> {
         self.existing.bound.values().any(|one| one == claim)
     }
 
-    /// Checks a size against the one before.
+    /// How much of what a template asks for its claims hold that do not hold all of it yet: the
+    /// largest of them. `None` if nothing of it is open.
+    fn fulfilled(&self, set: &ObjectKey, before: &StatefulSet, at: usize) -> Option<u64> {
+        let template = before.spec.volume_claim_templates.get(at)?;
+        let asked = template.spec.storage();
+        let claims = before.spec.declared().filter_map(|ordinal| {
+            let set = set.clone();
+            let id = MemberId { set, ordinal };
+            let claim = id.claim(&template.metadata.name).ok()?;
+            self.existing.held.get(&claim).copied()
+        });
+        claims.filter(|held| *held < asked).max()
+    }
+
+    /// Checks a size against the one before, of which so much is `fulfilled`, if not all of it: down
+    /// to that a request may be taken back, which upstream calls the recovery of a failed expansion.
     fn size(
         &self,
         field: &str,
-        before: &PersistentVolumeClaimSpec,
+        (before, fulfilled): (&PersistentVolumeClaimSpec, Option<u64>),
         after: &PersistentVolumeClaimSpec,
         refuse: Refuse<'_>,
     ) {
         let (old, new) = (before.storage(), after.storage());
-        if new < old {
+        let least = fulfilled.unwrap_or(old).min(old);
+        if new < least {
             let text = before.resources.requests.get("storage");
-            let text = text.map_or("0", String::as_str);
+            let text = text.cloned().filter(|_| least == old);
+            let text = text.unwrap_or_else(|| quantity::exact(least));
             refuse(
                 field,
                 &format!("a volume never becomes smaller; give {text} or more"),
@@ -173,7 +191,10 @@ pub(super) fn claim(
                 volume.name
             ),
         ),
-        Some(_) | None => classes.size(field, old, new, refuse),
+        Some(_) | None => {
+            let held = classes.existing.held.get(key).copied();
+            classes.size(field, (old, held), new, refuse);
+        }
     }
     if !same_but_size(old, new) {
         refuse(
@@ -192,10 +213,11 @@ fn same_but_size(a: &PersistentVolumeClaimSpec, b: &PersistentVolumeClaimSpec) -
     a == *b
 }
 
-/// The claim templates of a set: their size may grow, their labels and annotations are free.
+/// The claim templates of a set: their size may grow, and go back as far as it is not fulfilled; their labels and annotations are free.
 /// Whether they differ in nothing else.
 pub(super) fn templates(
     classes: &Classes<'_>,
+    key: &ObjectKey,
     before: &StatefulSet,
     after: &StatefulSet,
     refuse: Refuse<'_>,
@@ -217,7 +239,8 @@ pub(super) fn templates(
     }
     for (i, (old, new)) in pairs().enumerate() {
         let field = format!("spec.volumeClaimTemplates[{i}].spec.resources.requests.storage");
-        classes.size(&field, &old.spec, &new.spec, refuse);
+        let fulfilled = classes.fulfilled(key, before, i);
+        classes.size(&field, (&old.spec, fulfilled), &new.spec, refuse);
     }
     true
 }

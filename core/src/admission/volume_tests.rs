@@ -236,6 +236,36 @@ fn a_claim_with_a_volume_made_by_hand_does_not_grow() {
 }
 
 #[test]
+fn what_is_not_fulfilled_yet_may_be_taken_back() {
+    const GI: u64 = 1 << 30;
+    let mut world = World::default();
+    world.apply(CLASSES).unwrap();
+    world.apply(&CLAIM.replace("1Gi", "4Gi")).unwrap();
+    world.apply(&SET.replace("1Gi", "4Gi")).unwrap();
+    let to = |text: &str, size: &str| text.replace("1Gi", size);
+    let field = "resources.requests.storage";
+    // One volume has all of it, the others as much as they had.
+    let held = [("c", 2), ("www-web-0", 4), ("www-web-1", 2)];
+    world.held = held.map(|(name, size)| (key(name), size * GI)).into();
+    for size in ["3Gi", "2Gi"] {
+        accepted(&world, &to(CLAIM, size));
+        accepted(&world, &to(SET, size));
+    }
+    for text in [CLAIM, SET] {
+        let told = refused(&world, &to(text, "2000Mi"));
+        let why = format!("{field}: a volume never becomes smaller; give 2Gi or more");
+        assert!(told.iter().all(|line| line.ends_with(&why)), "{told:?}");
+        assert_eq!(told.len(), 1);
+    }
+    world.held = held.map(|(name, _)| (key(name), 4 * GI)).into();
+    for text in [CLAIM, SET] {
+        let told = refused(&world, &to(text, "3Gi"));
+        let why = format!("{field}: a volume never becomes smaller; give 4Gi or more");
+        assert!(told[0].ends_with(&why), "{told:?}");
+    }
+}
+
+#[test]
 fn claim_templates_grow_and_nothing_else() {
     let mut world = World::default();
     world.apply(CLASSES).unwrap();
@@ -517,4 +547,41 @@ fn what_holds_data_is_not_deleted_in_passing() {
         freed.disruptions,
         ["the record of volume 'v0' is removed; its data stays where it is"]
     );
+}
+
+#[test]
+fn a_snapshot_is_of_the_claim_that_is_there_when_it_is_asked_for() {
+    let snapshot = "\
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: before}
+spec:
+  source: {persistentVolumeClaimName: c}
+";
+    let meant = |world: &World| {
+        let id = (Kind::VolumeSnapshot, "default/before".parse().unwrap());
+        let Object::VolumeSnapshot(object) = &world.objects[&id] else {
+            panic!("{:?}", world.objects[&id]);
+        };
+        let source = &object.spec.source;
+        source.persistent_volume_claim_uid.clone()
+    };
+    let claim = (Kind::PersistentVolumeClaim, "default/c".parse().unwrap());
+    let mut world = World::with(CLASSES);
+    world.apply(CLAIM).unwrap();
+    let rename = |world: &mut World, uid: &str| {
+        let object = world.objects.get_mut(&claim).unwrap();
+        uid.clone_into(&mut object.meta_mut().uid);
+    };
+    rename(&mut world, "first");
+    world.apply(snapshot).unwrap();
+    assert_eq!(meant(&world), "first");
+    rename(&mut world, "second");
+    let again = world.apply(snapshot).unwrap();
+    assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    assert_eq!(meant(&world), "first");
+    // None is there yet: the next one of the name is meant.
+    let mut world = World::with(CLASSES);
+    world.apply(snapshot).unwrap();
+    assert_eq!(meant(&world), "");
 }

@@ -4,9 +4,9 @@ use crate::{
     check::{Case, Verdict, standing::grant},
     ids::{ClaimKey, MemberId, ObjectKey},
     plan::Step,
-    spec::{AccessMode, PersistentVolume},
+    spec::{AccessMode, LimitPolicy, PersistentVolume},
     state::{Claim, State, Volume, VolumeState},
-    volume::{NfsSource, VolumeSource},
+    volume::{NfsSource, PoolKind, VolumeSource},
 };
 
 pub(super) fn bound_once(case: &Case<'_>) -> Verdict {
@@ -64,10 +64,30 @@ pub(super) fn bound_fits(case: &Case<'_>) -> Verdict {
             Err(format!("claim {key} did not ask for volume {}", name.name))
         }
     } else if volume.provisioned {
-        Ok(())
+        held_to_its_size(case.state, name, volume)
     } else {
         Err(format!("volume {} does not exist", name.name))
     }
+}
+
+/// A class may ask for pools that hold volumes to their sizes.
+fn held_to_its_size(state: &State, name: &ObjectKey, volume: &Volume) -> Verdict {
+    let mut classes = state.storage_classes.values();
+    let class = classes.find(|class| class.metadata.name == volume.class);
+    let asked = class.is_some_and(|class| class.parameters.limits == LimitPolicy::Required);
+    let VolumeSource::Local { host, pool, .. } = &volume.source else {
+        return Ok(());
+    };
+    let host = state.hosts.get(host);
+    let info = host.and_then(|host| host.record.pools.get(pool));
+    let holds = info.is_some_and(|info| info.limits || info.kind == PoolKind::Image);
+    if holds || !asked {
+        return Ok(());
+    }
+    Err(format!(
+        "volume {} is to be held to its size, and pool '{pool}' does not do that",
+        name.name
+    ))
 }
 
 fn made_by_hand(

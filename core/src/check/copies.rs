@@ -24,6 +24,8 @@ pub(super) fn snapshot_source(case: &Case<'_>) -> Verdict {
     let asked = &object.spec.source.persistent_volume_claim_name;
     let named = snapshot.claim.namespace == snapshot.of.namespace
         && snapshot.claim.name.as_str() == asked.as_str();
+    let meant = &object.spec.source.persistent_volume_claim_uid;
+    let meant = meant.is_empty() || claim.is_some_and(|claim| claim.uid.0 == *meant);
     let volume = case.state.volumes.get(&snapshot.volume);
     let bound = claim.and_then(|claim| claim.volume.as_ref());
     let wrong = if name.name.as_str() != format!("snap-{}", object.metadata.uid) {
@@ -32,6 +34,8 @@ pub(super) fn snapshot_source(case: &Case<'_>) -> Verdict {
         "is taken already"
     } else if !named || bound != Some(&snapshot.volume) {
         "is of another claim's volume"
+    } else if !meant {
+        "is of a later claim of the name"
     } else if !volume.is_some_and(|volume| whole(volume, claim.map(|claim| &claim.uid))) {
         "is of a volume that is not there"
     } else if volume.map(|volume| &volume.source) != Some(&snapshot.source) {

@@ -36,7 +36,7 @@ fn origin(set: &Set) -> &TemplateHash {
 pub(super) fn halted(set: &Set) -> bool {
     let rollout = &set.rollout;
     let stalled = rollout.phase == RolloutPhase::Stalled && rollout.update == set.revision;
-    stalled || set.spec.paused
+    stalled || set.spec.is_paused()
 }
 
 /// Whether the partition keeps an ordinal as it is.
@@ -330,10 +330,16 @@ pub(super) fn rollout_proven(case: &Case<'_>) -> Verdict {
     let right = match turn {
         Turn::Begins { revision, from, .. } => {
             let new = rollout.update != set.revision || rollout.current.0.is_empty();
-            let from_here = rollout.current.0.is_empty() || rollout.current == *from;
+            let last = set.revisions.get(&rollout.current);
+            let startable = last.is_none_or(|last| last.missing(&key.namespace).is_none());
+            let from_here = match (rollout.current.0.is_empty(), startable) {
+                (true, _) => true,
+                (false, true) => rollout.current == *from,
+                (false, false) => from == revision,
+            };
             new && *revision == set.revision && from_here
         }
-        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.paused,
+        Turn::Goes { .. } => rollout.phase == RolloutPhase::Resting && !set.spec.is_paused(),
         Turn::Betters { progress } => {
             let before = rollout.progress;
             progress.of != before.of || progress.lacking < before.lacking

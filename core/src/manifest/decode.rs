@@ -32,9 +32,9 @@ pub(super) struct Finding {
     pub(super) message: String,
     /// Whether the key itself is wrong, not what it has.
     pub(super) key: bool,
-    /// The field that was probably meant, for an unknown one; the list, for an unknown word in
-    /// one. What seems to be wrong with it may only be so because of this.
-    pub(super) meant: Option<Path>,
+    /// The fields that were probably meant, for an unknown one; the list, for an unknown word in
+    /// one. What seems to be wrong with them may only be so because of this.
+    pub(super) meant: Vec<Path>,
 }
 
 /// What could be read, and everything that could not.
@@ -72,10 +72,13 @@ pub(super) fn decode<T: DeserializeOwned>(mut tree: Value, hide: bool) -> Decode
                 message: problem.message,
                 key: problem.key,
                 meant: match &listed {
-                    Some((_, list)) => Some(list.clone()),
-                    None => problem
-                        .meant
-                        .and_then(|field| absent(&mut tree, &path, field)),
+                    Some((_, list)) => vec![list.clone()],
+                    None => {
+                        let meant = problem.meant.into_iter();
+                        meant
+                            .filter_map(|field| absent(&mut tree, &path, field))
+                            .collect()
+                    }
                 },
             });
         }

@@ -16,8 +16,8 @@ pub(super) struct Problem {
     pub(super) key: bool,
     /// Whether the field is missing.
     pub(super) missing: bool,
-    /// The field that was probably meant instead.
-    pub(super) meant: Option<String>,
+    /// The fields that were probably meant instead.
+    pub(super) meant: Vec<String>,
     /// A word that could be there instead of an unknown one.
     pub(super) word: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
         field: None,
         key: false,
         missing: false,
-        meant: None,
+        meant: Vec::new(),
         word: None,
     };
     if let Some((name, expected)) = unknown(text, "unknown field ") {
@@ -38,7 +38,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             field: Some(name.to_owned()),
             key: true,
             missing: false,
-            meant: meant(name, &expected).map(ToOwned::to_owned),
+            meant: meant(name, &expected),
             word: None,
         };
     }
@@ -49,7 +49,7 @@ pub(super) fn understand(text: &str, hide: bool) -> Problem {
             field: Some(name),
             key: false,
             missing: true,
-            meant: None,
+            meant: Vec::new(),
             word: None,
         };
     }
@@ -89,15 +89,22 @@ fn unknown<'a>(text: &'a str, form: &str) -> Option<(&'a str, Vec<&'a str>)> {
     Some((name, expected))
 }
 
-/// The field that an unknown one stands for.
-fn meant<'a>(name: &str, expected: &[&'a str]) -> Option<&'a str> {
-    let upstream = match name {
-        "containers" => "processes",
-        "initContainers" => "initProcesses",
-        "image" => "command",
-        _ => return nearest(name, expected),
+/// The fields that an unknown one stands for.
+fn meant(name: &str, expected: &[&str]) -> Vec<String> {
+    let upstream: &[&str] = match name {
+        "containers" => &["processes"],
+        "initContainers" => &["initProcesses"],
+        // An image says what is run in it, and as whom.
+        "image" => &["command", "user"],
+        _ => {
+            return nearest(name, expected)
+                .into_iter()
+                .map(ToOwned::to_owned)
+                .collect();
+        }
     };
-    expected.iter().copied().find(|field| *field == upstream)
+    let known = upstream.iter().filter(|field| expected.contains(field));
+    known.map(ToString::to_string).collect()
 }
 
 fn unknown_field(name: &str, expected: &[&str]) -> String {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     decode::{Decoded, Finding, decode, field_of},
     messages::nearest,
-    origin::{Origin, Violation},
+    origin::{Origin, UPSTREAM, Violation},
 };
 use crate::spec::{Kind, Object, validate};
 
@@ -36,11 +36,13 @@ pub(super) fn read(
     let name = format!("{}/{}", text(&map, "kind"), name_of(&map));
     let about = (name != "/").then_some(name.as_str());
     let kind = envelope(&mut map, origin, about)?;
+    if kind == Kind::StatefulSet {
+        own_words(&mut map);
+    }
     let (object, mut found) = fields(kind, map);
     let removed: Vec<String> = found
         .iter()
-        .flat_map(|f| [Some(&f.path), f.meant.as_ref()])
-        .flatten()
+        .flat_map(|f| std::iter::once(&f.path).chain(&f.meant))
         .map(|path| field_of(path))
         .collect();
     let mut violations: Vec<Violation> = found
@@ -73,6 +75,23 @@ fn tell(finding: &Finding, origin: &Origin, about: Option<&str>) -> Violation {
         origin.key_violation(about, &field, &finding.message)
     } else {
         origin.violation(about, &field, &finding.message)
+    }
+}
+
+/// Reads what a pod has under our words, so that a manifest of Kubernetes is told what else is wrong
+/// with it. What is there under both is left alone, and refused.
+fn own_words(map: &mut Map<String, Value>) {
+    let below = ["spec", "template", "spec"];
+    let member = below
+        .into_iter()
+        .try_fold(map, |map, key| map.get_mut(key)?.as_object_mut());
+    let Some(member) = member else { return };
+    for (upstream, own) in UPSTREAM {
+        if !member.contains_key(own)
+            && let Some(value) = member.remove(upstream)
+        {
+            member.insert(own.to_owned(), value);
+        }
     }
 }
 

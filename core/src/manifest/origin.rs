@@ -4,10 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::tree::{Content, Node, Place};
+use super::tree::{Content, Entry, Node, Place};
 
 /// Characters of a message. It may quote what was written, and that may be anything.
 const MAX_MESSAGE: usize = 600;
+
+/// What the template of a pod has under another word, and ours.
+pub(super) const UPSTREAM: [(&str, &str); 2] = [
+    ("containers", "processes"),
+    ("initContainers", "initProcesses"),
+];
 
 /// One mistake, with everything that helps to find it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +123,28 @@ fn shorten(text: &str) -> String {
     format!("{first} ... {last}")
 }
 
+/// The entry whose key a field begins with, also if it was written in the word of Kubernetes, and
+/// what is left of the field.
+fn first_of<'a, 'f>(entries: &'a [Entry], field: &'f str) -> Option<(&'a Entry, &'f str)> {
+    let begins = |key: &str| {
+        let left = field.strip_prefix(key)?;
+        let ends = left.is_empty() || left.starts_with(['.', '[']);
+        ends.then_some(left)
+    };
+    let own = |key: &str| {
+        let mut words = UPSTREAM.into_iter();
+        words.find_map(|(upstream, own)| (upstream == key).then_some(own))
+    };
+    let as_written = entries
+        .iter()
+        .filter_map(|entry| Some((entry, begins(&entry.key)?)))
+        .max_by_key(|(entry, _)| entry.key.len());
+    as_written.or_else(|| {
+        let mut renamed = entries.iter();
+        renamed.find_map(|entry| Some((entry, begins(own(&entry.key)?)?)))
+    })
+}
+
 /// The place of a field, or of the last node on the way to it. Keys may contain dots, so a field
 /// is matched against the keys that are there.
 fn nearest(root: &Node, field: &str, of_key: bool) -> Place {
@@ -126,15 +154,7 @@ fn nearest(root: &Node, field: &str, of_key: bool) -> Place {
     loop {
         let (next, next_place, left) = match &node.content {
             Content::Map(entries) => {
-                let found = entries
-                    .iter()
-                    .filter_map(|entry| {
-                        let left = rest.strip_prefix(entry.key.as_str())?;
-                        let ends = left.is_empty() || left.starts_with(['.', '[']);
-                        ends.then_some((entry, left))
-                    })
-                    .max_by_key(|(entry, _)| entry.key.len());
-                let Some((entry, left)) = found else {
+                let Some((entry, left)) = first_of(entries, rest) else {
                     return place;
                 };
                 let place = if of_key && left.is_empty() {

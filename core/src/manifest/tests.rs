@@ -91,7 +91,7 @@ fn unknown_fields_are_shown_where_they_are() {
         ),
         (
             "processes:",
-            "containers:",
+            "containers: []\n      processes:",
             &[
                 "etcd.yaml:9:7: StatefulSet/etcd: spec.template.spec.containers: there is no field 'containers' here; write processes: Berth runs host binaries",
             ],
@@ -104,6 +104,20 @@ fn unknown_fields_are_shown_where_they_are() {
             ],
         ),
     ]);
+}
+
+/// Also with the right line for what else is wrong below it.
+#[test]
+fn what_kubernetes_calls_containers_are_processes() {
+    let upstream = SET.replace("processes:", "containers:");
+    assert_eq!(accepted(&upstream)[0].object, accepted(SET)[0].object);
+    let wrong = upstream.replace("[/usr/bin/etcd]", "[/usr/bin/etcd, 1]");
+    assert_eq!(
+        refused(&wrong),
+        [
+            "etcd.yaml:11:34: StatefulSet/etcd: spec.template.spec.processes[0].command[1]: the number 1 is not a text; put it in quotes"
+        ]
+    );
 }
 
 #[test]

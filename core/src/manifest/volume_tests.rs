@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// What is wrong with the documents of a tutorial.
+const IMAGES: [&str; 3] = [
+    "v.yaml:35:9: StatefulSet/web: spec.template.spec.initProcesses[0].image: there is no field \
+     'image' here; give command: Berth runs host binaries",
+    "v.yaml:42:9: StatefulSet/web: spec.template.spec.processes[0].image: there is no field 'image' \
+     here; give command: Berth runs host binaries",
+    "v.yaml:43:9: StatefulSet/web: spec.template.spec.processes[0].imagePullPolicy: there is no \
+     field 'imagePullPolicy' here; give command: Berth runs host binaries",
+];
+
 fn refused(text: &str) -> Vec<String> {
     let source = Source {
         file: "v.yaml".to_owned(),
@@ -302,4 +312,11 @@ fn volumes_of_a_pod_are_claims_or_files() {
              give persistentVolumeClaim: {claimName: ...}"
         ]
     );
+}
+
+/// Nothing else is wrong with it: what an image says of program and user is not asked for twice.
+#[test]
+fn the_documents_of_a_tutorial_are_refused_for_their_images_alone() {
+    let text = include_str!("../../../tests/manifests/kubernetes_tutorial.yaml");
+    assert_eq!(refused(text), IMAGES);
 }

@@ -9,6 +9,7 @@ use crate::{
     report::Phase,
     spec::Probe,
     volume::{Ownership, Usage, VolumeReport},
+    waiting::ProbeFailure,
 };
 
 mod life;
@@ -646,7 +647,7 @@ fn probes_decide_started_and_ready_and_a_failed_liveness_probe_restarts() {
     world.probed(&refused);
     assert!(matches!(
         world.report().waiting,
-        Some(Reason::StartupProbe { error, .. }) if error == "refused"
+        Some(Reason::StartupProbe(ProbeFailure { error, .. })) if error == "refused"
     ));
     world.pass(Duration::from_millis(10));
     world.probed(&Outcome::Success);

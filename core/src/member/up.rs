@@ -11,7 +11,7 @@ use crate::{
     notify::Said,
     probe::{Outcome, ProbeKind, ProbeSpecs, ProcessProbes, Verdict},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{ProbeFailure, Reason},
 };
 
 /// Beyond the grace period, before everything is killed: the keeper should have done it itself. It
@@ -451,15 +451,15 @@ impl Up {
         let (_, probes) = self.probes.get(&process)?;
         if !probes.started() {
             let error = probes.error(ProbeKind::Startup);
-            return Some(Reason::StartupProbe { process, error });
+            return Some(Reason::StartupProbe(ProbeFailure { process, error }));
         }
         if probes.halted() {
             let error = probes.error(ProbeKind::Liveness);
-            return Some(Reason::LivenessProbe { process, error });
+            return Some(Reason::LivenessProbe(ProbeFailure { process, error }));
         }
         if !probes.ready() {
             let error = probes.error(ProbeKind::Readiness);
-            return Some(Reason::ReadinessProbe { process, error });
+            return Some(Reason::ReadinessProbe(ProbeFailure { process, error }));
         }
         None
     }

@@ -87,7 +87,7 @@ fn progressing(set: &Set, count: Count) -> Condition {
     } else if phase == RolloutPhase::Stalled {
         let message = format!("the rollout did not get better for {deadline} s; {so_far}");
         (ConditionReason::ProgressDeadlineExceeded, message)
-    } else if set.spec.paused && count.updated < count.wanted {
+    } else if set.spec.is_paused() && count.updated < count.wanted {
         (ConditionReason::UpdatesPaused, so_far)
     } else if phase == RolloutPhase::Going || count.behind > 0 {
         (ConditionReason::RolloutGoing, so_far)
@@ -124,7 +124,7 @@ fn progressing(set: &Set, count: Count) -> Condition {
 
 fn paused(set: &Set) -> Condition {
     let stalled = set.rollout_phase() == RolloutPhase::Stalled;
-    let (reason, message) = match (set.spec.paused, stalled) {
+    let (reason, message) = match (set.spec.is_paused(), stalled) {
         (true, _) => (
             ConditionReason::UpdatesPaused,
             "the set says paused: true; everything but updates goes on",
@@ -137,7 +137,7 @@ fn paused(set: &Set) -> Condition {
     };
     Condition {
         kind: ConditionKind::Paused,
-        holds: set.spec.paused || stalled,
+        holds: set.spec.is_paused() || stalled,
         reason,
         message: message.to_owned(),
         since: stalled.then_some(set.rollout.since),

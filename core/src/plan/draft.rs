@@ -74,7 +74,7 @@ impl Draft {
         self.report.waiting.get(id)
     }
 
-    /// Says why a claim has no volume.
+    /// Says why a claim has no volume, or not the one that it asks for.
     pub(super) fn pending(&mut self, claim: ClaimKey, reason: Reason) {
         self.report.claims.insert(claim, reason);
     }

@@ -75,7 +75,7 @@ fn serving(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Reason> {
     if facts.member.revision == *set.target_revision() {
         return None;
     }
-    Some(if set.spec.paused {
+    Some(if set.spec.is_paused() {
         Reason::UpdatesPaused
     } else if set.holds_updates() {
         let seconds = set.spec.progress_deadline_seconds();

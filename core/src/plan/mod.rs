@@ -20,6 +20,7 @@ mod carry;
 mod claims;
 pub mod conditions;
 mod depends;
+mod disruptions;
 mod draft;
 mod evict;
 mod explain;
@@ -28,6 +29,7 @@ pub mod forecast;
 mod founding;
 mod gate;
 mod observe;
+pub mod outlook;
 mod own_hosts;
 mod placement;
 mod release;
@@ -46,6 +48,8 @@ mod warn;
 mod why;
 mod zone;
 
+pub use claims::pool_free;
+pub use disruptions::disruptions;
 pub use report::Report;
 pub use snapshots::snapshot;
 pub use step::{Plan, Step};
@@ -103,6 +107,7 @@ pub fn plan_without(
         release::revisions(&mut draft, key);
         rollout::better(&mut draft, key);
     }
+    claims::growing(&mut draft);
     for key in &orphaned {
         explain::orphans(&mut draft, key);
     }

@@ -63,7 +63,7 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
     candidates.sort();
     // Room takes the longest to find out, so it is asked of the best host first.
     for (_, name) in candidates {
-        match claims::free(&draft.state, &need.id(), name, need.demands) {
+        match claims::free(&draft.state, Some(&need.id()), name, need.demands) {
             None => return Ok(name.clone()),
             Some(because) => refused.push(HostRefusal {
                 host: name.clone(),

@@ -12,7 +12,7 @@ use crate::{
         step::Proof,
     },
     report::Phase,
-    state::Ordered,
+    state::{Claim, Ordered},
 };
 
 /// Releases the members of a set that are proven gone, highest first.
@@ -113,8 +113,8 @@ pub(super) fn set(draft: &mut Draft, key: &SetKey) {
 
 /// Lets a set begin anew, once nothing is left of it.
 fn refound(draft: &mut Draft, set: SetKey, uid: Uid) {
-    let mut claims = draft.state.claims.values();
-    let left = claims.any(|claim| claim.is_of(&set) && claim.goes_with.is_some());
+    let going = |claim: &Claim| claim.is_of(&set) && claim.goes_with.is_some();
+    let left = draft.state.claims.values().any(going);
     if left || draft.mismatch().is_some() {
         return;
     }

@@ -15,7 +15,8 @@ use crate::{
 pub struct Report {
     /// Why each member that is not where it should be waits.
     pub waiting: BTreeMap<MemberId, Reason>,
-    /// Why each claim that was made by hand has no volume.
+    /// Why each claim that was made by hand has no volume, and why each claim whose volume is to be
+    /// larger waits for that.
     pub claims: BTreeMap<ClaimKey, Reason>,
     /// How each set stands, condition by condition.
     pub conditions: BTreeMap<SetKey, Vec<Condition>>,

@@ -63,7 +63,7 @@ fn next(
     if rollout.update != set.revision || rollout.current.0.is_empty() {
         let turn = Turn::Begins {
             revision: set.revision.clone(),
-            from: came_from(set),
+            from: came_from(key, set),
             progress,
         };
         return (Some(turn), None);
@@ -75,7 +75,7 @@ fn next(
         return (Some(Turn::Completes { revision }), None);
     }
     let turn = match rollout.phase {
-        RolloutPhase::Going if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Going if set.spec.is_paused() || progress.lacking == 0 => Some(Turn::Rests),
         RolloutPhase::Going if is_better(&rollout.progress, &progress) => {
             Some(Turn::Betters { progress })
         }
@@ -93,20 +93,26 @@ fn next(
         }
         RolloutPhase::Going | RolloutPhase::TakenBack => None,
         RolloutPhase::Resting => {
-            let goes = !set.spec.paused && has_work(state, key, set);
+            let goes = !set.spec.is_paused() && has_work(state, key, set);
             goes.then_some(Turn::Goes { progress })
         }
-        RolloutPhase::Stalled if set.spec.paused || progress.lacking == 0 => Some(Turn::Rests),
+        RolloutPhase::Stalled if set.spec.is_paused() || progress.lacking == 0 => Some(Turn::Rests),
         RolloutPhase::Stalled => (set.spec.auto_rollback && forward).then_some(Turn::IsTakenBack),
     };
     (turn, None)
 }
 
 /// Where a rollout begins: where the last one ended. Of a set that has no record of it yet, the
-/// lowest member tells, because it is updated last.
-fn came_from(set: &Set) -> TemplateHash {
-    if !set.rollout.current.0.is_empty() {
-        return set.rollout.current.clone();
+/// lowest member tells, because it is updated last. Nobody ever started with a revision that lacks
+/// config: it is nothing to keep below a partition, nor to go back to.
+fn came_from(key: &SetKey, set: &Set) -> TemplateHash {
+    let current = &set.rollout.current;
+    let record = set.revisions.get(current);
+    if record.is_some_and(|record| record.missing(&key.namespace).is_some()) {
+        return set.revision.clone();
+    }
+    if !current.0.is_empty() {
+        return current.clone();
     }
     let lowest = set.members.values().next();
     lowest.map_or_else(|| set.revision.clone(), |member| member.revision.clone())

@@ -129,7 +129,7 @@ fn room(
     let own = claims.iter().map(|own| (&own.key, &own.claim));
     let all = own.chain(shared.iter().map(|shared| (&shared.key, shared.claim)));
     let demands = claims::demands(state, all, id, now)?;
-    match claims::free(state, id, host, &demands) {
+    match claims::free(state, Some(id), host, &demands) {
         None => Ok(()),
         Some(because) => {
             let host = host.clone();

@@ -3,9 +3,11 @@
 
 mod delete;
 mod depends;
+mod disruptions;
 mod founding;
 mod operated;
 mod orphan;
+mod outlook;
 mod places;
 mod reload;
 mod retention;

@@ -13,8 +13,9 @@ pub(super) fn run(draft: &mut Draft) {
     let hash = zone::build(&draft.state).hash();
     let published = draft.state.zone.serial;
     let sets = draft.state.sets.values();
-    let mut members = sets.flat_map(|set| set.members.values());
-    let awaited = members.any(|member| member.named_in > published);
+    let awaited = sets
+        .flat_map(|set| set.members.values())
+        .any(|member| member.named_in > published);
     if hash != draft.state.zone.hash || awaited {
         let serial = published.next();
         let zone = ZoneHead { serial, hash };

@@ -7,6 +7,7 @@ use crate::{
     ids::{
         ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
     },
+    map::Map,
     order::{MemberOrder, OrderHead, order_hash},
     plan::{Report, Step},
     report::MemberReport,
@@ -47,7 +48,7 @@ pub(super) struct Coordinator {
     epochs: BTreeMap<MemberId, Epoch>,
     streams: BTreeMap<HostName, StreamId>,
     /// The claims that volumes had when those were deleted. Durable.
-    pub(super) former: BTreeMap<ObjectKey, Claim>,
+    pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
     pub(super) failed: BTreeMap<ObjectKey, HostName>,
     /// The work that was sent.
@@ -79,7 +80,7 @@ impl Coordinator {
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
             streams: BTreeMap::new(),
-            former: BTreeMap::new(),
+            former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
         }
@@ -247,7 +248,7 @@ impl World {
             return;
         };
         let contact = &mut known.contact;
-        let mut old = BTreeMap::new();
+        let mut old = Map::new();
         if complete {
             old = std::mem::take(&mut contact.members);
             if !contact.connected {

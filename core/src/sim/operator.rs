@@ -54,7 +54,7 @@ impl World {
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
         let sets = &mut self.coordinator.state.sets;
-        let set = sets.entry(key.clone()).or_insert_with(|| Set {
+        let set = sets.or_insert_with(key.clone(), || Set {
             uid,
             ..Set::default()
         });
@@ -176,7 +176,7 @@ impl World {
             read_only: false,
         });
         let volumes = &mut self.coordinator.state.persistent_volumes;
-        volumes.entry(key).or_insert(volume);
+        volumes.or_insert_with(key, || volume);
         self.reconcile();
     }
 
@@ -254,7 +254,7 @@ impl World {
             if offline {
                 let reason = String::new();
                 let offline = Offline { since, reason };
-                set.offline.entry(id.ordinal).or_insert(offline);
+                set.offline.or_insert_with(id.ordinal, || offline);
             } else {
                 set.offline.remove(&id.ordinal);
             }

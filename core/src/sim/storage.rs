@@ -82,9 +82,12 @@ impl Storage {
                 if self.trash.contains_key(&to) {
                     return false;
                 }
-                let Some(owner) = self.lying.remove(&at) else {
+                // What somebody else put there meanwhile is left alone.
+                let owner = self.lying.get(&at).cloned();
+                let Some(owner) = owner.filter(|owner| work.owners.contains(owner)) else {
                     return false;
                 };
+                self.lying.remove(&at);
                 self.trash.insert(to, Thrown::Data(owner));
                 true
             }
@@ -366,7 +369,7 @@ mod tests {
     fn work(task: VolumeTask, deletion: u64) -> VolumeWork {
         VolumeWork {
             volume: "default/vol".parse().unwrap(),
-            owners: Vec::new(),
+            owners: vec![Uid("owner".to_owned())],
             filled: true,
             source: source(),
             deletion,
@@ -389,5 +392,14 @@ mod tests {
         assert!(storage.work(&work(VolumeTask::Trash, 2)), "asked for anew");
         storage.work(&work(VolumeTask::Restore, 1));
         assert_eq!(storage.owner(&source()), None, "a late return");
+    }
+
+    #[test]
+    fn what_another_claim_put_in_its_place_does_not_go_to_the_trash() {
+        let mut storage = Storage::default();
+        let other = Uid("other".to_owned());
+        storage.lying.insert(place(&source()), other.clone());
+        assert!(!storage.work(&work(VolumeTask::Trash, 1)));
+        assert_eq!(storage.owner(&source()), Some(&other));
     }
 }

@@ -58,7 +58,7 @@ pub use set::{
 };
 pub use snapshot::{DataSource, DataSourceKind, VolumeSnapshot, VolumeSnapshotSpec};
 pub use storage::{
-    Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, NfsVolumeSource,
+    Adopt, BindingMode, ClaimRef, ClassParameters, DEFAULT_CLASS, LimitPolicy, NfsVolumeSource,
     PersistentVolume, PersistentVolumeSpec, Provisioner, ReclaimPolicy, StorageClass,
 };
 pub use update::{Amount, DisruptionBudget, RollingUpdate, UpdateKind, UpdateStrategy};

@@ -89,9 +89,9 @@ pub struct StatefulSetSpec {
     /// Whether a rollout that does not get better is taken back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_rollback: bool,
-    /// Whether no member is updated for now.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub paused: bool,
+    /// Whether no member is updated for now; false when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
     /// What becomes of the claims of members that leave; all are kept when left out.
     pub persistent_volume_claim_retention_policy: RetentionPolicy,
     /// Sets that must be up before the first member of this one starts, and that stop after it.
@@ -118,6 +118,11 @@ impl StatefulSetSpec {
     /// is in its state.
     pub fn declared(&self) -> impl DoubleEndedIterator<Item = Ordinal> + use<> {
         self.ordinals.first(self.replicas())
+    }
+
+    /// Whether no member is updated for now.
+    pub fn is_paused(&self) -> bool {
+        self.paused == Some(true)
     }
 
     /// How many revisions that no member has any more are kept.

@@ -31,6 +31,10 @@ pub struct VolumeSnapshotSpec {
 pub struct VolumeSnapshotSource {
     /// The claim, in the snapshot's namespace.
     pub persistent_volume_claim_name: String,
+    /// The uid of the claim that is meant, since another may have the name before the copy is taken.
+    /// Filled in with that of the claim that is there; empty means the next one of the name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub persistent_volume_claim_uid: String,
 }
 
 /// What the volume of a new claim begins with.

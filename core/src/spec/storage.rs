@@ -70,13 +70,33 @@ pub enum Provisioner {
     NoProvisioner,
 }
 
-/// How a class makes volumes. `pool` belongs to `local`, the others to `nfs`.
+/// Whether the volumes of a class are held to their sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum LimitPolicy {
+    /// Where their pool can do that: a pool of images, or directories on a file system with project
+    /// quota.
+    #[default]
+    IfPossible,
+    /// Always: a pool that cannot do that takes none.
+    Required,
+}
+
+impl LimitPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a class makes volumes. `pool` and `limits` belong to `local`, the others to `nfs`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClassParameters {
     /// The pool of the hosts; `default` when left out.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub pool: String,
+    /// Whether a pool must hold its volumes to their sizes.
+    #[serde(skip_serializing_if = "LimitPolicy::is_default")]
+    pub limits: LimitPolicy,
     /// The NFS server: a name or an address.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub server: String,

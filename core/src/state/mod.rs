@@ -18,6 +18,7 @@ use crate::{
         TemplateHash, Term, Uid, ZoneSerial,
     },
     keeper::cgroup::Controller,
+    map::Map,
     order::{Desired, Peer},
     report::{MemberReport, Phase},
     spec::{
@@ -64,33 +65,33 @@ pub struct State {
     /// host leaves it with a hello that matches, and all of them with a start of the coordinator.
     pub mismatched: BTreeSet<HostName>,
     /// Hosts that ever joined, and what is known of them now.
-    pub hosts: BTreeMap<HostName, Host>,
+    pub hosts: Map<HostName, Host>,
     /// Sets with their members.
-    pub sets: BTreeMap<SetKey, Set>,
+    pub sets: Map<SetKey, Set>,
     /// Claims; they outlive their sets. Durable.
-    pub claims: BTreeMap<ClaimKey, Claim>,
+    pub claims: Map<ClaimKey, Claim>,
     /// Who founds each set; outlives the set with its claims. Durable.
-    pub foundings: BTreeMap<SetKey, Founding>,
+    pub foundings: Map<SetKey, Founding>,
     /// Services. Durable.
-    pub services: BTreeMap<ObjectKey, Service>,
+    pub services: Map<ObjectKey, Service>,
     /// ConfigMaps. Durable.
-    pub config_maps: BTreeMap<ObjectKey, ConfigMap>,
+    pub config_maps: Map<ObjectKey, ConfigMap>,
     /// Secrets. Durable.
-    pub secrets: BTreeMap<ObjectKey, Secret>,
+    pub secrets: Map<ObjectKey, Secret>,
     /// Address pools. Durable.
-    pub address_pools: BTreeMap<ObjectKey, AddressPool>,
+    pub address_pools: Map<ObjectKey, AddressPool>,
     /// Storage classes. Durable.
-    pub storage_classes: BTreeMap<ObjectKey, StorageClass>,
+    pub storage_classes: Map<ObjectKey, StorageClass>,
     /// Volumes that operators made. Durable.
-    pub persistent_volumes: BTreeMap<ObjectKey, PersistentVolume>,
+    pub persistent_volumes: Map<ObjectKey, PersistentVolume>,
     /// Volumes that are, or were, bound. Durable.
-    pub volumes: BTreeMap<ObjectKey, Volume>,
+    pub volumes: Map<ObjectKey, Volume>,
     /// How long data stays in the trash; for ever if it is not said. From the configuration.
     pub trash_keep: Option<Duration>,
     /// Snapshots that operators asked for. Durable.
-    pub volume_snapshots: BTreeMap<ObjectKey, VolumeSnapshot>,
+    pub volume_snapshots: Map<ObjectKey, VolumeSnapshot>,
     /// Snapshots that were or are being taken, by their own names. Durable.
-    pub snapshots: BTreeMap<ObjectKey, Snapshot>,
+    pub snapshots: Map<ObjectKey, Snapshot>,
 }
 
 /// Which zone was last published.
@@ -155,7 +156,7 @@ pub struct Contact {
     pub zone_acked: ZoneSerial,
     /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
     /// reads it only through [`State::knowledge`].
-    pub members: BTreeMap<MemberId, Observation>,
+    pub members: Map<MemberId, Observation>,
 }
 
 /// A report and when it was received.
@@ -193,16 +194,16 @@ pub struct Set {
     /// decided of them until a set of the name is applied again. Durable.
     pub orphaned: Option<Timestamp>,
     /// Members that are assigned to a host. Durable.
-    pub members: BTreeMap<Ordinal, Member>,
+    pub members: Map<Ordinal, Member>,
     /// The last grant of every ordinal that ever was: no epoch is granted twice, and an ordinal
     /// goes back to its host where it can. Durable.
-    pub last_grants: BTreeMap<Ordinal, Grant>,
+    pub last_grants: Map<Ordinal, Grant>,
     /// The addresses that ordinals own from a pool, for as long as the set exists. Durable.
-    pub addresses: BTreeMap<Ordinal, IpAddr>,
+    pub addresses: Map<Ordinal, IpAddr>,
     /// Members that operators took offline. Durable.
-    pub offline: BTreeMap<Ordinal, Offline>,
+    pub offline: Map<Ordinal, Offline>,
     /// The host of each ordinal that ever was, under `placement: PerHost`. Durable.
-    pub own_hosts: BTreeMap<Ordinal, OwnHost>,
+    pub own_hosts: Map<Ordinal, OwnHost>,
     /// Where it is between two revisions. Durable.
     pub rollout: Rollout,
 }
@@ -344,6 +345,22 @@ pub enum GoesWith {
 }
 
 impl Claim {
+    /// One that was made by hand, and that no member has taken.
+    pub fn by_hand(uid: Uid, spec: PersistentVolumeClaimSpec, created_at: Timestamp) -> Self {
+        Self {
+            uid,
+            member: None,
+            template: String::new(),
+            spec,
+            labels: BTreeMap::new(),
+            volume: None,
+            filled: false,
+            owner: None,
+            created_at,
+            goes_with: None,
+        }
+    }
+
     /// Whether it is a member's of this set.
     pub fn is_of(&self, set: &SetKey) -> bool {
         self.member.as_ref().is_some_and(|id| id.set == *set)

@@ -172,7 +172,7 @@ impl Set {
 
     /// Whether no member is updated for now: the spec says so, or the rollout is stalled.
     pub fn holds_updates(&self) -> bool {
-        self.spec.paused || self.rollout_phase() == RolloutPhase::Stalled
+        self.spec.is_paused() || self.rollout_phase() == RolloutPhase::Stalled
     }
 
     /// The revision that a member gets that is assigned anew.

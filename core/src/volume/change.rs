@@ -4,10 +4,9 @@
 //! Each function says what changes, as a value, or why nothing does. The coordinator writes the
 //! value down and the simulator applies it, so that what is simulated is what is done.
 
-use std::collections::BTreeMap;
-
 use crate::{
     ids::{ClaimKey, ObjectKey},
+    map::Map,
     spec::{Adopt, PersistentVolume, ReclaimPolicy},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     volume::provision::Servers,
@@ -58,12 +57,7 @@ impl Change {
     }
 
     /// Carries it out.
-    pub fn apply(
-        self,
-        name: &ObjectKey,
-        state: &mut State,
-        former: &mut BTreeMap<ObjectKey, Claim>,
-    ) {
+    pub fn apply(self, name: &ObjectKey, state: &mut State, former: &mut Map<ObjectKey, Claim>) {
         self.record.apply(name, &mut state.volumes);
         self.former.apply(name, former);
         state.claims.extend(self.claim);
@@ -73,7 +67,10 @@ impl Change {
 }
 
 impl<T> Write<T> {
-    fn apply(self, name: &ObjectKey, records: &mut BTreeMap<ObjectKey, T>) {
+    fn apply(self, name: &ObjectKey, records: &mut Map<ObjectKey, T>)
+    where
+        T: Clone,
+    {
         match self {
             Self::Keep => {}
             Self::Put(record) => drop(records.insert(name.clone(), record)),

@@ -3,11 +3,12 @@
 //! A class without an object is no class, with one exception: `local` is built in, so that the
 //! first set on the first host has volumes before anybody has heard of classes.
 
-use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
+use std::{borrow::Cow, cmp::Reverse};
 
 use crate::{
     ids::ObjectKey,
-    spec::{LabelSelector, PersistentVolumeClaimSpec, StorageClass},
+    map::Map,
+    spec::{LabelSelector, PersistentVolumeClaimSpec, StorageClass, storage::DEFAULT_CLASS},
     state::State,
 };
 
@@ -19,7 +20,7 @@ pub const BUILT_IN: &str = "local";
 pub const DEFAULT_POOL: &str = "default";
 
 /// The class objects, by name.
-pub type Classes = BTreeMap<ObjectKey, StorageClass>;
+pub type Classes = Map<ObjectKey, StorageClass>;
 
 /// The class of a name, if there is one.
 pub fn named<'a>(state: &'a State, name: &str) -> Option<Cow<'a, StorageClass>> {
@@ -32,6 +33,22 @@ pub(crate) fn named_of<'a>(classes: &'a Classes, name: &str) -> Option<Cow<'a, S
     let stored = key.and_then(|key| classes.get(&key));
     let stored = stored.map(Cow::Borrowed);
     stored.or_else(|| (name == BUILT_IN).then(|| Cow::Owned(built_in())))
+}
+
+/// The built-in class as operators see it among the others, unless one of its name is stored: with what
+/// it leaves out written out, and as the default one where none is marked.
+pub fn shown_built_in(stored: &Classes) -> Option<StorageClass> {
+    if stored.keys().any(|key| key.name.as_str() == BUILT_IN) {
+        return None;
+    }
+    let mut class = built_in();
+    DEFAULT_POOL.clone_into(&mut class.parameters.pool);
+    class.volume_binding_mode = Some(class.binding_mode());
+    if !stored.values().any(StorageClass::is_default) {
+        let notes = &mut class.metadata.annotations;
+        notes.insert(DEFAULT_CLASS.to_owned(), "true".to_owned());
+    }
+    Some(class)
 }
 
 fn built_in() -> StorageClass {
@@ -84,7 +101,7 @@ pub fn asks_for_certain(spec: &PersistentVolumeClaimSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixture::class, spec::storage::DEFAULT_CLASS, time::Timestamp};
+    use crate::{fixture::class, time::Timestamp};
 
     fn wanted(state: &State) -> String {
         of_claim(state, &PersistentVolumeClaimSpec::default())
@@ -127,6 +144,19 @@ mod tests {
         assert!(named(&state, "nfs").is_none());
         class(&mut state, "local").allow_volume_expansion = false;
         assert!(!named(&state, "local").unwrap().allow_volume_expansion);
+    }
+
+    #[test]
+    fn the_built_in_class_is_shown_as_what_it_is() {
+        let mut state = State::default();
+        let shown = |state: &State| shown_built_in(&state.storage_classes);
+        let alone = shown(&state).unwrap();
+        assert!(alone.is_default() && alone.allow_volume_expansion);
+        assert_eq!(alone.parameters.pool, "default");
+        mark(&mut state, "b", 1);
+        assert!(!shown(&state).unwrap().is_default());
+        class(&mut state, "local");
+        assert_eq!(shown(&state), None, "an object has its place");
     }
 
     #[test]

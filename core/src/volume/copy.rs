@@ -49,9 +49,9 @@ pub fn snapshot(
     let own = snapshot_name(&Uid(object.metadata.uid.clone()));
     let own = own.ok_or_else(|| missing(key, "it has no id"))?;
     // Another claim may have the name by now: its data is not what was meant.
-    let asked = object.metadata.creation_timestamp;
-    let made = state.claims.get(&claim).map(|claim| claim.created_at);
-    if asked.zip(made).is_some_and(|(asked, made)| made > asked) {
+    let meant = object.spec.source.persistent_volume_claim_uid.as_str();
+    let there = state.claims.get(&claim);
+    if !meant.is_empty() && there.is_some_and(|claim| claim.uid.0 != meant) {
         return Err(missing(
             key,
             "the claim that was there when it was asked for",

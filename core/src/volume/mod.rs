@@ -1,8 +1,7 @@
 //! Where the data of a volume lies, and what is known of it: the words that the plan, the orders and
 //! the agents share; and the rules about them that are decided from a state alone: [`class`], [`binding`],
-//! [`provision`], [`access`], [`satisfy`], [`phase`], [`copy`], [`work`], [`change`]. What operators
-//! write about volumes is
-//! in [`crate::spec::storage`] and [`crate::spec::volume`].
+//! [`provision`], [`access`], [`satisfy`], [`phase`], [`pool`], [`copy`], [`work`], [`lower`], [`change`]. What
+//! operators write about volumes is in [`crate::spec::storage`] and [`crate::spec::volume`].
 
 use std::net::IpAddr;
 
@@ -15,13 +14,16 @@ pub mod binding;
 pub mod change;
 pub mod class;
 pub mod copy;
+pub mod lower;
 mod nfs;
 pub mod phase;
+pub mod pool;
 pub mod provision;
 pub mod satisfy;
 pub mod work;
 
 pub use nfs::{NfsOptions, NfsSource, NfsVersion, OptionError, server_path};
+pub use pool::{PoolInfo, PoolKind, Pools};
 
 /// Where the data of a volume lies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,42 +86,6 @@ impl VolumeSource {
             Self::Local { .. } => true,
             Self::Nfs(nfs) => nfs.sub_dir.is_some(),
         }
-    }
-}
-
-/// How a pool keeps its volumes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PoolKind {
-    /// A directory each.
-    #[default]
-    Directory,
-    /// A fully allocated file each, with a file system of its own.
-    Image,
-}
-
-/// What an agent says of one of its pools.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PoolInfo {
-    /// How it keeps volumes.
-    pub kind: PoolKind,
-    /// The size of its file system in bytes; 0 if that is not known.
-    pub capacity: u64,
-    /// Whether a volume cannot grow beyond its size: images, and directories with a project quota.
-    pub limits: bool,
-    /// Whether a copy of a volume shares its blocks (reflink, btrfs), so that it takes no time.
-    pub clones: bool,
-    /// Whether it cannot be used now: its directory is not there, is not the one that was used
-    /// before, or does not answer. Then nothing is known of its size.
-    pub missing: bool,
-}
-
-impl PoolInfo {
-    /// Whether its volumes take the space that they were promised, and no more: what one has is not
-    /// there for another.
-    pub fn is_limited(&self) -> bool {
-        self.limits || self.kind == PoolKind::Image
     }
 }
 

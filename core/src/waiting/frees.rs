@@ -1,105 +1,226 @@
-//! What frees each reason: a verb of Berth, something to do on the host, or an event.
+//! What frees what is held: verbs of Berth, things to do by hand, events.
 
-use super::Reason;
+use std::fmt;
 
-impl Reason {
-    /// The verb or the event that frees what is held.
+use self::Way::{ByHand, Event, Verb};
+use super::{Reason, Rule};
+
+/// One way in which what is held comes free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A command of Berth, and what it is to be given or does. Words in capitals stand for names.
+    Verb(&'static str, &'static str),
+    /// Something that people do where Berth cannot.
+    ByHand(&'static str),
+    /// Something that comes by itself.
+    Event(&'static str),
+}
+
+impl Rule {
+    /// The ways in which what is held comes free; at least one.
     #[expect(
         clippy::too_many_lines,
-        reason = "one line per reason: they are compared with each other here"
+        reason = "one line per rule: they are compared with each other here"
     )]
-    pub fn frees(&self) -> &'static str {
+    pub fn frees(self) -> &'static [Way] {
         match self {
-            Self::PredecessorNotReady { .. } => "event: the lower ordinal becomes ready",
-            Self::PredecessorNotStarted { .. } => "event: the lower ordinal has started",
-            Self::SuccessorNotStopped { .. } => "event: the higher ordinal is gone",
-            Self::NoEligibleHost { .. } => "event: a host fits: in contact, uncordoned, with room",
-            Self::HostUnknown { .. } => "event: the host's agent comes back",
-            Self::HistoryMismatch { .. } => "restore the right data, or event: a matching hello",
-            Self::AddressPoolMissing { .. } => "berth apply -f (the AddressPool)",
-            Self::AddressPoolExhausted { .. } => "berth apply -f (a larger AddressPool)",
-            Self::ZoneNotAcknowledged { .. } => "event: acknowledgement, or 2 s",
-            Self::StopNotConfirmed { .. } => "event: the agent reports the member gone",
-            Self::ConfigMissing { .. } => "berth apply -f (the missing object or key)",
-            Self::FoundersIncomplete { .. } => "event: every member has a host",
-            Self::FoundingDiskLost { .. } => {
-                "berth member replace --new-volume (as a joiner), or berth set refound"
-            }
-            Self::ClassMissing { .. } => "berth apply -f (the StorageClass)",
-            Self::NoMatchingVolume { .. } => "berth apply -f (a volume), or berth volume release",
-            Self::ExportTaken { .. } => "berth volume delete, or berth apply -f (another subDir)",
-            Self::ClaimMismatch { .. } => "berth delete pvc, or berth apply -f (a claim that fits)",
-            Self::ClaimMissing { .. } => "berth apply -f (the PersistentVolumeClaim)",
-            Self::ClaimPending { .. } => "event: a volume is bound to it; see berth describe pvc",
-            Self::WaitForFirstConsumer { .. } => "event: a member that uses it is started",
-            Self::VolumeInUse { .. } => "event: the other member is gone",
-            Self::ClaimStale { .. } => "event: the member is gone, and its data in the trash",
-            Self::DependencyMissing { .. } => {
-                "berth apply -f (the other set, or without dependsOn)"
-            }
-            Self::DependencyNotReady { .. } => "event: the other set is up",
-            Self::DependantNotStopped { .. } => "event: the members of the other set are gone",
-            Self::Orphaned => "berth apply -f (a set of the name), or berth delete sts",
-            Self::VolumeGone { .. } => "berth volume undelete",
-            Self::VolumeRestoring { .. } => "event: it is back; see berth volume describe",
-            Self::DataSourceMissing { .. } => "berth apply -f (the VolumeSnapshot or the claim)",
-            Self::DataSourceNotReady { .. } => "event: it is complete; see berth describe vs",
-            Self::CopyRefused { .. } => "berth apply -f (another class, size or dataSource)",
-            Self::CopyNeedsStop { .. } => "berth member offline (then online), or berth scale",
-            Self::VolumePopulating { .. } => "event: the copy is complete; see berth events",
-            Self::VolumeCopied { .. } => "event: the copy is complete, or berth delete (the copy)",
-            Self::RevisionOutdated => "event: the member is replaced",
-            Self::RestartAsked => "event: the other members are available",
-            Self::ConfigNotDelivered { .. } => {
-                "event: the agent wrote it; see its log, or berth apply -f"
-            }
-            Self::OfflineAsked => "event: the other members are available",
-            Self::Offline { .. } => "berth member online",
-            Self::DrainAsked { .. } => "event: the other members are available",
-            Self::DrainPinned { .. } => "berth host drain --stop-pinned, or berth host uncordon",
-            Self::DrainNowhere { .. } => "event: another host fits; or berth host uncordon",
-            Self::HostDrained { .. } => "berth host uncordon, or event: another host fits",
-            Self::OlderRevisionThere { .. } => "event: that member is gone",
-            Self::BudgetSpent { .. } => "event: more members are available",
-            Self::UpdatesPaused => "berth apply -f (without paused)",
-            Self::RolloutStalled { .. } => {
-                "berth apply -f (a template that works), or berth rollout resume"
-            }
-            Self::BelowPartition { .. } => "berth apply -f (a lower partition)",
-            Self::UpdatedOnRestart => "berth member restart",
-            Self::PlanRefused { .. } => "report a bug: the plan was unsafe and nothing was done",
-            Self::Ordered { .. } => "event: the agent reports",
-            Self::HeldByOperator => "berth local start (on the host)",
-            Self::CommandMissing { .. } => "install the program on the host",
-            Self::UserMissing { .. } => "create the user on the host",
-            Self::UserForbidden { .. } => "change the set's user, or the agent's policy",
-            Self::LimitsNotEnforced { .. } => {
-                "event: the host boots with cgroup v2, or berth apply -f (without resources.require)"
-            }
-            Self::PoolMissing { .. } => "add the pool to the agent's configuration",
-            Self::PortTaken { .. } => "stop the program that holds the port",
-            Self::VolumeForeign { .. } => "put the right volume in place, or move this one away",
-            Self::VolumeEmpty { .. } => "put the volume's data back in place",
-            Self::VolumeNotEmpty { .. } => "berth volume adopt, or empty the directory",
-            Self::PoolNotMounted { .. } => "mount the pool's disk on the host",
-            Self::MountFailed { .. } => "event: the next attempt; look at the server or image",
-            Self::VolumeHung { .. } => "event: the storage answers again",
-            Self::VolumeStale { .. } => "event: the member has been restarted on a new mount",
-            Self::VolumeBusy { .. } => "event: it lets go; the last resort is a reboot of the host",
-            Self::VolumeNoSpace { .. } => "make room in the pool on the host",
-            Self::UserIdMismatch { .. } => "restore the user's number, or change the files' owner",
-            Self::PathEscape { .. } => "berth apply -f (another subPath), or remove the link",
-            Self::StepFailed { .. } => "event: the next attempt succeeds",
-            Self::RenderFailed { .. } => "berth apply -f (with the template corrected)",
-            Self::InitProcess { .. } => "event: the init process exits with 0",
-            Self::PostStart { .. } => "event: postStart ends well, now or at the next start",
-            Self::ReadinessGate { .. } => "berth member condition (MEMBER TYPE=True)",
-            Self::BackOff { .. } => "event: the next start succeeds",
-            Self::StartupProbe { .. } => "event: the startup probe passes",
-            Self::ReadinessProbe { .. } => "event: the readiness probe passes",
-            Self::LivenessProbe { .. } => "event: the process has been restarted",
-            Self::Stopping { .. } => "event: the processes end, or KILL after the grace period",
-            Self::NeverKilled { .. } => "event: they end; to force it, kill -KILL on the host",
+            Self::PredecessorNotReady => &[Event("the lower ordinal becomes ready")],
+            Self::PredecessorNotStarted => &[Event("the lower ordinal has started")],
+            Self::SuccessorNotStopped => &[Event("the higher ordinal is gone")],
+            Self::NoEligibleHost => &[Event("a host fits: in contact, uncordoned, with room")],
+            Self::HostUnknown => &[Event("the host's agent comes back")],
+            Self::HistoryMismatch => &[
+                ByHand("restore the right data of the coordinator"),
+                Event("the agents come with what it sent"),
+            ],
+            Self::AddressPoolMissing => &[Verb("berth apply -f FILE", "the AddressPool")],
+            Self::AddressPoolExhausted => &[Verb("berth apply -f FILE", "a larger AddressPool")],
+            Self::ZoneNotAcknowledged => &[Event("acknowledgement, or 2 s")],
+            Self::StopNotConfirmed => &[Event("the agent reports the member gone")],
+            Self::ConfigMissing => &[Verb("berth apply -f FILE", "the missing object or key")],
+            Self::ConfigNotDelivered => &[
+                Event("the agent wrote it; see its log"),
+                Verb("berth apply -f FILE", "a config that can be written"),
+            ],
+            Self::FoundersIncomplete => &[Event("every member has a host")],
+            Self::FoundingDiskLost => &[
+                Verb("berth member replace MEMBER --new-volume", "as a joiner"),
+                Verb("berth set refound SET", "all data goes"),
+            ],
+            Self::ClassMissing => &[Verb("berth apply -f FILE", "the StorageClass")],
+            Self::NoMatchingVolume => &[
+                Verb("berth apply -f FILE", "a volume"),
+                Verb("berth volume release VOLUME", "if its claim is gone"),
+            ],
+            Self::ExportTaken => &[
+                Verb("berth volume delete VOLUME", ""),
+                Verb("berth apply -f FILE", "another subDir"),
+            ],
+            Self::ClaimMismatch => &[
+                Verb("berth delete pvc/CLAIM", ""),
+                Verb("berth apply -f FILE", "a claim that fits"),
+            ],
+            Self::ClaimMissing => &[Verb("berth apply -f FILE", "the PersistentVolumeClaim")],
+            Self::ClaimPending => &[
+                Verb("berth describe pvc/CLAIM", "says what the claim waits for"),
+                Event("a volume is bound to it"),
+            ],
+            Self::WaitForFirstConsumer => &[Event("a member that uses it is started")],
+            Self::VolumeInUse => &[Event("the other member is gone")],
+            Self::ClaimStale => &[Event("the member is gone, and its data in the trash")],
+            Self::DependencyMissing => &[Verb(
+                "berth apply -f FILE",
+                "the other set, or without dependsOn",
+            )],
+            Self::DependencyNotReady => &[Event("the other set is up")],
+            Self::DependantNotStopped => &[Event("the members of the other set are gone")],
+            Self::Orphaned => &[
+                Verb("berth apply -f FILE", "a set of the name"),
+                Verb("berth delete sts/SET", ""),
+            ],
+            Self::VolumeGone => &[Verb("berth volume undelete VOLUME", "")],
+            Self::VolumeRestoring => &[
+                Verb("berth volume describe VOLUME", "says how far it is"),
+                Event("it is back"),
+            ],
+            Self::DataSourceMissing => &[Verb(
+                "berth apply -f FILE",
+                "the VolumeSnapshot or the claim",
+            )],
+            Self::DataSourceNotReady => &[
+                Verb("berth describe vs/SNAPSHOT", "says how far it is"),
+                Event("it is complete"),
+            ],
+            Self::CopyRefused => &[Verb(
+                "berth apply -f FILE",
+                "another class, size or dataSource",
+            )],
+            Self::CopyNeedsStop => &[
+                Verb("berth member offline MEMBER", "then online"),
+                Verb("berth scale sts/SET --replicas=N", ""),
+            ],
+            Self::VolumePopulating => &[
+                Verb("berth events", "shows how far it is"),
+                Event("the copy is complete"),
+            ],
+            Self::VolumeGrowing => &[
+                Event("the volume has grown"),
+                Verb(
+                    "berth apply -f FILE",
+                    "with a smaller request takes it back",
+                ),
+            ],
+            Self::VolumeCopied => &[
+                Event("the copy is complete"),
+                Verb("berth delete vs/SNAPSHOT", "gives the copy up"),
+            ],
+            Self::RevisionOutdated => &[Event("the member is replaced")],
+            Self::RestartAsked => &[Event("the other members are available")],
+            Self::OfflineAsked => &[Event("the other members are available")],
+            Self::Offline => &[Verb("berth member online MEMBER", "")],
+            Self::DrainAsked => &[Event("the other members are available")],
+            Self::DrainPinned => &[
+                Verb("berth host drain HOST --stop-pinned", ""),
+                Verb("berth host uncordon HOST", ""),
+            ],
+            Self::DrainNowhere => &[
+                Event("another host fits"),
+                Verb("berth host uncordon HOST", ""),
+            ],
+            Self::HostDrained => &[
+                Verb("berth host uncordon HOST", ""),
+                Event("another host fits"),
+            ],
+            Self::OlderRevisionThere => &[Event("that member is gone")],
+            Self::BudgetSpent => &[Event("more members are available")],
+            Self::UpdatesPaused => &[
+                Verb("berth rollout resume sts/SET", ""),
+                Verb("berth apply -f FILE", "without paused"),
+            ],
+            Self::RolloutStalled => &[
+                Verb("berth apply -f FILE", "a template that works"),
+                Verb("berth rollout resume sts/SET", ""),
+            ],
+            Self::BelowPartition => &[Verb("berth apply -f FILE", "a lower partition")],
+            Self::UpdatedOnRestart => &[Verb("berth member restart MEMBER", "")],
+            Self::PlanRefused => &[Verb("berth apply -f FILE", "what was there before")],
+            Self::Ordered => &[Event("the agent reports")],
+            Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
+            Self::CommandMissing => &[ByHand("install the program on the host")],
+            Self::UserMissing => &[ByHand("create the user on the host")],
+            Self::UserForbidden => &[
+                Verb("berth apply -f FILE", "another user"),
+                ByHand("change the policy of the agent"),
+            ],
+            Self::LimitsNotEnforced => &[
+                ByHand("boot the host with cgroup v2, and give the agent berth-members.service"),
+                Verb("berth apply -f FILE", "without resources.require"),
+            ],
+            Self::PoolMissing => &[ByHand("add the pool to the configuration of the agent")],
+            Self::PortTaken => &[ByHand("stop the program that holds the port")],
+            Self::VolumeForeign => &[ByHand(
+                "put the right volume in place, or move this one away",
+            )],
+            Self::VolumeEmpty => &[
+                ByHand("put the data of the volume back in place"),
+                Verb("berth member replace MEMBER --new-volume", "if it is lost"),
+            ],
+            Self::VolumeNotEmpty => &[
+                Verb("berth volume adopt VOLUME", ""),
+                ByHand("empty the directory"),
+            ],
+            Self::PoolNotMounted => &[ByHand("mount the disk of the pool on the host")],
+            Self::MountFailed => &[Event("the next attempt; look at the server or image")],
+            Self::VolumeHung => &[Event("the storage answers again")],
+            Self::VolumeStale => &[Event("the member has been restarted on a new mount")],
+            Self::VolumeBusy => &[Event("it lets go; the last resort is a reboot of the host")],
+            Self::VolumeNoSpace => &[ByHand("make room in the pool on the host")],
+            Self::UserIdMismatch => &[ByHand(
+                "restore the number of the user, or change the owner of the files",
+            )],
+            Self::PathEscape => &[
+                Verb("berth apply -f FILE", "another subPath"),
+                ByHand("remove the link"),
+            ],
+            Self::StepFailed => &[Event("the next attempt succeeds")],
+            Self::RenderFailed => &[Verb("berth apply -f FILE", "with the template corrected")],
+            Self::InitProcess => &[
+                Verb("berth logs MEMBER -p PROCESS", "says what it does"),
+                Event("the init process exits with 0"),
+            ],
+            Self::PostStart => &[Event("postStart ends well, now or at the next start")],
+            Self::ReadinessGate => &[Verb("berth member condition MEMBER TYPE=True", "")],
+            Self::BackOff => &[
+                Verb("berth logs MEMBER --previous", "says why it ended"),
+                Event("the next start succeeds"),
+            ],
+            Self::StartupProbe => &[Event("the startup probe passes")],
+            Self::ReadinessProbe => &[Event("the readiness probe passes")],
+            Self::LivenessProbe => &[Event("the process has been restarted")],
+            Self::Stopping => &[Event("the processes end, or KILL after the grace period")],
+            Self::NeverKilled => &[
+                Event("they end"),
+                ByHand("kill -KILL on the host, to force it"),
+            ],
+        }
+    }
+}
+
+impl Reason {
+    /// What frees what is held, in one line.
+    pub fn frees(&self) -> String {
+        let ways: Vec<String> = self.rule().frees().iter().map(Way::to_string).collect();
+        ways.join(", or ")
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verb(command, "") => f.write_str(command),
+            Self::Verb(command, note) => write!(f, "{command} ({note})"),
+            Self::ByHand(what) => f.write_str(what),
+            Self::Event(what) => write!(f, "event: {what}"),
         }
     }
 }

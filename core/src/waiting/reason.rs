@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::refusal::{CopyRefusal, HostRefusal, VolumeRefusal};
+use super::{
+    failure::ProbeFailure,
+    refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
+};
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     spec::AccessMode,
@@ -217,6 +220,17 @@ pub enum Reason {
         claim: ObjectKey,
         /// What is copied.
         source: String,
+    },
+    /// The claim asks for more than its volume holds yet.
+    VolumeGrowing {
+        /// The claim.
+        claim: ObjectKey,
+        /// What its volume holds, in bytes.
+        has: u64,
+        /// What it is to hold, in bytes.
+        wanted: u64,
+        /// Why it does not grow now, if anything stands against it.
+        error: Option<String>,
     },
     /// The volume is being copied, and its storage can do that only while nobody writes.
     VolumeCopied {
@@ -471,26 +485,11 @@ pub enum Reason {
         restarts: u32,
     },
     /// The startup probe has not passed yet.
-    StartupProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    StartupProbe(ProbeFailure),
     /// The readiness probe does not pass.
-    ReadinessProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    ReadinessProbe(ProbeFailure),
     /// The liveness probe failed: the process is restarted.
-    LivenessProbe {
-        /// The process.
-        process: ProcessName,
-        /// The last failure.
-        error: String,
-    },
+    LivenessProbe(ProbeFailure),
     /// The processes are being stopped.
     Stopping {
         /// Those that still run.

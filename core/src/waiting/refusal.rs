@@ -64,6 +64,11 @@ pub enum Refusal {
         /// The pool.
         pool: String,
     },
+    /// Its pool holds no volume to its size, and the class asks for that.
+    NoLimits {
+        /// The pool.
+        pool: String,
+    },
     /// Its pool has no room.
     PoolFull {
         /// The pool.
@@ -283,6 +288,11 @@ impl fmt::Display for Refusal {
                     "has no cgroup v2 controller {names}, and resources.require asks for it"
                 )
             }
+            Self::NoLimits { pool } => write!(
+                f,
+                "its pool '{pool}' holds no volume to its size (limits: Required); mount it with \
+                 prjquota, or make it one of images"
+            ),
             Self::PoolNotThere { pool } => write!(
                 f,
                 "pool '{pool}' is not there; mount its disk, then restart the agent"

@@ -1,6 +1,131 @@
-//! The names of the reasons, and what kind of reason each is.
+//! The names of the reasons without what each knows, and what kind of reason each is.
+//!
+//! One list makes the enum, its names, the list of all, and which rule a reason is of: a reason that is
+//! missing here does not compile.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
 
 use super::Reason;
+
+macro_rules! rules {
+    ($($name:ident,)*) => {
+        /// The rule of a [`Reason`]: which one it is, without what it knows.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(
+                #[doc = concat!("See [`Reason::", stringify!($name), "`].")]
+                $name,
+            )*
+        }
+
+        impl Rule {
+            /// All of them, those that the plan decides first.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name, as `status` and the wire show it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+
+        impl Reason {
+            /// The rule that it is of.
+            pub fn rule(&self) -> Rule {
+                match self {
+                    $(Self::$name { .. } => Rule::$name,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    PredecessorNotReady,
+    PredecessorNotStarted,
+    SuccessorNotStopped,
+    NoEligibleHost,
+    HostUnknown,
+    HistoryMismatch,
+    AddressPoolMissing,
+    AddressPoolExhausted,
+    ZoneNotAcknowledged,
+    StopNotConfirmed,
+    ConfigMissing,
+    ConfigNotDelivered,
+    FoundersIncomplete,
+    FoundingDiskLost,
+    ClassMissing,
+    NoMatchingVolume,
+    ExportTaken,
+    ClaimMismatch,
+    ClaimMissing,
+    ClaimPending,
+    WaitForFirstConsumer,
+    VolumeInUse,
+    ClaimStale,
+    DependencyMissing,
+    DependencyNotReady,
+    DependantNotStopped,
+    Orphaned,
+    VolumeGone,
+    VolumeRestoring,
+    DataSourceMissing,
+    DataSourceNotReady,
+    CopyRefused,
+    CopyNeedsStop,
+    VolumePopulating,
+    VolumeGrowing,
+    VolumeCopied,
+    RevisionOutdated,
+    RestartAsked,
+    OfflineAsked,
+    Offline,
+    DrainAsked,
+    DrainPinned,
+    DrainNowhere,
+    HostDrained,
+    OlderRevisionThere,
+    BudgetSpent,
+    UpdatesPaused,
+    RolloutStalled,
+    BelowPartition,
+    UpdatedOnRestart,
+    PlanRefused,
+    Ordered,
+    HeldByOperator,
+    CommandMissing,
+    UserMissing,
+    UserForbidden,
+    LimitsNotEnforced,
+    PoolMissing,
+    PortTaken,
+    VolumeForeign,
+    VolumeEmpty,
+    VolumeNotEmpty,
+    PoolNotMounted,
+    MountFailed,
+    VolumeHung,
+    VolumeStale,
+    VolumeBusy,
+    VolumeNoSpace,
+    UserIdMismatch,
+    PathEscape,
+    StepFailed,
+    RenderFailed,
+    InitProcess,
+    PostStart,
+    ReadinessGate,
+    BackOff,
+    StartupProbe,
+    ReadinessProbe,
+    LivenessProbe,
+    Stopping,
+    NeverKilled,
+}
 
 impl Reason {
     /// Whether the set was asked for exactly this: nothing is wrong, and nothing comes of waiting.
@@ -10,91 +135,26 @@ impl Reason {
             Self::UpdatesPaused | Self::BelowPartition { .. } | Self::UpdatedOnRestart
         )
     }
+}
 
-    /// The rule's name, as `status` and the wire show it.
-    #[expect(clippy::too_many_lines, reason = "one line per reason")]
-    pub fn rule(&self) -> &'static str {
-        match self {
-            Self::PredecessorNotReady { .. } => "PredecessorNotReady",
-            Self::PredecessorNotStarted { .. } => "PredecessorNotStarted",
-            Self::SuccessorNotStopped { .. } => "SuccessorNotStopped",
-            Self::NoEligibleHost { .. } => "NoEligibleHost",
-            Self::HostUnknown { .. } => "HostUnknown",
-            Self::HistoryMismatch { .. } => "HistoryMismatch",
-            Self::AddressPoolMissing { .. } => "AddressPoolMissing",
-            Self::AddressPoolExhausted { .. } => "AddressPoolExhausted",
-            Self::ZoneNotAcknowledged { .. } => "ZoneNotAcknowledged",
-            Self::StopNotConfirmed { .. } => "StopNotConfirmed",
-            Self::ConfigMissing { .. } => "ConfigMissing",
-            Self::ConfigNotDelivered { .. } => "ConfigNotDelivered",
-            Self::FoundersIncomplete { .. } => "FoundersIncomplete",
-            Self::FoundingDiskLost { .. } => "FoundingDiskLost",
-            Self::ClassMissing { .. } => "ClassMissing",
-            Self::NoMatchingVolume { .. } => "NoMatchingVolume",
-            Self::ExportTaken { .. } => "ExportTaken",
-            Self::ClaimMismatch { .. } => "ClaimMismatch",
-            Self::ClaimMissing { .. } => "ClaimMissing",
-            Self::ClaimPending { .. } => "ClaimPending",
-            Self::WaitForFirstConsumer { .. } => "WaitForFirstConsumer",
-            Self::VolumeInUse { .. } => "VolumeInUse",
-            Self::ClaimStale { .. } => "ClaimStale",
-            Self::DependencyMissing { .. } => "DependencyMissing",
-            Self::DependencyNotReady { .. } => "DependencyNotReady",
-            Self::DependantNotStopped { .. } => "DependantNotStopped",
-            Self::Orphaned => "Orphaned",
-            Self::VolumeGone { .. } => "VolumeGone",
-            Self::VolumeRestoring { .. } => "VolumeRestoring",
-            Self::DataSourceMissing { .. } => "DataSourceMissing",
-            Self::DataSourceNotReady { .. } => "DataSourceNotReady",
-            Self::CopyRefused { .. } => "CopyRefused",
-            Self::CopyNeedsStop { .. } => "CopyNeedsStop",
-            Self::VolumePopulating { .. } => "VolumePopulating",
-            Self::VolumeCopied { .. } => "VolumeCopied",
-            Self::RevisionOutdated => "RevisionOutdated",
-            Self::RestartAsked => "RestartAsked",
-            Self::OfflineAsked => "OfflineAsked",
-            Self::Offline { .. } => "Offline",
-            Self::DrainAsked { .. } => "DrainAsked",
-            Self::DrainPinned { .. } => "DrainPinned",
-            Self::DrainNowhere { .. } => "DrainNowhere",
-            Self::HostDrained { .. } => "HostDrained",
-            Self::OlderRevisionThere { .. } => "OlderRevisionThere",
-            Self::BudgetSpent { .. } => "BudgetSpent",
-            Self::UpdatesPaused => "UpdatesPaused",
-            Self::RolloutStalled { .. } => "RolloutStalled",
-            Self::BelowPartition { .. } => "BelowPartition",
-            Self::UpdatedOnRestart => "UpdatedOnRestart",
-            Self::PlanRefused { .. } => "PlanRefused",
-            Self::Ordered { .. } => "Ordered",
-            Self::HeldByOperator => "HeldByOperator",
-            Self::CommandMissing { .. } => "CommandMissing",
-            Self::UserMissing { .. } => "UserMissing",
-            Self::UserForbidden { .. } => "UserForbidden",
-            Self::LimitsNotEnforced { .. } => "LimitsNotEnforced",
-            Self::PoolMissing { .. } => "PoolMissing",
-            Self::PortTaken { .. } => "PortTaken",
-            Self::VolumeForeign { .. } => "VolumeForeign",
-            Self::VolumeEmpty { .. } => "VolumeEmpty",
-            Self::VolumeNotEmpty { .. } => "VolumeNotEmpty",
-            Self::PoolNotMounted { .. } => "PoolNotMounted",
-            Self::MountFailed { .. } => "MountFailed",
-            Self::VolumeHung { .. } => "VolumeHung",
-            Self::VolumeStale { .. } => "VolumeStale",
-            Self::VolumeBusy { .. } => "VolumeBusy",
-            Self::VolumeNoSpace { .. } => "VolumeNoSpace",
-            Self::UserIdMismatch { .. } => "UserIdMismatch",
-            Self::PathEscape { .. } => "PathEscape",
-            Self::StepFailed { .. } => "StepFailed",
-            Self::RenderFailed { .. } => "RenderFailed",
-            Self::InitProcess { .. } => "InitProcess",
-            Self::PostStart { .. } => "PostStart",
-            Self::ReadinessGate { .. } => "ReadinessGate",
-            Self::BackOff { .. } => "BackOff",
-            Self::StartupProbe { .. } => "StartupProbe",
-            Self::ReadinessProbe { .. } => "ReadinessProbe",
-            Self::LivenessProbe { .. } => "LivenessProbe",
-            Self::Stopping { .. } => "Stopping",
-            Self::NeverKilled { .. } => "NeverKilled",
-        }
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that no rule has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("no rule has this name; the list of all has them")]
+pub struct UnknownRule;
+
+impl FromStr for Rule {
+    type Err = UnknownRule;
+    /// Takes the name in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownRule> {
+        let found = Self::ALL
+            .iter()
+            .find(|rule| rule.name().eq_ignore_ascii_case(text));
+        found.copied().ok_or(UnknownRule)
     }
 }

@@ -137,6 +137,21 @@ impl fmt::Display for Reason {
                     "the volume of claim {claim} is still being copied from {source}"
                 )
             }
+            Self::VolumeGrowing {
+                claim,
+                has,
+                wanted,
+                error,
+            } => {
+                let (has, wanted) = (of_bytes(*has), of_bytes(*wanted));
+                write!(
+                    f,
+                    "the volume of claim {claim} holds {has} and is to hold {wanted}"
+                )?;
+                error
+                    .as_ref()
+                    .map_or(Ok(()), |error| write!(f, ": {error}"))
+            }
             Self::VolumeCopied { claim, to } => write!(
                 f,
                 "the volume of claim {claim} is being copied to {to}, and must not change meanwhile"
@@ -311,15 +326,9 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "process {process} {exit}; restarted {restarts} times")
             }
-            Self::StartupProbe { process, error } => {
-                write!(f, "startup probe of {process}: {error}")
-            }
-            Self::ReadinessProbe { process, error } => {
-                write!(f, "readiness probe of {process}: {error}")
-            }
-            Self::LivenessProbe { process, error } => {
-                write!(f, "liveness probe of {process}: {error}")
-            }
+            Self::StartupProbe(failure) => write!(f, "startup {failure}"),
+            Self::ReadinessProbe(failure) => write!(f, "readiness {failure}"),
+            Self::LivenessProbe(failure) => write!(f, "liveness {failure}"),
             Self::Stopping { processes } => write!(f, "stopping {}", join(processes)),
             Self::NeverKilled { processes } => write!(
                 f,

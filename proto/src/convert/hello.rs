@@ -7,7 +7,7 @@ use berth_core::{
     keeper::cgroup::Controller,
     order::OrderHead,
     state::{HostDirectives, HostRecord, ZoneHead},
-    volume::{PoolInfo, PoolKind},
+    volume::{PoolInfo, PoolKind, Pools},
 };
 
 use super::{ConvertError, id};
@@ -90,6 +90,20 @@ impl TryFrom<v1::Hello> for Hello {
     }
 }
 
+impl From<Pools> for v1::Pools {
+    fn from(pools: Pools) -> Self {
+        Self {
+            pools: pools.into_iter().map(to_pool).collect(),
+        }
+    }
+}
+
+impl From<v1::Pools> for Pools {
+    fn from(message: v1::Pools) -> Self {
+        message.pools.into_iter().map(from_pool).collect()
+    }
+}
+
 fn to_pool((name, info): (String, PoolInfo)) -> v1::Pool {
     v1::Pool {
         name,
@@ -98,6 +112,9 @@ fn to_pool((name, info): (String, PoolInfo)) -> v1::Pool {
         limits: info.limits,
         clones: info.clones,
         missing: info.missing,
+        trouble: info.trouble,
+        path: info.path,
+        available_bytes: info.available,
     }
 }
 
@@ -112,6 +129,9 @@ fn from_pool(pool: v1::Pool) -> (String, PoolInfo) {
         limits: pool.limits,
         clones: pool.clones,
         missing: pool.missing,
+        trouble: pool.trouble,
+        path: pool.path,
+        available: pool.available_bytes,
     };
     (pool.name, info)
 }
@@ -133,6 +153,9 @@ mod tests {
         let gone = PoolInfo {
             kind: PoolKind::Image,
             missing: true,
+            trouble: "not mounted".to_owned(),
+            path: "/srv/gone".to_owned(),
+            available: 7,
             ..PoolInfo::default()
         };
         Hello {

@@ -30,9 +30,9 @@ pub fn phase(phase: Phase) -> &'static str {
 /// Why something does not happen.
 pub fn waiting(waiting: &Waiting) -> v1::Waiting {
     v1::Waiting {
-        rule: waiting.reason.rule().to_owned(),
+        rule: waiting.reason.rule().to_string(),
         message: waiting.reason.to_string(),
-        frees: waiting.reason.frees().to_owned(),
+        frees: waiting.reason.frees(),
         since_ms: millis(Some(waiting.since)),
     }
 }

@@ -131,6 +131,7 @@ impl Bed {
             r#ref: Some(reference),
             typed_name: name.into(),
             orphan: false,
+            ..DeleteRequest::default()
         };
         self.objects.delete(request).await?;
         wait::until("the set's members to be gone", async || {

@@ -14,7 +14,7 @@ use berth_core::{
     ids::{ClaimKey, MemberId, ObjectKey, ProcessName, RunId},
     keeper::Exit,
     spec::{Port, Protocol},
-    volume::{PoolInfo, VolumeHealth, work::VolumeWork},
+    volume::{PoolInfo, Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
 
@@ -189,9 +189,11 @@ impl FakeHost {
         state.volumes.get(claim).map(|volume| volume.capacity)
     }
 
-    /// Makes a pool appear.
+    /// Makes a pool appear: its disk was mounted.
     pub fn add_pool(&self, pool: &str) {
-        self.lock().pools.insert(pool.to_owned());
+        let mut state = self.lock();
+        state.pools.insert(pool.to_owned());
+        state.mounts.send_modify(|count| *count += 1);
     }
 }
 
@@ -205,7 +207,11 @@ impl Host for FakeHost {
         }
     }
 
-    async fn look_at_pools(&self) -> BTreeMap<String, PoolInfo> {
+    fn mounts(&self) -> watch::Receiver<u64> {
+        self.lock().mounts.subscribe()
+    }
+
+    async fn look_at_pools(&self) -> Pools {
         let state = self.lock();
         let pools = state.pools.iter();
         pools

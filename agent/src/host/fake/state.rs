@@ -43,6 +43,7 @@ pub(super) struct State {
     pub(super) boot: BootId,
     pub(super) boots: u64,
     pub(super) pools: BTreeSet<String>,
+    pub(super) mounts: watch::Sender<u64>,
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
     /// Deleted volumes, and whose they were.
     pub(super) trash: BTreeMap<ObjectKey, (ClaimKey, FakeVolume)>,
@@ -66,6 +67,7 @@ impl State {
             boot: BootId("boot-1".to_owned()),
             boots: 1,
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
+            mounts: watch::Sender::new(0),
             volumes: BTreeMap::new(),
             trash: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -157,6 +159,7 @@ impl State {
                     id: None,
                 },
                 dir: volume.claim.to_string(),
+                bytes: volume.capacity,
             },
             read_only: volume.read_only,
             epoch: Some(epoch),

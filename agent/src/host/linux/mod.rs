@@ -17,9 +17,11 @@ use std::{
 use berth_core::{
     ids::{BootId, MemberId, RunId},
     spec::Port,
-    volume::{PoolInfo, VolumeHealth, work::VolumeWork},
+    volume::{Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
+
+use tokio::sync::watch;
 
 use super::{
     Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume, RunRecord,
@@ -139,8 +141,12 @@ impl Host for LinuxHost {
         self.inner.facts.clone()
     }
 
-    async fn look_at_pools(&self) -> BTreeMap<String, PoolInfo> {
+    async fn look_at_pools(&self) -> Pools {
         pools::look(self).await
+    }
+
+    fn mounts(&self) -> watch::Receiver<u64> {
+        pools::mounts()
     }
 
     fn config_dir(&self, member: &MemberId) -> PathBuf {

@@ -177,7 +177,7 @@ fn resolve(host: &Inner, request: PrepareVolumes) -> Result<PrepareRequest, Reas
     })
 }
 
-/// Where a volume's data is; `bytes` is how large an image is to be.
+/// Where a volume's data is; `bytes` is how large it is to be.
 pub(super) fn place(host: &Inner, source: &VolumeSource, bytes: u64) -> Result<Place, Reason> {
     let (name, dir) = match source {
         VolumeSource::Local { pool, dir, .. } => (pool, dir),
@@ -201,7 +201,11 @@ pub(super) fn place(host: &Inner, source: &VolumeSource, bytes: u64) -> Result<P
     };
     let dir = dir.clone();
     Ok(match pool.kind {
-        PoolKind::Directory => Place::Directory { pool: place, dir },
+        PoolKind::Directory => Place::Directory {
+            pool: place,
+            dir,
+            bytes,
+        },
         PoolKind::Image => Place::Image {
             pool: place,
             dir,

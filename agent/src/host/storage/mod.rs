@@ -12,6 +12,7 @@ mod grow;
 mod guard;
 pub mod helper;
 pub(crate) mod image;
+mod limits;
 pub(crate) mod loops;
 pub(crate) mod mount;
 pub(crate) mod nfs;
@@ -20,6 +21,7 @@ pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod pool;
 pub(crate) mod prepare;
+mod quota;
 mod remove;
 pub(crate) mod work;
 

@@ -18,6 +18,9 @@ pub enum Place {
         pool: PoolPlace,
         /// The volume's directory in it.
         dir: String,
+        /// The size that was asked for: its limit, where the file system holds it to one.
+        #[serde(default)]
+        bytes: u64,
     },
     /// An image in a pool.
     Image {

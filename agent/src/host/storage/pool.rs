@@ -11,7 +11,10 @@ use berth_core::{
 use rustix::fs::{Mode, OFlags, StatVfs, fstatvfs, ioctl_ficlone, openat};
 use serde::{Deserialize, Serialize};
 
-use super::dir::{Dir, Refused, failed};
+use super::{
+    dir::{Dir, Refused, failed},
+    quota::{Kernel, Quota as _},
+};
 
 /// The marker's file.
 pub(crate) const MARKER: &str = ".berth-pool";
@@ -113,10 +116,13 @@ pub(crate) fn info(place: &PoolPlace, kind: PoolKind) -> Result<PoolInfo, Refuse
     let space = fstatvfs(&dir).map_err(|e| failed("look at", &place.path, e))?;
     Ok(PoolInfo {
         kind,
+        path: place.path.display().to_string(),
         capacity: bytes(&space, space.f_blocks),
-        limits: kind == PoolKind::Image,
+        available: bytes(&space, space.f_bavail),
+        limits: kind == PoolKind::Image || Kernel.is_enforced(&dir),
         clones: clones(&dir),
         missing: false,
+        trouble: String::new(),
     })
 }
 

@@ -19,11 +19,13 @@ use super::{
     guard::{Found, Whose, Wish},
     helper::end_with_parent,
     image,
+    limits::Held,
     nfs::{mount_share, resolve},
     notes,
     owner::{self, OwnerRecord},
     place::Place,
     pool::PoolPlace,
+    quota::Kernel,
 };
 use crate::{
     host::{PreparedVolume, VolumeOwner, step_failed},
@@ -92,7 +94,7 @@ pub(crate) fn prepare(
         read_only: task.order.read_only || nfs_read_only,
     };
     let recorded = match &mut place {
-        Place::Directory { pool, dir } => work.directory(pool, dir),
+        Place::Directory { pool, dir, bytes } => work.directory(pool, dir, *bytes),
         Place::Image { pool, dir, bytes } => work.image(pool, dir, *bytes),
         Place::Nfs { source, address } => {
             let found = address.map_or_else(|| resolve(&source.server), Ok);
@@ -136,9 +138,20 @@ impl Work<'_> {
         }
     }
 
-    fn directory(&self, pool: &mut PoolPlace, dir: &str) -> Result<bool, Refused> {
+    fn directory(&self, pool: &mut PoolPlace, dir: &str, size: u64) -> Result<bool, Refused> {
         let pool = pool.open_or_mark(new_id)?;
-        self.managed(&pool, dir, 0o700)
+        let recorded = self.managed(&pool, dir, 0o700)?;
+        let volume = pool.sub(dir)?;
+        let data = sub(volume.as_ref(), DATA)?;
+        if let (Some(volume), Some(data), false) = (&volume, &data, self.read_only) {
+            let held = Held {
+                quota: &Kernel,
+                volume,
+                data,
+            };
+            held.hold(size)?;
+        }
+        Ok(recorded)
     }
 
     /// A directory of ours, with data and record in it.

@@ -28,11 +28,13 @@ use super::{
     fence,
     grow::grow_detached,
     image::{self, IMAGE, UNFINISHED},
+    limits::{Held, forget},
     loops::LoopDevice,
     nfs::{mount_share, resolve},
     owner,
     place::Place,
     prepare::{UNTOUCHED, as_user, new_id},
+    quota::{Kernel, Quota as _},
     remove::remove_tree,
 };
 use crate::{
@@ -91,7 +93,7 @@ pub(super) struct Lying<'a> {
 fn relocate(request: &WorkRequest) -> Result<(), Refused> {
     let work = &request.work;
     let mut lying = match &request.place {
-        Place::Directory { pool, dir } => in_pool(work, pool, dir, PoolKind::Directory)?,
+        Place::Directory { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Directory)?,
         Place::Image { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Image)?,
         Place::Nfs { source, address } => {
             let mount_failed = |error: String| Reason::MountFailed {
@@ -145,7 +147,7 @@ fn populate(request: &WorkRequest, online: bool) -> Result<(), Refused> {
 fn local(request: &WorkRequest) -> Result<Lying<'_>, Refused> {
     let work = &request.work;
     match &request.place {
-        Place::Directory { pool, dir } => in_pool(work, pool, dir, PoolKind::Directory),
+        Place::Directory { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Directory),
         Place::Image { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Image),
         Place::Nfs { source, .. } => {
             let path = format!("{}:{}", source.server, source.path);
@@ -314,7 +316,22 @@ impl Lying<'_> {
         }
         fence::close(trash, name)?;
         trash.sync()?;
-        remove_tree(trash, &going)
+        let project = self.project(trash, &going)?;
+        remove_tree(trash, &going)?;
+        // What an interruption leaves of it is a limit that nobody has.
+        project.map_or(Ok(()), |project| forget(&Kernel, trash, project))
+    }
+
+    /// The project that holds what is to be removed to its size.
+    fn project(&self, trash: &Dir, going: &str) -> Result<Option<u32>, Refused> {
+        if self.kept != Some(PoolKind::Directory) || !Kernel.is_enforced(trash) {
+            return Ok(None);
+        }
+        let Some(volume) = trash.sub(going)? else {
+            return Ok(None);
+        };
+        let data = volume.sub(DATA)?;
+        data.map_or(Ok(None), |data| held(&volume, &data).own())
     }
 
     /// Also of a rename that an attempt before did: it may have been killed right after.
@@ -427,27 +444,40 @@ pub(super) fn rename(from: (&Dir, &str), to: (&Dir, &str)) -> Result<(), Refused
     renamed.map_err(|e| failed("rename to", &to.0.path().join(to.1), e))
 }
 
-/// Makes an image at least this large, and its file system with it, also while a member runs on it.
-/// Nothing limits what is kept otherwise, so that there is nothing to do.
+/// Makes a volume at least this large, also while a member runs on it: an image with its file system,
+/// a directory by its quota. Nothing limits what is kept otherwise, so that there is nothing to do.
 fn grow(request: &WorkRequest, bytes: u64) -> Result<(), Refused> {
     let work = &request.work;
-    let (pool, dir) = match &request.place {
-        Place::Image { pool, dir, .. } => (pool, dir),
-        Place::Directory { .. } | Place::Nfs { .. } => return Ok(()),
+    let (pool, dir, kind) = match &request.place {
+        Place::Image { pool, dir, .. } => (pool, dir, PoolKind::Image),
+        Place::Directory { pool, dir, .. } => (pool, dir, PoolKind::Directory),
+        Place::Nfs { .. } => return Ok(()),
     };
-    let lying = in_pool(work, pool, dir, PoolKind::Image)?;
+    let lying = in_pool(work, pool, dir, kind)?;
     let name = lying.name();
     let lost = || Reason::VolumeEmpty {
         volume: name.to_owned(),
     };
     let volume = lying.parent.sub(dir)?.ok_or_else(lost)?;
     lying.check_owner(&volume)?;
+    if kind == PoolKind::Directory {
+        let data = volume.sub(DATA)?.ok_or_else(lost)?;
+        return held(&volume, &data).raise(bytes);
+    }
     let file = volume.file(IMAGE)?.ok_or_else(lost)?;
     image::check_room(&volume, name, &file, bytes)?;
     grow_detached(&volume, name, bytes)?;
     // The device is the one that a running member has, if there is one, and so is the file system.
     let mounted = image::mount(&volume, name, &work.source.describe())?;
     mounted.ok_or_else(lost)?.grow(&volume, name, bytes)
+}
+
+fn held<'a>(volume: &'a Dir, data: &'a Dir) -> Held<'a, Kernel> {
+    Held {
+        quota: &Kernel,
+        volume,
+        data,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{
     SETS,
     storage::{self, BY_HAND, Storage},
+    ways::{Way, configure},
 };
 use crate::{
     fixture::{quantity, spec},
@@ -29,6 +30,8 @@ pub(super) struct Kind {
     pub(super) retention: RetentionPolicy,
     /// It needs the set before it.
     pub(super) needs: Option<DependencyGate>,
+    /// Its members use a config object of its name.
+    pub(super) config: bool,
 }
 
 /// Where the members of a set go.
@@ -114,12 +117,13 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    (policies, rest, retention(), needs()).prop_map(
+    (policies, rest, retention(), needs(), any::<bool>()).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
             needs,
+            config,
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -140,13 +144,27 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 place,
                 retention,
                 needs,
+                config,
             }
         },
     )
 }
 
 impl Kind {
-    pub(super) fn spec(&self, set: usize, replicas: i64, revision: u8) -> StatefulSetSpec {
+    /// Whether its ordinals may begin elsewhere. Where a volume pins each member to a host of its own,
+    /// those who come back may find another one there.
+    pub(super) fn may_shift(&self) -> bool {
+        let pinned = self.storage == Storage::Local && self.spread == Spread::Require;
+        !self.founded && !pinned && self.place != Place::PerHost
+    }
+
+    pub(super) fn spec(
+        &self,
+        set: usize,
+        replicas: i64,
+        revision: u8,
+        way: &Way,
+    ) -> StatefulSetSpec {
         let own = match self.storage {
             Storage::None | Storage::Shared(_) => None,
             Storage::Local => Some("local"),
@@ -191,7 +209,11 @@ impl Kind {
             let set = (*before).to_owned();
             wanted.depends_on.push(Dependency { set, gate });
         }
+        way.write(&mut wanted, self.may_shift());
         let process = &mut wanted.template.spec.processes[0];
+        if self.config {
+            configure(process, SETS[set]);
+        }
         process.ports[0].container_port += u32::try_from(set).unwrap();
         if self.spread == Spread::Prefer {
             process.ports.clear();

@@ -159,7 +159,7 @@ fn snapshot(state: &mut State, set: usize, ordinal: u32) {
     let used = snapshot_of(state, &object).is_some();
     if !used {
         let objects = &mut state.volume_snapshots;
-        objects.entry(key(&name)).or_insert(object);
+        objects.or_insert_with(key(&name), || object);
     }
 }
 

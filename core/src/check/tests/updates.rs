@@ -29,10 +29,10 @@ fn strategy(kind: UpdateKind, partition: u32) -> Option<UpdateStrategy> {
 fn outdated(change: impl FnOnce(&mut StatefulSetSpec)) -> Friends {
     let mut friends = running();
     let mut wanted = newer();
-    wanted.paused = true;
+    wanted.paused = Some(true);
     put_set(&mut friends.state, "db", wanted.clone());
     friends.plan();
-    wanted.paused = false;
+    wanted.paused = Some(false);
     change(&mut wanted);
     put_set(&mut friends.state, "db", wanted);
     friends
@@ -117,7 +117,7 @@ fn taken(state: &State, steps: Vec<Step>, rule: Rule) -> bool {
 #[test]
 fn what_the_set_says_decides_whether_an_older_member_may_be_stopped() {
     let held: [fn(&mut StatefulSetSpec); 4] = [
-        |wanted| wanted.paused = true,
+        |wanted| wanted.paused = Some(true),
         |wanted| wanted.update_strategy = strategy(UpdateKind::OnDelete, 0),
         |wanted| wanted.update_strategy = strategy(UpdateKind::RollingUpdate, 3),
         |wanted| wanted.update_strategy = strategy(UpdateKind::RollingUpdate, 9),

@@ -107,7 +107,7 @@ fn a_watchdog_restarts_with_the_grace_period_of_its_probe_and_not_during_a_stop(
     assert_eq!(world.graces, [Some(Duration::from_secs(3))]);
     assert!(matches!(
         world.report().waiting,
-        Some(Reason::LivenessProbe { error, .. }) if error.contains("WATCHDOG=1")
+        Some(Reason::LivenessProbe(ProbeFailure { error, .. })) if error.contains("WATCHDOG=1")
     ));
     let (mut world, _) = up(specs, |_| {});
     begin_stop(&mut world);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
-    plan::{Step, draft::Draft},
+    plan::{Step, claims::room::nowhere, draft::Draft},
     spec::{BindingMode, DataSource, Provisioner},
     state::{Claim, State, Volume},
     time::Timestamp,
@@ -91,7 +91,10 @@ pub(super) fn choose(
         return Err(no_match(key, none.volumes));
     }
     if waits {
-        return Ok(Choice::Later);
+        return match nowhere(state, claim, &class) {
+            Some(hosts) => Err(Reason::NoEligibleHost { hosts }),
+            None => Ok(Choice::Later),
+        };
     }
     // Its id is not made by the plan if the claim was not.
     let name = provision::name(claim).ok_or_else(|| no_match(key, Vec::new()))?;

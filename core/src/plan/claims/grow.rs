@@ -1,5 +1,6 @@
 //! Growth: a claim follows its template when that asks for more. What cannot grow is told, and
-//! stays as it is; nothing ever shrinks.
+//! stays as it is; nothing ever shrinks. A claim that asks for more than its volume holds has a reason
+//! until it is so.
 
 use crate::{
     ids::{ClaimKey, MemberId, SetKey},
@@ -8,6 +9,7 @@ use crate::{
     spec::ClaimTemplate,
     state::{Claim, State, VolumeState},
     volume::{VolumeSource, class},
+    waiting::Reason,
 };
 
 /// Lets the claims of a set grow.
@@ -31,13 +33,53 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
             }
             match grown(&draft.state, &id, &name, template) {
                 Ok(step) => draft.push(step),
-                Err(because) => draft.warn(
-                    key,
-                    format!("claim {name} stays smaller than its template asks for: {because}"),
-                ),
+                Err(because) => {
+                    let text =
+                        format!("claim {name} stays smaller than its template asks for: {because}");
+                    draft.warn(key, text);
+                    let growing = growing(&draft.state, &name, wanted, Some(because));
+                    growing.map(|reason| draft.pending(name, reason));
+                }
             }
         }
     }
+}
+
+/// Says of every claim that asks for more than its volume holds why that is so.
+pub(in crate::plan) fn explain(draft: &mut Draft) {
+    let mut found = Vec::new();
+    for (key, claim) in &draft.state.claims {
+        let wanted = claim.spec.storage();
+        let volume = draft.state.volume_of(claim);
+        let Some(volume) = volume.filter(|volume| volume.capacity < wanted) else {
+            continue;
+        };
+        let host = volume.source.host();
+        let silent = host.filter(|host| {
+            let known = draft.state.hosts.get(*host);
+            !known.is_some_and(|known| known.contact.connected)
+        });
+        let error = match silent {
+            Some(host) => Some(format!("{host} is out of contact")),
+            None => growable(&draft.state, claim.member.as_ref(), claim, wanted).err(),
+        };
+        let reason = growing(&draft.state, key, wanted, error);
+        found.extend(reason.map(|reason| (key.clone(), reason)));
+    }
+    for (key, reason) in found {
+        draft.pending(key, reason);
+    }
+}
+
+fn growing(state: &State, key: &ClaimKey, wanted: u64, error: Option<String>) -> Option<Reason> {
+    let has = state.volume_of(state.claims.get(key)?)?.capacity;
+    let claim = key.clone();
+    Some(Reason::VolumeGrowing {
+        claim,
+        has,
+        wanted,
+        error,
+    })
 }
 
 fn grown(
@@ -47,7 +89,7 @@ fn grown(
     template: &ClaimTemplate,
 ) -> Result<Step, String> {
     let claim = state.claims.get(key).ok_or("it does not exist")?;
-    growable(state, id, claim, template.spec.storage())?;
+    growable(state, Some(id), claim, template.spec.storage())?;
     let storage = template.spec.resources.requests.get("storage");
     Ok(Step::GrowClaim {
         key: key.clone(),
@@ -59,7 +101,12 @@ fn grown(
 ///
 /// # Errors
 /// Why not, and what to do.
-fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<(), String> {
+fn growable(
+    state: &State,
+    id: Option<&MemberId>,
+    claim: &Claim,
+    wanted: u64,
+) -> Result<(), String> {
     let volume = state.volume_of(claim);
     if volume.is_some_and(|volume| !volume.provisioned) {
         return Err("its volume was made by hand; make a larger one and move the data".to_owned());
@@ -93,7 +140,7 @@ fn growable(state: &State, id: &MemberId, claim: &Claim, wanted: u64) -> Result<
         return Ok(());
     };
     let others = if info.is_limited() {
-        let all = promised(state, Some(id), host, pool);
+        let all = promised(state, id, host, pool);
         all.saturating_sub(claim.wanted_capacity(volume))
     } else {
         0

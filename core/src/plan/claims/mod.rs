@@ -24,9 +24,11 @@ mod grow;
 pub(in crate::plan) mod room;
 mod shared;
 
+pub use room::pool_free;
+
 pub(super) use bind::{at_start, early, local, waiting};
-pub(super) use grow::run as grow;
-pub(super) use room::{Demand, demands, free};
+pub(super) use grow::{explain as growing, run as grow};
+pub(super) use room::{Demand, demands, free, nowhere};
 pub(super) use shared::{Shared, assignable, elsewhere, startable};
 
 /// A claim of a member, as it is or will be.

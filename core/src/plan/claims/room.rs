@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, HostName, MemberId},
     plan::claims::bind::{Choice, choose},
-    spec::MemberTemplate,
+    spec::{LimitPolicy, MemberTemplate, Provisioner, StorageClass},
     state::{Claim, Ordered, Snapshot, State},
     time::Timestamp,
-    volume::{VolumeSource, access::shared_claims, class, provision},
-    waiting::{Reason, Refusal},
+    volume::{PoolInfo, VolumeSource, access::shared_claims, class, provision},
+    waiting::{HostRefusal, Reason, Refusal},
 };
 
 /// What a member needs of a pool of its host.
@@ -19,6 +19,8 @@ pub(in crate::plan) struct Demand {
     pub(in crate::plan) pool: String,
     /// For new volumes, in bytes; `None` if the volume is there already.
     pub(in crate::plan) bytes: Option<u64>,
+    /// Whether new volumes must be held to their sizes there.
+    pub(in crate::plan) limited: bool,
 }
 
 /// What a claim of a member needs of a pool, if it needs one.
@@ -37,6 +39,7 @@ fn demand(
         return Ok(pool.map(|pool| Demand {
             pool: pool.to_owned(),
             bytes: None,
+            limited: false,
         }));
     }
     if claim.volume.is_some() {
@@ -48,6 +51,7 @@ fn demand(
             pool: pool.to_owned(),
             // A copy is made anew; the others are there.
             bytes: volume.copying().map(|_| volume.capacity),
+            limited: volume.copying().is_some() && must_limit(state, claim),
         })),
         Ok(Choice::Later) => Ok(None),
         Err(reason @ Reason::ClassMissing { .. }) => Err(reason),
@@ -61,7 +65,13 @@ fn local_demand(state: &State, claim: &Claim) -> Option<Demand> {
     Some(Demand {
         pool: provision::pool(&class).to_owned(),
         bytes: Some(claim.spec.storage()),
+        limited: class.parameters.limits == LimitPolicy::Required,
     })
+}
+
+fn must_limit(state: &State, claim: &Claim) -> bool {
+    let class = class::named(state, &class::of_claim(state, &claim.spec));
+    class.is_some_and(|class| class.parameters.limits == LimitPolicy::Required)
 }
 
 /// What the claims of a member need together, by pool.
@@ -74,29 +84,38 @@ pub(in crate::plan) fn demands<'a>(
     id: &MemberId,
     now: Timestamp,
 ) -> Result<Vec<Demand>, Reason> {
-    let mut pools: BTreeMap<String, Option<u64>> = BTreeMap::new();
+    let mut pools: BTreeMap<String, Demand> = BTreeMap::new();
     for (key, claim) in claims {
-        if let Some(demand) = demand(state, key, claim, id, now)? {
-            let sum = pools.entry(demand.pool).or_default();
-            if let Some(bytes) = demand.bytes {
-                *sum = Some(sum.unwrap_or_default().saturating_add(bytes));
-            }
+        let Some(demand) = demand(state, key, claim, id, now)? else {
+            continue;
+        };
+        let sum = pools.entry(demand.pool.clone()).or_insert_with(|| Demand {
+            pool: demand.pool,
+            bytes: None,
+            limited: false,
+        });
+        sum.limited |= demand.limited;
+        if let Some(bytes) = demand.bytes {
+            sum.bytes = Some(sum.bytes.unwrap_or_default().saturating_add(bytes));
         }
     }
-    let pools = pools.into_iter();
-    Ok(pools.map(|(pool, bytes)| Demand { pool, bytes }).collect())
+    Ok(pools.into_values().collect())
 }
 
 /// Why a host's pools do not have what a member needs.
 pub(in crate::plan) fn free(
     state: &State,
-    id: &MemberId,
+    id: Option<&MemberId>,
     host: &HostName,
     demands: &[Demand],
 ) -> Option<Refusal> {
     let record = &state.hosts.get(host)?.record;
     demands.iter().find_map(|demand| {
-        let Demand { pool, bytes } = demand;
+        let Demand {
+            pool,
+            bytes,
+            limited,
+        } = demand;
         let pool = pool.clone();
         let Some(info) = record.pools.get(&pool) else {
             return Some(Refusal::NoPool { pool });
@@ -106,17 +125,44 @@ pub(in crate::plan) fn free(
         if info.missing {
             return Some(Refusal::PoolNotThere { pool });
         }
+        if *limited && !info.is_limited() {
+            return Some(Refusal::NoLimits { pool });
+        }
         if info.capacity == 0 {
             return None;
         }
-        let used = if info.is_limited() {
-            promised(state, Some(id), host, &pool)
+        let free = if info.is_limited() {
+            unpromised(state, id, host, &pool, info)
         } else {
-            0
+            info.capacity
         };
-        let free = info.capacity.saturating_sub(used);
         (wanted > free).then_some(Refusal::PoolFull { pool, wanted, free })
     })
+}
+
+/// Why no host has room for the volume of a claim that no member uses yet; `None` if one has, if the
+/// volume is not to be in a pool, or if no host is known.
+pub(in crate::plan) fn nowhere(
+    state: &State,
+    claim: &Claim,
+    class: &StorageClass,
+) -> Option<Vec<HostRefusal>> {
+    if class.provisioner != Provisioner::Local || claim.spec.data_source.is_some() {
+        return None;
+    }
+    let demand = [Demand {
+        pool: provision::pool(class).to_owned(),
+        bytes: Some(claim.spec.storage()),
+        limited: class.parameters.limits == LimitPolicy::Required,
+    }];
+    let hosts = state.hosts.keys();
+    let refused = hosts.map(|host| {
+        let because = free(state, None, host, &demand)?;
+        let host = host.clone();
+        Some(HostRefusal { host, because })
+    });
+    let refused = refused.collect::<Option<Vec<_>>>()?;
+    (!refused.is_empty()).then_some(refused)
 }
 
 /// Whether the pool of a volume has room for a snapshot of it. One that shares its blocks takes them
@@ -133,8 +179,7 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
     let Some(info) = info.filter(|info| info.capacity > 0 && info.is_limited()) else {
         return Ok(());
     };
-    let used = promised(state, None, host, pool);
-    let (wanted, free) = (snapshot.bytes, info.capacity.saturating_sub(used));
+    let (wanted, free) = (snapshot.bytes, unpromised(state, None, host, pool, info));
     if wanted <= free {
         return Ok(());
     }
@@ -143,6 +188,31 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
         wanted,
         free,
     })
+}
+
+/// What a new volume could have of a pool of a host, in bytes: where volumes are held to their sizes
+/// what is not promised to others, elsewhere what is free on the disk.
+pub fn pool_free(state: &State, host: &HostName, pool: &str) -> u64 {
+    let known = state.hosts.get(host);
+    let Some(info) = known.and_then(|known| known.record.pools.get(pool)) else {
+        return 0;
+    };
+    if info.is_limited() {
+        unpromised(state, None, host, pool, info)
+    } else {
+        info.available
+    }
+}
+
+fn unpromised(
+    state: &State,
+    id: Option<&MemberId>,
+    host: &HostName,
+    pool: &str,
+    info: &PoolInfo,
+) -> u64 {
+    let used = promised(state, id, host, pool);
+    info.capacity.saturating_sub(used)
 }
 
 /// Bytes of a pool that volumes and snapshots there have, or were promised: to members that are

@@ -364,7 +364,7 @@ fn a_paused_set_updates_nothing_and_does_everything_else() {
     let mut friends = running(at(spec(3, true), 1));
     let first = newest(&friends);
     let wanted = |replicas| StatefulSetSpec {
-        paused: true,
+        paused: Some(true),
         ..at(spec(replicas, true), 2)
     };
     apply(&mut friends, wanted(3));
@@ -631,7 +631,7 @@ fn recreate_takes_the_members_down_that_are_not_wanted_any_more() {
 fn a_member_that_no_update_concerns_goes_where_its_own_revision_wants_it() {
     let mut friends = running(at(spec(1, false), 1));
     let mut newer = at(spec(1, false), 2);
-    newer.paused = true;
+    newer.paused = Some(true);
     let selector = &mut newer.template.spec.node_selector;
     selector.insert("n".to_owned(), "5".to_owned());
     apply(&mut friends, newer);

@@ -143,12 +143,12 @@ fn a_pool_that_copies_in_one_instant_is_asked_while_the_member_runs() {
 }
 
 #[test]
-fn a_claim_that_was_made_after_a_snapshot_was_asked_for_is_not_the_one_that_was_meant() {
+fn another_claim_of_the_name_is_not_the_one_that_was_meant() {
     let mut friends = running(ONLINE);
     ask(&mut friends.state, "before", "data-db-1");
     let object = friends.state.volume_snapshots.get_mut(&key("before"));
-    let made = friends.state.claims[&key("data-db-1")].created_at;
-    object.unwrap().metadata.creation_timestamp = Some(crate::time::Timestamp(made.0 - 1));
+    let source = &mut object.unwrap().spec.source;
+    "of-the-one-before".clone_into(&mut source.persistent_volume_claim_uid);
     settle(&mut friends);
     assert_eq!(tasks(&friends.state), []);
     let why = waits(&friends, "before");

@@ -1,16 +1,16 @@
 //! Claims and their volumes: made, adopted, bound, shared, full, grown.
 
 use crate::{
-    check::check_plan,
+    check::{Rule, check_plan},
     fixture::{
         NOW, class, friend::Friends, hand_made, host_name, key, member, nfs_class, put_set,
         quantity, spec, state, static_volume, volume_key,
     },
     ids::{ClaimKey, Ordinal, Uid},
-    plan::plan,
+    plan::{Plan, Step, plan},
     spec::{
-        AccessMode, ClaimReference, ClaimTemplate, GatePolicy, LabelSelector, MemberVolume,
-        Provisioner, Spread, StatefulSetSpec,
+        AccessMode, ClaimReference, ClaimTemplate, GatePolicy, LabelSelector, LimitPolicy,
+        MemberVolume, Provisioner, Spread, StatefulSetSpec,
     },
     state::{State, VolumeState},
     volume::{PoolInfo, VolumeSource},
@@ -646,6 +646,55 @@ fn a_claim_that_no_pool_can_hold_is_a_reason() {
     let none = Reason::NoEligibleHost { hosts };
     assert_eq!(friends.report.waiting[&member("web", 0)], none);
     assert!(friends.state.claims.is_empty());
+}
+
+#[test]
+fn a_class_that_must_limit_takes_only_pools_that_do() {
+    let mut state = state(2);
+    small_pools(&mut state, false);
+    let fixed = class(&mut state, "fixed");
+    fixed.provisioner = Provisioner::Local;
+    fixed.parameters.limits = LimitPolicy::Required;
+    let mut wanted = sized(1, 4);
+    template(&mut wanted).spec.storage_class_name = Some("fixed".to_owned());
+    put_set(&mut state, "web", wanted);
+    let friends = settled(state.clone());
+    let hosts = (1..=2).map(|n| HostRefusal {
+        host: host_name(n),
+        because: Refusal::NoLimits {
+            pool: "default".to_owned(),
+        },
+    });
+    let hosts = hosts.collect();
+    let none = Reason::NoEligibleHost { hosts };
+    assert_eq!(friends.report.waiting[&member("web", 0)], none);
+    let pools = &mut state.hosts.get_mut(&host_name(2)).unwrap().record.pools;
+    pools.get_mut("default").unwrap().limits = true;
+    let friends = settled(state);
+    assert_eq!(
+        place(&friends.state, "data-web-0"),
+        "local:default/default_data-web-0"
+    );
+    let key = claim("data-web-0");
+    let volume = friends
+        .state
+        .volume_of(&friends.state.claims[&key])
+        .unwrap();
+    assert_eq!(volume.source.host(), Some(&host_name(2)));
+    // The checker knows it by itself.
+    let mut before = friends.state.clone();
+    let pools = &mut before.hosts.get_mut(&host_name(2)).unwrap().record.pools;
+    pools.get_mut("default").unwrap().limits = false;
+    let volume = volume.clone();
+    before.volumes.clear();
+    let name = before.claims.get_mut(&key).unwrap().volume.take().unwrap();
+    let plan = Plan {
+        steps: vec![Step::BindClaim { key, name, volume }],
+        ..Plan::default()
+    };
+    let found = check_plan(&before, &plan, friends.now);
+    let rules: Vec<_> = found.iter().map(|breach| breach.rule).collect();
+    assert!(rules.contains(&Rule::BoundFits), "{found:?}");
 }
 
 #[test]

@@ -41,6 +41,9 @@ impl World {
             .name
             .as_str()
             .clone_into(&mut source.persistent_volume_claim_name);
+        if let Some(claim) = self.coordinator.state.claims.get(claim) {
+            source.persistent_volume_claim_uid = claim.uid.to_string();
+        }
         self.say("operator", &format!("asks for {uid} of {claim}"));
         let objects = &mut self.coordinator.state.volume_snapshots;
         objects.insert(key, object);

@@ -196,7 +196,7 @@ impl SetOptions {
             }),
             progress_deadline_seconds: self.deadline,
             auto_rollback: self.auto_rollback,
-            paused: self.paused,
+            paused: Some(self.paused),
             persistent_volume_claim_retention_policy: self.retention,
             depends_on: self.needs.iter().cloned().collect(),
             ..StatefulSetSpec::default()

@@ -4,8 +4,8 @@ use super::{Problems, claim, meta};
 use crate::{
     ids::check_label,
     spec::{
-        BindingMode, ClaimRef, DEFAULT_CLASS, Kind, PersistentVolume, Provisioner, ReclaimPolicy,
-        StorageClass,
+        BindingMode, ClaimRef, DEFAULT_CLASS, Kind, LimitPolicy, PersistentVolume, Provisioner,
+        ReclaimPolicy, StorageClass,
     },
     template,
     volume::{NfsOptions, NfsVersion, server_path},
@@ -46,6 +46,11 @@ fn parameters(problems: &mut Problems, class: &StorageClass) {
     let given = &class.parameters;
     let all = [
         ("pool", Provisioner::Local, !given.pool.is_empty()),
+        (
+            "limits",
+            Provisioner::Local,
+            given.limits != LimitPolicy::default(),
+        ),
         ("server", Provisioner::Nfs, !given.server.is_empty()),
         ("share", Provisioner::Nfs, !given.share.is_empty()),
         ("version", Provisioner::Nfs, given.version.is_some()),
@@ -56,7 +61,9 @@ fn parameters(problems: &mut Problems, class: &StorageClass) {
             continue;
         }
         let message = match class.provisioner {
-            Provisioner::Local => format!("'{name}' means nothing to local; it takes pool only"),
+            Provisioner::Local => {
+                format!("'{name}' means nothing to local; it takes pool and limits")
+            }
             Provisioner::Nfs => {
                 format!("'{name}' means nothing to nfs; it takes server, share, version and subDir")
             }

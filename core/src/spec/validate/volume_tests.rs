@@ -56,7 +56,7 @@ fn rules_about_classes_of_pools() {
             (
                 "/parameters/server",
                 json!("nas"),
-                "parameters.server: 'server' means nothing to local; it takes pool only",
+                "parameters.server: 'server' means nothing to local; it takes pool and limits",
             ),
             (
                 "/parameters/pool",
@@ -118,6 +118,11 @@ fn rules_about_classes_of_nfs() {
                 "/parameters/pool",
                 json!("p"),
                 "parameters.pool: 'pool' means nothing to nfs; it takes server, share, version and subDir",
+            ),
+            (
+                "/parameters/limits",
+                json!("Required"),
+                "parameters.limits: 'limits' means nothing to nfs; it takes server, share, version and subDir",
             ),
             (
                 "/parameters/server",

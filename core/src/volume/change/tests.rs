@@ -6,6 +6,7 @@ use crate::{
         bind_claim, hand_made, host_name, key, member, put_set, spec, static_volume, volume_key,
     },
     ids::Uid,
+    map::Map,
     time::Timestamp,
     volume::phase::{self, VolumePhase},
 };
@@ -13,7 +14,7 @@ use crate::{
 /// What the coordinator and the simulator keep.
 struct Kept {
     state: State,
-    former: BTreeMap<ObjectKey, Claim>,
+    former: Map<ObjectKey, Claim>,
     name: ObjectKey,
 }
 
@@ -28,7 +29,7 @@ fn made(reclaim: ReclaimPolicy) -> Kept {
     state.claims.get_mut(&key("data")).unwrap().filled = true;
     Kept {
         state,
-        former: BTreeMap::new(),
+        former: Map::new(),
         name,
     }
 }

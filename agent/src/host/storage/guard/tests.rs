@@ -32,7 +32,7 @@ fn judge(
         },
     };
     let judged = wish.judge_unrecorded(filled, still_empty);
-    judged.map_err(|reason| reason.rule().to_owned())
+    judged.map_err(|reason| reason.rule().to_string())
 }
 
 fn told(rule: &str) -> Result<(), String> {

@@ -40,6 +40,7 @@ impl Pool {
                 id: None,
             },
             dir: "default_data-web-0".to_owned(),
+            bytes: 1 << 20,
         }
     }
 

@@ -56,6 +56,7 @@ impl Bed {
                     id: None,
                 },
                 dir,
+                bytes: 0,
             },
         }
     }

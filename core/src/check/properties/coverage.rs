@@ -1,0 +1,133 @@
+//! What random histories come to: in how many of them there is each step of a plan, each reason to
+//! wait, and each kind of event with an effect. What nobody meets is not tested, whatever the test is
+//! called: so each is in one of a hundred histories, or is listed here with the reason.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Debug, Write},
+};
+
+/// Fewer histories say nothing of one in a hundred.
+const ENOUGH: u32 = 1000;
+
+/// What is rarer than one in a hundred.
+const RARE: [(&str, &str); 0] = [];
+
+/// What is in no history, and why.
+const NEVER: [(&str, &str); 0] = [];
+
+/// The first reason that agents report. Of those the friendly ones here know readiness alone; the
+/// rest is in the tests of `core/src/member` and `core/src/keeper`.
+const OF_AGENTS: &str = "HeldByOperator";
+const KNOWN_TO_AGENTS: &str = "ReadinessProbe";
+
+/// What there is in one history.
+#[derive(Debug, Default)]
+pub(super) struct Seen(BTreeSet<String>);
+
+impl Seen {
+    /// Notes a step, a reason or an event by its name.
+    pub(super) fn note(&mut self, what: &impl Debug) {
+        self.0.insert(name(what));
+    }
+}
+
+/// In how many histories there is what.
+#[derive(Debug, Default)]
+pub(super) struct Coverage {
+    histories: u32,
+    counts: BTreeMap<String, u32>,
+}
+
+impl Coverage {
+    pub(super) fn add(&mut self, seen: Seen) {
+        self.histories += 1;
+        for name in seen.0 {
+            *self.counts.entry(name).or_default() += 1;
+        }
+    }
+
+    fn count(&self, name: &str) -> u32 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    /// Shows what was counted, and fails for what is too rare or wrongly listed.
+    #[expect(clippy::print_stderr, reason = "the figures are asked for")]
+    pub(super) fn hold(&self) {
+        let mut wrong = Vec::new();
+        for (kind, names) in everything() {
+            eprintln!("{kind}, in so many of {} histories:", self.histories);
+            for name in names {
+                let count = self.count(&name);
+                eprintln!("{count:>8}  {name}");
+                wrong.extend(self.wrong(&name, count));
+            }
+        }
+        assert!(
+            self.histories < ENOUGH || wrong.is_empty(),
+            "make it happen, or list it in check/properties/coverage.rs with the reason: {wrong:#?}"
+        );
+    }
+
+    fn wrong(&self, name: &str, count: u32) -> Option<String> {
+        let listed = |list: &[(&str, &str)]| list.iter().any(|(listed, _)| *listed == name);
+        if listed(&NEVER) {
+            return (count > 0).then(|| format!("{name} is listed as never there"));
+        }
+        let often = count >= self.histories.div_ceil(100);
+        (!often && !listed(&RARE)).then(|| format!("{name}: {count}"))
+    }
+}
+
+/// All that there may be.
+fn everything() -> [(&'static str, Vec<String>); 3] {
+    let steps = variants(include_str!("../../plan/step.rs"), "pub enum Step {");
+    let mut reasons = variants(include_str!("../../waiting/reason.rs"), "pub enum Reason {");
+    let of_agents = reasons.iter().position(|name| name == OF_AGENTS);
+    reasons.truncate(of_agents.expect("the agents' reasons are the second group"));
+    reasons.push(KNOWN_TO_AGENTS.to_owned());
+    let events = variants(include_str!("../properties.rs"), "enum Event {");
+    let copying = variants(include_str!("storage.rs"), "pub(super) enum Copying {");
+    let events = events.into_iter().filter(|name| name != "Copy");
+    let events = events.chain(copying).collect();
+    [("steps", steps), ("reasons", reasons), ("events", events)]
+}
+
+/// The variants of an enum, from its text.
+fn variants(text: &str, head: &str) -> Vec<String> {
+    let (_, body) = text.split_once(head).expect("the enum is there");
+    let (body, _) = body.split_once("\n}").expect("the enum ends");
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let variants = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    let found: Vec<String> = variants
+        .map(|line| line.chars().take_while(|c| c.is_alphanumeric()).collect())
+        .collect();
+    assert!(found.len() > 2, "{head}: {found:?}");
+    found
+}
+
+/// The name of a variant, with which its `Debug` begins.
+fn name(what: &impl Debug) -> String {
+    struct Head(String);
+    impl Write for Head {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for c in text.chars() {
+                if !c.is_alphanumeric() {
+                    // The rest is not even written.
+                    return Err(fmt::Error);
+                }
+                self.0.push(c);
+            }
+            Ok(())
+        }
+    }
+    let mut head = Head(String::new());
+    write!(head, "{what:?}").ok();
+    head.0
+}
+
+#[test]
+fn a_variant_is_known_by_its_name() {
+    assert_eq!(name(&Some("x")), "Some");
+    assert_eq!(name(&Option::<u8>::None), "None");
+}

@@ -1,0 +1,74 @@
+//! Histories that failed once, as small as they were found, each with what it showed.
+
+use super::{
+    Event, begin,
+    kinds::{Kind, Place},
+    lives,
+    storage::Storage,
+    ways::Way,
+};
+use crate::spec::{GatePolicy, Retention, RetentionPolicy, Spread};
+
+/// Sets that have nothing special, but for their volumes.
+fn plain(storage: Storage) -> Kind {
+    Kind {
+        policy: GatePolicy::OrderedReady,
+        bootstrap: None,
+        cold: None,
+        storage,
+        spread: Spread::Prefer,
+        founded: false,
+        min_ready: 0,
+        place: Place::Anywhere,
+        retention: RetentionPolicy::default(),
+        needs: None,
+        config: false,
+    }
+}
+
+/// A claim that goes with its member leaves a directory that its class keeps; the ordinal comes back
+/// with a fresh claim, which waits until an operator gives the directory up.
+#[test]
+fn a_kept_directory_is_free_once_it_is_given_up() {
+    let mut kind = plain(Storage::Nfs);
+    kind.retention.when_scaled = Retention::Delete;
+    let kinds = [kind.clone(), kind.clone(), kind];
+    let put = |replicas| Event::Put {
+        set: 2,
+        replicas,
+        revision: 0,
+        way: Way::default(),
+    };
+    let events = [
+        put(1),
+        Event::Plan,
+        Event::Pass { millis: 2000 },
+        Event::Plan,
+        put(0),
+        Event::Plan,
+        put(1),
+    ];
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// The first revision of a set lacks its config, so nobody starts with it; the next one is not held
+/// back below a partition, nor taken back to the one before.
+#[test]
+fn a_revision_that_lacked_its_config_is_nothing_to_come_from() {
+    let mut kind = plain(Storage::None);
+    kind.config = true;
+    let kinds = [kind.clone(), kind.clone(), kind];
+    let way = Way {
+        partition: 1,
+        deadline: Some(5),
+        auto_rollback: true,
+        ..Way::default()
+    };
+    let put = Event::Put {
+        set: 0,
+        replicas: 3,
+        revision: 0,
+        way,
+    };
+    lives(begin(false, false), &kinds, &[put, Event::Plan]);
+}
