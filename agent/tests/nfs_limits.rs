@@ -18,13 +18,9 @@ use support::*;
 async fn a_process_that_outgrows_its_memory_is_oom_killed_with_its_children_and_says_so() {
     let bed = Bed::new("hog");
     assert_eq!(bed.host.facts().controllers, Controller::ALL.into());
-    let go = bed.host.config_dir(&bed.member()).join("go");
-    let script = format!(
-        "sleep 98765.2 & echo up; while ! [ -e {0} ]; do sleep 0.1; done; rm -f {0}
-         a=xxxxxxxxxxxxxxxx; while :; do a=$a$a; done",
-        go.display()
-    );
-    let mut hog = shell("hog", &script);
+    let script = "trap go=1 USR1; sleep 98765.2 & echo up; until [ $go ]; do sleep 0.1; done
+         a=xxxxxxxxxxxxxxxx; while :; do a=$a$a; done";
+    let mut hog = shell("hog", script);
     hog.limits.memory = Some(32 << 20);
     hog.limits.memory_request = Some(1 << 20);
     hog.limits.cpu_milli = Some(900);
@@ -58,7 +54,7 @@ async fn a_process_that_outgrows_its_memory_is_oom_killed_with_its_children_and_
     }
     let child = || with_command_line("sleep 98765.2").pop();
     let child = wait_for("sleep", || child().ok_or_else(|| "not there".to_owned())).await;
-    fs::write(&go, "").unwrap();
+    kill(pid_of(&handle, "hog").await, "SIGUSR1");
     let ended = event(&mut handle, |e| matches!(e, KeeperEvent::Exited { .. })).await;
     let KeeperEvent::Exited { exit, .. } = ended else {
         panic!("{ended:?}");
@@ -78,5 +74,5 @@ async fn a_process_forks_no_more_than_it_may() {
     let mut many = shell("many", script);
     many.limits.pids = Some(5);
     let _handle = bed.start(vec![many]).await;
-    bed.log_with("many.log", "annot fork").await;
+    bed.log_with("many.log", "fork").await;
 }

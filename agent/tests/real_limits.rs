@@ -117,12 +117,7 @@ async fn a_read_only_root_leaves_what_is_the_members_own() {
 #[tokio::test]
 async fn what_a_process_hides_in_cgroups_of_its_own_dies_with_it() {
     let bed = Bed::new("nested");
-    let config = bed.host.config_dir(&bed.member());
-    let go = config.join("go");
-    let script = format!(
-        "setsid sleep 98765.1 & echo ready; while ! [ -e {0} ]; do sleep 0.05; done; rm -f {0}; exit 1",
-        go.display()
-    );
+    let script = format!("setsid sleep 98765.1 & echo ready; {WAIT_FOREVER}");
     let mut handle = bed.start(vec![shell("main", &script)]).await;
     bed.log_with("main.log", "ready").await;
     let cgroup = bed.host.list_runs().await.unwrap().remove(0).cgroup;
@@ -135,7 +130,7 @@ async fn what_a_process_hides_in_cgroups_of_its_own_dies_with_it() {
     let hidden = || with_command_line("sleep 98765.1").pop();
     let hidden = wait_for("sleep", || hidden().ok_or_else(|| "not there".to_owned())).await;
     fs::write(inner.join("cgroup.procs"), hidden.to_string()).unwrap();
-    fs::write(&go, "").unwrap();
+    kill(pid_of(&handle, "main").await, "SIGKILL");
     event(&mut handle, again).await;
     let gone = || match runs(hidden) {
         true => Err("it runs".to_owned()),

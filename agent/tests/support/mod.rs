@@ -38,6 +38,8 @@ pub(crate) struct Bed {
 impl Bed {
     /// A host for the member of this name; the name keeps tests apart.
     pub(crate) fn new(member: &str) -> Self {
+        // In the guest it is not there yet.
+        fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for pool in ["pool", "images"] {
             fs::create_dir(dir.path().join(pool)).unwrap();

@@ -285,11 +285,8 @@ impl KeeperMachine {
         let current = sequence.current;
         let current = current.and_then(|slot| Some((slot, self.processes.get(slot.0)?)));
         match current {
-            Some((slot, process)) if process.plan.never_kill => {
-                if !again {
-                    out.push(Effect::TellSpared(slot));
-                }
-            }
+            Some((_, process)) if process.plan.never_kill && again => {}
+            Some((slot, process)) if process.plan.never_kill => out.push(Effect::TellSpared(slot)),
             Some((slot, _)) => {
                 sequence.deadline = Some(now.plus(self.grace.max(KILL_AGAIN)));
                 out.push(Effect::KillProcess(slot));
