@@ -4,7 +4,8 @@
 //! Map: [`ids`] and [`time`] name things; [`spec`] is what the operator writes; [`state`] is what
 //! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are
 //! what coordinator and agent tell each other; [`volume`] is where data lies; [`zone`] is what names
-//! resolve to; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! resolve to; [`prerequisite`] is what hosts
+//! must have; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
 //! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
 
 pub mod admission;
@@ -21,6 +22,7 @@ pub mod member;
 pub mod notify;
 pub mod order;
 pub mod plan;
+pub mod prerequisite;
 pub mod probe;
 pub mod quantity;
 pub mod rendered;

@@ -215,7 +215,8 @@ impl Stage {
     /// Restarts a member by the operator's verb, and waits until its next epoch serves.
     async fn restarted(&self, member: &str) -> MemberStatus {
         let before = self.cluster().member(member, "serves", |m| m.ready).await;
-        self.cluster().berth(&["member", "restart", member]);
+        self.cluster()
+            .berth(&["member", "restart", member, "--yes"]);
         let next = |m: &MemberStatus| m.ready && m.epoch != before.epoch;
         self.cluster().member(member, "serves again", next).await
     }

@@ -15,6 +15,7 @@ use berth_core::{
     ids::{BootId, Epoch, HistoryId, MemberId, ProcessName, RunId},
     keeper::cgroup::Controller,
     order::VolumeOrder,
+    prerequisite::{Fact, Prerequisite},
     rendered::RenderedMember,
     spec::Port,
     volume::{MountedVolume, Pools, VolumeHealth, VolumeReport, work::VolumeWork},
@@ -87,6 +88,13 @@ pub trait Host: Send + Sync + 'static {
     /// `PoolMissing`, `PoolNotMounted`, `MountFailed`, `VolumeHung`, `VolumeForeign`, `VolumeEmpty`,
     /// `VolumeBusy`, `VolumeNoSpace`, `StepFailed`.
     fn volume_work(&self, work: VolumeWork) -> impl Future<Output = Result<(), Reason>> + Send;
+
+    /// Looks for what sets require of a host. Ends in bounded time, whatever a path lies on; what
+    /// could not be found out is told as that.
+    fn look_at(
+        &self,
+        required: &[Prerequisite],
+    ) -> impl Future<Output = Vec<(Prerequisite, Fact)>> + Send;
 
     /// Looks whether the declared ports are free on the address.
     ///

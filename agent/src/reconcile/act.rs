@@ -8,6 +8,7 @@ use berth_core::{
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
+    prerequisite::{Finding, Unmet},
     probe::Outcome,
     rendered::{RenderedMember, RenderedProcess},
     spec::Port,
@@ -197,6 +198,7 @@ impl<H: Host> Actor<H> {
         let order = order.ok_or_else(|| {
             step_failed("prepare", format!("epoch {epoch} is not ordered any more"))
         })?;
+        self.check_requirements(&order).await?;
         let rendered = Arc::new(self.render(&order)?);
         let claims = mounted(&order, &rendered);
         let volumes = order.volumes.iter().filter_map(|volume| {
@@ -215,6 +217,23 @@ impl<H: Host> Actor<H> {
             volumes,
             claims,
         })
+    }
+
+    /// Looks once more for what the set requires: it may be gone since the host was chosen.
+    async fn check_requirements(&self, order: &MemberOrder) -> Result<(), Reason> {
+        let required: Vec<_> = order.template.requires.each().collect();
+        if required.is_empty() {
+            return Ok(());
+        }
+        for (required, fact) in self.host.look_at(&required).await {
+            if let Finding::Unmet { found } = required.judge(&fact) {
+                let host = order.values.host.parse();
+                let host = host.map_err(|e| step_failed("read the name of the host", e))?;
+                let unmet = Unmet { required, found };
+                return Err(Reason::RequirementUnmet { host, unmet });
+            }
+        }
+        Ok(())
     }
 
     async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {

@@ -12,6 +12,7 @@ use berth_core::{
     ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
     keeper::Exit,
     order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
+    prerequisite::Fact,
     report::Phase,
     spec::{MemberSpec, Process, VolumeMount},
     volume::{VolumeHealth, VolumeSource},
@@ -221,6 +222,28 @@ async fn a_member_is_started_reported_stopped_and_forgotten() {
     // The complete report that `until_gone` asked for has said it already.
     assert!(changes.unwrap().forgotten.is_empty());
     assert!(world.members.ledger.read().leaving.is_empty());
+}
+
+#[tokio::test]
+async fn a_member_waits_for_what_it_requires_of_the_host() {
+    let host = FakeHost::new(&["default"]);
+    let mut wanted = order("web-0", 1, Desired::Run);
+    let mut template = (*wanted.template).clone();
+    template.requires.users = vec!["web".to_owned()];
+    let required = template.requires.each().next().unwrap();
+    wanted.template = Arc::new(template);
+    wanted.values.host = "host-1".to_owned();
+    let mut world = World::new(host);
+    world.order(vec![wanted]).await;
+    let waits = |report: &MemberReport| {
+        matches!(&report.waiting, Some(Reason::RequirementUnmet { host, unmet })
+            if host.as_str() == "host-1" && unmet.required == required)
+    };
+    world.until("web-0", waits).await;
+    assert!(world.host.alive().is_empty());
+    let there = Fact::Value("999".to_owned());
+    world.host.fact(required.clone(), there);
+    world.until("web-0", ready).await;
 }
 
 /// Each call fails at its first, second and third time, during a start, an adoption and a stop.

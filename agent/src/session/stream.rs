@@ -5,11 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
+    prerequisite::{Answer, Prerequisite},
     session::{AgentLease, check_welcome},
     state::{HostRecord, ZoneHead},
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, zone::ZoneAssembly},
+    convert::{
+        hello::Hello,
+        host::{Answers, Questions},
+        report::AgentReport,
+        zone::ZoneAssembly,
+    },
     transport,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
@@ -175,6 +181,13 @@ impl<H: Host> Session<H> {
                     .begin(worker, (work.try_into()?, open.out.clone()));
                 Ok(())
             }
+            In::HostQuestions(questions) => {
+                let Questions(required) = questions.try_into()?;
+                let (host, out) = (Arc::clone(&self.host), open.out.clone());
+                // Beside the session: storage that hangs holds up nothing else.
+                tokio::spawn(async move { answer(&*host, &required, &out).await });
+                Ok(())
+            }
             // A second welcome says nothing new.
             In::Welcome(_) => Ok(()),
         }
@@ -227,6 +240,23 @@ impl<H: Host> Session<H> {
             generation,
         };
         send(&open.out, Out::Report(report.try_into()?)).await
+    }
+}
+
+/// Looks for what is asked, and says what it comes to.
+async fn answer<H: Host>(host: &H, required: &[Prerequisite], out: &mpsc::Sender<AgentMessage>) {
+    let facts = host.look_at(required).await;
+    let answers = facts.into_iter().map(|(of, fact)| Answer {
+        finding: of.judge(&fact),
+        of,
+    });
+    match v1::HostAnswers::try_from(Answers(answers.collect())) {
+        // A session that ended asks again with the next.
+        Ok(message) => drop(send(out, Out::HostAnswers(message)).await),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "an answer to the coordinator cannot be written");
+        }
     }
 }
 

@@ -38,9 +38,10 @@ pub(crate) struct Bed {
 impl Bed {
     /// A host for the member of this name; the name keeps tests apart.
     pub(crate) fn new(member: &str) -> Self {
-        // In the guest it is not there yet.
-        fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // In the guest nothing was built, and there is no such place.
+        let guest = std::env::var_os("BERTH_GUEST").map(|_| std::env::temp_dir());
+        let home = guest.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
+        let dir = tempfile::tempdir_in(home).unwrap();
         for pool in ["pool", "images"] {
             fs::create_dir(dir.path().join(pool)).unwrap();
         }

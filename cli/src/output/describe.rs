@@ -271,7 +271,6 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("Takes members", yes(!host.unschedulable)),
         ("Draining", draining(host)),
         ("Labels", tables::labels(&host.labels)),
-        ("Controllers", host.controllers.join(",")),
         ("Members", host.members.join(",")),
         (
             "Order",
@@ -283,6 +282,9 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("Zone", format!("serial {} acknowledged", host.zone_acked)),
         ("Agent", host.agent_version.clone()),
     ];
+    if !host.controllers.is_empty() {
+        pairs.push(("Controllers", host.controllers.join(",")));
+    }
     if !host.mismatch.is_empty() {
         pairs.push(("Sent nothing", host.mismatch.clone()));
     }

@@ -131,6 +131,7 @@ pub(crate) struct ProcessView {
     restarts: u32,
     last_exit: String,
     status: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     unenforced: Vec<String>,
 }
 
@@ -258,6 +259,7 @@ pub(crate) struct HostView {
     stop_pinned: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     controllers: Vec<String>,
     pool_statuses: Vec<PoolView>,
     members: Vec<String>,

@@ -111,6 +111,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::PlanRefused { .. }
         | Reason::Stopping { .. } => false,
         Reason::NoEligibleHost { .. }
+        | Reason::RequirementUnmet { .. }
         | Reason::HostUnknown { .. }
         | Reason::DrainNowhere { .. }
         | Reason::AddressPoolMissing { .. }

@@ -5,8 +5,10 @@
 //! is nothing left to do, so a lost trigger costs time and nothing else. It alone decides on
 //! members and records orders; all it does to the world is to commit and to send. Files:
 //! [`decide`] plans and checks, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
-//! agents up to date, [`work`] asks for work on volumes, [`board`] keeps why everything else waits, [`events`] puts steps into words.
+//! agents up to date, [`work`] asks for work on volumes,
+//! [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
+mod ask;
 pub(crate) mod board;
 mod cut;
 mod decide;
@@ -125,7 +127,9 @@ impl Reconciler {
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
             if idle {
-                let wake_at = decision.report.wake_at.into_iter().chain(retry_at).min();
+                let ask_at = ask::push(&self.context, &decision.report, now);
+                let wakes = [decision.report.wake_at, retry_at, ask_at];
+                let wake_at = wakes.into_iter().flatten().min();
                 self.show(decision.report, now);
                 return Ok(wake_at);
             }

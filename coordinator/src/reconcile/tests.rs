@@ -129,7 +129,7 @@ impl World {
                 settled: true,
                 since: now,
                 zone_acked: zone,
-                members: Map::new(),
+                ..Contact::default()
             };
             contacts.insert(name.clone(), contact);
         }

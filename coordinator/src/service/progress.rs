@@ -74,7 +74,7 @@ mod tests {
 
     use berth_core::{
         ids::{TemplateHash, ZoneSerial},
-        spec::StatefulSetSpec,
+        spec::{StatefulSetSpec, UpdateStrategy},
         state::Member,
         time::Timestamp,
     };
@@ -147,6 +147,19 @@ mod tests {
         assert_eq!(
             status.message,
             "rollout complete: 2 members at revision new"
+        );
+        let mut on_delete = set(2);
+        let strategy = UpdateStrategy {
+            kind: UpdateKind::OnDelete,
+            rolling_update: None,
+        };
+        Arc::make_mut(&mut on_delete.spec).update_strategy = Some(strategy);
+        let status = progress(&on_delete, &two(member(0, "old", true, true)));
+        assert!(status.done);
+        assert!(
+            status.message.contains("OnDelete, 1 of 2 members"),
+            "{}",
+            status.message
         );
         let status = progress(&set(1), &done);
         assert_eq!(

@@ -7,10 +7,10 @@ use berth_core::{
     session::DEFAULT_LEASE,
 };
 use berth_proto::{
-    convert::{ConvertError, hello::Hello, report::AgentReport},
+    convert::{ConvertError, hello::Hello, host::Answers, report::AgentReport},
     v1::{
-        AgentMessage, CoordinatorMessage, OrderAck, RenewAck, Report, Welcome, ZoneAck,
-        agent_message, coordinator_message::Message,
+        AgentMessage, CoordinatorMessage, HostAnswers, OrderAck, RenewAck, Report, Welcome,
+        ZoneAck, agent_message, coordinator_message::Message,
     },
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -116,6 +116,8 @@ impl Session {
             contact.connected = false;
             contact.settled = false;
             contact.zone_acked = ZoneSerial::default();
+            // An answer may be on its way on the older stream, and the host may be another by now.
+            contact.asked.clear();
             if zone == current {
                 contact.zone_acked = current.serial;
             }
@@ -186,6 +188,9 @@ impl Session {
                     taken.map_err(ServiceError::from)?;
                 }
             }
+            agent_message::Message::HostAnswers(answers) => {
+                self.host_answers(host, stream, answers)?;
+            }
             agent_message::Message::VolumeDone(done) => {
                 let done = done.try_into();
                 let done = done.map_err(|error: ConvertError| invalid(&error))?;
@@ -228,6 +233,27 @@ impl Session {
         }
         drop(view);
         self.context.trigger.fire();
+    }
+
+    fn host_answers(
+        &self,
+        host: &HostName,
+        stream: u64,
+        answers: HostAnswers,
+    ) -> Result<(), Status> {
+        let answers = Answers::try_from(answers).map_err(|error| invalid(&error))?;
+        let now = self.context.clock.now();
+        {
+            let mut view = self.context.view.write();
+            if !self.context.sessions.is_newest(host, stream) {
+                return Err(Status::aborted("a newer stream of this host took over"));
+            }
+            if let Some(contact) = view.contact(host) {
+                contact.answered(answers.0, now);
+            }
+        }
+        self.context.trigger.fire();
+        Ok(())
     }
 
     fn report(&self, host: &HostName, stream: u64, report: Report) -> Result<(), Status> {

@@ -9,6 +9,7 @@ use std::{
 use berth_core::{
     ids::{BootId, Epoch, Generation, MemberId, ReportNumber, RunId, RunNumber},
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
+    prerequisite::{Answer, Fact, Prerequisite},
     report::{MemberReport, Phase},
     state::{HostRecord, ZoneHead},
     volume::{
@@ -18,7 +19,13 @@ use berth_core::{
     zone::Zone,
 };
 use berth_proto::{
-    convert::{hello::Hello, report::AgentReport, work::Numbered, zone::ZoneAssembly},
+    convert::{
+        hello::Hello,
+        host::{Answers, Questions},
+        report::AgentReport,
+        work::Numbered,
+        zone::ZoneAssembly,
+    },
     transport::{Endpoint, connect},
     v1::{
         self, AgentMessage, LogData, OrderAck, ZoneAck, agent_message::Message,
@@ -52,6 +59,9 @@ pub(crate) struct Ledger {
     pub(crate) works: Vec<Numbered<VolumeWork>>,
     /// What every work fails with.
     pub(crate) work_fails: Option<String>,
+    /// What its host lacks of what it was asked for, and what it was asked for.
+    pub(crate) lacks: bool,
+    pub(crate) asked: BTreeSet<Prerequisite>,
     /// Whether works are not answered.
     pub(crate) works_silently: bool,
     known: BTreeSet<MemberId>,
@@ -74,6 +84,8 @@ impl Drop for Agent {
 enum Poke {
     /// How its members are.
     Report,
+    /// What its host has of what it was asked for.
+    Answers,
     /// That a work on a volume is done.
     Done(Box<Numbered<VolumeWork>>),
     /// What its pools are now.
@@ -84,6 +96,7 @@ impl Poke {
     fn message(self, ledger: &Mutex<Ledger>, number: &mut u64) -> Message {
         match self {
             Self::Report => report(&mut ledger.lock().unwrap(), number, false),
+            Self::Answers => answers(&ledger.lock().unwrap()),
             Self::Done(work) => done(*work, None),
             Self::Pools(pools) => Message::Pools(pools.into()),
         }
@@ -136,6 +149,12 @@ impl Agent {
         let id: MemberId = member.parse().unwrap();
         self.ledger.lock().unwrap().held.remove(&id);
         self.poke.send(Poke::Report).await.unwrap();
+    }
+
+    /// What its host was asked for is there from now on.
+    pub(crate) async fn install(&self) {
+        self.ledger.lock().unwrap().lacks = false;
+        self.poke.send(Poke::Answers).await.unwrap();
     }
 
     /// Says that a work is done.
@@ -234,10 +253,30 @@ async fn run(
                     say(answer).await;
                 }
             }
+            coordinator_message::Message::HostQuestions(questions) => {
+                let Questions(required) = questions.try_into().unwrap();
+                ledger.lock().unwrap().asked.extend(required);
+                let told = answers(&ledger.lock().unwrap());
+                say(told).await;
+            }
             coordinator_message::Message::RenewAck(_)
             | coordinator_message::Message::LogCancel(_) => {}
         }
     }
+}
+
+fn answers(ledger: &Ledger) -> Message {
+    let fact = if ledger.lacks {
+        Fact::Absent
+    } else {
+        Fact::Value("999".to_owned())
+    };
+    let answer = |of: &Prerequisite| Answer {
+        of: of.clone(),
+        finding: of.judge(&fact),
+    };
+    let all = Answers(ledger.asked.iter().map(answer).collect());
+    Message::HostAnswers(all.try_into().unwrap())
 }
 
 fn work_on(ledger: &mut Ledger, work: v1::VolumeWork) -> Option<Message> {

@@ -271,3 +271,32 @@ async fn a_lost_host_is_unknown_and_its_logs_are_asked_of_it() {
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     coordinator.stop().await;
 }
+
+#[tokio::test]
+async fn a_member_waits_for_a_host_that_has_what_its_set_requires() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    agent.ledger.lock().unwrap().lacks = true;
+    let text = set("web", 1, "");
+    let requires = "    spec:\n      requires: {users: [web]}\n      processes:";
+    coordinator
+        .apply(&text.replace("    spec:\n      processes:", requires))
+        .await;
+    let why = until("the host to answer", async || {
+        let mut members = coordinator.members("web").await;
+        let waiting = members.pop().and_then(|member| member.waiting);
+        let unmet = waiting.filter(|waiting| waiting.message.contains("found nothing"));
+        unmet.ok_or("the host has not been asked")
+    })
+    .await;
+    assert_eq!(why.rule, "NoEligibleHost");
+    assert!(
+        why.message.contains("host-1: requires user 'web'"),
+        "{}",
+        why.message
+    );
+    assert!(agent.started().is_empty());
+    agent.install().await;
+    coordinator.ready("web", 1).await;
+    coordinator.stop().await;
+}

@@ -147,7 +147,7 @@ async fn an_end_of_a_pause_needs_a_confirmation_when_it_restarts_members() {
     };
     let mut sets = SetServiceClient::new(coordinator.channel().await);
     sets.rollout_pause(pause(true, false)).await.unwrap();
-    let newer = set("web", 1, "").replace("/bin/app", "/bin/newer");
+    let newer = set("web", 1, "").replace("1000", "2000");
     coordinator.apply(&newer).await;
     coordinator.apply(&newer).await;
     let refused = sets.rollout_pause(pause(false, false)).await.unwrap_err();

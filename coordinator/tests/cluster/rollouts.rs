@@ -9,8 +9,8 @@ use std::{
 
 use berth_proto::v1::{
     GetRequest, HistoryRequest, ListEventsRequest, ListRequest, ListSetStatusRequest, ObjectRef,
-    PlanRequest, RolloutResponse, RolloutRestartRequest, Source, UndoRequest, WatchRequest,
-    event_service_client::EventServiceClient, set_service_client::SetServiceClient,
+    PlanRequest, RolloutResponse, RolloutRestartRequest, SetStatusRequest, Source, UndoRequest,
+    WatchRequest, event_service_client::EventServiceClient, set_service_client::SetServiceClient,
 };
 use tonic::{Code, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
@@ -75,6 +75,24 @@ async fn history(coordinator: &Coordinator) -> Vec<(u64, bool, String)> {
         .collect()
 }
 
+/// Waits until all members have the newest revision.
+async fn rolled_out(coordinator: &Coordinator) {
+    let sets = sets(coordinator).await;
+    until("the rollout to be over", async || {
+        let request = SetStatusRequest {
+            name: "db".to_owned(),
+            ..SetStatusRequest::default()
+        };
+        let status = sets.clone().status(request).await.unwrap().into_inner();
+        let rollout = status.rollout.clone().unwrap_or_default();
+        rollout
+            .done
+            .then_some(())
+            .ok_or_else(|| format!("{status:#?}"))
+    })
+    .await;
+}
+
 async fn password(coordinator: &Coordinator) -> String {
     let request = GetRequest {
         r#ref: Some(reference()),
@@ -107,6 +125,7 @@ async fn a_set_goes_back_with_the_secret_that_it_had() {
     assert_eq!(unknown.code(), Code::NotFound, "{unknown}");
     coordinator.try_apply(&secret("two"), true).await.unwrap();
     coordinator.try_apply(&set("two"), true).await.unwrap();
+    rolled_out(&coordinator).await;
     let cause = |number, newest, level| (number, newest, format!("level {level}"));
     let three = [
         cause(1, false, "one"),

@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, id, runs, wanted},
+        standing::{available, grant, held, id, runs, serves, wanted},
     },
     ids::{MemberId, SetKey},
     plan::Step,
@@ -13,33 +13,12 @@ use crate::{
 };
 
 pub(super) fn dependency_order(case: &Case<'_>) -> Verdict {
-    match case.step {
-        Step::Start { member, .. } => start(case.state, member, case.now),
-        Step::Stop { member, .. } => stop(case.state, member),
-        Step::CreateClaim { .. }
-        | Step::AdoptClaim { .. }
-        | Step::BindClaim { .. }
-        | Step::GrowClaim { .. }
-        | Step::TakeSnapshot { .. }
-        | Step::TieClaim { .. }
-        | Step::DropClaim { .. }
-        | Step::PurgeVolume { .. }
-        | Step::FillClaim { .. }
-        | Step::TakeAddress { .. }
-        | Step::Assign { .. }
-        | Step::Found { .. }
-        | Step::PassGate { .. }
-        | Step::TakeHost { .. }
-        | Step::LeaveHost { .. }
-        | Step::Carry { .. }
-        | Step::Reload { .. }
-        | Step::Rollout { .. }
-        | Step::Release { .. }
-        | Step::RemoveSet { .. }
-        | Step::Refound { .. }
-        | Step::DropRevision { .. }
-        | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
+    if let Step::Start { member, .. } = case.step {
+        start(case.state, member, case.now)
+    } else if let Step::Stop { member, .. } = case.step {
+        stop(case.state, member)
+    } else {
+        Ok(())
     }
 }
 
@@ -60,14 +39,18 @@ fn start(state: &State, member: &MemberId, now: Timestamp) -> Verdict {
         };
         let lacks = |id: &MemberId| match one.gate {
             DependencyGate::Started => !runs(state, id).is_some_and(|report| report.started),
-            DependencyGate::Ready => !runs(state, id).is_some_and(|report| report.ready),
+            DependencyGate::Ready => !serves(state, id),
             DependencyGate::Available => !available(state, id, now),
         };
-        let mut all = wanted(other).into_iter().map(|n| id(&key, n));
-        if ends(other) {
+        let mut all: Vec<MemberId> = wanted(other).into_iter().map(|n| id(&key, n)).collect();
+        all.retain(|id| {
+            let down = !runs(state, id).is_some_and(|report| report.started);
+            !(down && held(state, id).is_some())
+        });
+        if all.is_empty() {
             return Err(format!("{member} starts and set {key} has no members"));
         }
-        if let Some(lacking) = all.find(lacks) {
+        if let Some(lacking) = all.iter().find(|id| lacks(id)) {
             return Err(format!("{member} starts before {lacking}"));
         }
     }

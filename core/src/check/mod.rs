@@ -213,8 +213,4 @@ fn set_of(state: &State, step: &Step) -> Option<SetKey> {
 #[cfg(test)]
 mod exhaustive;
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
-mod scenarios;
-#[cfg(test)]
 mod tests;

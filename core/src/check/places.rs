@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{as_run, wanted},
+        standing::{as_run, grant, wanted},
     },
     ids::{HostName, MemberId, Ordinal, TemplateHash},
     plan::Step,
+    prerequisite::Finding,
     spec::{Placement, Port, Spread, WhenUnsatisfiable},
     state::{Claim, Set, State},
 };
@@ -108,6 +109,39 @@ fn domain<'a>(state: &'a State, host: &'a HostName, key: &str) -> Option<&'a str
     }
     let label = state.hosts.get(host)?.record.labels.get(key)?;
     Some(label.as_str())
+}
+
+pub(super) fn requirements_met(case: &Case<'_>) -> Verdict {
+    let (id, host, revision) = if let Step::Assign {
+        member,
+        host,
+        revision,
+        ..
+    } = case.step
+    {
+        (member, host, revision)
+    } else if let Step::Start { member, .. } = case.step
+        && let Some((_, granted)) = grant(case.state, member)
+    {
+        (member, &granted.host, &granted.revision)
+    } else {
+        return Ok(());
+    };
+    let set = case.state.sets.get(&id.set);
+    let carried = set.and_then(|set| set.revisions.get(revision));
+    let (Some(carried), Some(host)) = (carried, case.state.hosts.get(host)) else {
+        return Ok(());
+    };
+    let requires = as_run(carried, id.ordinal).spec.requires;
+    for (asked, of) in &host.contact.asked {
+        if let Some(Finding::Unmet { found }) = &of.finding
+            && requires.each().any(|required| required == *asked)
+        {
+            let name = &host.record.name;
+            return Err(format!("{id} requires {asked}, {name} has {found}"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn spread_even(case: &Case<'_>) -> Verdict {

@@ -8,7 +8,7 @@ use crate::{
     },
     ids::{ClaimKey, MemberId},
     plan::Step,
-    spec::Retention,
+    spec::{Placement, Retention},
     state::{Claim, GoesWith, State, VolumeState},
 };
 
@@ -46,6 +46,7 @@ fn tied(
         GoesWith::Set { .. } if policy.when_deleted == Retention::Retain => "its set keeps it",
         GoesWith::Set { .. } => return Ok(()),
         GoesWith::Member { .. } if policy.when_scaled == Retention::Retain => "its set keeps it",
+        GoesWith::Member { .. } if set.spec.placement == Placement::PerHost => "its host keeps it",
         GoesWith::Member { epoch } => {
             let have = grant(state, member).map(|(_, grant)| grant.epoch);
             let leaves = set.deleting.is_none() && !is_wanted(set, member.ordinal);
@@ -88,7 +89,7 @@ pub(super) fn claim_dropped(case: &Case<'_>) -> Verdict {
                         && set.members.is_empty()
                         && policy.when_deleted == Retention::Delete
                 };
-                if set.is_some_and(ends) {
+                if set.is_none_or(ends) {
                     return Ok(());
                 }
                 format!("{} has not ended, or keeps it", member.set)

@@ -119,6 +119,8 @@ rules! {
     SocketUnique = places::socket_unique,
     /// A member goes only to a host that is in contact, takes members, and fits.
     HostFits = places::host_fits,
+    /// A member is named and started only where nothing that its set requires is known to be missing.
+    RequirementsMet = places::requirements_met,
     /// A member is placed so that no label domain is too far ahead of the emptiest one.
     SpreadEven = places::spread_even,
     /// Under one member per host, a host has one ordinal and an ordinal one host, for good (I1).

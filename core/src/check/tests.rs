@@ -12,6 +12,7 @@ use crate::{
     },
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
     plan::step::Proof,
+    prerequisite::{Answer, Fact},
     spec::{
         AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, FileSource,
         GatePolicy, KeySelector, MemberVolume, Membership, OnChange, Override, Placement,
@@ -26,6 +27,8 @@ use crate::{
 };
 
 mod leaving;
+mod properties;
+mod scenarios;
 
 /// A plan and what it is about.
 type Bad = (State, Vec<Step>);
@@ -475,6 +478,19 @@ fn places(rule: Rule) -> Option<Bad> {
             let mut state = running().state;
             other_set(&mut state, true);
             let step = assign(&state, "other", 0, 1);
+            (state, vec![step])
+        }
+        Rule::RequirementsMet => {
+            let mut state = state(1);
+            let mut wanted = spec(1, false);
+            wanted.template.spec.requires.users = vec!["db".to_owned()];
+            let required = wanted.template.spec.requires.each().next().unwrap();
+            put_set(&mut state, "db", wanted);
+            let contact = &mut state.hosts.get_mut(&host_name(1)).unwrap().contact;
+            let finding = required.judge(&Fact::Absent);
+            let of = required;
+            contact.answered(vec![Answer { of, finding }], NOW);
+            let step = assign(&state, "db", 0, 1);
             (state, vec![step])
         }
         Rule::SpreadEven => {

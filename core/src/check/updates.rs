@@ -122,6 +122,7 @@ fn delivery_floor(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     match grant(case.state, member) {
+        Some((set, granted)) if recreated(set, &granted.revision) => Ok(()),
         Some((set, _)) if asks_for_restart(set, revision) && serves(case.state, member) => {
             enough(case, member, false, to_stay(set, false))
         }
@@ -221,7 +222,7 @@ fn least(set: &Set) -> Option<u64> {
     let size = size(set);
     if let Some(amount) = &budget.min_available {
         return Some(match amount {
-            Amount::Number(number) => u64::from(*number),
+            Amount::Number(number) => size.min(u64::from(*number)),
             Amount::Percent(percent) => (size * u64::from(*percent)).div_ceil(100),
             Amount::Quorum => size.min(size / 2 + 1),
             Amount::Unknown(_) => size,

@@ -60,7 +60,7 @@ const FIELDS: &[(&str, &str)] = &[
         "affinity",
         "write nodeSelector, spread and topologySpreadConstraints",
     ),
-    ("requires", "remove it: Berth does not have it yet"),
+    ("sysctl", "write sysctls in requires: {NAME: VALUE}"),
     (
         "labelSelector",
         "remove it: the members of the set are counted",

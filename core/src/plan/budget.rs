@@ -115,7 +115,8 @@ pub(super) fn floor_of(budget: &DisruptionBudget, size: u32) -> u32 {
         Amount::Quorum | Amount::Unknown(_) => 1,
     };
     let up = |amount: &Amount| match amount {
-        Amount::Number(number) => *number,
+        // More than there are would be waited for without end.
+        Amount::Number(number) => (*number).min(size),
         Amount::Percent(percent) => {
             size.saturating_sub(share(size, 100_u32.saturating_sub(*percent)))
         }

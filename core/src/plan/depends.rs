@@ -9,6 +9,7 @@ use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
         draft::Draft,
+        evict,
         facts::{Facts, facts},
     },
     spec::DependencyGate,
@@ -51,7 +52,8 @@ fn is_up(state: &State, key: &SetKey, set: &Set) -> bool {
     members.any(|ordinal| facts(state, key, *ordinal).is_some_and(|facts| facts.started()))
 }
 
-/// Whether every member of a set holds a gate; a set without members holds none.
+/// Whether every member of a set holds a gate, but for those that an operator keeps down; a set
+/// without members holds none.
 fn holds(
     state: &State,
     key: &SetKey,
@@ -62,6 +64,10 @@ fn holds(
     let mut wake = None;
     let mut count = 0_u32;
     for ordinal in set.declared() {
+        // What an operator keeps down keeps nobody else down.
+        if evict::kept_down(state, key, set, ordinal) {
+            continue;
+        }
         count += 1;
         let facts = facts(state, key, ordinal).ok_or(None)?;
         match (gate_of(&facts, gate, now), facts.available_at()) {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::{ClaimKey, MemberId, Ordinal, SetKey, TemplateHash},
-    plan::{budget, draft::Draft, own_hosts, reload, rollout},
+    plan::{budget, draft::Draft, own_hosts, reload, retention, rollout},
     spec::{Retention, UpdateKind},
     state::{GoesWith, Member, Ordered, RolloutPhase, Set, State},
     time::Timestamp,
@@ -26,11 +26,11 @@ const MAX_NAMES: usize = 8;
 /// What the change from one state to another takes down: members, and data with them. Empty for a
 /// change that may be made without asking.
 pub fn disruptions(before: &State, after: &State, now: Timestamp) -> Vec<String> {
-    let changed = after
-        .sets
-        .iter()
-        .filter(|(key, set)| before.sets.get(*key).is_some_and(|old| old != *set));
-    let changed: Vec<&SetKey> = changed.map(|(key, _)| key).collect();
+    let changed = after.sets.changes(&before.sets).filter(|one| {
+        let both = one.before.zip(one.after);
+        both.is_some_and(|(old, new)| old != new)
+    });
+    let changed: Vec<&SetKey> = changed.map(|one| one.key).collect();
     if changed.is_empty() {
         return Vec::new();
     }
@@ -129,8 +129,7 @@ fn shrinks(key: &SetKey, old: &Set, new: &Set) -> Option<String> {
     } else {
         "stop one after the other"
     };
-    let policy = new.spec.persistent_volume_claim_retention_policy;
-    let claims = match policy.when_scaled {
+    let claims = match retention::when_scaled(new) {
         Retention::Retain => "their volumes are kept",
         Retention::Delete => "their claims are deleted then (whenScaled: Delete)",
     };

@@ -10,10 +10,9 @@ use crate::{
         Step, assign,
         budget::{self, Cause},
         draft::Draft,
-        facts::{Facts, facts},
+        facts::facts,
     },
     state::{Member, Ordered, Set, State},
-    time::Timestamp,
     waiting::Reason,
 };
 
@@ -70,11 +69,21 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
             host: facts.member.host.clone(),
         }
     };
-    match spare(&draft.state, id, &facts, draft.now) {
+    if others_stop(&draft.state, id, facts.set) {
+        return Err(waits);
+    }
+    // One that does not serve costs nothing.
+    let allowed = if facts.ready() {
+        let (set, cause) = (facts.set, Cause::Request);
+        budget::allows(&draft.state, &id.set, set, id.ordinal, cause, draft.now)
+    } else {
+        Ok(())
+    };
+    match allowed {
         Ok(()) => Ok(Some(epoch)),
-        Err(wake) => {
-            draft.wake(wake);
-            Err(waits)
+        Err(spent) => {
+            draft.wake(spent.wake);
+            Err(spent.reason())
         }
     }
 }
@@ -100,26 +109,11 @@ fn may_leave(draft: &Draft, id: &MemberId, host: &HostName) -> Result<(), Reason
     }
 }
 
-/// Whether the budget allows a member to be stopped now; if not, when to look again. One that does
-/// not serve costs nothing, as long as no other is being taken down.
-fn spare(
-    state: &State,
-    id: &MemberId,
-    facts: &Facts<'_>,
-    now: Timestamp,
-) -> Result<(), Option<Timestamp>> {
-    let others = facts.set.declared().filter(|n| *n != id.ordinal);
-    let mut others = others.filter_map(|n| self::facts(state, &id.set, n));
-    if others.any(|other| other.member.ordered == Ordered::Stop && other.in_contact) {
-        return Err(None);
-    }
-    if facts.ready() {
-        let cause = Cause::Request;
-        budget::allows(state, &id.set, facts.set, id.ordinal, cause, now)
-            .map_err(|spent| spent.wake)
-    } else {
-        Ok(())
-    }
+/// Whether another member of the set is being taken down.
+fn others_stop(state: &State, id: &MemberId, set: &Set) -> bool {
+    let others = set.declared().filter(|n| *n != id.ordinal);
+    let mut others = others.filter_map(|n| facts(state, &id.set, n));
+    others.any(|other| other.member.ordered == Ordered::Stop && other.in_contact)
 }
 
 /// What an operator's word keeps from starting: a member that is offline; one on a host that is

@@ -2,7 +2,7 @@
 //! so already; here is what follows from the assignment and the agent's own report.
 
 use crate::{
-    ids::{MemberId, Ordinal, SetKey},
+    ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
         draft::Draft,
         facts::{Facts, facts},
@@ -56,14 +56,27 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
         Ordered::Nothing => None,
         Ordered::Run => running(state, id, &facts),
         Ordered::Stop => {
-            let own = facts.seen.and_then(|seen| seen.report.waiting.clone());
-            let stopping = facts.seen.map(|seen| seen.report.phase) == Some(Phase::Stopping);
-            let epoch = facts.member.epoch;
-            let unconfirmed = || Reason::StopNotConfirmed { host, epoch };
             let stale = retention::stale(state, id, facts.set, facts.member);
-            stale.or_else(|| Some(own.filter(|_| stopping).unwrap_or_else(unconfirmed)))
+            stale.or_else(|| Some(stopping(state, &facts, host)))
         }
     }
+}
+
+/// Why a member that was ordered to stop is still there.
+fn stopping(state: &State, facts: &Facts<'_>, host: HostName) -> Reason {
+    let stops = facts
+        .seen
+        .filter(|seen| seen.report.phase == Phase::Stopping);
+    let own = stops.and_then(|seen| seen.report.waiting.clone());
+    // A stop as it should be: its agent has not answered the order yet.
+    let known = state.hosts.get(&host);
+    let answered = known.is_some_and(|known| known.contact.settled);
+    own.unwrap_or(if answered {
+        let epoch = facts.member.epoch;
+        Reason::StopNotConfirmed { host, epoch }
+    } else {
+        Reason::Ordered { host }
+    })
 }
 
 /// Why a member that serves is not what the spec asks for.

@@ -1,7 +1,8 @@
 //! What comes of a plan, as far as it can be foreseen: the plan itself, then what would be planned if
 //! all goes well, until nothing is left to do. Only the first round is executed as it is; the rest
 //! is a forecast, which assumes that every start becomes ready, that every stop ends, that every work
-//! on a volume succeeds, and that nobody changes anything meanwhile. A host out of contact stays so.
+//! on a volume succeeds, that hosts which were not asked yet have what is required, and that nobody
+//! changes anything meanwhile. A host out of contact stays so.
 //!
 //! Pure: time passes here only as far as a deadline of the plan asks for.
 
@@ -12,6 +13,7 @@ use crate::{
     ids::{HostName, MemberId, SetKey},
     order::{Desired, MemberOrder},
     plan::{Report, Step, why},
+    prerequisite::{self, Answer, Finding},
     report::{MemberReport, Phase},
     state::{Observation, State, orders::host_order},
     time::Timestamp,
@@ -73,7 +75,7 @@ pub fn forecast(state: &State, now: Timestamp) -> Forecast {
             found.rounds.push(take(&mut state, steps, at));
         }
         first = false;
-        let changed = succeed(&mut state, at);
+        let changed = answer(&mut state, &report, at) | succeed(&mut state, at);
         if found.rounds.len() >= ROUNDS {
             found.cut = true;
             break;
@@ -103,6 +105,25 @@ fn take(state: &mut State, steps: Vec<Step>, at: Timestamp) -> Vec<Foreseen> {
         taken.push(Foreseen { step, why });
     }
     taken
+}
+
+/// Hosts that were not asked yet have what is required; whether any was not.
+fn answer(state: &mut State, report: &Report, now: Timestamp) -> bool {
+    let mut changed = false;
+    let (questions, _) = prerequisite::questions(state, report, now);
+    for (host, required) in questions {
+        let Some(host) = state.hosts.get_mut(&host) else {
+            continue;
+        };
+        let unknown = host.contact.unknown(required.into_iter());
+        changed |= !unknown.is_empty();
+        let met = unknown.into_iter().map(|of| Answer {
+            of,
+            finding: Finding::Met,
+        });
+        host.contact.answered(met.collect(), now);
+    }
+    changed
 }
 
 /// Every agent in contact does what it is to do, and reports; whether anything is new.

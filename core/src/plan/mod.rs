@@ -99,13 +99,13 @@ pub fn plan_without(
         claims::grow(&mut draft, key);
         carry::run(&mut draft, key);
         assign::run(&mut draft, key);
+        reload::run(&mut draft, key);
         start::run(&mut draft, key);
         stop::run(&mut draft, key);
-        reload::run(&mut draft, key);
         evict::run(&mut draft, key);
         update::run(&mut draft, key);
+        rollout::turn(&mut draft, key);
         release::revisions(&mut draft, key);
-        rollout::better(&mut draft, key);
     }
     claims::growing(&mut draft);
     for key in &orphaned {

@@ -144,6 +144,10 @@ fn refusal(
     if let Some(uneven) = domains.refusal(name, host).filter(|_| !lives_here) {
         return Some(uneven);
     }
+    let lacking = lacking(need, host);
+    if lacking.is_some() {
+        return lacking;
+    }
     if need.set.spec.spread == Spread::Require {
         let mut members = need.set.members.iter();
         if let Some((ordinal, _)) = members.find(|(_, member)| member.host == *name) {
@@ -167,6 +171,16 @@ fn lacks(host: &Host, required: &BTreeSet<Controller>) -> Option<Refusal> {
     let lacking = required.difference(&host.record.controllers);
     let controllers: Vec<_> = lacking.copied().collect();
     (!controllers.is_empty()).then_some(Refusal::NoControllers { controllers })
+}
+
+/// What the set requires of a host and this one does not have, or has not said.
+fn lacking(need: &Need<'_>, host: &Host) -> Option<Refusal> {
+    let requires = &need.template.spec.requires;
+    if let Some(unmet) = host.contact.unmet(requires.each()) {
+        return Some(Refusal::RequirementUnmet(unmet));
+    }
+    let required = host.contact.unknown(requires.each());
+    (!required.is_empty()).then_some(Refusal::RequirementUnknown { required })
 }
 
 fn port_clash(draft: &Draft, need: &Need<'_>, address: IpAddr) -> Option<Refusal> {

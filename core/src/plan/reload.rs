@@ -15,7 +15,7 @@ use crate::{
         draft::Draft,
         facts::{Facts, Standing, facts},
     },
-    spec::ConfigUpdate,
+    spec::{ConfigUpdate, UpdateKind},
     state::{Member, Ordered, Revision, Set},
     template::same_but_for_files,
     time::Timestamp,
@@ -108,10 +108,12 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
 }
 
-/// Why a member that serves keeps its config for now, if a process of it would start anew.
+/// Why a member that serves keeps its config for now, if a process of it would start anew. `Recreate`
+/// asks for no budget, and members that start wait until no older one is there.
 fn spent(draft: &Draft, key: &SetKey, set: &Set, ordinal: Ordinal) -> Option<Spent> {
     let serves = facts(&draft.state, key, ordinal).is_some_and(|facts| facts.ready());
-    if !serves || !set.restarts_on_delivery(set.target_revision()) {
+    let free = set.spec.update_kind() == UpdateKind::Recreate;
+    if free || !serves || !set.restarts_on_delivery(set.target_revision()) {
         return None;
     }
     let (state, now) = (&draft.state, draft.now);

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, Ordinal, SetKey},
     plan::{Step, draft::Draft},
-    spec::Retention,
+    spec::{Placement, Retention},
     state::{Claim, GoesWith, Member, Ordered, Set, State, VolumeState},
     volume::access::sharers,
     waiting::Reason,
@@ -115,9 +115,10 @@ fn is_due(state: &State, id: &MemberId, claim: &Claim) -> bool {
     let unused = set.is_none_or(|set| !set.members.contains_key(&id.ordinal));
     match &claim.goes_with {
         None => false,
-        // A set of the name that was made since has nothing to do with it.
+        // A set of the name that was made since has nothing to do with it. One that is gone left it
+        // behind because others shared it.
         Some(GoesWith::Set { uid }) => set
-            .is_some_and(|set| set.uid == *uid && set.deleting.is_some() && set.members.is_empty()),
+            .is_none_or(|set| set.uid == *uid && set.deleting.is_some() && set.members.is_empty()),
         Some(GoesWith::Member { .. } | GoesWith::Asked) => unused,
     }
 }
@@ -144,10 +145,18 @@ pub(super) fn living(set: &Set) -> Option<GoesWith> {
     }
 }
 
-fn when_scaled(set: &Set) -> Retention {
-    set.spec
-        .persistent_volume_claim_retention_policy
-        .when_scaled
+/// What becomes of the claims of members that leave because fewer are wanted. With one member per
+/// host they are always kept: nobody scales, a label is easily taken away, and the member comes back
+/// to its host.
+pub(super) fn when_scaled(set: &Set) -> Retention {
+    match set.spec.placement {
+        Placement::PerHost => Retention::Retain,
+        Placement::Replicas => {
+            set.spec
+                .persistent_volume_claim_retention_policy
+                .when_scaled
+        }
+    }
 }
 
 /// The claims of a member that were made for it, or that it took over, by its set's templates.

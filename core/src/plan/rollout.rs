@@ -22,7 +22,7 @@ use crate::{
 const TURNS: usize = 6;
 
 /// Turns the rollout of a set to what is observed. Before anything is released or assigned, because
-/// that depends on where the set goes.
+/// that depends on where the set goes; and again after it, because of what the plan itself did.
 pub(super) fn turn(draft: &mut Draft, key: &SetKey) {
     for _ in 0..TURNS {
         let Some(set) = draft.set(key).filter(|set| set.deleting.is_none()) else {
@@ -32,17 +32,6 @@ pub(super) fn turn(draft: &mut Draft, key: &SetKey) {
         draft.wake(wake);
         let Some(turn) = turn else { return };
         push(draft, key, turn);
-    }
-}
-
-/// Records what the plan itself did for the rollout.
-pub(super) fn better(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key).filter(|set| set.deleting.is_none()) else {
-        return;
-    };
-    let progress = measure(&draft.state, key, set, draft.now);
-    if set.rollout.phase == RolloutPhase::Going && is_better(&set.rollout.progress, &progress) {
-        push(draft, key, Turn::Betters { progress });
     }
 }
 

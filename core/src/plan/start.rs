@@ -153,7 +153,19 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
     let set = state.sets.get(&id.set);
     let carried = set.and_then(|set| set.revisions.get(&member.revision));
     let missing = carried.and_then(|carried| carried.missing(&id.set.namespace));
-    missing.map_or(Ok(()), Err)
+    missing
+        .or_else(|| unmet(state, set?, member))
+        .map_or(Ok(()), Err)
+}
+
+/// What the set requires and its host is known not to have by now. What is not known is no obstacle
+/// any more: its agent asks before it starts anything.
+fn unmet(state: &State, set: &Set, member: &Member) -> Option<Reason> {
+    let requires = &set.template_of(&member.revision)?.spec.requires;
+    let contact = &state.hosts.get(&member.host)?.contact;
+    let unmet = contact.unmet(requires.each())?;
+    let host = member.host.clone();
+    Some(Reason::RequirementUnmet { host, unmet })
 }
 
 /// The highest member of another revision that is still there, for one that takes part in a

@@ -10,6 +10,7 @@ mod orphan;
 mod outlook;
 mod places;
 mod reload;
+mod requires;
 mod retention;
 mod revisions;
 mod rollout;

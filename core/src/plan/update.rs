@@ -148,7 +148,8 @@ fn victim(
         (Some((ordinal, cause)), _) => budget::allows(&draft.state, key, set, ordinal, cause, now)
             .map(|()| ordinal)
             .map_err(|spent| {
-                let told = set.spec.disruption_budget.is_some();
+                // The members of a rollout need not be told of one by one.
+                let told = cause == Cause::Request || set.spec.disruption_budget.is_some();
                 (told.then_some((ordinal, spent)), spent.wake)
             }),
         (None, _) => Err((None, None)),

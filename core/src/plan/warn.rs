@@ -25,6 +25,7 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
     if spec.pod_management_policy == GatePolicy::OrderedReady
         && spec.replicas() > 1
         && spec.bootstrap_policy.is_none()
+        && !set.members.values().any(|member| member.passed_gate)
     {
         found.push(
             "podManagementPolicy is OrderedReady and there is no bootstrapPolicy: an application \
@@ -33,6 +34,12 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
         );
     }
     found.extend(budget(set));
+    let (partition, wanted) = (spec.partition(), set.wanted());
+    if partition > wanted && wanted > 0 {
+        found.push(format!(
+            "partition is {partition} and there are {wanted} members: none of them is updated"
+        ));
+    }
     if spec.placement == Placement::PerHost && set.wanted() == 0 && set.deleting.is_none() {
         found.push(
             "no host has the labels of nodeSelector, so there are no members; label some with \
@@ -110,11 +117,48 @@ fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{
-        fixture::{assign, fill, member, put_set, spec, state},
+        fixture::{assign, fill, friend::Friends, key, member, put_set, spec, state},
         ids::Uid,
+        spec::{RollingUpdate, UpdateStrategy},
         state::Claim,
         time::Timestamp,
     };
+
+    #[test]
+    fn a_partition_above_all_members_is_told() {
+        let mut state = state(3);
+        let mut wanted = spec(3, false);
+        for (partition, told) in [(3, false), (4, true)] {
+            wanted.update_strategy = Some(UpdateStrategy {
+                rolling_update: Some(RollingUpdate {
+                    partition,
+                    ..RollingUpdate::default()
+                }),
+                ..UpdateStrategy::default()
+            });
+            put_set(&mut state, "db", wanted.clone());
+            let all = warnings(&state, &key("db"), &state.sets[&key("db")]).join("\n");
+            let text = "partition is 4 and there are 3 members: none of them is updated";
+            assert_eq!(all.contains(text), told, "{all}");
+        }
+    }
+
+    #[test]
+    fn a_first_boot_in_order_is_warned_of_until_a_member_was_ready() {
+        let mut state = state(3);
+        put_set(&mut state, "db", spec(3, false));
+        let mut friends = Friends::new(state);
+        let told = |friends: &Friends| {
+            let all = friends.report.warnings.get(&key("db"));
+            all.is_some_and(|all| all[0].contains("there is no bootstrapPolicy"))
+        };
+        friends.unready = (0..3).map(|n| member("db", n)).collect();
+        friends.settle();
+        assert!(told(&friends));
+        friends.unready.clear();
+        friends.settle();
+        assert!(!told(&friends));
+    }
 
     #[test]
     fn data_that_an_earlier_claim_left_is_told_until_the_new_one_has_its_own() {

@@ -7,6 +7,7 @@ use crate::{
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine},
     order::OrderDelta,
+    prerequisite::Answer,
     session::check_welcome,
     sim::{
         host::{Agent, AgentWork},
@@ -83,6 +84,14 @@ impl World {
                 self.send_up(name, stream, ack);
             }
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
+            ToAgent::Questions(required) => {
+                let answers = required.into_iter().map(|of| Answer {
+                    finding: host.find(&of),
+                    of,
+                });
+                let answers = ToCoordinator::Answers(answers.collect());
+                self.send_up(name, stream, answers);
+            }
         }
     }
 

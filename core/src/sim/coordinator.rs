@@ -10,6 +10,7 @@ use crate::{
     map::Map,
     order::{MemberOrder, OrderHead, order_hash},
     plan::{Report, Step},
+    prerequisite,
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
@@ -176,6 +177,12 @@ impl World {
                 forgotten,
                 generation,
             } => self.take_report(host, complete, members, &forgotten, generation),
+            ToCoordinator::Answers(answers) => {
+                let now = self.now;
+                if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
+                    host.contact.answered(answers, now);
+                }
+            }
         }
         self.reconcile();
     }
@@ -209,6 +216,7 @@ impl World {
             host.contact.connected = false;
             host.contact.settled = false;
             host.contact.zone_acked = zone;
+            host.contact.asked.clear();
         }
         let history = self.coordinator.history.clone();
         let term = self.coordinator.state.term;
@@ -294,7 +302,8 @@ impl World {
             self.record_orders(true);
             if idle {
                 self.send_works();
-                if let Some(at) = report.wake_at {
+                let ask_at = self.ask(&report);
+                if let Some(at) = report.wake_at.into_iter().chain(ask_at).min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 self.coordinator.report = report;
@@ -303,6 +312,23 @@ impl World {
         }
         let detail = format!("{PLANS} plans in a row had steps");
         self.truth.breaks("rest", detail);
+    }
+
+    /// Asks hosts what the plan wants to know; when the next question is due.
+    fn ask(&mut self, report: &Report) -> Option<Timestamp> {
+        let now = self.now;
+        let (due, wake) = prerequisite::questions(&self.coordinator.state, report, now);
+        for (name, required) in due {
+            let stream = self.coordinator.streams.get(&name).copied();
+            let host = self.coordinator.state.hosts.get_mut(&name);
+            if let (Some(stream), Some(host)) = (stream, host) {
+                for one in &required {
+                    host.contact.ask(one.clone(), now);
+                }
+                self.send_down(&name, stream, ToAgent::Questions(required));
+            }
+        }
+        wake
     }
 
     fn commit(&mut self, step: &Step) {

@@ -11,6 +11,7 @@ use crate::{
     ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
+    prerequisite::{Fact, Finding, Prerequisite},
     sim::{
         net::{Happening, StreamId},
         world::World,
@@ -27,6 +28,8 @@ pub(super) struct SimHost {
     pub(super) up: bool,
     /// Whether the network to it works.
     pub(super) linked: bool,
+    /// Whether it lacks the user that some sets require.
+    pub(super) lacking: bool,
     /// The zone that its agent serves. Durable.
     pub(super) zone: Zone,
     /// Members with a living keeper.
@@ -114,6 +117,7 @@ impl World {
         let host = SimHost {
             up: true,
             linked: true,
+            lacking: false,
             zone: Zone::default(),
             keepers: BTreeMap::new(),
             ledger: Ledger::default(),
@@ -169,6 +173,14 @@ impl World {
         if let Some(host) = healed {
             host.linked = true;
             self.say("fault", &format!("{name} is reachable again"));
+        }
+    }
+
+    /// The user that some sets require goes from a host, or is there again.
+    pub fn lack(&mut self, name: &HostName, lacking: bool) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.lacking = lacking;
+            self.say("fault", &format!("{name} lacks a user: {lacking}"));
         }
     }
 
@@ -259,6 +271,15 @@ impl World {
 }
 
 impl SimHost {
+    /// What is found of something that a set requires.
+    pub(super) fn find(&self, required: &Prerequisite) -> Finding {
+        let fact = match self.lacking {
+            true => Fact::Absent,
+            false => Fact::Value("999".to_owned()),
+        };
+        required.judge(&fact)
+    }
+
     pub(super) fn boot(&self, name: &HostName) -> BootId {
         BootId(format!("{name}-boot-{}", self.boots))
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     ids::{Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
     order::{OrderDelta, OrderHead},
+    prerequisite::{Answer, Prerequisite},
     report::MemberReport,
     sim::{host::AgentWork, world::World},
     volume::work::VolumeWork,
@@ -21,6 +22,7 @@ pub(super) enum ToAgent {
     Welcome { history: HistoryId, term: Term },
     Order(OrderDelta),
     Zone(Box<Zone>),
+    Questions(Vec<Prerequisite>),
 }
 
 /// From an agent to the coordinator.
@@ -35,6 +37,7 @@ pub(super) enum ToCoordinator {
         refused: bool,
     },
     ZoneAck(ZoneSerial),
+    Answers(Vec<Answer>),
     Report {
         complete: bool,
         members: Vec<MemberReport>,

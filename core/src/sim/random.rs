@@ -182,14 +182,15 @@ impl Plot {
     fn host_verb(&mut self) {
         let Some(host) = self.host() else { return };
         let on = self.rng.chance(50);
-        match self.rng.below(4) {
+        match self.rng.below(5) {
             0 => self.world.cordon(&host, on),
             1 => {
                 let pinned = self.rng.chance(50);
                 self.world.say("operator", &format!("drains {host}: {on}"));
                 self.world.drain(&host, on, pinned);
             }
-            2 => {
+            2 => self.world.lack(&host, on),
+            3 => {
                 let racks = [None, Some("a"), Some("b")];
                 let rack = self.rng.pick(&racks).copied().flatten();
                 self.world
@@ -422,6 +423,7 @@ impl Plot {
         self.world.coordinator.crash_after = None;
         for (host, rack) in self.hosts.clone().iter().zip(RACKS) {
             self.world.drain(host, false, false);
+            self.world.lack(host, false);
             self.world.rack(host, Some(rack));
         }
         for (set, _) in self.sets.clone() {

@@ -20,6 +20,7 @@ mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
+pub mod requires;
 pub mod resources;
 pub mod retention;
 pub mod secret;
@@ -48,6 +49,7 @@ pub use process::{
     KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
     ResourceFieldSelector, RestartPolicy, SleepAction, VolumeMount,
 };
+pub use requires::{PathType, RequiredPath, RequiredPort, RequiredUnit, Requires, UnitState};
 pub use resources::{Io, IoLimit, Resources, RlimitBound, RlimitPair, RlimitValue};
 pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;

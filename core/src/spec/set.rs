@@ -12,6 +12,7 @@ use super::{
     period::{PeriodError, parse_period},
     placement::{Placement, TopologySpreadConstraint},
     process::{Process, RestartPolicy},
+    requires::Requires,
     retention::RetentionPolicy,
     update::{Amount, DisruptionBudget, UpdateKind, UpdateStrategy},
     volume::{ClaimTemplate, MemberVolume},
@@ -334,6 +335,9 @@ pub struct MemberSpec {
     /// How evenly the members are spread over label domains.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// What the host must have before a member is started there.
+    #[serde(skip_serializing_if = "Requires::is_empty")]
+    pub requires: Requires,
     /// The member's writable directory for its configuration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_dir: Option<ConfigDir>,

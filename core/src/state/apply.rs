@@ -208,6 +208,9 @@ impl State {
         if let Some(set) = self.sets.get_mut(&id.set) {
             set.members.remove(&id.ordinal);
         }
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.contact.forget_ports();
+        }
         if ordered != Ordered::Nothing {
             self.unsettle(&host);
         }

@@ -20,6 +20,7 @@ use crate::{
     keeper::cgroup::Controller,
     map::Map,
     order::{Desired, Peer},
+    prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
     spec::{
         AccessMode, AddressPool, ConfigMap, ConfigUpdate, OnChange, PersistentVolume,
@@ -157,6 +158,8 @@ pub struct Contact {
     /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
     /// reads it only through [`State::knowledge`].
     pub members: Map<MemberId, Observation>,
+    /// What its agent was asked of prerequisites on this stream, and said.
+    pub asked: BTreeMap<Prerequisite, Asked>,
 }
 
 /// A report and when it was received.

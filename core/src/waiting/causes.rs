@@ -24,6 +24,10 @@ impl Rule {
                 "Too few hosts for spread: Require, a cordon, labels, a full pool, or a host \
                  prerequisite."
             }
+            Self::RequirementUnmet => {
+                "A sysctl, a user, a program or a unit was changed or removed since the host was \
+                 chosen."
+            }
             Self::HostUnknown => {
                 "The host is down, its agent is stopped, or the network between it and the \
                  coordinator is cut."

@@ -28,6 +28,10 @@ impl Rule {
             Self::PredecessorNotStarted => &[Event("the lower ordinal has started")],
             Self::SuccessorNotStopped => &[Event("the higher ordinal is gone")],
             Self::NoEligibleHost => &[Event("a host fits: in contact, uncordoned, with room")],
+            Self::RequirementUnmet => &[
+                ByHand("make the host have what is required"),
+                Verb("berth apply -f FILE", "without the requirement"),
+            ],
             Self::HostUnknown => &[Event("the host's agent comes back")],
             Self::HistoryMismatch => &[
                 ByHand("restore the right data of the coordinator"),

@@ -23,6 +23,10 @@ impl Rule {
             Self::NoEligibleHost => {
                 "No host can take the member. The status names each host and what rules it out."
             }
+            Self::RequirementUnmet => {
+                "The host of the member lacks what the set requires of one: the status says what was \
+                 found. It is asked again while the member waits."
+            }
             Self::HostUnknown => {
                 "The host of the member is out of contact. What runs there is not known, so \
                  nothing is started elsewhere."

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
+    prerequisite::Unmet,
     spec::AccessMode,
 };
 
@@ -36,6 +37,13 @@ pub enum Reason {
     NoEligibleHost {
         /// Per host, why not.
         hosts: Vec<HostRefusal>,
+    },
+    /// Its host lacks what the set requires of one.
+    RequirementUnmet {
+        /// The host.
+        host: HostName,
+        /// What is required, and what was found.
+        unmet: Unmet,
     },
     /// The host of the member is out of contact: what runs there is not known.
     HostUnknown {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{HostName, MemberId, ObjectKey},
     keeper::cgroup::Controller,
+    prerequisite::{Prerequisite, Unmet},
     quantity::of_bytes,
 };
 
@@ -30,6 +31,13 @@ pub enum Refusal {
     Cordoned,
     /// Its labels do not match the node selector.
     Labels,
+    /// It lacks what the set requires of a host.
+    RequirementUnmet(Unmet),
+    /// Its agent has not said yet whether it has what the set requires.
+    RequirementUnknown {
+        /// What it is asked.
+        required: Vec<Prerequisite>,
+    },
     /// It holds another member of the set.
     SpreadTaken {
         /// That member.
@@ -108,6 +116,19 @@ pub enum Refusal {
         /// The host that uses it.
         host: HostName,
     },
+}
+
+impl Refusal {
+    /// What of the prerequisites it is about, if it is about them.
+    pub fn required(&self) -> Option<&[Prerequisite]> {
+        if let Self::RequirementUnmet(unmet) = self {
+            return Some(std::slice::from_ref(&unmet.required));
+        }
+        if let Self::RequirementUnknown { required } = self {
+            return Some(required);
+        }
+        None
+    }
 }
 
 /// Why one volume does not fit a claim.
@@ -276,6 +297,11 @@ impl fmt::Display for Refusal {
             Self::OutOfContact => f.write_str("out of contact"),
             Self::Cordoned => f.write_str("cordoned"),
             Self::Labels => f.write_str("labels do not match nodeSelector"),
+            Self::RequirementUnmet(unmet) => unmet.fmt(f),
+            Self::RequirementUnknown { required } => {
+                let names: Vec<String> = required.iter().map(ToString::to_string).collect();
+                write!(f, "is asked for what is required ({})", names.join(", "))
+            }
             Self::SpreadTaken { by } => write!(f, "holds {by} already (spread: Require)"),
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),

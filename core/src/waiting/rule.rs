@@ -48,6 +48,7 @@ rules! {
     PredecessorNotStarted,
     SuccessorNotStopped,
     NoEligibleHost,
+    RequirementUnmet,
     HostUnknown,
     HistoryMismatch,
     AddressPoolMissing,

@@ -21,6 +21,7 @@ impl fmt::Display for Reason {
             Self::NoEligibleHost { hosts } => {
                 write!(f, "no host can take it: {}", refusals(hosts))
             }
+            Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {unmet}"),
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
             Self::HistoryMismatch { hosts } => {
                 write!(

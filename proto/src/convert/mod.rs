@@ -3,6 +3,7 @@
 //! services.
 
 pub mod hello;
+pub mod host;
 pub mod object;
 pub mod order;
 pub mod report;

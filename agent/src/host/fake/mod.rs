@@ -13,6 +13,7 @@ use std::{
 use berth_core::{
     ids::{ClaimKey, MemberId, ObjectKey, ProcessName, RunId},
     keeper::Exit,
+    prerequisite::{Fact, Prerequisite},
     spec::{Port, Protocol},
     volume::{PoolInfo, Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
@@ -197,6 +198,13 @@ impl FakeHost {
     }
 }
 
+impl FakeHost {
+    /// What is found of something that a set requires; nothing is there without it.
+    pub fn fact(&self, of: Prerequisite, fact: Fact) {
+        self.lock().facts.insert(of, fact);
+    }
+}
+
 impl Host for FakeHost {
     fn facts(&self) -> HostFacts {
         let state = self.lock();
@@ -266,6 +274,15 @@ impl Host for FakeHost {
             drop(gate.wait_for(|open| *open).await);
         }
         self.lock().volume_work(&work)
+    }
+
+    async fn look_at(&self, required: &[Prerequisite]) -> Vec<(Prerequisite, Fact)> {
+        let state = self.lock();
+        let look = |one: &Prerequisite| {
+            let fact = state.facts.get(one).cloned().unwrap_or(Fact::Absent);
+            (one.clone(), fact)
+        };
+        required.iter().map(look).collect()
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use berth_core::{
     ids::{BootId, ClaimKey, Epoch, MemberId, ObjectKey, RunId, Uid},
     order::VolumeOrder,
+    prerequisite::{Fact, Prerequisite},
     volume::{Ownership, VolumeHealth, VolumeReport},
     waiting::Reason,
 };
@@ -53,6 +54,7 @@ pub(super) struct State {
     pub(super) runs: BTreeMap<MemberId, FakeRun>,
     pub(super) health: BTreeMap<MemberId, BTreeMap<String, VolumeHealth>>,
     pub(super) taken: BTreeMap<(String, u32), (String, u32)>,
+    pub(super) facts: BTreeMap<Prerequisite, Fact>,
     pub(super) exec: BTreeMap<MemberId, ExecResult>,
     pub(super) held_stops: BTreeSet<MemberId>,
     pub(super) failures: BTreeMap<(Call, usize), Reason>,
@@ -75,6 +77,7 @@ impl State {
             runs: BTreeMap::new(),
             health: BTreeMap::new(),
             taken: BTreeMap::new(),
+            facts: BTreeMap::new(),
             exec: BTreeMap::new(),
             held_stops: BTreeSet::new(),
             failures: BTreeMap::new(),

@@ -157,6 +157,7 @@ fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
         HelperLine::At { volume } => Some(volume),
         HelperLine::Prepared(_)
         | HelperLine::Pool(_)
+        | HelperLine::Fact(_)
         | HelperLine::Health(_)
         | HelperLine::Failed(_)
         | HelperLine::Done => None,

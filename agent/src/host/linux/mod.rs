@@ -16,6 +16,7 @@ use std::{
 
 use berth_core::{
     ids::{BootId, MemberId, RunId},
+    prerequisite::{Fact, Prerequisite},
     spec::Port,
     volume::{Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
@@ -37,12 +38,14 @@ mod launch;
 mod pidfd;
 mod pools;
 mod ports;
+mod prerequisites;
 mod runs;
 mod strays;
 mod users;
 mod volumes;
 mod work;
 
+pub(crate) use prerequisites::look_here;
 pub use users::UserPolicy;
 
 /// Where a member's configuration appears to its processes.
@@ -174,6 +177,10 @@ impl Host for LinuxHost {
 
     async fn volume_work(&self, work: VolumeWork) -> Result<(), Reason> {
         work::work(self, work).await
+    }
+
+    async fn look_at(&self, required: &[Prerequisite]) -> Vec<(Prerequisite, Fact)> {
+        prerequisites::look(self, required).await
     }
 
     async fn check_ports(&self, address: &str, ports: &[Port]) -> Result<(), Reason> {

@@ -64,6 +64,7 @@ async fn look_at(host: &LinuxHost, name: &str, pool: &Pool) -> Result<PoolInfo, 
     let mut told = lines.into_iter().filter_map(|line| match line {
         HelperLine::Pool(info) => Some(info),
         HelperLine::At { .. }
+        | HelperLine::Fact(_)
         | HelperLine::Prepared(_)
         | HelperLine::Health(_)
         | HelperLine::Failed(_)

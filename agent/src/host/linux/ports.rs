@@ -24,6 +24,13 @@ struct Held {
     inode: u64,
 }
 
+/// Who holds a port on any address of the host, if somebody does.
+pub(super) fn held_anywhere(port: u16, protocol: Protocol) -> Option<String> {
+    let held = search(protocol, |held| held.at.port() == port)?;
+    let (by, pid) = program_of(held.inode);
+    Some(format!("{} of {by} (pid {pid})", held.at))
+}
+
 /// Looks whether the ports are free on the address, and whether the address is this host's.
 ///
 /// # Errors
@@ -48,6 +55,11 @@ pub(super) fn check(address: &str, ports: &[Port]) -> Result<(), Reason> {
 }
 
 fn holder(wanted: SocketAddr, protocol: Protocol) -> Option<Held> {
+    search(protocol, |held| clash(held.at, wanted))
+}
+
+/// The first listening socket that is one of those looked for.
+fn search(protocol: Protocol, wanted: impl Fn(&Held) -> bool) -> Option<Held> {
     let files = match protocol {
         Protocol::Tcp => ["tcp", "tcp6"],
         Protocol::Udp => ["udp", "udp6"],
@@ -59,7 +71,7 @@ fn holder(wanted: SocketAddr, protocol: Protocol) -> Option<Held> {
             .lines()
             .skip(1)
             .filter_map(|line| parse(line, listening));
-        held.find(|held| clash(held.at, wanted))
+        held.find(&wanted)
     })
 }
 

@@ -122,6 +122,7 @@ pub(super) async fn prepare(
         .filter_map(|line| match line {
             HelperLine::Prepared(volume) => Some(*volume),
             HelperLine::At { .. }
+            | HelperLine::Fact(_)
             | HelperLine::Pool(_)
             | HelperLine::Health(_)
             | HelperLine::Failed(_)
@@ -266,6 +267,7 @@ async fn look_at(host: &LinuxHost, keeper: u32, volume: &RunVolume) -> Option<Vo
         Ok(lines) => lines.into_iter().find_map(|line| match line {
             HelperLine::Health(health) => Some(health),
             HelperLine::At { .. }
+            | HelperLine::Fact(_)
             | HelperLine::Prepared(_)
             | HelperLine::Pool(_)
             | HelperLine::Failed(_)

@@ -11,6 +11,7 @@ use std::{
 };
 
 use berth_core::{
+    prerequisite::{Fact, Prerequisite},
     volume::{PoolInfo, PoolKind, Usage, VolumeHealth},
     waiting::Reason,
 };
@@ -27,7 +28,7 @@ use super::{
     work::{self, WorkRequest},
 };
 use crate::{
-    host::{PreparedVolume, path_failed, step_failed},
+    host::{PreparedVolume, linux::look_here, path_failed, step_failed},
     keeper::sys,
 };
 
@@ -42,6 +43,8 @@ pub(crate) enum HelperRequest {
     Prepare(Box<PrepareRequest>),
     /// Trash, restore or grow a volume.
     Work(Box<WorkRequest>),
+    /// Look for something that a set requires of the host.
+    Require(Prerequisite),
     /// Look at a pool.
     Pool {
         /// The pool.
@@ -69,6 +72,8 @@ pub(crate) enum HelperLine {
     },
     /// A volume is ready.
     Prepared(Box<PreparedVolume>),
+    /// What was found of something that is required.
+    Fact(Fact),
     /// What a pool is.
     Pool(PoolInfo),
     /// How a volume is.
@@ -142,6 +147,9 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
             }
         }
         HelperRequest::Work(request) => work::work(&request)?,
+        HelperRequest::Require(required) => {
+            say(&HelperLine::Fact(look_here(&required)));
+        }
         HelperRequest::Pool { place, kind } => {
             let info = pool::info(&place, kind).map_err(|refused| refused.reason)?;
             say(&HelperLine::Pool(info));

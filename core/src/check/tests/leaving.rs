@@ -8,7 +8,7 @@ use crate::{
     check::Rule,
     fixture::{NOW, key, member, put_set, spec},
     plan::Step,
-    spec::{Dependency, Retention, StatefulSetSpec},
+    spec::{Dependency, ReadinessGate, Retention, StatefulSetSpec},
     state::{GoesWith, State, VolumeState},
 };
 
@@ -92,6 +92,30 @@ fn a_start_before_what_it_needs_is_refused_too() {
     let mut friends = running();
     friends.unready.insert(member("db", 1));
     friends.agents();
+    dependant(&mut friends.state);
+    friends.plan();
+    friends.agents();
+    let id = member("web", 0);
+    let epoch = friends.state.sets[&key("web")].members[&id.ordinal].epoch;
+    let plan = super::Plan {
+        steps: vec![Step::Start { member: id, epoch }],
+    };
+    let found = super::check_plan(&friends.state, &plan, friends.now);
+    let rules: Vec<_> = found.iter().map(|breach| breach.rule).collect();
+    assert_eq!(rules, [Rule::DependencyOrder]);
+}
+
+#[test]
+fn a_start_before_a_gate_of_what_it_needs_is_refused_too() {
+    let mut friends = running();
+    let set = friends.state.sets.get_mut(&db()).unwrap();
+    let revision = set.revision.clone();
+    let revision = set.revisions.get_mut(&revision).unwrap();
+    let gate = ReadinessGate {
+        condition_type: "example.com/registered".to_owned(),
+    };
+    let template = Arc::make_mut(&mut revision.template);
+    template.spec.readiness_gates.push(gate);
     dependant(&mut friends.state);
     friends.plan();
     friends.agents();

@@ -2,7 +2,9 @@
 
 use crate::{
     fixture::{friend::Friends, key, member, put_set, spec, state},
+    ids::Ordinal,
     spec::{Dependency, DependencyGate, StatefulSetSpec},
+    state::Offline,
     waiting::Reason,
 };
 
@@ -70,6 +72,24 @@ fn a_set_that_is_up_is_not_held_back_by_what_falters() {
     friends.lose(&member("app", 1));
     friends.settle();
     assert_eq!(friends.log, ["+app-1"]);
+}
+
+#[test]
+fn what_an_operator_keeps_down_is_not_waited_for() {
+    let mut friends = friends(DependencyGate::Available);
+    let offline = Offline {
+        since: friends.now,
+        reason: String::new(),
+    };
+    let db = friends.state.sets.get_mut(&key("db")).unwrap();
+    db.offline.insert(Ordinal(1), offline.clone());
+    let mut none = friends.clone();
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0", "+app-0", "+app-1"]);
+    let db = none.state.sets.get_mut(&key("db")).unwrap();
+    db.offline.insert(Ordinal(0), offline);
+    none.settle();
+    assert_eq!(none.log, [""; 0], "nobody is there");
 }
 
 #[test]

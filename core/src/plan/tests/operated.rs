@@ -3,7 +3,7 @@
 use crate::{
     fixture::{NOW, friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
     ids::Ordinal,
-    spec::{GatePolicy, Placement, Spread, StatefulSetSpec},
+    spec::{Amount, DisruptionBudget, GatePolicy, Placement, Retention, Spread, StatefulSetSpec},
     state::{Draining, Offline, State, leaving::refound},
     waiting::{Reason, Refusal},
 };
@@ -75,7 +75,11 @@ fn an_offline_member_stops_within_the_budget_and_keeps_its_place() {
     offline(&mut friends, 0, true);
     friends.settle();
     assert_eq!(friends.log, [""; 0], "another member is not available");
-    assert_eq!(reason(&friends, 0), Some(Reason::OfflineAsked));
+    let spent = Reason::BudgetSpent {
+        available: 1,
+        floor: 2,
+    };
+    assert_eq!(reason(&friends, 0), Some(spent));
     friends.unready.clear();
     friends.settle();
     assert_eq!(friends.log, ["-db-0"]);
@@ -97,6 +101,16 @@ fn an_offline_member_stops_within_the_budget_and_keeps_its_place() {
     offline(&mut friends, 0, false);
     friends.settle();
     assert_eq!(friends.log[1..], ["+db-0"]);
+}
+
+#[test]
+fn of_two_that_go_offline_the_second_waits_for_the_first() {
+    let mut friends = settled(4, spec(3, true));
+    offline(&mut friends, 0, true);
+    offline(&mut friends, 1, true);
+    friends.plan();
+    assert_eq!(friends.log, ["-db-1"]);
+    assert_eq!(reason(&friends, 0), Some(Reason::OfflineAsked));
 }
 
 #[test]
@@ -186,6 +200,11 @@ fn a_drain_waits_for_what_is_down_already() {
     drain(&mut friends.state, 1, false);
     friends.settle();
     assert_eq!(friends.log, [""; 0]);
+    let spent = Reason::BudgetSpent {
+        available: 1,
+        floor: 2,
+    };
+    assert_eq!(reason(&friends, 0), Some(spent));
     friends.unready.clear();
     friends.settle();
     assert_eq!(friends.log, ["-db-0", "+db-0"]);
@@ -227,6 +246,42 @@ fn each_labelled_host_has_an_ordinal_of_its_own() {
     friends.settle();
     assert_eq!(hosts(&friends), ["host-2", "host-1", "host-3"]);
     assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn a_label_that_is_taken_away_takes_no_data_whatever_the_policy() {
+    let mut wanted = per_host();
+    // As a set that was stored before this was refused.
+    wanted.persistent_volume_claim_retention_policy.when_scaled = Retention::Delete;
+    let mut friends = settled(2, wanted);
+    label(&mut friends.state, 1, Some("ssd"));
+    friends.settle();
+    label(&mut friends.state, 1, None);
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0", "-db-0"]);
+    assert_eq!(friends.state.claims.len(), 1);
+    assert_eq!(
+        friends.state.claims.values().next().unwrap().goes_with,
+        None
+    );
+}
+
+#[test]
+fn more_than_all_hosts_need_not_be_available() {
+    let mut wanted = per_host();
+    wanted.disruption_budget = Some(DisruptionBudget {
+        min_available: Some(Amount::Number(5)),
+        ..DisruptionBudget::default()
+    });
+    let mut friends = settled(3, wanted);
+    for host in 1..=3 {
+        label(&mut friends.state, host, Some("ssd"));
+    }
+    friends.settle();
+    label(&mut friends.state, 3, None);
+    friends.settle();
+    assert_eq!(friends.running().len(), 2, "two stay, and two there are");
+    assert!(friends.report.warnings[&key("db")][0].contains("asks for 2 of 2"));
 }
 
 #[test]

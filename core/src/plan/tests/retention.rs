@@ -4,9 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    fixture::{NOW, friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
+    fixture::{
+        NOW, assign, friend::Friends, host_name, key, member, nfs_class, put_set, spec, state,
+    },
     ids::{ClaimKey, Uid},
-    spec::{ReclaimPolicy, Retention, RetentionPolicy, StatefulSetSpec},
+    spec::{
+        ClaimReference, MemberVolume, ReclaimPolicy, Retention, RetentionPolicy, StatefulSetSpec,
+    },
     state::{GoesWith, State, VolumeState},
     volume::work::{After, VolumeTask, done, work},
     waiting::Reason,
@@ -250,6 +254,28 @@ fn a_claim_that_others_share_is_left_alone() {
     put_set(&mut friends.state, "db", wanted(1, RETAIN, DELETE));
     friends.settle();
     assert_eq!(claims(&friends), ["data-db-0", "data-db-2"]);
+}
+
+#[test]
+fn a_claim_that_was_held_at_the_end_of_its_set_goes_when_nobody_holds_it() {
+    let mut friends = running(DELETE, RETAIN);
+    // As a set leaves it behind that ended while another one was to have the claim.
+    friends.state.sets.remove(&key("db"));
+    let mut reader = spec(1, false);
+    reader.template.spec.volumes = vec![MemberVolume {
+        name: "theirs".to_owned(),
+        persistent_volume_claim: ClaimReference {
+            claim_name: "data-db-0".to_owned(),
+            ..ClaimReference::default()
+        },
+    }];
+    put_set(&mut friends.state, "reader", reader);
+    assign(&mut friends.state, &member("reader", 0));
+    friends.plan();
+    assert_eq!(claims(&friends), ["data-db-0"]);
+    friends.state.sets.remove(&key("reader"));
+    friends.settle();
+    assert_eq!(claims(&friends), [""; 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
     ids::Ordinal,
-    spec::{GatePolicy, StatefulSetSpec},
+    spec::{Amount, DisruptionBudget, GatePolicy, StatefulSetSpec},
     waiting::Reason,
 };
 
@@ -48,6 +48,31 @@ fn members_start_one_after_another_and_stop_from_the_highest_down() {
     assert_eq!(friends.running(), ["db-0"]);
     assert_eq!(friends.state.claims.len(), 5, "claims outlive their member");
     assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn a_stop_that_goes_as_it_should_is_not_called_unconfirmed() {
+    let mut friends = friends(1, spec(1, false));
+    friends.settle();
+    scale(&mut friends, 0);
+    friends.plan();
+    assert_eq!(friends.log, ["+db-0", "-db-0"]);
+    let host = host_name(1);
+    assert_eq!(reason(&friends, 0), Some(Reason::Ordered { host }));
+}
+
+#[test]
+fn a_set_that_stops_altogether_has_no_floor() {
+    let mut wanted = spec(3, false);
+    wanted.disruption_budget = Some(DisruptionBudget {
+        min_available: Some(Amount::Number(2)),
+        ..DisruptionBudget::default()
+    });
+    let mut friends = friends(3, wanted);
+    friends.settle();
+    scale(&mut friends, 0);
+    friends.settle();
+    assert_eq!(friends.log[3..], ["-db-2", "-db-1", "-db-0"]);
 }
 
 #[test]

@@ -178,7 +178,10 @@ fn a_restart_that_was_asked_for_comes_once_and_one_at_a_time() {
     assert_eq!(friends.log, ["-db-1"]);
     assert_eq!(
         friends.report.waiting[&member("db", 0)],
-        Reason::RestartAsked
+        Reason::BudgetSpent {
+            available: 1,
+            floor: 2
+        }
     );
     friends.settle();
     assert_eq!(friends.log, ["-db-1", "+db-1", "-db-0", "+db-0"]);

@@ -75,6 +75,8 @@ pub struct SetOptions {
     pub paused: bool,
     /// `persistentVolumeClaimRetentionPolicy`
     pub retention: RetentionPolicy,
+    /// Whether hosts must have the user of the process.
+    pub requires: bool,
     /// `dependsOn`, of one set.
     pub needs: Option<Dependency>,
 }
@@ -111,6 +113,7 @@ impl Default for SetOptions {
             auto_rollback: false,
             paused: false,
             retention: RetentionPolicy::default(),
+            requires: false,
             needs: None,
         }
     }
@@ -233,6 +236,9 @@ impl SetOptions {
             ..Override::default()
         }));
         let member = &mut spec.template.spec;
+        if self.requires {
+            member.requires.users.push("app".to_owned());
+        }
         if self.per_host {
             spec.replicas = None;
             spec.placement = Placement::PerHost;

@@ -97,6 +97,7 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
         config: rng.chance(60),
         reload: rng.chance(60),
         retention,
+        requires: rng.chance(30),
         ..SetOptions::default()
     }
 }

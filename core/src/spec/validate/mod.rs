@@ -22,6 +22,7 @@ mod overrides;
 mod placement;
 mod probe;
 mod process;
+mod requires;
 mod resources;
 mod set;
 mod snapshot;

@@ -2,7 +2,7 @@
 
 use super::{Problems, meta};
 use crate::{
-    spec::{Membership, Placement, Spread, StatefulSet},
+    spec::{Membership, Placement, Retention, Spread, StatefulSet},
     template,
 };
 
@@ -59,6 +59,13 @@ fn per_host(problems: &mut Problems, set: &StatefulSet) {
         problems.add(
             "spec.spread",
             "with placement: PerHost there is one member on each host; leave it out",
+        );
+    }
+    if spec.persistent_volume_claim_retention_policy.when_scaled == Retention::Delete {
+        problems.add(
+            "spec.persistentVolumeClaimRetentionPolicy.whenScaled",
+            "with placement: PerHost a host that loses a label would lose its member's data, too; \
+             leave it out, and delete a claim by its name",
         );
     }
     if !spec.template.spec.topology_spread_constraints.is_empty() {

@@ -57,10 +57,20 @@ fn one_member_per_host_leaves_the_number_to_the_hosts() {
     assert!(problems(object.clone())[0].starts_with("spec.replicas: with placement: PerHost"));
     object["spec"].as_object_mut().unwrap().remove("replicas");
     assert_eq!(problems(object.clone()), [""; 0]);
+    let least = with(
+        object.clone(),
+        "/spec/disruptionBudget",
+        json!({ "minAvailable": 5 }),
+    );
+    assert_eq!(problems(least), [""; 0], "so many there may be");
     for (field, value) in [
         ("/spec/ordinals", json!({ "reserved": [1] })),
         ("/spec/spread", json!("Prefer")),
         ("/spec/membership", json!("Static")),
+        (
+            "/spec/persistentVolumeClaimRetentionPolicy",
+            json!({ "whenScaled": "Delete" }),
+        ),
         (
             "/spec/overrides",
             json!([{ "ordinals": "1", "nodeSelector": { "a": "b" } }]),

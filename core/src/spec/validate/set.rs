@@ -2,7 +2,7 @@
 
 use super::{
     MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, overrides, placement,
-    process, update,
+    process, requires, update,
 };
 use crate::{
     ids::{MAX_LABEL, check_label},
@@ -43,6 +43,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         );
     }
     placement::check(problems, set);
+    requires::check(problems, &spec.template.spec.requires);
     overrides::check(problems, set);
     claim_templates(problems, set);
     claim::shared(problems, set);

@@ -1,7 +1,7 @@
 //! Rules about updates and budgets: what could never come to an end, or contradicts itself.
 
 use super::Problems;
-use crate::spec::{Amount, DisruptionBudget, StatefulSetSpec, UpdateKind};
+use crate::spec::{Amount, DisruptionBudget, Placement, StatefulSetSpec, UpdateKind};
 
 const STRATEGY: &str = "spec.updateStrategy";
 const BUDGET: &str = "spec.disruptionBudget";
@@ -93,6 +93,7 @@ fn budget(problems: &mut Problems, spec: &StatefulSetSpec, budget: &DisruptionBu
             if let Amount::Number(number) = wanted
                 && *number > replicas
                 && replicas > 0
+                && spec.placement == Placement::Replicas
             {
                 problems.add(
                     field,

@@ -176,6 +176,8 @@ pub(super) fn go_on(friends: &mut Friends) {
         let mut wanted = (*stored.spec).clone();
         wanted.paused = Some(false);
         wanted.disruption_budget = None;
+        // One that is shorter than what members take to be available halts every rollout.
+        wanted.progress_deadline_seconds = None;
         if failed {
             let process = &mut wanted.template.spec.processes[0];
             process.args.push("--mended".to_owned());

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     fixture::{quantity, spec},
+    prerequisite::Prerequisite,
     spec::{
         AccessMode, ClaimReference, Dependency, DependencyGate, EnvVar, GatePolicy, MemberVolume,
         Membership, Override, Placement, Retention, RetentionPolicy, Spread, StatefulSetSpec,
@@ -32,6 +33,14 @@ pub(super) struct Kind {
     pub(super) needs: Option<DependencyGate>,
     /// Its members use a config object of its name.
     pub(super) config: bool,
+    /// Its hosts must have [`required`].
+    pub(super) requires: bool,
+}
+
+/// What sets require of their hosts, if they do.
+pub(super) fn required() -> Prerequisite {
+    let name = "db".to_owned();
+    Prerequisite::User { name }
 }
 
 /// Where the members of a set go.
@@ -117,13 +126,14 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    (policies, rest, retention(), needs(), any::<bool>()).prop_map(
+    let uses = (any::<bool>(), prop::bool::weighted(0.3));
+    (policies, rest, retention(), needs(), uses).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
             needs,
-            config,
+            (config, requires),
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -145,6 +155,7 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 retention,
                 needs,
                 config,
+                requires,
             }
         },
     )
@@ -193,6 +204,9 @@ impl Kind {
         wanted.membership = self.founded.then_some(Membership::Static);
         wanted.min_ready_seconds = self.min_ready;
         self.place.write(&mut wanted);
+        if self.requires {
+            wanted.template.spec.requires.users.push("db".to_owned());
+        }
         if revision == 1 {
             wanted.overrides.push(Override {
                 ordinals: "0".to_owned(),

@@ -1,13 +1,13 @@
 //! Histories that failed once, as small as they were found, each with what it showed.
 
 use super::{
-    Event, begin,
+    Event, begin, grown,
     kinds::{Kind, Place},
     lives,
     storage::Storage,
     ways::Way,
 };
-use crate::spec::{GatePolicy, Retention, RetentionPolicy, Spread};
+use crate::spec::{GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind};
 
 /// Sets that have nothing special, but for their volumes.
 fn plain(storage: Storage) -> Kind {
@@ -22,6 +22,7 @@ fn plain(storage: Storage) -> Kind {
         place: Place::Anywhere,
         retention: RetentionPolicy::default(),
         needs: None,
+        requires: false,
         config: false,
     }
 }
@@ -71,4 +72,31 @@ fn a_revision_that_lacked_its_config_is_nothing_to_come_from() {
         way,
     };
     lives(begin(false, false), &kinds, &[put, Event::Plan]);
+}
+
+/// New members of `Recreate` wait for the older ones, and config was not delivered to these for want
+/// of the new ones.
+#[test]
+fn config_reaches_members_that_new_ones_wait_for() {
+    let mut kind = plain(Storage::None);
+    kind.config = true;
+    let kinds = [kind.clone(), kind.clone(), kind];
+    let way = Way {
+        update: UpdateKind::Recreate,
+        reload: true,
+        start: 1,
+        ..Way::default()
+    };
+    let put = Event::Put {
+        set: 1,
+        replicas: 3,
+        revision: 0,
+        way,
+    };
+    let config = Event::Config {
+        set: 1,
+        config: Some([0, 0, 1]),
+    };
+    let events = [grown(&vec![Way::default(); 3]), vec![put, config]].concat();
+    lives(begin(false, false), &kinds, &events);
 }
