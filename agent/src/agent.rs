@@ -3,9 +3,13 @@
 //! Members first: they need nothing but the ledger, and neither a name server that cannot open its
 //! socket nor a coordinator that is away may keep them down.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use berth_core::state::HostRecord;
+use berth_core::{keeper::cgroup::Controller, state::HostRecord};
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -72,7 +76,7 @@ pub async fn run<H: Host>(
     let facts = host.facts();
     let session = Session {
         coordinator: config.coordinator.clone(),
-        record: record(&config, facts.machine_id),
+        record: record(&config, facts.machine_id, facts.controllers),
         boot: facts.boot,
         host,
         ledger,
@@ -102,7 +106,7 @@ pub async fn run<H: Host>(
     result.and(ended)
 }
 
-fn record(config: &Config, machine_id: String) -> HostRecord {
+fn record(config: &Config, machine_id: String, controllers: BTreeSet<Controller>) -> HostRecord {
     HostRecord {
         name: config.host.clone(),
         advertise_address: config.advertise_address,
@@ -111,6 +115,7 @@ fn record(config: &Config, machine_id: String) -> HostRecord {
         pools: BTreeMap::new(),
         unschedulable: false,
         machine_id,
+        controllers,
         agent_labels: BTreeMap::new(),
         directives: berth_core::state::HostDirectives::default(),
     }

@@ -38,7 +38,7 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
         "PATH".to_owned(),
         berth_core::spec::Sealed::new("/usr/bin:/bin".to_owned()),
     );
-    main.rlimits.insert("nofile".to_owned(), Some(1234));
+    main.rlimits.insert("nofile".to_owned(), rlimit(1234, 1234));
     main.working_dir = "/usr".to_owned();
     main.mounts.push(berth_core::rendered::RenderedMount {
         volume: "data".to_owned(),
@@ -299,6 +299,7 @@ async fn a_stop_asks_first_in_reverse_order_and_kills_what_does_not_listen() {
             KeeperEvent::Exited { .. }
             | KeeperEvent::Started { .. }
             | KeeperEvent::StartFailed { .. }
+            | KeeperEvent::Spared { .. }
             | KeeperEvent::PostStart { .. }
             | KeeperEvent::PostStartFailed { .. }
             | KeeperEvent::Said { .. }
@@ -502,7 +503,9 @@ async fn a_limit_that_is_refused_is_named_with_what_would_be_allowed() {
     let mut greedy = shell("greedy", WAIT_FOREVER);
     let most = fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
     let more = most.trim().parse::<u64>().unwrap() + 1;
-    greedy.rlimits.insert("nofile".to_owned(), Some(more));
+    greedy
+        .rlimits
+        .insert("nofile".to_owned(), rlimit(more, more));
     let error = bed
         .host
         .start_keeper(bed.launch(vec![greedy]))

@@ -80,7 +80,7 @@ async fn a_sidecar_starts_before_and_stops_after_the_mains() {
         .collect();
     assert_eq!(names, [("proxy", Some(proxy)), ("main", None)]);
 
-    handle.client.passed(process("proxy")).await.unwrap();
+    handle.client.passed(process("proxy"), 0).await.unwrap();
     event(&mut handle, exited("init")).await;
     event(&mut handle, started("main")).await;
     bed.log_with("main.log", "up").await;

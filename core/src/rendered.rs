@@ -39,6 +39,9 @@ pub struct RenderedMember {
     /// How long a start waits after an end.
     #[serde(default)]
     pub backoff: BackoffLimits,
+    /// Whether its processes see the host's file systems read-only.
+    #[serde(default)]
+    pub read_only_root: bool,
 }
 
 /// A rendered process.
@@ -57,14 +60,19 @@ pub struct RenderedProcess {
     pub user: String,
     /// Group, by name or number; the user's own if absent.
     pub group: Option<String>,
+    /// Groups beside the user's own, by name or number.
+    #[serde(default)]
+    pub supplemental_groups: Vec<String>,
+    /// Permission bits that its files do not get.
+    #[serde(default = "default_umask")]
+    pub umask: u32,
     /// Capabilities that it keeps, without `CAP_`.
     pub capabilities: Vec<String>,
-    /// Resource limits by lower-case name; `None` is unlimited.
-    pub rlimits: BTreeMap<String, Option<u64>>,
-    /// cgroup v2 limits: bytes of memory.
-    pub memory_limit: Option<u64>,
-    /// cgroup v2 limits: thousandths of a CPU.
-    pub cpu_limit_milli: Option<u64>,
+    /// Resource limits by lower-case name.
+    pub rlimits: BTreeMap<String, Rlimit>,
+    /// What its cgroup is to enforce.
+    #[serde(default)]
+    pub limits: Limits,
     /// Where its volumes appear.
     pub mounts: Vec<RenderedMount>,
     /// Files to write before each start.
@@ -85,12 +93,77 @@ pub struct RenderedProcess {
     pub pre_stop: Option<Hook>,
     /// The signal that asks it to stop, such as `SIGTERM`.
     pub kill_signal: String,
+    /// The signal that tells it of a changed file.
+    #[serde(default = "default_reload_signal")]
+    pub reload_signal: String,
     /// Whether it is spared when a grace period is over.
     #[serde(default)]
     pub never_kill: bool,
     /// Of an init process: whether it stays up.
     #[serde(default)]
     pub sidecar: bool,
+}
+
+/// What its files do not get where a process says nothing of it.
+pub const DEFAULT_UMASK: u32 = 0o022;
+
+fn default_umask() -> u32 {
+    DEFAULT_UMASK
+}
+
+/// What tells a process of a changed file, if it names no other signal.
+pub const DEFAULT_RELOAD_SIGNAL: &str = "SIGHUP";
+
+fn default_reload_signal() -> String {
+    DEFAULT_RELOAD_SIGNAL.to_owned()
+}
+
+/// A resource limit of setrlimit(2); `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rlimit {
+    /// What counts.
+    pub soft: Option<u64>,
+    /// What the process may raise that to.
+    pub hard: Option<u64>,
+}
+
+/// What the cgroup of a process is to enforce. What it comes to is in [`crate::keeper::cgroup`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// The most memory, in bytes.
+    pub memory: Option<u64>,
+    /// Memory that it is promised, in bytes.
+    pub memory_request: Option<u64>,
+    /// The most time, in thousandths of a CPU.
+    pub cpu_milli: Option<u64>,
+    /// Time that it is promised, in thousandths of a CPU.
+    pub cpu_request_milli: Option<u64>,
+    /// The most processes and threads.
+    pub pids: Option<u64>,
+    /// Its share of busy disks.
+    pub io_weight: Option<u32>,
+    /// The most that it gets of single disks.
+    pub io: Vec<RenderedIoLimit>,
+    /// Whether it is started only where all of this is enforced.
+    pub require: bool,
+}
+
+/// The most that a process gets of one disk, per second.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RenderedIoLimit {
+    /// The block device.
+    pub device: String,
+    /// Bytes read.
+    pub read_bps: Option<u64>,
+    /// Bytes written.
+    pub write_bps: Option<u64>,
+    /// Reads.
+    pub read_iops: Option<u64>,
+    /// Writes.
+    pub write_iops: Option<u64>,
 }
 
 impl RenderedProcess {

@@ -76,9 +76,12 @@ pub struct ProcessReport {
     pub pid: Option<u32>,
     /// How often it was started again.
     pub restarts: u32,
-    /// How it last ended, if it did: `exited with 1`, `was killed by SIGKILL`.
+    /// How it last ended, if it did: `exited with 1`, `was killed by SIGKILL`, `was OOMKilled: ...`.
     pub last_exit: Option<String>,
     /// What it says that it does, by `sd_notify`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// What of its `resources` its host does not enforce, each with why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unenforced: Vec<String>,
 }

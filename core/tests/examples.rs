@@ -210,5 +210,6 @@ cluster.initial_master_nodes:
     assert!(text.contains(expected), "{text}");
     let old = process(&set, 2, false);
     assert!(!file(&old, "/run/config/elasticsearch.yml").contains("initial_master_nodes"));
-    assert_eq!(old.rlimits.get("memlock"), Some(&None));
+    let memlock = old.rlimits.get("memlock").unwrap();
+    assert_eq!((memlock.soft, memlock.hard), (None, None));
 }

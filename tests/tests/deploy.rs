@@ -47,6 +47,19 @@ fn members_outlive_a_stopped_agent_unit() {
 }
 
 #[test]
+fn members_have_a_cgroup_that_holds_no_process_of_its_own() {
+    let members = settings("deploy/systemd/berth-members.service");
+    for line in ["Type=oneshot", "RemainAfterExit=yes", "Delegate=yes"] {
+        assert!(members.contains(line), "{line}: {members:?}");
+    }
+    let agent = settings("deploy/systemd/berth-agent.service");
+    for word in ["After=", "Wants="] {
+        let named = |line: &&str| line.starts_with(word) && line.contains("berth-members.service");
+        assert!(agent.iter().any(|line| named(&line.as_ref())), "{word}");
+    }
+}
+
+#[test]
 fn both_units_watch_their_daemon() {
     for unit in ["coordinator", "agent"] {
         let lines = settings(&format!("deploy/systemd/berth-{unit}.service"));

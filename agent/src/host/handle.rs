@@ -107,12 +107,14 @@ impl KeeperClient {
             process,
             grace_ms: None,
             failed: false,
+            restarts: None,
         };
         self.tell(command).await
     }
 
     /// Stops a process whose probe failed and starts it again, after a pause if that happens often.
-    /// The member's own grace period holds if none is given.
+    /// The member's own grace period holds if none is given. `restarts` names the start that failed,
+    /// by how often it was started again: a later one is left alone.
     ///
     /// # Errors
     /// If the keeper is gone, is stopping, or has no such process.
@@ -120,8 +122,10 @@ impl KeeperClient {
         &self,
         process: ProcessName,
         grace: Option<Duration>,
+        restarts: u32,
     ) -> Result<(), Reason> {
         let command = KeeperCommand::Restart {
+            restarts: Some(restarts),
             process: Some(process),
             grace_ms: grace.map(|g| u64::try_from(g.as_millis()).unwrap_or(u64::MAX)),
             failed: true,
@@ -129,12 +133,13 @@ impl KeeperClient {
         self.tell(command).await
     }
 
-    /// Says that the startup probe of a sidecar has passed.
+    /// Says that the startup probe of a sidecar has passed, in the start that came again so often.
     ///
     /// # Errors
     /// If the keeper is gone.
-    pub async fn passed(&self, process: ProcessName) -> Result<(), Reason> {
-        self.tell(KeeperCommand::Passed { process }).await
+    pub async fn passed(&self, process: ProcessName, restarts: u32) -> Result<(), Reason> {
+        let restarts = Some(restarts);
+        self.tell(KeeperCommand::Passed { process, restarts }).await
     }
 
     /// Replaces what processes are rendered to, from their next start on.

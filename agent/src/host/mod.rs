@@ -5,7 +5,7 @@
 //! A failure is always a typed [`Reason`]: it goes to the operator as it is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use std::{
 
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, MemberId, ProcessName, RunId},
-    keeper::Exit,
+    keeper::{Exit, cgroup::Controller},
     order::VolumeOrder,
     prerequisite::{Fact, Prerequisite},
     rendered::RenderedMember,
@@ -214,6 +214,8 @@ pub struct HostFacts {
     pub boot: BootId,
     /// `/etc/machine-id`; empty if there is none.
     pub machine_id: String,
+    /// What it can hold processes to.
+    pub controllers: BTreeSet<Controller>,
 }
 
 /// The volumes of a member to make ready.

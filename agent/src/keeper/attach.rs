@@ -79,7 +79,7 @@ impl Keeper {
             cgroup: self
                 .cgroup
                 .as_ref()
-                .and_then(|cgroup| cgroup.leaf(&process.rendered)),
+                .and_then(|cgroup| cgroup.leaf(&process.rendered.name)),
         })?;
         let asker = Asker::Attached(client, None);
         let mut job = Job::new(child.pid, asker, NO_LIMIT, None);

@@ -1,32 +1,51 @@
-//! The member's cgroup (v2), where the host has one: a directory below the agent's own, with one
-//! leaf for the keeper and one per process. It bounds memory and CPU where the controllers are
-//! there, and finds what a process left behind. Everything works without it.
+//! The member's cgroup (v2), where the host has one: a directory of the agent's, with one leaf for
+//! the keeper and one per process. It holds processes to their `resources`, tells when the kernel
+//! killed one for want of memory, and finds what a process left behind. Everything else works
+//! without it.
 
 use std::{
     collections::BTreeMap,
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
-use berth_core::{ids::ProcessName, rendered::RenderedProcess};
+use berth_core::{
+    ids::ProcessName,
+    keeper::cgroup::{member_settings, settings},
+    rendered::{RenderedMember, RenderedProcess},
+    waiting::Reason,
+};
 use nix::{errno::Errno, unistd::Pid};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use super::sys;
+use super::{hierarchy, limits, sys};
 
 /// The member's cgroup directory.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     dir: PathBuf,
-    /// How many leaves of each process were killed.
-    killed: BTreeMap<ProcessName, u32>,
+    /// It again, held open: the member's own mount of it may be read-only.
+    held: OwnedFd,
+    /// How many leaves of each process were given up.
+    given_up: BTreeMap<ProcessName, u32>,
+    /// How often the kernel had killed for want of memory when the process was started.
+    oom_kills: BTreeMap<ProcessName, u64>,
 }
 
-/// A cgroup without children: processes may be in it.
+/// A cgroup that processes are put into.
 #[derive(Debug)]
 pub(crate) struct Leaf(OwnedFd);
+
+/// Where a process starts.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Its leaf, where there is one.
+    pub(crate) leaf: Option<Leaf>,
+    /// What of its `resources` is not enforced, each with why.
+    pub(crate) unenforced: Vec<String>,
+}
 
 /// The keeper's leaf.
 const KEEPER: &str = "keeper";
@@ -42,47 +61,56 @@ fn name(run: &Path) -> Option<String> {
     Some(format!("berth-{member}-{:08x}", hash.finish() >> 32))
 }
 
-/// The directory of the cgroup v2 that this process is in.
-pub(crate) fn own() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    find(&mounts, &groups)
-}
-
-fn find(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
-    let own = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mount = mountinfo.lines().find(|line| {
-        let kind = line.split_once(" - ").map(|(_, rest)| rest);
-        kind.is_some_and(|rest| rest.starts_with("cgroup2 "))
-    })?;
-    let mut fields = mount.split(' ').skip(3);
-    let (root, point) = (fields.next()?, fields.next()?);
-    let below = Path::new(own).strip_prefix(root).ok()?;
-    Some(Path::new(point).join(below))
+/// Makes the place where a process starts, with its limits, before it is there.
+///
+/// # Errors
+/// `LimitsNotEnforced` if it is to start only where they are.
+pub(crate) fn begin(
+    cgroup: Option<&mut Cgroup>,
+    process: &RenderedProcess,
+) -> Result<Begun, Reason> {
+    let wanted = settings(&process.limits);
+    let nowhere = |why: &str| Begun {
+        leaf: None,
+        unenforced: limits::none(&wanted, why),
+    };
+    let begun = match cgroup {
+        None => nowhere("no cgroup v2"),
+        Some(cgroup) => match cgroup.fresh_leaf(&process.name) {
+            Err(error) => nowhere(&format!("its cgroup cannot be made: {error}")),
+            Ok((dir, leaf)) => Begun {
+                leaf: Some(leaf),
+                unenforced: limits::apply(&dir, &wanted),
+            },
+        },
+    };
+    if process.limits.require && !begun.unenforced.is_empty() {
+        return Err(Reason::LimitsNotEnforced {
+            process: process.name.clone(),
+            limits: begun.unenforced,
+        });
+    }
+    Ok(begun)
 }
 
 impl Cgroup {
-    /// Makes the cgroup of the member with this run directory, below the one that this process is
-    /// in. `None` if the host has none that can be written to.
-    pub(crate) fn make(run: &Path) -> Option<Self> {
-        let own = own()?;
-        // An agent that keeps itself in a leaf, so that its cgroup may have controllers.
-        let base = if own.ends_with("agent") {
-            own.parent()?.to_owned()
-        } else {
-            own
-        };
+    /// Makes the cgroup of the member with this run directory. `None` if the host has none that can
+    /// be written to.
+    pub(crate) fn make(run: &Path, member: &RenderedMember) -> Option<Self> {
+        let base = hierarchy::base()?;
         let dir = base.join(name(run)?);
         fs::create_dir_all(dir.join(KEEPER)).ok()?;
-        for controller in ["+memory", "+cpu", "+pids"] {
-            for level in [&base, &dir] {
-                // Fails where the controller is not there: then there is no limit either.
-                drop(fs::write(level.join("cgroup.subtree_control"), controller));
-            }
-        }
+        hierarchy::enable(&base);
+        hierarchy::enable(&dir);
+        let all = member.init_processes.iter().chain(&member.processes);
+        let shares = member_settings(all.map(|process| &process.limits));
+        // What cannot be written here cannot be written in the leaves either, and is told there.
+        drop(limits::apply(&dir, &shares));
         Some(Self {
+            held: open(&dir).ok()?,
             dir,
-            killed: BTreeMap::new(),
+            given_up: BTreeMap::new(),
+            oom_kills: BTreeMap::new(),
         })
     }
 
@@ -93,54 +121,90 @@ impl Cgroup {
 
     /// The keeper's own leaf.
     pub(crate) fn keeper_leaf(&self) -> Option<Leaf> {
-        Leaf::open(&self.dir.join(KEEPER))
+        open(&self.path(KEEPER)).ok().map(Leaf)
     }
 
-    /// The leaf of a process, with its limits.
-    pub(crate) fn leaf(&self, process: &RenderedProcess) -> Option<Leaf> {
-        let leaf = self.leaf_dir(&process.name);
-        if !leaf.is_dir() {
-            fs::create_dir(&leaf).ok()?;
-        }
-        if let Some(bytes) = process.memory_limit {
-            limit(&leaf.join("memory.max"), &bytes.to_string());
-        }
-        if let Some(milli) = process.cpu_limit_milli {
-            // Microseconds of each 100 ms.
-            let quota = milli.saturating_mul(100).max(1000);
-            limit(&leaf.join("cpu.max"), &format!("{quota} 100000"));
-        }
-        Leaf::open(&leaf)
+    /// The leaf that a process is in.
+    pub(crate) fn leaf(&self, process: &ProcessName) -> Option<Leaf> {
+        open(&self.leaf_dir(process)).ok().map(Leaf)
     }
 
-    /// Kills what a process left in its leaf, if anything. False where that is not known to have
-    /// worked: an older kernel has no `cgroup.kill`.
+    /// The leaf that a process is to be started in, empty.
+    fn fresh_leaf(&mut self, process: &ProcessName) -> std::io::Result<(PathBuf, Leaf)> {
+        let dir = self.leaf_dir(process);
+        if !dir.is_dir() {
+            fs::create_dir(&dir)?;
+        }
+        self.oom_kills.insert(process.clone(), oom_kills(&dir));
+        let leaf = open(&dir)?;
+        Ok((dir, Leaf(leaf)))
+    }
+
+    /// Whether the kernel has killed for want of memory in the leaf of a process since its start. It
+    /// counts before it kills: who has heard of the end of a process finds it here.
+    pub(crate) fn oom_killed(&self, process: &ProcessName) -> bool {
+        let before = self.oom_kills.get(process).copied();
+        before.is_some_and(|before| oom_kills(&self.leaf_dir(process)) > before)
+    }
+
+    /// Kills what a process left in its leaf and in the cgroups that it made there, if anything.
+    /// False where that is not known to have worked: an older kernel has no `cgroup.kill`.
     ///
     /// The next start gets a leaf of its own: a kernel that counts kills (seen in 6.18) also kills
-    /// whatever is forked into one that was killed before.
+    /// whatever is forked into one that was killed before, and one with cgroups in it may take no
+    /// process any more.
     pub(crate) fn kill_leftovers(&mut self, process: &ProcessName) -> bool {
         let leaf = self.leaf_dir(process);
-        if fs::read_to_string(leaf.join("cgroup.procs")).is_ok_and(|pids| pids.is_empty()) {
+        let empty = !is_populated(&leaf);
+        if empty && hierarchy::children(&leaf).is_empty() {
             return true;
         }
-        let killed = fs::write(leaf.join("cgroup.kill"), "1").is_ok();
-        *self.killed.entry(process.clone()).or_default() += 1;
+        let killed = empty || hierarchy::write(&leaf.join("cgroup.kill"), "1").is_ok();
+        *self.given_up.entry(process.clone()).or_default() += 1;
+        // What still dies in it is gone with the member's cgroup.
+        drop(hierarchy::remove(&leaf));
         killed
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        let held = format!("/proc/self/fd/{}", self.held.as_raw_fd());
+        Path::new(&held).join(name)
+    }
+
     fn leaf_dir(&self, process: &ProcessName) -> PathBuf {
-        let number = self.killed.get(process).copied().unwrap_or(0);
-        self.dir.join(format!("process-{process}.{number}"))
+        let number = self.given_up.get(process).copied().unwrap_or(0);
+        self.path(&format!("process-{process}.{number}"))
     }
 }
 
-impl Leaf {
-    fn open(dir: &Path) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(CWD, dir, flags, Mode::empty()).ok().map(Self)
-    }
+/// Whether there is a process in a cgroup, or in any within it; so it is while nobody can tell.
+fn is_populated(dir: &Path) -> bool {
+    let events = fs::read_to_string(dir.join("cgroup.events"));
+    let zero = |events: String| number(&events, "populated") == Some(0);
+    // One that was never made has nobody in it.
+    dir.exists() && !events.is_ok_and(zero)
+}
 
-    /// Forks a child into it.
+/// How often the kernel has killed for want of memory in a cgroup.
+fn oom_kills(dir: &Path) -> u64 {
+    let events = fs::read_to_string(dir.join("memory.events"));
+    number(&events.unwrap_or_default(), "oom_kill").unwrap_or(0)
+}
+
+/// The number of a key in a file of keys and numbers.
+fn number(text: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, value) = lines.find(|(name, _)| *name == key)?;
+    value.trim().parse().ok()
+}
+
+fn open(dir: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, dir, flags, Mode::empty())
+}
+
+impl Leaf {
+    /// Forks a child into it: the child is there before it runs, and with it all that it forks.
     ///
     /// # Errors
     /// What the kernel says.
@@ -176,45 +240,18 @@ pub(crate) fn fork_into(leaf: Option<&Leaf>, body: impl FnOnce() -> i32) -> Resu
     }
 }
 
-/// Writes a limit where its controller is there.
-fn limit(file: &Path, value: &str) {
-    drop(fs::write(file, value));
-}
-
-/// Removes a member's cgroup directories. An error means that a process is still in one.
-pub(crate) fn remove(dir: &Path) -> std::io::Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            fs::remove_dir(path)?;
-        }
-    }
-    fs::remove_dir(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HYBRID: &str = "\
-24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
-25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
-26 24 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
-";
-
-    #[test]
-    fn the_unified_hierarchy_is_found_on_hybrid_pure_and_nested_hosts() {
-        let found = find(HYBRID, "4:memory:/x\n0::/a/b\n");
-        assert_eq!(found, Some("/sys/fs/cgroup/unified/a/b".into()));
-        let pure = "26 24 0:24 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let found = find(pure, "0::/system.slice/x.service\n");
-        assert_eq!(found, Some("/sys/fs/cgroup/system.slice/x.service".into()));
-        let nested = "26 24 0:24 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-        let found = find(nested, "0::/box/inner\n");
-        assert_eq!(found, Some("/sys/fs/cgroup/inner".into()));
+    /// A cgroup as far as files go: what is written to it has no effect.
+    fn fake(dir: &Path) -> Cgroup {
+        Cgroup {
+            dir: dir.to_owned(),
+            held: open(dir).unwrap(),
+            given_up: BTreeMap::new(),
+            oom_kills: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -232,9 +269,39 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_version_1_only_has_none() {
-        let old = "25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
-        assert_eq!(find(old, "4:memory:/x\n"), None);
-        assert_eq!(find(old, "4:memory:/x\n0::/\n"), None);
+    fn a_kill_for_want_of_memory_counts_for_the_start_in_which_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cgroup = fake(dir.path());
+        let process = "db".parse().unwrap();
+        assert!(!cgroup.oom_killed(&process));
+        let (leaf, _) = cgroup.fresh_leaf(&process).unwrap();
+        assert!(!cgroup.oom_killed(&process), "no memory.events");
+        let events = |kills| format!("low 0\noom 9\noom_kill {kills}\noom_group_kill 4\n");
+        fs::write(leaf.join("memory.events"), events(2)).unwrap();
+        assert!(cgroup.oom_killed(&process));
+        cgroup.fresh_leaf(&process).unwrap();
+        assert!(!cgroup.oom_killed(&process), "that was an earlier start");
+        fs::write(leaf.join("memory.events"), events(3)).unwrap();
+        assert!(cgroup.oom_killed(&process));
+    }
+
+    #[test]
+    fn a_leaf_with_cgroups_in_it_is_killed_as_a_whole_and_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cgroup = fake(dir.path());
+        let process = "db".parse().unwrap();
+        assert!(cgroup.kill_leftovers(&process), "it was never started");
+        let (leaf, _) = cgroup.fresh_leaf(&process).unwrap();
+        let leaf = fs::canonicalize(leaf).unwrap();
+        fs::write(leaf.join("cgroup.events"), "populated 0\nfrozen 0\n").unwrap();
+        assert!(cgroup.kill_leftovers(&process));
+        assert_eq!(cgroup.leaf_dir(&process).file_name(), leaf.file_name());
+        // Its own `cgroup.procs` would be empty: its processes are in a cgroup that it made.
+        fs::create_dir(leaf.join("inner")).unwrap();
+        fs::write(leaf.join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        fs::write(leaf.join("cgroup.kill"), "").unwrap();
+        assert!(cgroup.kill_leftovers(&process));
+        assert_eq!(fs::read_to_string(leaf.join("cgroup.kill")).unwrap(), "1");
+        assert_ne!(cgroup.leaf_dir(&process).file_name(), leaf.file_name());
     }
 }

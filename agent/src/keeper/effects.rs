@@ -13,6 +13,7 @@ use nix::{
 };
 
 use super::{
+    cgroup,
     clients::ClientId,
     jobs::{Asker, HookKind, Job, output_pipe},
     run::Keeper,
@@ -64,6 +65,13 @@ impl Keeper {
                 self.tell_exited(slot, exit, pause);
                 None
             }
+            Effect::TellSpared(slot) => {
+                if let Some(process) = self.processes.get(slot.0) {
+                    let process = process.rendered.name.clone();
+                    self.tell(KeeperEvent::Spared { process });
+                }
+                None
+            }
             Effect::TellNotExecuted(slot, pause) => {
                 self.tell_not_executed(slot, pause);
                 None
@@ -91,18 +99,20 @@ impl Keeper {
         }
         let notify = process.notify.as_ref();
         let more_env = notify.map_or_else(Vec::new, |n| n.environment(&process.rendered));
-        let cgroup = self.cgroup.as_ref();
+        let cgroup = self.cgroup.as_mut();
         let started = written
             .and_then(|()| self.mounts.restore())
-            .and_then(|()| process.log.begin_run(&self.logs))
-            .and_then(|output| {
+            .and_then(|()| cgroup::begin(cgroup, &process.rendered))
+            .and_then(|begun| Ok((begun, process.log.begin_run(&self.logs)?)))
+            .and_then(|(begun, output)| {
+                process.unenforced = begun.unenforced;
                 self.spawner.spawn(Program {
                     process: &process.rendered,
                     privileges: &process.privileges,
                     argv: &process.rendered.argv,
                     more_env: &more_env,
                     streams: output.into(),
-                    cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
+                    cgroup: begun.leaf,
                 })
             });
         match started {
@@ -139,7 +149,7 @@ impl Keeper {
             argv,
             more_env: &[],
             streams: output.into(),
-            cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered)),
+            cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered.name)),
         })?;
         Ok(Job::new(child.pid, asker, timeout, Some(ours)))
     }
@@ -173,6 +183,7 @@ impl Keeper {
                 init: self.machine.is_init(slot),
                 pid: child.host_pid,
                 restarts: self.machine.starts(slot).saturating_sub(1),
+                unenforced: process.unenforced.clone(),
             };
             self.tell(event);
         }
@@ -246,6 +257,8 @@ impl Keeper {
                 .as_ref()
                 .filter(|_| process.child.is_some())
                 .map(|notify| notify.said().clone()),
+            unenforced: process.unenforced.clone(),
+            spared: view.spared,
         });
         let at_work = |p: &ProcessStatus| p.pid.is_some() || p.restart_in_ms.is_some();
         KeeperStatus {
@@ -280,7 +293,8 @@ impl Keeper {
                 process,
                 grace_ms,
                 failed,
-            } => match self.to_restart(process.as_ref()) {
+                restarts,
+            } => match self.to_restart(process.as_ref(), restarts) {
                 Ok(slots) => {
                     let grace = grace_ms.map(Duration::from_millis);
                     let plan = RestartPlan {
@@ -292,8 +306,9 @@ impl Keeper {
                 }
                 Err(reason) => (Some(KeeperReply::Refused(reason)), None),
             },
-            KeeperCommand::Passed { process } => {
+            KeeperCommand::Passed { process, restarts } => {
                 let slot = self.machine.slot(&process);
+                let slot = slot.filter(|slot| self.machine.is_current(*slot, restarts));
                 (Some(KeeperReply::Done), slot.map(Event::Passed))
             }
             KeeperCommand::Update { rendered } => {
@@ -310,9 +325,7 @@ impl Keeper {
                 }
             }
             KeeperCommand::Signal { process, signal } => {
-                let sent = self.send_signal(&process, &signal);
-                let reply = sent.map_or_else(KeeperReply::Refused, |()| KeeperReply::Done);
-                (Some(reply), None)
+                (Some(done(self.send_signal(&process, &signal))), None)
             }
             KeeperCommand::Exec(order) => {
                 let refused = self.exec(client, id, &order).err();
@@ -327,9 +340,7 @@ impl Keeper {
                 (refused.map(KeeperReply::Refused), None)
             }
             KeeperCommand::Interrupt { signal } => {
-                let sent = self.interrupt(client, signal);
-                let reply = sent.map_or_else(KeeperReply::Refused, |()| KeeperReply::Done);
-                (Some(reply), None)
+                (Some(done(self.interrupt(client, signal))), None)
             }
             KeeperCommand::Status => (Some(KeeperReply::Status(self.status())), None),
         };
@@ -341,7 +352,11 @@ impl Keeper {
         }
     }
 
-    fn to_restart(&self, process: Option<&ProcessName>) -> Result<Vec<Slot>, Reason> {
+    fn to_restart(
+        &self,
+        process: Option<&ProcessName>,
+        restarts: Option<u32>,
+    ) -> Result<Vec<Slot>, Reason> {
         let refused = |why: &str| Err(step_failed("restart", why));
         if self.machine.stopping() {
             return refused("the member is stopping");
@@ -353,6 +368,8 @@ impl Keeper {
             return Ok(self.machine.mains());
         };
         match self.machine.slot(name) {
+            // What is said comes late: it has been started again already.
+            Some(slot) if !self.machine.is_current(slot, restarts) => Ok(Vec::new()),
             Some(slot) if self.machine.may_restart(slot) => Ok(vec![slot]),
             Some(_) => refused("it has not been started yet"),
             None => refused("no such process"),
@@ -388,4 +405,9 @@ impl Keeper {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The reply to what is done at once.
+fn done(outcome: Result<(), Reason>) -> KeeperReply {
+    outcome.map_or_else(KeeperReply::Refused, |()| KeeperReply::Done)
 }

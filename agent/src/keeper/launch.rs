@@ -49,7 +49,7 @@ pub(crate) fn main() -> i32 {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWPID) {
         return fail(step_failed("make a PID namespace", error.desc()));
     }
-    let cgroup = Cgroup::make(&spec.dirs.run);
+    let cgroup = Cgroup::make(&spec.dirs.run, &spec.launch.rendered);
     let leaf = cgroup.as_ref().and_then(Cgroup::keeper_leaf);
     match fork_into(leaf.as_ref(), || keeper(spec, cgroup)) {
         Ok(pid) => {

@@ -5,8 +5,9 @@
 //! Map: [`wire`] is what agent and keeper say to each other, [`spec`] what the agent hands over at
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
-//! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops), `notify` (what processes say), `files`,
-//! `logs` and `clients`. No threads, no tokio.
+//! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops),
+//! `notify` (what processes say), `files`, `logs` and `clients`. What a process may is in
+//! `privileges`, what it may use in `cgroup`, `limits` and `hierarchy`. No threads, no tokio.
 
 mod attach;
 mod beneath;
@@ -14,9 +15,11 @@ mod cgroup;
 mod clients;
 mod effects;
 mod files;
+mod hierarchy;
 mod hooks;
 mod jobs;
 mod launch;
+mod limits;
 mod logs;
 mod mounts;
 mod notify;
@@ -34,7 +37,7 @@ mod volumes;
 pub mod wire;
 
 pub(crate) use beneath::Beneath;
-pub(crate) use cgroup::remove as remove_cgroup;
+pub(crate) use hierarchy::{host_controllers, remove as remove_cgroup};
 pub(crate) use mounts::open_path;
 pub(crate) use record::{RECORD, SOCKET, lock, start_time};
 pub(crate) use seen::{DATA, DATA_SEEN, OWNER};

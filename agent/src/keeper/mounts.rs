@@ -8,6 +8,9 @@
 //! Mounts of the host still appear (the root is a slave), or an unplugged disk would stay busy. But
 //! when a host program replaces `/etc/resolv.conf` by a rename, the kernel drops our mount from it
 //! without a word; [`Mounts::restore`] puts it back.
+//!
+//! With a read-only root, all that is there is sealed at the end, and what is the member's own is
+//! opened again. What the host mounts later appears as the host has it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -18,10 +21,13 @@ use std::{
 
 use berth_core::waiting::Reason;
 use nix::mount::{MsFlags, mount};
-use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, fstatvfs, openat,
+    statx,
+};
 
 use super::{spec::LaunchSpec, volumes::Volumes};
-use crate::host::{PreparedVolume, path_failed};
+use crate::host::{PreparedVolume, path_failed, storage::mount as storage};
 
 /// The mounts of a member, as they should be.
 #[derive(Debug)]
@@ -30,6 +36,7 @@ pub(crate) struct Mounts {
     config: Bind,
     /// Files of the host that a rename may uncover.
     files: Vec<Bind>,
+    read_only_root: bool,
     /// The next attempt to restore them, and the pause before it.
     retry: Option<(Instant, Duration)>,
 }
@@ -45,6 +52,9 @@ struct Bind {
 }
 
 const NONE: Option<&str> = None;
+
+/// File systems in memory that programs talk through; they are the host's, and nothing on it.
+const SHARED_MEMORY: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
 /// Opens a path for nothing but being named.
 pub(crate) fn open_path(path: &Path) -> Result<OwnedFd, Reason> {
@@ -116,6 +126,7 @@ impl Mounts {
             volumes: Volumes::open(spec, at)?,
             config,
             files,
+            read_only_root: rendered.read_only_root,
             retry: None,
         })
     }
@@ -124,14 +135,38 @@ impl Mounts {
     pub(crate) fn apply(&mut self) -> Result<(), Reason> {
         let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         special("tmpfs", "/tmp", safe, Some("mode=1777"))?;
+        // Each is opened before a volume may cover it.
+        let mut own = vec![open_path(Path::new("/tmp"))?];
         make_dir(&self.config.target)?;
         self.config.apply()?;
+        own.extend(writable_mount(&self.config.target));
+        own.extend(
+            SHARED_MEMORY
+                .iter()
+                .filter_map(|path| writable_mount(Path::new(path))),
+        );
         self.volumes.apply()?;
         for file in &self.files {
             make_file(&file.target)?;
             file.apply()?;
         }
-        special("proc", "/proc", safe | MsFlags::MS_NOEXEC, None)
+        special("proc", "/proc", safe | MsFlags::MS_NOEXEC, None)?;
+        own.push(open_path(Path::new("/proc"))?);
+        if self.read_only_root {
+            self.seal(&own)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything read-only but what is the member's own.
+    fn seal(&self, own: &[OwnedFd]) -> Result<(), Reason> {
+        let root = Path::new("/");
+        let failed = |e| path_failed("make read-only", root, std::io::Error::from(e));
+        storage::seal(&open_path(root)?).map_err(failed)?;
+        let writable = own.iter().chain(self.volumes.writable());
+        writable
+            .map(storage::unseal)
+            .try_for_each(|done| done.map_err(failed))
     }
 
     /// Puts back what a rename on the host uncovered; tried again by itself when it fails, for the
@@ -166,6 +201,18 @@ impl Mounts {
     pub(crate) fn due(&self) -> Option<Instant> {
         self.retry.map(|(at, _)| at)
     }
+}
+
+/// The mount at a path, if there is one and it may be written to.
+fn writable_mount(path: &Path) -> Option<OwnedFd> {
+    let mount = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let about = statx(&mount, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).ok()?;
+    let writable = !fstatvfs(&mount)
+        .ok()?
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY);
+    let is_root = about.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    (writable && is_root).then_some(mount)
 }
 
 fn special(kind: &str, at: &str, flags: MsFlags, data: Option<&str>) -> Result<(), Reason> {

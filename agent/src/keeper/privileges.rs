@@ -1,17 +1,21 @@
 //! Who a process is and what it may: user and groups, capabilities, resource limits. Prepared in
-//! the keeper, applied in the child between fork and exec.
+//! the keeper, taken on in the child between fork and exec, in the one order of [`ORDER`].
 
 use std::{borrow::Cow, fs};
 
 use berth_core::{rendered::RenderedProcess, waiting::Reason};
 use nix::{
     errno::Errno,
-    sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
+    sys::{
+        resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
+        stat::{Mode, umask},
+    },
     unistd::{Gid, Uid, setgroups, setresgid, setresuid},
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs,
 };
 
 use super::spec::Identity;
@@ -27,15 +31,63 @@ pub(crate) struct Privileges {
     gid: Gid,
     groups: Vec<Gid>,
     keep: CapabilitySet,
-    rlimits: Vec<Rlimit>,
+    rlimits: Vec<Limit>,
+    umask: Mode,
 }
 
 #[derive(Debug, Clone)]
-struct Rlimit {
+struct Limit {
     name: String,
     resource: Resource,
-    value: u64,
+    soft: u64,
+    hard: u64,
 }
+
+/// One step of taking privileges on, or giving them up. The child is in its cgroup already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// setrlimit(2).
+    Rlimits,
+    /// Capabilities that no program may ever get again, also not by its file or as root.
+    Bounding,
+    /// Capabilities survive the change of the user.
+    KeepCapabilities,
+    /// Group and supplementary groups.
+    Groups,
+    /// Real, effective and saved user.
+    User,
+    /// The capabilities of the process itself.
+    Capabilities,
+    /// Those that its program finds although it is not root's.
+    Ambient,
+    /// No program gives more than its caller has.
+    NoNewPrivs,
+    /// What new files do not get.
+    Umask,
+}
+
+/// Each step needs what a later one gives up. Whatever fails, the child ends, and executes nothing.
+const ORDER: [Step; 9] = [
+    // To raise a hard limit takes SYS_RESOURCE. The number of processes is limited per user, and
+    // counts from the change of the user on.
+    Step::Rlimits,
+    // Takes SETPCAP, which `Capabilities` gives up.
+    Step::Bounding,
+    // Or `User` would take every capability, those to be kept and those that later steps need.
+    Step::KeepCapabilities,
+    // Takes SETGID. Before `User`: the groups of root must not be left to another user.
+    Step::Groups,
+    // Takes SETUID.
+    Step::User,
+    // After the last step that takes a capability: the effective set is empty, or what is kept.
+    Step::Capabilities,
+    // A capability can be ambient only while it is permitted and inheritable.
+    Step::Ambient,
+    // Takes nothing, and is never taken back. After it, exec drops what a file would give.
+    Step::NoNewPrivs,
+    // Has to do with no other one.
+    Step::Umask,
+];
 
 /// A step between fork and exec that failed.
 pub(crate) type StepError = (Cow<'static, str>, Errno);
@@ -53,30 +105,66 @@ impl Privileges {
             let known = CapabilitySet::from_name(name);
             keep |= known.ok_or_else(|| unknown(process, "capability", name))?;
         }
-        let mut rlimits = Vec::new();
-        for (name, value) in &process.rlimits {
+        let rlimits = process.rlimits.iter().map(|(name, limit)| {
             let resource = resource(name).ok_or_else(|| unknown(process, "rlimit", name))?;
-            rlimits.push(Rlimit {
+            let value = |bound: Option<u64>| bound.unwrap_or_else(|| unlimited(resource));
+            Ok(Limit {
                 name: name.clone(),
                 resource,
-                value: value.unwrap_or_else(|| unlimited(resource)),
-            });
-        }
+                soft: value(limit.soft),
+                hard: value(limit.hard),
+            })
+        });
         Ok(Self {
             uid: Uid::from_raw(identity.uid),
             gid: Gid::from_raw(identity.gid),
             groups: identity.groups.iter().copied().map(Gid::from_raw).collect(),
             keep,
-            rlimits,
+            rlimits: rlimits.collect::<Result<_, Reason>>()?,
+            umask: Mode::from_bits_truncate(process.umask),
         })
     }
 
     /// Takes them on. There is no way back.
     pub(crate) fn apply(&self) -> Result<(), StepError> {
-        for limit in &self.rlimits {
-            setrlimit(limit.resource, limit.value, limit.value)
-                .map_err(|e| (limit.step().into(), e))?;
-        }
+        ORDER.iter().try_for_each(|step| self.take(*step))
+    }
+
+    fn take(&self, step: Step) -> Result<(), StepError> {
+        let done = match step {
+            Step::Rlimits => return self.limit(),
+            Step::Bounding => self.drop_bounding(),
+            Step::KeepCapabilities => set_keep_capabilities(true).map_err(raw),
+            Step::Groups => {
+                setgroups(&self.groups).and_then(|()| setresgid(self.gid, self.gid, self.gid))
+            }
+            Step::User => setresuid(self.uid, self.uid, self.uid),
+            Step::Capabilities => {
+                let sets = CapabilitySets {
+                    effective: self.keep,
+                    permitted: self.keep,
+                    inheritable: self.keep,
+                };
+                set_capabilities(None, sets).map_err(raw)
+            }
+            Step::Ambient => self.raise_ambient(),
+            Step::NoNewPrivs => set_no_new_privs(true).map_err(raw),
+            Step::Umask => {
+                umask(self.umask);
+                Ok(())
+            }
+        };
+        done.map_err(at(step.name()))
+    }
+
+    fn limit(&self) -> Result<(), StepError> {
+        self.rlimits.iter().try_for_each(|limit| {
+            let set = setrlimit(limit.resource, limit.soft, limit.hard);
+            set.map_err(|e| (limit.step().into(), e))
+        })
+    }
+
+    fn drop_bounding(&self) -> Result<(), Errno> {
         for number in 0..=LAST_CAPABILITY {
             let one = CapabilitySet::from_bits_retain(1 << number);
             if self.keep.contains(one) {
@@ -86,31 +174,20 @@ impl Privileges {
                 Ok(()) => {}
                 // The kernel knows no higher one.
                 Err(rustix::io::Errno::INVAL) => break,
-                Err(e) => return Err(at("drop capabilities")(raw(e))),
+                Err(e) => return Err(raw(e)),
             }
         }
-        set_keep_capabilities(true)
-            .map_err(raw)
-            .map_err(at("keep capabilities"))?;
-        setgroups(&self.groups).map_err(at("set groups"))?;
-        setresgid(self.gid, self.gid, self.gid).map_err(at("set the group"))?;
-        setresuid(self.uid, self.uid, self.uid).map_err(at("set the user"))?;
-        let sets = CapabilitySets {
-            effective: self.keep,
-            permitted: self.keep,
-            inheritable: self.keep,
-        };
-        set_capabilities(None, sets)
-            .map_err(raw)
-            .map_err(at("set capabilities"))?;
-        for one in self.keep.iter() {
-            configure_capability_in_ambient_set(one, true)
-                .map_err(raw)
-                .map_err(at("keep a capability"))?;
+        Ok(())
+    }
+
+    /// The program of a user who is not root starts with these only.
+    fn raise_ambient(&self) -> Result<(), Errno> {
+        clear_ambient_capability_set().map_err(raw)?;
+        if self.uid.is_root() {
+            return Ok(());
         }
-        set_no_new_privs(true)
-            .map_err(raw)
-            .map_err(at("set no_new_privs"))
+        let mut keep = self.keep.iter();
+        keep.try_for_each(|one| configure_capability_in_ambient_set(one, true).map_err(raw))
     }
 
     /// What there is to say about a step that failed: for a limit that was refused, what would be
@@ -119,20 +196,37 @@ impl Privileges {
         let limit = self.rlimits.iter().find(|limit| limit.step() == step);
         let advice = limit
             .filter(|_| errno == Errno::EPERM)
-            .and_then(Rlimit::advice);
+            .and_then(Limit::advice);
         format!("{}{}", errno.desc(), advice.unwrap_or_default())
     }
 }
 
-impl Rlimit {
+impl Step {
+    /// What an error says was to be done.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rlimits => "set rlimits",
+            Self::Bounding => "drop capabilities",
+            Self::KeepCapabilities => "keep capabilities",
+            Self::Groups => "set the groups",
+            Self::User => "set the user",
+            Self::Capabilities => "set capabilities",
+            Self::Ambient => "keep a capability",
+            Self::NoNewPrivs => "set no_new_privs",
+            Self::Umask => "set the umask",
+        }
+    }
+}
+
+impl Limit {
     fn step(&self) -> String {
-        format!("set rlimit {} to {}", self.name, number(self.value))
+        format!("set rlimit {} to {}", self.name, number(self.hard))
     }
 
     /// Why it may have been refused; what the kernel itself refuses, no agent can allow.
     fn advice(&self) -> Option<String> {
         let highest = unlimited(self.resource);
-        if self.value > highest {
+        if self.hard > highest {
             return Some(format!(
                 "; this kernel's highest is {highest}: ask for less"
             ));
@@ -205,11 +299,13 @@ mod tests {
             gid: Gid::from_raw(65534),
             groups: Vec::new(),
             keep: CapabilitySet::empty(),
-            rlimits: vec![Rlimit {
+            rlimits: vec![Limit {
                 name: "nofile".to_owned(),
                 resource: Resource::RLIMIT_NOFILE,
-                value,
+                soft: value,
+                hard: value,
             }],
+            umask: Mode::empty(),
         }
     }
 
@@ -223,6 +319,20 @@ mod tests {
             number(hard)
         );
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn no_step_comes_after_what_it_needs_is_given_up() {
+        let place = |step| ORDER.iter().position(|one| *one == step).unwrap();
+        let before = |one, other| assert!(place(one) < place(other), "{one:?}, {other:?}");
+        for needs in [Step::Rlimits, Step::Bounding, Step::Groups, Step::User] {
+            before(needs, Step::Capabilities);
+        }
+        before(Step::Rlimits, Step::User);
+        before(Step::KeepCapabilities, Step::User);
+        before(Step::Groups, Step::User);
+        before(Step::Capabilities, Step::Ambient);
+        before(Step::Ambient, Step::NoNewPrivs);
     }
 
     #[test]

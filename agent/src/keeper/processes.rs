@@ -37,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) failed: Option<Reason>,
     /// Where it says how it is, if anybody listens.
     pub(crate) notify: Option<NotifySocket>,
+    /// What of its `resources` was not enforced at its last start, each with why.
+    pub(crate) unenforced: Vec<String>,
     /// The session of its current or last run.
     session: Option<Pid>,
 }
@@ -58,6 +60,7 @@ impl Process {
             rendered: rendered.clone(),
             child: None,
             failed: None,
+            unenforced: Vec::new(),
             session: None,
         })
     }

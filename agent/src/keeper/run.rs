@@ -299,9 +299,15 @@ impl Keeper {
         let Some(slot) = slot_of(&self.processes, pid) else {
             return;
         };
+        let mut exit = exit;
         if let Some(process) = self.processes.get_mut(slot.0) {
             process.child = None;
             process.log.end_run(&self.logs);
+            let cgroup = self.cgroup.as_ref();
+            let killed = exit == Exit::Signal(Signal::SIGKILL as i32);
+            if killed && cgroup.is_some_and(|c| c.oom_killed(&process.rendered.name)) {
+                exit = Exit::OomKilled;
+            }
         }
         self.seen.look();
         self.feed(Event::Exited(slot, exit));

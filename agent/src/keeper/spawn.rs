@@ -1,20 +1,26 @@
-//! One process: fork, become the user, exec. The child reports through a pipe that exec closes, so
-//! that a start is known to have worked, or which step of it failed.
+//! One process: fork into its cgroup, become the user, exec. The child reports through a pipe that
+//! exec closes, so that a start is known to have worked, or which step of it failed.
+//!
+//! What may hang, on storage that does not answer, is done by the child: it can be killed, and is at
+//! its deadline. Nobody waits for its end; the loop takes it like any other orphan.
 
 use std::{
     ffi::CString,
     fs::File,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::fd::{AsFd, OwnedFd},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use berth_core::{rendered::RenderedProcess, spec::Sealed, waiting::Reason};
 use nix::{
     errno::Errno,
     fcntl::{OFlag, readlinkat},
+    sys::signal::{Signal, kill},
     unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, pipe2, setsid},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
     cgroup::{Leaf, fork_into},
@@ -86,6 +92,11 @@ pub(crate) struct Child {
 
 /// The step of a child that says that the program cannot be executed.
 const EXECUTE: &str = "execute";
+/// The step before it.
+const ENTER: &str = "enter workingDir";
+/// How long a child may take to execute its program: a slow server has answered by then. The
+/// keeper does nothing else meanwhile.
+const TO_EXECUTE: Duration = Duration::from_secs(10);
 
 impl Spawner {
     /// Executes a program. The child leads a session of its own.
@@ -120,9 +131,19 @@ impl Spawner {
         });
         let pid = pid.map_err(|e| step_failed(format!("{}: fork", starting()), e.desc()))?;
         drop(theirs);
-        let mut report = String::new();
-        // An error here reads as an empty report, and that as a child that died.
-        drop(File::from(ours).read_to_string(&mut report));
+        let (report, ended) = listen(ours, Instant::now() + TO_EXECUTE);
+        if !ended {
+            let _ = kill(pid, Signal::SIGKILL);
+            let step = begun(&report);
+            let error = format!(
+                "no answer in {} s; is its storage there?",
+                TO_EXECUTE.as_secs()
+            );
+            return Err(step_failed(
+                format!("start {}: {step}", process.name),
+                error,
+            ));
+        }
         match parse(&report) {
             Report::Executed { host_pid } => Ok(Child { pid, host_pid }),
             Report::Failed { step, errno } => {
@@ -167,11 +188,14 @@ impl Spawner {
             write_file(adj, "0").map_err(at("reset oom_score_adj"))?;
         }
         program.privileges.apply()?;
-        chdir(program.process.working_dir.as_str()).map_err(at("enter workingDir"))?;
         sys::default_signals();
+        // As the user: it sees what the user may see. It may hang, and so may the next step.
+        drop(writeln!(report, "B{ENTER}"));
+        chdir(program.process.working_dir.as_str()).map_err(at(ENTER))?;
         let path = argv
             .first()
             .ok_or_else(|| (EXECUTE.into(), Errno::ENOENT))?;
+        drop(writeln!(report, "B{EXECUTE}"));
         execve(path, argv, env).map_err(at(EXECUTE))
     }
 
@@ -202,6 +226,40 @@ impl Spawner {
 fn write_file(path: &Path, text: &str) -> Result<(), Errno> {
     let os = |e: std::io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
     std::fs::write(path, text).map_err(os)
+}
+
+/// Reads a child's report until the child has executed its program or ended, and whether it has by
+/// the deadline.
+fn listen(pipe: OwnedFd, deadline: Instant) -> (String, bool) {
+    let mut pipe = File::from(pipe);
+    let mut report = Vec::new();
+    let mut buffer = [0; 256];
+    let ended = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        let mut fds = [PollFd::new(&pipe, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => break false,
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            // What came so far tells of a failure, or reads as a child that died.
+            Err(_) => break true,
+        }
+        match pipe.read(&mut buffer) {
+            Ok(length @ 1..) => report.extend(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => break true,
+        }
+    };
+    (String::from_utf8_lossy(&report).into_owned(), ended)
+}
+
+/// The step that a child has begun and not ended.
+fn begun(report: &str) -> &str {
+    let mut steps = report.lines().rev();
+    steps
+        .find_map(|line| line.strip_prefix('B'))
+        .unwrap_or("take on its privileges")
 }
 
 fn reap(pid: Pid) {
@@ -245,5 +303,22 @@ mod tests {
         };
         assert_eq!(parse("P42\nE1 set the user\n"), failed);
         assert_eq!(parse(""), Report::Died);
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_not_waited_for_beyond_its_deadline_and_tells_its_step() {
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let mut child = File::from(theirs);
+        child.write_all(b"P42\nBenter workingDir\n").unwrap();
+        let (report, ended) = listen(ours.try_clone().unwrap(), Instant::now());
+        // At its deadline it still takes what is there.
+        let (rest, _) = listen(ours.try_clone().unwrap(), Instant::now());
+        assert!(!ended);
+        assert_eq!(begun(&format!("{report}{rest}")), "enter workingDir");
+        drop(child);
+        assert_eq!(listen(ours, Instant::now()), (String::new(), true));
+        assert_eq!(begun("P42\n"), "take on its privileges");
+        let executed = parse("P42\nBenter workingDir\nBexecute\n");
+        assert_eq!(executed, Report::Executed { host_pid: 42 });
     }
 }

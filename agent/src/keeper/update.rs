@@ -2,7 +2,7 @@
 //! changed file does to the ones that run now.
 
 use berth_core::{
-    keeper::Slot,
+    keeper::{Slot, signal_number},
     rendered::{RenderedFile, RenderedMember, RenderedProcess},
     spec::OnChange,
     waiting::Reason,
@@ -47,7 +47,10 @@ impl Keeper {
             process.rendered = rendered;
         }
         for process in signal.iter().filter_map(|slot| self.processes.get(slot.0)) {
-            process.signal(Signal::SIGHUP);
+            let number = signal_number(&process.rendered.reload_signal);
+            // What validation lets through is a signal.
+            let signal = number.and_then(|number| Signal::try_from(number).ok());
+            process.signal(signal.unwrap_or(Signal::SIGHUP));
         }
         Ok(restart)
     }

@@ -74,6 +74,8 @@ pub(crate) struct Volumes {
     wanted: Vec<Wanted>,
     protected: Vec<PathBuf>,
     mounted: Vec<OwnedFd>,
+    /// Which of these are read-only.
+    read_only: Vec<bool>,
     /// The kernel's numbers of these mounts, each with its place.
     ids: BTreeMap<u64, PathBuf>,
     pub(crate) run_volumes: Vec<RunVolume>,
@@ -97,6 +99,7 @@ impl Volumes {
             wanted,
             protected: spec.dirs.protected.clone(),
             mounted: Vec::new(),
+            read_only: Vec::new(),
             ids: BTreeMap::new(),
             run_volumes: Vec::new(),
         })
@@ -127,6 +130,7 @@ impl Volumes {
             let about = about.map_err(|e| os_failed(prepared, e))?;
             self.ids.insert(about.stx_mnt_id, wanted.target.clone());
             self.mounted.push(tree);
+            self.read_only.push(wanted.read_only || prepared.read_only);
         }
         self.run_volumes = shown.into_values().collect();
         for staged in self.sources.values_mut().filter_map(|s| s.staged.take()) {
@@ -154,6 +158,13 @@ impl Volumes {
             })
         });
         watched.collect()
+    }
+
+    /// The mounts of those that may be written to.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = &OwnedFd> {
+        let all = self.mounted.iter().zip(&self.read_only);
+        all.filter(|(_, read_only)| !**read_only)
+            .map(|(mount, _)| mount)
     }
 
     /// The places, those beneath others later.

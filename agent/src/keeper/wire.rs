@@ -64,6 +64,12 @@ pub struct ProcessStatus {
     /// What it has said since its start, if anybody listens.
     #[serde(default)]
     pub said: Option<Said>,
+    /// What of its `resources` is not enforced, each with why.
+    #[serde(default)]
+    pub unenforced: Vec<String>,
+    /// Whether it is to be restarted, its grace period is over, and it is never killed.
+    #[serde(default)]
+    pub spared: bool,
 }
 
 /// What an agent asks of a keeper.
@@ -89,11 +95,17 @@ pub enum KeeperCommand {
         /// Whether it is because a probe failed: then the next start waits as after a failed run.
         #[serde(default)]
         failed: bool,
+        /// The start that is meant, by how often it was started again: a later one is left alone.
+        #[serde(default)]
+        restarts: Option<u32>,
     },
     /// Says that the startup probe of a sidecar has passed: what comes next may start.
     Passed {
         /// Which.
         process: ProcessName,
+        /// The start that is meant, by how often it was started again.
+        #[serde(default)]
+        restarts: Option<u32>,
     },
     /// Replaces what processes are rendered to, from their next start on.
     Update {
@@ -215,6 +227,14 @@ pub enum KeeperEvent {
         pid: u32,
         /// How often it was started again before.
         restarts: u32,
+        /// What of its `resources` is not enforced, each with why.
+        #[serde(default)]
+        unenforced: Vec<String>,
+    },
+    /// A process is to be restarted, its grace period is over, and it is never killed.
+    Spared {
+        /// Which.
+        process: ProcessName,
     },
     /// A process could not be executed; it is tried again.
     StartFailed {

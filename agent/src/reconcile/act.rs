@@ -364,13 +364,13 @@ impl<H: Host> Actor<H> {
         self: &Arc<Self>,
         member: MemberId,
         run: RunId,
-        (process, grace): (ProcessName, Option<Duration>),
+        (process, grace, restarts): (ProcessName, Option<Duration>, u32),
         client: KeeperClient,
     ) {
         let actor = Arc::clone(self);
         self.spawn(async move {
             tracing::warn!(%member, %process, "its probe failed; it is restarted");
-            let asked = client.restart_failed(process.clone(), grace);
+            let asked = client.restart_failed(process.clone(), grace, restarts);
             if let Err(reason) = answer("restart", asked).await {
                 tracing::warn!(%member, %process, "{reason}");
                 actor.send(Command::Event(
@@ -386,12 +386,13 @@ impl<H: Host> Actor<H> {
         self: &Arc<Self>,
         member: MemberId,
         run: RunId,
-        process: ProcessName,
+        (process, restarts): (ProcessName, u32),
         client: KeeperClient,
     ) {
         let actor = Arc::clone(self);
         self.spawn(async move {
-            if let Err(reason) = answer("tell of a probe", client.passed(process.clone())).await {
+            let told = client.passed(process.clone(), restarts);
+            if let Err(reason) = answer("tell of a probe", told).await {
                 tracing::warn!(%member, %process, "{reason}");
                 let lost = Event::PassedLost { run, process };
                 actor.send(Command::Event(member, lost));

@@ -282,15 +282,19 @@ impl<H: Host> Driver<H> {
                 self.actor.probe(attempt, rendered, client, id);
             }
             Effect::LookAtVolumes { run } => self.actor.look_at_volumes(id, run),
-            Effect::RestartProcess { process, grace } => {
+            Effect::RestartProcess {
+                process,
+                grace,
+                restarts,
+            } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
-                    self.actor
-                        .restart_process(id, run, (process, grace), client);
+                    let what = (process, grace, restarts);
+                    self.actor.restart_process(id, run, what, client);
                 }
             }
-            Effect::TellPassed { process } => {
+            Effect::TellPassed { process, restarts } => {
                 if let (Some(client), Some(run)) = (slot.client.clone(), slot.run.clone()) {
-                    self.actor.tell_passed(id, run, process, client);
+                    self.actor.tell_passed(id, run, (process, restarts), client);
                 }
             }
             Effect::Refresh => {

@@ -63,6 +63,8 @@ fn process_state(status: &ProcessStatus) -> ProcessState {
         failure: None,
         post_start: status.post_start,
         said: status.said.clone().unwrap_or_default(),
+        unenforced: status.unenforced.clone(),
+        spared: status.spared,
     }
 }
 
@@ -111,7 +113,16 @@ fn machine_event(run: &RunId, event: KeeperEvent) -> Option<Event> {
             init,
             pid,
             restarts,
-        } => (process, init, ProcessChange::Started { pid, restarts }),
+            unenforced,
+        } => {
+            let started = ProcessChange::Started {
+                pid,
+                restarts,
+                unenforced,
+            };
+            (process, init, started)
+        }
+        KeeperEvent::Spared { process } => (process, false, ProcessChange::Spared),
         KeeperEvent::StartFailed {
             process,
             init,

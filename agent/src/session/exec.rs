@@ -162,6 +162,8 @@ fn code(exit: Exit) -> u32 {
     let number = match exit {
         Exit::Code(code) => code,
         Exit::Signal(signal) => 128 + signal,
+        // Shells see it as the KILL that it is.
+        Exit::OomKilled => 128 + 9,
     };
     u32::try_from(number).unwrap_or(255)
 }

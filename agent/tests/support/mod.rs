@@ -18,7 +18,7 @@ use berth_core::{
     ids::{Epoch, HistoryId, MemberId, ProcessName, RunId, RunNumber, Term, Uid},
     keeper::BackoffLimits,
     order::VolumeOrder,
-    rendered::{Hook, RenderedMember, RenderedProcess},
+    rendered::{DEFAULT_UMASK, Hook, Limits, RenderedMember, RenderedProcess, Rlimit},
     volume::PoolKind,
     waiting::Reason,
 };
@@ -38,7 +38,10 @@ pub(crate) struct Bed {
 impl Bed {
     /// A host for the member of this name; the name keeps tests apart.
     pub(crate) fn new(member: &str) -> Self {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // In the guest nothing was built, and there is no such place.
+        let guest = std::env::var_os("BERTH_GUEST").map(|_| std::env::temp_dir());
+        let home = guest.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
+        let dir = tempfile::tempdir_in(home).unwrap();
         for pool in ["pool", "images"] {
             fs::create_dir(dir.path().join(pool)).unwrap();
         }
@@ -68,6 +71,7 @@ impl Bed {
             address: "127.0.0.1".to_owned(),
             config_dir: self.host.config_dir(&member).to_string_lossy().into_owned(),
             config_copy_from: None,
+            read_only_root: false,
             init_processes: Vec::new(),
             processes,
             grace_seconds: 30,
@@ -213,9 +217,19 @@ fn host_in(dir: &Path) -> LinuxHost {
             ),
         ]),
         policy: UserPolicy::default(),
-        keeper_program: PathBuf::from(env!("CARGO_BIN_EXE_berth-agent")),
+        keeper_program: agent_program(),
     })
     .unwrap()
+}
+
+/// The agent's program: where it was built, or in the guest beside this test.
+fn agent_program() -> PathBuf {
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_berth-agent"));
+    if built.exists() {
+        return built;
+    }
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("berth-agent")
 }
 
 fn pool(path: &Path, kind: PoolKind) -> Pool {
@@ -234,10 +248,11 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         working_dir: "/".to_owned(),
         user: "nobody".to_owned(),
         group: None,
+        supplemental_groups: Vec::new(),
+        umask: DEFAULT_UMASK,
         capabilities: Vec::new(),
         rlimits: BTreeMap::new(),
-        memory_limit: None,
-        cpu_limit_milli: None,
+        limits: Limits::default(),
         mounts: Vec::new(),
         files: Vec::new(),
         ports: Vec::new(),
@@ -247,9 +262,15 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         post_start: None,
         pre_stop: None,
         kill_signal: "SIGTERM".to_owned(),
+        reload_signal: "SIGHUP".to_owned(),
         never_kill: false,
         sidecar: false,
     }
+}
+
+pub(crate) fn rlimit(soft: u64, hard: u64) -> Rlimit {
+    let (soft, hard) = (Some(soft), Some(hard));
+    Rlimit { soft, hard }
 }
 
 /// A hook that runs a shell script.

@@ -130,6 +130,11 @@ pub(crate) fn member(member: &v1::MemberStatus, now: Timestamp) -> String {
         pairs.push(("Waiting", status::with_age(waiting, now)));
         pairs.push(("Freed by", waiting.frees.clone()));
     }
+    let unenforced = member.processes.iter().filter(|p| !p.unenforced.is_empty());
+    pairs.extend(unenforced.map(|process| {
+        let limits = process.unenforced.join(", ");
+        ("Not enforced", format!("{}: {limits}", process.name))
+    }));
     let mut text = facts(&pairs);
     if !member.conditions.is_empty() {
         text.push_str(&member_conditions(&member.conditions, now));
@@ -277,6 +282,9 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("Zone", format!("serial {} acknowledged", host.zone_acked)),
         ("Agent", host.agent_version.clone()),
     ];
+    if !host.controllers.is_empty() {
+        pairs.push(("Controllers", host.controllers.join(",")));
+    }
     if !host.mismatch.is_empty() {
         pairs.push(("Sent nothing", host.mismatch.clone()));
     }

@@ -131,6 +131,8 @@ pub(crate) struct ProcessView {
     restarts: u32,
     last_exit: String,
     status: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unenforced: Vec<String>,
 }
 
 /// A condition of a member.
@@ -222,6 +224,7 @@ impl From<v1::ProcessStatus> for ProcessView {
             restarts: process.restarts,
             last_exit: process.last_exit,
             status: process.status,
+            unenforced: process.unenforced,
         }
     }
 }
@@ -256,6 +259,8 @@ pub(crate) struct HostView {
     stop_pinned: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    controllers: Vec<String>,
     pool_statuses: Vec<PoolView>,
     members: Vec<String>,
     generation_sent: u64,
@@ -277,6 +282,7 @@ impl From<v1::HostStatus> for HostView {
             stop_pinned: host.stop_pinned,
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
+            controllers: host.controllers,
             pool_statuses: host.pool_statuses.into_iter().map(Into::into).collect(),
             members: host.members,
             generation_sent: host.generation_sent,

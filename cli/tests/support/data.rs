@@ -54,6 +54,7 @@ pub(crate) fn running(set: &str, ordinal: u32) -> v1::MemberStatus {
             restarts: 1,
             last_exit: "killed by signal 9".into(),
             status: String::new(),
+            unenforced: Vec::new(),
         }],
         volumes: vec![v1::VolumeStatus {
             name: "data".into(),
@@ -138,6 +139,7 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         since_ms: hours_ago(5),
         labels: [("rack".to_owned(), format!("r{number}"))].into(),
         pools: vec!["default".into()],
+        controllers: Vec::new(),
         pool_statuses: vec![
             v1::PoolStatus {
                 name: "default".into(),

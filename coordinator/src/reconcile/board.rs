@@ -158,6 +158,7 @@ fn is_trouble(reason: &Reason) -> bool {
         | Reason::CommandMissing { .. }
         | Reason::UserMissing { .. }
         | Reason::UserForbidden { .. }
+        | Reason::LimitsNotEnforced { .. }
         | Reason::PoolMissing { .. }
         | Reason::PortTaken { .. }
         | Reason::VolumeForeign { .. }

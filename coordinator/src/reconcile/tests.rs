@@ -67,6 +67,7 @@ impl World {
                 .into(),
                 unschedulable: false,
                 machine_id: name.to_string(),
+                controllers: std::collections::BTreeSet::new(),
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             };

@@ -266,6 +266,7 @@ pub(super) fn host(
     let pools = pools.map(|(pool, info)| pool_status(view, name, pool, info));
     let sent = view.sent.get(name).map(|sent| sent.head.generation.0);
     let draining = host.record.directives.draining.as_ref();
+    let controllers = host.record.controllers.iter();
     v1::HostStatus {
         name: name.to_string(),
         address: host.record.advertise_address.to_string(),
@@ -273,6 +274,7 @@ pub(super) fn host(
         since_ms: status::millis(Some(host.contact.since)),
         labels: host.record.labels.clone().into_iter().collect(),
         pools: host.record.pools.keys().cloned().collect(),
+        controllers: controllers.map(ToString::to_string).collect(),
         unschedulable: host.record.unschedulable,
         members: members.collect(),
         generation_sent: sent.unwrap_or_default(),
@@ -357,6 +359,7 @@ mod tests {
                 pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
+                controllers: std::collections::BTreeSet::new(),
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             },

@@ -360,6 +360,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .into(),
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
+            controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },

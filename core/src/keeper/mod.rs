@@ -2,13 +2,14 @@
 //! when everything is killed. Pure: the keeper process only carries out what is returned.
 //!
 //! Map: [`machine`] is the member's life, event by event; [`backoff`] is how long a start waits;
-//! [`logs`] is which log file is renamed to what; [`signal`] is names and numbers.
+//! [`cgroup`] is what a process may use; [`logs`] is which log file is renamed to what; [`signal`] is names and numbers.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub mod backoff;
+pub mod cgroup;
 pub mod logs;
 pub mod machine;
 pub mod signal;
@@ -27,6 +28,8 @@ pub enum Exit {
     Code(i32),
     /// A signal killed it, by number.
     Signal(i32),
+    /// The kernel killed it, with its children, for want of memory.
+    OomKilled,
 }
 
 impl Exit {
@@ -44,6 +47,7 @@ impl fmt::Display for Exit {
                 Some(name) => write!(f, "was killed by {name}"),
                 None => write!(f, "was killed by signal {number}"),
             },
+            Self::OomKilled => f.write_str("was OOMKilled: its memory ran out"),
         }
     }
 }

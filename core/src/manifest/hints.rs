@@ -17,8 +17,45 @@ const FIELDS: &[(&str, &str)] = &[
     ),
     (
         "securityContext",
-        "write user, group and capabilities of each process",
+        "write user, group, supplementalGroups and capabilities at each process, and \
+         readOnlyRootFilesystem in spec.template.spec",
     ),
+    ("runAsUser", "write user"),
+    ("runAsGroup", "write group"),
+    (
+        "runAsNonRoot",
+        "remove it: no process is root unless the policy of its host allows it",
+    ),
+    (
+        "fsGroup",
+        "remove it: a new volume belongs to the user of its process",
+    ),
+    (
+        "add",
+        "write keep: every capability is dropped but those that it names",
+    ),
+    (
+        "drop",
+        "remove it: every capability is dropped but those of keep",
+    ),
+    ("privileged", "name the capabilities that it needs in keep"),
+    (
+        "allowPrivilegeEscalation",
+        "remove it: no process ever gains privileges (no_new_privs)",
+    ),
+    (
+        "noNewPrivileges",
+        "remove it: no process ever gains privileges (no_new_privs)",
+    ),
+    ("privateTmp", "remove it: /tmp is the member's own always"),
+    (
+        "readOnlyRootFilesystem",
+        "write it in spec.template.spec: the processes of a member see the same files",
+    ),
+    ("seccompProfile", "remove it: Berth does not have it"),
+    ("seLinuxOptions", "remove it: Berth does not have it"),
+    ("appArmorProfile", "remove it: Berth does not have it"),
+    ("ulimits", "write rlimits"),
     (
         "affinity",
         "write nodeSelector, spread and topologySpreadConstraints",

@@ -288,10 +288,16 @@ impl Machine {
             up.listen(now);
             effects.extend(up.due(now).into_iter().map(Effect::Probe));
             for (process, grace) in up.restarts_due(now) {
-                effects.push(Effect::RestartProcess { process, grace });
+                let restarts = up.restarts_of(&process);
+                effects.push(Effect::RestartProcess {
+                    process,
+                    grace,
+                    restarts,
+                });
             }
             for process in up.passes_due(now) {
-                effects.push(Effect::TellPassed { process });
+                let restarts = up.restarts_of(&process);
+                effects.push(Effect::TellPassed { process, restarts });
             }
             if up.look_due(now) {
                 let run = up.run.clone();

@@ -86,6 +86,10 @@ pub struct ProcessState {
     pub post_start: bool,
     /// What this start of it has said.
     pub said: Said,
+    /// What of its `resources` is not enforced, each with why.
+    pub unenforced: Vec<String>,
+    /// Whether it is to be restarted, its grace period is over, and it is never killed.
+    pub spared: bool,
 }
 
 impl ProcessState {
@@ -100,6 +104,8 @@ impl ProcessState {
             failure: None,
             post_start: false,
             said: Said::default(),
+            unenforced: Vec::new(),
+            spared: false,
         }
     }
 }
@@ -136,7 +142,11 @@ pub enum ProcessChange {
         pid: u32,
         /// How often it was started again before.
         restarts: u32,
+        /// What of its `resources` is not enforced, each with why.
+        unenforced: Vec<String>,
     },
+    /// It is to be restarted, its grace period is over, and it is never killed.
+    Spared,
     /// It could not be executed, or what is done beside its start failed; it is tried again.
     StartFailed(Reason),
     /// It was executed, and what is done beside its start has begun.
@@ -303,11 +313,15 @@ pub enum Effect {
         process: ProcessName,
         /// From the stop signal to KILL, if its probe says another time than the member.
         grace: Option<Duration>,
+        /// The start that failed, by how often it was started again: a later one is left alone.
+        restarts: u32,
     },
     /// Tell the keeper that the startup probe of a sidecar has passed.
     TellPassed {
         /// Which.
         process: ProcessName,
+        /// The start that passed, by how often it was started again.
+        restarts: u32,
     },
     /// Look at the run's volumes, each with a deadline, and say how they are.
     LookAtVolumes {

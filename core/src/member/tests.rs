@@ -161,7 +161,7 @@ impl World {
                     self.told_to_restart += 1;
                     self.graces.push(grace);
                 }
-                Effect::TellPassed { process } => self.passes.push(process),
+                Effect::TellPassed { process, .. } => self.passes.push(process),
                 Effect::LookAtVolumes { run } => {
                     assert!(!self.looks.contains(&run), "two looks at a time");
                     self.looks.push(run);
@@ -257,6 +257,7 @@ impl World {
                 ProcessChange::Started {
                     pid: 2,
                     restarts: 1,
+                    unenforced: Vec::new(),
                 },
             );
         }

@@ -158,19 +158,33 @@ impl Up {
         init: bool,
         change: ProcessChange,
     ) {
-        if let ProcessChange::Said(said) = change {
-            self.hear(now, name, init, said);
-            return;
+        match change {
+            ProcessChange::Said(said) => self.hear(now, name, init, said),
+            ProcessChange::Spared => self.process(name, init).spared = true,
+            ProcessChange::Started { .. }
+            | ProcessChange::StartFailed(_)
+            | ProcessChange::PostStart
+            | ProcessChange::Exited { .. } => self.lived(now, name, init, change),
         }
+    }
+
+    /// A process began or ended: whatever was known of it was of an earlier start.
+    fn lived(&mut self, now: Timestamp, name: &ProcessName, init: bool, change: ProcessChange) {
         self.restarts.remove(name);
         self.passes.remove(name);
         self.probes.remove(name);
         let process = self.process(name, init);
         process.post_start = false;
+        process.spared = false;
         match change {
-            ProcessChange::Started { pid, restarts } => {
+            ProcessChange::Started {
+                pid,
+                restarts,
+                unenforced,
+            } => {
                 process.pid = Some(pid);
                 process.restarts = restarts;
+                process.unenforced = unenforced;
                 process.failure = None;
                 if !init {
                     self.begin_probes(now, name);
@@ -192,8 +206,14 @@ impl Up {
                     self.processes.retain(|process| process.name != *name);
                 }
             }
-            ProcessChange::Said(_) => {}
+            ProcessChange::Said(_) | ProcessChange::Spared => {}
         }
+    }
+
+    /// How often the current start of a process came again.
+    pub(super) fn restarts_of(&self, name: &ProcessName) -> u32 {
+        let found = self.processes.iter().find(|process| process.name == *name);
+        found.map_or(0, |process| process.restarts)
     }
 
     fn hear(&mut self, now: Timestamp, name: &ProcessName, init: bool, said: Said) {
@@ -423,6 +443,10 @@ impl Up {
                 exit,
                 restarts,
             });
+        }
+        if state.spared {
+            let processes = vec![process];
+            return Some(Reason::NeverKilled { processes });
         }
         let (_, probes) = self.probes.get(&process)?;
         if !probes.started() {

@@ -54,6 +54,7 @@ impl Machine {
                     restarts: process.restarts,
                     last_exit: process.last_exit.clone(),
                     status: process.said.shown(),
+                    unenforced: process.unenforced.clone(),
                 })
                 .collect();
         }

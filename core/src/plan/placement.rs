@@ -5,6 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
 
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
+    keeper::cgroup::Controller,
     plan::{
         addresses::Source,
         claims::{self, Demand, Own, Shared},
@@ -13,6 +14,7 @@ use crate::{
     },
     spec::{MemberTemplate, Protocol, Spread},
     state::{Host, Index, Set},
+    template::required_controllers,
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -44,10 +46,12 @@ pub(super) struct Need<'a> {
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
     let domains = Domains::new(&draft.state, need);
     let index = draft.state.index();
+    let required = required_controllers(&need.template.spec);
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
-        if let Some(because) = refusal(draft, need, &domains, name, host) {
+        let because = refusal(draft, need, &domains, name, host);
+        if let Some(because) = because.or_else(|| lacks(host, &required)) {
             refused.push(HostRefusal {
                 host: name.clone(),
                 because,
@@ -159,6 +163,13 @@ fn refusal(
         return elsewhere;
     }
     port_clash(draft, need, need.source.on(host))
+}
+
+/// What a host cannot hold processes to, although they require it.
+fn lacks(host: &Host, required: &BTreeSet<Controller>) -> Option<Refusal> {
+    let lacking = required.difference(&host.record.controllers);
+    let controllers: Vec<_> = lacking.copied().collect();
+    (!controllers.is_empty()).then_some(Refusal::NoControllers { controllers })
 }
 
 /// What the set requires of a host and this one does not have, or has not said.

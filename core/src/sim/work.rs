@@ -210,7 +210,11 @@ impl World {
         keeper.restarts += 1;
         keeper.ready_at = ready_at;
         let restarts = keeper.restarts;
-        let change = ProcessChange::Started { pid: 1, restarts };
+        let change = ProcessChange::Started {
+            pid: 1,
+            restarts,
+            unenforced: Vec::new(),
+        };
         self.say(name.as_str(), &format!("the process of {id} runs again"));
         self.tell_process(name, id, run, change);
     }

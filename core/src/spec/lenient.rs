@@ -6,10 +6,14 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, Visitor},
+    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{probe::PortRef, process::RlimitValue, update::Amount};
+use super::{
+    probe::PortRef,
+    resources::{RlimitBound, RlimitPair, RlimitValue},
+    update::Amount,
+};
 
 /// A text, or a number that is taken as one.
 #[derive(Debug)]
@@ -63,6 +67,12 @@ pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     Option::<Text>::deserialize(from).map(|text| text.map(|t| t.0))
 }
 
+/// Reads a list of texts, each of which may be written as a number.
+pub(super) fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<Text>::deserialize(from)?;
+    Ok(texts.into_iter().map(|text| text.0).collect())
+}
+
 /// Reads a number, or a word.
 struct NumberOrWord(&'static str);
 
@@ -98,13 +108,43 @@ impl<'de> Deserialize<'de> for PortRef {
     }
 }
 
-impl<'de> Deserialize<'de> for RlimitValue {
+impl<'de> Deserialize<'de> for RlimitBound {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let visitor = NumberOrWord("a number of 0 or more, or unlimited");
         Ok(match from.deserialize_any(visitor)? {
             Either::Number(n) => Self::Number(n),
             Either::Word(word) => Self::Word(word),
         })
+    }
+}
+
+/// Reads a bound, or a pair of them.
+struct RlimitVisitor;
+
+impl<'de> Visitor<'de> for RlimitVisitor {
+    type Value = RlimitValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of 0 or more, unlimited, or {soft, hard}")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RlimitValue, E> {
+        Ok(RlimitValue::Both(RlimitBound::Word(text.to_owned())))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RlimitValue, E> {
+        Ok(RlimitValue::Both(RlimitBound::Number(number)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RlimitValue, A::Error> {
+        let pair = RlimitPair::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(RlimitValue::Each(pair))
+    }
+}
+
+impl<'de> Deserialize<'de> for RlimitValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(RlimitVisitor)
     }
 }
 
@@ -123,12 +163,13 @@ impl<'de> Deserialize<'de> for Amount {
 mod tests {
     use serde_json::json;
 
-    use crate::spec::{PortRef, Process, process::RlimitValue};
+    use crate::spec::{PortRef, Process, RlimitBound, RlimitValue};
 
     #[test]
     fn numbers_and_texts_are_both_taken() {
         let process: Process = serde_json::from_value(json!({
             "user": 1000,
+            "supplementalGroups": ["disk", 7],
             "resources": { "limits": { "cpu": 2, "memory": "1Gi" }, "requests": { "cpu": 0.5 } },
             "rlimits": { "nofile": 7, "memlock": "unlimited" },
             "readinessProbe": { "tcpSocket": { "port": "web" } },
@@ -138,7 +179,9 @@ mod tests {
         assert_eq!(process.user.as_deref(), Some("1000"));
         assert_eq!(process.resources.limits["cpu"], "2");
         assert_eq!(process.resources.requests["cpu"], "0.5");
-        assert_eq!(process.rlimits["nofile"], RlimitValue::Number(7));
+        let seven = RlimitValue::Both(RlimitBound::Number(7));
+        assert_eq!(process.rlimits["nofile"], seven);
+        assert_eq!(process.supplemental_groups, ["disk", "7"]);
         let port = |probe: Option<crate::spec::Probe>| probe.unwrap().tcp_socket.unwrap().port;
         assert_eq!(
             port(process.readiness_probe),
@@ -156,7 +199,7 @@ mod tests {
         };
         assert_eq!(
             error(json!({ "rlimits": { "nofile": -1 } })),
-            "invalid type: integer `-1`, expected a number of 0 or more, or unlimited"
+            "invalid type: integer `-1`, expected a number of 0 or more, unlimited, or {soft, hard}"
         );
         assert_eq!(
             error(json!({ "user": true })),

@@ -21,6 +21,7 @@ pub mod placement;
 pub mod probe;
 pub mod process;
 pub mod requires;
+pub mod resources;
 pub mod retention;
 pub mod secret;
 pub mod set;
@@ -46,9 +47,10 @@ pub use probe::{
 pub use process::{
     Capabilities, EnvFromSource, EnvVar, EnvVarSource, FieldSelector, FileSource, FileWhen,
     KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
-    ResourceFieldSelector, Resources, RestartPolicy, SleepAction, VolumeMount,
+    ResourceFieldSelector, RestartPolicy, SleepAction, VolumeMount,
 };
 pub use requires::{PathType, RequiredPath, RequiredPort, RequiredUnit, Requires, UnitState};
+pub use resources::{Io, IoLimit, Resources, RlimitBound, RlimitPair, RlimitValue};
 pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{

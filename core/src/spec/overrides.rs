@@ -6,7 +6,8 @@ use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    process::{EnvVar, Process, Resources},
+    process::{EnvVar, Process},
+    resources::Resources,
     set::MemberTemplate,
 };
 use crate::ids::Ordinal;
@@ -89,11 +90,7 @@ impl Override {
             process.args.clone_from(args);
         }
         if let Some(resources) = &self.resources {
-            process
-                .resources
-                .requests
-                .extend(resources.requests.clone());
-            process.resources.limits.extend(resources.limits.clone());
+            process.resources.take(resources);
         }
     }
 }

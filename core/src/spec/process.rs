@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     lenient,
     probe::{ExecAction, HttpGetAction, Probe},
+    resources::{Resources, RlimitValue},
 };
 
 /// One process.
@@ -44,9 +45,19 @@ pub struct Process {
         deserialize_with = "lenient::text"
     )]
     pub group: Option<String>,
+    /// Groups beside the ones that its user is in, by name or number.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::list"
+    )]
+    pub supplemental_groups: Vec<String>,
+    /// Permission bits that its files do not get, in octal; `0022` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<String>,
     /// Capabilities that it keeps; none when left out.
     pub capabilities: Capabilities,
-    /// Resource limits by name (`nofile`, `memlock`, ...): a number, or `unlimited`.
+    /// Resource limits by name (`nofile`, `memlock`, ...): a number, or `unlimited`, or a pair of
+    /// soft and hard limit.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rlimits: BTreeMap<String, RlimitValue>,
     /// What it may use, where the host has cgroup v2.
@@ -74,6 +85,9 @@ pub struct Process {
     /// The signal that asks it to stop; `SIGTERM` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kill_signal: Option<String>,
+    /// The signal that tells it of a changed file with `onChange: Signal`; `SIGHUP` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reload_signal: Option<String>,
     /// Whether it is spared when a grace period is over: what stops waits for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub never_kill: bool,
@@ -84,16 +98,6 @@ pub struct Process {
 pub enum RestartPolicy {
     /// Whenever it has ended.
     Always,
-}
-
-/// A resource limit: a number, or `unlimited`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum RlimitValue {
-    /// Soft and hard limit alike.
-    Number(u64),
-    /// `unlimited`; validation refuses other words.
-    Word(String),
 }
 
 /// One environment variable.
@@ -225,24 +229,6 @@ pub struct Capabilities {
     pub keep: Vec<String>,
 }
 
-/// What a process may use.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Resources {
-    /// What it is promised: `cpu`, `memory`, as quantities.
-    #[serde(
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "lenient::texts"
-    )]
-    pub requests: BTreeMap<String, String>,
-    /// What it is held to.
-    #[serde(
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "lenient::texts"
-    )]
-    pub limits: BTreeMap<String, String>,
-}
-
 /// Where a volume appears to a process. All processes of a member share one mount namespace, so a
 /// path means the same volume in all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -308,7 +294,7 @@ pub enum OnChange {
     /// Nothing.
     #[default]
     Ignore,
-    /// It is signalled with HUP.
+    /// It gets its reload signal.
     Signal,
     /// It is restarted.
     Restart,

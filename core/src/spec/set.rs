@@ -341,6 +341,10 @@ pub struct MemberSpec {
     /// The member's writable directory for its configuration files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_dir: Option<ConfigDir>,
+    /// Whether its processes see the host's file systems read-only. Its volumes, its configuration
+    /// directory, `/tmp` and `/dev/shm` stay as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read_only_root_filesystem: bool,
 }
 
 impl MemberSpec {

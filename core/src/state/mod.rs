@@ -17,6 +17,7 @@ use crate::{
         ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
         TemplateHash, Term, Uid, ZoneSerial,
     },
+    keeper::cgroup::Controller,
     map::Map,
     order::{Desired, Peer},
     prerequisite::{Asked, Prerequisite},
@@ -139,6 +140,9 @@ pub struct HostRecord {
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
     pub machine_id: String,
+    /// What it can hold processes to.
+    #[serde(default)]
+    pub controllers: BTreeSet<Controller>,
     /// Labels as the agent's configuration has them.
     #[serde(default)]
     pub agent_labels: BTreeMap<String, String>,

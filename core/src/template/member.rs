@@ -53,6 +53,7 @@ pub fn render_member(order: &MemberOrder, config_dir: &str) -> Result<RenderedMe
         processes,
         grace_seconds: spec.grace_seconds(),
         backoff: backoff(spec)?,
+        read_only_root: spec.read_only_root_filesystem,
     })
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     ids::{Epoch, Ordinal, TemplateHash},
     order::{ConfigData, Desired, MemberOrder, Peer, RenderValues},
-    rendered::{Hook, RenderedMember, RenderedProcess},
+    rendered::{Hook, Limits, RenderedIoLimit, RenderedMember, RenderedProcess, Rlimit},
     spec::{MemberSpec, PortRef, Sealed},
 };
 
@@ -181,9 +181,16 @@ fn probes_and_hooks_are_resolved() {
         "livenessProbe": { "exec": { "command": ["/bin/ok", "$(HOSTNAME)"] } },
         "lifecycle": { "postStart": { "sleep": { "seconds": 3 } }, "preStop": { "httpGet": { "path": "/{{ member }}", "port": "client" } } },
         "capabilities": { "keep": ["CAP_NET_BIND_SERVICE", "ipc_lock"] },
-        "rlimits": { "nofile": 1000, "MEMLOCK": "unlimited" },
-        "resources": { "limits": { "memory": "1Gi", "cpu": "250m" } },
+        "rlimits": { "nofile": { "soft": 9, "hard": 1000 }, "MEMLOCK": "unlimited" },
+        "resources": {
+            "limits": { "memory": "1Gi", "cpu": "250m", "pids": 5 },
+            "io": { "weight": 7, "limits": [{ "device": "/dev/sda", "readBps": "1Ki" }] },
+            "require": true,
+        },
+        "supplementalGroups": ["disk", 7],
+        "umask": "0027",
         "killSignal": "quit",
+        "reloadSignal": "usr1",
     }))
     .unwrap();
     let http = got.readiness_probe.unwrap().http_get.unwrap();
@@ -212,13 +219,32 @@ fn probes_and_hooks_are_resolved() {
     assert_eq!(
         got.rlimits,
         BTreeMap::from([
-            ("nofile".to_owned(), Some(1000)),
-            ("memlock".to_owned(), None)
+            ("nofile".to_owned(), rlimit(Some(9), Some(1000))),
+            ("memlock".to_owned(), rlimit(None, None))
         ])
     );
-    assert_eq!(got.memory_limit, Some(1 << 30));
-    assert_eq!(got.cpu_limit_milli, Some(250));
+    let limits = Limits {
+        memory: Some(1 << 30),
+        cpu_milli: Some(250),
+        pids: Some(5),
+        io_weight: Some(7),
+        io: vec![RenderedIoLimit {
+            device: "/dev/sda".to_owned(),
+            read_bps: Some(1024),
+            ..RenderedIoLimit::default()
+        }],
+        require: true,
+        ..Limits::default()
+    };
+    assert_eq!(got.limits, limits);
+    assert_eq!(got.supplemental_groups, ["disk", "7"]);
+    assert_eq!(got.umask, 0o027);
     assert_eq!(got.kill_signal, "SIGQUIT");
+    assert_eq!(got.reload_signal, "SIGUSR1");
+}
+
+fn rlimit(soft: Option<u64>, hard: Option<u64>) -> Rlimit {
+    Rlimit { soft, hard }
 }
 
 #[test]

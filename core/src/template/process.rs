@@ -4,14 +4,14 @@ use super::{
     RenderError,
     env::environment,
     expand::references,
+    limits,
     member::{Renderer, fields},
 };
 use crate::{
-    quantity::Quantity,
-    rendered::{Hook, RenderedFile, RenderedMount, RenderedProcess},
+    rendered::{DEFAULT_RELOAD_SIGNAL, Hook, RenderedFile, RenderedMount, RenderedProcess},
     spec::{
         FileSource, HttpGetAction, Kind, LifecycleHandler, PortRef, Probe, Process, RestartPolicy,
-        Sealed, VolumeMount, check_sub_path, process::RlimitValue,
+        Sealed, VolumeMount, check_sub_path,
     },
 };
 
@@ -56,15 +56,11 @@ pub(crate) fn render_process(
             )
         })?,
         group: process.group.clone(),
-        capabilities: process
-            .capabilities
-            .keep
-            .iter()
-            .map(|name| capability(name))
-            .collect(),
-        rlimits: rlimits(process),
-        memory_limit: limit(at, process, "memory", Quantity::units)?,
-        cpu_limit_milli: limit(at, process, "cpu", Quantity::milli)?,
+        supplemental_groups: process.supplemental_groups.clone(),
+        umask: limits::umask(at, process)?,
+        capabilities: limits::capabilities(process),
+        rlimits: limits::rlimits(process),
+        limits: limits::limits(at, &process.resources)?,
         mounts: mounts(renderer, at, process, &env)?,
         files: files(renderer, at, process)?,
         ports: process.ports.clone(),
@@ -74,6 +70,7 @@ pub(crate) fn render_process(
         post_start: hook("postStart", &lifecycle.post_start)?,
         pre_stop: hook("preStop", &lifecycle.pre_stop)?,
         kill_signal: signal(process.kill_signal.as_deref()),
+        reload_signal: signal_or(process.reload_signal.as_deref(), DEFAULT_RELOAD_SIGNAL),
         never_kill: process.never_kill,
         sidecar: process.restart_policy == Some(RestartPolicy::Always),
         env,
@@ -99,50 +96,18 @@ fn working_dir(
     ))
 }
 
-/// The name of a capability as the kernel's list has it, without `CAP_`.
-pub(crate) fn capability(name: &str) -> String {
-    let upper = name.to_ascii_uppercase();
-    upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned()
+/// The name of the signal that ends a process, with `SIG`; the default is `SIGTERM`.
+pub(crate) fn signal(name: Option<&str>) -> String {
+    signal_or(name, "SIGTERM")
 }
 
-/// The name of a signal with `SIG`; the default is `SIGTERM`.
-pub(crate) fn signal(name: Option<&str>) -> String {
-    let upper = name.unwrap_or("SIGTERM").to_ascii_uppercase();
+fn signal_or(name: Option<&str>, default: &str) -> String {
+    let upper = name.unwrap_or(default).to_ascii_uppercase();
     if upper.starts_with("SIG") {
         upper
     } else {
         format!("SIG{upper}")
     }
-}
-
-fn rlimits(process: &Process) -> std::collections::BTreeMap<String, Option<u64>> {
-    process
-        .rlimits
-        .iter()
-        .map(|(name, value)| {
-            let value = match value {
-                RlimitValue::Number(n) => Some(*n),
-                RlimitValue::Word(_) => None,
-            };
-            (name.to_ascii_lowercase(), value)
-        })
-        .collect()
-}
-
-fn limit(
-    at: &str,
-    process: &Process,
-    name: &str,
-    amount: fn(&Quantity) -> Result<u64, crate::quantity::QuantityError>,
-) -> Result<Option<u64>, RenderError> {
-    let field = || format!("{at}.resources.limits.{name}");
-    process
-        .resources
-        .limits
-        .get(name)
-        .map(|text| text.parse().and_then(|q| amount(&q)))
-        .transpose()
-        .map_err(RenderError::quantity(field()))
 }
 
 fn mounts(

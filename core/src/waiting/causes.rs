@@ -157,6 +157,9 @@ impl Rule {
             Self::UserForbidden => {
                 "The user is root, or one that the agent's configuration leaves out."
             }
+            Self::LimitsNotEnforced => {
+                "The host has cgroup v1, or its agent has no cgroup that may limit members."
+            }
             Self::PoolMissing => "The pool was renamed or taken out of the agent's configuration.",
             Self::PortTaken => {
                 "Another program, or a member that was started by hand, listens on it."

@@ -156,6 +156,10 @@ impl Rule {
                 Verb("berth apply -f FILE", "another user"),
                 ByHand("change the policy of the agent"),
             ],
+            Self::LimitsNotEnforced => &[
+                ByHand("boot the host with cgroup v2, and give the agent berth-members.service"),
+                Verb("berth apply -f FILE", "without resources.require"),
+            ],
             Self::PoolMissing => &[ByHand("add the pool to the configuration of the agent")],
             Self::PortTaken => &[ByHand("stop the program that holds the port")],
             Self::VolumeForeign => &[ByHand(

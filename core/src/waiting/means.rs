@@ -194,6 +194,9 @@ impl Rule {
             Self::UserForbidden => {
                 "The policy of the agent does not let processes run as this user."
             }
+            Self::LimitsNotEnforced => {
+                "A process has resources.require, and its host does not enforce what it asks for."
+            }
             Self::PoolMissing => {
                 "The agent of the host has no pool of the name that the volume needs."
             }

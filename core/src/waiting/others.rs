@@ -6,6 +6,7 @@ impl Rule {
     /// Whether something that is not the set's own may free it: hosts that have no member of it,
     /// other sets, volumes and claims that are nobody's yet. If in doubt it may; a set that is asked
     /// in vain costs time, one that is not asked waits for ever.
+    #[expect(clippy::too_many_lines, reason = "one line per rule")]
     pub fn rests_on_others(self) -> bool {
         match self {
             // What the set, its hosts, or its agents say of its members frees these.
@@ -44,6 +45,7 @@ impl Rule {
             | Self::PathEscape
             | Self::StepFailed
             | Self::RenderFailed
+            | Self::LimitsNotEnforced
             | Self::LivenessProbe
             | Self::NeverKilled
             | Self::BackOff => false,

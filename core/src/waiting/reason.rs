@@ -338,6 +338,13 @@ pub enum Reason {
         /// The name.
         user: String,
     },
+    /// The process is to start only where its `resources` are enforced, and here they are not.
+    LimitsNotEnforced {
+        /// The process.
+        process: ProcessName,
+        /// What is not enforced, each with why.
+        limits: Vec<String>,
+    },
     /// The host has no pool of that name.
     PoolMissing {
         /// The pool.

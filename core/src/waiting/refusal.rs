@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{HostName, MemberId, ObjectKey},
+    keeper::cgroup::Controller,
     prerequisite::{Prerequisite, Unmet},
     quantity::of_bytes,
 };
@@ -60,6 +61,11 @@ pub enum Refusal {
     NoPool {
         /// The pool.
         pool: String,
+    },
+    /// It cannot enforce what a process requires.
+    NoControllers {
+        /// The controllers of cgroup v2 that it lacks.
+        controllers: Vec<Controller>,
     },
     /// Its pool of that name cannot be used now: no disk, another disk, or no answer.
     PoolNotThere {
@@ -300,6 +306,14 @@ impl fmt::Display for Refusal {
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
             Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),
+            Self::NoControllers { controllers } => {
+                let names = controllers.iter().map(|one| one.name());
+                let names = names.collect::<Vec<_>>().join(", ");
+                write!(
+                    f,
+                    "has no cgroup v2 controller {names}, and resources.require asks for it"
+                )
+            }
             Self::NoLimits { pool } => write!(
                 f,
                 "its pool '{pool}' holds no volume to its size (limits: Required); mount it with \

@@ -101,6 +101,7 @@ rules! {
     CommandMissing,
     UserMissing,
     UserForbidden,
+    LimitsNotEnforced,
     PoolMissing,
     PortTaken,
     VolumeForeign,

@@ -226,6 +226,11 @@ impl fmt::Display for Reason {
                     "process {process}: the host's policy forbids user '{user}'"
                 )
             }
+            Self::LimitsNotEnforced { process, limits } => write!(
+                f,
+                "process {process} has resources.require, and its host does not enforce {}",
+                join(limits)
+            ),
             Self::PoolMissing { pool } => write!(f, "the host has no pool '{pool}'"),
             Self::PortTaken { socket, by, pid } => {
                 write!(f, "{socket} is taken by {by} (pid {pid})")

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use berth_core::{
     ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
+    keeper::cgroup::Controller,
     order::OrderHead,
     state::{HostDirectives, HostRecord, ZoneHead},
     volume::{PoolInfo, PoolKind, Pools},
@@ -32,7 +33,9 @@ pub struct Hello {
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> Self {
         let epochs = hello.highest_epochs.into_iter();
+        let controllers = hello.host.controllers.iter();
         Self {
+            controllers: controllers.map(ToString::to_string).collect(),
             host: hello.host.name.to_string(),
             advertise_address: hello.host.advertise_address.to_string(),
             labels: hello.host.labels.into_iter().collect(),
@@ -61,6 +64,11 @@ impl TryFrom<v1::Hello> for Hello {
             pools: hello.pools.into_iter().map(from_pool).collect(),
             unschedulable: false,
             machine_id: hello.machine_id,
+            controllers: hello
+                .controllers
+                .iter()
+                .filter_map(|name| Controller::of_name(name))
+                .collect(),
             agent_labels: BTreeMap::new(),
             directives: HostDirectives::default(),
         };
@@ -162,6 +170,7 @@ mod tests {
                 .into(),
                 unschedulable: false,
                 machine_id: "m".to_owned(),
+                controllers: [Controller::Memory, Controller::Pids].into(),
                 agent_labels: BTreeMap::new(),
                 directives: HostDirectives::default(),
             },

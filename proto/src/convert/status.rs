@@ -57,6 +57,7 @@ pub fn process(process: &ProcessReport) -> v1::ProcessStatus {
         restarts: process.restarts,
         last_exit: process.last_exit.clone().unwrap_or_default(),
         status: process.status.clone().unwrap_or_default(),
+        unenforced: process.unenforced.clone(),
     }
 }
 

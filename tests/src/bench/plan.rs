@@ -2,6 +2,7 @@
 //! Core alone, without a store or an agent: each agent does at once what it is to do.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
@@ -281,6 +282,7 @@ fn host(n: u8) -> anyhow::Result<Host> {
             advertise_address: Ipv4Addr::new(192, 0, 2, n).into(),
             labels: [("rack".to_owned(), (n % 4).to_string())].into(),
             pools: [("default".to_owned(), PoolInfo::default())].into(),
+            controllers: BTreeSet::new(),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
             agent_labels: [("rack".to_owned(), (n % 4).to_string())].into(),

@@ -100,6 +100,8 @@ impl State {
                 restart_in_ms: None,
                 post_start: false,
                 said: None,
+                unenforced: Vec::new(),
+                spared: false,
             });
         }
         let epoch = launch.run.epoch;
@@ -161,6 +163,7 @@ impl State {
             init: false,
             pid,
             restarts: process.restarts,
+            unenforced: Vec::new(),
         };
         run.tell(&event);
     }

@@ -4,7 +4,7 @@ use berth_core::{
     ids::{BootId, Epoch, HistoryId, RunNumber, Term, Uid},
     keeper::BackoffLimits,
     order::VolumeOrder,
-    rendered::{RenderedMember, RenderedProcess},
+    rendered::{DEFAULT_UMASK, Limits, RenderedMember, RenderedProcess},
     volume::work::VolumeTask,
 };
 
@@ -29,10 +29,11 @@ fn launch() -> KeeperLaunch {
         working_dir: "/".to_owned(),
         user: "nobody".to_owned(),
         group: None,
+        supplemental_groups: Vec::new(),
+        umask: DEFAULT_UMASK,
         capabilities: Vec::new(),
         rlimits: BTreeMap::new(),
-        memory_limit: None,
-        cpu_limit_milli: None,
+        limits: Limits::default(),
         mounts: Vec::new(),
         files: Vec::new(),
         ports: Vec::new(),
@@ -42,6 +43,7 @@ fn launch() -> KeeperLaunch {
         post_start: None,
         pre_stop: None,
         kill_signal: "SIGTERM".to_owned(),
+        reload_signal: "SIGHUP".to_owned(),
         never_kill: false,
         sidecar: false,
     };
@@ -58,6 +60,7 @@ fn launch() -> KeeperLaunch {
             address: "127.0.0.1".to_owned(),
             config_dir: "/fake/config".to_owned(),
             config_copy_from: None,
+            read_only_root: false,
             init_processes: Vec::new(),
             processes: vec![process],
             grace_seconds: 1,

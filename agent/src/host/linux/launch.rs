@@ -92,7 +92,13 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     for process in processes() {
         let group = process.group.as_deref();
         let policy = &host.config.policy;
-        let identity = users::resolve(policy, &process.name, &process.user, group)?;
+        let identity = users::resolve(
+            policy,
+            &process.name,
+            &process.user,
+            group,
+            &process.supplemental_groups,
+        )?;
         identities.insert(process.name.clone(), identity);
     }
     let name = dir_name(member);

@@ -28,6 +28,7 @@ use super::{
     AttachOrder, AttachedProgram, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes,
     PreparedVolume, RunRecord, dir_name, path_failed, step_failed, storage::Pool,
 };
+use crate::keeper::host_controllers;
 
 mod attach;
 mod cleanup;
@@ -103,6 +104,7 @@ impl LinuxHost {
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine_id: machine_id.trim().to_owned(),
+            controllers: host_controllers(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
         let found = strays::Found::now(&config.data_dir);

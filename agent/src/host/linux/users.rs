@@ -27,6 +27,7 @@ pub(super) fn resolve(
     process: &ProcessName,
     user: &str,
     group: Option<&str>,
+    supplemental: &[String],
 ) -> Result<Identity, Reason> {
     let missing = |name: &str| Reason::UserMissing {
         process: process.clone(),
@@ -50,13 +51,19 @@ pub(super) fn resolve(
             .as_ref()
             .map_or_else(|| Gid::from_raw(uid.as_raw()), |found| found.gid),
     };
-    let groups = match found
+    let mut groups = match found
         .as_ref()
         .map(|found| CString::new(found.name.as_str()))
     {
         Some(Ok(name)) => getgrouplist(&name, gid).map_err(failed)?,
         Some(Err(_)) | None => vec![gid],
     };
+    for name in supplemental {
+        let gid = group_number(name, failed)?.ok_or_else(|| missing(name))?;
+        if !groups.contains(&gid) {
+            groups.push(gid);
+        }
+    }
     let named = found.as_ref().map(|found| found.name.as_str());
     if !policy.allows(user, named, uid, &groups) {
         return Err(Reason::UserForbidden {
@@ -101,7 +108,21 @@ mod tests {
     use super::*;
 
     fn ask(policy: &UserPolicy, user: &str, group: Option<&str>) -> Result<Identity, Reason> {
-        resolve(policy, &"db".parse().unwrap(), user, group)
+        resolve(policy, &"db".parse().unwrap(), user, group, &[])
+    }
+
+    #[test]
+    fn more_groups_are_added_once_each_and_that_of_root_is_forbidden() {
+        let policy = UserPolicy::default();
+        let ask = |groups: &[&str]| {
+            let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
+            resolve(&policy, &"db".parse().unwrap(), "54321", None, &groups)
+        };
+        assert_eq!(ask(&["7", "54321", "7"]).unwrap().groups, [54321, 7]);
+        let error = ask(&["no-such-group"]).unwrap_err();
+        assert!(matches!(error, Reason::UserMissing { user, .. } if user == "no-such-group"));
+        let error = ask(&["root"]).unwrap_err();
+        assert!(matches!(error, Reason::UserForbidden { .. }), "{error}");
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn resolve(host: &Inner, request: PrepareVolumes) -> Result<PrepareRequest, Reas
     for (order, owner) in request.volumes {
         let group = owner.group.as_deref();
         let policy = &host.config.policy;
-        let identity = users::resolve(policy, &owner.process, &owner.user, group)?;
+        let identity = users::resolve(policy, &owner.process, &owner.user, group, &[])?;
         let place = place(host, &order.source, order.capacity)?;
         volumes.push(VolumeTask {
             order,

@@ -102,6 +102,7 @@ pub(crate) fn clone_tree(dir: &impl AsFd, read_only: bool) -> rustix::io::Result
 
 /// The kernel's `struct mount_attr`.
 #[repr(C)]
+#[derive(Default)]
 struct MountAttr {
     set: u64,
     clear: u64,
@@ -113,11 +114,33 @@ struct MountAttr {
 fn add_attributes(mount: &OwnedFd, attributes: MountAttrFlags) -> rustix::io::Result<()> {
     let attr = MountAttr {
         set: attributes.bits().into(),
-        clear: 0,
         // Nothing that is mounted in it later goes anywhere else.
         propagation: libc::MS_PRIVATE,
-        user_namespace: 0,
+        ..MountAttr::default()
     };
+    set_attributes(mount, &attr, libc::AT_EMPTY_PATH)
+}
+
+/// Makes a mount and all that are in it read-only, at once, here and in no other namespace. No
+/// path in them is looked up, so that none of them can hang.
+pub(crate) fn seal(root: &OwnedFd) -> rustix::io::Result<()> {
+    let attr = MountAttr {
+        set: MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(),
+        ..MountAttr::default()
+    };
+    set_attributes(root, &attr, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+/// Takes that back for one mount.
+pub(crate) fn unseal(mount: &OwnedFd) -> rustix::io::Result<()> {
+    let attr = MountAttr {
+        clear: MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(),
+        ..MountAttr::default()
+    };
+    set_attributes(mount, &attr, libc::AT_EMPTY_PATH)
+}
+
+fn set_attributes(mount: &OwnedFd, attr: &MountAttr, flags: i32) -> rustix::io::Result<()> {
     // SAFETY: the path is a NUL-terminated text, and the kernel reads a `struct mount_attr` of the
     // size that it is told.
     let done = unsafe {
@@ -125,8 +148,8 @@ fn add_attributes(mount: &OwnedFd, attributes: MountAttrFlags) -> rustix::io::Re
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            &raw const attr,
+            flags,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

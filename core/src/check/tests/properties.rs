@@ -251,9 +251,7 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
         Event::Agent { host } => friends.agent(&host_name(*host)),
         Event::Plan => checked_plan(friends, seen),
         Event::Rounds { number } => rounds(friends, *number, seen),
-        Event::Pass { millis } => {
-            friends.now = friends.now.plus(Duration::from_millis(*millis));
-        }
+        Event::Pass { millis } => friends.now = friends.now.plus(Duration::from_millis(*millis)),
         Event::DropClaims => drop_claims(&mut friends.state),
         Event::Volume { number } => volume(&mut friends.state, *number),
         Event::Claim {

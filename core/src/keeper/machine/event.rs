@@ -112,6 +112,8 @@ pub enum Effect {
     TellStarted(Slot),
     /// Tell: it ended, and is started again after the pause, if any.
     TellExited(Slot, Exit, Option<Duration>),
+    /// Tell: its grace period is over, and it is not killed.
+    TellSpared(Slot),
     /// Tell: it could not be executed, and is tried again after the pause.
     TellNotExecuted(Slot, Duration),
     /// Tell: every init process has exited with 0.
@@ -138,4 +140,6 @@ pub struct SlotView<'a> {
     pub last_exit: Option<Exit>,
     /// The time to its next start, if it waits for one.
     pub restart_in: Option<Duration>,
+    /// Whether its grace period is over and it is not killed.
+    pub spared: bool,
 }

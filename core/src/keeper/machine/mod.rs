@@ -156,7 +156,8 @@ impl KeeperMachine {
 
     /// Every process, in the order of the slots.
     pub fn views(&self, now: Timestamp) -> impl Iterator<Item = SlotView<'_>> {
-        self.processes.iter().map(move |p| SlotView {
+        let slots = (0..self.processes.len()).map(Slot);
+        slots.zip(&self.processes).map(move |(slot, p)| SlotView {
             name: &p.plan.name,
             init: p.plan.role == Role::Init,
             running: matches!(p.life, Life::Running { .. }),
@@ -167,7 +168,14 @@ impl KeeperMachine {
                 Life::BackOff { until } => Some(until.since(now)),
                 Life::Down | Life::Starting | Life::Running { .. } => None,
             },
+            spared: self.spares(slot),
         })
+    }
+
+    /// Whether what is said of a process is said of its current start, by how often it was started
+    /// again; whoever names none means the current one.
+    pub fn is_current(&self, slot: Slot, restarts: Option<u32>) -> bool {
+        restarts.is_none_or(|restarts| restarts == self.starts(slot).saturating_sub(1))
     }
 
     /// How often a process was started.

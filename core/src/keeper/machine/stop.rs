@@ -219,6 +219,9 @@ impl KeeperMachine {
             out.push(Effect::KillProcess(slot));
             return;
         }
+        if sequence.overdue {
+            out.push(Effect::TellSpared(slot));
+        }
         // A restart may have told it before the stop came.
         if process.told != Told::Nothing {
             return;
@@ -277,18 +280,28 @@ impl KeeperMachine {
             self.kill_all(out);
             return;
         }
-        sequence.overdue = true;
+        let again = std::mem::replace(&mut sequence.overdue, true);
         sequence.deadline = None;
         let current = sequence.current;
-        let current = current.filter(|slot| {
-            let process = self.processes.get(slot.0);
-            process.is_some_and(|p| !p.plan.never_kill)
-        });
-        if let Some(slot) = current {
-            sequence.deadline = Some(now.plus(self.grace.max(KILL_AGAIN)));
-            out.push(Effect::KillProcess(slot));
+        let current = current.and_then(|slot| Some((slot, self.processes.get(slot.0)?)));
+        match current {
+            Some((_, process)) if process.plan.never_kill && again => {}
+            Some((slot, process)) if process.plan.never_kill => out.push(Effect::TellSpared(slot)),
+            Some((slot, _)) => {
+                sequence.deadline = Some(now.plus(self.grace.max(KILL_AGAIN)));
+                out.push(Effect::KillProcess(slot));
+            }
+            None => {}
         }
         self.release(at, out);
+    }
+
+    /// Whether a process is waited for beyond its grace period, because it is never killed.
+    pub(super) fn spares(&self, slot: Slot) -> bool {
+        let process = self.processes.get(slot.0);
+        let overdue = |s: &Sequence| s.overdue && s.current == Some(slot);
+        process.is_some_and(|p| p.plan.never_kill && p.life != Life::Down)
+            && self.sequences.iter().any(overdue)
     }
 
     pub(super) fn kill_all(&mut self, out: &mut Vec<Effect>) {

@@ -101,6 +101,7 @@ fn word(effect: &Effect) -> Option<String> {
         Effect::TellExited(s, _, None) => format!("exited{}", s.0),
         Effect::TellExited(s, _, Some(d)) => format!("exited{}+{}", s.0, d.as_millis()),
         Effect::TellNotExecuted(s, d) => format!("failed{}+{}", s.0, d.as_millis()),
+        Effect::TellSpared(s) => format!("spared{}", s.0),
         Effect::TellInitDone => "initdone".to_owned(),
         Effect::Finish => "finish".to_owned(),
     })
@@ -348,7 +349,7 @@ fn what_is_never_killed_is_waited_for_and_the_rest_keeps_its_order() {
     d.step(Event::Begin);
     assert_eq!(d.step(Event::Stop(None)), ["signal2:15"]);
     assert_eq!(d.tick_at_deadline(), ["kill2"]);
-    assert_eq!(d.exit(2, 9), ["kill2", "exited2", "signal1:15"]);
+    assert_eq!(d.exit(2, 9), ["kill2", "exited2", "spared1", "signal1:15"]);
     d.now = GRACE * 10;
     assert_eq!(d.step(Event::Tick), Vec::<String>::new());
     assert_eq!(d.exit(1, 0), ["kill1", "exited1", "kill0"]);
@@ -363,9 +364,39 @@ fn a_restart_never_kills_what_is_never_killed_and_a_kill_does() {
     let mut d = Driver::new(plan);
     d.step(Event::Begin);
     assert_eq!(d.step(failed(0, 1000)), ["signal0:15"]);
-    assert_eq!(d.tick_at_deadline(), Vec::<String>::new());
+    assert!(!spared(&d.machine, 0));
+    assert_eq!(d.tick_at_deadline(), ["spared0"]);
+    assert!(spared(&d.machine, 0));
     assert_eq!(d.machine.deadline(), None);
     assert_eq!(d.step(Event::Kill), ["killall"]);
+}
+
+fn spared(machine: &KeeperMachine, slot: usize) -> bool {
+    machine.views(Timestamp(0)).nth(slot).unwrap().spared
+}
+
+#[test]
+fn a_restart_that_waits_for_what_is_never_killed_says_so_until_that_ends() {
+    let mut plan = plan(0, 2, false);
+    plan.processes[1].never_kill = true;
+    let mut d = Driver::new(plan);
+    d.step(Event::Begin);
+    assert_eq!(d.step(again(&[0, 1])), ["signal1:15"]);
+    assert_eq!(d.tick_at_deadline(), ["spared1"]);
+    assert!(spared(&d.machine, 1) && !spared(&d.machine, 0));
+    d.exit(1, 0);
+    assert!(!spared(&d.machine, 1));
+}
+
+#[test]
+fn what_is_said_of_an_earlier_start_is_not_said_of_this_one() {
+    let mut d = Driver::new(plan(0, 1, false));
+    d.step(Event::Begin);
+    let slot = Slot(0);
+    assert!(d.machine.is_current(slot, Some(0)) && d.machine.is_current(slot, None));
+    d.now = 5000;
+    assert_eq!(d.exit(0, 1), ["kill0", "exited0+0", "start0"]);
+    assert!(d.machine.is_current(slot, Some(1)) && !d.machine.is_current(slot, Some(0)));
 }
 
 #[test]
@@ -391,7 +422,7 @@ fn a_restart_waits_for_no_other_and_keeps_its_own_grace_period() {
     assert_eq!(d.step(failed(0, 1000)), ["signal0:15"]);
     assert_eq!(d.step(again(&[1])), ["signal1:15"]);
     assert_eq!(d.step(failed(2, 2000)), ["signal2:15"]);
-    assert_eq!(d.tick_at_deadline(), Vec::<String>::new());
+    assert_eq!(d.tick_at_deadline(), ["spared0"]);
     assert_eq!(d.tick_at_deadline(), ["kill2"]);
     assert_eq!(d.exit(2, 9), ["kill2", "exited2+0", "start2"]);
     assert_eq!(d.machine.deadline(), Some(Timestamp(GRACE)));
@@ -599,6 +630,10 @@ impl World {
                     }
                     Effect::PostStart(slot) | Effect::PreStop(slot) => {
                         prop_assert!(self.running.contains(&slot), "a hook of what is down");
+                    }
+                    Effect::TellSpared(slot) => {
+                        prop_assert!(self.running.contains(&slot), "what is down is waited for");
+                        prop_assert!(self.machine.processes[slot.0].plan.never_kill);
                     }
                     Effect::EndHook(_)
                     | Effect::TellStarted(_)

@@ -139,6 +139,25 @@ fn what_is_done_beside_a_start_is_waited_for_and_its_failure_is_the_reason() {
 }
 
 #[test]
+fn a_restart_that_waits_for_what_is_never_killed_is_the_reason_until_it_ends() {
+    let (mut world, run) = up(ProbeSpecs::default(), |_| {});
+    world.process(run.clone(), ProcessChange::Spared);
+    let processes = vec![main_process()];
+    let reason = world.report().waiting;
+    assert_eq!(reason, Some(Reason::NeverKilled { processes }));
+    let exit = "exited with 0".to_owned();
+    world.process(
+        run,
+        ProcessChange::Exited {
+            exit,
+            success: true,
+        },
+    );
+    let reason = world.report().waiting;
+    assert!(matches!(reason, Some(Reason::BackOff { .. })), "{reason:?}");
+}
+
+#[test]
 fn an_init_process_is_the_reason_until_it_has_exited_with_0() {
     let (mut world, run) = up(ProbeSpecs::default(), |world| world.init_at_work = true);
     let init: ProcessName = "init".parse().unwrap();
@@ -149,7 +168,12 @@ fn an_init_process_is_the_reason_until_it_has_exited_with_0() {
         change,
     };
     let pid = 7;
-    let (restarts, started) = (0, ProcessChange::Started { pid, restarts: 0 });
+    let restarts = 0;
+    let started = ProcessChange::Started {
+        pid,
+        restarts,
+        unenforced: Vec::new(),
+    };
     world.step(change(started));
     let waits = |exit: Option<&str>| {
         Some(Reason::InitProcess {

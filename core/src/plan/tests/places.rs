@@ -249,6 +249,40 @@ fn labels_cordons_and_pools_rule_hosts_out() {
 }
 
 #[test]
+fn what_a_process_requires_rules_out_hosts_that_cannot_enforce_it() {
+    use crate::keeper::cgroup::Controller;
+    let mut start = state(2);
+    let has = |start: &mut State, controllers: &[Controller]| {
+        let host = start.hosts.get_mut(&host_name(2)).unwrap();
+        host.record.controllers = controllers.iter().copied().collect();
+    };
+    has(&mut start, &[Controller::Memory]);
+    let mut wanted = spec(1, true);
+    let resources = &mut wanted.template.spec.processes[0].resources;
+    for (name, amount) in [("memory", "1Gi"), ("pids", "9")] {
+        resources.limits.insert(name.to_owned(), amount.to_owned());
+    }
+    resources.require = true;
+    let friends = one("db", wanted.clone(), start.clone());
+    let refused = refusals(&friends, "db", 0);
+    let lacking = |controllers: &[Controller]| Refusal::NoControllers {
+        controllers: controllers.to_vec(),
+    };
+    assert_eq!(
+        refused[0].because,
+        lacking(&[Controller::Memory, Controller::Pids])
+    );
+    assert_eq!(refused[1].because, lacking(&[Controller::Pids]));
+    has(&mut start, &Controller::ALL);
+    let friends = one("db", wanted.clone(), start);
+    assert_eq!(placed(&friends, "db")[0].0, host_name(2).to_string());
+    // Without the word, any host will do.
+    wanted.template.spec.processes[0].resources.require = false;
+    let friends = one("db", wanted, state(1));
+    assert_eq!(placed(&friends, "db").len(), 1);
+}
+
+#[test]
 fn a_missing_config_object_is_named_and_holds_up_only_its_own_member() {
     let mut wanted = spec(1, false);
     let reference = crate::spec::process::ObjectReference {

@@ -101,11 +101,7 @@ fn content(problems: &mut Problems, set: &StatefulSet, at: &str, one: &Override)
         }
     }
     if let Some(amounts) = &one.resources {
-        let process = Process {
-            resources: amounts.clone(),
-            ..Process::default()
-        };
-        resources::process(problems, at, &process);
+        resources::amounts(problems, at, amounts);
     }
 }
 

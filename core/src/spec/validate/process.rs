@@ -6,7 +6,7 @@ use super::{Problems, Unique, env, file, lifecycle, mount::is_computed, probe, r
 use crate::{
     ids::check_label,
     spec::{MemberSpec, Port, Process, Protocol, StatefulSet},
-    template::ROOT,
+    template::{self, ROOT, parse_mode},
 };
 
 /// All processes of a set's members, each and against each other.
@@ -56,6 +56,17 @@ fn one(problems: &mut Problems, at: &str, process: &Process) {
     if let Some(name) = &process.group {
         account(problems, &format!("{at}.group"), name);
     }
+    for (i, name) in process.supplemental_groups.iter().enumerate() {
+        account(problems, &format!("{at}.supplementalGroups[{i}]"), name);
+    }
+    if let Some(umask) = &process.umask
+        && parse_mode(umask).is_none()
+    {
+        problems.add(
+            format!("{at}.umask"),
+            format!("'{umask}' is not a umask; write four octal digits, such as '0027'"),
+        );
+    }
     if let Some(dir) = &process.working_dir
         && !is_computed(dir)
         && !dir.starts_with('/')
@@ -99,12 +110,23 @@ fn account(problems: &mut Problems, field: &str, name: &str) {
 }
 
 fn kernel_words(problems: &mut Problems, at: &str, process: &Process) {
-    if let Some(signal) = &process.kill_signal
-        && !words::is_signal(signal)
-    {
+    let signals = [
+        ("killSignal", &process.kill_signal, "SIGTERM or SIGQUIT"),
+        ("reloadSignal", &process.reload_signal, "SIGHUP or SIGUSR1"),
+    ];
+    for (field, signal, such) in signals {
+        if let Some(signal) = signal.as_ref().filter(|signal| !words::is_signal(signal)) {
+            problems.add(
+                format!("{at}.{field}"),
+                format!("'{signal}' is not a signal; give a name such as {such}"),
+            );
+        }
+    }
+    let reload = process.reload_signal.as_deref();
+    if reload.is_some_and(|name| template::signal(Some(name)) == "SIGKILL") {
         problems.add(
-            format!("{at}.killSignal"),
-            format!("'{signal}' is not a signal; give a name such as SIGTERM or SIGQUIT"),
+            format!("{at}.reloadSignal"),
+            "SIGKILL ends the process; give a signal that it handles, such as SIGUSR1",
         );
     }
     for (i, name) in process.capabilities.keep.iter().enumerate() {

@@ -65,12 +65,94 @@ fn rules_about_processes() {
         (
             "/resources/limits",
             json!({ "gpu": "1" }),
-            "resources.limits.gpu: 'gpu' is not known here; use cpu or memory",
+            "resources.limits.gpu: 'gpu' is not known here; use cpu, memory or pids",
         ),
         (
             "/resources/limits/cpu",
             json!("500m"),
             "resources.requests.cpu: 1 is more than the limit; give at most the limit",
+        ),
+    ]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases reads best whole")]
+fn rules_about_amounts_and_privileges() {
+    check_process(&[
+        (
+            "/resources/requests",
+            json!({ "pids": 1 }),
+            "resources.requests.pids: pids have only a limit; write it in limits",
+        ),
+        (
+            "/resources/limits",
+            json!({ "pids": 0 }),
+            "resources.limits.pids: with 0 nothing can run; give more, or leave it out",
+        ),
+        (
+            "/resources",
+            json!({ "require": true }),
+            "resources.require: there is nothing to enforce; give limits, requests or io, or remove it",
+        ),
+        (
+            "/resources/io",
+            json!({ "weight": 0 }),
+            "resources.io.weight: 0 is not a weight; give 1 to 10000",
+        ),
+        (
+            "/resources/io",
+            json!({ "limits": [{ "device": "sda", "readIops": 1 }] }),
+            "resources.io.limits[0].device: 'sda' is not a block device; give one such as /dev/nvme0n1",
+        ),
+        (
+            "/resources/io",
+            json!({ "limits": [{ "device": "/dev/sda" }] }),
+            "resources.io.limits[0]: it limits nothing; give readBps, writeBps, readIops or writeIops",
+        ),
+        (
+            "/resources/io",
+            json!({ "limits": [{ "device": "/dev/sda", "readBps": "1MB" }] }),
+            "resources.io.limits[0].readBps: '1MB' is not a quantity; write a number with a unit, such as 10Gi, 500M or 100m",
+        ),
+        (
+            "/resources/io",
+            json!({ "limits": [{ "device": "/dev/sda", "writeIops": 0 }] }),
+            "resources.io.limits[0].writeIops: with 0 nothing is done; give more, or leave it out",
+        ),
+        (
+            "/resources/io",
+            json!({ "limits": [{ "device": "/dev/a", "readIops": 1 }, { "device": "/dev/a", "readIops": 1 }] }),
+            "resources.io.limits[1].device: '/dev/a' is there twice; give another name",
+        ),
+        (
+            "/rlimits/nofile",
+            json!({ "soft": "much", "hard": 1 }),
+            "rlimits.nofile: 'much' is not a limit; give a number or unlimited",
+        ),
+        (
+            "/rlimits/nofile",
+            json!({ "soft": 2, "hard": 1 }),
+            "rlimits.nofile: the soft limit is above the hard one; give at most that",
+        ),
+        (
+            "/supplementalGroups",
+            json!(["disk", "a b"]),
+            "supplementalGroups[1]: 'a b' is not a name or number of a user or group; correct it",
+        ),
+        (
+            "/umask",
+            json!("0088"),
+            "umask: '0088' is not a umask; write four octal digits, such as '0027'",
+        ),
+        (
+            "/reloadSignal",
+            json!("SIGRELOAD"),
+            "reloadSignal: 'SIGRELOAD' is not a signal; give a name such as SIGHUP or SIGUSR1",
+        ),
+        (
+            "/reloadSignal",
+            json!("kill"),
+            "reloadSignal: SIGKILL ends the process; give a signal that it handles, such as SIGUSR1",
         ),
     ]);
 }

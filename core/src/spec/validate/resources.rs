@@ -1,14 +1,30 @@
 //! Rules about amounts: of memory, CPU and the kernel's limits.
 
-use super::{Problems, words};
+use super::{Problems, Unique, words};
 use crate::{
     quantity::Quantity,
-    spec::{Process, process::RlimitValue},
+    spec::{IoLimit, Process, Resources},
 };
+
+/// The shares of a disk that the kernel knows.
+const IO_WEIGHTS: std::ops::RangeInclusive<u32> = 1..=10_000;
 
 /// What a process may use.
 pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
     let resources = &process.resources;
+    amounts(problems, at, resources);
+    let some = [&resources.requests, &resources.limits];
+    if resources.require && resources.io.is_empty() && some.iter().all(|list| list.is_empty()) {
+        problems.add(
+            format!("{at}.resources.require"),
+            "there is nothing to enforce; give limits, requests or io, or remove it",
+        );
+    }
+    rlimits(problems, at, process);
+}
+
+/// Amounts of a process, or those that an override gives it.
+pub(super) fn amounts(problems: &mut Problems, at: &str, resources: &Resources) {
     for (list, amounts) in [
         ("requests", &resources.requests),
         ("limits", &resources.limits),
@@ -16,12 +32,17 @@ pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
         for (name, text) in amounts {
             let field = format!("{at}.resources.{list}.{name}");
             match unit(name) {
+                Some(_) if list == "requests" && name == PIDS => {
+                    problems.add(field, "pids have only a limit; write it in limits");
+                }
                 Some(unit) => {
-                    amount(problems, &field, text, unit);
+                    if amount(problems, &field, text, unit) == Some(0) && list == "limits" {
+                        problems.add(field, "with 0 nothing can run; give more, or leave it out");
+                    }
                 }
                 None => problems.add(
                     field,
-                    format!("'{name}' is not known here; use cpu or memory"),
+                    format!("'{name}' is not known here; use cpu, memory or pids"),
                 ),
             }
         }
@@ -41,18 +62,72 @@ pub(super) fn process(problems: &mut Problems, at: &str, process: &Process) {
             );
         }
     }
-    rlimits(problems, at, process);
+    io(problems, &format!("{at}.resources.io"), resources);
 }
 
-pub(super) type Unit = fn(&Quantity) -> Result<u64, crate::quantity::QuantityError>;
+/// The name of the number of processes and threads.
+const PIDS: &str = "pids";
 
 fn unit(name: &str) -> Option<Unit> {
     match name {
         "cpu" => Some(Quantity::milli),
-        "memory" => Some(Quantity::units),
+        "memory" | PIDS => Some(Quantity::units),
         _ => None,
     }
 }
+
+fn io(problems: &mut Problems, at: &str, resources: &Resources) {
+    let io = &resources.io;
+    if let Some(weight) = io.weight.filter(|weight| !IO_WEIGHTS.contains(weight)) {
+        problems.add(
+            format!("{at}.weight"),
+            format!("{weight} is not a weight; give 1 to 10000"),
+        );
+    }
+    let mut devices = Unique::default();
+    for (i, limit) in io.limits.iter().enumerate() {
+        let at = format!("{at}.limits[{i}]");
+        devices.check(problems, &format!("{at}.device"), &limit.device);
+        io_limit(problems, &at, limit);
+    }
+}
+
+fn io_limit(problems: &mut Problems, at: &str, limit: &IoLimit) {
+    let device = &limit.device;
+    if !device.starts_with("/dev/") || device.split('/').any(|part| part == "..") {
+        problems.add(
+            format!("{at}.device"),
+            format!("'{device}' is not a block device; give one such as /dev/nvme0n1"),
+        );
+    }
+    let bytes = [("readBps", &limit.read_bps), ("writeBps", &limit.write_bps)];
+    for (name, text) in bytes {
+        let field = format!("{at}.{name}");
+        let given = text.as_ref();
+        if given.and_then(|text| amount(problems, &field, text, Quantity::units)) == Some(0) {
+            problems.add(field, "with 0 nothing is done; give more, or leave it out");
+        }
+    }
+    let counts = [
+        ("readIops", limit.read_iops),
+        ("writeIops", limit.write_iops),
+    ];
+    for (name, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
+        problems.add(
+            format!("{at}.{name}"),
+            "with 0 nothing is done; give more, or leave it out",
+        );
+    }
+    let given = bytes.iter().any(|(_, text)| text.is_some());
+    if !given && counts.iter().all(|(_, count)| count.is_none()) {
+        problems.add(
+            at,
+            "it limits nothing; give readBps, writeBps, readIops or writeIops",
+        );
+    }
+}
+
+pub(super) type Unit = fn(&Quantity) -> Result<u64, crate::quantity::QuantityError>;
 
 /// The amount that a text says, if it is one.
 pub(super) fn amount(problems: &mut Problems, field: &str, text: &str, unit: Unit) -> Option<u64> {
@@ -77,12 +152,23 @@ fn rlimits(problems: &mut Problems, at: &str, process: &Process) {
                 ),
             );
         }
-        if let RlimitValue::Word(word) = value
-            && word != "unlimited"
-        {
+        let (soft, hard) = value.bounds();
+        let words = [soft.word(), hard.word()].into_iter().flatten();
+        for word in words.take(1).filter(|word| *word != "unlimited") {
             problems.add(
                 &field,
                 format!("'{word}' is not a limit; give a number or unlimited"),
+            );
+        }
+        let above = match (soft.number(), hard.number()) {
+            (Some(soft), Some(hard)) => soft > hard,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        if above {
+            problems.add(
+                &field,
+                "the soft limit is above the hard one; give at most that",
             );
         }
     }

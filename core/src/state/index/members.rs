@@ -26,8 +26,7 @@ impl Index {
                 .for_each(|set| self.spec(key, set, false));
             after.into_iter().for_each(|set| self.spec(key, set, true));
         }
-        let none = Map::new();
-        let addresses = |set: Option<&Set>| set.map_or(none.clone(), |set| set.addresses.clone());
+        let addresses = |set: Option<&Set>| set.map_or_else(Map::new, |set| set.addresses.clone());
         let (old, new) = (addresses(before), addresses(after));
         for Change { before, after, .. } in new.changes(&old) {
             before
@@ -74,8 +73,7 @@ impl Index {
     }
 
     fn members(&mut self, key: &SetKey, before: Option<&Set>, after: Option<&Set>) {
-        let none = Map::new();
-        let of = |set: Option<&Set>| set.map_or(none.clone(), |set| set.members.clone());
+        let of = |set: Option<&Set>| set.map_or_else(Map::new, |set| set.members.clone());
         let (old, new) = (of(before), of(after));
         for Change {
             key: n,
