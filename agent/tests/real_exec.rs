@@ -130,6 +130,23 @@ async fn a_program_has_its_output_its_errors_its_input_and_its_code() {
 }
 
 #[tokio::test]
+async fn programs_that_run_at_once_each_have_their_own_output_and_code() {
+    let bed = Bed::new("exec-many");
+    let launch = bed.launch(vec![shell("main", WAIT_FOREVER)]);
+    let handle = bed.host.start_keeper(launch).await.unwrap();
+    for round in 0..5 {
+        let one = async |n: i32| {
+            let order = sh(&format!("echo {round}-{n}; exit {n}"));
+            let program = bed.host.attach(&handle.member, order).await.unwrap();
+            let (out, err, exit) = all(program).await;
+            let wanted = format!("{round}-{n}\n");
+            assert_eq!((out, err, exit), (wanted, String::new(), Exit::Code(n)));
+        };
+        futures_util::future::join_all((0..10).map(one)).await;
+    }
+}
+
+#[tokio::test]
 async fn more_output_than_a_pipe_holds_arrives_whole_however_slowly_it_is_read() {
     let bed = Bed::new("exec-much");
     let launch = bed.launch(vec![shell("main", WAIT_FOREVER)]);

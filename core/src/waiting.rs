@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Timestamp;
 
 mod causes;
-mod failure;
+mod details;
 mod frees;
 mod means;
 mod others;
@@ -16,7 +16,7 @@ mod refusal;
 mod rule;
 mod text;
 
-pub use failure::ProbeFailure;
+pub use details::{BoundVolume, ProbeFailure};
 pub use frees::Way;
 pub use reason::Reason;
 pub use refusal::{CopyRefusal, HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};

@@ -98,7 +98,9 @@ impl Keeper {
         job.held.clear();
         job.asker = Asker::Attached(client, Some(id));
         // It may have ended before anybody asked.
-        if let Some(index) = self.jobs.iter().position(|job| job.ended.is_some())
+        let asker = job.asker;
+        let mut jobs = self.jobs.iter();
+        if let Some(index) = jobs.position(|job| job.asker == asker && job.ended.is_some())
             && let Some(exit) = self.jobs.get(index).and_then(|job| job.ended)
         {
             let job = self.jobs.swap_remove(index);
@@ -132,8 +134,11 @@ impl Keeper {
             if gone {
                 job.asker = Asker::Nobody;
             }
-            if gone || stopping {
+            if gone {
+                // Until then the agent takes them by their numbers, which must not become others'.
                 job.held.clear();
+            }
+            if gone || stopping {
                 kill_session(job.pid);
                 job.kill();
             }

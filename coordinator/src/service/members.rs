@@ -84,19 +84,20 @@ fn look(context: &Context, filter: &Filter) -> (Vec<MemberStatus>, Option<Timest
 
 type Known = BTreeMap<(String, String), MemberStatus>;
 
-/// What changed since the last look.
+/// What changed since the last look. Who is gone comes first: what the others do may follow from it,
+/// and a look may see both at once.
 fn changes(known: &mut Known, members: Vec<MemberStatus>) -> Vec<MemberEvent> {
-    let mut events = Vec::new();
+    let mut changed = Vec::new();
     let mut old = std::mem::take(known);
     for member in members {
         let key = (member.namespace.clone(), member.name.clone());
         if old.remove(&key).as_ref() != Some(&member) {
-            events.push(event(member.clone(), false));
+            changed.push(event(member.clone(), false));
         }
         known.insert(key, member);
     }
-    events.extend(old.into_values().map(|member| event(member, true)));
-    events
+    let gone = old.into_values().map(|member| event(member, true));
+    gone.chain(changed).collect()
 }
 
 fn event(member: MemberStatus, deleted: bool) -> MemberEvent {
@@ -312,7 +313,7 @@ mod tests {
         let first = changes(&mut known, vec![member("a-0", false), member("a-1", false)]);
         assert_eq!(told(first), [("a-0".into(), false), ("a-1".into(), false)]);
         let second = changes(&mut known, vec![member("a-0", true)]);
-        assert_eq!(told(second), [("a-0".into(), false), ("a-1".into(), true)]);
+        assert_eq!(told(second), [("a-1".into(), true), ("a-0".into(), false)]);
         assert!(changes(&mut known, vec![member("a-0", true)]).is_empty());
     }
 

@@ -1,3 +1,5 @@
+//! What is decided anew after a change, and for whom; what rests on others is not left behind.
+
 use std::collections::BTreeSet;
 
 use super::*;

@@ -308,10 +308,12 @@ impl World {
                 self.crash_coordinator(back);
                 return;
             }
+            let hosts = self.coordinator.state.hosts.clone();
             // Names first, on every stream.
             self.publish();
             self.record_orders(true);
-            if idle {
+            // A host that has orders to answer is another one to who plans.
+            if idle && hosts == self.coordinator.state.hosts {
                 self.send_works();
                 let wake_at = report.wake_at;
                 self.coordinator.report.absorb(&scope, report);
@@ -336,7 +338,10 @@ impl World {
                 .breaks("wake-up", format!("nobody was woken for: {step}"));
         }
         if report != self.coordinator.report {
-            let detail = "what is said of a set is not what would be found now".to_owned();
+            let detail = format!(
+                "what is said of a set is not what would be found now: {:#?}, not {report:#?}",
+                self.coordinator.report
+            );
             self.truth.breaks("wake-up", detail);
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     state::{Claim, Ordered, Origin, Snapshot, SnapshotState, State, Volume, VolumeState},
     time::Timestamp,
     volume::{PoolKind, VolumeSource, access::sharers},
-    waiting::{CopyRefusal, Reason},
+    waiting::{BoundVolume, CopyRefusal, Reason},
 };
 
 /// The name of the record of a snapshot, by the unique id of its object; `None` if that makes no
@@ -212,14 +212,18 @@ pub fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason
         bound.is_some_and(|bound| bound.uid == claim.uid)
     });
     let (claim, volume) = (key.clone(), name.name.to_string());
+    let bound = || BoundVolume {
+        claim: claim.clone(),
+        volume,
+    };
     let Some(own) = own else {
-        return Err(Reason::VolumeGone { claim, volume });
+        return Err(Reason::VolumeGone(bound()));
     };
     match &own.state {
         VolumeState::Live => {}
-        VolumeState::Restoring => return Err(Reason::VolumeRestoring { claim, volume }),
+        VolumeState::Restoring => return Err(Reason::VolumeRestoring(bound())),
         VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging => {
-            return Err(Reason::VolumeGone { claim, volume });
+            return Err(Reason::VolumeGone(bound()));
         }
     }
     if let Some(origin) = own.copying() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    failure::ProbeFailure,
+    details::{BoundVolume, ProbeFailure},
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
 use crate::{
@@ -178,19 +178,9 @@ pub enum Reason {
     /// The set was deleted and its members were not: they run on as they are.
     Orphaned,
     /// The volume is in the trash, or on its way there.
-    VolumeGone {
-        /// The claim.
-        claim: ObjectKey,
-        /// The volume.
-        volume: String,
-    },
+    VolumeGone(BoundVolume),
     /// The volume is on its way back from the trash.
-    VolumeRestoring {
-        /// The claim.
-        claim: ObjectKey,
-        /// The volume.
-        volume: String,
-    },
+    VolumeRestoring(BoundVolume),
     /// What the claim is to begin with does not exist.
     DataSourceMissing {
         /// The claim.

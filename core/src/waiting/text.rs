@@ -103,14 +103,9 @@ impl fmt::Display for Reason {
                 write!(f, "set {set} depends on it and is not gone")
             }
             Self::Orphaned => f.write_str("its set was deleted without it; it runs on as it is"),
-            Self::VolumeGone { claim, volume } => {
-                write!(f, "volume {volume} of claim {claim} is in the trash")
-            }
-            Self::VolumeRestoring { claim, volume } => {
-                write!(
-                    f,
-                    "volume {volume} of claim {claim} is on its way back from the trash"
-                )
+            Self::VolumeGone(bound) => write!(f, "{bound} is in the trash"),
+            Self::VolumeRestoring(bound) => {
+                write!(f, "{bound} is on its way back from the trash")
             }
             Self::DataSourceMissing { claim, source } => {
                 write!(

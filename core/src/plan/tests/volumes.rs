@@ -14,7 +14,7 @@ use crate::{
     },
     state::{State, VolumeState},
     volume::{PoolInfo, VolumeSource},
-    waiting::{HostRefusal, Reason, Refusal, VolumeMisfit, VolumeRefusal},
+    waiting::{BoundVolume, HostRefusal, Reason, Refusal, VolumeMisfit, VolumeRefusal},
 };
 
 fn settled(state: State) -> Friends {
@@ -337,10 +337,11 @@ fn a_lost_or_trashed_volume_holds_its_member() {
     let volumes = friends.state.volumes.clone();
     let (name, _) = volumes.first_key_value().unwrap();
     put_set(&mut friends.state, "web", spec(1, true));
-    let gone = Reason::VolumeGone {
+    let bound = BoundVolume {
         claim: claim("data-web-0"),
         volume: name.name.to_string(),
     };
+    let gone = Reason::VolumeGone(bound.clone());
     for state in [VolumeState::Trashing, VolumeState::Trashed { since: NOW }] {
         friends.state.volumes.get_mut(name).unwrap().state = state;
         settle(&mut friends);
@@ -350,10 +351,7 @@ fn a_lost_or_trashed_volume_holds_its_member() {
     settle(&mut friends);
     assert_eq!(
         friends.report.waiting[&member("web", 0)],
-        Reason::VolumeRestoring {
-            claim: claim("data-web-0"),
-            volume: name.name.to_string(),
-        }
+        Reason::VolumeRestoring(bound)
     );
     friends.state.volumes.clear();
     settle(&mut friends);

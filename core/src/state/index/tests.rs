@@ -1,3 +1,5 @@
+//! The index that follows the state is the one that is made anew.
+
 use super::*;
 
 /// An index that was kept up is the one that is made anew.
