@@ -47,12 +47,11 @@ impl Draft {
             set: set.clone(),
             ordinal,
         };
-        if self.reason(&id).is_none() {
-            if scope::rests_on_others(&self.state, &id, &reason) {
-                self.rests_on_others(set);
-            }
-            self.report.waiting.insert(id, reason);
+        // Also what is not told, because another reason was given first, may be freed by others.
+        if scope::rests_on_others(&self.state, &id, &reason) {
+            self.rests_on_others(set);
         }
+        self.report.waiting.entry(id).or_insert(reason);
     }
 
     /// Why a member waits, if that was said already.

@@ -187,6 +187,8 @@ impl Reach<'_> {
                 let members = self.was.on_host.of(name).chain(self.is.on_host.of(name));
                 self.sets.extend(members.map(|id| id.set.clone()));
                 self.sets.extend(self.is.per_host.of(&()).cloned());
+                // One that is gone need not acknowledge any name.
+                self.sets.extend(self.open.names.iter().cloned());
             }
             let (Some(before), Some(after)) = (before, after) else {
                 continue;

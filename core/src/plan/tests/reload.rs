@@ -1,14 +1,14 @@
 //! Reload: config that reaches files is delivered to members that run.
 
 use crate::{
-    fixture::{friend::Friends, key, member, put_set, spec, state},
+    fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
     ids::{Ordinal, TemplateHash},
     plan::Step,
     spec::{
-        ConfigMap, ConfigUpdate, EnvVar, EnvVarSource, FileSource, KeySelector, OnChange, Override,
-        StatefulSetSpec,
+        Amount, ConfigMap, ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource,
+        KeySelector, OnChange, Override, StatefulSetSpec,
     },
-    state::Offline,
+    state::{Draining, Offline},
     waiting::Reason,
 };
 
@@ -208,4 +208,46 @@ fn config_that_starts_a_process_anew_shares_the_budget_with_a_drain() {
     friends.settle();
     let spent = &friends.report.waiting[&member("db", 2)];
     assert!(matches!(spent, Reason::BudgetSpent { .. }), "{spent:?}");
+}
+
+#[test]
+fn a_drain_behind_config_that_waits_for_the_budget_is_woken_by_a_host_that_opens() {
+    let mut friends = running();
+    let mut newer = wanted();
+    newer.template.spec.processes[0].files[0].on_change = OnChange::Restart;
+    // A request may take down two, an update one.
+    newer.disruption_budget = Some(DisruptionBudget {
+        max_unavailable: Some(Amount::Number(2)),
+        ..DisruptionBudget::default()
+    });
+    put_set(&mut friends.state, "db", newer);
+    friends.settle();
+    friends.log.clear();
+    let at = |friends: &Friends, ordinal: u32| {
+        let members = &friends.state.sets[&key("db")].members;
+        members[&Ordinal(ordinal)].host.clone()
+    };
+    let (dead, drained) = (at(&friends, 0), at(&friends, 2));
+    let more = state(4).hosts.into_iter().skip(3);
+    friends.state.hosts.extend(more);
+    let open = |friends: &mut Friends, on: bool| {
+        let host = friends.state.hosts.get_mut(&host_name(4)).unwrap();
+        host.record.unschedulable = !on;
+    };
+    open(&mut friends, false);
+    friends.contact(&dead, false);
+    let since = friends.now;
+    let record = &mut friends.state.hosts.get_mut(&drained).unwrap().record;
+    record.unschedulable = true;
+    record.directives.draining = Some(Draining {
+        since,
+        stop_pinned: false,
+    });
+    config(&mut friends, "1", "2");
+    friends.settle();
+    assert_eq!(friends.log, [""; 0], "nowhere to go");
+    // Of two reasons the first is told; the other one is what a host that opens takes away.
+    open(&mut friends, true);
+    friends.settle();
+    assert_eq!(friends.log, ["-db-2", "+db-2"]);
 }
