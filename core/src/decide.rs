@@ -1,7 +1,7 @@
 //! What the coordinator decides from one moment to the next: it remembers what it decided on, and
 //! plans what was reached by a change since. The first decision is about everything.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     check::{Breach, plan_scoped},
@@ -14,6 +14,11 @@ use crate::{
     time::Timestamp,
 };
 
+/// While something waits, everything is planned at least so often. Nothing needs it as long as every
+/// change reaches whom it frees, which the simulator holds after each event; should one not, a member
+/// waits for so long and not for ever.
+const WHOLE: Duration = Duration::from_secs(60);
+
 /// What is decided.
 #[must_use]
 #[derive(Debug, Clone)]
@@ -22,6 +27,8 @@ pub struct Decision {
     pub plan: Plan,
     /// Why everything else waits that it is about; and when to decide again, whatever it is about.
     pub report: Report,
+    /// When to decide again about everything, if something waits.
+    pub whole_at: Option<Timestamp>,
     /// What it is about.
     pub scope: Scope,
     /// What the checker refused.
@@ -36,6 +43,8 @@ pub struct Decider {
     again: Option<Scope>,
     open: Open,
     report: Report,
+    /// When everything was planned last.
+    whole: Timestamp,
 }
 
 impl Decider {
@@ -53,9 +62,14 @@ impl Decider {
             .min();
         self.report.absorb(&scope, report.clone());
         self.seen = Some(state.clone());
+        if scope == Scope::All {
+            self.whole = now;
+        }
+        let waits = !self.report.waiting.is_empty();
         Decision {
             plan,
             report,
+            whole_at: waits.then(|| self.whole.plus(WHOLE)),
             scope,
             breaches,
         }
@@ -70,6 +84,9 @@ impl Decider {
         let Some(seen) = &self.seen else {
             return Scope::All;
         };
+        if !self.report.waiting.is_empty() && now >= self.whole.plus(WHOLE) {
+            return Scope::All;
+        }
         match (reached(seen, state, &self.open, now), &self.again) {
             (Scope::All, _) | (_, Some(Scope::All)) => Scope::All,
             (Scope::Only(reached), None) => Scope::Only(reached),

@@ -273,7 +273,7 @@ pub fn questions(
 enum Next {
     Now,
     Later(Timestamp),
-    /// The answer is on its way, or it holds.
+    /// It holds.
     Never,
 }
 
@@ -282,7 +282,9 @@ fn next(asked: Option<&Asked>) -> Next {
         return Next::Now;
     };
     match asked.finding {
-        None | Some(Finding::Met) => Next::Never,
+        // The answer is on its way, or was lost with a connection.
+        None => Next::Later(asked.at.plus(LONGEST_PAUSE)),
+        Some(Finding::Met) => Next::Never,
         Some(Finding::Unmet { .. }) => {
             let doubled = asked.times.saturating_sub(1).min(16);
             let pause = FIRST_PAUSE.saturating_mul(1 << doubled);

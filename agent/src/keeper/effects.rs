@@ -16,6 +16,7 @@ use super::{
     cgroup,
     clients::ClientId,
     jobs::{Asker, HookKind, Job, output_pipe},
+    processes::kill_session,
     run::Keeper,
     spawn::Program,
     wire::{
@@ -156,12 +157,12 @@ impl Keeper {
 
     /// A job has ended: whoever waits for it is told.
     pub(crate) fn job_ended(&mut self, job: Job, exit: Exit) {
+        if let Asker::Attached(..) = job.asker {
+            // What it left in the background goes with it.
+            kill_session(job.pid);
+        }
         match job.asker {
-            Asker::Client(client, id) => {
-                let reply = KeeperReply::Exec(job.result(exit));
-                self.clients.send(client, &Message::Reply { id, reply });
-            }
-            Asker::Attached(client, Some(id)) => {
+            Asker::Client(client, id) | Asker::Attached(client, Some(id)) => {
                 let reply = KeeperReply::Exec(job.result(exit));
                 self.clients.send(client, &Message::Reply { id, reply });
             }

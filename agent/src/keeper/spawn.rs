@@ -147,11 +147,11 @@ impl Spawner {
         match parse(&report) {
             Report::Executed { host_pid } => Ok(Child { pid, host_pid }),
             Report::Failed { step, errno } => {
-                reap(pid);
+                end(pid);
                 Err(self.explain(&program, &step, errno))
             }
             Report::Died => {
-                reap(pid);
+                end(pid);
                 Err(step_failed(starting(), "the child died before exec"))
             }
         }
@@ -262,8 +262,11 @@ fn begun(report: &str) -> &str {
         .unwrap_or("take on its privileges")
 }
 
-fn reap(pid: Pid) {
+/// Ends a child that is not known to have become its program. It may have, and the keeper would wait
+/// for it for ever.
+fn end(pid: Pid) {
     // Nothing is to be done if it is gone already.
+    let _ = kill(pid, Signal::SIGKILL);
     let _ = nix::sys::wait::waitpid(pid, None);
 }
 

@@ -129,7 +129,7 @@ impl Reconciler {
             let retry_at = work::push(&self.context);
             if idle {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
-                let wakes = [decision.report.wake_at, retry_at, ask_at];
+                let wakes = [decision.report.wake_at, decision.whole_at, retry_at, ask_at];
                 let wake_at = wakes.into_iter().flatten().min();
                 self.show(decision, now);
                 return Ok(wake_at);

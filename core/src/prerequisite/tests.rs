@@ -132,7 +132,14 @@ fn a_host_is_asked_once_and_again_only_while_somebody_waits() {
     assert_eq!(wake, None);
     let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
     contact.ask(required.clone(), NOW);
-    assert_eq!(questions(&state, &unknown, NOW), (BTreeMap::new(), None));
+    // An answer may be lost with a connection.
+    let lost = NOW.plus(LONGEST_PAUSE);
+    assert_eq!(
+        questions(&state, &unknown, NOW),
+        (BTreeMap::new(), Some(lost))
+    );
+    let (asked, _) = questions(&state, &unknown, lost);
+    assert_eq!(asked[&host], std::slice::from_ref(&required));
 
     let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
     let finding = required.judge(&value("0"));

@@ -294,6 +294,7 @@ impl World {
                 plan,
                 report,
                 scope,
+                whole_at,
                 ..
             } = decision;
             let idle = plan.steps.is_empty();
@@ -319,7 +320,7 @@ impl World {
                 self.coordinator.report.absorb(&scope, report);
                 self.nothing_is_left();
                 let ask_at = self.ask();
-                if let Some(at) = wake_at.into_iter().chain(ask_at).min() {
+                if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 return;

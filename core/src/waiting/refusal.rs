@@ -319,10 +319,7 @@ impl fmt::Display for Refusal {
                 "its pool '{pool}' holds no volume to its size (limits: Required); mount it with \
                  prjquota, or make it one of images"
             ),
-            Self::PoolNotThere { pool } => write!(
-                f,
-                "pool '{pool}' is not there; mount its disk, then restart the agent"
-            ),
+            Self::PoolNotThere { pool } => write!(f, "pool '{pool}' is not there; mount its disk"),
             Self::PoolFull { pool, wanted, free } => {
                 let (free, wanted) = (of_bytes(*free), of_bytes(*wanted));
                 write!(f, "pool '{pool}' has {free} left, {wanted} is asked for")

@@ -143,7 +143,7 @@ fn growable(
     let info = state.hosts.get(host).and_then(|h| h.record.pools.get(pool));
     if info.is_some_and(|info| info.missing) {
         return Err(format!(
-            "pool '{pool}' of {host} is not there; mount its disk, then restart the agent"
+            "pool '{pool}' of {host} is not there; mount its disk"
         ));
     }
     let Some(info) = info.filter(|info| info.capacity > 0) else {
