@@ -313,11 +313,13 @@ impl World {
             // Names first, on every stream.
             self.publish();
             self.record_orders(true);
+            let wake_at = report.wake_at;
+            if idle {
+                self.coordinator.report.absorb(&scope, report);
+            }
             // A host that has orders to answer is another one to who plans.
             if idle && hosts == self.coordinator.state.hosts {
                 self.send_works();
-                let wake_at = report.wake_at;
-                self.coordinator.report.absorb(&scope, report);
                 self.nothing_is_left();
                 let ask_at = self.ask();
                 if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {

@@ -65,6 +65,9 @@ pub(super) struct Truth {
     founders: BTreeMap<SetKey, Vec<Peer>>,
     /// Who was ordered to stop while it was wanted: it is to come back, in no order.
     replaced: BTreeSet<MemberId>,
+    /// Who has to be gone before a member that was ordered to stop for good: those above it that were
+    /// not wanted either when it was ordered. One that is given up later stops when it can.
+    before: BTreeMap<MemberId, BTreeSet<Ordinal>>,
     /// Who served once and founds nothing any more.
     founded: BTreeSet<MemberId>,
 }
@@ -118,6 +121,11 @@ impl Truth {
                 } else {
                     self.replaced.remove(member);
                 }
+                let above = set.into_iter().flat_map(|set| {
+                    let all = set.members.keys().copied();
+                    all.filter(|n| *n > member.ordinal && !set.is_declared(*n))
+                });
+                self.before.insert(member.clone(), above.collect());
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
@@ -183,8 +191,9 @@ impl World {
             return;
         }
         let keepers = self.hosts.values().flat_map(|host| host.keepers.keys());
+        let before = self.truth.before.get(id);
         let mut higher = keepers.filter(|other| {
-            other.set == id.set && other.ordinal > id.ordinal && !set.is_declared(other.ordinal)
+            other.set == id.set && before.is_some_and(|all| all.contains(&other.ordinal))
         });
         if let Some(higher) = higher.next() {
             let detail = format!("{id} is stopped while {higher} runs");
