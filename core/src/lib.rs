@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod manifest;
 pub mod map;
 pub mod member;
+pub mod memo;
 pub mod notify;
 pub mod order;
 pub mod plan;

@@ -15,6 +15,7 @@ mod reason;
 mod refusal;
 mod rule;
 mod text;
+mod trouble;
 
 pub use details::{BoundVolume, ProbeFailure};
 pub use frees::Way;

@@ -23,7 +23,7 @@ use crate::{
 mod sum;
 mod tally;
 
-pub use tally::{Memo, hash};
+pub use tally::{Tally, hash};
 
 use sum::Sum;
 

@@ -91,107 +91,10 @@ pub(crate) fn aged(before: &[Condition], condition: Condition, now: Timestamp) -
 /// A reason with the time since when it holds, and its event if it is news of trouble.
 fn follow(before: Option<&Waiting>, reason: Reason, now: Timestamp) -> (Waiting, Option<String>) {
     let same = before.filter(|waiting| waiting.reason.rule() == reason.rule());
-    let news = same.is_none() && is_trouble(&reason);
+    let news = same.is_none() && reason.is_trouble();
     let text = news.then(|| format!("{reason}; freed by: {}", reason.frees()));
     let since = same.map_or(now, |waiting| waiting.since);
     (Waiting { reason, since }, text)
-}
-
-/// Whether a person should know at once; the others are how an ordered start or stop proceeds.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one line per reason: each is on one side or the other"
-)]
-fn is_trouble(reason: &Reason) -> bool {
-    match reason {
-        Reason::PredecessorNotReady { .. }
-        | Reason::PredecessorNotStarted { .. }
-        | Reason::SuccessorNotStopped { .. }
-        | Reason::ZoneNotAcknowledged { .. }
-        | Reason::StopNotConfirmed { .. }
-        | Reason::FoundersIncomplete { .. }
-        | Reason::RevisionOutdated
-        | Reason::RestartAsked
-        | Reason::ConfigNotDelivered { .. }
-        | Reason::OfflineAsked
-        | Reason::Offline { .. }
-        | Reason::DrainAsked { .. }
-        | Reason::DrainPinned { .. }
-        | Reason::HostDrained { .. }
-        | Reason::OlderRevisionThere { .. }
-        | Reason::BudgetSpent { .. }
-        | Reason::UpdatesPaused
-        | Reason::BelowPartition { .. }
-        | Reason::UpdatedOnRestart
-        // Told with the rollout, once for the set.
-        | Reason::RolloutStalled { .. }
-        | Reason::ClaimStale { .. }
-        | Reason::DependencyNotReady { .. }
-        | Reason::DependantNotStopped { .. }
-        | Reason::Orphaned
-        | Reason::VolumeInUse { .. }
-        | Reason::WaitForFirstConsumer { .. }
-        | Reason::VolumePopulating { .. }
-        | Reason::VolumeCopied { .. }
-        | Reason::VolumeGrowing { error: None, .. }
-        | Reason::DataSourceNotReady { .. }
-        | Reason::Ordered { .. }
-        | Reason::StartupProbe { .. }
-        | Reason::ReadinessProbe { .. }
-        | Reason::ReadinessGate { .. }
-        | Reason::InitProcess { exit: None, .. }
-        | Reason::PostStart { error: None, .. }
-        // Told with the refusal, once for the set.
-        | Reason::HistoryMismatch { .. }
-        | Reason::PlanRefused { .. }
-        | Reason::Stopping { .. } => false,
-        Reason::NoEligibleHost { .. }
-        | Reason::RequirementUnmet { .. }
-        | Reason::HostUnknown { .. }
-        | Reason::DrainNowhere { .. }
-        | Reason::AddressPoolMissing { .. }
-        | Reason::AddressPoolExhausted { .. }
-        | Reason::ConfigMissing { .. }
-        | Reason::DependencyMissing { .. }
-        | Reason::FoundingDiskLost { .. }
-        | Reason::HeldByOperator
-        | Reason::CommandMissing { .. }
-        | Reason::UserMissing { .. }
-        | Reason::UserForbidden { .. }
-        | Reason::LimitsNotEnforced { .. }
-        | Reason::PoolMissing { .. }
-        | Reason::PortTaken { .. }
-        | Reason::VolumeForeign { .. }
-        | Reason::VolumeEmpty { .. }
-        | Reason::VolumeNotEmpty { .. }
-        | Reason::ClassMissing { .. }
-        | Reason::NoMatchingVolume { .. }
-        | Reason::ExportTaken { .. }
-        | Reason::ClaimMismatch { .. }
-        | Reason::ClaimMissing { .. }
-        | Reason::ClaimPending { .. }
-        | Reason::VolumeGone { .. }
-        | Reason::VolumeRestoring { .. }
-        | Reason::DataSourceMissing { .. }
-        | Reason::CopyRefused { .. }
-        | Reason::VolumeGrowing { error: Some(_), .. }
-        | Reason::CopyNeedsStop { .. }
-        | Reason::PoolNotMounted { .. }
-        | Reason::MountFailed { .. }
-        | Reason::VolumeHung { .. }
-        | Reason::VolumeStale { .. }
-        | Reason::VolumeBusy { .. }
-        | Reason::VolumeNoSpace { .. }
-        | Reason::UserIdMismatch { .. }
-        | Reason::PathEscape { .. }
-        | Reason::StepFailed { .. }
-        | Reason::RenderFailed { .. }
-        | Reason::LivenessProbe { .. }
-        | Reason::InitProcess { exit: Some(_), .. }
-        | Reason::PostStart { error: Some(_), .. }
-        | Reason::NeverKilled { .. }
-        | Reason::BackOff { .. } => true,
-    }
 }
 
 #[cfg(test)]

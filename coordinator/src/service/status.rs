@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 
 use crate::{
-    sessions::{HelloError, HostError, LogError},
+    sessions::{ExecError, HelloError, HostError, LogError},
     store::{RecordError, StoreError, WatchEnd},
 };
 
@@ -71,6 +71,9 @@ pub enum ServiceError {
     /// A log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A program in a member.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
 }
 
 impl From<HostError> for ServiceError {
@@ -126,6 +129,10 @@ impl From<ServiceError> for Status {
                 LogError::Agent(_) => Self::failed_precondition(text),
                 LogError::StreamLost => Self::unavailable(text),
                 LogError::TooSlow => Self::resource_exhausted(text),
+            },
+            ServiceError::Exec(error) => match error {
+                ExecError::NoContact { .. } => Self::failed_precondition(text),
+                ExecError::StreamLost => Self::unavailable(text),
             },
         }
     }

@@ -6,11 +6,28 @@ use berth_core::ids::HostName;
 use berth_proto::v1::{
     ExecCommand, ExecInput, ExecOrder, ExecOutput, coordinator_message::Message,
 };
+use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::{LogError, Sessions};
+use super::Sessions;
+
+/// Why a program cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ExecError {
+    /// The host's agent has no stream.
+    #[error(
+        "{host} is out of contact, so nothing can be run there; wait for it, or work on the host itself"
+    )]
+    NoContact {
+        /// The host.
+        host: HostName,
+    },
+    /// The agent's stream ended before the program was there.
+    #[error("the stream of the host ended before the program was there; run it again")]
+    StreamLost,
+}
 
 /// The agent's end of a program.
 #[derive(Debug)]
@@ -34,8 +51,8 @@ impl ExecTicket {
     ///
     /// # Errors
     /// If it will not come any more.
-    pub async fn arrival(&mut self) -> Result<ExecEnds, LogError> {
-        (&mut self.arrival).await.map_err(|_| LogError::StreamLost)
+    pub async fn arrival(&mut self) -> Result<ExecEnds, ExecError> {
+        (&mut self.arrival).await.map_err(|_| ExecError::StreamLost)
     }
 }
 
@@ -50,13 +67,13 @@ impl Sessions {
     ///
     /// # Errors
     /// If the host is out of contact.
-    pub fn exec(&self, host: &HostName, command: ExecCommand) -> Result<ExecTicket, LogError> {
+    pub fn exec(&self, host: &HostName, command: ExecCommand) -> Result<ExecTicket, ExecError> {
         let ticket = Uuid::now_v7().to_string();
         let (arrives, arrival) = oneshot::channel();
         let stream = {
             let mut registry = self.registry();
             let slot = registry.slots.get(host);
-            let slot = slot.ok_or_else(|| LogError::NoContact { host: host.clone() })?;
+            let slot = slot.ok_or_else(|| ExecError::NoContact { host: host.clone() })?;
             let stream = slot.link.stream;
             registry.programs.insert(ticket.clone(), arrives);
             stream

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-pub use exec::{ExecEnds, ExecTicket};
+pub use exec::{ExecEnds, ExecError, ExecTicket};
 pub use failures::{Failures, Worker};
 pub use hello::HelloError;
 pub use host::HostError;

@@ -90,6 +90,7 @@ async fn what_does_not_run_or_cannot_be_reached_is_refused() {
         answer.err().ok_or("it is in contact")
     })
     .await;
-    assert!(why.message().contains("host-1"), "{why}");
+    assert!(why.message().contains("host-1 is out of contact"), "{why}");
+    assert!(!why.message().contains("log"), "{why}");
     coordinator.stop().await;
 }

@@ -5,15 +5,12 @@
 //! it takes in what changed since: [`Map::changes`] tells at the cost of the changes. So it cannot
 //! be out of date, whoever changed the state and how; a test holds it against one made anew.
 
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey, Uid, ZoneSerial},
     map::{Change, Map},
+    memo::Memo,
     spec::{Protocol, Service},
     state::{Claim, State, Volume, VolumeState},
     time::Timestamp,
@@ -86,35 +83,6 @@ pub struct Index {
     seen: Box<State>,
 }
 
-/// The index of a state, as far as it was made. It is no part of the state: states that differ in
-/// nothing else are equal.
-#[derive(Default)]
-pub struct Memo(Mutex<Option<Arc<Index>>>);
-
-impl Memo {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Index>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Clone for Memo {
-    fn clone(&self) -> Self {
-        Self(Mutex::new(self.lock().clone()))
-    }
-}
-
-impl PartialEq for Memo {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Memo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memo")
-    }
-}
-
 impl State {
     /// The index of this state as it is now.
     pub fn index(&self) -> Arc<Index> {
@@ -139,7 +107,8 @@ impl State {
             .filter_map(|key| self.claims.get_key_value(&key))
     }
 
-    /// A copy that has no index.
+    /// A copy that has no index. Field by field: a copy of the whole would ask for the index, whose
+    /// lock is held where this is called.
     pub(crate) fn bare(&self) -> Self {
         Self {
             history: self.history.clone(),
@@ -162,7 +131,7 @@ impl State {
             volume_snapshots: self.volume_snapshots.clone(),
             snapshots: self.snapshots.clone(),
             memo: Memo::default(),
-            zone_memo: zone::Memo::default(),
+            zone_memo: Memo::default(),
         }
     }
 }

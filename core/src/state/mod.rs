@@ -19,6 +19,7 @@ use crate::{
     },
     keeper::cgroup::Controller,
     map::Map,
+    memo::Memo,
     order::{Desired, Peer},
     prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
@@ -29,7 +30,7 @@ use crate::{
     },
     time::Timestamp,
     volume::{Ownership, PoolInfo, VolumeSource},
-    zone,
+    zone::Tally,
 };
 
 pub mod apply;
@@ -100,9 +101,9 @@ pub struct State {
     /// Snapshots that were or are being taken, by their own names. Durable.
     pub snapshots: Map<ObjectKey, Snapshot>,
     /// What was found out of the rest; no part of it.
-    pub memo: index::Memo,
+    pub memo: Memo<Index>,
     /// What was counted of its zone; no part of it.
-    pub zone_memo: zone::Memo,
+    pub zone_memo: Memo<Tally>,
 }
 
 /// Which zone was last published.

@@ -6,8 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use super::{Item, base, item_of_service, items_of_member, items_of_set, named, sum::Sum};
@@ -19,39 +18,11 @@ use crate::{
 
 /// What was counted of a state.
 #[derive(Debug, Clone, Default)]
-struct Tally {
+pub struct Tally {
     /// How many members and services give each item: it is in the zone once.
     counts: Map<Item, u32>,
     sum: Sum,
     seen: Box<State>,
-}
-
-/// The tally of a state, as far as it was made. It is no part of the state.
-#[derive(Default)]
-pub struct Memo(Mutex<Option<Arc<Tally>>>);
-
-impl Memo {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Tally>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Clone for Memo {
-    fn clone(&self) -> Self {
-        Self(Mutex::new(self.lock().clone()))
-    }
-}
-
-impl PartialEq for Memo {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl fmt::Debug for Memo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Memo")
-    }
 }
 
 /// The hash of the zone that follows from a state: that of [`super::build`].
