@@ -5,8 +5,8 @@
 use super::{Options, rollout::RESTARTED_AT};
 use crate::spec::{Object, StatefulSet};
 
-/// Marks a set whose `paused` is another than its manifest said last; kept by admission among the
-/// annotations.
+/// Marks a set whose `paused` is another than its manifest said last, with what that said; kept by
+/// admission among the annotations.
 pub const PAUSED: &str = "berth/paused";
 
 const FIELD: &str = "spec.paused";
@@ -32,15 +32,16 @@ pub(super) fn merge(
 /// What a verb changes against the manifest, another takes back.
 fn toggled(current: &StatefulSet, set: &mut StatefulSet) {
     let marked = current.metadata.annotations.contains_key(PAUSED);
-    let changes = current.spec.is_paused() != set.spec.is_paused();
-    if marked != changes {
-        mark(set);
-    }
+    // What is not as the manifest said is the opposite of it.
+    mark(set, current.spec.is_paused() != marked);
 }
 
-fn mark(set: &mut StatefulSet) {
-    let value = set.spec.is_paused().to_string();
-    set.metadata.annotations.insert(PAUSED.to_owned(), value);
+/// Marks a set if it is not as its manifest said.
+fn mark(set: &mut StatefulSet, said: bool) {
+    if set.spec.is_paused() != said {
+        let annotations = &mut set.metadata.annotations;
+        annotations.insert(PAUSED.to_owned(), said.to_string());
+    }
 }
 
 fn paused(
@@ -57,7 +58,7 @@ fn paused(
         // Who leaves it out does not claim it; who gives the same does.
         None => {
             set.spec.paused = current.spec.paused;
-            mark(set);
+            mark(set, false);
         }
         Some(given) if given == now || options.take_paused => {}
         Some(given) => {

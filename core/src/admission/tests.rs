@@ -357,6 +357,18 @@ fn pause_and_manifest_do_not_overwrite_each_other() {
 }
 
 #[test]
+fn a_pause_outlives_a_manifest_that_once_said_the_same() {
+    let held = WEB.replace("  replicas", "  paused: true\n  replicas");
+    let mut world = World::with(&held);
+    by_verb(&mut world, |set, key| rollout::pause(set, key, false));
+    world.apply(WEB).unwrap();
+    assert!(!world.set("web").spec.is_paused());
+    by_verb(&mut world, |set, key| rollout::pause(set, key, true));
+    world.apply(WEB).unwrap();
+    assert!(world.set("web").spec.is_paused(), "the verb says so");
+}
+
+#[test]
 fn a_restart_is_not_taken_back_by_a_manifest_that_does_not_know_of_it() {
     let mut world = World::with(WEB);
     let then = crate::time::Timestamp(1_795_000_000_000);
