@@ -66,7 +66,8 @@ pub(super) struct Truth {
     /// Who was ordered to stop while it was wanted: it is to come back, in no order.
     replaced: BTreeSet<MemberId>,
     /// Who has to be gone before a member that was ordered to stop for good: those above it that were
-    /// not wanted either when it was ordered. One that is given up later stops when it can.
+    /// not wanted either when it was ordered. One that is given up later stops when it can. Who has no
+    /// entry was never ordered to stop by the coordinator: it waits for all above it.
     before: BTreeMap<MemberId, BTreeSet<Ordinal>>,
     /// Who served once and founds nothing any more.
     founded: BTreeSet<MemberId>,
@@ -193,7 +194,9 @@ impl World {
         let keepers = self.hosts.values().flat_map(|host| host.keepers.keys());
         let before = self.truth.before.get(id);
         let mut higher = keepers.filter(|other| {
-            other.set == id.set && before.is_some_and(|all| all.contains(&other.ordinal))
+            other.set == id.set
+                && other.ordinal > id.ordinal
+                && before.is_none_or(|all| all.contains(&other.ordinal))
         });
         if let Some(higher) = higher.next() {
             let detail = format!("{id} is stopped while {higher} runs");
