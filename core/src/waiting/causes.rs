@@ -170,6 +170,10 @@ impl Rule {
             Self::VolumeEmpty => "A disk is not mounted, was replaced, or the data was removed.",
             Self::VolumeNotEmpty => "The directory was used before, or is the wrong one.",
             Self::PoolNotMounted => "The disk was not mounted after a boot, or is broken.",
+            Self::VolumeNotLimited => {
+                "The disk of the pool was mounted without prjquota, or the volume is from a time \
+                 before its class asked for limits."
+            }
             Self::MountFailed => {
                 "The server refuses or is away, the export is missing, or an image is damaged."
             }

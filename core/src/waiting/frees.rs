@@ -174,6 +174,9 @@ impl Rule {
                 ByHand("empty the directory"),
             ],
             Self::PoolNotMounted => &[ByHand("mount the disk of the pool on the host")],
+            Self::VolumeNotLimited => &[ByHand(
+                "mount the disk of the pool with prjquota on the host",
+            )],
             Self::MountFailed => &[Event("the next attempt; look at the server or image")],
             Self::VolumeHung => &[Event("the storage answers again")],
             Self::VolumeStale => &[Event("the member has been restarted on a new mount")],

@@ -216,6 +216,10 @@ impl Rule {
             Self::PoolNotMounted => {
                 "The directory of a pool is there and is not the pool: its disk is not mounted."
             }
+            Self::VolumeNotLimited => {
+                "The class of the volume says `limits: Required`, and the file system of its pool \
+                 does not hold it to its size now."
+            }
             Self::MountFailed => {
                 "The volume cannot be mounted; it is tried again with growing pauses."
             }

@@ -65,6 +65,7 @@ impl Rule {
             | Self::FoundingDiskLost
             | Self::PoolMissing
             | Self::PoolNotMounted
+            | Self::VolumeNotLimited
             | Self::ClassMissing
             | Self::ClaimMissing
             | Self::ClaimMismatch

@@ -373,6 +373,13 @@ pub enum Reason {
         /// Its directory.
         path: String,
     },
+    /// The class of the volume wants it held to its size, and its pool holds none to theirs now.
+    VolumeNotLimited {
+        /// The claim template.
+        volume: String,
+        /// The pool.
+        pool: String,
+    },
     /// The volume cannot be mounted.
     MountFailed {
         /// The claim template.

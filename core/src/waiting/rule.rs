@@ -108,6 +108,7 @@ rules! {
     VolumeEmpty,
     VolumeNotEmpty,
     PoolNotMounted,
+    VolumeNotLimited,
     MountFailed,
     VolumeHung,
     VolumeStale,

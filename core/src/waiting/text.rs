@@ -248,6 +248,10 @@ impl fmt::Display for Reason {
             Self::PoolNotMounted { pool, path } => {
                 write!(f, "{path} is not pool '{pool}': its disk is not mounted")
             }
+            Self::VolumeNotLimited { volume, pool } => write!(
+                f,
+                "volume {volume} must be held to its size, and nothing in pool '{pool}' is"
+            ),
             Self::MountFailed {
                 volume,
                 source,

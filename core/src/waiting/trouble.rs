@@ -83,6 +83,7 @@ impl Reason {
             | Self::VolumeGrowing { error: Some(_), .. }
             | Self::CopyNeedsStop { .. }
             | Self::PoolNotMounted { .. }
+            | Self::VolumeNotLimited { .. }
             | Self::MountFailed { .. }
             | Self::VolumeHung { .. }
             | Self::VolumeStale { .. }
