@@ -133,7 +133,7 @@ async fn free(
     }
     Err(CliError::Answer {
         doing,
-        message: format!("{kind} {name} exists"),
+        message: format!("{kind}/{name} exists"),
         lines: Vec::new(),
         exit: Exit::Refused,
         hint: format!(
