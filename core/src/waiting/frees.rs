@@ -151,10 +151,10 @@ impl Rule {
             Self::Ordered => &[Event("the agent reports")],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
             Self::CommandMissing => &[ByHand("install the program on the host")],
-            Self::UserMissing => &[ByHand("create the user on the host")],
-            Self::UserForbidden => &[
-                Verb("berth apply -f FILE", "another user"),
-                ByHand("change the policy of the agent"),
+            Self::UserMissing => &[ByHand("create the user or the group on the host")],
+            Self::Forbidden => &[
+                Verb("berth apply -f FILE", "without what is forbidden"),
+                ByHand("allow it in the agent's configuration, and start the agent anew"),
             ],
             Self::LimitsNotEnforced => &[
                 ByHand("boot the host with cgroup v2, and give the agent berth-members.service"),

@@ -209,21 +209,13 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "process {process}: {path}: {error}")
             }
-            Self::UserMissing { process, user } => {
-                write!(
-                    f,
-                    "process {process}: user or group '{user}' does not exist"
-                )
-            }
-            Self::UserForbidden { process, user } => {
-                write!(
-                    f,
-                    "process {process}: the host's policy forbids user '{user}'"
-                )
+            Self::UserMissing { process, privilege } => {
+                write!(f, "process {process}: {privilege} does not exist")
             }
             Self::LimitsNotEnforced { process, limits } => write!(
                 f,
                 "process {process} has resources.require, and its host does not enforce {}",
+            Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
                 join(limits)
             ),
             Self::PoolMissing { pool } => write!(f, "the host has no pool '{pool}'"),
