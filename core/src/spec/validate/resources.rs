@@ -71,7 +71,8 @@ const PIDS: &str = "pids";
 fn unit(name: &str) -> Option<Unit> {
     match name {
         "cpu" => Some(Quantity::milli),
-        "memory" | PIDS => Some(Quantity::units),
+        "memory" => Some(Quantity::bytes),
+        PIDS => Some(Quantity::count),
         _ => None,
     }
 }
@@ -104,7 +105,7 @@ fn io_limit(problems: &mut Problems, at: &str, limit: &IoLimit) {
     for (name, text) in bytes {
         let field = format!("{at}.{name}");
         let given = text.as_ref();
-        if given.and_then(|text| amount(problems, &field, text, Quantity::units)) == Some(0) {
+        if given.and_then(|text| amount(problems, &field, text, Quantity::bytes)) == Some(0) {
             problems.add(field, "with 0 nothing is done; give more, or leave it out");
         }
     }
