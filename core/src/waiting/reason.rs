@@ -40,8 +40,8 @@ pub enum Reason {
     RequirementUnmet {
         /// The host.
         host: HostName,
-        /// What is required, and what was found.
-        unmet: Unmet,
+        /// All that is required and not there.
+        unmet: Vec<Unmet>,
     },
     /// The host of the member is out of contact: what runs there is not known.
     HostUnknown {

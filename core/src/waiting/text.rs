@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{HostRefusal, Reason, refusal::nearest};
+use super::{
+    HostRefusal, Reason,
+    refusal::{all, nearest},
+};
 use crate::quantity::of_bytes;
 
 impl fmt::Display for Reason {
@@ -21,7 +24,7 @@ impl fmt::Display for Reason {
             Self::NoEligibleHost { hosts } => {
                 write!(f, "no host can take it: {}", refusals(hosts))
             }
-            Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {unmet}"),
+            Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {}", all(unmet)),
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
             Self::HistoryMismatch { hosts } => {
                 write!(
@@ -212,10 +215,10 @@ impl fmt::Display for Reason {
             Self::UserMissing { process, privilege } => {
                 write!(f, "process {process}: {privilege} does not exist")
             }
+            Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
             Self::LimitsNotEnforced { process, limits } => write!(
                 f,
                 "process {process} has resources.require, and its host does not enforce {}",
-            Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
                 join(limits)
             ),
             Self::PoolMissing { pool } => write!(f, "the host has no pool '{pool}'"),
