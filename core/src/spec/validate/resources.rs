@@ -42,7 +42,7 @@ pub(super) fn amounts(problems: &mut Problems, at: &str, resources: &Resources) 
                 }
                 None => problems.add(
                     field,
-                    format!("'{name}' is not known here; use cpu, memory or pids"),
+                    format!("'{name}' is not known here; {}", instead(name)),
                 ),
             }
         }
@@ -75,6 +75,17 @@ fn unit(name: &str) -> Option<Unit> {
         PIDS => Some(Quantity::count),
         _ => None,
     }
+}
+
+/// What to write for an amount that processes do not have here.
+fn instead(name: &str) -> &'static str {
+    if name == "ephemeral-storage" {
+        return "give a claim of volumeClaimTemplates its size";
+    }
+    if name.starts_with("hugepages-") || name.contains('/') {
+        return "remove it and choose hosts that have it, with nodeSelector or requires";
+    }
+    "use cpu, memory or pids"
 }
 
 fn io(problems: &mut Problems, at: &str, resources: &Resources) {
