@@ -339,3 +339,25 @@ fn pools(pools: &[v1::PoolStatus]) -> String {
     }
     table.render()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_does_not_enforce_is_told_with_what_it_does() {
+        let told = |there: &[&str]| {
+            let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+            controllers(&there)
+        };
+        assert_eq!(
+            told(&["cpu", "io", "memory", "pids"]),
+            "cpu, io, memory, pids"
+        );
+        assert_eq!(
+            told(&["memory", "pids"]),
+            "memory, pids; missing, and not enforced: cpu, io"
+        );
+        assert_eq!(told(&[]), "none of cgroup v2: no resources are enforced");
+    }
+}

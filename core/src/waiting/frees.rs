@@ -27,7 +27,11 @@ impl Rule {
             Self::PredecessorNotReady => &[Event("the lower ordinal becomes ready")],
             Self::PredecessorNotStarted => &[Event("the lower ordinal has started")],
             Self::SuccessorNotStopped => &[Event("the higher ordinal is gone")],
-            Self::NoEligibleHost => &[Event("a host fits: in contact, uncordoned, with room")],
+            Self::NoEligibleHost => &[
+                Verb("berth host uncordon HOST", "if it is cordoned"),
+                ByHand("mend or add a host; the reason says per host what rules it out"),
+                Event("a host fits"),
+            ],
             Self::RequirementUnmet => &[
                 ByHand("make the host have what is required"),
                 Verb("berth apply -f FILE", "without the requirement"),

@@ -115,7 +115,7 @@ fn account(user: &str) -> Result<Option<Account>, Errno> {
         gid: Gid::from_raw(number),
         name: None,
     };
-    Ok(known.or(number.map(nameless)))
+    Ok(known.or_else(|| number.map(nameless)))
 }
 
 /// The number of a group, and its name, if it has one.
@@ -126,7 +126,7 @@ fn group_of(group: &str) -> Result<Option<(Gid, Option<String>)>, Errno> {
         None => Group::from_name(group),
     };
     let known = found?.map(|found| (found.gid, Some(found.name)));
-    Ok(known.or(number.map(|number| (number, None))))
+    Ok(known.or_else(|| number.map(|number| (number, None))))
 }
 
 #[cfg(test)]
