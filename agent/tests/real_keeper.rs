@@ -466,7 +466,18 @@ async fn a_program_that_does_not_exist_is_named_and_nothing_is_left() {
         .start_keeper(bed.launch(vec![who]))
         .await
         .unwrap_err();
-    assert!(matches!(error, Reason::UserForbidden { .. }), "{error}");
+    assert!(matches!(error, Reason::Forbidden(_)), "{error}");
+    for forbid in [
+        (|main| main.supplemental_groups.push("sys".to_owned()))
+            as fn(&mut berth_core::rendered::RenderedProcess),
+        |main| main.capabilities.push("SYS_ADMIN".to_owned()),
+    ] {
+        let mut main = shell("main", WAIT_FOREVER);
+        forbid(&mut main);
+        let started = bed.host.start_keeper(bed.launch(vec![main])).await;
+        let error = started.unwrap_err();
+        assert!(matches!(error, Reason::Forbidden(_)), "{error}");
+    }
 }
 
 #[tokio::test]

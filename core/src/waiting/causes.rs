@@ -154,8 +154,9 @@ impl Rule {
                 "It is not installed there, or its path or its mode is another one."
             }
             Self::UserMissing => "The package that creates it is not installed there.",
-            Self::UserForbidden => {
-                "The user is root, or one that the agent's configuration leaves out."
+            Self::Forbidden => {
+                "It runs as root, or has a group that is not its user's, or a capability, that the \
+                 agent's configuration does not list."
             }
             Self::LimitsNotEnforced => {
                 "The host has cgroup v1, or its agent has no cgroup that may limit members."

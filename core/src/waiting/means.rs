@@ -191,8 +191,8 @@ impl Rule {
                 "The program of a process does not exist on the host, or cannot be executed."
             }
             Self::UserMissing => "The user or group of a process does not exist on the host.",
-            Self::UserForbidden => {
-                "The policy of the agent does not let processes run as this user."
+            Self::Forbidden => {
+                "The host's own policy does not let a process have this user, group or capability."
             }
             Self::LimitsNotEnforced => {
                 "A process has resources.require, and its host does not enforce what it asks for."

@@ -38,7 +38,7 @@ impl Rule {
             | Self::HeldByOperator
             | Self::CommandMissing
             | Self::UserMissing
-            | Self::UserForbidden
+            | Self::Forbidden
             | Self::PortTaken
             | Self::MountFailed
             | Self::UserIdMismatch

@@ -100,7 +100,7 @@ rules! {
     HeldByOperator,
     CommandMissing,
     UserMissing,
-    UserForbidden,
+    Forbidden,
     LimitsNotEnforced,
     PoolMissing,
     PortTaken,

@@ -63,7 +63,7 @@ impl Reason {
             | Self::HeldByOperator
             | Self::CommandMissing { .. }
             | Self::UserMissing { .. }
-            | Self::UserForbidden { .. }
+            | Self::Forbidden(_)
             | Self::LimitsNotEnforced { .. }
             | Self::PoolMissing { .. }
             | Self::PortTaken { .. }
