@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    bug::{self, Bug},
     ids::{Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Scope, Step,
@@ -55,7 +56,8 @@ fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
         Ordered::Stop => {
             // A member that is held on its host reports the same under an order to run, and one
             // that reports it before the agent has the order to stop may have begun to run since.
-            let seen = facts.seen.filter(|_| facts.settled);
+            let seen = facts.seen;
+            let seen = seen.filter(|_| facts.settled || bug::on(Bug::StaleReportBelieved));
             let stopped = seen.map(|seen| seen.report.phase) == Some(Phase::Stopped);
             let absent = facts.absent.then_some(Proof::ReportedAbsent);
             stopped.then_some(Proof::ReportedStopped).or(absent)
@@ -132,7 +134,7 @@ pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, sc
         state.foundings.contains_key(key)
             && !state.sets.contains_key(key)
             && !parked.contains_key(*key)
-            && state.claims_of(key).next().is_none()
+            && (state.claims_of(key).next().is_none() || bug::on(Bug::FoundingForgotten))
     };
     let gone: Vec<SetKey> = match scope {
         Scope::All => state.foundings.keys().filter(gone).cloned().collect(),

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
     ledger::{Acceptance, Record},
-    member::{Action, Effect, Event, Machine},
+    member::{Action, Effect, Event, Machine, Standing},
     order::OrderDelta,
     prerequisite::Answer,
     session::check_welcome,
@@ -54,6 +55,13 @@ impl World {
         let agent = host.and_then(|host| host.agent.as_mut());
         if let Some(agent) = agent.filter(|agent| agent.stream == Some(stream)) {
             agent.stream = None;
+            agent.welcome = false;
+            if bug::on(Bug::StreamLossStops) {
+                let members: Vec<_> = agent.machines.keys().cloned().collect();
+                for id in members {
+                    self.tell(name, &id, Event::Order(Standing::Removed));
+                }
+            }
             let again = self.delay(RETRY, 50, 1500);
             self.schedule(again, Happening::Connect(name.clone()));
         }
@@ -77,10 +85,12 @@ impl World {
                 self.report_all(name);
             }
             ToAgent::Zone(zone) => {
-                if zone.serial >= host.zone.serial {
+                let serial = zone.serial.max(host.zone.serial);
+                let unserved = bug::on(Bug::ZoneAckedUnserved) && host.zone.serial.0 > 0;
+                if zone.serial >= host.zone.serial && !unserved {
                     host.zone = *zone;
                 }
-                let ack = ToCoordinator::ZoneAck(host.zone.serial);
+                let ack = ToCoordinator::ZoneAck(serial);
                 self.send_up(name, stream, ack);
             }
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
@@ -107,10 +117,14 @@ impl World {
             }
             Ok(Acceptance::Known) => BTreeSet::new(),
             Ok(Acceptance::New { record, changed }) => {
+                if bug::on(Bug::LedgerAfterAck) {
+                    host.unwritten = Some(host.ledger.clone());
+                }
                 host.ledger.apply(&record);
                 changed
             }
         };
+        self.truth.acknowledges(name, &host.ledger.head);
         let boot = host.boot(name);
         for id in &changed {
             let last = host.ledger.runs.get(id).cloned();

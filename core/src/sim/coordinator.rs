@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    bug::{self, Bug},
     check::plan_checked,
     decide::{Decider, Decision},
     ids::{
@@ -12,6 +13,7 @@ use crate::{
     order::{MemberOrder, OrderHead, order_hash},
     plan::{Report, Step},
     prerequisite,
+    promise::Promise,
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
@@ -56,6 +58,17 @@ pub(super) struct Coordinator {
     pub(super) failed: BTreeMap<ObjectKey, HostName>,
     /// The work that was sent.
     pub(super) works: BTreeMap<ObjectKey, Sent>,
+    /// What the recorded orders follow from.
+    ordered: Option<State>,
+    /// What a planted bug left unwritten, as it is on disk.
+    unsynced: Unsynced,
+}
+
+/// What the disk has of a coordinator that does not write in time.
+#[derive(Debug, Default)]
+struct Unsynced {
+    state: Option<State>,
+    sent: Option<BTreeMap<HostName, SentOrder>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -87,6 +100,8 @@ impl Coordinator {
             former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
+            ordered: None,
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -103,17 +118,41 @@ impl World {
             return;
         }
         self.say("fault", "the coordinator crashes");
+        self.tally.fault("coordinator crash");
         self.coordinator.up = false;
         self.coordinator.crash_after = None;
         self.coordinator.streams.clear();
         self.coordinator.failed.clear();
         self.coordinator.works.clear();
         self.coordinator.decider = Decider::default();
+        self.coordinator.ordered = None;
+        self.lose_unsynced();
         let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
         for host in hosts {
             self.break_stream(&host);
         }
         self.schedule(back_after, Happening::CoordinatorStarts);
+    }
+
+    /// Notes what is on disk before a change: with nothing planted every change is there at once.
+    pub(super) fn before_change(&mut self) {
+        let coordinator = &mut self.coordinator;
+        if bug::on(Bug::ReplyBeforeSync) {
+            coordinator.unsynced.state = Some(coordinator.state.clone());
+        }
+        if bug::on(Bug::OrderSentFirst) {
+            coordinator.unsynced.sent = Some(coordinator.sent.clone());
+        }
+    }
+
+    fn lose_unsynced(&mut self) {
+        let unsynced = std::mem::take(&mut self.coordinator.unsynced);
+        if let Some(state) = unsynced.state {
+            self.coordinator.state = state;
+        }
+        if let Some(sent) = unsynced.sent {
+            self.coordinator.sent = sent;
+        }
     }
 
     pub(super) fn start_coordinator(&mut self) {
@@ -131,6 +170,7 @@ impl World {
         }
         let term = self.coordinator.state.term;
         self.say("coord", &format!("starts in term {term}"));
+        self.truth_of_store();
         self.reconcile();
     }
 
@@ -288,7 +328,10 @@ impl World {
             let coordinator = &mut self.coordinator;
             let decision = coordinator.decider.decide(&coordinator.state, self.now);
             if let Some(breach) = decision.breaches.first() {
-                self.truth.breaks("checker", breach.to_string());
+                let promise = breach.rule.promise();
+                let promise = promise.map_or("checker", Promise::number);
+                self.truth
+                    .breaks(promise, format!("the checker refuses {breach}"));
             }
             let Decision {
                 plan,
@@ -310,6 +353,7 @@ impl World {
                 return;
             }
             let hosts = self.coordinator.state.hosts.clone();
+            self.tally.reasons(report.waiting.values());
             // Names first, on every stream.
             self.publish();
             self.record_orders(true);
@@ -320,7 +364,9 @@ impl World {
             // A host that has orders to answer is another one to who plans.
             if idle && hosts == self.coordinator.state.hosts {
                 self.send_works();
-                self.nothing_is_left();
+                if self.rng.chance(self.wakes_checked) {
+                    self.nothing_is_left();
+                }
                 let ask_at = self.ask();
                 if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
@@ -372,6 +418,7 @@ impl World {
             self.coordinator.epochs.insert(member.clone(), *epoch);
         }
         let now = self.now;
+        self.tally.step(step);
         self.truth.decided(&self.coordinator.state, step);
         self.coordinator.state.apply(step, now);
         if is_news(step) {
@@ -381,6 +428,13 @@ impl World {
 
     /// Records the orders that changed, and sends them to the hosts that listen.
     fn record_orders(&mut self, send: bool) {
+        let state = &self.coordinator.state;
+        let before = self.coordinator.ordered.as_ref();
+        if before.is_some_and(|before| orders_alike(before, state)) {
+            return;
+        }
+        self.before_change();
+        self.coordinator.ordered = Some(self.coordinator.state.clone());
         let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
         for host in hosts {
             let members = host_order(&self.coordinator.state, &host);
@@ -446,6 +500,24 @@ impl World {
                     && set.members.keys().copied().eq(wanted)
             })
     }
+}
+
+/// Whether the same orders follow from two states: contact decides none.
+fn orders_alike(a: &State, b: &State) -> bool {
+    let records = |state: &State| -> Vec<_> {
+        let hosts = state.hosts.values();
+        hosts.map(|host| host.record.clone()).collect()
+    };
+    a.term == b.term
+        && a.sets == b.sets
+        && a.claims == b.claims
+        && a.foundings == b.foundings
+        && a.services == b.services
+        && a.config_maps == b.config_maps
+        && a.secrets == b.secrets
+        && a.persistent_volumes == b.persistent_volumes
+        && a.volumes == b.volumes
+        && records(a) == records(b)
 }
 
 /// Whether a step is worth a line of its own; the others follow from one that is.

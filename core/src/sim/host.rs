@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    bug::{self, Bug},
     ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
@@ -20,6 +21,9 @@ use crate::{
     volume::{PoolInfo, PoolKind},
     zone::Zone,
 };
+
+/// An agent that started has begun to bring its members back by then, coordinator or not.
+const BACK: Duration = Duration::from_secs(20);
 
 /// A host.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(super) struct SimHost {
     pub(super) keepers: BTreeMap<MemberId, Keeper>,
     /// What the agent wrote to disk.
     pub(super) ledger: Ledger,
+    /// What a planted bug left unwritten, as it is on disk.
+    pub(super) unwritten: Option<Ledger>,
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
@@ -121,6 +127,7 @@ impl World {
             zone: Zone::default(),
             keepers: BTreeMap::new(),
             ledger: Ledger::default(),
+            unwritten: None,
             agent: None,
             boots: 1,
             lives: 0,
@@ -138,6 +145,7 @@ impl World {
             return;
         }
         self.say("fault", &format!("the agent of {name} crashes"));
+        self.tally.fault("agent crash");
         self.break_stream(name);
         self.schedule(back_after, Happening::AgentStarts(name.clone()));
     }
@@ -153,7 +161,11 @@ impl World {
         host.up = false;
         host.agent = None;
         host.keepers.clear();
+        if let Some(ledger) = host.unwritten.take() {
+            host.ledger = ledger;
+        }
         self.say("fault", &format!("{name} loses power"));
+        self.tally.fault("power loss");
         self.break_stream(name);
         self.schedule(back_after, Happening::HostStarts(name.clone()));
     }
@@ -163,6 +175,7 @@ impl World {
         if let Some(host) = self.hosts.get_mut(name) {
             host.linked = false;
             self.say("fault", &format!("{name} is cut off"));
+            self.tally.fault("link cut");
             self.break_stream(name);
             self.schedule(heals_after, Happening::LinkHeals(name.clone()));
         }
@@ -180,6 +193,7 @@ impl World {
     pub fn lack(&mut self, name: &HostName, lacking: bool) {
         if let Some(host) = self.hosts.get_mut(name) {
             host.lacking = lacking;
+            self.tally.fault("user missing");
             self.say("fault", &format!("{name} lacks a user: {lacking}"));
         }
     }
@@ -198,6 +212,7 @@ impl World {
         };
         keeper.alive = false;
         self.say("fault", &format!("the process of {id} dies"));
+        self.tally.fault("process death");
         let exit = "was killed by SIGKILL".to_owned();
         self.tell_process(
             &name,
@@ -217,6 +232,7 @@ impl World {
     pub fn kill_keeper(&mut self, id: &MemberId) {
         if let Some((name, run)) = self.keeper_of(id) {
             self.say("fault", &format!("the keeper of {id} dies"));
+            self.tally.fault("keeper death");
             self.keeper_ends(&name, id, &run);
         }
     }
@@ -261,7 +277,14 @@ impl World {
             welcome: false,
             holds_reports: false,
         };
+        let life = host.lives;
         host.agent = Some(agent);
+        self.truth_of_ledger(name);
+        let back = Happening::BackByNow {
+            host: name.clone(),
+            life,
+        };
+        self.schedule(BACK, back);
         for id in members {
             self.tell_standing(name, &id);
         }
@@ -285,7 +308,9 @@ impl SimHost {
     }
 
     pub(super) fn standing(&self, id: &MemberId) -> Standing {
-        if !self.ledger.has_order() {
+        let welcome = self.agent.as_ref().is_some_and(|agent| agent.welcome);
+        let waits = bug::on(Bug::BootWaitsForCoordinator) && !welcome;
+        if !self.ledger.has_order() || waits {
             return Standing::Unordered;
         }
         if !self.ledger.members.contains_key(id) {

@@ -19,7 +19,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 fn regressions() -> Vec<u64> {
-    let text = include_str!("../regressions/sim_seeds.txt");
+    let text = include_str!("regressions/sim_seeds.txt");
     let lines = text.lines().filter_map(|line| line.split('#').next());
     lines.filter_map(|line| line.trim().parse().ok()).collect()
 }
