@@ -256,6 +256,7 @@ impl World {
             Effect::Refresh => self.refresh(name, id),
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
+                self.truth.served(id);
                 self.write(name, &Record::PassedGate { member, epoch });
                 self.tell(name, id, Event::GateRecorded { epoch });
             }

@@ -140,9 +140,6 @@ impl World {
         if bug::on(Bug::ReplyBeforeSync) {
             coordinator.unsynced.state = Some(coordinator.state.clone());
         }
-        if bug::on(Bug::OrderSentFirst) {
-            coordinator.unsynced.sent = Some(coordinator.sent.clone());
-        }
     }
 
     fn lose_unsynced(&mut self) {
@@ -364,7 +361,7 @@ impl World {
             // A host that has orders to answer is another one to who plans.
             if idle && hosts == self.coordinator.state.hosts {
                 self.send_works();
-                if self.rng.chance(self.wakes_checked) {
+                if self.wakes_checked == 100 || self.rng.chance(self.wakes_checked) {
                     self.nothing_is_left();
                 }
                 let ask_at = self.ask();
@@ -433,7 +430,9 @@ impl World {
         if before.is_some_and(|before| orders_alike(before, state)) {
             return;
         }
-        self.before_change();
+        if bug::on(Bug::OrderSentFirst) {
+            self.coordinator.unsynced.sent = Some(self.coordinator.sent.clone());
+        }
         self.coordinator.ordered = Some(self.coordinator.state.clone());
         let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
         for host in hosts {

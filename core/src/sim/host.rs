@@ -237,6 +237,14 @@ impl World {
         }
     }
 
+    /// The members that run.
+    pub(super) fn running(&self) -> Vec<MemberId> {
+        let hosts = self.hosts.values();
+        hosts
+            .flat_map(|host| host.keepers.keys().cloned())
+            .collect()
+    }
+
     fn keeper_of(&self, id: &MemberId) -> Option<(HostName, RunId)> {
         self.hosts.iter().find_map(|(name, host)| {
             let keeper = host.keepers.get(id)?;

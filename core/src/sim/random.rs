@@ -15,10 +15,12 @@ use crate::{
 };
 
 mod hour;
+mod leaning;
 mod rest;
 mod sets;
 
 pub use hour::{QUIET, hour};
+use leaning::Leaning;
 use sets::{one_of, options, updates};
 
 /// Longer than any coordinator is away.
@@ -43,7 +45,22 @@ pub struct Outcome {
 /// # Errors
 /// The promise that was broken, or `liveness` if the world did not come to rest.
 pub fn play(seed: u64) -> Result<Outcome, Violation> {
-    let mut plot = Plot::new(seed);
+    minutes(Plot::new(seed, Leaning::Even))
+}
+
+/// As [`play`], but most that happens is of one kind: what happens seldom meets its like.
+///
+/// # Errors
+/// As [`play`].
+pub fn lean(seed: u64) -> Result<Outcome, Violation> {
+    let leaning = match seed % 2 {
+        0 => Leaning::Volumes,
+        _ => Leaning::Members,
+    };
+    minutes(Plot::new(seed, leaning))
+}
+
+fn minutes(mut plot: Plot) -> Result<Outcome, Violation> {
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {
         plot.event()?;
@@ -69,10 +86,11 @@ struct Plot {
     world: World,
     hosts: Vec<HostName>,
     sets: Vec<(SetKey, SetOptions)>,
+    leaning: Leaning,
 }
 
 impl Plot {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, leaning: Leaning) -> Self {
         let mut rng = Rng::new(seed);
         let mut world = World::new(rng.next(), true);
         let mut hosts = Vec::new();
@@ -84,6 +102,7 @@ impl Plot {
         for (port, name) in (7000..).zip(SETS) {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
                 let mut options = options(&mut rng, port);
+                leaning.shape(&mut rng, &mut options);
                 // No cycle: each needs the one before it, or nothing.
                 options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
                     set: set.to_owned(),
@@ -102,6 +121,7 @@ impl Plot {
             world,
             hosts,
             sets,
+            leaning,
         }
     }
 
@@ -134,7 +154,7 @@ impl Plot {
     }
 
     fn event(&mut self) -> Result<(), Violation> {
-        match self.rng.below(100) {
+        match self.leaning.dice(&mut self.rng) {
             0..=12 => self.apply(),
             13..=18 => self.config(),
             19..=29 => self.storage()?,
@@ -393,7 +413,14 @@ impl Plot {
     }
 
     fn member_fault(&mut self) {
-        let Some(id) = self.member() else { return };
+        let aimed = match self.leaning {
+            Leaning::Even => self.member(),
+            Leaning::Mixed | Leaning::Volumes | Leaning::Members => {
+                let running = self.world.running();
+                self.rng.pick(&running).cloned()
+            }
+        };
+        let Some(id) = aimed else { return };
         if self.rng.chance(50) {
             self.world.kill_process(&id);
         } else {

@@ -88,6 +88,11 @@ impl Truth {
         }
     }
 
+    /// A founder passed its gate: its agent recorded it.
+    pub(super) fn served(&mut self, id: &MemberId) {
+        self.founded.insert(id.clone());
+    }
+
     /// Judges what the coordinator decided: what it must never take back.
     pub(super) fn decided(&mut self, state: &State, step: &Step) {
         self.answered.decided(step);

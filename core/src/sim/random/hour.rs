@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::sim::Violation;
 
-use super::{Outcome, Plot};
+use super::{Leaning, Outcome, Plot};
 
 /// How long a history lasts before everything is mended.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -24,12 +24,20 @@ const WAKES: u64 = 5;
 /// # Errors
 /// The promise that was broken, or `liveness` if the world did not come to rest, or not stay at rest.
 pub fn hour(seed: u64) -> Result<Outcome, Violation> {
-    let mut plot = Plot::new(seed);
+    let leaning = match seed % 3 {
+        0 => Leaning::Mixed,
+        1 => Leaning::Volumes,
+        _ => Leaning::Members,
+    };
+    let mut plot = Plot::new(seed, leaning);
     let more = u8::try_from(plot.rng.below(3)).unwrap_or_default();
     plot.add_hosts(more);
     plot.world.wakes_checked = WAKES;
     let end = plot.world.now.plus(HOUR);
+    let mut sets = Vec::new();
     while plot.world.now < end {
+        plot.bring_back();
+        sets.push(plot.count_sets());
         if plot.rng.chance(15) {
             plot.swizzle()?;
         }
@@ -44,7 +52,9 @@ pub fn hour(seed: u64) -> Result<Outcome, Violation> {
         let lull = plot.rng.millis(1, LULL).min(left);
         plot.world.run(lull)?;
     }
-    plot.world.tally.size = (plot.count_hosts(), plot.count_sets());
+    sets.sort_unstable();
+    let sets = sets.get(sets.len() / 2).copied().unwrap_or_default();
+    plot.world.tally.size = (plot.count_hosts(), sets);
     plot.rest()?;
     plot.world.run(EMPTIED)?;
     let before = plot.world.tally.steps.clone();
@@ -74,6 +84,24 @@ impl Plot {
             self.world.run(pause)?;
         }
         Ok(())
+    }
+
+    /// Sets that are not there, and were not meant to be gone for long, are applied again.
+    fn bring_back(&mut self) {
+        for index in 0..self.sets.len() {
+            let Some((key, options)) = self.sets.get_mut(index) else {
+                return;
+            };
+            if self.world.has_set(key) || !self.rng.chance(60) {
+                continue;
+            }
+            if !options.fixed || options.replicas == 0 {
+                options.replicas = u32::try_from(1 + self.rng.below(4)).unwrap_or(1);
+            }
+            let (key, options) = (key.clone(), options.clone());
+            self.world.say("operator", &format!("wants {key}"));
+            self.world.put_set(&key, &options);
+        }
     }
 
     fn count_hosts(&self) -> u64 {
