@@ -62,12 +62,14 @@ const NO_REASON: [(&str, &[&str]); 3] = [
     ),
 ];
 /// Everything that goes wrong here.
-const FAULTS: [&str; 9] = [
+const FAULTS: [&str; 11] = [
     "agent crash",
     "coordinator crash",
     "helper hangs",
     "keeper death",
+    "ledger sync fails",
     "link cut",
+    "link stalls",
     "power loss",
     "process death",
     "step fails",

@@ -117,6 +117,15 @@ impl World {
             }
             Ok(Acceptance::Known) => BTreeSet::new(),
             Ok(Acceptance::New { record, changed }) => {
+                if let Some(written) = host.sync_fails.take() {
+                    if written {
+                        host.ledger.apply(&record);
+                    }
+                    self.tally.fault("ledger sync fails");
+                    let back = self.delay(1000, 100, 8000);
+                    self.crash_agent(name, back);
+                    return;
+                }
                 if bug::on(Bug::LedgerAfterAck) {
                     host.unwritten = Some(host.ledger.clone());
                 }

@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    bug::{self, Bug},
     check::plan_checked,
     decide::{Decider, Decision},
-    ids::{
-        ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
-    },
+    ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     map::Map,
-    order::{MemberOrder, OrderHead, order_hash},
+    order::OrderHead,
     plan::{Report, Step},
     prerequisite,
     promise::Promise,
@@ -22,14 +19,15 @@ use crate::{
         storage::Sent,
         world::World,
     },
-    state::{
-        Claim, Contact, Observation, State, Turn,
-        orders::{delta, host_order, snapshot},
-    },
+    state::{Claim, Contact, Observation, State, Turn},
     time::Timestamp,
     waiting::Reason,
     zone,
 };
+
+mod orders;
+
+use orders::{SentOrder, Unsynced};
 
 /// More plans in a row than this follow from their own effect.
 const PLANS: u32 = 50;
@@ -62,20 +60,6 @@ pub(super) struct Coordinator {
     ordered: Option<State>,
     /// What a planted bug left unwritten, as it is on disk.
     unsynced: Unsynced,
-}
-
-/// What the disk has of a coordinator that does not write in time.
-#[derive(Debug, Default)]
-struct Unsynced {
-    state: Option<State>,
-    sent: Option<BTreeMap<HostName, SentOrder>>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct SentOrder {
-    head: OrderHead,
-    members: BTreeMap<MemberId, MemberOrder>,
-    hashes: BTreeMap<Generation, ContentHash>,
 }
 
 impl Coordinator {
@@ -132,24 +116,6 @@ impl World {
             self.break_stream(&host);
         }
         self.schedule(back_after, Happening::CoordinatorStarts);
-    }
-
-    /// Notes what is on disk before a change: with nothing planted every change is there at once.
-    pub(super) fn before_change(&mut self) {
-        let coordinator = &mut self.coordinator;
-        if bug::on(Bug::ReplyBeforeSync) {
-            coordinator.unsynced.state = Some(coordinator.state.clone());
-        }
-    }
-
-    fn lose_unsynced(&mut self) {
-        let unsynced = std::mem::take(&mut self.coordinator.unsynced);
-        if let Some(state) = unsynced.state {
-            self.coordinator.state = state;
-        }
-        if let Some(sent) = unsynced.sent {
-            self.coordinator.sent = sent;
-        }
     }
 
     pub(super) fn start_coordinator(&mut self) {
@@ -271,15 +237,6 @@ impl World {
     fn send_zone(&mut self, host: &HostName, stream: StreamId) {
         let zone = zone::build(&self.coordinator.state);
         self.send_down(host, stream, ToAgent::Zone(Box::new(zone)));
-    }
-
-    fn send_complete(&mut self, host: &HostName) {
-        let stream = self.coordinator.streams.get(host).copied();
-        let sent = self.coordinator.sent.get(host).cloned();
-        if let (Some(stream), Some(sent)) = (stream, sent) {
-            let order = snapshot(sent.head, &sent.members);
-            self.send_down(host, stream, ToAgent::Order(order));
-        }
     }
 
     fn take_report(
@@ -423,54 +380,6 @@ impl World {
         }
     }
 
-    /// Records the orders that changed, and sends them to the hosts that listen.
-    fn record_orders(&mut self, send: bool) {
-        let state = &self.coordinator.state;
-        let before = self.coordinator.ordered.as_ref();
-        if before.is_some_and(|before| orders_alike(before, state)) {
-            return;
-        }
-        if bug::on(Bug::OrderSentFirst) {
-            self.coordinator.unsynced.sent = Some(self.coordinator.sent.clone());
-        }
-        self.coordinator.ordered = Some(self.coordinator.state.clone());
-        let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
-        for host in hosts {
-            let members = host_order(&self.coordinator.state, &host);
-            let sent = self
-                .coordinator
-                .sent
-                .get(&host)
-                .cloned()
-                .unwrap_or_default();
-            if sent.members == members && !(sent.hashes.is_empty() && send) {
-                continue;
-            }
-            let head = OrderHead {
-                history: self.coordinator.history.clone(),
-                term: self.coordinator.state.term,
-                generation: sent.head.generation.next(),
-                hash: order_hash(&members),
-            };
-            let change = delta(&sent.head, &sent.members, head.clone(), &members);
-            let mut hashes = sent.hashes;
-            hashes.insert(head.generation, head.hash.clone());
-            let record = SentOrder {
-                head,
-                members,
-                hashes,
-            };
-            self.coordinator.sent.insert(host.clone(), record);
-            if let Some(host) = self.coordinator.state.hosts.get_mut(&host) {
-                host.contact.settled = false;
-            }
-            let stream = self.coordinator.streams.get(&host).copied();
-            if let Some(stream) = stream.filter(|_| send) {
-                self.send_down(&host, stream, ToAgent::Order(change));
-            }
-        }
-    }
-
     /// Sends the zone to every host that listens and did not get this one.
     fn publish(&mut self) {
         let serial = self.coordinator.state.zone.serial;
@@ -499,24 +408,6 @@ impl World {
                     && set.members.keys().copied().eq(wanted)
             })
     }
-}
-
-/// Whether the same orders follow from two states: contact decides none.
-fn orders_alike(a: &State, b: &State) -> bool {
-    let records = |state: &State| -> Vec<_> {
-        let hosts = state.hosts.values();
-        hosts.map(|host| host.record.clone()).collect()
-    };
-    a.term == b.term
-        && a.sets == b.sets
-        && a.claims == b.claims
-        && a.foundings == b.foundings
-        && a.services == b.services
-        && a.config_maps == b.config_maps
-        && a.secrets == b.secrets
-        && a.persistent_volumes == b.persistent_volumes
-        && a.volumes == b.volumes
-        && records(a) == records(b)
 }
 
 /// Whether a step is worth a line of its own; the others follow from one that is.

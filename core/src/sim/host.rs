@@ -42,6 +42,8 @@ pub(super) struct SimHost {
     pub(super) ledger: Ledger,
     /// What a planted bug left unwritten, as it is on disk.
     pub(super) unwritten: Option<Ledger>,
+    /// Whether the next write of the ledger fails, and has reached the disk all the same.
+    pub(super) sync_fails: Option<bool>,
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
@@ -128,6 +130,7 @@ impl World {
             keepers: BTreeMap::new(),
             ledger: Ledger::default(),
             unwritten: None,
+            sync_fails: None,
             agent: None,
             boots: 1,
             lives: 0,
@@ -178,6 +181,24 @@ impl World {
             self.tally.fault("link cut");
             self.break_stream(name);
             self.schedule(heals_after, Happening::LinkHeals(name.clone()));
+        }
+    }
+
+    /// Nothing that is sent one way arrives for a while; then all of it does, in order.
+    pub fn stall_link(&mut self, name: &HostName, down: bool, lasts: Duration) {
+        let until = self.now.plus(lasts);
+        let last = self.last_arrival.entry((name.clone(), down)).or_default();
+        *last = until.max(*last);
+        let way = if down { "to" } else { "from" };
+        self.say("fault", &format!("nothing arrives {way} {name}"));
+        self.tally.fault("link stalls");
+    }
+
+    /// The next write of a host's ledger fails, after it reached the disk or before: the agent ends,
+    /// and has acknowledged nothing of it.
+    pub fn fail_sync(&mut self, name: &HostName, written: bool) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.sync_fails = Some(written);
         }
     }
 

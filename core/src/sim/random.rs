@@ -20,7 +20,7 @@ mod rest;
 mod sets;
 
 pub use hour::{QUIET, hour};
-use leaning::Leaning;
+use leaning::{Leaning, Link};
 use sets::{one_of, options, updates};
 
 /// Longer than any coordinator is away.
@@ -176,7 +176,11 @@ impl Plot {
             72..=79 => {
                 if let Some(host) = self.host() {
                     let heals = self.rng.millis(10, 15_000);
-                    self.world.cut_link(&host, heals);
+                    match self.leaning.link(&mut self.rng) {
+                        Link::Cut => self.world.cut_link(&host, heals),
+                        Link::Stalls { down } => self.world.stall_link(&host, down, heals),
+                        Link::Holds { written } => self.world.fail_sync(&host, written),
+                    }
                 }
             }
             80..=86 => {

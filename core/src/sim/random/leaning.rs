@@ -15,6 +15,17 @@ pub(super) enum Leaning {
     Members,
 }
 
+/// What becomes of the link to a host, or of what came over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// It is cut both ways.
+    Cut,
+    /// Nothing arrives one way.
+    Stalls { down: bool },
+    /// It holds, and the next order cannot be written down.
+    Holds { written: bool },
+}
+
 /// Numbers of `Plot::event`, as often as they are to come: volumes, then sets that come and go, then
 /// crashes and cuts.
 const VOLUMES: [u64; 20] = [
@@ -34,6 +45,22 @@ impl Leaning {
             Self::Members => &MEMBERS,
         };
         rng.pick(from).copied().unwrap_or_default()
+    }
+
+    /// How the link to a host fails. An even history knows cuts alone.
+    pub(super) fn link(self, rng: &mut Rng) -> Link {
+        if self == Self::Even {
+            return Link::Cut;
+        }
+        match rng.below(4) {
+            0 | 1 => Link::Cut,
+            2 => Link::Stalls {
+                down: rng.chance(50),
+            },
+            _ => Link::Holds {
+                written: rng.chance(50),
+            },
+        }
     }
 
     /// Gives a set what the history is about.
