@@ -5,6 +5,11 @@
 //!
 //! `BERTH_CRASH_IMAGES` says how many images there are; `BERTH_CRASH_SEED` which.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "how many images were tried is the result"
+)]
+
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},

@@ -57,7 +57,9 @@ pub fn lean(seed: u64) -> Result<Outcome, Violation> {
         0 => Leaning::Volumes,
         _ => Leaning::Members,
     };
-    minutes(Plot::new(seed, leaning))
+    let mut plot = Plot::new(seed, leaning);
+    plot.supply();
+    minutes(plot)
 }
 
 fn minutes(mut plot: Plot) -> Result<Outcome, Violation> {
@@ -396,6 +398,8 @@ impl Plot {
         let words = [Word::Adopt, Word::Release, Word::Delete, Word::Undelete];
         let word = self.rng.pick(&words).copied();
         if let (Some(word), Some(volume)) = (word, self.rng.pick(&all).cloned()) {
+            let regretted = self.leaning == Leaning::Volumes && self.world.goes(&volume);
+            let word = if regretted { Word::Undelete } else { word };
             self.world.tell_volume(word, &volume);
         }
     }

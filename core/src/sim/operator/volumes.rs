@@ -39,6 +39,12 @@ impl World {
             .collect()
     }
 
+    /// Whether a volume is on its way to the trash.
+    pub(in crate::sim) fn goes(&self, name: &ObjectKey) -> bool {
+        let volume = self.coordinator.state.volumes.get(name);
+        volume.is_some_and(|volume| volume.state == VolumeState::Trashing)
+    }
+
     /// Says a word about a volume; whether it was taken.
     pub fn tell_volume(&mut self, word: Word, name: &ObjectKey) -> bool {
         if !self.coordinator.up {

@@ -32,6 +32,7 @@ pub fn hour(seed: u64) -> Result<Outcome, Violation> {
     let mut plot = Plot::new(seed, leaning);
     let more = u8::try_from(plot.rng.below(3)).unwrap_or_default();
     plot.add_hosts(more);
+    plot.supply();
     plot.world.wakes_checked = WAKES;
     let end = plot.world.now.plus(HOUR);
     let mut sets = Vec::new();

@@ -1,6 +1,9 @@
 //! What of all that may happen does happen most.
 
-use crate::sim::{operator::SetOptions, rng::Rng};
+use crate::sim::{
+    operator::{SERVER, SetOptions},
+    rng::Rng,
+};
 
 /// What a history is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +36,7 @@ const VOLUMES: [u64; 20] = [
 ];
 /// The same: members that fail, coordinators that crash and commits that are cut off.
 const MEMBERS: [u64; 20] = [
-    35, 35, 35, 35, 35, 35, 35, 80, 80, 80, 87, 87, 0, 0, 0, 30, 45, 55, 65, 72,
+    35, 35, 35, 35, 35, 35, 35, 80, 80, 72, 72, 87, 0, 0, 0, 30, 30, 55, 65, 72,
 ];
 
 impl Leaning {
@@ -67,7 +70,12 @@ impl Leaning {
     pub(super) fn shape(self, rng: &mut Rng, options: &mut SetOptions) {
         match self {
             Self::Even | Self::Mixed => {}
-            Self::Volumes => options.claim = true,
+            Self::Volumes => {
+                options.claim = true;
+                if rng.chance(40) {
+                    options.class = Some(SERVER.to_owned());
+                }
+            }
             Self::Members => {
                 options.fixed = !options.per_host && rng.chance(70);
                 options.claim |= rng.chance(50);

@@ -95,6 +95,11 @@ impl Plot {
                 self.world.put_set(set, options);
             }
         }
+        self.supply();
+    }
+
+    /// Makes what the members of all sets need: config, volumes by hand, claims that they share.
+    pub(super) fn supply(&mut self) {
         for (set, options) in self.sets.clone() {
             self.world.put_config(&set, Some((0, 0)));
             for ordinal in 0..MOST_ORDINALS.max(6) {
