@@ -1,6 +1,6 @@
 //! The agent: its stream, its ledger, and what its member machines ask for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     bug::{self, Bug},
@@ -19,6 +19,8 @@ use crate::{
 
 /// How long an agent waits before it opens its next stream.
 const RETRY: u64 = 500;
+/// How long a host is cut off whose founder dies as it passes its gate.
+const AMBUSH: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn connect(&mut self, name: &HostName) {
@@ -267,6 +269,10 @@ impl World {
                 let member = id.clone();
                 self.truth.served(id);
                 self.write(name, &Record::PassedGate { member, epoch });
+                if std::mem::take(&mut self.ambush) {
+                    self.cut_link(name, AMBUSH);
+                    self.kill_keeper(id);
+                }
                 self.tell(name, id, Event::GateRecorded { epoch });
             }
             Effect::Forget => {

@@ -428,6 +428,9 @@ impl Plot {
                 self.rng.pick(&running).cloned()
             }
         };
+        if self.leaning == Leaning::Members && self.rng.chance(25) {
+            self.world.ambush = true;
+        }
         let Some(id) = aimed else { return };
         if self.rng.chance(50) {
             self.world.kill_process(&id);

@@ -47,6 +47,8 @@ pub struct World {
     pub(super) storage: Storage,
     pub(super) truth: Truth,
     pub(super) tally: Tally,
+    /// Whether the next founder that passes its gate is cut off and dies at that moment.
+    pub(super) ambush: bool,
     /// How often, in a hundred, it is looked at whether everything was woken that had to be.
     pub(super) wakes_checked: u64,
     /// What happened, a line each.
@@ -74,6 +76,7 @@ impl World {
             storage: Storage::default(),
             truth: Truth::default(),
             tally: Tally::default(),
+            ambush: false,
             wakes_checked: 100,
             log: Vec::new(),
             queue: BTreeMap::new(),

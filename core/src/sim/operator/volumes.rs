@@ -39,10 +39,13 @@ impl World {
             .collect()
     }
 
-    /// Whether a volume is on its way to the trash.
+    /// Whether a volume is in the trash, or on its way there.
     pub(in crate::sim) fn goes(&self, name: &ObjectKey) -> bool {
         let volume = self.coordinator.state.volumes.get(name);
-        volume.is_some_and(|volume| volume.state == VolumeState::Trashing)
+        volume.is_some_and(|volume| match volume.state {
+            VolumeState::Trashing | VolumeState::Trashed { .. } => true,
+            VolumeState::Live | VolumeState::Restoring | VolumeState::Purging => false,
+        })
     }
 
     /// Says a word about a volume; whether it was taken.

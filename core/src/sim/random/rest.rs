@@ -61,6 +61,7 @@ impl Plot {
         self.world.broken.clear();
         self.world.rough = false;
         self.world.coordinator.crash_after = None;
+        self.world.ambush = false;
         for (host, rack) in self.hosts.clone().iter().zip(RACKS.into_iter().cycle()) {
             self.world.drain(host, false, false);
             self.world.lack(host, false);
