@@ -24,6 +24,7 @@ impl Rule {
             | Self::BoundHost
             | Self::DataAlone
             | Self::SnapshotSource
+            | Self::SnapshotMeant
             | Self::CopySource
             | Self::CopyStill
             | Self::ClaimHost
