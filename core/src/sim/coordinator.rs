@@ -309,16 +309,15 @@ impl World {
                 self.crash_coordinator(back);
                 return;
             }
-            let hosts = self.coordinator.state.hosts.clone();
             // Names first, on every stream.
             self.publish();
-            self.record_orders(true);
+            let recorded = self.record_orders(true);
             let wake_at = report.wake_at;
             if idle {
                 self.coordinator.report.absorb(&scope, report);
             }
             // A host that has orders to answer is another one to who plans.
-            if idle && hosts == self.coordinator.state.hosts {
+            if idle && !recorded {
                 self.send_works();
                 self.nothing_is_left();
                 let ask_at = self.ask();
@@ -379,8 +378,10 @@ impl World {
         }
     }
 
-    /// Records the orders that changed, and sends them to the hosts that listen.
-    fn record_orders(&mut self, send: bool) {
+    /// Records the orders that changed, and sends them to the hosts that listen; whether there were
+    /// any.
+    fn record_orders(&mut self, send: bool) -> bool {
+        let mut recorded = false;
         let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
         for host in hosts {
             let members = host_order(&self.coordinator.state, &host);
@@ -411,11 +412,13 @@ impl World {
             if let Some(host) = self.coordinator.state.hosts.get_mut(&host) {
                 host.contact.settled = false;
             }
+            recorded = true;
             let stream = self.coordinator.streams.get(&host).copied();
             if let Some(stream) = stream.filter(|_| send) {
                 self.send_down(&host, stream, ToAgent::Order(change));
             }
         }
+        recorded
     }
 
     /// Sends the zone to every host that listens and did not get this one.
