@@ -59,6 +59,9 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         return;
     }
     let of = |n: Ordinal| facts(&draft.state, key, n);
+    // What an agent out of contact does not hear is not delivered, and holds no other up.
+    let heard = |n: &Ordinal| of(*n).is_some_and(|facts| facts.in_contact);
+    let old: Vec<Ordinal> = old.into_iter().filter(heard).collect();
     let mut wake: Option<Timestamp> = None;
     let (mut told, mut served) = (true, true);
     for facts in set.declared().filter_map(of).filter(has_target) {

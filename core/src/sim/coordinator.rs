@@ -294,7 +294,7 @@ impl World {
                 plan,
                 report,
                 scope,
-                whole_at,
+                look_at,
                 ..
             } = decision;
             let idle = plan.steps.is_empty();
@@ -321,7 +321,7 @@ impl World {
                 self.send_works();
                 self.nothing_is_left();
                 let ask_at = self.ask();
-                if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {
+                if let Some(at) = [wake_at, look_at, ask_at].into_iter().flatten().min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 return;
