@@ -96,6 +96,16 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// What does not hold, if it is this one.
+    pub fn unmet(self, required: Prerequisite) -> Option<Unmet> {
+        match self {
+            Self::Met => None,
+            Self::Unmet { found } => Some(Unmet { required, found }),
+        }
+    }
+}
+
 /// What an agent says of one prerequisite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

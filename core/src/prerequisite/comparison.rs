@@ -25,6 +25,14 @@ pub enum ComparisonError {
     /// Nothing is compared with.
     #[error("the value is missing; give one, or a comparison such as '>=262144'")]
     Empty,
+    /// It begins like a comparison and is none.
+    #[error("'{text}' is no comparison; write {meant}")]
+    Sign {
+        /// The text.
+        text: String,
+        /// What the writer may have meant, or what there is.
+        meant: String,
+    },
     /// Only numbers are more or less than others.
     #[error("'{0}' is not a whole number, and only numbers are more or less; give one, or '='")]
     NoNumber(String),
@@ -52,6 +60,13 @@ impl Comparison {
         let value = normal(value);
         if value.is_empty() {
             return Err(ComparisonError::Empty);
+        }
+        // Taken for a value it would never hold: no sysctl begins so.
+        if value.starts_with(['<', '>', '=', '!', '~']) {
+            return Err(ComparisonError::Sign {
+                text: text.to_owned(),
+                meant: meant(text),
+            });
         }
         let compares_text = matches!(operator, Operator::Equal | Operator::NotEqual);
         if !compares_text && value.parse::<i128>().is_err() {
@@ -82,6 +97,22 @@ impl Comparison {
             Operator::Less => order.is_some_and(std::cmp::Ordering::is_lt),
         }
     }
+}
+
+/// The comparison that a text with a wrong sign may stand for, or all that there are.
+fn meant(text: &str) -> String {
+    let slips = [
+        ("=>", ">="),
+        ("=<", "<="),
+        ("=!", "!="),
+        ("<>", "!="),
+        ("===", "="),
+    ];
+    let slip = slips.iter().find_map(|(slip, sign)| {
+        let value = text.strip_prefix(slip)?.trim();
+        Some(format!("'{sign}{value}'"))
+    });
+    slip.unwrap_or_else(|| "one of >=, <=, >, <, = and != before the value".to_owned())
 }
 
 /// The kernel puts tabs between the numbers of a list.

@@ -28,16 +28,13 @@ pub struct Asked {
 }
 
 impl Contact {
-    /// The first of these that is known not to hold.
-    pub fn unmet(&self, required: impl Iterator<Item = Prerequisite>) -> Option<Unmet> {
-        let mut required = required;
-        required.find_map(|required| {
-            let found = self.asked.get(&required)?.finding.clone()?;
-            match found {
-                Finding::Met => None,
-                Finding::Unmet { found } => Some(Unmet { required, found }),
-            }
-        })
+    /// Those of these that are known not to hold.
+    pub fn unmet(&self, required: impl Iterator<Item = Prerequisite>) -> Vec<Unmet> {
+        let known = required.filter_map(|required| {
+            let finding = self.asked.get(&required)?.finding.clone()?;
+            finding.unmet(required)
+        });
+        known.collect()
     }
 
     /// Those of these that nothing is known of.
@@ -140,16 +137,17 @@ fn next(asked: Option<&Asked>) -> Next {
 }
 
 /// What a reason says of hosts and their prerequisites.
-fn wanted(reason: &Reason) -> Vec<(&HostName, &[Prerequisite])> {
+fn wanted(reason: &Reason) -> Vec<(&HostName, Vec<&Prerequisite>)> {
     if let Reason::RequirementUnmet { host, unmet } = reason {
-        return vec![(host, std::slice::from_ref(&unmet.required))];
+        return vec![(host, unmet.iter().map(|one| &one.required).collect())];
     }
     let (Reason::NoEligibleHost { hosts } | Reason::DrainNowhere { hosts, .. }) = reason else {
         return Vec::new();
     };
     let hosts = hosts.iter();
     hosts
-        .filter_map(|one| Some((&one.host, one.because.required()?)))
+        .map(|one| (&one.host, one.because.required()))
+        .filter(|(_, required)| !required.is_empty())
         .collect()
 }
 
@@ -200,8 +198,8 @@ mod tests {
         let finding = required.judge(&Fact::Absent);
         let of = required.clone();
         contact.answered(vec![Answer { of, finding }], NOW);
-        let unmet = contact.unmet([required.clone()].into_iter()).unwrap();
-        let unmet = report(Refusal::RequirementUnmet(unmet));
+        let unmet = contact.unmet([required.clone()].into_iter());
+        let unmet = report(Refusal::RequirementUnmet { unmet });
         let (asked, wake) = questions(&state, &unmet, NOW);
         assert!(asked.is_empty());
         let at = wake.unwrap();
