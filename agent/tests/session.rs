@@ -168,8 +168,8 @@ async fn a_lost_session_is_opened_again_with_what_is_known() {
     agent.until(&id("web-0"), ready).await;
     drop(agent);
     let mut agent = stub.agent().await;
-    assert_eq!(agent.hello.head, run.head);
-    assert_eq!(agent.hello.highest_epochs.len(), 1);
+    assert_eq!(agent.hello.heard.head, run.head);
+    assert_eq!(agent.hello.heard.highest_epochs.len(), 1);
     agent.until(&id("web-0"), ready).await;
     assert_eq!(bed.host.log().len(), 2, "cleaned up and started once");
     bed.stop().await;

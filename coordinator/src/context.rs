@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use berth_core::{
     condition::Condition,
-    ids::{ClaimKey, HistoryId, MemberId, SetKey},
+    ids::{ClaimKey, MemberId, SetKey},
     map::Map,
     store::Note,
     waiting::Waiting,
@@ -29,8 +29,6 @@ pub struct Context {
     pub board: watch::Receiver<Arc<Board>>,
     /// The time.
     pub clock: Clock,
-    /// The store's history.
-    pub history: HistoryId,
     /// Cancelled when the coordinator ends.
     pub shutdown: CancellationToken,
 }

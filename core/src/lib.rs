@@ -14,6 +14,7 @@ pub mod condition;
 pub mod decide;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod ids;
 pub mod keeper;
 pub mod ledger;

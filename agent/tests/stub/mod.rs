@@ -114,6 +114,7 @@ impl Agent {
         let welcome = Welcome {
             history: history.to_owned(),
             term,
+            former: Vec::new(),
             lease_ms: 15_000,
         };
         self.send(ToAgent::Welcome(welcome)).await;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+mod admin;
 mod exec;
 mod local;
 mod rollout;
@@ -14,6 +15,7 @@ mod snapshot;
 mod verbs;
 mod waiting;
 
+pub(crate) use admin::{AcceptRestoreArgs, AdminCommand, BackupArgs, CheckBackupArgs};
 pub(crate) use exec::ExecArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
@@ -130,6 +132,9 @@ pub(crate) enum Command {
     /// Copies of volumes as they were at one time.
     #[command(subcommand, visible_alias = "snapshots")]
     Snapshot(SnapshotCommand),
+    /// The coordinator's own store: backups, and which history goes on.
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// Print a completion script for a shell.

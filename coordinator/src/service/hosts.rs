@@ -39,13 +39,12 @@ pub(super) struct Decision {
 impl Hosts {
     fn all(&self) -> Vec<HostStatus> {
         let links = self.0.sessions.statuses();
-        let mismatches = self.0.sessions.mismatches();
         let view = self.0.view.read();
         let hosts = view
             .state
             .hosts
             .iter()
-            .map(|(name, host)| view::host(&view, host, links.get(name), mismatches.get(name)));
+            .map(|(name, host)| view::host(&view, host, links.get(name)));
         hosts.collect()
     }
 

@@ -123,7 +123,7 @@ proptest! {
             let (store, thread): (Store, JoinHandle<()>) = open.take().unwrap_or_else(|| {
                 let opened = open_disk(&disk).unwrap();
                 term += 1;
-                assert_eq!(opened.term, Term(term));
+                assert_eq!(opened.entered.term, Term(term));
                 start(opened)
             });
             assert_eq!(*store.read(), model);
@@ -221,7 +221,7 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
     let opened = open(&path, SMALL).unwrap();
-    let history = opened.history.clone();
+    let history = opened.entered.history.clone();
     let (store, thread) = start(opened);
     let mut watch = store.watch(Revision(0)).unwrap();
     store.commit(put(config(0), "1")).await.unwrap();
@@ -232,7 +232,10 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     thread.join().unwrap();
 
     let opened = open(&path, SMALL).unwrap();
-    assert_eq!(opened.history, history, "the history id is made once");
+    assert_eq!(
+        opened.entered.history, history,
+        "the history id is made once"
+    );
     let (store, _thread) = start(opened);
     let mut watch = store.watch(seen).unwrap();
     assert_eq!(watch.next().await.unwrap().0, Revision(2));

@@ -7,10 +7,12 @@ use std::{
 };
 
 use berth_core::{
-    ids::{BootId, Epoch, Generation, MemberId, ReportNumber, RunId, RunNumber},
+    history::Heard,
+    ids::{BootId, Epoch, Generation, HistoryId, MemberId, ReportNumber, RunId, RunNumber, Term},
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     prerequisite::{Answer, Fact, Prerequisite},
     report::{MemberReport, Phase},
+    session::{Served, check_welcome},
     state::{HostRecord, ZoneHead},
     volume::{
         Pools,
@@ -225,7 +227,8 @@ async fn run(
             Err(status) => return status,
         };
         match message.unwrap() {
-            coordinator_message::Message::Welcome(_) => {
+            coordinator_message::Message::Welcome(welcome) => {
+                follow(&mut ledger.lock().unwrap(), welcome);
                 let told = report(&mut ledger.lock().unwrap(), &mut number, true);
                 say(told).await;
             }
@@ -360,14 +363,22 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .into(),
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
+            product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },
         boot: BootId("boot".to_owned()),
         version: "test".to_owned(),
-        head: ledger.head.clone(),
-        highest_epochs: ledger.highest.clone(),
+        heard: Heard {
+            head: ledger.head.clone(),
+            highest_epochs: ledger.highest.clone(),
+            members: ledger
+                .members
+                .iter()
+                .map(|(id, order)| (id.clone(), order.epoch))
+                .collect(),
+        },
         zone: ledger
             .zone
             .as_ref()
@@ -375,6 +386,21 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .unwrap_or_default(),
     }
     .into()
+}
+
+fn follow(ledger: &mut Ledger, welcome: v1::Welcome) {
+    let served = Served {
+        history: HistoryId(welcome.history),
+        former: welcome.former.into_iter().map(HistoryId).collect(),
+        term: Term(welcome.term),
+    };
+    let Ok(record) = check_welcome(&ledger.head, &served) else {
+        panic!("a coordinator that no agent would listen to")
+    };
+    if record.is_some() {
+        ledger.head.history = served.history;
+        ledger.head.term = served.term;
+    }
 }
 
 fn accept(ledger: &mut Ledger, order: v1::Order) -> OrderAck {

@@ -193,7 +193,10 @@ fn grants(rule: Rule) -> Option<Bad> {
         }
         Rule::HistoryKnown => {
             let mut state = named().state;
-            state.mismatched.insert(host_name(4));
+            state
+                .past
+                .mismatched
+                .insert(host_name(4), crate::history::Mismatched::default());
             let steps = start(&state, 0);
             (state, steps)
         }

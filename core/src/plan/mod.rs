@@ -15,6 +15,7 @@ use crate::{ids::SetKey, state::State, time::Timestamp, waiting::Reason};
 
 mod addresses;
 mod assign;
+mod basis;
 mod budget;
 mod carry;
 mod claims;
@@ -49,6 +50,7 @@ mod warn;
 mod why;
 mod zone;
 
+pub use basis::is_outdated;
 pub use claims::pool_free;
 pub use disruptions::disruptions;
 pub use report::Report;

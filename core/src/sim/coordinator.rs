@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     check::plan_checked,
     decide::{Decider, Decision},
+    history::Heard,
     ids::{
         ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
     },
@@ -13,7 +14,7 @@ use crate::{
     plan::{Report, Step},
     prerequisite,
     report::MemberReport,
-    session::{SentOrders, match_hello},
+    session::{SentOrders, Served, match_hello},
     sim::{
         leaving::TRASH,
         net::{Happening, StreamId, ToAgent, ToCoordinator},
@@ -44,7 +45,6 @@ pub(super) struct Coordinator {
     pub(super) report: Report,
     /// After so many steps the next commit is cut off and the coordinator crashes.
     pub(super) crash_after: Option<usize>,
-    history: HistoryId,
     /// The orders that were recorded as sent. Durable.
     sent: BTreeMap<HostName, SentOrder>,
     /// The last epoch of every member, of sets that are gone too. Durable.
@@ -67,10 +67,9 @@ struct SentOrder {
 
 impl Coordinator {
     pub(super) fn new() -> Self {
-        let history = HistoryId("history".to_owned());
         Self {
             state: State {
-                history: history.clone(),
+                history: HistoryId("history".to_owned()),
                 term: Term(1),
                 zone_name: "berth.internal".to_owned(),
                 trash_keep: Some(TRASH),
@@ -80,7 +79,6 @@ impl Coordinator {
             decider: Decider::default(),
             report: Report::default(),
             crash_after: None,
-            history,
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
             streams: BTreeMap::new(),
@@ -155,13 +153,8 @@ impl World {
         stream: StreamId,
         message: ToCoordinator,
     ) {
-        if let ToCoordinator::Hello {
-            head,
-            highest_epochs,
-            zone,
-        } = &message
-        {
-            self.welcome(host, stream, head, highest_epochs, *zone);
+        if let ToCoordinator::Hello { heard, zone } = &message {
+            self.welcome(host, stream, heard, *zone);
             return;
         }
         if !self.coordinator.listens(host, stream) {
@@ -191,26 +184,21 @@ impl World {
         self.reconcile();
     }
 
-    fn welcome(
-        &mut self,
-        host: &HostName,
-        stream: StreamId,
-        head: &OrderHead,
-        highest_epochs: &BTreeMap<MemberId, Epoch>,
-        zone: ZoneSerial,
-    ) {
+    fn welcome(&mut self, host: &HostName, stream: StreamId, heard: &Heard, zone: ZoneSerial) {
         if !self.coordinator.up {
             self.break_stream(host);
             return;
         }
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         let recorded = SentOrders {
-            history: self.coordinator.history.clone(),
+            history: self.coordinator.state.history.clone(),
+            former: self.coordinator.state.past.former.clone(),
+            began: self.coordinator.state.past.began,
             term: self.coordinator.state.term,
             orders: sent.hashes.clone(),
             epochs: self.coordinator.epochs.clone(),
         };
-        if let Err(mismatch) = match_hello(&recorded, head, highest_epochs) {
+        if let Err(mismatch) = match_hello(&recorded, &heard.head, &heard.highest_epochs) {
             let detail = format!("the hello of {host} does not match: {mismatch}");
             self.truth.breaks("I6", detail);
             return;
@@ -222,11 +210,15 @@ impl World {
             host.contact.zone_acked = zone;
             host.contact.asked.clear();
         }
-        let history = self.coordinator.history.clone();
-        let term = self.coordinator.state.term;
-        self.send_down(host, stream, ToAgent::Welcome { history, term });
+        let state = &self.coordinator.state;
+        let served = Served {
+            history: state.history.clone(),
+            former: state.past.former.clone(),
+            term: state.term,
+        };
+        self.send_down(host, stream, ToAgent::Welcome(served));
         self.send_zone(host, stream);
-        if *head != sent.head {
+        if heard.head != sent.head {
             self.send_complete(host);
         }
     }
@@ -394,7 +386,7 @@ impl World {
                 continue;
             }
             let head = OrderHead {
-                history: self.coordinator.history.clone(),
+                history: self.coordinator.state.history.clone(),
                 term: self.coordinator.state.term,
                 generation: sent.head.generation.next(),
                 hash: order_hash(&members),

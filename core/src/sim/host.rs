@@ -107,6 +107,7 @@ impl World {
             pools: BTreeMap::from([("default".to_owned(), pool(self.hosts.len()))]),
             unschedulable: false,
             machine_id: name.to_string(),
+            product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: HostDirectives::default(),

@@ -34,8 +34,15 @@ impl Rule {
             ],
             Self::HostUnknown => &[Event("the host's agent comes back")],
             Self::HistoryMismatch => &[
-                ByHand("restore the right data of the coordinator"),
-                Event("the agents come with what it sent"),
+                Verb(
+                    "berth admin accept-restore",
+                    "if this store is the one to go on with",
+                ),
+                ByHand("stop this coordinator, and start the one with the right store"),
+            ],
+            Self::HostsAwaited => &[
+                Event("the agents of those hosts come back"),
+                Verb("berth host confirm-dead HOST", "for one that never will"),
             ],
             Self::AddressPoolMissing => &[Verb("berth apply -f FILE", "the AddressPool")],
             Self::AddressPoolExhausted => &[Verb("berth apply -f FILE", "a larger AddressPool")],
