@@ -15,6 +15,7 @@ mod leaving;
 mod members;
 mod objects;
 mod pools;
+mod restore;
 mod rollouts;
 mod updates;
 mod verbs;
