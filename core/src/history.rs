@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    ids::{Epoch, HistoryId, HostName, MemberId, SetKey, Term},
+    ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
     order::OrderHead,
-    plan::Step,
+    plan::{Step, step::Proof},
     state::{Founding, Member, Ordered, State},
     time::Timestamp,
 };
@@ -60,6 +60,8 @@ pub struct Heard {
     pub highest_epochs: BTreeMap<MemberId, Epoch>,
     /// The members that are in its order, or left it and are not gone, with their epochs.
     pub members: BTreeMap<MemberId, Epoch>,
+    /// The zone that it serves.
+    pub zone: ZoneSerial,
 }
 
 impl Heard {
@@ -125,7 +127,7 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
     let mut after = state.clone();
     for id in state.index().on_host.of(host) {
         if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
-            drop_grant(&mut after, id);
+            drop_grant(&mut after, id, now);
         }
     }
     for (id, epoch) in &heard.highest_epochs {
@@ -143,6 +145,11 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
         }
     }
     after.past.awaited.remove(host);
+    // A zone that is served never comes back under a serial that was another one's.
+    if heard.zone > after.zone.serial {
+        after.zone.serial = heard.zone;
+        after.zone.hash = ContentHash::default();
+    }
     after
 }
 
@@ -150,9 +157,14 @@ fn granted<'a>(state: &'a State, id: &MemberId) -> Option<&'a Member> {
     state.sets.get(&id.set)?.members.get(&id.ordinal)
 }
 
-fn drop_grant(state: &mut State, id: &MemberId) {
-    if let Some(set) = state.sets.get_mut(&id.set) {
-        set.members.remove(&id.ordinal);
+fn drop_grant(state: &mut State, id: &MemberId, now: Timestamp) {
+    if let Some(member) = granted(state, id) {
+        let gone = Step::Release {
+            member: id.clone(),
+            epoch: member.epoch,
+            proof: Proof::ReportedAbsent,
+        };
+        state.apply(&gone, now);
     }
 }
 

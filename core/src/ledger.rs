@@ -24,6 +24,7 @@ use crate::{
     history::Heard,
     ids::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
+        ZoneSerial,
     },
     order::{MemberOrder, OrderDelta, OrderHead, order_hash},
 };
@@ -224,12 +225,13 @@ impl Ledger {
         all.map(|(id, order)| (id.clone(), order.epoch)).collect()
     }
 
-    /// What it says to a coordinator.
-    pub fn heard(&self) -> Heard {
+    /// What a host with this zone says to a coordinator.
+    pub fn heard(&self, zone: ZoneSerial) -> Heard {
         Heard {
             head: self.head.clone(),
             highest_epochs: self.highest_epochs.clone(),
             members: self.present(),
+            zone,
         }
     }
 

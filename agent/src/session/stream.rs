@@ -131,7 +131,7 @@ impl<H: Host> Session<H> {
             },
             boot: self.boot.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            heard: ledger.heard(),
+            heard: ledger.heard(serial),
             zone: ZoneHead { serial, hash },
         }
     }

@@ -23,8 +23,9 @@ pub(crate) use rollout::{
 };
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
-    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RefoundArgs,
-    ReplaceArgs, RestartArgs, SetCommand, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, ForceArgs, HostCommand, LabelArgs, LostHostArgs, MemberCommand,
+    OfflineArgs, RefoundArgs, ReplaceArgs, RestartArgs, SetCommand, VolumeCommand,
+    VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 

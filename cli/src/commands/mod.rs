@@ -24,6 +24,7 @@ mod host;
 mod label;
 mod local;
 mod logs;
+mod lost;
 mod member;
 mod patience;
 mod plan;

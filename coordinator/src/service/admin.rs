@@ -3,7 +3,7 @@
 use berth_core::{
     history::{Past, accept},
     ids::HistoryId,
-    state::State,
+    state::{Contact, State},
     store::Batch,
 };
 use berth_proto::{
@@ -95,9 +95,26 @@ impl Admin {
                 // Each agent learns of the new history with its next hello.
                 let why = "the history of the store was accepted; connect again";
                 context.sessions.end_all(why);
+                self.lose_contact();
                 return Ok(shown(&after));
             }
         }
+    }
+}
+
+impl Admin {
+    /// What was said on streams that are ended does not count any more.
+    fn lose_contact(&self) {
+        let since = self.0.clock.now();
+        let mut view = self.0.view.write();
+        for host in view.state.hosts.values_mut() {
+            host.contact = Contact {
+                since,
+                ..Contact::default()
+            };
+        }
+        drop(view);
+        self.0.trigger.fire();
     }
 }
 

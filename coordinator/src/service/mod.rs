@@ -13,6 +13,7 @@ mod exec;
 mod hosts;
 mod labels;
 mod leaving;
+mod lost;
 mod members;
 mod objects;
 mod offline;

@@ -283,6 +283,7 @@ pub(super) fn host(view: &View, host: &Host, link: Option<&LinkStatus>) -> v1::H
         draining: draining.is_some(),
         stop_pinned: draining.is_some_and(|draining| draining.stop_pinned),
         pool_statuses: pools.collect(),
+        dead: host.record.directives.dead.is_some(),
     }
 }
 
@@ -383,6 +384,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
+            forced: None,
             conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {

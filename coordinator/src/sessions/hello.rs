@@ -23,7 +23,7 @@ use crate::{
     notes::{self, NORMAL, WARNING},
     state::{
         View,
-        records::{OrderRecord, changes, history_changes, host_key, put},
+        records::{OrderRecord, changes, history_changes, host_key, put, zone_key},
     },
     store::{RecordError, StoreError},
 };
@@ -174,6 +174,11 @@ fn hear(
         return Ok(false);
     }
     history_changes(view, &after, batch)?;
+    if after.zone != view.state.zone {
+        let key = zone_key().map_err(RecordError::from)?;
+        batch.preconditions.insert(key.clone(), view.as_known(&key));
+        put(batch, key, &after.zone)?;
+    }
     // What it has counts as sent by this store, in its history.
     let had = &hello.heard.head;
     let mut record = OrderRecord::default();

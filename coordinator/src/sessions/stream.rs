@@ -277,8 +277,17 @@ impl Session {
             };
             let was_connected = contact.connected;
             let mut events = report::take(contact, report, newest.unwrap_or_default(), now);
-            if contact.connected && !was_connected {
-                let message = format!("{} members are there", contact.members.len());
+            let (back, members) = (contact.connected && !was_connected, contact.members.len());
+            let known = view.state.hosts.get(host);
+            let dead = known.is_some_and(|known| known.record.directives.dead.is_some());
+            if back && dead {
+                let message = format!(
+                    "it was confirmed dead and is back, with {members} members, which are stopped; \
+                     'berth host uncordon {host}' lets it take members again"
+                );
+                events.push(notes::host(now, host, WARNING, "DeadHostBack", message));
+            } else if back {
+                let message = format!("{members} members are there");
                 events.push(notes::host(now, host, NORMAL, "HostConnected", message));
             }
             events

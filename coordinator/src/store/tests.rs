@@ -287,3 +287,20 @@ async fn the_file_is_for_its_owner_only_and_is_opened_once() {
     }
     assert!(matches!(open(&path, KEEP), Err(StoreError::Open { .. })));
 }
+
+#[test]
+fn a_damaged_store_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    drop(open(&path, KEEP).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let mut other = whole.clone();
+    other[..4].copy_from_slice(b"text");
+    let half = whole[..whole.len() / 2].to_vec();
+    for damaged in [other, half] {
+        std::fs::write(&path, &damaged).unwrap();
+        let refused = open(&path, KEEP).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), damaged);
+    }
+}

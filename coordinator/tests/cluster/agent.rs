@@ -351,6 +351,9 @@ fn log(request: &v1::LogRequest) -> Message {
 }
 
 fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
+    // A machine has one boot, unless the test says otherwise.
+    let machine = identity.machine.split_once('/');
+    let (machine, boot) = machine.unwrap_or((identity.machine, "boot"));
     Hello {
         host: HostRecord {
             name: identity.host.parse().unwrap(),
@@ -362,13 +365,13 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             )]
             .into(),
             unschedulable: false,
-            machine_id: identity.machine.to_owned(),
+            machine_id: machine.to_owned(),
             product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },
-        boot: BootId("boot".to_owned()),
+        boot: BootId(boot.to_owned()),
         version: "test".to_owned(),
         heard: Heard {
             head: ledger.head.clone(),
@@ -378,6 +381,11 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
                 .iter()
                 .map(|(id, order)| (id.clone(), order.epoch))
                 .collect(),
+            zone: ledger
+                .zone
+                .as_ref()
+                .map(|(_, head)| head.serial)
+                .unwrap_or_default(),
         },
         zone: ledger
             .zone

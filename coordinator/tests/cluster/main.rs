@@ -12,6 +12,7 @@ mod common;
 mod exec;
 mod killed;
 mod leaving;
+mod lost;
 mod members;
 mod objects;
 mod pools;

@@ -65,6 +65,15 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
                 && answered.is_some()
                 && heard(case.state, id).is_some_and(|seen| seen.report.phase == Phase::Stopped)
         }
+        Proof::ConfirmedDead => {
+            let host = case.state.hosts.get(&member.host);
+            host.is_some_and(|host| {
+                !host.contact.connected && host.record.directives.dead.is_some()
+            })
+        }
+        Proof::Forced => {
+            member.forced.is_some() && contact.is_some_and(|contact| !contact.connected)
+        }
         Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
     };
     if proven {

@@ -44,6 +44,7 @@ fn says(state: &State, host: &HostName) -> Heard {
         },
         highest_epochs: members.clone(),
         members,
+        zone: ZoneSerial(3),
     }
 }
 
@@ -108,6 +109,7 @@ fn a_host_that_has_what_the_store_has_changes_nothing() {
     let state = accepted(&cluster());
     let heard = says(&state, &host_name(1));
     let after = take_in(&state, &host_name(1), &heard, NOW);
+    assert!(after.zone.serial >= ZoneSerial(3), "serials only grow");
     assert_eq!(after.sets, state.sets);
     assert_eq!(after.foundings, state.foundings);
 }

@@ -127,6 +127,9 @@ fn refusal(
     if let Some((claim, host)) = bound.next() {
         return Some(Refusal::VolumeElsewhere { claim, host });
     }
+    if host.record.directives.dead.is_some() {
+        return Some(Refusal::ConfirmedDead);
+    }
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }

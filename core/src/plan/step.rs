@@ -237,6 +237,10 @@ pub enum Proof {
     ReportedStopped,
     /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
     ReportedAbsent,
+    /// Its host is out of contact, and an operator confirmed it dead.
+    ConfirmedDead,
+    /// Nothing proves it: an operator answers for it.
+    Forced,
 }
 
 impl fmt::Display for Step {
@@ -298,6 +302,8 @@ impl fmt::Display for Step {
                     Proof::NeverOrdered => "it was never ordered to run",
                     Proof::ReportedStopped => "its agent reported it stopped",
                     Proof::ReportedAbsent => "its agent has nothing of it",
+                    Proof::ConfirmedDead => "its host was confirmed dead",
+                    Proof::Forced => "an operator forced it",
                 };
                 write!(f, "release {member}: {because}")
             }

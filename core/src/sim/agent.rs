@@ -39,7 +39,7 @@ impl World {
         agent.stream = Some(stream);
         agent.welcome = false;
         let hello = ToCoordinator::Hello {
-            heard: Box::new(host.ledger.heard()),
+            heard: Box::new(host.ledger.heard(host.zone.serial)),
             zone: host.zone.serial,
         };
         self.wires.insert(name.clone(), stream);

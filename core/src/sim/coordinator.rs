@@ -46,10 +46,12 @@ pub(super) struct Coordinator {
     /// After so many steps the next commit is cut off and the coordinator crashes.
     pub(super) crash_after: Option<usize>,
     /// The orders that were recorded as sent. Durable.
-    sent: BTreeMap<HostName, SentOrder>,
+    pub(super) sent: BTreeMap<HostName, SentOrder>,
     /// The last epoch of every member, of sets that are gone too. Durable.
-    epochs: BTreeMap<MemberId, Epoch>,
-    streams: BTreeMap<HostName, StreamId>,
+    pub(super) epochs: BTreeMap<MemberId, Epoch>,
+    /// A backup of what is durable.
+    pub(super) saved: Option<Box<Saved>>,
+    pub(super) streams: BTreeMap<HostName, StreamId>,
     /// The claims that volumes had when those were deleted. Durable.
     pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
@@ -59,10 +61,19 @@ pub(super) struct Coordinator {
 }
 
 #[derive(Debug, Clone, Default)]
-struct SentOrder {
-    head: OrderHead,
-    members: BTreeMap<MemberId, MemberOrder>,
-    hashes: BTreeMap<Generation, ContentHash>,
+pub(super) struct SentOrder {
+    pub(super) head: OrderHead,
+    pub(super) members: BTreeMap<MemberId, MemberOrder>,
+    pub(super) hashes: BTreeMap<Generation, ContentHash>,
+}
+
+/// What a backup has.
+#[derive(Debug, Clone)]
+pub(super) struct Saved {
+    pub(super) state: State,
+    pub(super) sent: BTreeMap<HostName, SentOrder>,
+    pub(super) epochs: BTreeMap<MemberId, Epoch>,
+    pub(super) former: Map<ObjectKey, Claim>,
 }
 
 impl Coordinator {
@@ -81,6 +92,7 @@ impl Coordinator {
             crash_after: None,
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            saved: None,
             streams: BTreeMap::new(),
             former: Map::new(),
             failed: BTreeMap::new(),
@@ -199,10 +211,11 @@ impl World {
             epochs: self.coordinator.epochs.clone(),
         };
         if let Err(mismatch) = match_hello(&recorded, &heard.head, &heard.highest_epochs) {
-            let detail = format!("the hello of {host} does not match: {mismatch}");
-            self.truth.breaks("I6", detail);
+            self.mismatched(host, heard, &mismatch);
             return;
         }
+        self.hear(host, heard);
+        let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         self.coordinator.streams.insert(host.clone(), stream);
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.connected = false;
@@ -218,7 +231,8 @@ impl World {
         };
         self.send_down(host, stream, ToAgent::Welcome(served));
         self.send_zone(host, stream);
-        if heard.head != sent.head {
+        let has = (&heard.head.generation, &heard.head.hash);
+        if has != (&sent.head.generation, &sent.head.hash) {
             self.send_complete(host);
         }
     }

@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct SimHost {
     /// Whether it is switched on.
     pub(super) up: bool,
+    /// Whether its machine is gone for good.
+    pub(super) lost: bool,
     /// Whether the network to it works.
     pub(super) linked: bool,
     /// Whether it lacks the user that some sets require.
@@ -117,6 +119,7 @@ impl World {
         hosts.insert(name.clone(), Host { record, contact });
         let host = SimHost {
             up: true,
+            lost: false,
             linked: true,
             lacking: false,
             zone: Zone::default(),
@@ -230,7 +233,11 @@ impl World {
     }
 
     pub(super) fn start_host(&mut self, name: &HostName) {
-        let Some(host) = self.hosts.get_mut(name).filter(|host| !host.up) else {
+        let Some(host) = self
+            .hosts
+            .get_mut(name)
+            .filter(|host| !host.up && !host.lost)
+        else {
             return;
         };
         host.up = true;

@@ -17,6 +17,9 @@
 //! run SECONDS                  settle SECONDS (at most)       show
 //! kill process MEMBER          kill keeper MEMBER
 //! crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
+//! lose HOST (with its disk)    confirm HOST (dead)            return HOST (another machine)
+//! force MEMBER                 backup                         restore SECONDS (until it is up)
+//! accept (the restore)
 //! break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST
 //! ```
 
@@ -198,6 +201,11 @@ impl Player {
                 let id = member(id)?;
                 self.world.give_up(&id.set, Some(&id));
             }
+            ["confirm", host] => self.world.confirm_dead(&name(host)?),
+            ["return", host] => self.world.replace_machine(&name(host)?),
+            ["force", id] => self.world.force(&member(id)?),
+            ["backup"] => self.world.back_up(),
+            ["accept"] => self.world.accept_restore(),
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -227,6 +235,8 @@ impl Player {
             ["crash", "coordinator", time] => self.world.crash_coordinator(seconds(time)?),
             ["crash", "agent", host, time] => self.world.crash_agent(&name(host)?, seconds(time)?),
             ["crash", "host", host, time] => self.world.crash_host(&name(host)?, seconds(time)?),
+            ["lose", host] => self.world.lose_host(&name(host)?),
+            ["restore", time] => self.world.restore_backup(seconds(time)?),
             ["cut", host, time] => self.world.cut_link(&name(host)?, seconds(time)?),
             ["break", id] => {
                 self.world.broken.insert(member(id)?);

@@ -77,6 +77,10 @@ impl HostRecord {
         if let Some(known) = known {
             self.unschedulable = known.unschedulable;
             self.directives = known.directives.clone();
+            if !self.is_machine_of(known) {
+                // The one that died was another machine.
+                self.directives.dead = None;
+            }
         }
         self.agent_labels.clone_from(&self.labels);
         self.relabel();

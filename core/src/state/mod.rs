@@ -22,6 +22,7 @@ use crate::{
     map::Map,
     memo::Memo,
     order::{Desired, Peer},
+    plan::step::Proof,
     prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
     spec::{
@@ -41,6 +42,7 @@ mod gates;
 mod index;
 mod known;
 pub mod leaving;
+pub mod lost;
 pub mod names;
 pub mod orders;
 mod revision;
@@ -240,6 +242,24 @@ pub struct Grant {
     pub host: HostName,
     /// The address that its name had.
     pub address: IpAddr,
+    /// What proved it gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Proof>,
+    /// The grant before, with what proved that gone: it is written with the grant that rests on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<FormerGrant>,
+}
+
+/// A grant that another one followed. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerGrant {
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// To which host.
+    pub host: HostName,
+    /// What proved it gone.
+    pub proof: Proof,
 }
 
 /// One member that is assigned to a host. Durable.
@@ -268,6 +288,10 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// When an operator answered for it that it does not run, although nothing is known of it. It ends
+    /// with the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Timestamp>,
     /// Conditions that were set in this epoch, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, MemberCondition>,

@@ -27,12 +27,25 @@ impl Rule {
             Self::PredecessorNotReady => &[Event("the lower ordinal becomes ready")],
             Self::PredecessorNotStarted => &[Event("the lower ordinal has started")],
             Self::SuccessorNotStopped => &[Event("the higher ordinal is gone")],
-            Self::NoEligibleHost => &[Event("a host fits: in contact, uncordoned, with room")],
+            Self::NoEligibleHost => &[
+                Event("a host fits: in contact, uncordoned, with room"),
+                Verb(
+                    "berth member replace MEMBER --new-volume",
+                    "if its data was lost with a host",
+                ),
+            ],
             Self::RequirementUnmet => &[
                 ByHand("make the host have what is required"),
                 Verb("berth apply -f FILE", "without the requirement"),
             ],
-            Self::HostUnknown => &[Event("the host's agent comes back")],
+            Self::HostUnknown => &[
+                Event("the host's agent comes back"),
+                Verb("berth host confirm-dead HOST", "if it is gone for good"),
+                Verb(
+                    "berth member force MEMBER",
+                    "if you know that the member is gone",
+                ),
+            ],
             Self::HistoryMismatch => &[
                 Verb(
                     "berth admin accept-restore",

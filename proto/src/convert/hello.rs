@@ -80,6 +80,7 @@ impl TryFrom<v1::Hello> for Hello {
                 head: hello.head.unwrap_or_default().into(),
                 highest_epochs: from_epochs("highest_epochs", &hello.highest_epochs)?,
                 members: from_epochs("members", &hello.members)?,
+                zone: ZoneSerial(hello.zone_serial),
             },
             zone: ZoneHead {
                 serial: ZoneSerial(hello.zone_serial),
@@ -203,6 +204,7 @@ mod tests {
                 },
                 highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
                 members: [("default/etcd-1".parse().unwrap(), Epoch::default())].into(),
+                zone: ZoneSerial::default(),
             },
             zone: ZoneHead::default(),
         }

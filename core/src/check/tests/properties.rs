@@ -23,6 +23,7 @@ use crate::{
 
 mod coverage;
 mod kinds;
+mod lost;
 mod regressions;
 mod storage;
 mod ways;
@@ -137,6 +138,15 @@ enum Event {
         set: usize,
         ordinal: Option<u32>,
     },
+    /// A host that is out of contact is confirmed dead.
+    ConfirmDead {
+        host: u8,
+    },
+    /// A member of a host that is out of contact is forced.
+    Force {
+        set: usize,
+        ordinal: u32,
+    },
     /// Something about copies of volumes.
     Copy(Copying),
 }
@@ -186,6 +196,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..SETS.len()).prop_map(|set| Event::Orphan { set }),
         1 => (0..SETS.len(), prop::option::of(0..4_u32))
             .prop_map(|(set, ordinal)| Event::Discard { set, ordinal }),
+        2 => (1..=HOSTS).prop_map(|host| Event::ConfirmDead { host }),
+        3 => (0..SETS.len(), 0..4_u32)
+            .prop_map(|(set, ordinal)| Event::Force { set, ordinal }),
         7 => storage::copying().prop_map(Event::Copy),
     ]
 }
@@ -269,6 +282,8 @@ fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen: &mut Seen)
         Event::Works => works(friends),
         Event::Orphan { set } => orphan(friends, SETS[*set]),
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
+        Event::ConfirmDead { host } => lost::confirm_dead(friends, *host),
+        Event::Force { set, ordinal } => lost::force(friends, &member(SETS[*set], *ordinal)),
         Event::Copy(event) => {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
@@ -428,6 +443,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
         host.record.directives.draining = None;
+        host.record.directives.dead = None;
         let rack = if n % 2 == 1 { "a" } else { "b" };
         host.record.label("rack", Some(rack));
     }
