@@ -122,7 +122,7 @@ impl Reconciler {
             let (decision, planned) = self.decide(now);
             let idle = decision.plan.steps.is_empty();
             if !idle {
-                self.carry_out(&decision, planned, now).await?;
+                self.carry_out(&decision, &planned, now).await?;
             }
             orders::bring_up_to_date(&self.context).await?;
             self.zone.push(&self.context);
@@ -178,7 +178,7 @@ impl Reconciler {
     async fn carry_out(
         &mut self,
         decision: &Decision,
-        mut planned: State,
+        planned: &State,
         now: Timestamp,
     ) -> Result<(), RoundError> {
         let mut rest = decision.plan.steps.as_slice();
@@ -187,7 +187,7 @@ impl Reconciler {
                 let view = self.context.view.read();
                 let links = self.context.sessions.links();
                 let piece = cut::next(&view, &links, rest, now)?;
-                if is_outdated(&planned, &view.state, &rest[..piece.steps]) {
+                if is_outdated(planned, &view.state, &rest[..piece.steps]) {
                     tracing::debug!("something was said meanwhile; planning again");
                     return Ok(());
                 }
@@ -208,9 +208,6 @@ impl Reconciler {
             orders::send(&self.context, piece.sends);
             if let Some(state) = piece.zone {
                 self.zone.published(zone_of(&state));
-            }
-            for step in &rest[..taken] {
-                planned.apply(step, now);
             }
             rest = &rest[taken..];
         }

@@ -95,7 +95,8 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
     }
     loop {
         let (batch, verdict) = judge(context, hello)?;
-        if !batch.puts.is_empty() {
+        let news = !batch.puts.is_empty();
+        if news {
             match context.store.commit(batch).await {
                 Ok(_) => context.trigger.fire(),
                 Err(StoreError::Refused(CommitError::Conflict { .. })) => continue,
@@ -107,7 +108,9 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
             Verdict::More => {}
             Verdict::Refused(mismatch) => {
                 let error = HelloError::Mismatch(mismatch);
-                tracing::error!(%host, %error, "nothing is started or moved any more");
+                if news {
+                    tracing::error!(%host, %error, "nothing is started or moved any more");
+                }
                 warn(context, hello, "HostMismatch", &error);
                 return Err(error);
             }
@@ -122,6 +125,9 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
     let mut batch = Batch::default();
     let heard = &hello.heard;
     let sent = view.sent_orders(host);
+    let order = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
+    let recorded = view.as_known(&order);
+    batch.preconditions.insert(order, recorded);
     let base = match match_hello(&sent, &heard.head, &heard.highest_epochs) {
         Ok(base) => base,
         Err(mismatch) => {
@@ -191,7 +197,6 @@ fn hear(
         record = record.with(head, had.generation);
     }
     let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
-    batch.preconditions.insert(key.clone(), view.as_known(&key));
     put(batch, key, &record)?;
     let text = "what it has was taken in after the restore".to_owned();
     batch

@@ -9,8 +9,8 @@ use crate::{
     state::{Set, State},
 };
 
-/// Whether steps may not be carried out as they were planned. `planned` is the state that they were
-/// decided on, with the steps before them in effect.
+/// Whether steps may not be carried out as they were planned. `planned` is the state that the plan was
+/// decided on: what is compared here no step of it changes.
 pub fn is_outdated(planned: &State, now: &State, steps: &[Step]) -> bool {
     if (&planned.history, planned.term, &planned.past) != (&now.history, now.term, &now.past) {
         return true;
