@@ -144,7 +144,7 @@ fn read(
         | RecordKind::History => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
             Object::VolumeSnapshot(object) => {
-                let status = snapshots::status(state, name, &object, look.now);
+                let status = snapshots::status(look, name, &object);
                 (Object::VolumeSnapshot(object), Some(status))
             }
             Object::StatefulSet(object) => {

@@ -64,7 +64,7 @@ impl Reason {
             | Self::HeldByOperator
             | Self::CommandMissing { .. }
             | Self::UserMissing { .. }
-            | Self::UserForbidden { .. }
+            | Self::Forbidden(_)
             | Self::LimitsNotEnforced { .. }
             | Self::PoolMissing { .. }
             | Self::PortTaken { .. }
@@ -84,6 +84,7 @@ impl Reason {
             | Self::VolumeGrowing { error: Some(_), .. }
             | Self::CopyNeedsStop { .. }
             | Self::PoolNotMounted { .. }
+            | Self::VolumeNotLimited { .. }
             | Self::MountFailed { .. }
             | Self::VolumeHung { .. }
             | Self::VolumeStale { .. }
