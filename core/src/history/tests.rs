@@ -159,7 +159,7 @@ fn a_grant_that_its_host_does_not_have_is_gone_and_never_used_again() {
     after.past.awaited.clear();
     let (planned, _) = plan(&after, NOW);
     let again = planned.steps.iter().find_map(|step| match step {
-        crate::plan::Step::Assign { member, epoch, .. } if *member == id => Some(*epoch),
+        Step::Assign { member, epoch, .. } if *member == id => Some(*epoch),
         _ => None,
     });
     assert!(again.unwrap() > had && again.unwrap().term == after.term);

@@ -33,6 +33,7 @@ fn takes_away(step: &Step) -> bool {
         | Step::AdoptClaim { .. }
         | Step::BindClaim { .. }
         | Step::TakeSnapshot { .. }
+        | Step::PinSnapshot { .. }
         | Step::GrowClaim { .. }
         // What is purged is in the trash, and its record is a condition.
         | Step::PurgeVolume { .. }
