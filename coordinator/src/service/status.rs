@@ -186,7 +186,7 @@ fn store_status(error: &StoreError) -> Status {
         },
         StoreError::Closed => Status::unavailable(text),
         StoreError::Open { .. }
-        | StoreError::Damaged { .. }
+        | StoreError::Unreadable { .. }
         | StoreError::Prepare { .. }
         | StoreError::Disk(_)
         | StoreError::Format { .. } => Status::internal(text),

@@ -74,7 +74,7 @@ pub enum StoreError {
         "the store {path} is damaged and was left as it is; restore a backup with \
          'berth-coordinator restore FILE --replace'"
     )]
-    Damaged {
+    Unreadable {
         /// The file.
         path: PathBuf,
         /// What redb said.
@@ -211,9 +211,9 @@ impl StoreError {
         };
         match &source {
             redb::Error::Corrupted(_) | redb::Error::RepairAborted => {
-                Self::Damaged { path, source }
+                Self::Unreadable { path, source }
             }
-            redb::Error::Io(error) if foreign(error) => Self::Damaged { path, source },
+            redb::Error::Io(error) if foreign(error) => Self::Unreadable { path, source },
             _ => Self::Open { path, source },
         }
     }
