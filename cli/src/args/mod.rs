@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit;
 
 mod admin;
+mod debug;
 mod exec;
 mod local;
 mod rollout;
@@ -16,6 +17,7 @@ mod verbs;
 mod waiting;
 
 pub(crate) use admin::{AcceptRestoreArgs, AdminCommand, BackupArgs, CheckBackupArgs};
+pub(crate) use debug::{DebugCommand, SimulateArgs};
 pub(crate) use exec::ExecArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
@@ -138,6 +140,9 @@ pub(crate) enum Command {
     Admin(AdminCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
+    /// What helps to understand Berth itself; no cluster is touched.
+    #[command(subcommand)]
+    Debug(DebugCommand),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the version.

@@ -12,6 +12,7 @@ mod admin;
 mod apply;
 mod completions;
 mod confirm;
+mod debug;
 mod delete;
 mod describe;
 mod dev;
@@ -85,6 +86,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Completions(args) => return completions::run(&args),
         Command::Explain(args) => return explain::run(&cli.global, &args).await,
         Command::Admin(AdminCommand::CheckBackup(args)) => return admin::check(&args),
+        Command::Debug(command) => return debug::run(&command),
         Command::Version => return version::run(),
         Command::Apply(_)
         | Command::Plan(_)
@@ -129,6 +131,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Exec(_)
         | Command::Explain(_)
         | Command::Completions(_)
+        | Command::Debug(_)
         | Command::Version => Ok(()),
     }
 }

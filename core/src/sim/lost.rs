@@ -33,6 +33,7 @@ impl World {
         host.keepers.clear();
         host.ledger = Ledger::default();
         host.zone = Zone::default();
+        self.truth.forget_answers_of(name);
         self.say("fault", &format!("{name} is lost with its disk"));
         self.break_stream(name);
     }
@@ -101,6 +102,8 @@ impl World {
         self.say("operator", "restores the backup");
         let now = self.now;
         self.coordinator.put_back(*saved);
+        // Who restores a backup takes back what was answered since.
+        self.truth.forget_answers();
         self.coordinator.state.past.restored = Some(now);
     }
 
@@ -175,6 +178,7 @@ impl World {
             sent.hashes = BTreeMap::from([(sent.head.generation, sent.head.hash.clone())]);
         }
         self.coordinator.sent.insert(host.clone(), sent);
+        self.coordinator.ordered = None;
         self.coordinator.state = after;
         self.say("coord", &format!("takes in what {host} has"));
     }
@@ -195,6 +199,7 @@ impl Coordinator {
         self.sent = saved.sent;
         self.epochs = saved.epochs;
         self.former = saved.former;
+        self.ordered = None;
     }
 
     fn lose_contact(&mut self, since: Timestamp) {
