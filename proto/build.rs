@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "berth/v1/exec.proto",
         "berth/v1/objects.proto",
         "berth/v1/admin.proto",
+        "berth/v1/cluster.proto",
         "berth/v1/agent.proto",
         "berth/v1/local.proto",
     ];

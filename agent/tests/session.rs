@@ -168,8 +168,8 @@ async fn a_lost_session_is_opened_again_with_what_is_known() {
     agent.until(&id("web-0"), ready).await;
     drop(agent);
     let mut agent = stub.agent().await;
-    assert_eq!(agent.hello.head, run.head);
-    assert_eq!(agent.hello.highest_epochs.len(), 1);
+    assert_eq!(agent.hello.heard.head, run.head);
+    assert_eq!(agent.hello.heard.highest_epochs.len(), 1);
     agent.until(&id("web-0"), ready).await;
     assert_eq!(bed.host.log().len(), 2, "cleaned up and started once");
     bed.stop().await;
@@ -215,6 +215,35 @@ async fn another_history_or_an_older_term_is_not_obeyed() {
         assert!(stranger.next().await.is_none(), "the agent hangs up");
     }
     stub.agent().await.until(&id("web-0"), ready).await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_history_that_took_the_place_of_its_own_is_followed_from_then_on() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    let run = complete(1, vec![member_order("web-0", Desired::Run, &COMMAND)]);
+    agent.order(&run).await;
+    agent.until(&id("web-0"), ready).await;
+    drop(agent);
+    let mut low = stub.hello().await;
+    low.welcome_after(&["h"], "new", 1).await;
+    assert!(low.next().await.is_none(), "its term is not above ours");
+    let mut agent = stub.hello().await;
+    assert_eq!(agent.hello.heard.members.len(), 1);
+    agent.welcome_after(&["h"], "new", 2).await;
+    agent.until(&id("web-0"), ready).await;
+    bed.stop().await;
+    bed.start().await;
+    let again = stub.hello().await;
+    let head = &again.hello.heard.head;
+    assert_eq!((head.history.0.as_str(), head.term.0), ("new", 2));
+    assert_eq!(
+        head.generation, run.head.generation,
+        "its order is the same"
+    );
     bed.stop().await;
 }
 

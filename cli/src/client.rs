@@ -3,10 +3,10 @@
 use berth_proto::{
     transport::{self, Endpoint},
     v1::{
-        event_service_client::EventServiceClient, host_service_client::HostServiceClient,
-        local_service_client::LocalServiceClient, member_service_client::MemberServiceClient,
-        object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
-        volume_service_client::VolumeServiceClient,
+        admin_service_client::AdminServiceClient, event_service_client::EventServiceClient,
+        host_service_client::HostServiceClient, local_service_client::LocalServiceClient,
+        member_service_client::MemberServiceClient, object_service_client::ObjectServiceClient,
+        set_service_client::SetServiceClient, volume_service_client::VolumeServiceClient,
     },
 };
 use tonic::transport::Channel;
@@ -61,6 +61,11 @@ impl Coordinator {
     /// Volumes.
     pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
         VolumeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// The coordinator's store.
+    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// Events.

@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, io, path::PathBuf};
 
+use berth_core::store::backup::BackupError;
 use thiserror::Error;
 
 use crate::exit::Exit;
@@ -44,6 +45,15 @@ pub(crate) enum CliError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A file is no backup that can be used.
+    #[error("{} is of no use", path.display())]
+    Backup {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: BackupError,
     },
     /// Standard output or the terminal failed.
     #[error("cannot {doing}")]
@@ -131,7 +141,9 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Runtime(_) | Self::Terminal { .. } | Self::Failed { .. } => Exit::Failure,
-            Self::Usage { .. } | Self::Missing { .. } | Self::File { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Missing { .. } | Self::File { .. } | Self::Backup { .. } => {
+                Exit::Usage
+            }
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Answer { exit, .. } => *exit,
             Self::NeedsConfirmation { .. } => Exit::NeedsConfirmation,
@@ -165,6 +177,7 @@ impl CliError {
         match self {
             Self::Runtime(_) => "raise the limits on open files and processes",
             Self::File { .. } => "check the path and who may use it",
+            Self::Backup { .. } => "take another one with `berth admin backup FILE`",
             Self::Terminal { .. } => "check where the output goes",
             Self::Usage { hint, .. }
             | Self::Missing { hint, .. }

@@ -7,7 +7,7 @@ use std::{
 
 use berth_core::{
     condition::Condition,
-    ids::{ClaimKey, HistoryId, MemberId, SetKey},
+    ids::{ClaimKey, MemberId, SetKey},
     map::Map,
     plan::Subject,
     store::Note,
@@ -33,8 +33,6 @@ pub struct Context {
     pub board: watch::Receiver<Arc<Board>>,
     /// The time.
     pub clock: Clock,
-    /// The store's history.
-    pub history: HistoryId,
     /// Cancelled when the coordinator ends.
     pub shutdown: CancellationToken,
 }

@@ -53,6 +53,7 @@ impl World {
             pools: [("default".to_owned(), pool)].into(),
             unschedulable: false,
             machine_id: String::new(),
+            product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),

@@ -72,8 +72,8 @@ pub async fn run(
     fatal: Fatal,
 ) -> Result<(), RunError> {
     let opened = store::open(&config.store_path(), KEEP)?;
-    let (term, history) = (opened.term, opened.history.clone());
-    let mut view = View::load(opened.model(), &history, term, &config.zone);
+    let (term, history) = (opened.entered.term, &opened.entered.history);
+    let mut view = View::load(opened.model(), history, term, &config.zone);
     view.state.trash_keep = config.trash_keep;
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
@@ -92,14 +92,13 @@ pub async fn run(
         trigger: Trigger::default(),
         board: found,
         clock: Clock::start(),
-        history,
         shutdown,
     };
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
         listeners.push(listen(endpoint).await?);
     }
-    tracing::info!(%term, history = %context.history, "ready");
+    tell_history(&context);
     let served = serve(context, Reconciler::new, board, listeners).await;
     // All handles are gone by now, so the writer ends and the file is free.
     let closed = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -107,6 +106,18 @@ pub async fn run(
         tracing::error!("the store's thread did not end well");
     }
     served
+}
+
+fn tell_history(context: &Context) {
+    let view = context.view.read();
+    let (term, history) = (view.state.term, &view.state.history);
+    tracing::info!(%term, %history, "ready");
+    if view.state.past.is_latched() {
+        tracing::error!(
+            "the store's history is in question: nothing is started or moved until 'berth admin \
+             accept-restore'"
+        );
+    }
 }
 
 async fn serve(
@@ -136,7 +147,7 @@ async fn serve(
     }
     sd_notify::notify(&[NotifyState::Stopping]).ok();
     context.shutdown.cancel();
-    context.sessions.end_all();
+    context.sessions.end_all("the coordinator is ending");
     let ended = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!("connections did not end in time; they are cut");

@@ -1,10 +1,19 @@
 //! `berth-coordinator --config FILE`: the daemon.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
-use berth_coordinator::{config::Config, run, store::StoreError};
-use clap::Parser;
+use berth_coordinator::{
+    clock::Clock,
+    config::Config,
+    run,
+    store::{StoreError, backup},
+};
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -16,6 +25,25 @@ struct Arguments {
     /// The configuration file.
     #[arg(long, default_value = "/etc/berth/coordinator.yaml")]
     config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What else it can do than run.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a store of a backup, while no coordinator runs.
+    ///
+    /// The backup is checked first; one of another cluster than the store's is refused. Nothing is
+    /// started or moved by the restored store until `berth admin accept-restore`: what was decided
+    /// since the backup is known to the agents alone.
+    Restore {
+        /// What `berth admin backup` wrote.
+        file: PathBuf,
+        /// Put the store that is there aside.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -23,13 +51,32 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_env_filter(filter);
     let colour = std::io::stderr().is_terminal();
     log.with_writer(std::io::stderr).with_ansi(colour).init();
-    match start(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        None => start(&arguments),
+        Some(Command::Restore { file, replace }) => restore(&arguments.config, file, *replace),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn restore(config: &Path, file: &Path, replace: bool) -> anyhow::Result<()> {
+    let store = Config::load(config)?.store_path();
+    let backup = backup::read(file)?;
+    let aside = backup::restore(&backup, &store, replace, Clock::start().now())?;
+    let header = &backup.header;
+    let (cluster, revision, records) = (&header.cluster, header.revision, header.records);
+    tracing::info!(cluster, %revision, records, store = %store.display(), "restored");
+    if let Some(aside) = aside {
+        tracing::info!(store = %aside.display(), "put aside");
+    }
+    tracing::info!("start the coordinator, then run 'berth admin accept-restore'");
+    Ok(())
 }
 
 #[tokio::main]

@@ -49,6 +49,18 @@ pub fn member(
     }
 }
 
+/// An event about the whole cluster.
+pub fn cluster(time: Timestamp, level: NoteKind, reason: &str, message: String) -> Note {
+    Note {
+        time,
+        namespace: String::new(),
+        subject: "Cluster".to_owned(),
+        kind: level,
+        reason: reason.to_owned(),
+        message,
+    }
+}
+
 /// An event about a host.
 pub fn host(
     time: Timestamp,

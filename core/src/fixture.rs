@@ -65,6 +65,7 @@ fn host(n: u8) -> Host {
             pools: BTreeMap::from([("default".to_owned(), PoolInfo::default())]),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
+            product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
             agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
             directives: HostDirectives::default(),

@@ -22,8 +22,10 @@ use thiserror::Error;
 
 use crate::{
     bug::{self, Bug},
+    history::Heard,
     ids::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
+        ZoneSerial,
     },
     order::{MemberOrder, OrderDelta, OrderHead, order_hash},
 };
@@ -217,6 +219,23 @@ impl Ledger {
         Ok(head == ours)
     }
 
+    /// The members that may be on this host, with their epochs: those of the order, and those that
+    /// left it and are not gone.
+    fn present(&self) -> BTreeMap<MemberId, Epoch> {
+        let all = self.leaving.iter().chain(&self.members);
+        all.map(|(id, order)| (id.clone(), order.epoch)).collect()
+    }
+
+    /// What a host with this zone says to a coordinator.
+    pub fn heard(&self, zone: ZoneSerial) -> Heard {
+        Heard {
+            head: self.head.clone(),
+            highest_epochs: self.highest_epochs.clone(),
+            members: self.present(),
+            zone,
+        }
+    }
+
     /// Whether any order was ever accepted.
     pub fn has_order(&self) -> bool {
         self.head.history != HistoryId::default()
@@ -256,7 +275,10 @@ impl Ledger {
     /// Whether writing this record would change anything.
     pub fn is_news(&self, record: &Record) -> bool {
         match record {
-            Record::Snapshot(_) | Record::Order(_) | Record::Run { .. } => true,
+            Record::Snapshot(_)
+            | Record::Order(_)
+            | Record::NewHistory { .. }
+            | Record::Run { .. } => true,
             Record::Held { member, held } => self.held.contains(member) != *held,
             Record::Filled { claims } => !claims.is_subset(&self.filled),
             Record::PassedGate { member, epoch } => self.passed_gate.get(member) != Some(epoch),
@@ -269,6 +291,10 @@ impl Ledger {
         match record {
             Record::Snapshot(ledger) => *self = (**ledger).clone(),
             Record::Order(delta) => self.apply_order(delta),
+            Record::NewHistory { history, term } => {
+                self.head.history = history.clone();
+                self.head.term = *term;
+            }
             Record::Held { member, held: true } => {
                 self.held.insert(member.clone());
             }

@@ -15,6 +15,7 @@ pub mod condition;
 pub mod decide;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod ids;
 pub mod keeper;
 pub mod ledger;

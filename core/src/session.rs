@@ -5,14 +5,18 @@
 //! matches what the store recorded as sent. A mismatch means a restored backup, or two
 //! coordinators; neither may start anything then.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use thiserror::Error;
 
 use crate::{
     ids::{ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Term},
+    ledger::Record,
     order::OrderHead,
-    state::{Ordered, State},
+    state::{HostRecord, Ordered, State},
     time::Timestamp,
 };
 
@@ -28,6 +32,10 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 pub struct SentOrders {
     /// The store's history.
     pub history: HistoryId,
+    /// The histories that it took the place of.
+    pub former: BTreeSet<HistoryId>,
+    /// The term that it began in.
+    pub began: Term,
     /// The coordinator's own term.
     pub term: Term,
     /// The newest acknowledged order, and every later one, with its hash.
@@ -50,8 +58,8 @@ pub enum Base {
 pub enum Mismatch {
     /// The agent follows another history.
     #[error(
-        "the agent follows history {agent}, the store has {store}; \
-         run 'berth admin accept-restore' if the store was restored"
+        "the agent follows history {agent}, the store has {store}; give the host a coordinator \
+         of its own cluster, or run 'berth admin accept-restore' if the store was restored"
     )]
     OtherHistory {
         /// The agent's.
@@ -60,7 +68,10 @@ pub enum Mismatch {
         store: HistoryId,
     },
     /// The agent has seen a later coordinator.
-    #[error("the agent has seen term {agent}, this coordinator has {ours}; stop the older one")]
+    #[error(
+        "the agent has seen term {agent}, this coordinator has {ours}; stop it if another one \
+         runs, or run 'berth admin accept-restore' if the store was restored"
+    )]
     NewerTerm {
         /// The agent's.
         agent: Term,
@@ -86,14 +97,15 @@ pub enum Mismatch {
     /// The host's name belongs to another machine, on which members may run.
     #[error(
         "the name {host} belongs to the machine {known}, where members may still run; give this \
-         machine ({ours}) another name, bring the old one back, or remove its members"
+         machine ({ours}) another name, bring the old one back, or run 'berth host confirm-dead \
+         {host}' if it is gone for good"
     )]
     OtherMachine {
         /// The name.
         host: HostName,
-        /// The machine id on record.
+        /// The machine on record.
         known: String,
-        /// The machine id of the one that is refused.
+        /// The one that is refused.
         ours: String,
     },
     /// The agent was granted an epoch that the store knows nothing of.
@@ -113,6 +125,9 @@ pub enum Mismatch {
 
 /// The coordinator's end: holds an agent's hello against what was recorded as sent.
 ///
+/// What an agent has that follows a former history is taken in before it is sent anything
+/// ([`crate::history::take_in`]).
+///
 /// # Errors
 /// What does not match: the host is sent nothing, and no start or move is decided.
 pub fn match_hello(
@@ -121,6 +136,10 @@ pub fn match_hello(
     highest_epochs: &BTreeMap<MemberId, Epoch>,
 ) -> Result<Base, Mismatch> {
     for (member, agent) in highest_epochs {
+        // What was granted before is known from the agents, and below every later epoch.
+        if agent.term < sent.began {
+            continue;
+        }
         let store = sent.epochs.get(member).copied().unwrap_or_default();
         if *agent > store {
             return Err(Mismatch::NewerEpoch {
@@ -132,6 +151,16 @@ pub fn match_hello(
     }
     if head.history == HistoryId::default() {
         return Ok(Base::Complete);
+    }
+    if head.history != sent.history && sent.former.contains(&head.history) {
+        return if head.term < sent.began {
+            Ok(Base::Generation(head.generation))
+        } else {
+            Err(Mismatch::NewerTerm {
+                agent: head.term,
+                ours: sent.began,
+            })
+        };
     }
     if head.history != sent.history {
         return Err(Mismatch::OtherHistory {
@@ -162,18 +191,20 @@ pub fn match_hello(
 ///
 /// # Errors
 /// [`Mismatch::OtherMachine`] if it may not.
-pub fn check_machine(state: &State, host: &HostName, machine_id: &str) -> Result<(), Mismatch> {
-    let known = state.hosts.get(host);
-    let known = known.map_or("", |known| known.record.machine_id.as_str());
-    if known.is_empty() || machine_id.is_empty() || known == machine_id {
+pub fn check_machine(state: &State, said: &HostRecord) -> Result<(), Mismatch> {
+    let host = &said.name;
+    let Some(known) = state.hosts.get(host).map(|known| &known.record) else {
+        return Ok(());
+    };
+    if said.is_machine_of(known) {
         return Ok(());
     }
     let mut members = state.sets.values().flat_map(|set| set.members.values());
     if members.any(|member| member.host == *host && member.ordered != Ordered::Nothing) {
         return Err(Mismatch::OtherMachine {
             host: host.clone(),
-            known: known.to_owned(),
-            ours: machine_id.to_owned(),
+            known: known.machine(),
+            ours: said.machine(),
         });
     }
     Ok(())
@@ -205,31 +236,45 @@ pub enum WelcomeRefusal {
     },
 }
 
-/// The agent's end: whether it listens to a coordinator at all.
+/// What a coordinator serves, as it says it to an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Served {
+    /// The history of its store.
+    pub history: HistoryId,
+    /// The histories that it took the place of.
+    pub former: BTreeSet<HistoryId>,
+    /// Its term.
+    pub term: Term,
+}
+
+/// The agent's end: whether it listens to a coordinator at all. If that serves a history that took
+/// the place of its own, what to write down before it listens.
 ///
 /// # Errors
 /// Why it does not.
-pub fn check_welcome(
-    ours: &OrderHead,
-    history: &HistoryId,
-    term: Term,
-) -> Result<(), WelcomeRefusal> {
+pub fn check_welcome(ours: &OrderHead, served: &Served) -> Result<Option<Record>, WelcomeRefusal> {
     if ours.history == HistoryId::default() {
-        return Ok(());
+        return Ok(None);
     }
-    if *history != ours.history {
+    let follows = served.history == ours.history;
+    if !follows && !served.former.contains(&ours.history) {
         return Err(WelcomeRefusal::OtherHistory {
             have: ours.history.clone(),
-            got: history.clone(),
+            got: served.history.clone(),
         });
     }
-    if term < ours.term {
+    // A new history begins in a term above all that were seen.
+    let high_enough = served.term > ours.term || (follows && served.term == ours.term);
+    if !high_enough {
         return Err(WelcomeRefusal::LowerTerm {
             have: ours.term,
-            got: term,
+            got: served.term,
         });
     }
-    Ok(())
+    Ok((!follows).then(|| Record::NewHistory {
+        history: served.history.clone(),
+        term: served.term,
+    }))
 }
 
 /// The agent's end of the lease. Its times are those of one clock that counts through suspends.
@@ -304,7 +349,7 @@ impl HostLease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::{fixture, ledger::Ledger};
 
     fn epochs(counter: u64) -> BTreeMap<MemberId, Epoch> {
         let term = Term(2);
@@ -314,6 +359,8 @@ mod tests {
     fn sent() -> SentOrders {
         SentOrders {
             history: HistoryId("h".into()),
+            former: BTreeSet::from([HistoryId("former".into())]),
+            began: Term(2),
             term: Term(3),
             orders: [
                 (Generation(7), ContentHash("seven".into())),
@@ -339,6 +386,10 @@ mod tests {
             (OrderHead::default(), Base::Complete),
             (head("h", 3, 7, "seven"), Base::Generation(Generation(7))),
             (head("h", 2, 8, "eight"), Base::Generation(Generation(8))),
+            (
+                head("former", 1, 99, "any"),
+                Base::Generation(Generation(99)),
+            ),
         ] {
             assert_eq!(match_hello(&sent(), &head, &epochs(4)), Ok(base));
         }
@@ -353,6 +404,10 @@ mod tests {
         ));
         assert!(matches!(
             refused(head("h", 4, 8, "eight"), 4),
+            Mismatch::NewerTerm { .. }
+        ));
+        assert!(matches!(
+            refused(head("former", 2, 8, "eight"), 4),
             Mismatch::NewerTerm { .. }
         ));
         assert!(matches!(
@@ -377,8 +432,15 @@ mod tests {
     fn a_name_with_members_passes_to_no_other_machine() {
         let mut state = fixture::state(2);
         let host = fixture::host_name(1);
-        let check = |state: &State, said| check_machine(state, &host, said).is_ok();
-        state.hosts.get_mut(&host).unwrap().record.machine_id = "first".to_owned();
+        let record = &mut state.hosts.get_mut(&host).unwrap().record;
+        record.machine_id = "first".to_owned();
+        record.product_uuid = "board".to_owned();
+        let record = record.clone();
+        let check = |state: &State, said: &str| {
+            let mut record = record.clone();
+            record.machine_id = said.to_owned();
+            check_machine(state, &record).is_ok()
+        };
         fixture::put_set(&mut state, "db", fixture::spec(1, false));
         fixture::assign(&mut state, &fixture::member("db", 0));
         assert!(check(&state, "other"), "nothing was ordered there");
@@ -387,23 +449,59 @@ mod tests {
         assert!(!check(&state, "other"));
         assert!(check(&state, "first"));
         assert!(check(&state, ""), "one that does not know its id");
+        let mut copied = record.clone();
+        copied.product_uuid = "other".to_owned();
+        assert!(
+            check_machine(&state, &copied).is_err(),
+            "a copy of its disk"
+        );
+    }
+
+    #[test]
+    fn what_was_granted_before_the_history_began_is_not_held_against_an_agent() {
+        let term = Term(1);
+        let older = [("a/gone-0".parse().unwrap(), Epoch { term, counter: 9 })].into();
+        let head = head("former", 1, 99, "any");
+        assert!(match_hello(&sent(), &head, &older).is_ok());
     }
 
     #[test]
     fn an_agent_listens_to_its_history_and_no_lower_term() {
         let ours = head("h", 3, 8, "eight");
-        let check = |history: &str, term| check_welcome(&ours, &HistoryId(history.into()), term);
-        assert_eq!(check("h", Term(3)), Ok(()));
-        assert_eq!(check("h", Term(4)), Ok(()));
+        let served = |history: &str, term| Served {
+            history: HistoryId(history.into()),
+            former: BTreeSet::from([HistoryId("h".into())]),
+            term: Term(term),
+        };
+        let check = |history: &str, term| check_welcome(&ours, &served(history, term));
+        assert_eq!(check("h", 3), Ok(None));
+        assert_eq!(check("h", 4), Ok(None));
         assert!(matches!(
-            check("h", Term(2)),
+            check("h", 2),
             Err(WelcomeRefusal::LowerTerm { .. })
         ));
         assert!(matches!(
-            check("g", Term(9)),
+            check("new", 3),
+            Err(WelcomeRefusal::LowerTerm { .. })
+        ));
+        let Ok(Some(record)) = check("new", 4) else {
+            panic!("it takes the place of ours")
+        };
+        let mut ledger = Ledger {
+            head: ours.clone(),
+            ..Ledger::default()
+        };
+        ledger.apply(&record);
+        assert_eq!(ledger.head, head("new", 4, 8, "eight"));
+        let other = Served {
+            former: BTreeSet::new(),
+            ..served("g", 9)
+        };
+        assert!(matches!(
+            check_welcome(&ours, &other),
             Err(WelcomeRefusal::OtherHistory { .. })
         ));
-        assert!(check_welcome(&OrderHead::default(), &HistoryId("g".into()), Term(1)).is_ok());
+        assert_eq!(check_welcome(&OrderHead::default(), &other), Ok(None));
     }
 
     #[test]

@@ -214,6 +214,8 @@ pub struct HostFacts {
     pub boot: BootId,
     /// `/etc/machine-id`; empty if there is none.
     pub machine_id: String,
+    /// The uuid that the firmware (DMI) has for the machine; empty if it has none, or it cannot be read.
+    pub product_uuid: String,
     /// What it can hold processes to.
     pub controllers: BTreeSet<Controller>,
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
     prerequisite::{Answer, Prerequisite},
-    session::{AgentLease, check_welcome},
+    session::{AgentLease, Served, check_welcome},
     state::{HostRecord, ZoneHead},
 };
 use berth_proto::{
@@ -93,8 +93,17 @@ impl<H: Host> Session<H> {
         let Some(In::Welcome(welcome)) = first.and_then(|message| message.message) else {
             return Err(SessionError::Silent);
         };
-        let history = HistoryId(welcome.history);
-        check_welcome(&self.ledger.read().head, &history, Term(welcome.term))?;
+        let served = Served {
+            history: HistoryId(welcome.history),
+            former: welcome.former.into_iter().map(HistoryId).collect(),
+            term: Term(welcome.term),
+        };
+        let follows = check_welcome(&self.ledger.read().head, &served)?;
+        if let Some(record) = follows {
+            let history = &served.history;
+            tracing::warn!(%history, "the store has another history, which this host follows now");
+            self.ledger.write(vec![record]).await?;
+        }
         let lease = AgentLease::new(Duration::from_millis(welcome.lease_ms.max(1000)));
         let mut renew = interval(lease.renew_every());
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -122,8 +131,7 @@ impl<H: Host> Session<H> {
             },
             boot: self.boot.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            head: ledger.head.clone(),
-            highest_epochs: ledger.highest_epochs.clone(),
+            heard: ledger.heard(serial),
             zone: ZoneHead { serial, hash },
         }
     }

@@ -111,9 +111,15 @@ impl Drop for Stub {
 
 impl Agent {
     pub(crate) async fn welcome(&self, history: &str, term: u64) {
+        self.welcome_after(&[], history, term).await;
+    }
+
+    /// Serves a history that took the place of others.
+    pub(crate) async fn welcome_after(&self, former: &[&str], history: &str, term: u64) {
         let welcome = Welcome {
             history: history.to_owned(),
             term,
+            former: former.iter().map(ToString::to_string).collect(),
             lease_ms: 15_000,
         };
         self.send(ToAgent::Welcome(welcome)).await;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+mod admin;
 mod debug;
 mod exec;
 mod local;
@@ -15,6 +16,7 @@ mod snapshot;
 mod verbs;
 mod waiting;
 
+pub(crate) use admin::{AcceptRestoreArgs, AdminCommand, BackupArgs, CheckBackupArgs};
 pub(crate) use debug::{DebugCommand, SimulateArgs};
 pub(crate) use exec::ExecArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
@@ -23,8 +25,9 @@ pub(crate) use rollout::{
 };
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
-    ConditionArgs, DrainArgs, HostCommand, LabelArgs, MemberCommand, OfflineArgs, RefoundArgs,
-    ReplaceArgs, RestartArgs, SetCommand, VolumeCommand, VolumeDeleteArgs, VolumeListArgs,
+    ConditionArgs, DrainArgs, ForceArgs, HostCommand, LabelArgs, LostHostArgs, MemberCommand,
+    OfflineArgs, RefoundArgs, ReplaceArgs, RestartArgs, SetCommand, VolumeCommand,
+    VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};
 
@@ -132,6 +135,9 @@ pub(crate) enum Command {
     /// Copies of volumes as they were at one time.
     #[command(subcommand, visible_alias = "snapshots")]
     Snapshot(SnapshotCommand),
+    /// The coordinator's own store: backups, and which history goes on.
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// What helps to understand Berth itself; no cluster is touched.

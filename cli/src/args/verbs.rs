@@ -35,6 +35,31 @@ pub(crate) enum HostCommand {
     /// where they are, whatever the labels, except those of sets with placement: PerHost, which
     /// stop where the label is taken away; that needs --yes.
     Label(LabelArgs),
+    /// Say that a host that is out of contact is dead, so that its members may run elsewhere.
+    ///
+    /// Asks for its name. It proves to Berth that nothing of what the host had runs, nor ever will:
+    /// you are the proof. Say it only when the machine is off and stays off, or its disk is gone.
+    /// Members without data on it are placed on other hosts at once; one whose data is there waits
+    /// for `berth member replace --new-volume`, or for the host. Risks: if the machine runs after all,
+    /// or is switched on again before its network is cut, members run twice, and what has no volume
+    /// to guard it may be damaged. If it comes back, its agent stops what it has, and it takes no
+    /// members until `berth host uncordon`.
+    ConfirmDead(LostHostArgs),
+    /// Forget a host that is out of contact and has neither members nor data of claims.
+    ///
+    /// Asks for its name. It proves nothing and stops nothing: an agent that comes back under the
+    /// name joins as a new host. Risks: volumes of nobody that are left on it are forgotten.
+    Remove(LostHostArgs),
+}
+
+/// `berth host confirm-dead` and `berth host remove`.
+#[derive(Debug, Args)]
+pub(crate) struct LostHostArgs {
+    /// The host, such as host-1.
+    pub(crate) host: String,
+    /// Confirms it for the host with this name.
+    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
+    pub(crate) yes_i_mean: Option<String>,
 }
 
 /// `berth host drain`.
@@ -115,6 +140,24 @@ pub(crate) enum MemberCommand {
     /// VolumeEmpty). Risks: the application must let it join and copy its data from the others.
     /// Refused while its host is out of contact, because nothing could prove it gone.
     Replace(ReplaceArgs),
+    /// Place a member anew although nothing proves that it does not run on its host any more.
+    ///
+    /// Asks for its full name, NAMESPACE/MEMBER. For a member whose host is out of contact, when you
+    /// know that this member does not run: `berth host confirm-dead` is for a whole host. It proves
+    /// nothing, and at-most-one holds only as far as you are right. Risks: two of the member run at
+    /// once, and damage each other's data on shared storage. When its host comes back, its agent
+    /// stops the old one.
+    Force(ForceArgs),
+}
+
+/// `berth member force`.
+#[derive(Debug, Args)]
+pub(crate) struct ForceArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// Confirms it for the member with this full name, such as default/etcd-0.
+    #[arg(long, visible_alias = "confirm", value_name = "NAMESPACE/NAME")]
+    pub(crate) yes_i_mean: Option<String>,
 }
 
 /// `berth member offline`.

@@ -76,6 +76,33 @@ pub(crate) async fn after_refusal(
     typed_names(&[(subject, name)]).await
 }
 
+/// As [`after_refusal`], of what an operator says instead of what is deleted.
+///
+/// # Errors
+/// The refusal; or `NeedsConfirmation`.
+pub(crate) async fn name_after_refusal(
+    doing: &str,
+    status: &Status,
+    (claim, name): (String, String),
+) -> Result<(), CliError> {
+    if !refusal::asks_for_name(status) {
+        return Err(refusal::from_status(doing, status));
+    }
+    let refusal = |message: String| CliError::NeedsConfirmation {
+        message,
+        hint: format!("confirm with --yes-i-mean {name}"),
+    };
+    if !output::is_interactive() {
+        return Err(refusal(format!("nobody says {claim}")));
+    }
+    let answer = output::ask(format!("Type {name} to say {claim}: ")).await?;
+    if answer.as_deref() == Some(&name) {
+        Ok(())
+    } else {
+        Err(refusal(format!("that does not say {claim}")))
+    }
+}
+
 /// Asks for the names of what is to be deleted, given as what it is called and its name.
 ///
 /// # Errors

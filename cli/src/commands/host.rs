@@ -2,7 +2,7 @@
 
 use berth_proto::v1;
 
-use super::{Context, drain, label};
+use super::{Context, drain, label, lost};
 use crate::{
     args::{Format, HostCommand},
     error::CliError,
@@ -31,6 +31,8 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
         HostCommand::Uncordon(args) => cordon(context, args.host, false).await,
         HostCommand::Drain(args) => drain::run(context, args).await,
         HostCommand::Label(args) => label::run(context, args).await,
+        HostCommand::ConfirmDead(args) => lost::confirm_dead(context, args).await,
+        HostCommand::Remove(args) => lost::remove(context, args).await,
     }
 }
 

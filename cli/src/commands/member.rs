@@ -2,7 +2,7 @@
 
 use berth_proto::v1;
 
-use super::{Context, confirm};
+use super::{Context, confirm, lost};
 use crate::{
     args::{ConditionArgs, MemberCommand, OfflineArgs, ReplaceArgs, RestartArgs},
     error::CliError,
@@ -20,6 +20,7 @@ pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(),
         MemberCommand::Online(args) => online(context, &args.member).await,
         MemberCommand::Condition(args) => condition(context, args).await,
         MemberCommand::Replace(args) => replace(context, args).await,
+        MemberCommand::Force(args) => lost::force(context, args).await,
     }
 }
 

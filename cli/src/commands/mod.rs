@@ -2,12 +2,13 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{Cli, Command, Global, SetCommand},
+    args::{AdminCommand, Cli, Command, Global, SetCommand},
     client::Coordinator,
     error::CliError,
     exit::Exit,
 };
 
+mod admin;
 mod apply;
 mod completions;
 mod confirm;
@@ -24,6 +25,7 @@ mod host;
 mod label;
 mod local;
 mod logs;
+mod lost;
 mod member;
 mod patience;
 mod plan;
@@ -83,6 +85,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Local(args) => return local::run(args, cli.global.namespace).await,
         Command::Completions(args) => return completions::run(&args),
         Command::Explain(args) => return explain::run(&cli.global, &args).await,
+        Command::Admin(AdminCommand::CheckBackup(args)) => return admin::check(&args),
         Command::Debug(command) => return debug::run(&command),
         Command::Version => return version::run(),
         Command::Apply(_)
@@ -101,6 +104,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Set(_)
         | Command::Member(_)
         | Command::Volume(_)
+        | Command::Admin(_)
         | Command::Snapshot(_) => {}
     }
     let context = connect(&cli.global).await?;
@@ -119,6 +123,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Member(command) => member::run(&context, command).await,
         Command::Set(SetCommand::Refound(args)) => set::refound(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
+        Command::Admin(command) => admin::run(&context, command).await,
         Command::Snapshot(command) => snapshot::run(&context, command).await,
         Command::Dev(_)
         | Command::Local(_)

@@ -270,6 +270,7 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("For", since(host.since_ms, now)),
         ("Takes members", yes(!host.unschedulable)),
         ("Draining", draining(host)),
+        ("Confirmed dead", yes(host.dead)),
         ("Labels", tables::labels(&host.labels)),
         ("Members", host.members.join(",")),
         (

@@ -42,7 +42,9 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
 /// Whether it is in contact, and what Kubernetes shows beside it.
 fn in_contact(host: &v1::HostStatus) -> String {
     let connected = yes(host.connected);
-    if host.draining {
+    if host.dead {
+        format!("{connected}, confirmed dead")
+    } else if host.draining {
         format!("{connected}, draining")
     } else if host.unschedulable {
         format!("{connected}, cordoned")

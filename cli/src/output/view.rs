@@ -257,6 +257,7 @@ pub(crate) struct HostView {
     unschedulable: bool,
     draining: bool,
     stop_pinned: bool,
+    confirmed_dead: bool,
     labels: BTreeMap<String, String>,
     pools: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -280,6 +281,7 @@ impl From<v1::HostStatus> for HostView {
             unschedulable: host.unschedulable,
             draining: host.draining,
             stop_pinned: host.stop_pinned,
+            confirmed_dead: host.dead,
             labels: host.labels.into_iter().collect(),
             pools: host.pools,
             controllers: host.controllers,

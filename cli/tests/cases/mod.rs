@@ -5,6 +5,7 @@ mod changes;
 mod exec;
 mod hosts;
 mod local;
+mod lost;
 mod reads;
 mod rollouts;
 mod usage;

@@ -140,6 +140,7 @@ pub(crate) fn hosts() -> Vec<v1::HostStatus> {
         labels: [("rack".to_owned(), format!("r{number}"))].into(),
         pools: vec!["default".into()],
         controllers: Vec::new(),
+        dead: false,
         pool_statuses: vec![
             v1::PoolStatus {
                 name: "default".into(),

@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+pub(crate) mod admin;
 pub(crate) mod data;
 pub(crate) mod exec;
 pub(crate) mod objects;

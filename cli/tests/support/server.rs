@@ -10,10 +10,10 @@ use std::{
 use berth_proto::{
     transport,
     v1::{
-        self, event_service_server as event, host_service_server as host,
-        local_service_server as local, member_service_server as member,
-        object_service_server as object, set_service_server as set,
-        volume_service_server as volume,
+        self, admin_service_server as admin_service, event_service_server as event,
+        host_service_server as host, local_service_server as local,
+        member_service_server as member, object_service_server as object,
+        set_service_server as set, volume_service_server as volume,
     },
 };
 use tempfile::TempDir;
@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt as _, iter, wrappers::UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 
-use super::{data, exec, objects, rollouts, volumes};
+use super::{admin, data, exec, objects, rollouts, volumes};
 
 type Answer<T> = Result<Response<T>, Status>;
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(crate) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Runs until it is dropped.
 pub(crate) struct Server {
@@ -55,6 +55,7 @@ impl Server {
                     .add_service(host::HostServiceServer::new(fake.clone()))
                     .add_service(event::EventServiceServer::new(fake.clone()))
                     .add_service(volume::VolumeServiceServer::new(volumes::Volumes))
+                    .add_service(admin_service::AdminServiceServer::new(admin::Admin))
                     .add_service(local::LocalServiceServer::new(fake))
                     .serve_with_incoming_shutdown(incoming, async {
                         stopped.await.ok();
@@ -386,6 +387,17 @@ impl member::MemberService for Fake {
         }
     }
 
+    async fn force(
+        &self,
+        request: Request<v1::ForceMemberRequest>,
+    ) -> Answer<v1::ForceMemberResponse> {
+        let request = request.into_inner();
+        if request.typed_name == format!("default/{}", request.member) {
+            return Ok(Response::new(v1::ForceMemberResponse { revision: 18 }));
+        }
+        Err(objects::untyped("Member/etcd-0"))
+    }
+
     type LogsStream = Streamed<v1::LogChunk>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Answer<Self::LogsStream> {
@@ -460,6 +472,27 @@ impl host::HostService for Fake {
                 }),
             }],
         }))
+    }
+
+    async fn confirm_dead(
+        &self,
+        request: Request<v1::ConfirmHostDeadRequest>,
+    ) -> Answer<v1::ConfirmHostDeadResponse> {
+        let request = request.into_inner();
+        admin::word(&request.host, &request.typed_name)?;
+        Ok(Response::new(v1::ConfirmHostDeadResponse {
+            changed: true,
+            members: vec!["default/etcd-1".into()],
+        }))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemoveHostRequest>,
+    ) -> Answer<v1::RemoveHostResponse> {
+        let request = request.into_inner();
+        admin::word(&request.host, &request.typed_name)?;
+        Ok(Response::new(v1::RemoveHostResponse::default()))
     }
 
     async fn label(&self, request: Request<v1::LabelHostRequest>) -> Answer<v1::LabelHostResponse> {

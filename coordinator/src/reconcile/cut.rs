@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
-    ids::{ClaimKey, HistoryId, HostName, ObjectKey, SetKey},
+    ids::{ClaimKey, HostName, ObjectKey, SetKey},
     plan::Step,
     state::State,
     store::{Batch, MAX_BYTES, MAX_PRECONDITIONS, MAX_WRITES},
@@ -49,13 +49,12 @@ pub(super) struct Piece {
 pub(super) fn next(
     view: &View,
     links: &Links,
-    history: &HistoryId,
     steps: &[Step],
     now: Timestamp,
 ) -> Result<Piece, RecordError> {
     let mut count = steps.len().min(STEPS);
     loop {
-        let piece = piece(view, links, history, &steps[..count], now)?;
+        let piece = piece(view, links, &steps[..count], now)?;
         let batch = &piece.batch;
         let fits = batch.writes() <= MAX_WRITES
             && batch.preconditions.len() <= MAX_PRECONDITIONS
@@ -67,13 +66,7 @@ pub(super) fn next(
     }
 }
 
-fn piece(
-    view: &View,
-    links: &Links,
-    history: &HistoryId,
-    steps: &[Step],
-    now: Timestamp,
-) -> Result<Piece, RecordError> {
+fn piece(view: &View, links: &Links, steps: &[Step], now: Timestamp) -> Result<Piece, RecordError> {
     let mut after = view.state.clone();
     let mut batch = Batch::default();
     let mut sets = BTreeSet::new();
@@ -106,7 +99,7 @@ fn piece(
     let mut sends = Vec::new();
     for (host, link) in orders::synced(links) {
         if hosts.contains(host) {
-            sends.extend(orders::next(view, &after, history, host, link, &mut batch)?);
+            sends.extend(orders::next(view, &after, host, link, &mut batch)?);
         }
     }
     Ok(Piece {

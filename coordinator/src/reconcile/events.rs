@@ -139,6 +139,8 @@ fn proved(proof: &Proof) -> &'static str {
         Proof::NeverOrdered => "it was never ordered to run",
         Proof::ReportedStopped => "its agent reported it stopped",
         Proof::ReportedAbsent => "its agent has nothing of it",
+        Proof::ConfirmedDead => "its host was confirmed dead by an operator",
+        Proof::Forced => "an operator forced it, nothing proves it gone",
     }
 }
 

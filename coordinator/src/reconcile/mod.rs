@@ -20,8 +20,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
     decide::{Decider, Decision},
-    ids::{HistoryId, HostName},
-    plan::Subject,
+    ids::HostName,
+    plan::{Subject, is_outdated},
+    state::State,
     store::{Batch, CommitError, Key},
     time::Timestamp,
 };
@@ -69,7 +70,6 @@ enum Outcome {
 #[derive(Debug)]
 pub struct Reconciler {
     context: Context,
-    history: HistoryId,
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
     decider: Decider,
@@ -81,7 +81,6 @@ impl Reconciler {
     /// A loop that publishes what it finds on the board.
     pub fn new(context: Context, board: watch::Sender<Arc<Board>>) -> Self {
         Self {
-            history: context.history.clone(),
             context,
             board,
             zone: ZoneKeeper::default(),
@@ -120,12 +119,12 @@ impl Reconciler {
                 return Err(RoundError::Unreadable { key: key.clone() });
             }
             let now = self.context.clock.now();
-            let decision = self.decide(now);
+            let (decision, planned) = self.decide(now);
             let idle = decision.plan.steps.is_empty();
             if !idle {
-                self.carry_out(&decision, now).await?;
+                self.carry_out(&decision, &planned, now).await?;
             }
-            let recorded = orders::bring_up_to_date(&self.context, &self.history).await?;
+            let recorded = orders::bring_up_to_date(&self.context).await?;
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
             // What a new order changes in what is known of its host is told too.
@@ -141,7 +140,8 @@ impl Reconciler {
         Ok(Some(self.context.clock.now().plus(PAUSE)))
     }
 
-    fn decide(&mut self, now: Timestamp) -> Decision {
+    /// What to do, and the state that this was decided on.
+    fn decide(&mut self, now: Timestamp) -> (Decision, State) {
         let state = {
             let view = self.context.view.read();
             view.state.remember();
@@ -165,7 +165,7 @@ impl Reconciler {
             }
             self.refused.insert(about, rule);
         }
-        decision
+        (decision, state)
     }
 
     /// Tells that a plan was refused: a bug. What it is about waits.
@@ -181,13 +181,23 @@ impl Reconciler {
     }
 
     /// Commits a plan, piece by piece, and sends what follows from each.
-    async fn carry_out(&mut self, decision: &Decision, now: Timestamp) -> Result<(), RoundError> {
+    async fn carry_out(
+        &mut self,
+        decision: &Decision,
+        planned: &State,
+        now: Timestamp,
+    ) -> Result<(), RoundError> {
         let mut rest = decision.plan.steps.as_slice();
         while !rest.is_empty() {
             let piece = {
                 let view = self.context.view.read();
                 let links = self.context.sessions.links();
-                cut::next(&view, &links, &self.history, rest, now)?
+                let piece = cut::next(&view, &links, rest, now)?;
+                if is_outdated(planned, &view.state, &rest[..piece.steps]) {
+                    tracing::debug!("something was said meanwhile; planning again");
+                    return Ok(());
+                }
+                piece
             };
             let taken = piece.steps;
             let sets = piece.sets.clone();

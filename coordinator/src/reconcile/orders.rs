@@ -7,7 +7,7 @@ use std::{
 };
 
 use berth_core::{
-    ids::{Generation, HistoryId, HostName},
+    ids::{Generation, HostName},
     order::{OrderDelta, OrderHead},
     session::Base,
     state::{
@@ -47,7 +47,6 @@ pub(super) struct Send {
 pub(super) fn next(
     view: &View,
     after: &State,
-    history: &HistoryId,
     host: &HostName,
     link: &Link,
     batch: &mut Batch,
@@ -68,7 +67,7 @@ pub(super) fn next(
         recorded.head.clone()
     } else {
         let head = OrderHead {
-            history: history.clone(),
+            history: after.history.clone(),
             term: after.term,
             generation: recorded.head.generation.next(),
             hash,
@@ -129,10 +128,7 @@ pub(super) fn send(context: &Context, sends: Vec<Send>) {
 /// Records and sends what is not what it should be: for all hosts if objects or hosts changed, else
 /// for streams that are new and hosts of the sets that were touched. Whether any order was recorded:
 /// a host that has one to answer is another host to who plans.
-pub(super) async fn bring_up_to_date(
-    context: &Context,
-    history: &HistoryId,
-) -> Result<bool, RoundError> {
+pub(super) async fn bring_up_to_date(context: &Context) -> Result<bool, RoundError> {
     let hosts: Vec<HostName> = {
         let mut view = context.view.write();
         let all = std::mem::take(&mut view.orders_stale);
@@ -152,7 +148,7 @@ pub(super) async fn bring_up_to_date(
     for group in hosts.chunks(GROUP) {
         let (batch, sends) = {
             let view = context.view.read();
-            prepare(&view, &context.sessions.links(), history, group)?
+            prepare(&view, &context.sessions.links(), group)?
         };
         if !batch.is_empty() {
             // Only this loop writes orders, so there is no conflict to expect; whatever fails here
@@ -171,14 +167,13 @@ pub(super) async fn bring_up_to_date(
 fn prepare(
     view: &View,
     links: &Links,
-    history: &HistoryId,
     hosts: &[HostName],
 ) -> Result<(Batch, Vec<Send>), RecordError> {
     let mut batch = Batch::default();
     let mut sends = Vec::new();
     for host in hosts {
         if let Some(link) = links.get(host) {
-            sends.extend(next(view, &view.state, history, host, link, &mut batch)?);
+            sends.extend(next(view, &view.state, host, link, &mut batch)?);
         }
     }
     Ok((batch, sends))

@@ -67,6 +67,7 @@ impl World {
                 .into(),
                 unschedulable: false,
                 machine_id: name.to_string(),
+                product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
@@ -168,8 +169,7 @@ impl World {
         let mut meant = self.view.state.clone();
         let mut rest = plan.steps.as_slice();
         while !rest.is_empty() {
-            let history = HistoryId("h".to_owned());
-            let piece = cut::next(&self.view, &self.links, &history, rest, self.now).unwrap();
+            let piece = cut::next(&self.view, &self.links, rest, self.now).unwrap();
             for step in &rest[..piece.steps] {
                 meant.apply(step, self.now);
             }
@@ -359,9 +359,8 @@ fn what_was_planned_for_another_spec_is_not_committed() {
     let mut world = World::new(1);
     world.apply(&set("web", 2, ""));
     let (plan, _report, _) = plan_checked(&world.view.state, world.now);
-    let history = HistoryId("h".to_owned());
     let links = Links::new();
-    let stale = cut::next(&world.view, &links, &history, &plan.steps, world.now).unwrap();
+    let stale = cut::next(&world.view, &links, &plan.steps, world.now).unwrap();
     world.apply(&set("web", 3, ""));
     let refused = world.model.commit(stale.batch).unwrap_err();
     assert!(matches!(refused, CommitError::Conflict { .. }), "{refused}");

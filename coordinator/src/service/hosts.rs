@@ -8,14 +8,15 @@ use berth_core::{
 use berth_proto::{
     convert::ConvertError,
     v1::{
-        DrainHostRequest, DrainHostResponse, HostStatus, LabelHostRequest, LabelHostResponse,
-        ListHostsRequest, ListHostsResponse, SetUnschedulableRequest, SetUnschedulableResponse,
+        ConfirmHostDeadRequest, ConfirmHostDeadResponse, DrainHostRequest, DrainHostResponse,
+        HostStatus, LabelHostRequest, LabelHostResponse, ListHostsRequest, ListHostsResponse,
+        RemoveHostRequest, RemoveHostResponse, SetUnschedulableRequest, SetUnschedulableResponse,
         host_service_server::HostService,
     },
 };
 use tonic::{Request, Response, Status};
 
-use super::{apply::commit, drain, labels, status::ServiceError, view};
+use super::{apply::commit, drain, labels, lost, status::ServiceError, view};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -39,13 +40,12 @@ pub(super) struct Decision {
 impl Hosts {
     fn all(&self) -> Vec<HostStatus> {
         let links = self.0.sessions.statuses();
-        let mismatches = self.0.sessions.mismatches();
         let view = self.0.view.read();
         let hosts = view
             .state
             .hosts
             .iter()
-            .map(|(name, host)| view::host(&view, host, links.get(name), mismatches.get(name)));
+            .map(|(name, host)| view::host(&view, host, links.get(name)));
         hosts.collect()
     }
 
@@ -103,7 +103,24 @@ fn name(text: &str) -> Result<HostName, ServiceError> {
     })
 }
 
-fn cordoned(known: &HostRecord, unschedulable: bool) -> Decision {
+fn cordoned(
+    view: &View,
+    known: &HostRecord,
+    unschedulable: bool,
+) -> Result<Decision, ServiceError> {
+    let host = view.state.hosts.get(&known.name);
+    let alive = host.is_some_and(|host| host.contact.connected);
+    if known.directives.dead.is_some() && !unschedulable && !alive {
+        let name = &known.name;
+        return Err(ServiceError::Refused {
+            rule: "CONFIRMED_DEAD",
+            subject: format!("Host/{name}"),
+            message: format!(
+                "{name} was confirmed dead and is out of contact; start its agent first, or run \
+                 'berth host remove {name}'"
+            ),
+        });
+    }
     let mut record = known.clone();
     record.unschedulable = unschedulable;
     let (reason, text) = if unschedulable {
@@ -111,13 +128,14 @@ fn cordoned(known: &HostRecord, unschedulable: bool) -> Decision {
         ("Cordoned", text)
     } else {
         record.directives.draining = None;
+        record.directives.dead = None;
         ("Uncordoned", "it takes members again")
     };
-    Decision {
+    Ok(Decision {
         record,
         reason,
         text: text.to_owned(),
-    }
+    })
 }
 
 #[tonic::async_trait]
@@ -136,7 +154,7 @@ impl HostService for Hosts {
     ) -> Result<Response<SetUnschedulableResponse>, Status> {
         let request = request.into_inner();
         let unschedulable = request.unschedulable;
-        let decide = |_: &View, known: &HostRecord| Ok(cordoned(known, unschedulable));
+        let decide = |view: &View, known: &HostRecord| cordoned(view, known, unschedulable);
         let changed = self.decide(&name(&request.host)?, decide).await?;
         let hosts = self.all().into_iter();
         let mut members = hosts.filter(|host| host.name == request.host);
@@ -175,6 +193,26 @@ impl HostService for Hosts {
             self.decide(&host, decide).await?
         };
         Ok(Response::new(DrainHostResponse { changed, members }))
+    }
+
+    async fn confirm_dead(
+        &self,
+        request: Request<ConfirmHostDeadRequest>,
+    ) -> Result<Response<ConfirmHostDeadResponse>, Status> {
+        let request = request.into_inner();
+        let host = name(&request.host)?;
+        let answer = lost::confirm_dead(&self.0, &host, &request.typed_name).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<RemoveHostRequest>,
+    ) -> Result<Response<RemoveHostResponse>, Status> {
+        let request = request.into_inner();
+        let host = name(&request.host)?;
+        let answer = lost::remove(&self.0, &host, &request.typed_name).await?;
+        Ok(Response::new(answer))
     }
 
     async fn label(

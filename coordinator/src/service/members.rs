@@ -10,11 +10,11 @@ use berth_core::{
 use berth_proto::{
     convert::object::namespace,
     v1::{
-        ExecOutput, ExecRequest, ListMembersRequest, ListMembersResponse, LogChunk, LogRequest,
-        LogsRequest, MemberEvent, MemberStatus, ReplaceMemberRequest, ReplaceMemberResponse,
-        RestartMemberRequest, RestartMemberResponse, SetMemberConditionRequest,
-        SetMemberConditionResponse, SetOfflineRequest, SetOfflineResponse, WatchMembersRequest,
-        member_service_server::MemberService,
+        ExecOutput, ExecRequest, ForceMemberRequest, ForceMemberResponse, ListMembersRequest,
+        ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent, MemberStatus,
+        ReplaceMemberRequest, ReplaceMemberResponse, RestartMemberRequest, RestartMemberResponse,
+        SetMemberConditionRequest, SetMemberConditionResponse, SetOfflineRequest,
+        SetOfflineResponse, WatchMembersRequest, member_service_server::MemberService,
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Streamed, condition, exec, leaving, offline, restart, status::ServiceError, view::Look,
+    Streamed, condition, exec, leaving, lost, offline, restart, status::ServiceError, view::Look,
 };
 use crate::{context::Context, sessions::LogChunks, state::View};
 
@@ -243,6 +243,14 @@ impl MemberService for Members {
     ) -> Result<Response<ReplaceMemberResponse>, Status> {
         let revision = leaving::replace(&self.0, request.into_inner()).await?;
         Ok(Response::new(ReplaceMemberResponse { revision }))
+    }
+
+    async fn force(
+        &self,
+        request: Request<ForceMemberRequest>,
+    ) -> Result<Response<ForceMemberResponse>, Status> {
+        let revision = lost::force(&self.0, request.into_inner()).await?;
+        Ok(Response::new(ForceMemberResponse { revision }))
     }
 
     type ExecStream = Streamed<ExecOutput>;

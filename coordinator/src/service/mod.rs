@@ -1,6 +1,7 @@
 //! The RPCs. Each converts what came in, asks the parts that decide, and converts what goes out;
 //! [`status`] is the one table from errors to gRPC codes.
 
+mod admin;
 mod agent;
 mod apply;
 mod classes;
@@ -12,6 +13,7 @@ mod exec;
 mod hosts;
 mod labels;
 mod leaving;
+mod lost;
 mod members;
 mod objects;
 mod offline;
@@ -35,10 +37,11 @@ use std::{io, pin::Pin, time::Duration};
 use berth_proto::{
     transport::Incoming,
     v1::{
-        FILE_DESCRIPTOR_SET, agent_service_server::AgentServiceServer,
-        event_service_server::EventServiceServer, host_service_server::HostServiceServer,
-        member_service_server::MemberServiceServer, object_service_server::ObjectServiceServer,
-        set_service_server::SetServiceServer, volume_service_server::VolumeServiceServer,
+        FILE_DESCRIPTOR_SET, admin_service_server::AdminServiceServer,
+        agent_service_server::AgentServiceServer, event_service_server::EventServiceServer,
+        host_service_server::HostServiceServer, member_service_server::MemberServiceServer,
+        object_service_server::ObjectServiceServer, set_service_server::SetServiceServer,
+        volume_service_server::VolumeServiceServer,
     },
 };
 use thiserror::Error;
@@ -96,6 +99,7 @@ pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
     let members = MemberServiceServer::new(members::Members(context.clone()));
     let hosts = HostServiceServer::new(hosts::Hosts(context.clone()));
     let events = EventServiceServer::new(events::Events(context.clone()));
+    let admin = AdminServiceServer::new(admin::Admin(context.clone()));
     let volumes = VolumeServiceServer::new(volumes::Volumes(context.clone()));
     Ok(Routes::new(reflection)
         .add_service(health)
@@ -105,6 +109,7 @@ pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
         .add_service(members.max_decoding_message_size(MESSAGE))
         .add_service(hosts.max_decoding_message_size(MESSAGE))
         .add_service(events.max_decoding_message_size(MESSAGE))
+        .add_service(admin.max_decoding_message_size(MESSAGE))
         .add_service(volumes.max_decoding_message_size(MESSAGE)))
 }
 

@@ -70,7 +70,8 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         | RecordKind::Founding
         | RecordKind::Host
         | RecordKind::Order
-        | RecordKind::Zone => None,
+        | RecordKind::Zone
+        | RecordKind::History => None,
     }
 }
 
@@ -139,7 +140,8 @@ fn read(
         | RecordKind::Founding
         | RecordKind::Host
         | RecordKind::Order
-        | RecordKind::Zone => match decode::<Object>(value)? {
+        | RecordKind::Zone
+        | RecordKind::History => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
             Object::VolumeSnapshot(object) => {
                 let status = snapshots::status(look, name, &object);

@@ -186,6 +186,7 @@ fn store_status(error: &StoreError) -> Status {
         },
         StoreError::Closed => Status::unavailable(text),
         StoreError::Open { .. }
+        | StoreError::Unreadable { .. }
         | StoreError::Prepare { .. }
         | StoreError::Disk(_)
         | StoreError::Format { .. } => Status::internal(text),
@@ -208,6 +209,7 @@ pub fn hello_status(error: &HelloError) -> Status {
         HelloError::None | HelloError::Form(_) => Status::invalid_argument(text),
         HelloError::NameTaken { .. } => Status::already_exists(text),
         HelloError::Mismatch(_) => Status::failed_precondition(text),
+        HelloError::Overtaken => Status::aborted(text),
         HelloError::Record(HostError::Record(_)) => Status::data_loss(text),
         HelloError::Record(HostError::Store(error)) => store_status(error),
     }

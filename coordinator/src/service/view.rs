@@ -242,13 +242,9 @@ fn ordinals(set: &Set) -> Vec<Ordinal> {
 }
 
 /// A host.
-pub(super) fn host(
-    view: &View,
-    host: &Host,
-    link: Option<&LinkStatus>,
-    mismatch: Option<&String>,
-) -> v1::HostStatus {
+pub(super) fn host(view: &View, host: &Host, link: Option<&LinkStatus>) -> v1::HostStatus {
     let name = &host.record.name;
+    let mismatch = view.state.past.mismatched.get(name);
     let members = view.state.sets.iter().flat_map(|(key, set)| {
         let here = set
             .members
@@ -281,10 +277,13 @@ pub(super) fn host(
         generation_acked: link.map(|link| link.acked.0).unwrap_or_default(),
         zone_acked: host.contact.zone_acked.0,
         agent_version: link.map(|link| link.version.clone()).unwrap_or_default(),
-        mismatch: mismatch.cloned().unwrap_or_default(),
+        mismatch: mismatch
+            .map(|mismatch| mismatch.why.clone())
+            .unwrap_or_default(),
         draining: draining.is_some(),
         stop_pinned: draining.is_some_and(|draining| draining.stop_pinned),
         pool_statuses: pools.collect(),
+        dead: host.record.directives.dead.is_some(),
     }
 }
 
@@ -359,6 +358,7 @@ mod tests {
                 pools: BTreeMap::new(),
                 unschedulable: false,
                 machine_id: String::new(),
+                product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
@@ -384,6 +384,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
+            forced: None,
             conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {

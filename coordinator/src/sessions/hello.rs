@@ -1,10 +1,18 @@
 //! The first message of a stream: who it is, whether what its agent has is what the store recorded
 //! as sent, and the host's record.
+//!
+//! A hello is judged on one view, and what follows from it is one commit under the condition that
+//! nothing it was judged by has changed: who has the name, what was sent, which history is in force.
+
+use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::HostName,
+    history::{Mismatched, take_in},
+    ids::{HistoryId, HostName, SetKey},
+    order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
-    state::HostRecord,
+    state::State,
+    store::{Batch, CommitError, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
 use thiserror::Error;
@@ -12,8 +20,16 @@ use thiserror::Error;
 use super::host::{self, Changed, HostError};
 use crate::{
     context::Context,
-    notes::{self, WARNING},
+    notes::{self, NORMAL, WARNING},
+    state::{
+        View,
+        records::{OrderRecord, changes, history_changes, host_key, put, zone_key},
+    },
+    store::{RecordError, StoreError},
 };
+
+/// Sets of which a host that is taken in may change members in one commit.
+const SETS: usize = 10;
 
 /// Why a stream is not accepted.
 #[derive(Debug, Error)]
@@ -24,64 +40,215 @@ pub enum HelloError {
     /// It cannot be read.
     #[error(transparent)]
     Form(#[from] ConvertError),
-    /// The name is taken by another machine.
+    /// The name is in use by another machine, or by another boot of what says to be the same.
     #[error(
-        "the name {host} is in use by the machine {taken}, which is connected; give this machine \
-         ({ours}) another name, or stop the other agent"
+        "the name {host} is in use by {taken}, which is connected; give this machine ({ours}) \
+         another name and an empty dataDir if it is a copy, or stop the other agent"
     )]
     NameTaken {
         /// The name.
         host: HostName,
-        /// The machine id of the one that is connected.
+        /// Who is connected.
         taken: String,
-        /// The machine id of the one that is refused.
+        /// Who is refused.
         ours: String,
     },
     /// What the agent has is not what was sent.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
+    /// The history of the store changed since the hello.
+    #[error("the history of the store was changed by an operator; connect again")]
+    Overtaken,
     /// The host cannot be recorded.
     #[error(transparent)]
     Record(#[from] HostError),
 }
 
-/// Judges a hello and makes the host's record. What comes back is what the agent's first order is
-/// sent as.
+impl From<RecordError> for HelloError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
+impl From<StoreError> for HelloError {
+    fn from(error: StoreError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
+/// What comes of a hello once its batch is committed.
+enum Verdict {
+    /// Its first order is sent as this.
+    Accepted(Base),
+    /// Part of what the host has was taken in; the rest is to follow.
+    More,
+    Refused(Mismatch),
+}
+
+/// Judges a hello and makes durable what follows from it. What comes back is what the agent's first
+/// order is sent as.
 pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, HelloError> {
     let host = &hello.host.name;
-    if let Some(taken) = context.sessions.other_machine(host, &hello.host.machine_id) {
-        let error = HelloError::NameTaken {
-            host: host.clone(),
-            taken,
-            ours: hello.host.machine_id.clone(),
-        };
+    if let Some(error) = context.sessions.taken(hello) {
         warn(context, hello, "HostNameTaken", &error);
         return Err(error);
     }
+    loop {
+        let (batch, verdict) = judge(context, hello)?;
+        let news = !batch.puts.is_empty();
+        if news {
+            match context.store.commit(batch).await {
+                Ok(_) => context.trigger.fire(),
+                Err(StoreError::Refused(CommitError::Conflict { .. })) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match verdict {
+            Verdict::Accepted(base) => return Ok(base),
+            Verdict::More => {}
+            Verdict::Refused(mismatch) => {
+                let error = HelloError::Mismatch(mismatch);
+                if news {
+                    tracing::error!(%host, %error, "nothing is started or moved any more");
+                }
+                warn(context, hello, "HostMismatch", &error);
+                return Err(error);
+            }
+        }
+    }
+}
+
+fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloError> {
     check_name(context, hello)?;
-    let sent = context.view.read().sent_orders(host, &context.history);
-    let base = match match_hello(&sent, &hello.head, &hello.highest_epochs) {
+    let view = context.view.read();
+    let host = &hello.host.name;
+    let mut batch = Batch::default();
+    let heard = &hello.heard;
+    let sent = view.sent_orders(host);
+    let order = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
+    let recorded = view.as_known(&order);
+    batch.preconditions.insert(order, recorded);
+    let base = match match_hello(&sent, &heard.head, &heard.highest_epochs) {
         Ok(base) => base,
         Err(mismatch) => {
-            let error = HelloError::Mismatch(mismatch);
-            context.sessions.set_mismatch(host, error.to_string());
-            latch(context, host, true);
-            warn(context, hello, "HostMismatch", &error);
-            return Err(error);
+            latch(context, &view, hello, &mismatch, &mut batch)?;
+            return Ok((batch, Verdict::Refused(mismatch)));
         }
     };
-    latch(context, host, false);
-    register(context, &hello.host).await?;
-    Ok(base)
+    let known = view.state.hosts.get(host).map(|host| &host.record);
+    let message = match known {
+        None => format!(
+            "it joined with the address {}",
+            hello.host.advertise_address
+        ),
+        Some(_) => "its address, labels, pools or machine changed".to_owned(),
+    };
+    let registered = Changed {
+        record: hello.host.clone().said_by_agent(known),
+        reason: "HostRegistered",
+        messages: vec![message],
+    };
+    host::put_record(context, &view, registered, &mut batch)?;
+    let follows = [&HistoryId::default(), &view.state.history].contains(&&heard.head.history);
+    let verdict = if follows && !view.state.past.awaited.contains(host) {
+        Verdict::Accepted(base)
+    } else if known.is_none() {
+        // First the host, then what it has.
+        Verdict::More
+    } else if hear(context, &view, hello, &mut batch)? {
+        Verdict::Accepted(base)
+    } else {
+        Verdict::More
+    };
+    Ok((batch, verdict))
+}
+
+/// Writes what is known of an awaited host now that it was heard of; whether that is all.
+fn hear(
+    context: &Context,
+    view: &View,
+    hello: &Hello,
+    batch: &mut Batch,
+) -> Result<bool, HelloError> {
+    let (host, now) = (&hello.host.name, context.clock.now());
+    let after = take_in(&view.state, host, &hello.heard, now);
+    let sets = touched(&view.state, &after, hello);
+    for set in sets.iter().take(SETS) {
+        changes(view, &after, set, batch)?;
+    }
+    if sets.len() > SETS {
+        return Ok(false);
+    }
+    history_changes(view, &after, batch)?;
+    if after.zone != view.state.zone {
+        let key = zone_key().map_err(RecordError::from)?;
+        batch.preconditions.insert(key.clone(), view.as_known(&key));
+        put(batch, key, &after.zone)?;
+    }
+    // What it has counts as sent by this store, in its history.
+    let had = &hello.heard.head;
+    let mut record = OrderRecord::default();
+    if had.history != HistoryId::default() {
+        let head = OrderHead {
+            history: after.history.clone(),
+            term: after.term,
+            ..had.clone()
+        };
+        record = record.with(head, had.generation);
+    }
+    let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
+    put(batch, key, &record)?;
+    let text = "what it has was taken in after the restore".to_owned();
+    batch
+        .notes
+        .push(notes::host(now, host, NORMAL, "HostHeard", text));
+    Ok(true)
+}
+
+/// The sets of which something was found on a host.
+fn touched(before: &State, after: &State, hello: &Hello) -> BTreeSet<SetKey> {
+    let index = before.index();
+    let here = index.on_host.of(&hello.host.name);
+    let said = hello.heard.highest_epochs.keys();
+    let sets: BTreeSet<&SetKey> = here.chain(said).map(|id| &id.set).collect();
+    let differs = |set: &&&SetKey| {
+        before.sets.get(**set) != after.sets.get(**set)
+            || before.foundings.get(**set) != after.foundings.get(**set)
+    };
+    sets.iter()
+        .filter(differs)
+        .map(|set| (*set).clone())
+        .collect()
+}
+
+/// Writes down that an agent has what was never sent: nothing is started or moved from then on.
+fn latch(
+    context: &Context,
+    view: &View,
+    hello: &Hello,
+    mismatch: &Mismatch,
+    batch: &mut Batch,
+) -> Result<(), HelloError> {
+    let (host, now) = (&hello.host.name, context.clock.now());
+    let known = view.state.past.mismatched.get(host);
+    let entry = Mismatched {
+        since: known.map_or(now, |known| known.since),
+        why: mismatch.to_string(),
+        history: hello.heard.head.history.clone(),
+        term: hello.heard.term(),
+    };
+    if known == Some(&entry) {
+        return Ok(());
+    }
+    let mut after = view.state.clone();
+    after.past.mismatched.insert(host.clone(), entry);
+    Ok(history_changes(view, &after, batch)?)
 }
 
 /// Whether this machine may have the host's name, as far as the record tells. Asked again when the
 /// stream joins: members may have been ordered, or the record changed, in between.
 pub(super) fn check_name(context: &Context, hello: &Hello) -> Result<(), HelloError> {
-    let checked = {
-        let view = context.view.read();
-        check_machine(&view.state, &hello.host.name, &hello.host.machine_id)
-    };
+    let checked = check_machine(&context.view.read().state, &hello.host);
     checked.map_err(|mismatch| {
         let error = HelloError::Mismatch(mismatch);
         warn(context, hello, "HostNameTaken", &error);
@@ -89,46 +256,12 @@ pub(super) fn check_name(context: &Context, hello: &Hello) -> Result<(), HelloEr
     })
 }
 
-/// Notes whether a host has what the store never sent: while one has, nothing starts anywhere. It
-/// stays noted when the agent goes away, because what it has stays.
-fn latch(context: &Context, host: &HostName, mismatched: bool) {
-    let changed = {
-        let hosts = &mut context.view.write().state.mismatched;
-        if mismatched {
-            hosts.insert(host.clone())
-        } else {
-            hosts.remove(host)
-        }
-    };
-    if changed {
-        context.trigger.fire();
-    }
-}
-
 /// Tells of a refusal. Agents try again and again; one event per reason is enough.
 fn warn(context: &Context, hello: &Hello, reason: &'static str, error: &HelloError) {
     let (host, text) = (&hello.host.name, error.to_string());
-    let generation = hello.head.generation;
+    let generation = hello.heard.head.generation;
     if context.sessions.is_news(host, reason, generation, &text) {
         let now = context.clock.now();
         context.note(vec![notes::host(now, host, WARNING, reason, text)]);
     }
-}
-
-/// Makes the host's record durable if it is new or changed. What operators decided of the host
-/// stays.
-async fn register(context: &Context, said: &HostRecord) -> Result<(), HelloError> {
-    let recorded = host::record(context, &said.name, |known| {
-        let message = match known {
-            None => format!("it joined with the address {}", said.advertise_address),
-            Some(_) => "its address, labels, pools or machine changed".to_owned(),
-        };
-        let after = Changed {
-            record: said.clone().said_by_agent(known),
-            reason: "HostRegistered",
-            messages: vec![message],
-        };
-        Some(after)
-    });
-    Ok(recorded.await?)
 }

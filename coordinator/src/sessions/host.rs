@@ -11,7 +11,10 @@ use thiserror::Error;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::records::{host_key, put},
+    state::{
+        View,
+        records::{host_key, put},
+    },
     store::{RecordError, StoreError},
 };
 
@@ -33,34 +36,26 @@ pub(super) struct Changed {
     pub(super) messages: Vec<String>,
 }
 
-/// Makes a host's record durable if it is new or changed.
-pub(super) async fn record(
+/// Writes a host's record from now on into a batch, if it is another than the view has.
+pub(super) fn put_record(
     context: &Context,
-    name: &HostName,
-    change: impl Fn(Option<&HostRecord>) -> Option<Changed>,
-) -> Result<(), HostError> {
-    loop {
-        let mut batch = Batch::default();
-        {
-            let view = context.view.read();
-            let known = view.state.hosts.get(name).map(|host| &host.record);
-            let Some(after) = change(known).filter(|after| known != Some(&after.record)) else {
-                return Ok(());
-            };
-            let key = host_key(RecordKind::Host, name).map_err(RecordError::from)?;
-            batch.preconditions.insert(key.clone(), view.as_known(&key));
-            put(&mut batch, key, &after.record)?;
-            let now = context.clock.now();
-            let messages = after.messages.into_iter();
-            let told = messages.map(|text| notes::host(now, name, NORMAL, after.reason, text));
-            batch.notes.extend(told);
-        }
-        match context.store.commit(batch).await {
-            Ok(_) => return Ok(()),
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
+    view: &View,
+    after: Changed,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let name = &after.record.name;
+    let key = host_key(RecordKind::Host, name)?;
+    batch.preconditions.insert(key.clone(), view.as_known(&key));
+    let known = view.state.hosts.get(name).map(|host| &host.record);
+    if known == Some(&after.record) {
+        return Ok(());
     }
+    put(batch, key, &after.record)?;
+    let now = context.clock.now();
+    let messages = after.messages.into_iter();
+    let told = messages.map(|text| notes::host(now, name, NORMAL, after.reason, text));
+    batch.notes.extend(told);
+    Ok(())
 }
 
 /// Takes in what changed of the pools of a host in contact.
@@ -69,18 +64,32 @@ pub(super) async fn pools(
     name: &HostName,
     pools: &Pools,
 ) -> Result<(), HostError> {
-    record(context, name, |known| {
-        let known = known?;
-        Some(Changed {
-            record: HostRecord {
-                pools: pools.clone(),
-                ..known.clone()
-            },
-            reason: "PoolsChanged",
-            messages: changes(&known.pools, pools),
-        })
-    })
-    .await?;
+    loop {
+        let mut batch = Batch::default();
+        {
+            let view = context.view.read();
+            let Some(known) = view.state.hosts.get(name).map(|host| &host.record) else {
+                return Ok(());
+            };
+            let after = Changed {
+                record: HostRecord {
+                    pools: pools.clone(),
+                    ..known.clone()
+                },
+                reason: "PoolsChanged",
+                messages: changes(&known.pools, pools),
+            };
+            put_record(context, &view, after, &mut batch)?;
+        }
+        if batch.puts.is_empty() {
+            return Ok(());
+        }
+        match context.store.commit(batch).await {
+            Ok(_) => break,
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     // What waits for room may have it now.
     context.trigger.fire();
     Ok(())

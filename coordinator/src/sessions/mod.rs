@@ -16,6 +16,7 @@ mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -23,13 +24,16 @@ use std::{
 };
 
 use berth_core::{
-    ids::{Generation, HostName, MemberId, ObjectKey},
+    ids::{BootId, Generation, HostName, MemberId, ObjectKey},
     order::{MemberOrder, OrderHead},
     session::Base,
     state::ZoneHead,
     time::Timestamp,
 };
-use berth_proto::v1::{CoordinatorMessage, coordinator_message::Message};
+use berth_proto::{
+    convert::hello::Hello,
+    v1::{CoordinatorMessage, coordinator_message::Message},
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -86,10 +90,41 @@ pub struct LinkStatus {
     pub acked: Generation,
 }
 
+/// What tells two agents of one name apart: one machine has one boot at a time, so that a copy of
+/// its disk is noticed while both are connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Machine {
+    machine: String,
+    boot: BootId,
+}
+
+impl Machine {
+    fn of(hello: &Hello) -> Self {
+        Self {
+            machine: hello.host.machine(),
+            boot: hello.boot.clone(),
+        }
+    }
+
+    fn refused(&self, hello: &Hello, taken: &Self) -> HelloError {
+        HelloError::NameTaken {
+            host: hello.host.name.clone(),
+            taken: taken.to_string(),
+            ours: self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "machine {}, boot {}", self.machine, self.boot)
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     link: Link,
-    machine_id: String,
+    machine: Machine,
     version: String,
     send: mpsc::Sender<Outgoing>,
     synced: Option<oneshot::Sender<()>>,
@@ -100,7 +135,6 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
-    mismatches: BTreeMap<HostName, String>,
     failures: Failures,
     /// Programs whose agents have not opened their streams yet, by ticket.
     programs: BTreeMap<String, oneshot::Sender<ExecEnds>>,
@@ -125,7 +159,7 @@ struct Joined {
 /// Who joins.
 struct Joining {
     host: HostName,
-    machine_id: String,
+    machine: Machine,
     version: String,
     base: Base,
     hello: OrderHead,
@@ -144,7 +178,7 @@ impl Sessions {
     ///
     /// # Errors
     /// The machine that the name is taken by, if another joined since the hello was judged.
-    fn join(&self, who: Joining) -> Result<Joined, String> {
+    fn join(&self, who: Joining) -> Result<Joined, Machine> {
         let stream = self.counter.fetch_add(1, Ordering::Relaxed);
         let (synced, wait) = oneshot::channel();
         let ended = CancellationToken::new();
@@ -162,7 +196,7 @@ impl Sessions {
                 zone: Some(who.zone),
                 work: BTreeMap::new(),
             },
-            machine_id: who.machine_id,
+            machine: who.machine,
             version: who.version,
             send: who.send,
             synced: Some(synced),
@@ -170,11 +204,10 @@ impl Sessions {
             logs: LogRoutes::default(),
         };
         let mut registry = self.registry();
-        let taken = registry.slots.get(&who.host).map(|slot| &slot.machine_id);
-        if let Some(taken) = taken.filter(|taken| **taken != slot.machine_id) {
+        let taken = registry.slots.get(&who.host).map(|slot| &slot.machine);
+        if let Some(taken) = taken.filter(|taken| **taken != slot.machine) {
             return Err(taken.clone());
         }
-        registry.mismatches.remove(&who.host);
         if let Some(old) = registry.slots.insert(who.host, slot) {
             old.end(Status::aborted("a newer stream of this host took over"));
         }
@@ -207,15 +240,12 @@ impl Sessions {
             .is_some_and(|slot| slot.link.stream == stream)
     }
 
-    /// The machine that a host's name is taken by, if it is another than this one.
-    fn other_machine(&self, host: &HostName, machine_id: &str) -> Option<String> {
+    /// Why a host's name is not to be had: another machine is connected with it.
+    fn taken(&self, hello: &Hello) -> Option<HelloError> {
+        let ours = Machine::of(hello);
         let registry = self.registry();
-        let slot = registry.slots.get(host)?;
-        (slot.machine_id != machine_id).then(|| slot.machine_id.clone())
-    }
-
-    fn set_mismatch(&self, host: &HostName, why: String) {
-        self.registry().mismatches.insert(host.clone(), why);
+        let slot = registry.slots.get(&hello.host.name)?;
+        (slot.machine != ours).then(|| ours.refused(hello, &slot.machine))
     }
 
     /// Whether a refusal is another than the last of its kind that was told of a host.
@@ -232,11 +262,6 @@ impl Sessions {
             .refusals
             .insert((host.clone(), reason), refusal.clone());
         last != Some(refusal)
-    }
-
-    /// Why hosts are sent nothing although their agents asked.
-    pub fn mismatches(&self) -> BTreeMap<HostName, String> {
-        self.registry().mismatches.clone()
     }
 
     /// The streams as the reconcile loop sees them.
@@ -331,10 +356,10 @@ impl Sessions {
         registry.failures.add(volume, id, worker, now, error)
     }
 
-    /// Ends every stream, for a shutdown.
-    pub fn end_all(&self) {
+    /// Ends every stream, and says why.
+    pub fn end_all(&self, why: &str) {
         for (_, slot) in std::mem::take(&mut self.registry().slots) {
-            slot.end(Status::unavailable("the coordinator is ending"));
+            slot.end(Status::unavailable(why));
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn take(
         contact.connected = true;
         contact.since = now;
     }
+    contact.report = report.number;
     contact.settled = contact.connected && report.generation == newest;
     events
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use berth_core::{
-    ids::{Generation, HostName, ZoneSerial},
-    session::DEFAULT_LEASE,
+    ids::{Generation, HostName, ReportNumber, ZoneSerial},
+    session::{DEFAULT_LEASE, Served},
 };
 use berth_proto::{
     convert::{ConvertError, hello::Hello, host::Answers, report::AgentReport},
@@ -18,7 +18,7 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::Status;
 
 use super::{
-    Joined, Joining, Outgoing, QUEUE,
+    Joined, Joining, Machine, Outgoing, QUEUE,
     hello::{HelloError, accept, check_name},
     host as record, report, work,
 };
@@ -84,9 +84,12 @@ impl Session {
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
         let base = accept(&self.context, &hello).await?;
         check_name(&self.context, &hello)?;
+        let served = served(&self.context);
+        let former = served.former.iter().map(|history| history.0.clone());
         let welcome = Message::Welcome(Welcome {
-            history: self.context.history.0.clone(),
-            term: self.context.view.read().state.term.0,
+            history: served.history.0.clone(),
+            term: served.term.0,
+            former: former.collect(),
             lease_ms: u64::try_from(DEFAULT_LEASE.as_millis()).unwrap_or(u64::MAX),
         });
         let message = CoordinatorMessage {
@@ -95,26 +98,29 @@ impl Session {
         // If it cannot be sent, the stream is at its end, and found so below.
         self.send.send(Ok(message)).await.ok();
         let (host, zone) = (hello.host.name.clone(), hello.zone.clone());
+        let machine = Machine::of(&hello);
         let joined = self.context.sessions.join(Joining {
             host: host.clone(),
-            machine_id: hello.host.machine_id.clone(),
-            version: hello.version,
+            machine: machine.clone(),
+            version: hello.version.clone(),
             base,
-            hello: hello.head,
-            zone: hello.zone,
+            hello: hello.heard.head.clone(),
+            zone: hello.zone.clone(),
             send: self.send.clone(),
         });
-        let joined = joined.map_err(|taken| HelloError::NameTaken {
-            host: host.clone(),
-            taken,
-            ours: hello.host.machine_id,
-        })?;
+        let joined = joined.map_err(|taken| machine.refused(&hello, &taken))?;
+        if self.context.view.read().state.history != served.history {
+            self.context.sessions.leave(&host, joined.stream);
+            return Err(HelloError::Overtaken);
+        }
         // After joining: what an older stream says from now on does not count any more.
         let mut view = self.context.view.write();
         let current = view.state.zone.clone();
         if let Some(contact) = view.contact(&host) {
             contact.connected = false;
             contact.settled = false;
+            contact.stream = joined.stream;
+            contact.report = ReportNumber::default();
             contact.zone_acked = ZoneSerial::default();
             // An answer may be on its way on the older stream, and the host may be another by now.
             contact.asked.clear();
@@ -271,8 +277,17 @@ impl Session {
             };
             let was_connected = contact.connected;
             let mut events = report::take(contact, report, newest.unwrap_or_default(), now);
-            if contact.connected && !was_connected {
-                let message = format!("{} members are there", contact.members.len());
+            let (back, members) = (contact.connected && !was_connected, contact.members.len());
+            let known = view.state.hosts.get(host);
+            let dead = known.is_some_and(|known| known.record.directives.dead.is_some());
+            if back && dead {
+                let message = format!(
+                    "it was confirmed dead and is back, with {members} members, which are stopped; \
+                     'berth host uncordon {host}' lets it take members again"
+                );
+                events.push(notes::host(now, host, WARNING, "DeadHostBack", message));
+            } else if back {
+                let message = format!("{members} members are there");
                 events.push(notes::host(now, host, NORMAL, "HostConnected", message));
             }
             events
@@ -303,6 +318,16 @@ impl Session {
         let message = "its stream ended; what runs there is not known until it returns";
         let event = notes::host(now, host, WARNING, "HostLost", message.to_owned());
         self.context.note(vec![event]);
+    }
+}
+
+/// What the coordinator serves now.
+fn served(context: &Context) -> Served {
+    let view = context.view.read();
+    Served {
+        history: view.state.history.clone(),
+        former: view.state.past.former.clone(),
+        term: view.state.term,
     }
 }
 

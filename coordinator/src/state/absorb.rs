@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
     admission::{ORPHANED, REFOUND},
-    ids::{ClaimKey, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Uid},
+    ids::{ClaimKey, HistoryId, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term, Uid},
     spec::{Kind, Object, StatefulSet},
     state::{
         self, Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead,
@@ -14,7 +14,7 @@ use berth_core::{
 
 use super::{
     View, claims,
-    records::{MemberRecord, RevisionRecord, SetRecord, host_name, member_id},
+    records::{HistoryRecord, MemberRecord, RevisionRecord, SetRecord, host_name, member_id},
 };
 use crate::store::{RecordError, decode};
 
@@ -68,8 +68,22 @@ impl View {
                 self.sent.insert(host, record);
             }
             RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
+            RecordKind::History => self.insert_history(decode(value)?),
         }
         Ok(())
+    }
+
+    fn insert_history(&mut self, record: HistoryRecord) {
+        let (first, opened) = &self.opened;
+        let is_first = record.history == HistoryId::default();
+        self.state.history = if is_first {
+            first.clone()
+        } else {
+            record.history
+        };
+        self.state.term = Term(opened.0.saturating_add(record.raised));
+        self.state.past = record.past;
+        self.orders_stale = true;
     }
 
     fn insert_claim(&mut self, key: &ClaimKey, claim: Claim) {
@@ -262,6 +276,7 @@ impl View {
                 }
             }
             RecordKind::Zone => self.state.zone = ZoneHead::default(),
+            RecordKind::History => self.insert_history(HistoryRecord::default()),
         }
     }
 

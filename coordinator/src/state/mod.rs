@@ -45,6 +45,9 @@ pub struct View {
     pub orders_stale: bool,
     /// Sets that changed since then.
     pub touched: BTreeSet<SetKey>,
+    /// The history that the store was made with, and how often it was opened: what is in force
+    /// follows from them and the history's record.
+    opened: (HistoryId, Term),
     /// The revision of every record.
     revisions: BTreeMap<Key, Revision>,
     /// The set and the revision of every record of one.
@@ -69,6 +72,7 @@ impl View {
                 ..State::default()
             },
             orders_stale: true,
+            opened: (history.clone(), term),
             ..Self::default()
         };
         for (key, entry) in model.records() {
@@ -101,10 +105,12 @@ impl View {
     }
 
     /// What was recorded as sent to a host, to hold its agent's hello against.
-    pub fn sent_orders(&self, host: &HostName, history: &HistoryId) -> SentOrders {
+    pub fn sent_orders(&self, host: &HostName) -> SentOrders {
         let sent = self.sent.get(host);
         SentOrders {
-            history: history.clone(),
+            history: self.state.history.clone(),
+            former: self.state.past.former.clone(),
+            began: self.state.past.began,
             term: self.state.term,
             orders: sent.map_or_else(BTreeMap::new, |record| record.orders.clone()),
             epochs: self.epochs(),

@@ -10,9 +10,10 @@ use std::{
 
 use berth_core::{
     admission::REFOUND,
+    history::Past,
     ids::{
-        ClaimKey, ContentHash, Generation, HostName, IdError, MemberId, ObjectKey, Ordinal, SetKey,
-        TemplateHash, Uid,
+        ClaimKey, ContentHash, Generation, HistoryId, HostName, IdError, MemberId, ObjectKey,
+        Ordinal, SetKey, TemplateHash, Uid,
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate, Object},
@@ -99,6 +100,50 @@ impl OrderRecord {
         orders.insert(head.generation, head.hash.clone());
         Self { head, orders }
     }
+}
+
+/// What became of the store's history since it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryRecord {
+    /// The history in force; the one that the store was made with if this is empty.
+    #[serde(default)]
+    pub history: HistoryId,
+    /// How far the term is above the number of times that the store was opened.
+    #[serde(default)]
+    pub raised: u64,
+    /// What stands against it.
+    #[serde(flatten)]
+    pub past: Past,
+}
+
+/// The key of the history's record.
+pub fn history_key() -> Result<Key, IdError> {
+    Ok(Key::new(
+        RecordKind::History,
+        ObjectKey::of_cluster("history")?,
+    ))
+}
+
+/// Writes what became of the history, if two states differ in that.
+///
+/// # Errors
+/// If the record cannot be encoded.
+pub fn history_changes(view: &View, after: &State, batch: &mut Batch) -> Result<(), RecordError> {
+    let before = &view.state;
+    let same =
+        (&before.history, before.term, &before.past) == (&after.history, after.term, &after.past);
+    let key = history_key()?;
+    batch.preconditions.insert(key.clone(), view.as_known(&key));
+    if same {
+        return Ok(());
+    }
+    let record = HistoryRecord {
+        history: after.history.clone(),
+        raised: after.term.0.saturating_sub(view.opened.1.0),
+        past: after.past.clone(),
+    };
+    put(batch, key, &record)
 }
 
 /// The key of a host's record or of its order's.

@@ -11,14 +11,17 @@ use std::{
 
 use berth_core::{
     ids::{HistoryId, Revision, Term},
-    store::{Change, Entry, Event, Keep, Key, Model},
+    store::{Change, Entry, Event, Keep, Key, Model, Value, backup::Header},
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable, Table};
 
 use super::{
-    Opened, StoreError,
+    Entered, Opened, StoreError,
     tables::{EVENTS, FORMAT, HISTORY, META, RECORDS, meta},
 };
+
+/// How far the revision of a restored store is above that of its backup: further than what was lost.
+const LOST: u64 = 1 << 30;
 
 /// Makes the directory and an empty file that only its owner reads: secrets are in it.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
@@ -49,14 +52,54 @@ pub(super) fn verified(mut database: Database, keep: Keep) -> Result<Opened, Sto
 
 /// Reads a database.
 pub(super) fn load(database: Database, keep: Keep) -> Result<Opened, StoreError> {
-    let (term, history) = enter(&database).map_err(flatten)?;
+    let entered = enter(&database).map_err(flatten)?;
     let model = read(&database, keep).map_err(flatten)?;
     Ok(Opened {
         database,
         model,
-        term,
-        history,
+        entered,
     })
+}
+
+/// The cluster that a store is of, if it can be read and says so.
+pub(super) fn cluster(database: &Database) -> Option<String> {
+    let table = database.begin_read().ok()?.open_table(META).ok()?;
+    let cluster = table.get(meta::CLUSTER).ok()??;
+    Some(cluster.value().to_owned())
+}
+
+/// Fills a new database with records.
+pub(super) fn fill(
+    database: &Database,
+    header: &Header,
+    records: &[(Key, Revision, Value)],
+) -> Result<(), StoreError> {
+    let write = || -> Result<(), Failure> {
+        let transaction = database.begin_write()?;
+        {
+            let mut table = transaction.open_table(RECORDS)?;
+            for (key, revision, value) in records {
+                table.insert(key.to_string().as_str(), (revision.0, &**value))?;
+            }
+            transaction.open_table(HISTORY)?;
+            transaction.open_table(EVENTS)?;
+            // Whoever watched the store that was lost is told that there is a gap.
+            let revision = header.revision.0.saturating_add(LOST).to_string();
+            let mut table = transaction.open_table(META)?;
+            for (name, value) in [
+                (meta::FORMAT, FORMAT.to_string().as_str()),
+                (meta::CLUSTER, &header.cluster),
+                (meta::HISTORY, &header.history.0),
+                (meta::TERM, &header.opened.to_string()),
+                (meta::REVISION, &revision),
+                (meta::OLDEST, &revision),
+            ] {
+                table.insert(name, value)?;
+            }
+        }
+        Ok(transaction.commit()?)
+    };
+    write().map_err(flatten)
 }
 
 /// redb has an error type per operation; all of them become one, and ours pass through.
@@ -78,8 +121,8 @@ fn flatten(failure: Failure) -> StoreError {
     }
 }
 
-/// Makes the tables, raises the term, and makes the history id if there is none.
-fn enter(database: &Database) -> Result<(Term, HistoryId), Failure> {
+/// Makes the tables, raises the term, and makes what is made once if there is none.
+fn enter(database: &Database) -> Result<Entered, Failure> {
     let transaction = database.begin_write()?;
     let entered = {
         transaction.open_table(RECORDS)?;
@@ -91,15 +134,22 @@ fn enter(database: &Database) -> Result<(Term, HistoryId), Failure> {
             .map_or(Term(0), Term)
             .next();
         table.insert(meta::TERM, term.to_string().as_str())?;
-        let known = table
-            .get(meta::HISTORY)?
-            .map(|text| text.value().to_owned());
-        let history = known.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        table.insert(meta::HISTORY, history.as_str())?;
-        (term, HistoryId(history))
+        Entered {
+            term,
+            history: HistoryId(named(&mut table, meta::HISTORY)?),
+            cluster: named(&mut table, meta::CLUSTER)?,
+        }
     };
     transaction.commit()?;
     Ok(entered)
+}
+
+/// What a name stands for that is made once.
+fn named(table: &mut Table<'_, &str, &str>, name: &str) -> Result<String, Failure> {
+    let known = table.get(name)?.map(|text| text.value().to_owned());
+    let text = known.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    table.insert(name, text.as_str())?;
+    Ok(text)
 }
 
 fn check_format(table: &mut Table<'_, &str, &str>) -> Result<(), Failure> {

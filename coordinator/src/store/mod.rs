@@ -7,7 +7,7 @@
 //! | `records` | `<kind>/<namespace>/<name>` | revision, versioned JSON | each commit | objects as operators wrote them, and the decisions about them: an acknowledged change survives, an epoch is never granted twice, an order is recorded before it is sent |
 //! | `history` | revision, index | key, created, value if not removed | each commit that changes an object, a claim or a volume | a watch goes on after a restart without a gap |
 //! | `events` | sequence | JSON | each commit with notes | what happened, and when, is there after a restart |
-//! | `meta` | name | text | open, and each commit | format, history id, term (raised at every open), revision, where the history begins |
+//! | `meta` | name | text | open, and each commit | format, cluster id, history id and term as they are before [`HistoryRecord`](crate::state::records::HistoryRecord) says otherwise (the term is raised at every open), revision, where the history begins |
 //!
 //! What agents report is not kept: they report it again. What follows from records (orders, the
 //! zone's records) is not kept either; only the heads under which it was sent.
@@ -17,6 +17,7 @@
 //! publishes only after the fsync. If the write or the fsync fails, what is on disk is not known
 //! any more, so the process ends: the next start reads what the disk really has.
 
+pub mod backup;
 mod load;
 mod record;
 mod tables;
@@ -62,6 +63,18 @@ pub enum StoreError {
     /// The file cannot be opened; the source says whether another process has it.
     #[error("cannot open the store {path}; check the directory and that no coordinator runs on it")]
     Open {
+        /// The file.
+        path: PathBuf,
+        /// What redb said.
+        #[source]
+        source: redb::Error,
+    },
+    /// The file is no store, or not any more.
+    #[error(
+        "the store {path} is damaged and was left as it is; restore a backup with \
+         'berth-coordinator restore FILE --replace'"
+    )]
+    Unreadable {
         /// The file.
         path: PathBuf,
         /// What redb said.
@@ -121,10 +134,20 @@ pub type Fatal = Box<dyn FnOnce(&StoreError) + Send>;
 pub struct Opened {
     database: Database,
     model: Model,
-    /// The coordinator's term, raised durably by this open.
+    /// What the open found and changed beside the records.
+    pub entered: Entered,
+}
+
+/// What a store has beside its records. Which history and which term are in force follows from this
+/// and from the history's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entered {
+    /// How often the store was opened, raised durably by this open.
     pub term: Term,
-    /// The history that the records belong to.
+    /// The history that the store was made with.
     pub history: HistoryId,
+    /// The cluster that it is of.
+    pub cluster: String,
 }
 
 impl Opened {
@@ -157,6 +180,7 @@ impl Opened {
             .name("store".to_owned())
             .spawn(move || writer.run(fatal))?;
         let store = Store {
+            entered: Arc::new(self.entered),
             requests,
             model,
             watchers,
@@ -173,16 +197,35 @@ pub fn open(path: &Path, keep: Keep) -> Result<Opened, StoreError> {
     load::prepare(path)?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    let database = builder.create(path).map_err(|source| StoreError::Open {
-        path: path.to_owned(),
-        source: source.into(),
-    })?;
+    let database = builder.create(path);
+    let database = database.map_err(|source| StoreError::open(path, source.into()))?;
     load::verified(database, keep)
+}
+
+impl StoreError {
+    /// Why a file cannot be opened.
+    fn open(path: &Path, source: redb::Error) -> Self {
+        let path = path.to_owned();
+        let foreign = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            )
+        };
+        match &source {
+            redb::Error::Corrupted(_) | redb::Error::RepairAborted => {
+                Self::Unreadable { path, source }
+            }
+            redb::Error::Io(error) if foreign(error) => Self::Unreadable { path, source },
+            _ => Self::Open { path, source },
+        }
+    }
 }
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
+    entered: Arc<Entered>,
     requests: mpsc::Sender<writer::Request>,
     model: Arc<RwLock<Model>>,
     watchers: notify::Receiver<()>,

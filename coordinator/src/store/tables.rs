@@ -26,6 +26,8 @@ pub(super) mod meta {
     pub(in crate::store) const FORMAT: &str = "format";
     /// Names the history; made once.
     pub(in crate::store) const HISTORY: &str = "history";
+    /// Names the cluster; made once, and kept by backups.
+    pub(in crate::store) const CLUSTER: &str = "cluster";
     /// Raised at every open.
     pub(in crate::store) const TERM: &str = "term";
     /// The revision of the last change.

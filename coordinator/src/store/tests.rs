@@ -123,7 +123,7 @@ proptest! {
             let (store, thread): (Store, JoinHandle<()>) = open.take().unwrap_or_else(|| {
                 let opened = open_disk(&disk).unwrap();
                 term += 1;
-                assert_eq!(opened.term, Term(term));
+                assert_eq!(opened.entered.term, Term(term));
                 start(opened)
             });
             assert_eq!(*store.read(), model);
@@ -221,7 +221,7 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
     let opened = open(&path, SMALL).unwrap();
-    let history = opened.history.clone();
+    let history = opened.entered.history.clone();
     let (store, thread) = start(opened);
     let mut watch = store.watch(Revision(0)).unwrap();
     store.commit(put(config(0), "1")).await.unwrap();
@@ -232,7 +232,10 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     thread.join().unwrap();
 
     let opened = open(&path, SMALL).unwrap();
-    assert_eq!(opened.history, history, "the history id is made once");
+    assert_eq!(
+        opened.entered.history, history,
+        "the history id is made once"
+    );
     let (store, _thread) = start(opened);
     let mut watch = store.watch(seen).unwrap();
     assert_eq!(watch.next().await.unwrap().0, Revision(2));
@@ -283,4 +286,24 @@ async fn the_file_is_for_its_owner_only_and_is_opened_once() {
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
     }
     assert!(matches!(open(&path, KEEP), Err(StoreError::Open { .. })));
+}
+
+#[test]
+fn a_damaged_store_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE);
+    drop(open(&path, KEEP).unwrap());
+    let whole = std::fs::read(&path).unwrap();
+    let mut other = whole.clone();
+    other[..4].copy_from_slice(b"text");
+    let half = whole[..whole.len() / 2].to_vec();
+    for damaged in [other, half] {
+        std::fs::write(&path, &damaged).unwrap();
+        let refused = open(&path, KEEP).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Unreadable { .. }),
+            "{refused:?}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), damaged);
+    }
 }

@@ -7,10 +7,12 @@ use std::{
 };
 
 use berth_core::{
-    ids::{BootId, Epoch, Generation, MemberId, ReportNumber, RunId, RunNumber},
+    history::Heard,
+    ids::{BootId, Epoch, Generation, HistoryId, MemberId, ReportNumber, RunId, RunNumber, Term},
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     prerequisite::{Answer, Fact, Prerequisite},
     report::{MemberReport, Phase},
+    session::{Served, check_welcome},
     state::{HostRecord, ZoneHead},
     volume::{
         Pools,
@@ -225,7 +227,8 @@ async fn run(
             Err(status) => return status,
         };
         match message.unwrap() {
-            coordinator_message::Message::Welcome(_) => {
+            coordinator_message::Message::Welcome(welcome) => {
+                follow(&mut ledger.lock().unwrap(), welcome);
                 let told = report(&mut ledger.lock().unwrap(), &mut number, true);
                 say(told).await;
             }
@@ -348,6 +351,9 @@ fn log(request: &v1::LogRequest) -> Message {
 }
 
 fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
+    // A machine has one boot, unless the test says otherwise.
+    let machine = identity.machine.split_once('/');
+    let (machine, boot) = machine.unwrap_or((identity.machine, "boot"));
     Hello {
         host: HostRecord {
             name: identity.host.parse().unwrap(),
@@ -359,15 +365,28 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             )]
             .into(),
             unschedulable: false,
-            machine_id: identity.machine.to_owned(),
+            machine_id: machine.to_owned(),
+            product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },
-        boot: BootId("boot".to_owned()),
+        boot: BootId(boot.to_owned()),
         version: "test".to_owned(),
-        head: ledger.head.clone(),
-        highest_epochs: ledger.highest.clone(),
+        heard: Heard {
+            head: ledger.head.clone(),
+            highest_epochs: ledger.highest.clone(),
+            members: ledger
+                .members
+                .iter()
+                .map(|(id, order)| (id.clone(), order.epoch))
+                .collect(),
+            zone: ledger
+                .zone
+                .as_ref()
+                .map(|(_, head)| head.serial)
+                .unwrap_or_default(),
+        },
         zone: ledger
             .zone
             .as_ref()
@@ -375,6 +394,21 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             .unwrap_or_default(),
     }
     .into()
+}
+
+fn follow(ledger: &mut Ledger, welcome: v1::Welcome) {
+    let served = Served {
+        history: HistoryId(welcome.history),
+        former: welcome.former.into_iter().map(HistoryId).collect(),
+        term: Term(welcome.term),
+    };
+    let Ok(record) = check_welcome(&ledger.head, &served) else {
+        panic!("a coordinator that no agent would listen to")
+    };
+    if record.is_some() {
+        ledger.head.history = served.history;
+        ledger.head.term = served.term;
+    }
 }
 
 fn accept(ledger: &mut Ledger, order: v1::Order) -> OrderAck {

@@ -74,9 +74,20 @@ impl Coordinator {
 
     /// Ends it, and starts it again on what it left.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| ()).await
+    }
+
+    /// Ends it, does something, and starts it again.
+    pub(crate) async fn restart_after(self, between: impl FnOnce()) -> Self {
         let directory = Arc::clone(&self.directory);
         self.stop().await;
+        between();
         Self::on(directory).await
+    }
+
+    /// Where its store is.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     pub(crate) async fn stop(self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     agent::{Agent, Identity},
     common::{Coordinator, set, until},
+    restore::accept,
 };
 use berth_proto::v1::{
     DeleteRequest, LogsRequest, ObjectRef, SetMemberConditionRequest,
@@ -226,7 +227,7 @@ async fn a_ledger_of_another_history_is_refused_and_shown() {
     let status = agent.ended().await;
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     coordinator.event("Host/host-1", "HostMismatch").await;
-    // And nothing starts on any host, until the right ledger is back.
+    // And nothing starts on any host, until an operator says that this store is right.
     let other = Agent::connect(&coordinator.endpoint(), "host-2").await;
     coordinator.apply(&set("web", 1, "")).await;
     until("the member to wait", async || {
@@ -238,9 +239,12 @@ async fn a_ledger_of_another_history_is_refused_and_shown() {
     })
     .await;
     assert!(other.started().is_empty());
+    accept(&coordinator, true).await.unwrap();
+    drop(other);
     let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    let other = Agent::connect(&coordinator.endpoint(), "host-2").await;
     coordinator.ready("web", 1).await;
-    drop(agent);
+    drop((agent, other));
     coordinator.stop().await;
 }
 

@@ -5,7 +5,7 @@ use crate::{
         Case, Verdict,
         standing::{grant, heard, is_wanted},
     },
-    ids::{Epoch, MemberId},
+    ids::{Epoch, HostName, MemberId},
     plan::{Step, step::Proof},
     report::Phase,
     state::{Ordered, State},
@@ -65,6 +65,15 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
                 && answered.is_some()
                 && heard(case.state, id).is_some_and(|seen| seen.report.phase == Phase::Stopped)
         }
+        Proof::ConfirmedDead => {
+            let host = case.state.hosts.get(&member.host);
+            host.is_some_and(|host| {
+                !host.contact.connected && host.record.directives.dead.is_some()
+            })
+        }
+        Proof::Forced => {
+            member.forced.is_some() && contact.is_some_and(|contact| !contact.connected)
+        }
         Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
     };
     if proven {
@@ -113,32 +122,36 @@ pub(super) fn ordered_once(case: &Case<'_>) -> Verdict {
 }
 
 pub(super) fn history_known(case: &Case<'_>) -> Verdict {
-    let Some(host) = case.state.mismatched.first() else {
+    let past = &case.state.past;
+    let known = past.restored.is_none() && past.mismatched.is_empty() && past.awaited.is_empty();
+    if known {
         return Ok(());
-    };
+    }
+    let hosts = past.mismatched.keys().chain(&past.awaited);
+    let host = hosts.map(HostName::as_str).next().unwrap_or("the store");
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
         set.is_some_and(|set| is_wanted(set, id.ordinal))
     };
     match case.step {
         Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
-            "{id} would start, and {host} follows another history"
+            "{id} would start, and what {host} has is not known"
         )),
         Step::Stop { member: id, .. } if replaces(id) => Err(format!(
-            "{id} would be replaced, and {host} follows another history"
+            "{id} would be replaced, and what {host} has is not known"
         )),
         Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
-            "claim {key} would be given a volume, and {host} follows another history"
+            "claim {key} would be given a volume, and what {host} has is not known"
         )),
         Step::DropClaim { key, .. } => Err(format!(
-            "claim {key} would be deleted, and {host} follows another history"
+            "claim {key} would be deleted, and what {host} has is not known"
         )),
         Step::PurgeVolume { name } => Err(format!(
-            "volume {} would be removed, and {host} follows another history",
+            "volume {} would be removed, and what {host} has is not known",
             name.name
         )),
         Step::TakeSnapshot { snapshot, .. } => Err(format!(
-            "snapshot {} would be taken, and {host} follows another history",
+            "snapshot {} would be taken, and what {host} has is not known",
             snapshot.of
         )),
         Step::PinSnapshot { key, .. } => Err(format!(

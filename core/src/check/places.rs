@@ -285,7 +285,9 @@ fn unfit(
     };
     let holds = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
     let mut templates = set.spec.volume_claim_templates.iter();
-    if !on.contact.connected {
+    if on.record.directives.dead.is_some() {
+        Some("was confirmed dead")
+    } else if !on.contact.connected {
         Some("is out of contact")
     } else if (on.record.unschedulable || on.record.directives.draining.is_some())
         && !state.claims_of(&id.set).any(|(_, claim)| holds(claim))

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Ledger;
 use crate::{
-    ids::{Epoch, MemberId, RunId, Uid},
+    ids::{Epoch, HistoryId, MemberId, RunId, Term, Uid},
     order::{OrderDelta, hex},
 };
 
@@ -34,6 +34,14 @@ pub enum Record {
     Snapshot(Box<Ledger>),
     /// An order was accepted.
     Order(OrderDelta),
+    /// The history that the host follows was ended: another one took its place, and has the order as
+    /// it is.
+    NewHistory {
+        /// The new one.
+        history: HistoryId,
+        /// The term of its coordinator.
+        term: Term,
+    },
     /// An operator stopped a member on this host, or let go of it.
     Held {
         /// The member.

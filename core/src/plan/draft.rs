@@ -130,10 +130,15 @@ impl Draft {
         self.set(key).is_some_and(|set| set.orphaned.is_some())
     }
 
-    /// Why nothing may start or move now, if agents have what the store never sent.
+    /// Why nothing may start or move now: what the store knows may not be all that was decided.
     pub(super) fn mismatch(&self) -> Option<Reason> {
-        let hosts: Vec<HostName> = self.state.mismatched.iter().cloned().collect();
-        (!hosts.is_empty()).then_some(Reason::HistoryMismatch { hosts })
+        let past = &self.state.past;
+        if past.is_latched() {
+            let hosts = past.mismatched.keys().cloned().collect();
+            return Some(Reason::HistoryMismatch { hosts });
+        }
+        let hosts: Vec<HostName> = past.awaited.iter().cloned().collect();
+        (!hosts.is_empty()).then_some(Reason::HostsAwaited { hosts })
     }
 
     /// The plan and its report.

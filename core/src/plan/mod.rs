@@ -13,6 +13,7 @@ use crate::{ids::SetKey, state::State, time::Timestamp};
 
 mod addresses;
 mod assign;
+mod basis;
 mod budget;
 mod carry;
 mod claims;
@@ -48,6 +49,7 @@ mod warn;
 mod why;
 mod zone;
 
+pub use basis::is_outdated;
 pub use claims::pool_free;
 pub use disruptions::disruptions;
 pub use parked::{Parked, Subject};

@@ -141,6 +141,9 @@ fn refusal(
     if let Some((claim, host)) = bound.next().filter(|_| !bug::on(Bug::VolumePinIgnored)) {
         return Some(Refusal::VolumeElsewhere { claim, host });
     }
+    if host.record.directives.dead.is_some() {
+        return Some(Refusal::ConfirmedDead);
+    }
     if !host.contact.connected {
         return Some(Refusal::OutOfContact);
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     bug::{self, Bug},
-    ids::{Ordinal, SetKey, TemplateHash, Uid},
+    ids::{MemberId, Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Parked, Scope, Step,
         draft::Draft,
@@ -12,7 +12,7 @@ use crate::{
         step::Proof,
     },
     report::Phase,
-    state::Ordered,
+    state::{Ordered, State, lost::Word},
 };
 
 /// Releases the members of a set that are proven gone, highest first.
@@ -25,10 +25,12 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
         let Some(facts) = facts(&draft.state, key, ordinal) else {
             continue;
         };
-        if let Some(proof) = proof(&facts, ordinal) {
+        if let Some(proof) =
+            proof(&facts, ordinal).or_else(|| word(&draft.state, key, &facts, ordinal))
+        {
             let epoch = facts.member.epoch;
             let leaves = !facts.set.is_declared(ordinal);
-            let member = crate::ids::MemberId {
+            let member = MemberId {
                 set: key.clone(),
                 ordinal,
             };
@@ -43,6 +45,20 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
             });
         }
     }
+}
+
+/// What an operator said instead of a proof.
+fn word(state: &State, key: &SetKey, facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
+    let id = MemberId {
+        set: key.clone(),
+        ordinal,
+    };
+    let word = state.word_for(&id)?;
+    Some(match word {
+        _ if facts.member.ordered == Ordered::Nothing => Proof::NeverOrdered,
+        Word::HostDead => Proof::ConfirmedDead,
+        Word::Forced => Proof::Forced,
+    })
 }
 
 /// What proves that a member is gone, if it is to go or its agent lost it.
@@ -76,7 +92,7 @@ pub(super) fn unstarted(draft: &mut Draft, key: &SetKey) {
         }
     }
     for (ordinal, epoch) in outdated {
-        let member = crate::ids::MemberId {
+        let member = MemberId {
             set: key.clone(),
             ordinal,
         };

@@ -165,7 +165,7 @@ fn concerns_all(before: &State, after: &State) -> bool {
     before.history != after.history
         || before.term != after.term
         || before.zone_name != after.zone_name
-        || before.mismatched != after.mismatched
+        || before.past != after.past
         || before.trash_keep != after.trash_keep
         || !before.address_pools.is_same(&after.address_pools)
         || !before.storage_classes.is_same(&after.storage_classes)

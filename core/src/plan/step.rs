@@ -246,6 +246,10 @@ pub enum Proof {
     ReportedStopped,
     /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
     ReportedAbsent,
+    /// Its host is out of contact, and an operator confirmed it dead.
+    ConfirmedDead,
+    /// Nothing proves it: an operator answers for it.
+    Forced,
 }
 
 impl fmt::Display for Proof {
@@ -254,6 +258,8 @@ impl fmt::Display for Proof {
             Self::NeverOrdered => "it was never ordered to run",
             Self::ReportedStopped => "its agent reported it stopped",
             Self::ReportedAbsent => "its agent has nothing of it",
+            Self::ConfirmedDead => "its host was confirmed dead by an operator",
+            Self::Forced => "an operator forced it, nothing proves it gone",
         })
     }
 }

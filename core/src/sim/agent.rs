@@ -42,8 +42,7 @@ impl World {
         agent.stream = Some(stream);
         agent.welcome = false;
         let hello = ToCoordinator::Hello {
-            head: host.ledger.head.clone(),
-            highest_epochs: host.ledger.highest_epochs.clone(),
+            heard: Box::new(host.ledger.heard(host.zone.serial)),
             zone: host.zone.serial,
         };
         self.wires.insert(name.clone(), stream);
@@ -77,11 +76,15 @@ impl World {
             return;
         };
         match message {
-            ToAgent::Welcome { history, term } => {
-                if let Err(refusal) = check_welcome(&host.ledger.head, &history, term) {
-                    let detail = format!("{name} refuses the coordinator: {refusal}");
-                    self.truth.breaks("I6", detail);
-                    return;
+            ToAgent::Welcome(served) => {
+                match check_welcome(&host.ledger.head, &served) {
+                    Ok(None) => {}
+                    Ok(Some(record)) => host.ledger.apply(&record),
+                    Err(refusal) => {
+                        let detail = format!("{name} refuses the coordinator: {refusal}");
+                        self.truth.breaks("I6", detail);
+                        return;
+                    }
                 }
                 agent.welcome = true;
                 self.report_all(name);

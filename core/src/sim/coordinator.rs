@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     check::plan_checked,
     decide::{Decider, Decision},
+    history::Heard,
     ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     map::Map,
     order::OrderHead,
@@ -12,7 +13,7 @@ use crate::{
     prerequisite,
     promise::Promise,
     report::MemberReport,
-    session::{SentOrders, match_hello},
+    session::{SentOrders, Served, match_hello},
     sim::{
         leaving::TRASH,
         net::{Happening, StreamId, ToAgent, ToCoordinator},
@@ -27,7 +28,8 @@ use crate::{
 
 mod orders;
 
-use orders::{SentOrder, Unsynced};
+pub(super) use orders::SentOrder;
+use orders::Unsynced;
 
 /// More plans in a row than this follow from their own effect.
 const PLANS: u32 = 50;
@@ -44,12 +46,13 @@ pub(super) struct Coordinator {
     pub(super) report: Report,
     /// After so many steps the next commit is cut off and the coordinator crashes.
     pub(super) crash_after: Option<usize>,
-    history: HistoryId,
     /// The orders that were recorded as sent. Durable.
-    sent: BTreeMap<HostName, SentOrder>,
+    pub(super) sent: BTreeMap<HostName, SentOrder>,
     /// The last epoch of every member, of sets that are gone too. Durable.
-    epochs: BTreeMap<MemberId, Epoch>,
-    streams: BTreeMap<HostName, StreamId>,
+    pub(super) epochs: BTreeMap<MemberId, Epoch>,
+    /// A backup of what is durable.
+    pub(super) saved: Option<Box<Saved>>,
+    pub(super) streams: BTreeMap<HostName, StreamId>,
     /// The claims that volumes had when those were deleted. Durable.
     pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
@@ -57,17 +60,25 @@ pub(super) struct Coordinator {
     /// The work that was sent.
     pub(super) works: BTreeMap<ObjectKey, Sent>,
     /// What the recorded orders follow from.
-    ordered: Option<State>,
+    pub(super) ordered: Option<State>,
     /// What a planted bug left unwritten, as it is on disk.
     unsynced: Unsynced,
 }
 
+/// What a backup has.
+#[derive(Debug, Clone)]
+pub(super) struct Saved {
+    pub(super) state: State,
+    pub(super) sent: BTreeMap<HostName, SentOrder>,
+    pub(super) epochs: BTreeMap<MemberId, Epoch>,
+    pub(super) former: Map<ObjectKey, Claim>,
+}
+
 impl Coordinator {
     pub(super) fn new() -> Self {
-        let history = HistoryId("history".to_owned());
         Self {
             state: State {
-                history: history.clone(),
+                history: HistoryId("history".to_owned()),
                 term: Term(1),
                 zone_name: "berth.internal".to_owned(),
                 trash_keep: Some(TRASH),
@@ -77,9 +88,9 @@ impl Coordinator {
             decider: Decider::default(),
             report: Report::default(),
             crash_after: None,
-            history,
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            saved: None,
             streams: BTreeMap::new(),
             former: Map::new(),
             failed: BTreeMap::new(),
@@ -158,13 +169,8 @@ impl World {
         stream: StreamId,
         message: ToCoordinator,
     ) {
-        if let ToCoordinator::Hello {
-            head,
-            highest_epochs,
-            zone,
-        } = &message
-        {
-            self.welcome(host, stream, head, highest_epochs, *zone);
+        if let ToCoordinator::Hello { heard, zone } = &message {
+            self.welcome(host, stream, heard, *zone);
             return;
         }
         if !self.coordinator.listens(host, stream) {
@@ -194,30 +200,26 @@ impl World {
         self.reconcile();
     }
 
-    fn welcome(
-        &mut self,
-        host: &HostName,
-        stream: StreamId,
-        head: &OrderHead,
-        highest_epochs: &BTreeMap<MemberId, Epoch>,
-        zone: ZoneSerial,
-    ) {
+    fn welcome(&mut self, host: &HostName, stream: StreamId, heard: &Heard, zone: ZoneSerial) {
         if !self.coordinator.up {
             self.break_stream(host);
             return;
         }
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         let recorded = SentOrders {
-            history: self.coordinator.history.clone(),
+            history: self.coordinator.state.history.clone(),
+            former: self.coordinator.state.past.former.clone(),
+            began: self.coordinator.state.past.began,
             term: self.coordinator.state.term,
             orders: sent.hashes.clone(),
             epochs: self.coordinator.epochs.clone(),
         };
-        if let Err(mismatch) = match_hello(&recorded, head, highest_epochs) {
-            let detail = format!("the hello of {host} does not match: {mismatch}");
-            self.truth.breaks("I6", detail);
+        if let Err(mismatch) = match_hello(&recorded, &heard.head, &heard.highest_epochs) {
+            self.mismatched(host, heard, &mismatch);
             return;
         }
+        self.hear(host, heard);
+        let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         self.coordinator.streams.insert(host.clone(), stream);
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.connected = false;
@@ -225,11 +227,16 @@ impl World {
             host.contact.zone_acked = zone;
             host.contact.asked.clear();
         }
-        let history = self.coordinator.history.clone();
-        let term = self.coordinator.state.term;
-        self.send_down(host, stream, ToAgent::Welcome { history, term });
+        let state = &self.coordinator.state;
+        let served = Served {
+            history: state.history.clone(),
+            former: state.past.former.clone(),
+            term: state.term,
+        };
+        self.send_down(host, stream, ToAgent::Welcome(served));
         self.send_zone(host, stream);
-        if *head != sent.head {
+        let has = (&heard.head.generation, &heard.head.hash);
+        if has != (&sent.head.generation, &sent.head.hash) {
             self.send_complete(host);
         }
     }

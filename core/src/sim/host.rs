@@ -30,6 +30,8 @@ const BACK: Duration = Duration::from_secs(20);
 pub(super) struct SimHost {
     /// Whether it is switched on.
     pub(super) up: bool,
+    /// Whether its machine is gone for good.
+    pub(super) lost: bool,
     /// Whether the network to it works.
     pub(super) linked: bool,
     /// Whether it lacks the user that some sets require.
@@ -115,6 +117,7 @@ impl World {
             pools: BTreeMap::from([("default".to_owned(), pool(self.hosts.len()))]),
             unschedulable: false,
             machine_id: name.to_string(),
+            product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             directives: HostDirectives::default(),
@@ -124,6 +127,7 @@ impl World {
         hosts.insert(name.clone(), Host { record, contact });
         let host = SimHost {
             up: true,
+            lost: false,
             linked: true,
             lacking: false,
             zone: Zone::default(),
@@ -274,7 +278,11 @@ impl World {
     }
 
     pub(super) fn start_host(&mut self, name: &HostName) {
-        let Some(host) = self.hosts.get_mut(name).filter(|host| !host.up) else {
+        let Some(host) = self
+            .hosts
+            .get_mut(name)
+            .filter(|host| !host.up && !host.lost)
+        else {
             return;
         };
         host.up = true;

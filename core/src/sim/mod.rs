@@ -12,6 +12,7 @@ mod agent;
 mod coordinator;
 mod host;
 mod leaving;
+mod lost;
 mod net;
 pub mod operator;
 pub mod random;

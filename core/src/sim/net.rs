@@ -1,13 +1,13 @@
 //! What coordinator and agents say to each other, and the streams that carry it: in order, with
 //! delay, and gone with everything under way when a stream breaks.
 
-use std::collections::BTreeMap;
-
 use crate::{
-    ids::{Epoch, Generation, HistoryId, HostName, MemberId, Term, ZoneSerial},
-    order::{OrderDelta, OrderHead},
+    history::Heard,
+    ids::{Generation, HostName, MemberId, ZoneSerial},
+    order::OrderDelta,
     prerequisite::{Answer, Prerequisite},
     report::MemberReport,
+    session::Served,
     sim::{host::AgentWork, world::World},
     volume::work::VolumeWork,
     zone::Zone,
@@ -19,7 +19,7 @@ pub(super) type StreamId = u64;
 /// From the coordinator to an agent.
 #[derive(Debug, Clone)]
 pub(super) enum ToAgent {
-    Welcome { history: HistoryId, term: Term },
+    Welcome(Served),
     Order(OrderDelta),
     Zone(Box<Zone>),
     Questions(Vec<Prerequisite>),
@@ -29,8 +29,7 @@ pub(super) enum ToAgent {
 #[derive(Debug, Clone)]
 pub(super) enum ToCoordinator {
     Hello {
-        head: OrderHead,
-        highest_epochs: BTreeMap<MemberId, Epoch>,
+        heard: Box<Heard>,
         zone: ZoneSerial,
     },
     OrderAck {

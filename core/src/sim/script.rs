@@ -30,6 +30,9 @@ run SECONDS                  settle SECONDS (at most)       show
 kill process MEMBER          kill keeper MEMBER
 crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
 stall HOST to|from SECONDS   fail ledger HOST (the next write; its agent ends)
+lose HOST (with its disk)    confirm HOST (dead)            return HOST (another machine)
+force MEMBER                 backup                         restore SECONDS (until it is up)
+accept (the restore)
 break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST";
 
 /// Why a script cannot be played.
@@ -200,6 +203,11 @@ impl Player {
                 let id = member(id)?;
                 self.world.give_up(&id.set, Some(&id));
             }
+            ["confirm", host] => self.world.confirm_dead(&name(host)?),
+            ["return", host] => self.world.replace_machine(&name(host)?),
+            ["force", id] => self.world.force(&member(id)?),
+            ["backup"] => self.world.back_up(),
+            ["accept"] => self.world.accept_restore(),
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -229,6 +237,8 @@ impl Player {
             ["crash", "coordinator", time] => self.world.crash_coordinator(seconds(time)?),
             ["crash", "agent", host, time] => self.world.crash_agent(&name(host)?, seconds(time)?),
             ["crash", "host", host, time] => self.world.crash_host(&name(host)?, seconds(time)?),
+            ["lose", host] => self.world.lose_host(&name(host)?),
+            ["restore", time] => self.world.restore_backup(seconds(time)?),
             ["cut", host, time] => self.world.cut_link(&name(host)?, seconds(time)?),
             ["stall", host, way @ ("to" | "from"), time] => {
                 self.world

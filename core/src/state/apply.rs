@@ -10,9 +10,12 @@ use std::{collections::BTreeMap, net::IpAddr};
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
     order::Peer,
-    plan::Step,
+    plan::{Step, step::Proof},
     spec::ReclaimPolicy,
-    state::{Founding, GoesWith, Grant, Member, Ordered, OwnHost, State, Volume, VolumeState},
+    state::{
+        FormerGrant, Founding, GoesWith, Grant, Member, Ordered, OwnHost, State, Volume,
+        VolumeState,
+    },
     time::Timestamp,
     volume::{Ownership, change::thrown, work::grown_by_word},
 };
@@ -65,7 +68,11 @@ impl State {
             Step::Start { member, epoch } => self.order(member, *epoch, Ordered::Run),
             Step::PassGate { member, epoch } => self.pass_gate(member, *epoch),
             Step::Stop { member, epoch } => self.order(member, *epoch, Ordered::Stop),
-            Step::Release { member, epoch, .. } => self.release(member, *epoch),
+            Step::Release {
+                member,
+                epoch,
+                proof,
+            } => self.release(member, *epoch, proof),
             Step::RemoveSet { set, uid } => {
                 if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
                     self.sets.remove(set);
@@ -118,10 +125,20 @@ impl State {
         let Some(set) = self.sets.get_mut(&id.set) else {
             return;
         };
+        let before = set.last_grants.get(&id.ordinal);
+        let after = before.and_then(|grant| {
+            Some(FormerGrant {
+                epoch: grant.epoch,
+                host: grant.host.clone(),
+                proof: grant.gone.clone()?,
+            })
+        });
         let grant = Grant {
             epoch: *epoch,
             host: host.clone(),
             address: *address,
+            gone: None,
+            after,
         };
         let earlier = set.last_grants.insert(id.ordinal, grant);
         let previous_address = earlier
@@ -138,6 +155,7 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            forced: None,
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
@@ -201,13 +219,17 @@ impl State {
         }
     }
 
-    fn release(&mut self, id: &MemberId, epoch: Epoch) {
+    fn release(&mut self, id: &MemberId, epoch: Epoch, proof: &Proof) {
         let Some(member) = self.granted(id, epoch) else {
             return;
         };
         let (host, ordered) = (member.host.clone(), member.ordered);
         if let Some(set) = self.sets.get_mut(&id.set) {
             set.members.remove(&id.ordinal);
+            let grant = set.last_grants.get_mut(&id.ordinal);
+            if let Some(grant) = grant.filter(|grant| grant.epoch == epoch) {
+                grant.gone = Some(proof.clone());
+            }
         }
         if let Some(host) = self.hosts.get_mut(&host) {
             host.contact.forget_ports();

@@ -17,9 +17,20 @@ use crate::{
 pub struct HostDirectives {
     /// Its members are to leave it.
     pub draining: Option<Draining>,
+    /// It is dead: an operator said so, and nothing else proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead: Option<ConfirmedDead>,
     /// Labels that operators set, and those of the agent's configuration that they took away: they
     /// win over the configuration.
     pub labels: BTreeMap<String, Option<String>>,
+}
+
+/// That an operator confirmed a host dead: nothing of what was granted to it runs, nor ever will.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfirmedDead {
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// A host that is being drained; it is cordoned too.
@@ -66,10 +77,29 @@ impl HostRecord {
         if let Some(known) = known {
             self.unschedulable = known.unschedulable;
             self.directives = known.directives.clone();
+            if !self.is_machine_of(known) {
+                // The one that died was another machine.
+                self.directives.dead = None;
+            }
         }
         self.agent_labels.clone_from(&self.labels);
         self.relabel();
         self
+    }
+
+    /// Whether an agent that says this is on the machine of a known host. What one of them does not
+    /// know does not tell them apart.
+    pub fn is_machine_of(&self, known: &Self) -> bool {
+        let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a == b;
+        same(&self.machine_id, &known.machine_id) && same(&self.product_uuid, &known.product_uuid)
+    }
+
+    /// What identifies its machine, for people.
+    pub fn machine(&self) -> String {
+        match self.product_uuid.as_str() {
+            "" => self.machine_id.clone(),
+            product => format!("{} (DMI {product})", self.machine_id),
+        }
     }
 
     /// Sets a label, or takes it away with `None`. What the agent's configuration says by itself is

@@ -115,7 +115,7 @@ impl State {
             term: self.term,
             zone_name: self.zone_name.clone(),
             zone: self.zone.clone(),
-            mismatched: self.mismatched.clone(),
+            past: self.past.clone(),
             hosts: self.hosts.clone(),
             sets: self.sets.clone(),
             claims: self.claims.clone(),

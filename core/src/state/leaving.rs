@@ -28,7 +28,8 @@ pub enum NotLeaving {
     /// Nothing proves that the member does not run on the data.
     #[error(
         "{host} is out of contact: what runs there can neither be stopped nor proven gone; try \
-         again when its agent is back"
+         again when its agent is back, or run 'berth host confirm-dead {host}' first if it never \
+         will be"
     )]
     HostUnknown {
         /// The host of the member.

@@ -13,14 +13,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    history::Past,
     ids::{
-        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
-        TemplateHash, Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal,
+        ReportNumber, SetKey, TemplateHash, Term, Uid, ZoneSerial,
     },
     keeper::cgroup::Controller,
     map::Map,
     memo::Memo,
     order::{Desired, Peer},
+    plan::step::Proof,
     prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
     spec::{
@@ -40,12 +42,13 @@ mod gates;
 mod index;
 mod known;
 pub mod leaving;
+pub mod lost;
 pub mod names;
 pub mod orders;
 mod revision;
 pub mod rollout;
 
-pub use directives::{Draining, HostDirectives, Offline, OwnHost};
+pub use directives::{ConfirmedDead, Draining, HostDirectives, Offline, OwnHost};
 pub use gates::MemberCondition;
 pub(crate) use index::first_label;
 #[cfg(test)]
@@ -68,10 +71,9 @@ pub struct State {
     pub zone_name: String,
     /// The zone as last published. Durable.
     pub zone: ZoneHead,
-    /// Hosts whose agents have what this store never sent: the store may be a restored backup, or
-    /// one of two. While there is any, nothing is assigned, started or replaced. Not durable: a
-    /// host leaves it with a hello that matches, and all of them with a start of the coordinator.
-    pub mismatched: BTreeSet<HostName>,
+    /// What stands against the store's history: while anything does, nothing is assigned, started
+    /// or replaced. Durable.
+    pub past: Past,
     /// Hosts that ever joined, and what is known of them now.
     pub hosts: Map<HostName, Host>,
     /// Sets with their members.
@@ -141,6 +143,9 @@ pub struct HostRecord {
     pub unschedulable: bool,
     /// `/etc/machine-id`, to tell a cloned host.
     pub machine_id: String,
+    /// The machine's uuid as its firmware has it, to tell a copy of the disk; empty if it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub product_uuid: String,
     /// What it can hold processes to.
     #[serde(default)]
     pub controllers: BTreeSet<Controller>,
@@ -164,6 +169,11 @@ pub struct Contact {
     pub settled: bool,
     /// When `connected` last changed.
     pub since: Timestamp,
+    /// The stream of its agent, numbered since the coordinator started: what was said on an older one
+    /// does not count.
+    pub stream: u64,
+    /// The last report on it.
+    pub report: ReportNumber,
     /// The zone that its agent serves.
     pub zone_acked: ZoneSerial,
     /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
@@ -232,6 +242,24 @@ pub struct Grant {
     pub host: HostName,
     /// The address that its name had.
     pub address: IpAddr,
+    /// What proved it gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Proof>,
+    /// The grant before, with what proved that gone: it is written with the grant that rests on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<FormerGrant>,
+}
+
+/// A grant that another one followed. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerGrant {
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// To which host.
+    pub host: HostName,
+    /// What proved it gone.
+    pub proof: Proof,
 }
 
 /// One member that is assigned to a host. Durable.
@@ -260,6 +288,10 @@ pub struct Member {
     /// assigned anew. It ends with the grant.
     #[serde(default)]
     pub restart_asked: Option<Timestamp>,
+    /// When an operator answered for it that it does not run, although nothing is known of it. It ends
+    /// with the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Timestamp>,
     /// Conditions that were set in this epoch, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, MemberCondition>,

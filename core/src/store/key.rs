@@ -40,11 +40,13 @@ pub enum RecordKind {
     Order,
     /// The zone that was last published; one record.
     Zone,
+    /// What became of the store's history; one record, once there is anything to say.
+    History,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -65,6 +67,7 @@ impl RecordKind {
         Self::Host,
         Self::Order,
         Self::Zone,
+        Self::History,
     ];
 
     /// The kind's name in keys.
@@ -82,6 +85,7 @@ impl RecordKind {
             Self::Host => "host",
             Self::Order => "order",
             Self::Zone => "zone",
+            Self::History => "history",
         }
     }
 
@@ -96,7 +100,8 @@ impl RecordKind {
             | Self::Founding
             | Self::Host
             | Self::Order
-            | Self::Zone => false,
+            | Self::Zone
+            | Self::History => false,
         }
     }
 }

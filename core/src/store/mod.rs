@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::{ids::Revision, time::Timestamp};
 
+pub mod backup;
 pub mod key;
 pub mod model;
 

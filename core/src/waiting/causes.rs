@@ -35,6 +35,9 @@ impl Rule {
             Self::HistoryMismatch => {
                 "The coordinator was restored from an older backup, or two coordinators run."
             }
+            Self::HostsAwaited => {
+                "A host is down, or its agent is, or the network between is cut, since the restore."
+            }
             Self::AddressPoolMissing => {
                 "The pool was not applied yet, or its name has a typing error."
             }

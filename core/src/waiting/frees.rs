@@ -31,15 +31,33 @@ impl Rule {
                 Verb("berth host uncordon HOST", "if it is cordoned"),
                 ByHand("mend or add a host; the reason says per host what rules it out"),
                 Event("a host fits"),
+                Verb(
+                    "berth member replace MEMBER --new-volume",
+                    "if its data was lost with a host",
+                ),
             ],
             Self::RequirementUnmet => &[
                 ByHand("make the host have what is required"),
                 Verb("berth apply -f FILE", "without the requirement"),
             ],
-            Self::HostUnknown => &[Event("the host's agent comes back")],
+            Self::HostUnknown => &[
+                Event("the host's agent comes back"),
+                Verb("berth host confirm-dead HOST", "if it is gone for good"),
+                Verb(
+                    "berth member force MEMBER",
+                    "if you know that the member is gone",
+                ),
+            ],
             Self::HistoryMismatch => &[
-                ByHand("restore the right data of the coordinator"),
-                Event("the agents come with what it sent"),
+                Verb(
+                    "berth admin accept-restore",
+                    "if this store is the one to go on with",
+                ),
+                ByHand("stop this coordinator, and start the one with the right store"),
+            ],
+            Self::HostsAwaited => &[
+                Event("the agents of those hosts come back"),
+                Verb("berth host confirm-dead HOST", "for one that never will"),
             ],
             Self::AddressPoolMissing => &[Verb("berth apply -f FILE", "the AddressPool")],
             Self::AddressPoolExhausted => &[Verb("berth apply -f FILE", "a larger AddressPool")],

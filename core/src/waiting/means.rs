@@ -35,6 +35,10 @@ impl Rule {
                 "Agents have orders that this coordinator never sent. What it does not know \
                  of may run anywhere, so it starts and moves nothing."
             }
+            Self::HostsAwaited => {
+                "A restored store does not know what was granted to hosts after its backup was \
+                 made. Each host says so when it is back; until all have, nothing is started."
+            }
             Self::AddressPoolMissing => "The set names an AddressPool that does not exist.",
             Self::AddressPoolExhausted => "The AddressPool of the set has no free address.",
             Self::ZoneNotAcknowledged => {

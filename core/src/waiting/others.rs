@@ -51,6 +51,7 @@ impl Rule {
             | Self::BackOff => false,
             Self::FoundersIncomplete
             | Self::HistoryMismatch
+            | Self::HostsAwaited
             | Self::HostUnknown
             | Self::HostDrained
             | Self::DrainAsked

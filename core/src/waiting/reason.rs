@@ -48,9 +48,15 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
-    /// Agents have what this coordinator never sent, as on a restored backup: it may run anywhere.
+    /// Agents have what this coordinator never sent, or the store was restored from a backup: what
+    /// it does not know of may run anywhere.
     HistoryMismatch {
-        /// The hosts of those agents.
+        /// The hosts of those agents; none if nothing but the restore says so.
+        hosts: Vec<HostName>,
+    },
+    /// A restored store was accepted, and these hosts were not heard of since.
+    HostsAwaited {
+        /// The hosts.
         hosts: Vec<HostName>,
     },
     /// The set names a pool that does not exist.

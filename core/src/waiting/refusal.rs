@@ -29,6 +29,8 @@ pub enum Refusal {
     OutOfContact,
     /// It is cordoned.
     Cordoned,
+    /// It was confirmed dead.
+    ConfirmedDead,
     /// Its labels do not match the node selector.
     Labels,
     /// It lacks what the set requires of a host.
@@ -305,6 +307,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::OutOfContact => f.write_str("out of contact"),
             Self::Cordoned => f.write_str("cordoned"),
+            Self::ConfirmedDead => f.write_str("confirmed dead"),
             Self::Labels => f.write_str("labels do not match nodeSelector"),
             Self::RequirementUnmet { unmet } => f.write_str(&all(unmet)),
             Self::RequirementUnknown { required } => {

@@ -51,6 +51,7 @@ rules! {
     RequirementUnmet,
     HostUnknown,
     HistoryMismatch,
+    HostsAwaited,
     AddressPoolMissing,
     AddressPoolExhausted,
     ZoneNotAcknowledged,

@@ -31,6 +31,14 @@ impl fmt::Display for Reason {
             }
             Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {}", all(unmet)),
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
+            Self::HistoryMismatch { hosts } if hosts.is_empty() => {
+                f.write_str("the store was restored from a backup, and nobody accepted that yet")
+            }
+            Self::HostsAwaited { hosts } => write!(
+                f,
+                "{} not heard of since the restored store was accepted",
+                join(hosts)
+            ),
             Self::HistoryMismatch { hosts } => {
                 write!(
                     f,

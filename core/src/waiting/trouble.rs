@@ -49,6 +49,7 @@ impl Reason {
             | Self::PostStart { error: None, .. }
             // Told with the refusal, once for the set.
             | Self::HistoryMismatch { .. }
+            | Self::HostsAwaited { .. }
             | Self::PlanRefused { .. }
             | Self::Stopping { .. } => false,
             Self::NoEligibleHost { .. }

@@ -1,11 +1,14 @@
 //! What an agent says of itself when it connects.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
 use berth_core::{
+    history::Heard,
     ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
     keeper::cgroup::Controller,
-    order::OrderHead,
     state::{HostDirectives, HostRecord, ZoneHead},
     volume::{PoolInfo, PoolKind, Pools},
 };
@@ -22,17 +25,14 @@ pub struct Hello {
     pub boot: BootId,
     /// The agent's release.
     pub version: String,
-    /// The head of the order in its ledger; empty if it never had one.
-    pub head: OrderHead,
-    /// The highest epoch per member that it ever accepted.
-    pub highest_epochs: BTreeMap<MemberId, Epoch>,
+    /// What its ledger says.
+    pub heard: Heard,
     /// The zone that it serves.
     pub zone: ZoneHead,
 }
 
 impl From<Hello> for v1::Hello {
     fn from(hello: Hello) -> Self {
-        let epochs = hello.highest_epochs.into_iter();
         let controllers = hello.host.controllers.iter();
         Self {
             controllers: controllers.map(ToString::to_string).collect(),
@@ -41,12 +41,12 @@ impl From<Hello> for v1::Hello {
             labels: hello.host.labels.into_iter().collect(),
             pools: hello.host.pools.into_iter().map(to_pool).collect(),
             machine_id: hello.host.machine_id,
+            product_uuid: hello.host.product_uuid,
             boot_id: hello.boot.0,
             agent_version: hello.version,
-            head: Some(hello.head.into()),
-            highest_epochs: epochs
-                .map(|(member, epoch)| (member.to_string(), epoch.to_string()))
-                .collect(),
+            head: Some(hello.heard.head.into()),
+            highest_epochs: to_epochs(hello.heard.highest_epochs),
+            members: to_epochs(hello.heard.members),
             zone_serial: hello.zone.serial.0,
             zone_hash: hello.zone.hash.0,
         }
@@ -56,7 +56,6 @@ impl From<Hello> for v1::Hello {
 impl TryFrom<v1::Hello> for Hello {
     type Error = ConvertError;
     fn try_from(hello: v1::Hello) -> Result<Self, ConvertError> {
-        let epochs = hello.highest_epochs.iter();
         let host = HostRecord {
             name: id("host", &hello.host)?,
             advertise_address: address("advertise_address", &hello.advertise_address)?,
@@ -64,6 +63,7 @@ impl TryFrom<v1::Hello> for Hello {
             pools: hello.pools.into_iter().map(from_pool).collect(),
             unschedulable: false,
             machine_id: hello.machine_id,
+            product_uuid: hello.product_uuid,
             controllers: hello
                 .controllers
                 .iter()
@@ -76,18 +76,33 @@ impl TryFrom<v1::Hello> for Hello {
             host,
             boot: BootId(hello.boot_id),
             version: hello.agent_version,
-            head: hello.head.unwrap_or_default().into(),
-            highest_epochs: epochs
-                .map(|(member, epoch)| {
-                    Ok((id("highest_epochs", member)?, id("highest_epochs", epoch)?))
-                })
-                .collect::<Result<_, ConvertError>>()?,
+            heard: Heard {
+                head: hello.head.unwrap_or_default().into(),
+                highest_epochs: from_epochs("highest_epochs", &hello.highest_epochs)?,
+                members: from_epochs("members", &hello.members)?,
+                zone: ZoneSerial(hello.zone_serial),
+            },
             zone: ZoneHead {
                 serial: ZoneSerial(hello.zone_serial),
                 hash: ContentHash(hello.zone_hash),
             },
         })
     }
+}
+
+fn to_epochs(epochs: BTreeMap<MemberId, Epoch>) -> HashMap<String, String> {
+    let text = |(member, epoch): (MemberId, Epoch)| (member.to_string(), epoch.to_string());
+    epochs.into_iter().map(text).collect()
+}
+
+fn from_epochs(
+    field: &'static str,
+    epochs: &HashMap<String, String>,
+) -> Result<BTreeMap<MemberId, Epoch>, ConvertError> {
+    let parsed = epochs
+        .iter()
+        .map(|(member, epoch)| Ok((id(field, member)?, id(field, epoch)?)));
+    parsed.collect()
 }
 
 impl From<Pools> for v1::Pools {
@@ -145,7 +160,10 @@ fn address(field: &'static str, text: &str) -> Result<IpAddr, ConvertError> {
 
 #[cfg(test)]
 mod tests {
-    use berth_core::ids::{Generation, HistoryId, Term};
+    use berth_core::{
+        ids::{Generation, HistoryId, Term},
+        order::OrderHead,
+    };
 
     use super::*;
 
@@ -170,19 +188,24 @@ mod tests {
                 .into(),
                 unschedulable: false,
                 machine_id: "m".to_owned(),
+                product_uuid: "p".to_owned(),
                 controllers: [Controller::Memory, Controller::Pids].into(),
                 agent_labels: BTreeMap::new(),
                 directives: HostDirectives::default(),
             },
             boot: BootId("b".to_owned()),
             version: "0.1.0".to_owned(),
-            head: OrderHead {
-                history: HistoryId("h".to_owned()),
-                term: Term(1),
-                generation: Generation(2),
-                hash: ContentHash("x".to_owned()),
+            heard: Heard {
+                head: OrderHead {
+                    history: HistoryId("h".to_owned()),
+                    term: Term(1),
+                    generation: Generation(2),
+                    hash: ContentHash("x".to_owned()),
+                },
+                highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
+                members: [("default/etcd-1".parse().unwrap(), Epoch::default())].into(),
+                zone: ZoneSerial::default(),
             },
-            highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
             zone: ZoneHead::default(),
         }
     }

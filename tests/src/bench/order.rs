@@ -185,6 +185,7 @@ fn welcome() -> v1::Welcome {
     v1::Welcome {
         history: HISTORY.into(),
         term: TERM,
+        former: Vec::new(),
         lease_ms: 60_000,
     }
 }

@@ -285,6 +285,7 @@ fn host(n: u8) -> anyhow::Result<Host> {
             controllers: BTreeSet::new(),
             unschedulable: false,
             machine_id: format!("machine-{n}"),
+            product_uuid: String::new(),
             agent_labels: [("rack".to_owned(), (n % 4).to_string())].into(),
             directives: HostDirectives::default(),
         },

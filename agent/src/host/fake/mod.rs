@@ -211,6 +211,7 @@ impl Host for FakeHost {
         HostFacts {
             boot: state.boot.clone(),
             machine_id: "fake".to_owned(),
+            product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
         }
     }

@@ -102,9 +102,12 @@ impl LinuxHost {
             fs::create_dir_all(dir).map_err(|e| path_failed("make", dir, e))?;
         }
         let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        // A copy of a virtual machine has the same machine id, and another one of these.
+        let product_uuid = fs::read_to_string("/sys/class/dmi/id/product_uuid").unwrap_or_default();
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine_id: machine_id.trim().to_owned(),
+            product_uuid: product_uuid.trim().to_owned(),
             controllers: host_controllers(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;

@@ -43,7 +43,8 @@ pub(super) fn grants(rule: Rule) -> Option<Bad> {
         }
         Rule::HistoryKnown => {
             let mut state = named().state;
-            state.mismatched.insert(host_name(4));
+            let one = crate::history::Mismatched::default();
+            state.past.mismatched.insert(host_name(4), one);
             let steps = start(&state, 0);
             (state, steps)
         }

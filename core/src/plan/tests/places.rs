@@ -40,7 +40,11 @@ fn while_a_host_has_another_history_nothing_starts_or_moves_and_what_runs_stays(
     let mut friends = Friends::new(state);
     friends.settle();
     let log = friends.log.clone();
-    friends.state.mismatched.insert(host_name(4));
+    friends
+        .state
+        .past
+        .mismatched
+        .insert(host_name(4), crate::history::Mismatched::default());
     let mut changed = spec(3, true);
     changed.template.spec.processes[0]
         .env
@@ -54,7 +58,7 @@ fn while_a_host_has_another_history_nothing_starts_or_moves_and_what_runs_stays(
     for id in [member("db", 0), member("db", 2), member("other", 0)] {
         assert_eq!(friends.report.waiting[&id], reason, "{id}");
     }
-    friends.state.mismatched.clear();
+    friends.state.past.mismatched.clear();
     friends.settle();
     assert!(
         friends.log.contains(&"+db-2".to_owned()),

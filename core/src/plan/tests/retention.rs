@@ -281,11 +281,15 @@ fn a_claim_that_was_held_at_the_end_of_its_set_goes_when_nobody_holds_it() {
 #[test]
 fn nothing_is_deleted_while_the_store_may_be_an_old_one() {
     let mut friends = running(RETAIN, DELETE);
-    friends.state.mismatched.insert(host_name(1));
+    friends
+        .state
+        .past
+        .mismatched
+        .insert(host_name(1), crate::history::Mismatched::default());
     put_set(&mut friends.state, "db", wanted(1, RETAIN, DELETE));
     friends.settle();
     assert_eq!(claims(&friends).len(), 3);
-    friends.state.mismatched.clear();
+    friends.state.past.mismatched.clear();
     friends.settle();
     assert_eq!(claims(&friends).len(), 1);
 }

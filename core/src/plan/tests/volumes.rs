@@ -168,10 +168,13 @@ fn nothing_is_bound_while_a_host_has_another_history() {
     let mut state = state(2);
     static_volume(&mut state, "pv", 5);
     hand_made(&mut state, "ready", 5);
-    state.mismatched.insert(host_name(1));
+    state
+        .past
+        .mismatched
+        .insert(host_name(1), crate::history::Mismatched::default());
     let mut friends = settled(state);
     assert_eq!(place(&friends.state, "ready"), "nowhere");
-    friends.state.mismatched.clear();
+    friends.state.past.mismatched.clear();
     friends.settle_checked();
     assert_eq!(place(&friends.state, "ready"), "nfs:nas:/static/pv");
 }

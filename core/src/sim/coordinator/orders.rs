@@ -22,10 +22,10 @@ pub(super) struct Unsynced {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct SentOrder {
-    pub(super) head: OrderHead,
-    pub(super) members: BTreeMap<MemberId, MemberOrder>,
-    pub(super) hashes: BTreeMap<Generation, ContentHash>,
+pub(in crate::sim) struct SentOrder {
+    pub(in crate::sim) head: OrderHead,
+    pub(in crate::sim) members: BTreeMap<MemberId, MemberOrder>,
+    pub(in crate::sim) hashes: BTreeMap<Generation, ContentHash>,
 }
 
 impl World {
@@ -82,7 +82,7 @@ impl World {
                 continue;
             }
             let head = OrderHead {
-                history: self.coordinator.history.clone(),
+                history: self.coordinator.state.history.clone(),
                 term: self.coordinator.state.term,
                 generation: sent.head.generation.next(),
                 hash: order_hash(&members),

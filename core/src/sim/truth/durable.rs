@@ -34,6 +34,16 @@ impl Answered {
 }
 
 impl Truth {
+    /// A host is lost, with what its agent answered.
+    pub(in crate::sim) fn forget_answers_of(&mut self, host: &HostName) {
+        self.answered.orders.remove(host);
+    }
+
+    /// What was answered is taken back by operators.
+    pub(in crate::sim) fn forget_answers(&mut self) {
+        self.answered = Answered::default();
+    }
+
     /// An agent tells the coordinator that it has an order.
     pub(in crate::sim) fn acknowledges(&mut self, host: &HostName, head: &OrderHead) {
         let newest = self.answered.orders.entry(host.clone()).or_default();

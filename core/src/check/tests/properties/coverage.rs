@@ -90,8 +90,8 @@ const RARE: [(&str, &[&str]); 11] = [
 /// What is in no history, and where it is instead.
 const NEVER: [(&str, &[&str]); 5] = [
     (
-        "agents here know no other history: core/src/plan/tests/places.rs",
-        &["HistoryMismatch"],
+        "agents here know no other history: core/src/plan/tests/places.rs, core/src/history/tests.rs",
+        &["HistoryMismatch", "HostsAwaited"],
     ),
     (
         "the pool is there and large: tests/scripts/pool_exhausted.txt",

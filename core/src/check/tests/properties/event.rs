@@ -8,7 +8,7 @@ use super::{
     HOSTS, SETS, checked_plan,
     coverage::Seen,
     kinds::{Kind, required},
-    rounds,
+    lost, rounds,
     storage::{self, Copying, Storage, VOLUMES, claim, copy, drop_claims, release, volume},
     ways::{self, Config, Way, put_config, way},
     works,
@@ -127,6 +127,15 @@ pub(super) enum Event {
         set: usize,
         ordinal: Option<u32>,
     },
+    /// A host that is out of contact is confirmed dead.
+    ConfirmDead {
+        host: u8,
+    },
+    /// A member of a host that is out of contact is forced.
+    Force {
+        set: usize,
+        ordinal: u32,
+    },
     /// Something about copies of volumes.
     Copy(Copying),
 }
@@ -178,6 +187,9 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => (0..SETS.len()).prop_map(|set| Event::Orphan { set }),
         1 => (0..SETS.len(), prop::option::of(0..4_u32))
             .prop_map(|(set, ordinal)| Event::Discard { set, ordinal }),
+        2 => (1..=HOSTS).prop_map(|host| Event::ConfirmDead { host }),
+        3 => (0..SETS.len(), 0..4_u32)
+            .prop_map(|(set, ordinal)| Event::Force { set, ordinal }),
         7 => storage::copying().prop_map(Event::Copy),
     ]
 }
@@ -260,6 +272,8 @@ pub(super) fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen:
         Event::Works => works(friends),
         Event::Orphan { set } => orphan(friends, SETS[*set]),
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
+        Event::ConfirmDead { host } => lost::confirm_dead(friends, *host),
+        Event::Force { set, ordinal } => lost::force(friends, &member(SETS[*set], *ordinal)),
         Event::Copy(event) => {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);

@@ -1,0 +1,169 @@
+//! Words of operators about hosts and members that are lost; what they mean is decided in [`lost`].
+//! Each needs a name typed, because no other proof stands behind it.
+
+use std::collections::BTreeSet;
+
+use berth_core::{
+    ids::{HostName, MemberId},
+    state::{
+        State,
+        lost::{self, NotLost, left_on},
+    },
+    store::{Batch, RecordKind},
+};
+use berth_proto::{
+    convert::object::namespace,
+    v1::{ConfirmHostDeadResponse, ForceMemberRequest, RemoveHostResponse},
+};
+
+use super::{apply::commit, status::ServiceError};
+use crate::{
+    context::Context,
+    notes::{self, NORMAL, WARNING},
+    state::{
+        View,
+        claims::write_as_known,
+        records::{changes, claim_changes, history_changes, host_key},
+    },
+    store::RecordError,
+};
+
+/// Says that a host is dead.
+pub(super) async fn confirm_dead(
+    context: &Context,
+    host: &HostName,
+    typed: &str,
+) -> Result<ConfirmHostDeadResponse, ServiceError> {
+    loop {
+        let now = context.clock.now();
+        let (batch, members) = {
+            let view = context.view.read();
+            let after = lost::confirm_dead(&view.state, host, now).map_err(refused)?;
+            let what = format!("that {host} is dead and never comes back as it was");
+            confirmed(&format!("Host/{host}"), (host.as_str(), typed), &what)?;
+            let index = view.state.index();
+            let members: Vec<String> = index.on_host.of(host).map(ToString::to_string).collect();
+            let mut batch = dead(&view, &after, host)?;
+            if !batch.puts.is_empty() {
+                let text = "an operator confirmed it dead; its members are placed anew".to_owned();
+                let note = notes::host(now, host, WARNING, "ConfirmedDead", text);
+                batch.notes.push(note);
+            }
+            (batch, members)
+        };
+        let changed = !batch.puts.is_empty();
+        if !changed || commit(context, batch).await?.is_some() {
+            return Ok(ConfirmHostDeadResponse { changed, members });
+        }
+    }
+}
+
+fn dead(view: &View, after: &State, host: &HostName) -> Result<Batch, ServiceError> {
+    let mut batch = Batch::default();
+    history_changes(view, after, &mut batch)?;
+    let before = view.state.hosts.get(host).map(|host| &host.record);
+    if let Some(known) = after.hosts.get(host).filter(|h| before != Some(&h.record)) {
+        let key = host_key(RecordKind::Host, host).map_err(RecordError::from)?;
+        write_as_known(view, key, &known.record, &mut batch)?;
+    }
+    Ok(batch)
+}
+
+/// Has a member placed anew although nothing proves it gone; the revision of the request.
+pub(super) async fn force(
+    context: &Context,
+    request: ForceMemberRequest,
+) -> Result<u64, ServiceError> {
+    let namespace = namespace(&request.namespace)?;
+    let text = format!("{namespace}/{}", request.member);
+    let id: MemberId = text.parse().map_err(|_| ServiceError::NotFound {
+        what: format!("member {text}"),
+    })?;
+    let subject = format!("Member/{}", id.name());
+    loop {
+        let now = context.clock.now();
+        let batch = {
+            let view = context.view.read();
+            let after = lost::force(&view.state, &id, now).map_err(refused)?;
+            let what = format!("that {id} does not run; nothing proves it");
+            confirmed(&subject, (&text, &request.typed_name), &what)?;
+            let mut batch = Batch::default();
+            changes(&view, &after, &id.set, &mut batch)?;
+            if !batch.puts.is_empty() {
+                let text = "an operator answers for it that it does not run".to_owned();
+                batch
+                    .notes
+                    .push(notes::member(now, &id, WARNING, "Forced", text));
+            }
+            batch
+        };
+        if let Some(revision) = commit(context, batch).await? {
+            return Ok(revision);
+        }
+    }
+}
+
+/// Forgets a host. What was recorded as sent to it stays, to hold its agent's hello against.
+pub(super) async fn remove(
+    context: &Context,
+    host: &HostName,
+    typed: &str,
+) -> Result<RemoveHostResponse, ServiceError> {
+    loop {
+        let now = context.clock.now();
+        let (batch, volumes) = {
+            let view = context.view.read();
+            let after = lost::remove_host(&view.state, host).map_err(refused)?;
+            let what = format!("that {host} is forgotten");
+            confirmed(&format!("Host/{host}"), (host.as_str(), typed), &what)?;
+            let volumes = left_on(&view.state, host);
+            let mut batch = Batch::default();
+            let gone = volumes.iter().cloned().collect();
+            claim_changes(&view, &after, &BTreeSet::new(), gone, &mut batch)?;
+            let key = host_key(RecordKind::Host, host).map_err(RecordError::from)?;
+            batch.preconditions.insert(key.clone(), view.as_known(&key));
+            batch.deletes.insert(key);
+            let text = "it is forgotten".to_owned();
+            batch
+                .notes
+                .push(notes::host(now, host, NORMAL, "HostRemoved", text));
+            let volumes = volumes.iter().map(|name| name.name.to_string()).collect();
+            (batch, volumes)
+        };
+        if commit(context, batch).await?.is_some() {
+            return Ok(RemoveHostResponse { volumes });
+        }
+    }
+}
+
+fn confirmed(subject: &str, (name, typed): (&str, &str), what: &str) -> Result<(), ServiceError> {
+    if typed == name {
+        return Ok(());
+    }
+    Err(ServiceError::Refused {
+        rule: "CONFIRMATION",
+        subject: subject.to_owned(),
+        message: format!("saying {what} needs the name typed; give '{name}'"),
+    })
+}
+
+fn refused(why: NotLost) -> ServiceError {
+    let (rule, subject) = match &why {
+        NotLost::NoHost(host) => {
+            let what = format!("host {host}");
+            return ServiceError::NotFound { what };
+        }
+        NotLost::NoMember(id) => ("UNASSIGNED", format!("Member/{}", id.name())),
+        NotLost::InContact { host } => ("IN_CONTACT", format!("Host/{host}")),
+        NotLost::NeverOrdered { member, .. } => {
+            ("NEVER_ORDERED", format!("Member/{}", member.name()))
+        }
+        NotLost::HasMembers { host, .. } => ("HAS_MEMBERS", format!("Host/{host}")),
+        NotLost::HasData { host, .. } => ("HAS_DATA", format!("Host/{host}")),
+    };
+    ServiceError::Refused {
+        rule,
+        subject,
+        message: why.to_string(),
+    }
+}

@@ -1,0 +1,245 @@
+//! Copies of the store: read from a running one, and made into a new one.
+//!
+//! A restored store is told from the one that the backup was made of: it is marked, and nothing is
+//! started or moved by it until an operator accepts it, because what was decided since the backup
+//! is known to the agents alone.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use berth_core::{
+    ids::{IdError, Revision},
+    store::{
+        Key, Value,
+        backup::{Backup, BackupError, Header, Writer},
+    },
+    time::Timestamp,
+};
+use redb::Database;
+use thiserror::Error;
+
+use super::{RecordError, Store, StoreError, load, record};
+use crate::state::records::{HistoryRecord, history_key};
+
+/// Bytes of one chunk.
+const CHUNK: usize = 256 << 10;
+
+/// Why a store is not restored. What was there is there still.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// The backup cannot be read.
+    #[error("cannot read {path}; check that it is there and that you may read it")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no backup that can be used.
+    #[error("{path} is not restored")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: BackupError,
+    },
+    /// There is a store already.
+    #[error(
+        "there is a store already: {path}; to put it aside and restore the backup in its place, \
+         add --replace"
+    )]
+    There {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The backup is of another cluster than the store.
+    #[error(
+        "the backup is of cluster {backup}, the store {path} of cluster {store}; give a backup of \
+         this cluster, or move the store away if it is the wrong one"
+    )]
+    OtherCluster {
+        /// The store.
+        path: PathBuf,
+        /// The cluster of the store.
+        store: String,
+        /// The cluster of the backup.
+        backup: String,
+    },
+    /// A record of the backup is not one.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The new store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The new store cannot be put in its place.
+    #[error("cannot put the restored store in the place of {path}; check its directory")]
+    Place {
+        /// The store.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl From<IdError> for RestoreError {
+    fn from(error: IdError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
+/// The bytes of a backup of everything that is stored now, in pieces. Writers are held up for no
+/// longer than it takes to note which records there are.
+///
+/// # Errors
+/// If the header cannot be written.
+pub fn chunks(
+    store: &Store,
+    now: Timestamp,
+) -> Result<impl Iterator<Item = Vec<u8>> + use<>, StoreError> {
+    let (records, revision) = {
+        let model = store.read();
+        let records = model.records();
+        let records: Vec<(Key, Revision, Value)> = records
+            .map(|(key, entry)| (key.clone(), entry.revision, entry.value.clone()))
+            .collect();
+        (records, model.revision())
+    };
+    let entered = &store.entered;
+    let header = Header {
+        cluster: entered.cluster.clone(),
+        history: entered.history.clone(),
+        opened: entered.term,
+        revision,
+        made: now,
+        records: records.len(),
+    };
+    let mut writer = Writer::default();
+    let begin = writer.begin(&header).map_err(|why| StoreError::Corrupt {
+        table: "meta",
+        key: "header".to_owned(),
+        why: why.to_string(),
+    })?;
+    let mut rest = records.into_iter();
+    let mut writer = Some(writer);
+    let mut piece = begin;
+    Ok(std::iter::from_fn(move || {
+        let lines = writer.as_mut()?;
+        while piece.len() < CHUNK {
+            match rest.next() {
+                // One that cannot be written leaves the backup with one record too few, which
+                // whoever reads it notices.
+                Some((key, revision, value)) => {
+                    piece.extend(lines.record(&key, revision, &value).unwrap_or_default());
+                }
+                None => {
+                    piece.extend(writer.take().map(Writer::end).unwrap_or_default());
+                    break;
+                }
+            }
+        }
+        Some(std::mem::take(&mut piece))
+    }))
+}
+
+/// Reads a backup.
+///
+/// # Errors
+/// If it cannot be read, or is not whole.
+pub fn read(path: &Path) -> Result<Backup, RestoreError> {
+    let bytes = fs::read(path).map_err(|source| RestoreError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    berth_core::store::backup::read(&bytes).map_err(|source| RestoreError::Backup {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Makes a store of a backup. With `replace` a store that is there is put aside; the name that it
+/// has then comes back.
+///
+/// # Errors
+/// Why nothing was restored.
+pub fn restore(
+    backup: &Backup,
+    path: &Path,
+    replace: bool,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, RestoreError> {
+    let place = |source| RestoreError::Place {
+        path: path.to_owned(),
+        source,
+    };
+    let there = path.try_exists().map_err(place)?;
+    if there {
+        fits(backup, path)?;
+        if !replace {
+            let path = path.to_owned();
+            return Err(RestoreError::There { path });
+        }
+    }
+    let new = path.with_extension("restored");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(place(error)),
+        Err(_) | Ok(()) => {}
+    }
+    write(backup, &new, now)?;
+    let aside = there.then(|| path.with_extension(format!("replaced-{}", now.0)));
+    if let Some(aside) = &aside {
+        fs::rename(path, aside).map_err(place)?;
+    }
+    fs::rename(&new, path).map_err(place)?;
+    if let Some(directory) = path.parent() {
+        let directory = fs::File::open(directory).map_err(place)?;
+        directory.sync_all().map_err(place)?;
+    }
+    Ok(aside)
+}
+
+/// Whether a store that is there may be one of the backup's cluster, and nobody uses it. One that
+/// cannot be read any more says nothing against it.
+fn fits(backup: &Backup, path: &Path) -> Result<(), RestoreError> {
+    let wrap = |source: redb::DatabaseError| StoreError::open(path, source.into());
+    let database = match Database::open(path) {
+        Ok(database) => database,
+        Err(error @ redb::DatabaseError::DatabaseAlreadyOpen) => return Err(wrap(error).into()),
+        Err(_) => return Ok(()),
+    };
+    match load::cluster(&database) {
+        Some(cluster) if cluster != backup.header.cluster => Err(RestoreError::OtherCluster {
+            path: path.to_owned(),
+            store: cluster,
+            backup: backup.header.cluster.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn write(backup: &Backup, path: &Path, now: Timestamp) -> Result<(), RestoreError> {
+    let mut records = backup.records.clone();
+    records.push(marked(backup, now)?);
+    load::prepare(path)?;
+    let database = Database::create(path);
+    let database = database.map_err(|source| StoreError::open(path, source.into()))?;
+    Ok(load::fill(&database, &backup.header, &records)?)
+}
+
+/// The record of the history with the mark that it was restored. It comes after the one of the
+/// backup, and takes its place.
+fn marked(backup: &Backup, now: Timestamp) -> Result<(Key, Revision, Value), RestoreError> {
+    let key = history_key()?;
+    let known = backup.records.iter().find(|(known, ..)| *known == key);
+    let mut history: HistoryRecord = match known {
+        Some((_, _, value)) => record::decode(value)?,
+        None => HistoryRecord::default(),
+    };
+    history.past.restored = Some(now);
+    let value = record::encode(&history)?;
+    Ok((key, backup.header.revision, value))
+}

@@ -1,0 +1,222 @@
+//! The history of the store: whether what agents have is what this store sent, and what follows if
+//! it is not.
+//!
+//! A store that was restored from a backup does not know what was decided since the backup was made,
+//! and one of two coordinators does not know what the other decides. What neither knows of may run
+//! anywhere. So nothing is started or moved until an operator says which history goes on
+//! ([`accept`]), in a term above all that were seen; and from then on not before each host was heard
+//! of, because only its ledger says what was granted to it meanwhile ([`take_in`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
+    order::OrderHead,
+    plan::{Step, step::Proof},
+    state::{Founding, Member, Ordered, State},
+    time::Timestamp,
+};
+
+/// What stands against the store's history, and what became of earlier ones. Durable.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Past {
+    /// The term that the history began in; 0 for the first one.
+    pub began: Term,
+    /// The histories that it took the place of.
+    pub former: BTreeSet<HistoryId>,
+    /// When the store was restored from a backup, until an operator accepts that.
+    pub restored: Option<Timestamp>,
+    /// Hosts whose agents have what this store never sent, until an operator accepts that.
+    pub mismatched: BTreeMap<HostName, Mismatched>,
+    /// Hosts that were not heard of since this history began: what was granted to them before is
+    /// not known.
+    pub awaited: BTreeSet<HostName>,
+}
+
+/// What an agent has that this store never sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mismatched {
+    /// Since when that is known.
+    pub since: Timestamp,
+    /// What does not match.
+    pub why: String,
+    /// The history that the agent follows; empty if it never had an order.
+    pub history: HistoryId,
+    /// The highest term that the agent has seen.
+    pub term: Term,
+}
+
+/// What an agent's ledger says, as its hello tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// The head of its order.
+    pub head: OrderHead,
+    /// The highest epoch per member that it ever accepted.
+    pub highest_epochs: BTreeMap<MemberId, Epoch>,
+    /// The members that are in its order, or left it and are not gone, with their epochs.
+    pub members: BTreeMap<MemberId, Epoch>,
+    /// The zone that it serves.
+    pub zone: ZoneSerial,
+}
+
+impl Heard {
+    /// The highest term that the agent has seen.
+    pub fn term(&self) -> Term {
+        let epochs = self.highest_epochs.values().map(|epoch| epoch.term);
+        epochs.fold(self.head.term, Term::max)
+    }
+}
+
+impl Past {
+    /// Whether nothing may start or move until an operator accepts the history.
+    pub fn is_latched(&self) -> bool {
+        self.restored.is_some() || !self.mismatched.is_empty()
+    }
+}
+
+/// Why there is nothing to accept.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the store's history is not in question: every agent has what it sent; nothing was done")]
+pub struct NothingToAccept;
+
+/// The history that an operator accepts: it has a new name, a term above all that were seen, and
+/// waits for every host.
+///
+/// # Errors
+/// If nothing is in question.
+pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccept> {
+    let past = &state.past;
+    if !past.is_latched() {
+        return Err(NothingToAccept);
+    }
+    let seen = past.mismatched.values().map(|host| host.term);
+    let mut after = state.clone();
+    after.term = seen.fold(state.term, Term::max).next();
+    after.history = history;
+    let awaited = |name: &&HostName| {
+        let host = state.hosts.get(*name);
+        host.is_some_and(|host| host.record.directives.dead.is_none())
+    };
+    let known = state.hosts.keys().filter(awaited);
+    let followed = past.mismatched.values().map(|host| &host.history);
+    let followed = followed.filter(|history| **history != HistoryId::default());
+    let mut former = past.former.clone();
+    former.extend(followed.chain([&state.history]).cloned());
+    after.past = Past {
+        began: after.term,
+        former,
+        restored: None,
+        mismatched: BTreeMap::new(),
+        awaited: known.chain(past.mismatched.keys()).cloned().collect(),
+    };
+    Ok(after)
+}
+
+/// What is known once an awaited host was heard of: its grants are those that its ledger has. What
+/// the store believed beside them is gone there; what it did not know of is stopped and placed anew
+/// as the disruption budget allows, or at once if its data is not where the store has it.
+///
+/// Of a member that was granted meanwhile its set counts as founded: it may have been.
+#[must_use]
+pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) -> State {
+    let mut after = state.clone();
+    for id in state.index().on_host.of(host) {
+        if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
+            drop_grant(&mut after, id, now);
+        }
+    }
+    for (id, epoch) in &heard.highest_epochs {
+        let last = state.sets.get(&id.set).and_then(|set| {
+            let last = set.last_grants.get(&id.ordinal);
+            last.map(|grant| grant.epoch)
+        });
+        if last < Some(*epoch) {
+            count_as_founded(&mut after, &id.set, id);
+        }
+    }
+    for (id, epoch) in &heard.members {
+        if granted(&after, id).is_none_or(|member| member.epoch < *epoch) {
+            adopt(&mut after, host, (id, *epoch), now);
+        }
+    }
+    after.past.awaited.remove(host);
+    // A zone that is served never comes back under a serial that was another one's.
+    if heard.zone > after.zone.serial {
+        after.zone.serial = heard.zone;
+        after.zone.hash = ContentHash::default();
+    }
+    after
+}
+
+fn granted<'a>(state: &'a State, id: &MemberId) -> Option<&'a Member> {
+    state.sets.get(&id.set)?.members.get(&id.ordinal)
+}
+
+fn drop_grant(state: &mut State, id: &MemberId, now: Timestamp) {
+    if let Some(member) = granted(state, id) {
+        let gone = Step::Release {
+            member: id.clone(),
+            epoch: member.epoch,
+            proof: Proof::ReportedAbsent,
+        };
+        state.apply(&gone, now);
+    }
+}
+
+fn count_as_founded(state: &mut State, key: &SetKey, id: &MemberId) {
+    if !state.sets.contains_key(key) {
+        return;
+    }
+    let none = || Founding {
+        founders: Vec::new(),
+        open: Vec::new(),
+        filled: BTreeMap::new(),
+    };
+    let founding = state.foundings.or_insert_with(key.clone(), none);
+    founding.open.retain(|open| *open != id.ordinal);
+}
+
+/// A grant that the store did not know of.
+fn adopt(state: &mut State, host: &HostName, grant: (&MemberId, Epoch), now: Timestamp) {
+    let (id, epoch) = grant;
+    let Some(own) = state.hosts.get(host) else {
+        return;
+    };
+    let advertised = own.record.advertise_address;
+    let elsewhere = state.claims_of(&id.set).any(|(_, claim)| {
+        let at = state.host_of(claim);
+        claim.is_for(id) && at.is_some_and(|at| at != host)
+    });
+    let Some(set) = state.sets.get(&id.set) else {
+        // Of a set that the store does not know its agent stops what it has.
+        return;
+    };
+    let known = set.members.get(&id.ordinal);
+    let revision = known.map_or(&set.revision, |member| &member.revision);
+    let address = set.addresses.get(&id.ordinal).copied();
+    let granted = Step::Assign {
+        member: id.clone(),
+        epoch,
+        host: host.clone(),
+        address: address.unwrap_or(advertised),
+        revision: revision.clone(),
+    };
+    state.apply(&granted, now);
+    let set = state.sets.get_mut(&id.set);
+    if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
+        member.ordered = if elsewhere {
+            Ordered::Stop
+        } else {
+            Ordered::Run
+        };
+        member.restart_asked = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! What an operator accepts, and what is believed of hosts then.
+
+use super::*;
+use crate::{
+    fixture::{self, NOW, host_name, member, put_set, run_all, spec},
+    ids::{ContentHash, Generation},
+    plan::plan,
+    state::ConfirmedDead,
+    waiting::Reason,
+};
+
+fn epoch(term: u64, counter: u64) -> Epoch {
+    Epoch {
+        term: Term(term),
+        counter,
+    }
+}
+
+/// Three hosts, and `db-0` and `db-1` that run on the first two.
+fn cluster() -> State {
+    let mut state = fixture::state(3);
+    state.history = HistoryId("first".to_owned());
+    put_set(&mut state, "db", spec(2, false));
+    run_all(&mut state, "db");
+    state
+}
+
+fn on(state: &State, id: &MemberId) -> (HostName, Epoch) {
+    let member = granted(state, id).unwrap();
+    (member.host.clone(), member.epoch)
+}
+
+/// What a host says that has what the state has.
+fn says(state: &State, host: &HostName) -> Heard {
+    let ids = state.index();
+    let all = ids.on_host.of(host);
+    let members: BTreeMap<_, _> = all.map(|id| (id.clone(), on(state, id).1)).collect();
+    Heard {
+        head: OrderHead {
+            history: HistoryId("first".to_owned()),
+            term: Term(1),
+            generation: Generation(3),
+            hash: ContentHash("h".to_owned()),
+        },
+        highest_epochs: members.clone(),
+        members,
+        zone: ZoneSerial(3),
+    }
+}
+
+fn accepted(state: &State) -> State {
+    let mut state = state.clone();
+    state.past.restored = Some(NOW);
+    accept(&state, HistoryId("second".to_owned())).unwrap()
+}
+
+#[test]
+fn nothing_is_accepted_that_is_not_in_question() {
+    assert_eq!(
+        accept(&cluster(), HistoryId("second".to_owned())),
+        Err(NothingToAccept)
+    );
+}
+
+#[test]
+fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_the_living() {
+    let mut state = cluster();
+    let seen = Mismatched {
+        term: Term(41),
+        history: HistoryId("other".to_owned()),
+        ..Mismatched::default()
+    };
+    state.past.mismatched.insert(host_name(1), seen);
+    let dead = Some(ConfirmedDead { since: NOW });
+    let gone = state.hosts.get_mut(&host_name(3)).unwrap();
+    gone.record.directives.dead = dead;
+    let after = accept(&state, HistoryId("second".to_owned())).unwrap();
+    assert_eq!(after.term, Term(42));
+    assert_eq!(after.past.began, Term(42));
+    let former = ["first", "other"].map(|name| HistoryId(name.to_owned()));
+    assert_eq!(after.past.former, BTreeSet::from(former));
+    let awaited = BTreeSet::from([host_name(1), host_name(2)]);
+    assert_eq!(after.past.awaited, awaited);
+    assert!(!after.past.is_latched());
+}
+
+#[test]
+fn nothing_starts_until_every_host_was_heard_of() {
+    let mut state = accepted(&cluster());
+    put_set(&mut state, "web", spec(1, false));
+    for n in [1, 2, 3] {
+        let (planned, report) = plan(&state, NOW);
+        let begins = |s: &Step| matches!(s, Step::Assign { .. } | Step::Start { .. });
+        assert!(!planned.steps.iter().any(begins), "{:?}", planned.steps);
+        let reason = &report.waiting[&member("web", 0)];
+        let Reason::HostsAwaited { hosts } = reason else {
+            panic!("{reason:?}")
+        };
+        assert_eq!(hosts.len(), 4 - n);
+        let host = host_name(u8::try_from(n).unwrap());
+        let heard = says(&state, &host);
+        state = take_in(&state, &host, &heard, NOW);
+    }
+    let (planned, _) = plan(&state, NOW);
+    let begins = |s: &Step| matches!(s, Step::Assign { .. });
+    assert!(planned.steps.iter().any(begins));
+}
+
+#[test]
+fn a_host_that_has_what_the_store_has_changes_nothing() {
+    let state = accepted(&cluster());
+    let heard = says(&state, &host_name(1));
+    let after = take_in(&state, &host_name(1), &heard, NOW);
+    assert!(after.zone.serial >= ZoneSerial(3), "serials only grow");
+    assert_eq!(after.sets, state.sets);
+    assert_eq!(after.foundings, state.foundings);
+}
+
+#[test]
+fn what_was_granted_elsewhere_meanwhile_is_there_and_nowhere_else() {
+    let state = accepted(&cluster());
+    let id = member("db", 0);
+    let (old, had) = on(&state, &id);
+    let newer = epoch(1, had.counter + 5);
+    let there = host_name(3);
+    let mut heard = says(&state, &there);
+    heard.members.insert(id.clone(), newer);
+    heard.highest_epochs.insert(id.clone(), newer);
+    let after = take_in(&state, &there, &heard, NOW);
+    assert_eq!(on(&after, &id), (there.clone(), newer));
+    let set = &after.sets[&id.set];
+    assert_eq!(set.last_grants[&id.ordinal].epoch, newer);
+    let moved = &set.members[&id.ordinal];
+    assert_eq!(
+        moved.restart_asked,
+        Some(NOW),
+        "it goes through a new epoch"
+    );
+    // The host that had it is heard of later, and has nothing of it any more; or has it still.
+    for members in [BTreeMap::new(), BTreeMap::from([(id.clone(), had)])] {
+        let heard = Heard {
+            members,
+            ..says(&state, &old)
+        };
+        let last = take_in(&after, &old, &heard, NOW);
+        assert_eq!(on(&last, &id), (there.clone(), newer));
+    }
+}
+
+#[test]
+fn a_grant_that_its_host_does_not_have_is_gone_and_never_used_again() {
+    let state = accepted(&cluster());
+    let id = member("db", 1);
+    let (host, had) = on(&state, &id);
+    let heard = Heard {
+        members: BTreeMap::new(),
+        ..says(&state, &host)
+    };
+    let mut after = take_in(&state, &host, &heard, NOW);
+    assert_eq!(granted(&after, &id), None);
+    after.past.awaited.clear();
+    let (planned, _) = plan(&after, NOW);
+    let again = planned.steps.iter().find_map(|step| match step {
+        Step::Assign { member, epoch, .. } if *member == id => Some(*epoch),
+        _ => None,
+    });
+    assert!(again.unwrap() > had && again.unwrap().term == after.term);
+}
+
+#[test]
+fn who_was_granted_meanwhile_founds_nothing() {
+    let mut state = accepted(&cluster());
+    let id = member("db", 0);
+    let founding = Founding {
+        founders: Vec::new(),
+        open: vec![id.ordinal],
+        filled: BTreeMap::new(),
+    };
+    state.foundings.insert(id.set.clone(), founding);
+    let mut heard = says(&state, &host_name(3));
+    heard.highest_epochs.insert(id.clone(), epoch(1, 99));
+    let after = take_in(&state, &host_name(3), &heard, NOW);
+    assert!(after.foundings[&id.set].open.is_empty());
+    state.foundings.remove(&id.set);
+    let after = take_in(&state, &host_name(3), &heard, NOW);
+    assert!(after.foundings[&id.set].founders.is_empty());
+}

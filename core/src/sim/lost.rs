@@ -1,0 +1,300 @@
+//! What is lost for good, and what operators say of it: hosts, and the coordinator's store.
+//!
+//! The operator of the simulated cluster tells the truth: he confirms a host dead only if it is off
+//! and has lost its disk, and forces a member only if nothing of it runs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    history::{Heard, Mismatched, accept, take_in},
+    ids::{HistoryId, HostName, MemberId},
+    ledger::Ledger,
+    order::OrderHead,
+    session::Mismatch,
+    sim::{
+        coordinator::{Coordinator, Saved, SentOrder},
+        net::Happening,
+        world::World,
+    },
+    state::{Contact, lost},
+    time::Timestamp,
+    zone::Zone,
+};
+
+impl World {
+    /// The machine of a host is gone for good, with its disk.
+    pub fn lose_host(&mut self, name: &HostName) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        host.up = false;
+        host.lost = true;
+        host.agent = None;
+        host.keepers.clear();
+        host.ledger = Ledger::default();
+        host.zone = Zone::default();
+        self.truth.forget_answers_of(name);
+        self.say("fault", &format!("{name} is lost with its disk"));
+        self.break_stream(name);
+    }
+
+    /// Another machine takes the place of one that was lost, under its name.
+    pub fn replace_machine(&mut self, name: &HostName) {
+        let Some(host) = self.hosts.get_mut(name).filter(|host| host.lost) else {
+            return;
+        };
+        host.lost = false;
+        if let Some(known) = self.coordinator.state.hosts.get_mut(name) {
+            let said = crate::state::HostRecord {
+                machine_id: format!("{}-new", known.record.machine_id),
+                ..known.record.clone()
+            };
+            known.record = said.said_by_agent(Some(&known.record));
+        }
+        self.say(
+            "operator",
+            &format!("puts another machine into the place of {name}"),
+        );
+        self.schedule(Duration::ZERO, Happening::HostStarts(name.clone()));
+    }
+
+    /// Confirms a host dead that is.
+    pub fn confirm_dead(&mut self, name: &HostName) {
+        let lost = self.hosts.get(name).is_some_and(|host| host.lost);
+        if !lost || !self.coordinator.up {
+            return;
+        }
+        if let Ok(after) = lost::confirm_dead(&self.coordinator.state, name, self.now) {
+            self.say("operator", &format!("confirms {name} dead"));
+            self.coordinator.state = after;
+            self.reconcile();
+        }
+    }
+
+    /// Forces a member of which nothing runs.
+    pub fn force(&mut self, id: &MemberId) {
+        let gone = |host: &super::host::SimHost| {
+            let there = host.keepers.contains_key(id);
+            !there && (host.lost || !host.ledger.members.contains_key(id))
+        };
+        if !self.coordinator.up || !self.hosts.values().all(gone) {
+            return;
+        }
+        if let Ok(after) = lost::force(&self.coordinator.state, id, self.now) {
+            self.say("operator", &format!("forces {id}"));
+            self.coordinator.state = after;
+            self.reconcile();
+        }
+    }
+
+    /// Takes a backup of the store.
+    pub fn back_up(&mut self) {
+        self.say("operator", "takes a backup");
+        self.coordinator.saved = Some(Box::new(self.coordinator.save()));
+    }
+
+    /// The store is lost, and what was saved of it is put in its place.
+    pub fn restore_backup(&mut self, back_after: Duration) {
+        let Some(saved) = self.coordinator.saved.clone() else {
+            return;
+        };
+        self.crash_coordinator(back_after);
+        self.say("operator", "restores the backup");
+        let now = self.now;
+        self.coordinator.put_back(*saved);
+        // Who restores a backup takes back what was answered since.
+        self.truth.forget_answers();
+        self.coordinator.state.past.restored = Some(now);
+    }
+
+    /// Accepts the store that was restored.
+    pub fn accept_restore(&mut self) {
+        if !self.coordinator.up {
+            return;
+        }
+        let term = self.coordinator.state.term;
+        let history = HistoryId(format!("history-{term}"));
+        let Ok(after) = accept(&self.coordinator.state, history) else {
+            return;
+        };
+        self.say(
+            "operator",
+            &format!("accepts the restore, term {}", after.term),
+        );
+        self.coordinator.state = after;
+        self.coordinator.lose_contact(self.now);
+        let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
+        for host in hosts {
+            self.break_stream(&host);
+        }
+        self.reconcile();
+    }
+
+    /// An agent has what the store never sent: a bug, unless the store was restored.
+    pub(super) fn mismatched(&mut self, host: &HostName, heard: &Heard, mismatch: &Mismatch) {
+        let past = &mut self.coordinator.state.past;
+        if past.restored.is_none() && past.former.is_empty() {
+            let detail = format!("the hello of {host} does not match: {mismatch}");
+            self.truth.breaks("I6", detail);
+            return;
+        }
+        let entry = Mismatched {
+            since: self.now,
+            why: mismatch.to_string(),
+            history: heard.head.history.clone(),
+            term: heard.term(),
+        };
+        past.mismatched.insert(host.clone(), entry);
+        self.break_stream(host);
+        self.reconcile();
+    }
+
+    /// A host was heard of after the restore was accepted.
+    pub(super) fn hear(&mut self, host: &HostName, heard: &Heard) {
+        let state = &self.coordinator.state;
+        let follows = [&HistoryId::default(), &state.history].contains(&&heard.head.history);
+        if follows && !state.past.awaited.contains(host) {
+            return;
+        }
+        let after = take_in(state, host, heard, self.now);
+        for (key, set) in &after.sets {
+            for (ordinal, grant) in &set.last_grants {
+                let id = MemberId {
+                    set: key.clone(),
+                    ordinal: *ordinal,
+                };
+                self.coordinator.epochs.insert(id, grant.epoch);
+            }
+        }
+        let mut sent = SentOrder::default();
+        if heard.head.history != HistoryId::default() {
+            let ledger = self.hosts.get(host).map(|host| &host.ledger);
+            sent.members = ledger.map(|l| l.members.clone()).unwrap_or_default();
+            sent.head = OrderHead {
+                history: after.history.clone(),
+                term: after.term,
+                ..heard.head.clone()
+            };
+            sent.hashes = BTreeMap::from([(sent.head.generation, sent.head.hash.clone())]);
+        }
+        self.coordinator.sent.insert(host.clone(), sent);
+        self.coordinator.ordered = None;
+        self.coordinator.state = after;
+        self.say("coord", &format!("takes in what {host} has"));
+    }
+}
+
+impl Coordinator {
+    fn save(&self) -> Saved {
+        Saved {
+            state: self.state.clone(),
+            sent: self.sent.clone(),
+            epochs: self.epochs.clone(),
+            former: self.former.clone(),
+        }
+    }
+
+    fn put_back(&mut self, saved: Saved) {
+        self.state = saved.state;
+        self.sent = saved.sent;
+        self.epochs = saved.epochs;
+        self.former = saved.former;
+        self.ordered = None;
+    }
+
+    fn lose_contact(&mut self, since: Timestamp) {
+        self.streams.clear();
+        for host in self.state.hosts.values_mut() {
+            host.contact = Contact {
+                since,
+                ..Contact::default()
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{operator::SetOptions, rng::Rng};
+
+    fn host(n: u64) -> HostName {
+        format!("host-{n}").parse().unwrap()
+    }
+
+    /// A world of four hosts with two sets, of which a backup is taken at some time; then members
+    /// move, come and go, the backup is restored, and accepted while some hosts are away.
+    fn restored(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next(), true);
+        for n in 1..=4 {
+            world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
+        }
+        let sets = ["a", "b"].map(|name| format!("default/{name}").parse().unwrap());
+        let change = |world: &mut World, rng: &mut Rng| {
+            let set = rng.pick(&sets).unwrap().clone();
+            let options = SetOptions {
+                replicas: u32::try_from(rng.below(4)).unwrap(),
+                revision: u32::try_from(rng.below(2)).unwrap(),
+                ..SetOptions::default()
+            };
+            world.put_set(&set, &options);
+            let id = crate::ids::MemberId {
+                set,
+                ordinal: crate::ids::Ordinal(0),
+            };
+            world.restart(&id);
+            if rng.chance(50) {
+                world.cordon(&host(1 + rng.below(4)), rng.chance(50));
+            }
+            world.run(rng.millis(1, 9000)).unwrap();
+        };
+        for _ in 0..3 {
+            change(&mut world, &mut rng);
+        }
+        world.back_up();
+        for _ in 0..4 {
+            change(&mut world, &mut rng);
+        }
+        world.restore_backup(rng.millis(100, 3000));
+        if rng.chance(60) {
+            world.cut_link(&host(1 + rng.below(4)), rng.millis(10, 20_000));
+        }
+        world.run(rng.millis(3000, 9000)).unwrap();
+        world.accept_restore();
+        world.run(rng.millis(1, 5000)).unwrap();
+        change(&mut world, &mut rng);
+        // What connected only later may have seen more than was accepted.
+        for _ in 0..3 {
+            world.run(Duration::from_secs(30)).unwrap();
+            world.accept_restore();
+        }
+        for n in 1..=4 {
+            world.cordon(&host(n), false);
+        }
+        world
+    }
+
+    #[test]
+    fn a_restored_store_runs_nobody_twice_and_comes_to_rest() {
+        for seed in 0..60 {
+            let mut world = restored(seed);
+            let rests = world.settle(Duration::from_secs(300)).unwrap();
+            assert!(rests, "seed {seed}: {:#?}", world.show());
+            let past = &world.coordinator.state.past;
+            assert!(past.awaited.is_empty() && !past.is_latched(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_second_restore_goes_on_from_the_first() {
+        let mut world = restored(7);
+        world.settle(Duration::from_secs(300)).unwrap();
+        let first = world.coordinator.state.term;
+        world.restore_backup(Duration::from_secs(1));
+        world.run(Duration::from_secs(10)).unwrap();
+        world.accept_restore();
+        assert!(world.coordinator.state.term > first, "the agents saw it");
+        assert!(world.settle(Duration::from_secs(300)).unwrap());
+    }
+}
