@@ -3,13 +3,9 @@
 //! Members first: they need nothing but the ledger, and neither a name server that cannot open its
 //! socket nor a coordinator that is away may keep them down.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use berth_core::{keeper::cgroup::Controller, state::HostRecord};
+use berth_core::state::HostRecord;
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     dns::{DnsError, DnsServer},
-    host::Host,
+    host::{Host, HostFacts},
     ledger::{LedgerError, LedgerStore},
     local::{self, Local, ServeError},
     reconcile,
@@ -76,7 +72,7 @@ pub async fn run<H: Host>(
     let facts = host.facts();
     let session = Session {
         coordinator: config.coordinator.clone(),
-        record: record(&config, facts.machine_id, facts.controllers),
+        record: record(&config, &facts),
         boot: facts.boot,
         host,
         ledger,
@@ -106,7 +102,7 @@ pub async fn run<H: Host>(
     result.and(ended)
 }
 
-fn record(config: &Config, machine_id: String, controllers: BTreeSet<Controller>) -> HostRecord {
+fn record(config: &Config, facts: &HostFacts) -> HostRecord {
     HostRecord {
         name: config.host.clone(),
         advertise_address: config.advertise_address,
@@ -114,8 +110,9 @@ fn record(config: &Config, machine_id: String, controllers: BTreeSet<Controller>
         // Looked at again for each hello.
         pools: BTreeMap::new(),
         unschedulable: false,
-        machine_id,
-        controllers,
+        machine_id: facts.machine_id.clone(),
+        controllers: facts.controllers.clone(),
+        self_fences: facts.self_fences,
         agent_labels: BTreeMap::new(),
         directives: berth_core::state::HostDirectives::default(),
     }

@@ -119,6 +119,9 @@ pub struct Policy {
     pub allow_root: bool,
     /// The users that processes may run as; any but root if empty.
     pub allowed_users: Vec<String>,
+    /// What `b` is written to, to reboot the host at once, when a member is not gone at the end of its
+    /// lease: `/proc/sysrq-trigger`. Left out, the host never reboots itself.
+    pub self_reboot: Option<PathBuf>,
 }
 
 /// The configuration, checked.
@@ -296,6 +299,8 @@ fn relative_paths(file: &ConfigFile, pools: &BTreeMap<String, Pool>) -> Vec<Conf
     paths.push(("dataDir".to_owned(), &file.data_dir));
     paths.push(("runDir".to_owned(), &file.run_dir));
     paths.push(("logDir".to_owned(), &file.log_dir));
+    let reboot = file.policy.self_reboot.as_ref();
+    paths.extend(reboot.map(|path| ("policy.selfReboot".to_owned(), path)));
     let relative = paths.into_iter().filter(|(_, path)| !path.is_absolute());
     relative
         .map(|(field, path)| ConfigError::Relative {

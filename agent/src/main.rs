@@ -41,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             allow_root: config.policy.allow_root,
             allowed_users: config.policy.allowed_users.clone(),
         },
+        self_reboot: config.policy.self_reboot.clone(),
         keeper_program: LinuxConfig::OWN_PROGRAM.into(),
     })
     .map_err(|reason| anyhow::anyhow!("{reason}"))?;

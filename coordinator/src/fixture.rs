@@ -54,6 +54,7 @@ impl World {
             unschedulable: false,
             machine_id: String::new(),
             controllers: std::collections::BTreeSet::new(),
+            self_fences: false,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         };

@@ -75,6 +75,10 @@ pub async fn run(
     let (term, history) = (opened.term, opened.history.clone());
     let mut view = View::load(opened.model(), &history, term, &config.zone);
     view.state.trash_keep = config.trash_keep;
+    view.state.leases = config.leases;
+    let clock = Clock::start();
+    // The store is ours alone by now: no earlier coordinator acknowledges anything any more.
+    view.state.term_began = clock.now();
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
     }
@@ -91,7 +95,7 @@ pub async fn run(
         sessions: Sessions::default(),
         trigger: Trigger::default(),
         board: found,
-        clock: Clock::start(),
+        clock,
         history,
         shutdown,
     };

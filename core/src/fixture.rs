@@ -67,6 +67,7 @@ fn host(n: u8) -> Host {
             machine_id: format!("machine-{n}"),
             controllers: std::collections::BTreeSet::new(),
             agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            self_fences: false,
             directives: HostDirectives::default(),
         },
         contact: Contact {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{Epoch, MemberId, ProcessName, RunId, Uid},
+    keeper::LeasedRun,
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
@@ -13,6 +14,7 @@ use berth_core::{
     rendered::{RenderedMember, RenderedProcess},
     spec::Port,
     template::render_member,
+    time::Timestamp,
     waiting::Reason,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -50,6 +52,8 @@ pub(super) enum Acted {
         client: Option<KeeperClient>,
         rendered: Option<Arc<RenderedMember>>,
         done: Box<Done>,
+        /// When the newest acknowledged renewal was sent, as its keeper knows it.
+        renewed: Option<Timestamp>,
     },
 }
 
@@ -59,6 +63,8 @@ pub(super) struct Needs {
     pub(super) prepared: Option<Arc<Prepared>>,
     pub(super) client: Option<KeeperClient>,
     pub(super) run: Option<RunId>,
+    /// The lease as it was when the action began: what is acknowledged later is for later orders.
+    pub(super) lease: Option<LeasedRun>,
 }
 
 pub(super) struct Actor<H> {
@@ -116,7 +122,7 @@ impl<H: Host> Actor<H> {
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
         let done = match action {
             Action::Adopt => return self.adopt(member).await,
-            Action::Start(run) => return self.start(member, run, needs.prepared).await,
+            Action::Start(run) => return self.start(member, run, needs).await,
             Action::Prepare(epoch) => Acted::Prepared(Arc::new(self.prepare(member, epoch).await?)),
             Action::Cleanup => {
                 self.host.cleanup(member).await?;
@@ -176,6 +182,7 @@ impl<H: Host> Actor<H> {
             client: handle.as_ref().map(|handle| handle.client.clone()),
             rendered,
             done: Box::new(Done::Adopted(running)),
+            renewed: handle.as_ref().and_then(|handle| handle.status.renewed),
         };
         Ok((acted, handle))
     }
@@ -252,9 +259,9 @@ impl<H: Host> Actor<H> {
         &self,
         member: &MemberId,
         run: RunId,
-        prepared: Option<Arc<Prepared>>,
+        needs: Needs,
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
-        let prepared = prepared.ok_or_else(|| lost("start"))?;
+        let prepared = needs.prepared.ok_or_else(|| lost("start"))?;
         let claims = prepared.claims.clone();
         let records = vec![
             Record::Run {
@@ -271,6 +278,7 @@ impl<H: Host> Actor<H> {
             rendered: (*prepared.rendered).clone(),
             volumes: prepared.volumes.clone(),
             dns: dns(&prepared.rendered, self.resolver),
+            lease: needs.lease,
         };
         let handle = self.host.start_keeper(launch).await?;
         let acted = Acted::Up {
@@ -280,6 +288,7 @@ impl<H: Host> Actor<H> {
                 &handle,
                 Some(&prepared.rendered),
             ))),
+            renewed: None,
         };
         Ok((acted, Some(handle)))
     }
@@ -315,6 +324,26 @@ impl<H: Host> Actor<H> {
                 revision: order.revision,
                 rendered,
             });
+        });
+    }
+
+    /// Tells a keeper of a renewal. One that does not hear it ends its member too early, not too late.
+    pub(super) fn renew(self: &Arc<Self>, member: MemberId, sent: Timestamp, client: KeeperClient) {
+        self.spawn(async move {
+            if let Err(reason) = answer("renew the lease", client.renew(sent)).await {
+                tracing::warn!(%member, "{reason}");
+            }
+        });
+    }
+
+    /// Kills a keeper whose member outlives its lease.
+    pub(super) fn end(self: &Arc<Self>, member: MemberId, run: RunId) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            tracing::error!(%member, "its lease is over, and its keeper has not ended it; it is killed");
+            if let Err(reason) = actor.host.kill(&member, &run).await {
+                tracing::error!(%member, "{reason}");
+            }
         });
     }
 

@@ -54,6 +54,7 @@ fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
         epoch: epoch(counter),
         desired,
         revision: TemplateHash("r".to_owned()),
+        lease: None,
         template: Arc::new(MemberSpec {
             processes: vec![process],
             ..MemberSpec::default()

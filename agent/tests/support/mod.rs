@@ -90,6 +90,7 @@ impl Bed {
             run,
             rendered,
             volumes: Vec::new(),
+            lease: None,
             dns: DnsSettings {
                 server: [127, 0, 0, 153].into(),
                 search: vec!["default.svc.berth.internal".to_owned()],
@@ -217,6 +218,7 @@ fn host_in(dir: &Path) -> LinuxHost {
             ),
         ]),
         policy: UserPolicy::default(),
+        self_reboot: None,
         keeper_program: agent_program(),
     })
     .unwrap()

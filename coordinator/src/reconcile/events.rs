@@ -135,6 +135,8 @@ fn proved(proof: &Proof) -> &'static str {
         Proof::NeverOrdered => "it was never ordered to run",
         Proof::ReportedStopped => "its agent reported it stopped",
         Proof::ReportedAbsent => "its agent has nothing of it",
+        Proof::LeaseOver => "its host is out of contact, and its lease is over",
+        Proof::Fenced => "its host is out of contact, and fenced off",
     }
 }
 

@@ -4,13 +4,14 @@
 //! The loop takes no hint of what changed: core finds that out by itself (see [`Decider`]), and each
 //! round plans until there is nothing left to do, so a lost trigger costs time and nothing else. It
 //! alone decides on members and records orders; all it does to the world is to commit and to send.
-//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
+//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`lost`] looks again at what is given up unseen, [`orders`] and [`zone`] bring
 //! agents up to date, [`work`] asks for work on volumes, [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
 mod ask;
 pub(crate) mod board;
 mod cut;
 mod events;
+mod lost;
 mod orders;
 mod refusals;
 mod work;
@@ -29,7 +30,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     context::{Board, Context},
-    sessions::Link,
+    sessions::{Ending, Link},
     store::{RecordError, StoreError},
 };
 
@@ -72,6 +73,8 @@ pub struct Reconciler {
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
     decider: Decider,
+    /// The leases of hosts whose members were given up, until all orders that follow are sent.
+    ending: Vec<Ending>,
     /// What was refused, as far as it still is, so that it is told once.
     refused: BTreeMap<Option<SetKey>, String>,
 }
@@ -85,6 +88,7 @@ impl Reconciler {
             board,
             zone: ZoneKeeper::default(),
             decider: Decider::default(),
+            ending: Vec::new(),
             refused: BTreeMap::new(),
         }
     }
@@ -125,6 +129,7 @@ impl Reconciler {
                 self.carry_out(&decision, now).await?;
             }
             orders::bring_up_to_date(&self.context, &self.history).await?;
+            self.ending.clear();
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
             if idle {
@@ -184,6 +189,10 @@ impl Reconciler {
             };
             let taken = piece.steps;
             let sets = piece.sets.clone();
+            match lost::end_leases(&self.context, &rest[..taken], now) {
+                Ok(ended) => self.ending.extend(ended),
+                Err(()) => return Ok(()),
+            }
             match self.commit(piece.batch).await? {
                 Outcome::Done => {}
                 Outcome::Outdated => return Ok(()),

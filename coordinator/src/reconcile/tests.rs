@@ -68,6 +68,7 @@ impl World {
                 unschedulable: false,
                 machine_id: name.to_string(),
                 controllers: std::collections::BTreeSet::new(),
+                self_fences: false,
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             };

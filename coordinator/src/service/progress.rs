@@ -136,6 +136,7 @@ mod tests {
             passed_gate: true,
             previous_address: None,
             restart_asked: None,
+            lease: None,
             conditions: BTreeMap::new(),
         };
         set_of_two.members.insert(Ordinal(1), stops);

@@ -361,6 +361,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             unschedulable: false,
             machine_id: identity.machine.to_owned(),
             controllers: BTreeSet::new(),
+            self_fences: false,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },

@@ -55,6 +55,7 @@ impl Coordinator {
             data_dir: directory.path().join("data"),
             zone: "berth.internal".to_owned(),
             trash_keep: Some(Duration::from_secs(7 * 24 * 3600)),
+            leases: berth_core::lease::Leases::default(),
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();

@@ -11,18 +11,19 @@ use crate::{
         quantity, report, spec, state, static_volume, volume_key,
     },
     ids::{Epoch, Ordinal, Uid, ZoneSerial},
+    lease::{LeaseTerms, Leases},
     plan::{plan_without, step::Proof},
     prerequisite::{Answer, Fact},
     spec::{
-        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, FileSource,
-        GatePolicy, KeySelector, MemberVolume, Membership, OnChange, Override, Placement,
-        StatefulSetSpec, TopologySpreadConstraint, VolumeSnapshot,
+        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar,
+        FailurePolicy, FileSource, GatePolicy, KeySelector, MemberVolume, Membership, OnChange,
+        Override, Placement, StatefulSetSpec, TopologySpreadConstraint, VolumeSnapshot,
     },
     state::{
         Claim, Draining, Offline, Ordered, Snapshot, SnapshotState, VolumeState, ZoneHead,
         orders::peer,
     },
-    volume::{PoolInfo, PoolKind, binding::bound},
+    volume::{Ownership, PoolInfo, PoolKind, binding::bound},
     zone,
 };
 
@@ -136,6 +137,15 @@ fn assign(state: &State, set: &str, ordinal: u32, host: u8) -> Step {
         address: state.hosts[&host_name(host)].record.advertise_address,
         revision: of.revision.clone(),
     }
+}
+
+/// What a set of this policy is granted with.
+fn leases(policy: FailurePolicy) -> Option<LeaseTerms> {
+    let spec = StatefulSetSpec {
+        failure_policy: policy,
+        ..StatefulSetSpec::default()
+    };
+    Leases::default().terms(&spec)
 }
 
 fn lost() -> Friends {
@@ -370,6 +380,18 @@ fn starts(rule: Rule) -> Option<Bad> {
             volume.state = VolumeState::Trashing;
             (state, steps)
         }
+        Rule::OwnerVisible => {
+            let mut state = named().state;
+            let steps = start(&state, 0);
+            state.claims.get_mut(&data(0))?.owner = Some(Ownership {
+                user: "app".to_owned(),
+                uid: 7,
+                gid: 7,
+            });
+            let set = state.sets.get_mut(&db())?;
+            set.members.get_mut(&Ordinal(0))?.lease = leases(FailurePolicy::Failover);
+            (state, steps)
+        }
         Rule::AccessModes => {
             let state = shared().state;
             let (member, epoch) = (member("db", 1), epoch(&state, 1));
@@ -524,6 +546,14 @@ fn places(rule: Rule) -> Option<Bad> {
                 host: host_name(1),
             };
             (state, vec![take(0), take(1)])
+        }
+        Rule::HostFences => {
+            let mut state = state(2);
+            let mut wanted = spec(1, false);
+            wanted.failure_policy = FailurePolicy::Failover;
+            put_set(&mut state, "db", wanted);
+            let step = assign(&state, "db", 0, 1);
+            (state, vec![step])
         }
         Rule::HostFits => {
             let mut state = running().state;

@@ -47,6 +47,8 @@ pub struct Wanted {
     pub desired: Desired,
     /// The revision of its template: another one may have removed the cause of a failure.
     pub revision: TemplateHash,
+    /// Whether it may only be started while the host holds a lease.
+    pub leased: bool,
     /// Its volumes by claim template, and whether each is known to be filled.
     pub volumes: BTreeMap<String, bool>,
     /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
@@ -182,6 +184,9 @@ pub enum Event {
     Order(Standing),
     /// An operator stopped the member on this host, or let go of it.
     Held(bool),
+    /// Whether the host holds a lease that leaves time to run a member under its present order. What
+    /// runs is its keeper's business: that holds the same deadline.
+    Lease(bool),
     /// An operator wants its processes stopped and started again.
     Restart,
     /// An action has ended. Results of anything but the action under way are ignored.
@@ -375,6 +380,8 @@ pub struct Machine {
     boot: BootId,
     standing: Standing,
     held: bool,
+    /// Whether the host holds a lease.
+    lease: bool,
     restart: bool,
     place: Place,
     /// The action under way.
@@ -404,6 +411,7 @@ impl Machine {
             boot,
             standing: Standing::Unordered,
             held: false,
+            lease: false,
             restart: false,
             place: Place::Unknown,
             busy: None,

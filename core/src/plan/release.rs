@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{Ordinal, SetKey, TemplateHash, Uid},
+    ids::{MemberId, Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Scope, Step,
         draft::Draft,
         facts::{Facts, facts},
-        retention,
+        lost, retention,
         step::Proof,
     },
     report::Phase,
@@ -25,13 +25,17 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
         let Some(facts) = facts(&draft.state, key, ordinal) else {
             continue;
         };
-        if let Some(proof) = proof(&facts, ordinal) {
-            let epoch = facts.member.epoch;
-            let leaves = !facts.set.is_declared(ordinal);
-            let member = crate::ids::MemberId {
-                set: key.clone(),
-                ordinal,
-            };
+        let (epoch, in_contact) = (facts.member.epoch, facts.in_contact);
+        let (found, leaves) = (proof(&facts, ordinal), !facts.set.is_declared(ordinal));
+        let member = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let found = match found {
+            None if !in_contact => lost::proof(draft, &member),
+            found => found,
+        };
+        if let Some(proof) = found {
             if leaves {
                 // One that was never started, or was lost, had no stop to decide it with.
                 retention::condemn(draft, &member);
@@ -75,7 +79,7 @@ pub(super) fn unstarted(draft: &mut Draft, key: &SetKey) {
         }
     }
     for (ordinal, epoch) in outdated {
-        let member = crate::ids::MemberId {
+        let member = MemberId {
             set: key.clone(),
             ordinal,
         };

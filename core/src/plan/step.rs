@@ -237,6 +237,10 @@ pub enum Proof {
     ReportedStopped,
     /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
     ReportedAbsent,
+    /// Its host is out of contact, and the lease that it rested on is surely over.
+    LeaseOver,
+    /// Its host is out of contact, and a fence command confirmed that it is off.
+    Fenced,
 }
 
 impl fmt::Display for Step {
@@ -298,6 +302,8 @@ impl fmt::Display for Step {
                     Proof::NeverOrdered => "it was never ordered to run",
                     Proof::ReportedStopped => "its agent reported it stopped",
                     Proof::ReportedAbsent => "its agent has nothing of it",
+                    Proof::LeaseOver => "its lease is over",
+                    Proof::Fenced => "its host is fenced off",
                 };
                 write!(f, "release {member}: {because}")
             }

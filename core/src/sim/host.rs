@@ -109,6 +109,7 @@ impl World {
             machine_id: name.to_string(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
+            self_fences: true,
             directives: HostDirectives::default(),
         };
         let contact = Contact::default();
@@ -300,6 +301,7 @@ impl SimHost {
             revision: order.revision.clone(),
             founding: order.values.founding,
             passed_gate: self.ledger.has_passed(id, order.epoch),
+            leased: order.lease.is_some(),
             volumes: order
                 .volumes
                 .into_iter()

@@ -122,6 +122,7 @@ impl State {
             host: host.clone(),
             address: *address,
         };
+        let lease = self.leases.terms(&set.spec);
         let earlier = set.last_grants.insert(id.ordinal, grant);
         let previous_address = earlier
             .map(|grant| grant.address)
@@ -137,6 +138,7 @@ impl State {
             passed_gate: false,
             previous_address,
             restart_asked: None,
+            lease,
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);

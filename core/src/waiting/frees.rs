@@ -33,6 +33,19 @@ impl Rule {
                 Verb("berth apply -f FILE", "without the requirement"),
             ],
             Self::HostUnknown => &[Event("the host's agent comes back")],
+            Self::LeaseRunning => &[
+                Event("the lease is over"),
+                Event("the host's agent comes back"),
+            ],
+            Self::FenceNotConfirmed | Self::UnfencedWriter => &[
+                Event("the fence command of the host confirms that it is off"),
+                Event("the host's agent comes back"),
+                ByHand("configure a fence command for the host"),
+            ],
+            Self::OwnerNotOnVolume => &[
+                ByHand("export the share with no_root_squash"),
+                Verb("berth apply -f FILE", "failurePolicy: Hold"),
+            ],
             Self::HistoryMismatch => &[
                 ByHand("restore the right data of the coordinator"),
                 Event("the agents come with what it sent"),
@@ -149,6 +162,7 @@ impl Rule {
             Self::UpdatedOnRestart => &[Verb("berth member restart MEMBER", "")],
             Self::PlanRefused => &[Verb("berth apply -f FILE", "what was there before")],
             Self::Ordered => &[Event("the agent reports")],
+            Self::LeaseNotHeld => &[Event("the host reaches the coordinator")],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
             Self::CommandMissing => &[ByHand("install the program on the host")],
             Self::UserMissing => &[ByHand("create the user on the host")],

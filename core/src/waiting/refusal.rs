@@ -29,6 +29,8 @@ pub enum Refusal {
     OutOfContact,
     /// It is cordoned.
     Cordoned,
+    /// The set fails over, and nothing could make sure that its member is gone there.
+    NotFenced,
     /// Its labels do not match the node selector.
     Labels,
     /// It lacks what the set requires of a host.
@@ -296,6 +298,9 @@ impl fmt::Display for Refusal {
         match self {
             Self::OutOfContact => f.write_str("out of contact"),
             Self::Cordoned => f.write_str("cordoned"),
+            Self::NotFenced => f.write_str(
+                "does not reboot itself and has no fence command (failurePolicy: Failover)",
+            ),
             Self::Labels => f.write_str("labels do not match nodeSelector"),
             Self::RequirementUnmet(unmet) => unmet.fmt(f),
             Self::RequirementUnknown { required } => {

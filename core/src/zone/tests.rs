@@ -28,6 +28,7 @@ fn two_members() -> State {
             passed_gate: false,
             previous_address: None,
             restart_asked: None,
+            lease: None,
             conditions: BTreeMap::new(),
         };
         set.members.insert(Ordinal(n.into()), grant);
