@@ -16,6 +16,8 @@ use berth_proto::transport::{Endpoint, EndpointError};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::fencing::{Fencing, FencingError, FencingFile};
+
 /// What the file says. Every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -30,6 +32,8 @@ struct File {
     trash: Trash,
     /// How long hosts may run members of Failover sets without a word.
     leases: LeaseFile,
+    /// How hosts that are out of contact are switched off.
+    fencing: FencingFile,
 }
 
 /// How long leases are.
@@ -93,6 +97,7 @@ impl Default for File {
             zone: "berth.internal".to_owned(),
             trash: Trash::default(),
             leases: LeaseFile::default(),
+            fencing: FencingFile::default(),
         }
     }
 }
@@ -110,6 +115,8 @@ pub struct Config {
     pub trash_keep: Option<Duration>,
     /// How long leases are.
     pub leases: Leases,
+    /// How hosts are fenced.
+    pub fencing: Fencing,
 }
 
 /// Why there is no configuration.
@@ -150,6 +157,9 @@ pub enum ConfigError {
     /// No host could hold such a lease.
     #[error("leases.{0}")]
     Lease(LeaseError),
+    /// A host cannot be fenced so.
+    #[error(transparent)]
+    Fencing(#[from] FencingError),
     /// The time in the trash is none.
     #[error("trash.keep: '{keep}' is no time; write one such as 7d or 12h, or forever")]
     Keep {
@@ -222,6 +232,7 @@ impl Config {
             zone,
             trash_keep: keep(&file.trash.keep)?,
             leases: file.leases.check()?,
+            fencing: file.fencing.check()?,
         })
     }
 

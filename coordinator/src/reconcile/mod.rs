@@ -30,6 +30,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     context::{Board, Context},
+    fencing,
     sessions::{Ending, Link},
     store::{RecordError, StoreError},
 };
@@ -134,7 +135,14 @@ impl Reconciler {
             let retry_at = work::push(&self.context);
             if idle {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
-                let wakes = [decision.report.wake_at, decision.whole_at, retry_at, ask_at];
+                let fence_at = fencing::push(&self.context, self.decider.report(), now);
+                let wakes = [
+                    decision.report.wake_at,
+                    decision.whole_at,
+                    retry_at,
+                    ask_at,
+                    fence_at,
+                ];
                 let wake_at = wakes.into_iter().flatten().min();
                 self.show(decision, now);
                 return Ok(wake_at);

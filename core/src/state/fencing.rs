@@ -1,5 +1,7 @@
 //! What makes sure that a member of a Failover set is gone from a host that is out of contact.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Claim, Set, State};
@@ -7,6 +9,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, SetKey},
     spec::FailurePolicy,
     volume::{VolumeSource, access::shared_claims},
+    waiting::Reason,
 };
 
 /// The commands that are configured for a host.
@@ -56,6 +59,29 @@ impl State {
         let known = self.hosts.get(host);
         known.is_some_and(|known| known.record.self_fences)
             || self.fences.get(host).is_some_and(|fences| fences.power)
+    }
+
+    /// Which hosts are to be fenced now, by what the members that wait on them need; only where a
+    /// command is there for it. Whoever can be switched off is: that proves most.
+    pub fn to_fence<'a>(
+        &self,
+        waiting: impl Iterator<Item = &'a Reason>,
+    ) -> BTreeMap<HostName, Fenced> {
+        let mut found = BTreeMap::new();
+        for reason in waiting {
+            let (Reason::FenceNotConfirmed { host } | Reason::UnfencedWriter { host, .. }) = reason
+            else {
+                continue;
+            };
+            let fences = self.fences.get(host).copied().unwrap_or_default();
+            let writes = matches!(reason, Reason::UnfencedWriter { .. });
+            if fences.power {
+                found.insert(host.clone(), Fenced::Off);
+            } else if fences.storage && writes {
+                found.insert(host.clone(), Fenced::Storage);
+            }
+        }
+        found
     }
 
     /// The first claim of a member that it writes to and whose volume is on a server: what its host

@@ -189,6 +189,32 @@ fn what_is_on_its_way_to_a_server_holds_the_successor_back() {
 }
 
 #[test]
+fn a_host_is_fenced_by_what_proves_most() {
+    let mut friends = running(true);
+    let host = cut(&mut friends);
+    friends.now = friends.now.plus(OVER);
+    friends.settle();
+    let mut asked = |power, storage| {
+        let fences = Fences { power, storage };
+        friends.state.fences.insert(host.clone(), fences);
+        let waiting = friends.report.waiting.values();
+        friends.state.to_fence(waiting).into_values().next()
+    };
+    assert_eq!(asked(false, false), None);
+    assert_eq!(asked(false, true), Some(Fenced::Storage));
+    assert_eq!(asked(true, true), Some(Fenced::Off));
+    let reboots = Reason::FenceNotConfirmed { host: host.clone() };
+    friends.state.fences.insert(
+        host,
+        Fences {
+            power: false,
+            storage: true,
+        },
+    );
+    assert!(friends.state.to_fence([&reboots].into_iter()).is_empty());
+}
+
+#[test]
 fn a_host_that_is_off_need_not_be_waited_for() {
     let mut friends = running(true);
     let host = cut(&mut friends);
