@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     ids::{HostName, MemberId, RunId},
+    lease::Renewals,
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine},
     order::OrderDelta,
@@ -38,6 +39,8 @@ impl World {
         let stream = self.streams;
         agent.stream = Some(stream);
         agent.welcome = false;
+        agent.renewals = Renewals::default();
+        agent.refused = false;
         let hello = ToCoordinator::Hello {
             head: host.ledger.head.clone(),
             highest_epochs: host.ledger.highest_epochs.clone(),
@@ -75,6 +78,7 @@ impl World {
                 }
                 agent.welcome = true;
                 self.report_all(name);
+                self.begin_renewing(name);
             }
             ToAgent::Zone(zone) => {
                 if zone.serial >= host.zone.serial {
@@ -83,6 +87,7 @@ impl World {
                 let ack = ToCoordinator::ZoneAck(host.zone.serial);
                 self.send_up(name, stream, ack);
             }
+            ToAgent::RenewAck { number } => self.acknowledged(name, number),
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
             ToAgent::Questions(required) => {
                 let answers = required.into_iter().map(|of| Answer {
@@ -101,6 +106,9 @@ impl World {
         };
         let changed = match host.ledger.accept(delta) {
             Err(_) => {
+                if let Some(agent) = host.agent.as_mut() {
+                    agent.refused = true;
+                }
                 let refused = ToCoordinator::OrderAck { refused: true };
                 self.send_up(name, stream, refused);
                 return;
@@ -128,6 +136,11 @@ impl World {
         }
         self.holds_reports(name, false);
         self.report_all(name);
+        let host = self.hosts.get_mut(name);
+        if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
+            agent.refused = false;
+        }
+        self.begin_renewing(name);
     }
 
     fn holds_reports(&mut self, name: &HostName, holds: bool) {
@@ -182,6 +195,7 @@ impl World {
             return;
         };
         let standing = host.standing(id);
+        self.look_at_lease(name, id);
         self.tell(name, id, Event::Order(standing));
     }
 
@@ -214,6 +228,7 @@ impl World {
         match effect {
             Effect::Act { step, action } => {
                 if let Action::Start(run) = &action {
+                    self.capture_lease(name, id);
                     self.write_start(name, id, run);
                 }
                 self.truth_of_action(name, id, &action);

@@ -50,6 +50,8 @@ pub(super) struct Coordinator {
     /// The last epoch of every member, of sets that are gone too. Durable.
     epochs: BTreeMap<MemberId, Epoch>,
     streams: BTreeMap<HostName, StreamId>,
+    /// When each host's last renewal arrived.
+    pub(super) renewed: BTreeMap<HostName, Timestamp>,
     /// The claims that volumes had when those were deleted. Durable.
     pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
@@ -84,6 +86,7 @@ impl Coordinator {
             sent: BTreeMap::new(),
             epochs: BTreeMap::new(),
             streams: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
@@ -123,6 +126,8 @@ impl World {
         let now = self.now;
         self.coordinator.up = true;
         self.coordinator.state.term = self.coordinator.state.term.next();
+        self.coordinator.state.term_began = now;
+        self.coordinator.renewed.clear();
         for host in self.coordinator.state.hosts.values_mut() {
             host.contact = Contact {
                 since: now,
@@ -140,10 +145,12 @@ impl World {
         }
         self.coordinator.streams.remove(host);
         let now = self.now;
+        let renewed = self.coordinator.renewed.get(host).copied();
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.connected = false;
             host.contact.settled = false;
             host.contact.since = now;
+            host.contact.renewed = renewed;
         }
         self.say("coord", &format!("loses contact with {host}"));
         self.reconcile();
@@ -167,8 +174,14 @@ impl World {
         if !self.coordinator.listens(host, stream) {
             return;
         }
+        if let ToCoordinator::Renew { number } = message {
+            self.take_renewal(host, stream, number);
+            return;
+        }
         match message {
-            ToCoordinator::Hello { .. } | ToCoordinator::OrderAck { refused: false } => {}
+            ToCoordinator::Hello { .. }
+            | ToCoordinator::Renew { .. }
+            | ToCoordinator::OrderAck { refused: false } => {}
             ToCoordinator::OrderAck { refused: true } => self.send_complete(host),
             ToCoordinator::ZoneAck(serial) => {
                 if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
@@ -221,6 +234,7 @@ impl World {
             host.contact.settled = false;
             host.contact.zone_acked = zone;
             host.contact.asked.clear();
+            host.contact.fenced = None;
         }
         let history = self.coordinator.history.clone();
         let term = self.coordinator.state.term;

@@ -9,6 +9,8 @@ use std::{
 
 use crate::{
     ids::{BootId, HostName, MemberId, RunId},
+    keeper::{Deadline, LeasedRun},
+    lease::Renewals,
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     prerequisite::{Fact, Finding, Prerequisite},
@@ -17,6 +19,7 @@ use crate::{
         world::World,
     },
     state::{Contact, Host, HostDirectives, HostRecord},
+    time::Timestamp,
     volume::{PoolInfo, PoolKind},
     zone::Zone,
 };
@@ -37,6 +40,10 @@ pub(super) struct SimHost {
     /// What the agent wrote to disk.
     pub(super) ledger: Ledger,
     pub(super) agent: Option<Agent>,
+    /// At which rate its clock of leases runs, in thousandths of the real one.
+    pub(super) rate: u64,
+    /// What the last start of each member runs on.
+    pub(super) starting: BTreeMap<MemberId, Option<LeasedRun>>,
     boots: u64,
     lives: u64,
 }
@@ -50,6 +57,14 @@ pub(super) struct Agent {
     pub(super) welcome: bool,
     /// Whether an order is being taken in.
     pub(super) holds_reports: bool,
+    /// The renewals of its stream.
+    pub(super) renewals: Renewals,
+    /// When the newest acknowledged one was sent, of any stream.
+    pub(super) renewed: Option<Timestamp>,
+    /// On which stream it renews.
+    pub(super) renewing: Option<StreamId>,
+    /// Whether it refused an order and has no later one.
+    pub(super) refused: bool,
 }
 
 /// A keeper with its one process.
@@ -62,7 +77,9 @@ pub(super) struct Keeper {
     /// How often the process was started again.
     pub(super) restarts: u32,
     pub(super) stopping: bool,
-    pub(super) ready_at: crate::time::Timestamp,
+    pub(super) ready_at: Timestamp,
+    /// The end of its lease, if it runs on one.
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// Something that an agent waits for.
@@ -81,6 +98,10 @@ pub(super) enum AgentWork {
     },
     /// A machine asked to be woken.
     Wake(MemberId),
+    /// The lease is to be renewed on this stream.
+    Renew(StreamId),
+    /// The lease does not leave a member time any more.
+    LeaseEnds(MemberId),
 }
 
 /// The pool of the nth host: one copies images in one instant, the others while nobody writes.
@@ -123,6 +144,8 @@ impl World {
             keepers: BTreeMap::new(),
             ledger: Ledger::default(),
             agent: None,
+            rate: 1000,
+            starting: BTreeMap::new(),
             boots: 1,
             lives: 0,
         };
@@ -261,6 +284,10 @@ impl World {
             stream: None,
             welcome: false,
             holds_reports: false,
+            renewals: Renewals::default(),
+            renewed: None,
+            renewing: None,
+            refused: false,
         };
         host.agent = Some(agent);
         for id in members {

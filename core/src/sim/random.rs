@@ -96,6 +96,13 @@ impl Plot {
         for n in 1..=4_u8 {
             if let Ok(name) = format!("host-{n}").parse::<HostName>() {
                 world.add_host(&name, Ipv4Addr::new(10, 0, 0, n).into());
+                // As wrong as a clock may be, in both directions.
+                let rate = match n % 3 {
+                    0 => 1000,
+                    1 => 980,
+                    _ => 1020,
+                };
+                world.set_rate(&name, rate);
                 hosts.push(name);
             }
         }

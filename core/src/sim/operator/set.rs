@@ -7,9 +7,10 @@ use crate::{
     ids::SetKey,
     spec::{
         Amount, ClaimReference, ClaimTemplate, ConfigUpdate, Dependency, DisruptionBudget, EnvVar,
-        EnvVarSource, FileSource, GatePolicy, KeySelector, MemberVolume, Membership, OnChange,
-        Ordinals, Override, Placement, Port, Process, RetentionPolicy, RollingUpdate, Spread,
-        StatefulSetSpec, TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
+        EnvVarSource, FailurePolicy, FileSource, GatePolicy, KeySelector, LeaseClass, MemberVolume,
+        Membership, OnChange, Ordinals, Override, Placement, Port, Process, RetentionPolicy,
+        RollingUpdate, Spread, StatefulSetSpec, TopologySpreadConstraint, UpdateKind,
+        UpdateStrategy, WhenUnsatisfiable,
     },
 };
 
@@ -77,6 +78,8 @@ pub struct SetOptions {
     pub retention: RetentionPolicy,
     /// Whether hosts must have the user of the process.
     pub requires: bool,
+    /// The class of its leases, if its members fail over.
+    pub failover: Option<LeaseClass>,
     /// `dependsOn`, of one set.
     pub needs: Option<Dependency>,
 }
@@ -114,6 +117,7 @@ impl Default for SetOptions {
             paused: false,
             retention: RetentionPolicy::default(),
             requires: false,
+            failover: None,
             needs: None,
         }
     }
@@ -202,6 +206,11 @@ impl SetOptions {
             paused: Some(self.paused),
             persistent_volume_claim_retention_policy: self.retention,
             depends_on: self.needs.iter().cloned().collect(),
+            failure_policy: match self.failover {
+                Some(_) => FailurePolicy::Failover,
+                None => FailurePolicy::Hold,
+            },
+            lease_class: self.failover,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);

@@ -5,7 +5,10 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions},
         rng::Rng,
     },
-    spec::{Amount, GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind, WhenUnsatisfiable},
+    spec::{
+        Amount, GatePolicy, LeaseClass, Retention, RetentionPolicy, Spread, UpdateKind,
+        WhenUnsatisfiable,
+    },
 };
 
 /// Changes how a set is updated, and which ordinals it has if they may change.
@@ -74,7 +77,7 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
     let racks = racks.filter(|_| rng.chance(30) && !per_host);
     let fixed = rng.chance(30) && !per_host;
     let spread = if per_host { Spread::Require } else { spread };
-    SetOptions {
+    let mut options = SetOptions {
         replicas: 0,
         policy: first,
         // A quorum comes about only if its members need not wait for each other's readiness.
@@ -99,6 +102,20 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
         retention,
         requires: rng.chance(30),
         ..SetOptions::default()
+    };
+    options.failover = failover(&options, port);
+    options
+}
+
+/// Whether the members of a set fail over, if they can. No choice of its own, so that the histories of
+/// sets that hold are what they were.
+fn failover(options: &SetOptions, port: u32) -> Option<LeaseClass> {
+    let local = options.claim && options.class.as_deref() != Some(SERVER);
+    match port % 4 {
+        _ if local || options.per_host || options.shared.is_some() => None,
+        0 => Some(LeaseClass::Fast),
+        1 => Some(LeaseClass::Default),
+        _ => None,
     }
 }
 
