@@ -8,6 +8,7 @@ use std::{
 
 use berth_core::{
     ids::{HostName, IdError},
+    spec::capability,
     volume::PoolKind,
 };
 use berth_proto::transport::{Endpoint, EndpointError};
@@ -16,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     dns::{DnsConfig, Upstreams},
-    host::storage::Pool,
+    host::{linux::LocalPolicy, storage::Pool},
 };
 
 /// The file as it is written. Every field but the first three has a default.
@@ -52,7 +53,7 @@ pub struct ConfigFile {
     pub local: String,
     /// What members may do on this host, whatever the coordinator says.
     #[serde(default)]
-    pub policy: Policy,
+    pub policy: PolicyFile,
     /// The DNS zone; the coordinator's.
     #[serde(default = "default_zone")]
     pub zone: String,
@@ -111,10 +112,10 @@ impl Default for DnsFile {
     }
 }
 
-/// What members may do on this host.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// What members may do on this host. What it leaves out is as in [`LocalPolicy::default`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Policy {
+pub struct PolicyFile {
     /// Whether processes may run as root.
     pub allow_root: bool,
     /// The users that processes may run as; any but root if empty.
@@ -122,6 +123,45 @@ pub struct Policy {
     /// What `b` is written to, to reboot the host at once, when a member is not gone at the end of its
     /// lease: `/proc/sysrq-trigger`. Left out, the host never reboots itself.
     pub self_reboot: Option<PathBuf>,
+    /// The groups that processes may be in beside those of their user.
+    pub allowed_groups: Vec<String>,
+    /// The capabilities that processes may keep, with or without `CAP_`.
+    pub allowed_capabilities: Vec<String>,
+}
+
+impl Default for PolicyFile {
+    fn default() -> Self {
+        let usual = LocalPolicy::default();
+        Self {
+            allow_root: usual.allow_root,
+            allowed_users: usual.allowed_users,
+            self_reboot: None,
+            allowed_groups: usual.allowed_groups,
+            allowed_capabilities: usual.allowed_capabilities,
+        }
+    }
+}
+
+impl PolicyFile {
+    /// With every capability by its one name, and which of them are none.
+    fn check(self) -> (LocalPolicy, Vec<ConfigError>) {
+        let mut allowed_capabilities = Vec::new();
+        let mut errors = Vec::new();
+        for (index, name) in self.allowed_capabilities.into_iter().enumerate() {
+            match capability(&name) {
+                Some(known) => allowed_capabilities.push(known.to_owned()),
+                None => errors.push(ConfigError::Capability { index, name }),
+            }
+        }
+        let policy = LocalPolicy {
+            file: LocalPolicy::default().file,
+            allow_root: self.allow_root,
+            allowed_users: self.allowed_users,
+            allowed_groups: self.allowed_groups,
+            allowed_capabilities,
+        };
+        (policy, errors)
+    }
 }
 
 /// The configuration, checked.
@@ -150,7 +190,9 @@ pub struct Config {
     /// The socket for `berth local`.
     pub local: Endpoint,
     /// What members may do on this host.
-    pub policy: Policy,
+    pub policy: LocalPolicy,
+    /// What is written to, to reboot the host.
+    pub self_reboot: Option<PathBuf>,
 }
 
 /// Why a configuration is refused.
@@ -192,6 +234,17 @@ pub enum ConfigError {
         /// The other directory.
         other_path: PathBuf,
     },
+    /// A capability that there is not.
+    #[error(
+        "policy.allowedCapabilities[{index}]: '{name}' is not a capability; give a name such as \
+         NET_BIND_SERVICE"
+    )]
+    Capability {
+        /// Where in the list.
+        index: usize,
+        /// The name.
+        name: String,
+    },
     /// No address for the DNS server.
     #[error("dns.listen: no address; give one, such as 127.0.0.153:53")]
     NoDns,
@@ -225,6 +278,9 @@ impl TryFrom<ConfigFile> for Config {
             .collect();
         errors.extend(relative_paths(&file, &pools));
         errors.extend(overlaps(&file, &pools));
+        let self_reboot = file.policy.self_reboot.clone();
+        let (policy, unknown) = file.policy.check();
+        errors.extend(unknown);
         let first = file.dns.listen.first().copied().ok_or(ConfigError::NoDns);
         let resolver = first.and_then(|address| match address.port() {
             53 => Ok(address.ip()),
@@ -260,7 +316,8 @@ impl TryFrom<ConfigFile> for Config {
             log_dir: file.log_dir,
             resolver,
             local,
-            policy: file.policy,
+            policy,
+            self_reboot,
         })
     }
 }
@@ -351,7 +408,21 @@ mod tests {
         .unwrap();
         assert_eq!(config.resolver, IpAddr::from([127, 0, 0, 153]));
         assert_eq!(config.local.to_string(), "unix:/run/berth/agent.sock");
-        assert!(!config.policy.allow_root);
+        assert_eq!(config.policy, LocalPolicy::default());
+    }
+
+    #[test]
+    fn a_policy_has_capabilities_by_their_names() {
+        let with = |list: &str| {
+            let policy = format!(r#"{{"allowedCapabilities": {list}}}"#);
+            let file: PolicyFile = serde_json::from_str(&policy).unwrap();
+            file.check()
+        };
+        let (policy, errors) = with(r#"["CAP_NET_RAW", "sys_nice"]"#);
+        assert_eq!(policy.allowed_capabilities, ["NET_RAW", "SYS_NICE"]);
+        assert!(errors.is_empty(), "{errors:?}");
+        let (policy, _) = with("[]");
+        assert_eq!(policy.allowed_capabilities, Vec::<String>::new());
     }
 
     #[test]
@@ -390,7 +461,8 @@ mod tests {
         let errors = read(
             r#"{"host": "Host", "coordinator": "here", "advertiseAddress": "10.0.0.1",
                 "dataDir": "data", "pools": {"fast": "fast"},
-                "dns": {"listen": ["127.0.0.1:5353"]}}"#,
+                "dns": {"listen": ["127.0.0.1:5353"]},
+                "policy": {"allowedCapabilities": ["SYS_NICE", "ALL"]}}"#,
         )
         .unwrap_err();
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -400,12 +472,13 @@ mod tests {
             "dataDir",
             "pools.fast",
             "dns.listen[0]",
+            "policy.allowedCapabilities[1]",
         ] {
             assert!(
                 told.iter().any(|t| t.starts_with(field)),
                 "{field}: {told:?}"
             );
         }
-        assert_eq!(told.len(), 5);
+        assert_eq!(told.len(), 6);
     }
 }

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use berth_agent::{
     config::{Config, ConfigFile},
-    host::linux::{LinuxConfig, LinuxHost, UserPolicy},
+    host::linux::{LinuxConfig, LinuxHost, LocalPolicy},
 };
 use berth_core::manifest::read_config;
 use clap::Parser;
@@ -37,11 +37,11 @@ fn main() -> anyhow::Result<()> {
         run_dir: config.run_dir.clone(),
         log_dir: config.log_dir.clone(),
         pools: config.pools.clone(),
-        policy: UserPolicy {
-            allow_root: config.policy.allow_root,
-            allowed_users: config.policy.allowed_users.clone(),
+        policy: LocalPolicy {
+            file: args.config,
+            ..config.policy.clone()
         },
-        self_reboot: config.policy.self_reboot.clone(),
+        self_reboot: config.self_reboot.clone(),
         keeper_program: LinuxConfig::OWN_PROGRAM.into(),
     })
     .map_err(|reason| anyhow::anyhow!("{reason}"))?;

@@ -16,7 +16,7 @@ use berth_core::{
     ids::MemberId,
     order::Desired,
     report::{MemberReport, Phase},
-    waiting::Reason,
+    waiting::{Privilege, Reason},
 };
 use berth_proto::v1::{
     LogCancel, LogRequest, agent_message::Message as FromAgent,
@@ -295,7 +295,8 @@ async fn what_is_missing_on_the_host_is_named_and_holds_up_nothing_else() {
     let nobody = "default/user-0".parse().unwrap();
     agent
         .until(&nobody, |r| {
-            matches!(&r.waiting, Some(Reason::UserMissing { user, .. }) if user == "no-such-user")
+            let name = Privilege::User("no-such-user".to_owned());
+            matches!(&r.waiting, Some(Reason::UserMissing { privilege, .. }) if *privilege == name)
         })
         .await;
     machine.forget(&mut agent, 2).await;

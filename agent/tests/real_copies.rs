@@ -15,7 +15,7 @@ use std::{
 
 use berth_agent::host::{
     Host,
-    linux::{LinuxConfig, LinuxHost, UserPolicy},
+    linux::{LinuxConfig, LinuxHost, LocalPolicy},
     storage::Pool,
 };
 use berth_core::{
@@ -347,7 +347,7 @@ fn killed_at(bed: &Bed, call: &str, n: u32) -> LinuxHost {
         run_dir: at("run"),
         log_dir: at("log"),
         pools: [("images".to_owned(), images)].into(),
-        policy: UserPolicy::default(),
+        policy: LocalPolicy::default(),
         self_reboot: None,
         keeper_program: program,
     };

@@ -88,6 +88,33 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
 }
 
 #[tokio::test]
+async fn a_process_has_no_descriptor_of_the_keepers_and_no_hand_on_its_log() {
+    let bed = Bed::new("shut");
+    let log = bed.host.log_dir(&bed.member()).join("main.log");
+    let name = log.display();
+    let script = format!(
+        "rm -f {name}; mv {name} {name}.away; ln -sf /etc/hostname {name}; mkfifo {name}.fifo
+         echo tried; {WAIT_FOREVER}"
+    );
+    let mut handle = bed.start(vec![shell("main", &script)]).await;
+    bed.log_with("main.log", "tried").await;
+    assert!(fs::symlink_metadata(&log).unwrap().is_file());
+    for made in ["away", "fifo"] {
+        assert!(
+            !log.with_extension(format!("log.{made}")).exists(),
+            "{made}"
+        );
+    }
+    let pid = pid_of(&handle, "main").await;
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let mut open: Vec<_> = open.map(|entry| entry.unwrap().file_name()).collect();
+    open.sort();
+    assert_eq!(open, ["0", "1", "2"]);
+    handle.client.stop(None).await.unwrap();
+    until_gone(&mut handle).await;
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_member_that_was_cleaned_up() {
     let bed = Bed::new("cleanup");
     let mut handle = bed.start(vec![shell("main", WAIT_FOREVER)]).await;
@@ -439,7 +466,18 @@ async fn a_program_that_does_not_exist_is_named_and_nothing_is_left() {
         .start_keeper(bed.launch(vec![who]))
         .await
         .unwrap_err();
-    assert!(matches!(error, Reason::UserForbidden { .. }), "{error}");
+    assert!(matches!(error, Reason::Forbidden(_)), "{error}");
+    for forbid in [
+        (|main| main.supplemental_groups.push("sys".to_owned()))
+            as fn(&mut berth_core::rendered::RenderedProcess),
+        |main| main.capabilities.push("SYS_ADMIN".to_owned()),
+    ] {
+        let mut main = shell("main", WAIT_FOREVER);
+        forbid(&mut main);
+        let started = bed.host.start_keeper(bed.launch(vec![main])).await;
+        let error = started.unwrap_err();
+        assert!(matches!(error, Reason::Forbidden(_)), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What a process may, as the kernel shows it: capabilities, groups, limits, umask, a read-only
-//! root, cgroups. Needs root.
+//! root. Needs root. What takes cgroup v2 is in `nfs_limits`, which runs in the guest.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -116,42 +116,6 @@ async fn a_read_only_root_leaves_what_is_the_members_own() {
     drop(handle);
     umount2(&host, MntFlags::MNT_DETACH).unwrap();
     fs::remove_dir(&host).unwrap();
-}
-
-#[tokio::test]
-#[expect(
-    clippy::print_stdout,
-    reason = "a machine without cgroup v2 says that there was nothing to see"
-)]
-async fn what_a_process_hides_in_cgroups_of_its_own_dies_with_it() {
-    let bed = Bed::new("nested");
-    let script = format!("setsid sleep 98765.1 & echo ready; {WAIT_FOREVER}");
-    let mut handle = bed.start(vec![shell("main", &script)]).await;
-    bed.log_with("main.log", "ready").await;
-    let cgroup = bed.host.list_runs().await.unwrap().remove(0).cgroup;
-    let Some(leaf) = cgroup.map(|dir| dir.join("process-main.0")) else {
-        println!("this machine has no cgroup v2: nothing to see");
-        return;
-    };
-    let inner = leaf.join("inner");
-    fs::create_dir(&inner).unwrap();
-    let hidden = || with_command_line("sleep 98765.1").pop();
-    let hidden = wait_for("sleep", || hidden().ok_or_else(|| "not there".to_owned())).await;
-    fs::write(inner.join("cgroup.procs"), hidden.to_string()).unwrap();
-    kill(pid_of(&handle, "main").await, "SIGKILL");
-    event(&mut handle, again).await;
-    let gone = || match runs(hidden) {
-        true => Err("it runs".to_owned()),
-        false => Ok(()),
-    };
-    wait_for("the end of what was hidden", gone).await;
-    // The next start has a leaf without anything of the last.
-    let next = leaf.with_file_name("process-main.1");
-    assert!(next.join("cgroup.procs").exists());
-    handle.client.kill().await.unwrap();
-    until_gone(&mut handle).await;
-    bed.host.cleanup(&bed.member()).await.unwrap();
-    assert!(!leaf.parent().unwrap().exists());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
@@ -617,6 +618,9 @@ async fn no_race_with_a_link_leads_a_sub_path_out_of_its_volume() {
         bed.host.cleanup(&bed.member()).await.unwrap();
     }
     let swaps = swapper.end();
+    // Past the runner, which would show it of failed tests only.
+    let line = format!("{swaps} swaps: {mounted} mounted, {refused} refused");
+    writeln!(std::io::stderr(), "{line}").unwrap();
     assert!(
         mounted > 0 && refused > 0 && swaps > 1000,
         "{mounted} {refused} {swaps}"

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use berth_agent::{
     RunError,
-    config::{Config, Policy},
+    config::Config,
     dns::{DnsConfig, Upstreams},
-    host::{fake::FakeHost, storage::Pool},
+    host::{fake::FakeHost, linux::LocalPolicy, storage::Pool},
 };
 use berth_core::{
     ids::{ContentHash, MemberId, ZoneSerial},
@@ -93,7 +93,7 @@ impl Bed {
             },
             resolver: [127, 0, 0, 1].into(),
             local: socket(dir, "agent.sock"),
-            policy: Policy::default(),
+            policy: LocalPolicy::default(),
         }
     }
 

@@ -1,11 +1,15 @@
 //! What sessions, services and the reconcile loop share. Cheap to clone.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use berth_core::{
     condition::Condition,
     ids::{ClaimKey, HistoryId, MemberId, SetKey},
     map::Map,
+    plan::Subject,
     store::Note,
     waiting::Waiting,
 };
@@ -53,6 +57,8 @@ pub struct Board {
     pub claims: Map<ClaimKey, Waiting>,
     /// Those of them whose reason is told with a set.
     pub set_claims: Map<SetKey, BTreeSet<ClaimKey>>,
+    /// The rule by which the checker refused a step about a volume or a snapshot.
+    pub refused: BTreeMap<Subject, String>,
     /// How each set stands, condition by condition.
     pub conditions: Map<SetKey, Vec<Condition>>,
     /// What the operator should know of a set.

@@ -209,6 +209,9 @@ pub struct VolumeOrder {
     /// Whether nobody may write to it.
     #[serde(default)]
     pub read_only: bool,
+    /// Whether it must be held to its size: its class says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
     /// Whether other members use the same claim: then the owner record holds no epoch.
     #[serde(default)]
     pub shared: bool,
@@ -234,6 +237,7 @@ impl VolumeOrder {
             filled: false,
             adopt: false,
             read_only: false,
+            limited: false,
             shared: false,
             owner: None,
         }

@@ -102,6 +102,16 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// What does not hold, if it is this one.
+    pub fn unmet(self, required: Prerequisite) -> Option<Unmet> {
+        match self {
+            Self::Met => None,
+            Self::Unmet { found } => Some(Unmet { required, found }),
+        }
+    }
+}
+
 /// What an agent says of one prerequisite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,16 +192,13 @@ impl Prerequisite {
 }
 
 impl Contact {
-    /// The first of these that is known not to hold.
-    pub fn unmet(&self, required: impl Iterator<Item = Prerequisite>) -> Option<Unmet> {
-        let mut required = required;
-        required.find_map(|required| {
-            let found = self.asked.get(&required)?.finding.clone()?;
-            match found {
-                Finding::Met => None,
-                Finding::Unmet { found } => Some(Unmet { required, found }),
-            }
-        })
+    /// Those of these that are known not to hold.
+    pub fn unmet(&self, required: impl Iterator<Item = Prerequisite>) -> Vec<Unmet> {
+        let known = required.filter_map(|required| {
+            let finding = self.asked.get(&required)?.finding.clone()?;
+            finding.unmet(required)
+        });
+        known.collect()
     }
 
     /// Those of these that nothing is known of.
@@ -294,16 +301,17 @@ fn next(asked: Option<&Asked>) -> Next {
 }
 
 /// What a reason says of hosts and their prerequisites.
-fn wanted(reason: &Reason) -> Vec<(&HostName, &[Prerequisite])> {
+fn wanted(reason: &Reason) -> Vec<(&HostName, Vec<&Prerequisite>)> {
     if let Reason::RequirementUnmet { host, unmet } = reason {
-        return vec![(host, std::slice::from_ref(&unmet.required))];
+        return vec![(host, unmet.iter().map(|one| &one.required).collect())];
     }
     let (Reason::NoEligibleHost { hosts } | Reason::DrainNowhere { hosts, .. }) = reason else {
         return Vec::new();
     };
     let hosts = hosts.iter();
     hosts
-        .filter_map(|one| Some((&one.host, one.because.required()?)))
+        .map(|one| (&one.host, one.because.required()))
+        .filter(|(_, required)| !required.is_empty())
         .collect()
 }
 
@@ -330,6 +338,14 @@ pub enum ComparisonError {
     /// Nothing is compared with.
     #[error("the value is missing; give one, or a comparison such as '>=262144'")]
     Empty,
+    /// It begins like a comparison and is none.
+    #[error("'{text}' is no comparison; write {meant}")]
+    Sign {
+        /// The text.
+        text: String,
+        /// What the writer may have meant, or what there is.
+        meant: String,
+    },
     /// Only numbers are more or less than others.
     #[error("'{0}' is not a whole number, and only numbers are more or less; give one, or '='")]
     NoNumber(String),
@@ -358,6 +374,13 @@ impl Comparison {
         if value.is_empty() {
             return Err(ComparisonError::Empty);
         }
+        // Taken for a value it would never hold: no sysctl begins so.
+        if value.starts_with(['<', '>', '=', '!', '~']) {
+            return Err(ComparisonError::Sign {
+                text: text.to_owned(),
+                meant: meant(text),
+            });
+        }
         let compares_text = matches!(operator, Operator::Equal | Operator::NotEqual);
         if !compares_text && value.parse::<i128>().is_err() {
             return Err(ComparisonError::NoNumber(value));
@@ -381,6 +404,22 @@ impl Comparison {
             Operator::Less => order.is_some_and(std::cmp::Ordering::is_lt),
         }
     }
+}
+
+/// The comparison that a text with a wrong sign may stand for, or all that there are.
+fn meant(text: &str) -> String {
+    let slips = [
+        ("=>", ">="),
+        ("=<", "<="),
+        ("=!", "!="),
+        ("<>", "!="),
+        ("===", "="),
+    ];
+    let slip = slips.iter().find_map(|(slip, sign)| {
+        let value = text.strip_prefix(slip)?.trim();
+        Some(format!("'{sign}{value}'"))
+    });
+    slip.unwrap_or_else(|| "one of >=, <=, >, <, = and != before the value".to_owned())
 }
 
 /// The kernel puts tabs between the numbers of a list.

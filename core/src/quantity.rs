@@ -25,6 +25,24 @@ pub enum QuantityError {
         /// The refused text.
         text: String,
     },
+    /// Thousandths or less of what has no parts.
+    #[error("'{text}' is no whole number: {unit} stands for {part}; did you mean {meant}?")]
+    Part {
+        /// The refused text.
+        text: String,
+        /// Its unit.
+        unit: char,
+        /// What the unit stands for.
+        part: &'static str,
+        /// What the writer may have meant.
+        meant: String,
+    },
+    /// Above zero and below one, of what has no parts.
+    #[error("'{text}' is less than one; give a whole number")]
+    BelowOne {
+        /// The refused text.
+        text: String,
+    },
     /// Does not fit in 64 bits.
     #[error("'{text}' is too large; write less than 16Ei")]
     TooLarge {
@@ -49,6 +67,62 @@ impl Quantity {
     /// If it does not fit in 64 bits.
     pub fn units(&self) -> Result<u64, QuantityError> {
         self.scaled(0)
+    }
+
+    /// The amount as bytes that somebody writes: [`Quantity::units`], but `64m` is a slip for `64Mi`.
+    ///
+    /// # Errors
+    /// If it is below one byte, has a part of a byte by its unit, or does not fit in 64 bits.
+    pub fn bytes(&self) -> Result<u64, QuantityError> {
+        self.check_whole("Mi")?;
+        self.units()
+    }
+
+    /// The amount as a number of things that somebody writes.
+    ///
+    /// # Errors
+    /// As [`Quantity::bytes`].
+    pub fn count(&self) -> Result<u64, QuantityError> {
+        self.check_whole("")?;
+        self.units()
+    }
+
+    /// Refuses parts of one, but not what is rounded up from more, such as `0.1Ki`.
+    fn check_whole(&self, meant: &str) -> Result<(), QuantityError> {
+        if self.is_whole() {
+            return Ok(());
+        }
+        let text = self.text.clone();
+        let part = [
+            ('m', "thousandths"),
+            ('u', "millionths"),
+            ('n', "billionths"),
+        ];
+        let of_text = |(unit, part)| Some((text.strip_suffix(unit)?, unit, part));
+        if let Some((number, unit, part)) = part.into_iter().find_map(of_text) {
+            return Err(QuantityError::Part {
+                meant: format!("{number}{meant}"),
+                unit,
+                part,
+                text: self.text.clone(),
+            });
+        }
+        match self.checked(0) {
+            Some(1) => Err(QuantityError::BelowOne { text }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        let divisor = 10_u128.checked_pow(self.decimal.min(0).unsigned_abs());
+        let whole = 1_u128.checked_shl(self.binary);
+        let whole = whole.and_then(|power| self.digits.checked_mul(power));
+        match (whole, divisor) {
+            (Some(whole), Some(divisor)) => whole.is_multiple_of(divisor),
+            // Too large, or so small that nothing else is whole.
+            (None, _) => true,
+            (Some(whole), None) => whole == 0,
+        }
     }
 
     /// The amount in thousandths (of a CPU), rounded up.
@@ -199,6 +273,42 @@ mod tests {
 
     fn units(text: &str) -> u64 {
         text.parse::<Quantity>().unwrap().units().unwrap()
+    }
+
+    #[test]
+    fn parts_of_a_byte_are_slips_and_parts_of_more_are_rounded_up() {
+        let bytes = |text: &str| text.parse::<Quantity>().unwrap().bytes();
+        for (text, whole) in [
+            ("0", 0),
+            ("0m", 0),
+            ("1000m", 1),
+            ("64000m", 64),
+            ("0.1Ki", 103),
+            ("1.5Gi", 3 << 29),
+            ("1.5", 2),
+        ] {
+            assert_eq!(bytes(text), Ok(whole), "{text}");
+        }
+        for (text, told) in [
+            (
+                "64m",
+                "'64m' is no whole number: m stands for thousandths; did you mean 64Mi?",
+            ),
+            (
+                "1500m",
+                "'1500m' is no whole number: m stands for thousandths; did you mean 1500Mi?",
+            ),
+            (
+                "3u",
+                "'3u' is no whole number: u stands for millionths; did you mean 3Mi?",
+            ),
+            ("0.5", "'0.5' is less than one; give a whole number"),
+            ("1e-30", "'1e-30' is less than one; give a whole number"),
+        ] {
+            assert_eq!(bytes(text).unwrap_err().to_string(), told);
+        }
+        let pids = "100m".parse::<Quantity>().unwrap().count().unwrap_err();
+        assert!(pids.to_string().ends_with("did you mean 100?"), "{pids}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     io::Write as _,
     process::{Command, Output},
     sync::{Arc, Mutex},
@@ -31,14 +32,19 @@ impl Cluster {
         Self { endpoint }
     }
 
+    /// A program that finds it: `berth`, or one that runs `berth`.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("BERTH_ENDPOINT", self.endpoint.to_string())
+            .current_dir(machine::checkout());
+        command
+    }
+
     /// Runs `berth` against it.
     pub fn try_berth(&self, args: &[&str]) -> Output {
-        Command::new(machine::program("berth"))
-            .args(args)
-            .env("BERTH_ENDPOINT", self.endpoint.to_string())
-            .current_dir(machine::checkout())
-            .output()
-            .expect("berth runs")
+        let mut command = self.command(machine::program("berth"));
+        command.args(args).output().expect("berth runs")
     }
 
     /// Runs `berth` against it and gives back what it printed on stdout.

@@ -51,6 +51,13 @@ fn df(what: &str, path: &str) -> u64 {
     text.lines().last().unwrap().trim().parse().unwrap()
 }
 
+/// The project of a file, as the file system has it.
+fn project(path: &str) -> String {
+    let text = run("lsattr", &["-pd", path]);
+    let number = text.split_whitespace().next();
+    number.unwrap_or_default().to_owned()
+}
+
 /// Members with two volumes: each fills the first until it gets no more, and then writes to the second.
 fn set(size: &str) -> String {
     let claim = |name: &str| {
@@ -181,5 +188,24 @@ async fn a_directory_is_held_to_its_size_and_its_neighbour_has_its_own() {
     let after = cluster.ready("db", 2).await;
     for (name, member) in &members {
         assert_eq!(after[name].epoch, member.epoch, "{name} was not restarted");
+    }
+
+    // Its user may give the data to another project; the next start takes it back.
+    for (name, member) in &members {
+        let data = format!("default_data-{name}/data");
+        let data = berth.home(&member.host).join("volumes").join(data);
+        let path = data.to_str().unwrap();
+        let before = project(path);
+        run("chattr", &["-R", "-p", "4242", path]);
+        assert_eq!(project(path), "4242");
+        cluster.berth(&["member", "restart", name, "--yes"]);
+        wait::until(&format!("{name} to be held again"), async || {
+            let now = [project(path), project(&format!("{path}/fill"))];
+            (now == [before.clone(), before.clone()])
+                .then_some(())
+                .ok_or(now)
+        })
+        .await;
+        assert_eq!(df("size", path), 24 << 10);
     }
 }

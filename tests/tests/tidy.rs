@@ -391,7 +391,7 @@ fn every_reason_to_wait_is_produced() {
 }
 
 /// The ids of the inventory whose tests upstream has.
-const SCENARIOS: [(char, &[u32]); 3] = [
+const SCENARIOS: [(char, &[u32]); 4] = [
     (
         'T',
         &[
@@ -407,6 +407,7 @@ const SCENARIOS: [(char, &[u32]); 3] = [
             29,
         ],
     ),
+    ('A', &[14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25]),
 ];
 
 #[test]

@@ -68,7 +68,7 @@ pub trait Host: Send + Sync + 'static {
     ///
     /// # Errors
     /// `PoolMissing`, `PoolNotMounted`, `MountFailed`, `VolumeHung`, `VolumeForeign`, `VolumeEmpty`,
-    /// `VolumeNotEmpty`, `VolumeNoSpace`, `UserMissing`, `UserForbidden`, `UserIdMismatch`,
+    /// `VolumeNotEmpty`, `VolumeNoSpace`, `UserMissing`, `Forbidden`, `UserIdMismatch`,
     /// `StepFailed`.
     fn prepare_volumes(
         &self,
@@ -115,7 +115,7 @@ pub trait Host: Send + Sync + 'static {
     /// On an error nothing of the run is left but its run directory ([`Host::cleanup`] removes it).
     ///
     /// # Errors
-    /// `CommandMissing`, `UserMissing`, `UserForbidden`, `StepFailed`.
+    /// `CommandMissing`, `UserMissing`, `Forbidden`, `StepFailed`.
     fn start_keeper(
         &self,
         launch: KeeperLaunch,

@@ -23,6 +23,7 @@ use rustix::{
 };
 
 use super::{
+    cgroup,
     clients::ClientId,
     jobs::{Asker, Job},
     processes::{Process, kill_session},
@@ -61,6 +62,7 @@ impl Keeper {
         let slot = self.machine.slot(&order.process);
         let process = slot.and_then(|slot| self.processes.get(slot.0));
         let process = process.ok_or_else(|| failed("there is no such process"))?;
+        let leaf = cgroup::beside(self.cgroup.as_ref(), &process.rendered.name)?;
         let made = match &order.terminal {
             Some(terminal) => on_terminal(process, terminal),
             None => on_pipes(order.stdin),
@@ -76,10 +78,7 @@ impl Keeper {
             argv: &order.argv,
             more_env: &more_env,
             streams,
-            cgroup: self
-                .cgroup
-                .as_ref()
-                .and_then(|cgroup| cgroup.leaf(&process.rendered.name)),
+            cgroup: leaf,
         })?;
         let asker = Asker::Attached(client, None);
         let mut job = Job::new(child.pid, asker, NO_LIMIT, None);

@@ -4,7 +4,7 @@
 //! without it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -21,6 +21,7 @@ use nix::{errno::Errno, unistd::Pid};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::{hierarchy, limits, sys};
+use crate::host::step_failed;
 
 /// The member's cgroup directory.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Cgroup {
     given_up: BTreeMap<ProcessName, u32>,
     /// How often the kernel had killed for want of memory when the process was started.
     oom_kills: BTreeMap<ProcessName, u64>,
+    /// The processes whose last start went without a leaf, because none could be made.
+    leafless: BTreeSet<ProcessName>,
 }
 
 /// A cgroup that processes are put into.
@@ -93,6 +96,24 @@ pub(crate) fn begin(
     Ok(begun)
 }
 
+/// Where a program runs that is started beside a process: with the process, under its limits.
+///
+/// # Errors
+/// `StepFailed` where there is a cgroup and the process has no place in it: what runs elsewhere is
+/// limited by nothing.
+pub(crate) fn beside(
+    cgroup: Option<&Cgroup>,
+    process: &ProcessName,
+) -> Result<Option<Leaf>, Reason> {
+    let leaf = cgroup.map(|cgroup| cgroup.leaf(process)).transpose();
+    let leaf = leaf.map_err(|error| {
+        let step = format!("run a program under the limits of process {process}");
+        let why = format!("{error}: the process has no cgroup before it is started; try again");
+        step_failed(step, why)
+    });
+    leaf.map(Option::flatten)
+}
+
 impl Cgroup {
     /// Makes the cgroup of the member with this run directory. `None` if the host has none that can
     /// be written to.
@@ -111,6 +132,7 @@ impl Cgroup {
             dir,
             given_up: BTreeMap::new(),
             oom_kills: BTreeMap::new(),
+            leafless: BTreeSet::new(),
         })
     }
 
@@ -124,19 +146,24 @@ impl Cgroup {
         open(&self.path(KEEPER)).ok().map(Leaf)
     }
 
-    /// The leaf that a process is in.
-    pub(crate) fn leaf(&self, process: &ProcessName) -> Option<Leaf> {
-        open(&self.leaf_dir(process)).ok().map(Leaf)
+    /// The leaf that a process is in; none if it was started without.
+    fn leaf(&self, process: &ProcessName) -> rustix::io::Result<Option<Leaf>> {
+        if self.leafless.contains(process) {
+            return Ok(None);
+        }
+        open(&self.leaf_dir(process)).map(|dir| Some(Leaf(dir)))
     }
 
     /// The leaf that a process is to be started in, empty.
     fn fresh_leaf(&mut self, process: &ProcessName) -> std::io::Result<(PathBuf, Leaf)> {
+        self.leafless.insert(process.clone());
         let dir = self.leaf_dir(process);
         if !dir.is_dir() {
             fs::create_dir(&dir)?;
         }
         self.oom_kills.insert(process.clone(), oom_kills(&dir));
         let leaf = open(&dir)?;
+        self.leafless.remove(process);
         Ok((dir, Leaf(leaf)))
     }
 
@@ -251,6 +278,7 @@ mod tests {
             held: open(dir).unwrap(),
             given_up: BTreeMap::new(),
             oom_kills: BTreeMap::new(),
+            leafless: BTreeSet::new(),
         }
     }
 
@@ -283,6 +311,27 @@ mod tests {
         assert!(!cgroup.oom_killed(&process), "that was an earlier start");
         fs::write(leaf.join("memory.events"), events(3)).unwrap();
         assert!(cgroup.oom_killed(&process));
+    }
+
+    #[test]
+    fn a_program_runs_where_its_process_does_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cgroup = fake(dir.path());
+        let process: ProcessName = "db".parse().unwrap();
+        assert!(beside(None, &process).unwrap().is_none(), "no cgroups");
+        let error = beside(Some(&cgroup), &process).unwrap_err();
+        assert!(error.to_string().contains("process db"), "{error}");
+        let (leaf, _) = cgroup.fresh_leaf(&process).unwrap();
+        assert!(beside(Some(&cgroup), &process).unwrap().is_some());
+        // The kernel makes no more: the process itself is limited by nothing, and says so.
+        fs::remove_dir(leaf.as_path()).unwrap();
+        fs::write(leaf.as_path(), "").unwrap();
+        cgroup.fresh_leaf(&process).unwrap_err();
+        assert!(beside(Some(&cgroup), &process).unwrap().is_none());
+        fs::remove_file(leaf.as_path()).unwrap();
+        cgroup.fresh_leaf(&process).unwrap();
+        fs::remove_dir(leaf.as_path()).unwrap();
+        beside(Some(&cgroup), &process).unwrap_err();
     }
 
     #[test]

@@ -143,14 +143,14 @@ impl Keeper {
         let process = self.processes.get(slot.0);
         let process = process.ok_or_else(|| step_failed("execute", "no such process"))?;
         let (ours, output) = output_pipe().map_err(|e| step_failed("make a pipe", e))?;
-        let cgroup = self.cgroup.as_ref();
+        let leaf = cgroup::beside(self.cgroup.as_ref(), &process.rendered.name)?;
         let child = self.spawner.spawn(Program {
             process: &process.rendered,
             privileges: &process.privileges,
             argv,
             more_env: &[],
             streams: output.into(),
-            cgroup: cgroup.and_then(|cgroup| cgroup.leaf(&process.rendered.name)),
+            cgroup: leaf,
         })?;
         Ok(Job::new(child.pid, asker, timeout, Some(ours)))
     }

@@ -9,7 +9,6 @@ use berth_core::{
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
-    prerequisite::{Finding, Unmet},
     probe::Outcome,
     rendered::{RenderedMember, RenderedProcess},
     spec::Port,
@@ -232,15 +231,16 @@ impl<H: Host> Actor<H> {
         if required.is_empty() {
             return Ok(());
         }
-        for (required, fact) in self.host.look_at(&required).await {
-            if let Finding::Unmet { found } = required.judge(&fact) {
-                let host = order.values.host.parse();
-                let host = host.map_err(|e| step_failed("read the name of the host", e))?;
-                let unmet = Unmet { required, found };
-                return Err(Reason::RequirementUnmet { host, unmet });
-            }
+        let facts = self.host.look_at(&required).await.into_iter();
+        let unmet: Vec<_> = facts
+            .filter_map(|(required, fact)| required.judge(&fact).unmet(required))
+            .collect();
+        if unmet.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let host = order.values.host.parse();
+        let host = host.map_err(|e| step_failed("read the name of the host", e))?;
+        Err(Reason::RequirementUnmet { host, unmet })
     }
 
     async fn check_ports(&self, prepared: Option<Arc<Prepared>>) -> Result<(), Reason> {

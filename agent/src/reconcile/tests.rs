@@ -240,7 +240,7 @@ async fn a_member_waits_for_what_it_requires_of_the_host() {
     world.order(vec![wanted]).await;
     let waits = |report: &MemberReport| {
         matches!(&report.waiting, Some(Reason::RequirementUnmet { host, unmet })
-            if host.as_str() == "host-1" && unmet.required == required)
+            if host.as_str() == "host-1" && unmet.len() == 1 && unmet[0].required == required)
     };
     world.until("web-0", waits).await;
     assert!(world.host.alive().is_empty());

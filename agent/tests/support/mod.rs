@@ -11,7 +11,7 @@ use std::{
 use berth_agent::host::{
     DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
     RunRecord, VolumeOwner,
-    linux::{LinuxConfig, LinuxHost, UserPolicy},
+    linux::{LinuxConfig, LinuxHost, LocalPolicy},
     storage::Pool,
 };
 use berth_core::{
@@ -217,7 +217,10 @@ fn host_in(dir: &Path) -> LinuxHost {
                 pool(&dir.join("images"), PoolKind::Image),
             ),
         ]),
-        policy: UserPolicy::default(),
+        policy: LocalPolicy {
+            allowed_groups: vec!["daemon".to_owned(), "7".to_owned()],
+            ..LocalPolicy::default()
+        },
         self_reboot: None,
         keeper_program: agent_program(),
     })

@@ -52,6 +52,10 @@ async fn create(context: &Context, args: SnapshotCreateArgs) -> Result<(), CliEr
     let claim = args.claim;
     let seconds = age::now().0 / 1000;
     let name = args.name.unwrap_or_else(|| format!("{claim}-{seconds}"));
+    // A manifest may come before its claim, and may be applied again; who asks by verb means now.
+    get::one(context, Kind::PersistentVolumeClaim, &claim, false).await?;
+    let doing = format!("take snapshot {name}");
+    free(context, doing, Kind::VolumeSnapshot, &name, "--name").await?;
     let object = json!({
         "apiVersion": format!("{GROUP}/v1"),
         "kind": Kind::VolumeSnapshot.as_str(),
@@ -78,18 +82,8 @@ async fn restore(context: &Context, args: SnapshotRestoreArgs) -> Result<(), Cli
         });
     }
     let claims = Kind::PersistentVolumeClaim;
-    if get::find(context, claims, &args.to).await?.is_some() {
-        return Err(CliError::Answer {
-            doing: format!("restore snapshot {name}"),
-            message: format!("claim {} exists", args.to),
-            lines: Vec::new(),
-            exit: Exit::Refused,
-            hint: format!(
-                "nothing was changed; give --to another name, or `berth delete pvc {}` first",
-                args.to
-            ),
-        });
-    }
+    let doing = format!("restore snapshot {name}");
+    free(context, doing, claims, &args.to, "--to").await?;
     let source = text(&snapshot, "/spec/source/persistentVolumeClaimName");
     // Where it is gone, the default class has to do.
     let of = get::find(context, claims, &source).await?;
@@ -124,6 +118,29 @@ async fn restore(context: &Context, args: SnapshotRestoreArgs) -> Result<(), Cli
     store(context, &object).await?;
     output::note("its volume is made when the first member uses the claim");
     Ok(())
+}
+
+/// That nothing has the name that something new is to get.
+async fn free(
+    context: &Context,
+    doing: String,
+    kind: Kind,
+    name: &str,
+    flag: &str,
+) -> Result<(), CliError> {
+    if get::find(context, kind, name).await?.is_none() {
+        return Ok(());
+    }
+    Err(CliError::Answer {
+        doing,
+        message: format!("{kind}/{name} exists"),
+        lines: Vec::new(),
+        exit: Exit::Refused,
+        hint: format!(
+            "nothing was changed; give {flag} another name, or `berth delete {} {name}` first",
+            kind.short()
+        ),
+    })
 }
 
 async fn store(context: &Context, object: &Value) -> Result<(), CliError> {

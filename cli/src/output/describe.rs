@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use berth_core::time::Timestamp;
+use berth_core::{keeper::cgroup::Controller, time::Timestamp};
 use berth_proto::v1;
 use serde_json::Value;
 
@@ -281,10 +281,8 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ),
         ("Zone", format!("serial {} acknowledged", host.zone_acked)),
         ("Agent", host.agent_version.clone()),
+        ("Controllers", controllers(&host.controllers)),
     ];
-    if !host.controllers.is_empty() {
-        pairs.push(("Controllers", host.controllers.join(",")));
-    }
     if !host.mismatch.is_empty() {
         pairs.push(("Sent nothing", host.mismatch.clone()));
     }
@@ -294,6 +292,24 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         pools(&host.pool_statuses)
     };
     facts(&pairs) + &section("Pools", &pools)
+}
+
+/// What of cgroup v2 a host has, and what of `resources` it does not enforce for want of it.
+fn controllers(there: &[String]) -> String {
+    let all = Controller::ALL.map(Controller::name);
+    let missing = all
+        .into_iter()
+        .filter(|name| there.iter().all(|one| one != name));
+    let missing: Vec<&str> = missing.collect();
+    match (there, missing.as_slice()) {
+        ([], _) => "none of cgroup v2: no resources are enforced".to_owned(),
+        (_, []) => there.join(", "),
+        (_, missing) => format!(
+            "{}; missing, and not enforced: {}",
+            there.join(", "),
+            missing.join(", ")
+        ),
+    }
 }
 
 fn pools(pools: &[v1::PoolStatus]) -> String {
@@ -322,4 +338,26 @@ fn pools(pools: &[v1::PoolStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_does_not_enforce_is_told_with_what_it_does() {
+        let told = |there: &[&str]| {
+            let there: Vec<_> = there.iter().map(ToString::to_string).collect();
+            controllers(&there)
+        };
+        assert_eq!(
+            told(&["cpu", "io", "memory", "pids"]),
+            "cpu, io, memory, pids"
+        );
+        assert_eq!(
+            told(&["memory", "pids"]),
+            "memory, pids; missing, and not enforced: cpu, io"
+        );
+        assert_eq!(told(&[]), "none of cgroup v2: no resources are enforced");
+    }
 }

@@ -86,6 +86,22 @@ fn a_snapshot_is_restored_to_a_claim_that_is_not_there() {
 }
 
 #[test]
+fn a_snapshot_is_taken_of_a_claim_that_is_there_under_a_name_that_is_free() {
+    let server = Server::start();
+    let create =
+        |claim: &str, name: &str| berth(&server, &["snapshot", "create", claim, "--name", name]);
+    assert_snapshot!(
+        "snapshot_create",
+        [
+            create("data-etcd-0", "after"),
+            create("data-etcd-0", "before"),
+            create("gone", "after"),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
 fn the_verbs_of_volumes_say_what_came_of_them() {
     let server = Server::start();
     assert_snapshot!(

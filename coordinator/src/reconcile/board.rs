@@ -33,6 +33,8 @@ pub(super) fn next(
     };
     board.warnings.extend(report.warnings);
     board.set_claims.extend(report.set_claims);
+    // Every round looks at what is no set's.
+    board.refused = report.refused;
     for (set, conditions) in report.conditions {
         let before = old.conditions.get(&set);
         let conditions = conditions.into_iter();

@@ -5,7 +5,7 @@
 //! The order of a host that a step starts, stops or releases something on is recorded in the same
 //! commit as the step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
     ids::{ClaimKey, HistoryId, HostName, ObjectKey, SetKey},
@@ -20,7 +20,7 @@ use super::{Links, events, orders};
 use crate::{
     state::{
         View,
-        records::{changes, claim_changes, put, snapshot_changes, zone_key},
+        records::{changes, claim_changes, pin_changes, put, snapshot_changes, zone_key},
     },
     store::RecordError,
 };
@@ -77,11 +77,15 @@ fn piece(
     let mut claims = BTreeSet::new();
     let mut volumes = BTreeSet::new();
     let mut snapshots = BTreeSet::new();
+    let mut pinned = BTreeMap::new();
     for step in steps {
         claims.extend(claim_of(step).cloned());
         volumes.extend(volume_of(step).cloned());
         if let Step::TakeSnapshot { name, .. } = step {
             snapshots.insert(name);
+        }
+        if let Step::PinSnapshot { key, claim, .. } = step {
+            pinned.insert(key, claim);
         }
         batch.notes.extend(events::event(&after, step, now));
         sets.extend(step.set(&after));
@@ -92,6 +96,7 @@ fn piece(
         changes(view, &after, set, &mut batch)?;
     }
     claim_changes(view, &after, &claims, volumes, &mut batch)?;
+    pin_changes(view, &after, &pinned, &mut batch)?;
     snapshot_changes(view, &after, &snapshots, &mut batch)?;
     let zone = publish(view, &after, &mut batch)?;
     let mut sends = Vec::new();
@@ -171,6 +176,7 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::DropClaim { .. }
         | Step::PurgeVolume { .. }
         | Step::Refound { .. }
+        | Step::PinSnapshot { .. }
         | Step::TakeSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }

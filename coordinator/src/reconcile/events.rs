@@ -2,7 +2,7 @@
 
 use berth_core::{
     ids::{ClaimKey, SetKey},
-    plan::{Step, step::Proof},
+    plan::{Step, Subject, step::Proof},
     spec::Kind,
     state::{GoesWith, State, Turn},
     store::Note,
@@ -37,6 +37,7 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::CreateClaim { key, .. } => ("CreateClaim", key.to_string()),
         Step::AdoptClaim { key, .. } => ("AdoptClaim", key.to_string()),
         Step::BindClaim { key, .. } => ("BindClaim", key.to_string()),
+        Step::PinSnapshot { key, .. } => ("PinSnapshot", key.to_string()),
         Step::TakeSnapshot { snapshot, .. } => ("TakeSnapshot", snapshot.of.to_string()),
         Step::GrowClaim { key, .. } => ("GrowClaim", key.to_string()),
         Step::FillClaim { key, .. } => ("FillClaim", key.to_string()),
@@ -72,6 +73,9 @@ fn text(step: &Step) -> String {
             name.name,
             volume.source.describe()
         ),
+        Step::PinSnapshot { key, claim, .. } => {
+            format!("lets snapshot {key} mean the claim {claim} that is there now")
+        }
         Step::TakeSnapshot { snapshot, .. } => {
             format!("takes snapshot {} of claim {}", snapshot.of, snapshot.claim)
         }
@@ -195,6 +199,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::CreateClaim { .. }
         | Step::FillClaim { .. }
         | Step::TieClaim { .. }
+        | Step::PinSnapshot { .. }
         | Step::TakeAddress { .. }
         | Step::Carry { .. }
         | Step::PassGate { .. }
@@ -265,7 +270,8 @@ fn claim(now: Timestamp, key: &ClaimKey, reason: &'static str, step: &Step) -> N
 }
 
 /// The event of a refused plan.
-pub(super) fn refused(set: &SetKey, rule: &str, now: Timestamp) -> Note {
-    let text = format!("the plan of the set is refused ({rule}); nothing of it is done");
-    notes::object(now, Kind::StatefulSet, set, WARNING, "PlanRefused", text)
+pub(super) fn refused(about: &Subject, rule: &str, now: Timestamp) -> Note {
+    let text = format!("what was planned for it is refused ({rule}); nothing of it is done");
+    let (kind, key) = about.object();
+    notes::object(now, kind, key, WARNING, "PlanRefused", text)
 }

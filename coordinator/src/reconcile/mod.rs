@@ -21,7 +21,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use berth_core::{
     decide::{Decider, Decision},
-    ids::{HistoryId, HostName, SetKey},
+    ids::{HistoryId, HostName},
+    plan::Subject,
     store::{Batch, CommitError, Key},
     time::Timestamp,
 };
@@ -77,7 +78,7 @@ pub struct Reconciler {
     /// The leases of hosts whose members were given up, until all orders that follow are sent.
     ending: Vec<Ending>,
     /// What was refused, as far as it still is, so that it is told once.
-    refused: BTreeMap<Option<SetKey>, String>,
+    refused: BTreeMap<Option<Subject>, String>,
 }
 
 impl Reconciler {
@@ -162,25 +163,30 @@ impl Reconciler {
         let decision = self.decider.decide(&state, now);
         let refused: Refusals = decision.breaches.iter().cloned().collect();
         let scope = &decision.scope;
-        let looked_at = |set: &Option<SetKey>| set.as_ref().is_none_or(|set| scope.has(set));
+        let looked_at = |about: &Option<Subject>| match about {
+            Some(Subject::Set(set)) => scope.has(set),
+            // Every plan is about these.
+            Some(Subject::Claim(_) | Subject::Volume(_) | Subject::Snapshot(_)) | None => true,
+        };
         let mut told = std::mem::take(&mut self.refused);
         self.refused.clone_from(&told);
-        self.refused.retain(|set, _| !looked_at(set));
-        for (set, rule) in refused.0 {
-            if told.remove(&set).as_ref() != Some(&rule) {
-                self.alarm(set.as_ref(), &rule, now);
+        self.refused.retain(|about, _| !looked_at(about));
+        for (about, rule) in refused.0 {
+            if told.remove(&about).as_ref() != Some(&rule) {
+                self.alarm(about.as_ref(), &rule, now);
             }
-            self.refused.insert(set, rule);
+            self.refused.insert(about, rule);
         }
         decision
     }
 
     /// Tells that a plan was refused: a bug. What it is about waits.
-    fn alarm(&self, set: Option<&SetKey>, rule: &str, now: Timestamp) {
-        let subject = set.map_or_else(|| "all sets".to_owned(), ToString::to_string);
+    fn alarm(&self, about: Option<&Subject>, rule: &str, now: Timestamp) {
+        let subject = about.map_or_else(|| "everything".to_owned(), ToString::to_string);
         tracing::error!(%subject, rule, "a plan is refused; nothing of it is done");
         self.context.note(
-            set.map(|set| events::refused(set, rule, now))
+            about
+                .map(|about| events::refused(about, rule, now))
                 .into_iter()
                 .collect(),
         );
@@ -205,8 +211,8 @@ impl Reconciler {
                 Outcome::Done => {}
                 Outcome::Outdated => return Ok(()),
                 Outcome::Impossible(why) => {
-                    for set in &sets {
-                        self.alarm(Some(set), &why.to_string(), now);
+                    for set in sets.iter().cloned().map(Subject::Set) {
+                        self.alarm(Some(&set), &why.to_string(), now);
                     }
                     return Err(RoundError::Store(why.into()));
                 }

@@ -150,7 +150,7 @@ fn written(view: &View, after: &State, set: &SetKey) -> Result<Batch, ServiceErr
         return Ok(batch);
     }
     changes(view, after, set, &mut batch)?;
-    let claims = after.claims.iter().filter(|(_, claim)| claim.is_of(set));
+    let claims = view.state.claims_of(set);
     let claims: BTreeSet<ClaimKey> = claims.map(|(key, _)| key.clone()).collect();
     claim_changes(view, after, &claims, BTreeSet::new(), &mut batch)?;
     Ok(batch)

@@ -33,8 +33,18 @@ pub(super) fn progress(set: &Set, members: &[v1::MemberStatus]) -> v1::RolloutSt
     let unavailable = lacks(&|member| member.available);
     let message = if set.deleting.is_some() {
         "the set is being deleted".to_owned()
+    } else if set.orphaned.is_some() {
+        "nothing is rolled out: the set was deleted without its members, and they run on as they are; \
+         apply a set of the name to take them back"
+            .to_owned()
     } else if unready > 0 {
         format!("waiting for {unready} members to be ready")
+    } else if old > 0 && set.spec.is_paused() {
+        let updated = size - old;
+        format!(
+            "the rollout is paused: {updated} of {size} members have been updated; 'berth rollout \
+             resume' lets it go on"
+        )
     } else if old > 0 {
         let updated = size - old;
         format!("waiting for the rollout to finish: {updated} of {size} members have been updated")
@@ -159,6 +169,25 @@ mod tests {
         assert!(status.done);
         assert!(
             status.message.contains("OnDelete, 1 of 2 members"),
+            "{}",
+            status.message
+        );
+        let mut paused = set(2);
+        Arc::make_mut(&mut paused.spec).paused = Some(true);
+        assert!(progress(&paused, &done).done);
+        let status = progress(&paused, &two(member(0, "old", true, true)));
+        assert!(!status.done);
+        assert!(
+            status.message.starts_with("the rollout is paused: 1 of 2"),
+            "{}",
+            status.message
+        );
+        let mut orphaned = set(2);
+        orphaned.orphaned = Some(Timestamp(0));
+        let status = progress(&orphaned, &done);
+        assert!(!status.done);
+        assert!(
+            status.message.starts_with("nothing is rolled out"),
             "{}",
             status.message
         );

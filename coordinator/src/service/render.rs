@@ -142,7 +142,7 @@ fn read(
         | RecordKind::Zone => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
             Object::VolumeSnapshot(object) => {
-                let status = snapshots::status(state, name, &object, look.now);
+                let status = snapshots::status(look, name, &object);
                 (Object::VolumeSnapshot(object), Some(status))
             }
             Object::StatefulSet(object) => {

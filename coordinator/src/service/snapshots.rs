@@ -2,30 +2,28 @@
 
 use berth_core::{
     ids::ObjectKey,
-    plan, quantity,
+    plan::{self, Subject},
+    quantity,
     spec::{Kind, VolumeSnapshot},
-    state::{Snapshot, SnapshotState, State},
+    state::{Snapshot, SnapshotState},
     store::{Batch, Change, Key, RecordKind},
-    time::Timestamp,
     volume::copy,
+    waiting::Reason,
 };
 use serde_json::{Value as Json, json};
 
-use super::status::ServiceError;
+use super::{status::ServiceError, view::Look};
 use crate::{
     state::{View, claims::write_as_known},
     store::{RecordError, decode, encode},
 };
 
 /// The status of a snapshot, with the field names of Kubernetes.
-pub(super) fn status(
-    state: &State,
-    key: &ObjectKey,
-    object: &VolumeSnapshot,
-    now: Timestamp,
-) -> Json {
-    let Some((name, record)) = copy::snapshot_of(state, object) else {
-        let waiting = plan::snapshot(state, key, object, now).err();
+pub(super) fn status(look: &Look<'_>, key: &ObjectKey, object: &VolumeSnapshot) -> Json {
+    let Some((name, record)) = copy::snapshot_of(look.state, object) else {
+        let refused = look.board.refused.get(&Subject::Snapshot(key.clone()));
+        let refused = refused.map(|rule| Reason::PlanRefused { rule: rule.clone() });
+        let waiting = refused.or_else(|| plan::snapshot(look.state, key, object, look.now).err());
         return json!({
             "readyToUse": false,
             "waiting": waiting.map(|reason| json!({

@@ -15,7 +15,7 @@ use berth_core::{
         TemplateHash, Uid,
     },
     order::OrderHead,
-    spec::{Kind, MemberTemplate},
+    spec::{Kind, MemberTemplate, Object},
     state::{Grant, Member, Offline, OwnHost, Revision, Rollout, Set, State},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
@@ -259,6 +259,32 @@ pub fn snapshot_changes(
         }
         let record = || Key::new(RecordKind::Snapshot, (*name).clone());
         write.record(record, view.state.snapshots.get(*name), Some(snapshot))?;
+    }
+    Ok(())
+}
+
+/// The objects of snapshots whose claim is known from now on, and what that depends on: the claim is
+/// still the one that it was.
+///
+/// # Errors
+/// If a record cannot be encoded.
+pub fn pin_changes(
+    view: &View,
+    after: &State,
+    pinned: &BTreeMap<&ObjectKey, &ClaimKey>,
+    batch: &mut Batch,
+) -> Result<(), RecordError> {
+    let mut write = Writing { view, batch };
+    for (name, claim) in pinned {
+        let claim = Key::new(RecordKind::Claim, (*claim).clone());
+        let known = view.as_known(&claim);
+        write.batch.preconditions.insert(claim, known);
+        let kind = Kind::VolumeSnapshot;
+        let old = view.objects.get(&(kind, (*name).clone()));
+        let new = after.volume_snapshots.get(*name).cloned();
+        let new = new.map(Object::VolumeSnapshot);
+        let record = || Key::new(RecordKind::Object(kind), (*name).clone());
+        write.record(record, old, new.as_ref())?;
     }
     Ok(())
 }

@@ -33,6 +33,13 @@ fn images() -> PoolInfo {
     }
 }
 
+const SNAPSHOT: &str = "
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: before}
+spec: {source: {persistentVolumeClaimName: data-web-0}}
+";
+
 /// The host, once it is known.
 async fn host(coordinator: &Coordinator) -> Option<HostStatus> {
     let hosts = HostServiceClient::new(coordinator.channel().await)
@@ -152,13 +159,7 @@ async fn the_state_of_a_snapshot_is_followed() {
     let mut objects = coordinator.objects().await;
     let mut stream = objects.watch(request).await.unwrap().into_inner();
     assert_eq!(next(&mut stream).await.0, Type::Synced);
-    let snapshot = "
-apiVersion: snapshot.storage.k8s.io/v1
-kind: VolumeSnapshot
-metadata: {name: before}
-spec: {source: {persistentVolumeClaimName: data-web-0}}
-";
-    coordinator.apply(snapshot).await;
+    coordinator.apply(SNAPSHOT).await;
     let (kind, name, _) = next(&mut stream).await;
     assert_eq!((kind, name.as_str()), (Type::Added, "before"));
     loop {
@@ -168,6 +169,26 @@ spec: {source: {persistentVolumeClaimName: data-web-0}}
             break;
         }
     }
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_came_before_its_claim_means_the_first_one() {
+    let coordinator = Coordinator::start().await;
+    let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
+    agent.pools(pools(images())).await;
+    coordinator.apply(SNAPSHOT).await;
+    coordinator.apply(&set("web", 1, "")).await;
+    coordinator.ready("web", 1).await;
+    let claim = get(&coordinator, "pvc", "data-web-0").await.unwrap();
+    let uid = claim["metadata"]["uid"].as_str().unwrap();
+    until("the claim's id to be noted", async || {
+        let snapshot = get(&coordinator, "vs", "before").await.unwrap();
+        let source = &snapshot["spec"]["source"];
+        let meant = source["persistentVolumeClaimUid"] == uid;
+        meant.then_some(()).ok_or_else(|| format!("{snapshot:#}"))
+    })
+    .await;
     coordinator.stop().await;
 }
 

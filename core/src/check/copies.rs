@@ -48,6 +48,28 @@ pub(super) fn snapshot_source(case: &Case<'_>) -> Verdict {
     Err(format!("snapshot {} {wrong}", snapshot.of))
 }
 
+pub(super) fn snapshot_meant(case: &Case<'_>) -> Verdict {
+    let Step::PinSnapshot { key, claim, uid } = case.step else {
+        return Ok(());
+    };
+    let Some(object) = case.state.volume_snapshots.get(key) else {
+        return Err(format!("nobody asked for snapshot {key}"));
+    };
+    let source = &object.spec.source;
+    let named = claim.namespace == key.namespace
+        && claim.name.as_str() == source.persistent_volume_claim_name.as_str();
+    let there = case.state.claims.get(claim).map(|claim| &claim.uid);
+    if !source.persistent_volume_claim_uid.is_empty() {
+        Err(format!("snapshot {key} means a claim already"))
+    } else if !named || there != Some(uid) {
+        Err(format!(
+            "snapshot {key} would mean a claim that is not there"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 /// Whether a volume is there, with its data, and a claim's.
 fn whole(volume: &Volume, claim: Option<&Uid>) -> bool {
     let bound = volume.claim.as_ref().map(|bound| &bound.uid);

@@ -179,6 +179,9 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
             "snapshot {} would be taken, and {host} follows another history",
             snapshot.of
         )),
+        Step::PinSnapshot { key, .. } => Err(format!(
+            "snapshot {key} would mean the claim of now, and {host} follows another history"
+        )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }
         | Step::TieClaim { .. }

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{MemberId, SetKey},
-    plan::{Plan, Report, Scope, Step, plan_within},
+    ids::MemberId,
+    plan::{Parked, Plan, Report, Scope, Step, Subject, plan_within},
     report::Phase,
     state::{Observation, State},
     time::Timestamp,
@@ -48,8 +48,8 @@ type Verdict = Result<(), String>;
 pub struct Breach {
     /// The rule.
     pub rule: Rule,
-    /// The set that the step is about, if it is about one.
-    pub set: Option<SetKey>,
+    /// What the step is about; `None` for what concerns everybody.
+    pub about: Option<Subject>,
     /// What breaks it.
     pub detail: String,
 }
@@ -73,8 +73,12 @@ pub fn check_plan(before: &State, plan: &Plan, now: Timestamp) -> Vec<Breach> {
         };
         for rule in Rule::ALL {
             if let Err(detail) = rule.judge(&case) {
-                let set = step.set(&state);
-                found.push(Breach { rule, set, detail });
+                let about = Subject::of(step, &state);
+                found.push(Breach {
+                    rule,
+                    about,
+                    detail,
+                });
             }
         }
         state.apply(step, now);
@@ -83,7 +87,7 @@ pub fn check_plan(before: &State, plan: &Plan, now: Timestamp) -> Vec<Breach> {
         let rule = Rule::ZonePublished;
         found.push(Breach {
             rule,
-            set: None,
+            about: None,
             detail,
         });
     }
@@ -103,7 +107,7 @@ pub fn check_state(state: &State) -> Vec<Breach> {
                 let (a, b) = (other.report.epoch, seen.report.epoch);
                 found.push(Breach {
                     rule: Rule::OneEpoch,
-                    set: Some(id.set.clone()),
+                    about: Some(Subject::Set(id.set.clone())),
                     detail: format!("{id} runs under epochs {a} and {b} at once"),
                 });
             }
@@ -115,7 +119,7 @@ pub fn check_state(state: &State) -> Vec<Breach> {
             if last != Some(member.epoch) {
                 found.push(Breach {
                     rule: Rule::EpochGrows,
-                    set: Some(key.clone()),
+                    about: Some(Subject::Set(key.clone())),
                     detail: format!("{key}-{ordinal} has epoch {}, not its last", member.epoch),
                 });
             }
@@ -124,9 +128,9 @@ pub fn check_state(state: &State) -> Vec<Breach> {
     found
 }
 
-/// What to do now, checked: sets whose part of the plan breaks a rule are left as they are, wait
-/// with `PlanRefused`, and their breaches are returned for the alarm. A breach of no set refuses the
-/// whole plan.
+/// What to do now, checked: sets, and objects of no set, whose part of the plan breaks a rule are left
+/// as they are, wait with `PlanRefused`, and their breaches are returned for the alarm. A breach that
+/// concerns everybody refuses the whole plan.
 pub fn plan_checked(state: &State, now: Timestamp) -> (Plan, Report, Vec<Breach>) {
     plan_scoped(state, now, &Scope::All)
 }
@@ -142,9 +146,6 @@ pub(crate) fn plan_scoped(
     })
 }
 
-/// The sets that get no steps, each with the rule that parked it.
-type Parked = BTreeMap<SetKey, String>;
-
 fn checked(
     state: &State,
     now: Timestamp,
@@ -152,8 +153,8 @@ fn checked(
 ) -> (Plan, Report, Vec<Breach>) {
     let mut parked = Parked::new();
     let mut breaches: Vec<Breach> = Vec::new();
-    // Each round parks one set more at least.
-    for _ in 0..=state.sets.len() {
+    // Each round parks one thing more at least, and a plan is about no more than there is.
+    loop {
         let (plan, report) = planner(state, now, &parked);
         let found = check_plan(state, &plan, now);
         if found.is_empty() {
@@ -161,10 +162,9 @@ fn checked(
         }
         let known = parked.len();
         for breach in &found {
-            let set = breach.set.clone();
-            if let Some(set) = set.filter(|set| state.sets.contains_key(set)) {
+            if let Some(about) = &breach.about {
                 let rule = breach.rule.name().to_owned();
-                parked.entry(set).or_insert(rule);
+                parked.entry(about.clone()).or_insert(rule);
             }
         }
         breaches.extend(found);
@@ -173,8 +173,9 @@ fn checked(
         }
     }
     let rule = breaches.first().map_or("", |breach| breach.rule.name());
-    let everything = state.sets.keys().map(|set| (set.clone(), rule.to_owned()));
-    let (_, report) = planner(state, now, &everything.collect());
+    let everything = state.sets.keys().cloned().map(Subject::Set);
+    let everything = everything.map(|set| (set, rule.to_owned())).collect();
+    let (_, report) = planner(state, now, &everything);
     (Plan::default(), report, breaches)
 }
 

@@ -98,6 +98,8 @@ rules! {
     BoundHost = binding::bound_host,
     /// A snapshot is taken once, of the volume of the claim that it names (I4).
     SnapshotSource = copies::snapshot_source,
+    /// Which claim a snapshot means is noted once, and is the one that is there (I4).
+    SnapshotMeant = copies::snapshot_meant,
     /// A volume begins with what its claim asked for, whole and in the same pool, or with nothing
     /// (I4).
     CopySource = copies::copy_source,

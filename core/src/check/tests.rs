@@ -6,7 +6,7 @@ use crate::{
         NOW, bind_claim, fill, friend::Friends, hand_made, host_name, key, member, put_set,
         quantity, report, spec, state, static_volume, volume_key,
     },
-    ids::{Epoch, Ordinal, Uid, ZoneSerial},
+    ids::{Epoch, Ordinal, SetKey, Uid, ZoneSerial},
     lease::{LeaseTerms, Leases},
     plan::{plan_without, step::Proof},
     prerequisite::{Answer, Fact},
@@ -26,6 +26,7 @@ use crate::{
 mod data;
 mod grants;
 mod leaving;
+mod parked;
 mod places;
 mod properties;
 mod scenarios;
@@ -275,7 +276,7 @@ fn an_epoch_that_is_not_the_last_is_an_alarm() {
 /// A planner that stops a healthy member of the set `db`, unless it is parked.
 fn reckless(state: &State, now: Timestamp, parked: &Parked) -> (Plan, Report) {
     let (mut plan, report) = plan_without(state, now, parked);
-    if !parked.contains_key(&db()) {
+    if !parked.contains_key(&Subject::Set(db())) {
         plan.steps.splice(0..0, stop(state, 2));
         let whole = whole(Rule::StopCause, state, plan.steps);
         return (whole, report);

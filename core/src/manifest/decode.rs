@@ -81,6 +81,9 @@ pub(super) fn decode<T: DeserializeOwned>(mut tree: Value, hide: bool) -> Decode
                     }
                 },
             });
+            if let Some(field) = problem.field.as_deref().filter(|_| problem.key) {
+                findings.extend(parts(&mut tree, &path, field));
+            }
         }
         *attempt += 1;
         let more = findings.len() < MAX_FINDINGS;
@@ -96,6 +99,21 @@ pub(super) fn decode<T: DeserializeOwned>(mut tree: Value, hide: bool) -> Decode
         }
     };
     Decoded { value, findings }
+}
+
+/// What is wrong with the parts of an unknown field: it is taken away with all that is in it.
+fn parts(tree: &mut Value, path: &[Step], field: &str) -> Vec<Finding> {
+    let Some(value) = reach(tree, path) else {
+        return Vec::new();
+    };
+    let parts = messages::parts(field, value).into_iter();
+    let finding = |(part, message)| Finding {
+        path: path.iter().cloned().chain([Step::Key(part)]).collect(),
+        message,
+        key: true,
+        meant: Vec::new(),
+    };
+    parts.map(finding).collect()
 }
 
 /// The path of a field beside the one at `path`, if it is not there.

@@ -20,14 +20,31 @@ const FIELDS: &[(&str, &str)] = &[
         "write user, group, supplementalGroups and capabilities at each process, and \
          readOnlyRootFilesystem in spec.template.spec",
     ),
-    ("runAsUser", "write user"),
-    ("runAsGroup", "write group"),
+    ("runAsUser", "write user at the process"),
+    ("runAsGroup", "write group at the process"),
+    ("supplementalGroups", "write it at each process"),
+    (
+        "supplementalGroupsPolicy",
+        "remove it: a process has the groups of its user's account too",
+    ),
+    (
+        "capabilities",
+        "write it at each process, with keep: all are dropped but those that it names",
+    ),
+    (
+        "sysctls",
+        "set them on the hosts, and write requires in spec.template.spec: agents look for them",
+    ),
     (
         "runAsNonRoot",
         "remove it: no process is root unless the policy of its host allows it",
     ),
     (
         "fsGroup",
+        "remove it: a new volume belongs to the user of its process",
+    ),
+    (
+        "fsGroupChangePolicy",
         "remove it: a new volume belongs to the user of its process",
     ),
     (
@@ -54,7 +71,11 @@ const FIELDS: &[(&str, &str)] = &[
     ),
     ("seccompProfile", "remove it: Berth does not have it"),
     ("seLinuxOptions", "remove it: Berth does not have it"),
+    ("seLinuxChangePolicy", "remove it: Berth does not have it"),
     ("appArmorProfile", "remove it: Berth does not have it"),
+    ("procMount", "remove it: a member has a /proc of its own"),
+    ("windowsOptions", "remove it: hosts have Linux"),
+    ("claims", "remove it: processes use the devices of the host"),
     ("ulimits", "write rlimits"),
     (
         "affinity",
@@ -249,6 +270,11 @@ const FIELDS: &[(&str, &str)] = &[
 
 const HOST_PATH: &str = "paths of hosts are pools: write a claim of a StorageClass with provisioner \
                          local and parameters.pool";
+
+/// Whether each part of an unknown field has a place of its own here, or none.
+pub(super) fn has_parts(name: &str) -> bool {
+    name == "securityContext"
+}
 
 /// What to do instead of an unknown field that stands beside the known ones.
 pub(super) fn field(name: &str, beside: &[&str]) -> Option<&'static str> {

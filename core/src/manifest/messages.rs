@@ -3,6 +3,8 @@
 //! serde's errors are texts; their few forms are taken apart here, and a test holds each form
 //! against the real thing. A form that is not known is shown as it is.
 
+use serde_json::Value;
+
 use super::hints;
 
 /// A mistake, understood.
@@ -105,6 +107,16 @@ fn meant(name: &str, expected: &[&str]) -> Vec<String> {
     };
     let known = upstream.iter().filter(|field| expected.contains(field));
     known.map(ToString::to_string).collect()
+}
+
+/// The parts of an unknown field that have places of their own, each with what to do about it: who
+/// moves them as they are would only be refused again.
+pub(super) fn parts(name: &str, value: &Value) -> Vec<(String, String)> {
+    let parts = value.as_object().filter(|_| hints::has_parts(name));
+    let parts = parts.into_iter().flat_map(|parts| parts.keys());
+    parts
+        .map(|part| (part.clone(), unknown_field(part, &[])))
+        .collect()
 }
 
 fn unknown_field(name: &str, expected: &[&str]) -> String {

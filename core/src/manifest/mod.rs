@@ -280,6 +280,8 @@ fn whole_numbers(value: &Value) -> Value {
 }
 
 #[cfg(test)]
+mod security_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod volume_tests;

@@ -4,7 +4,7 @@
 use crate::{
     condition::Condition,
     ids::{ClaimKey, HostName, MemberId, Ordinal, SetKey},
-    plan::{Plan, Report, Step, scope},
+    plan::{Plan, Report, Step, Subject, scope},
     spec::{MemberTemplate, Protocol},
     state::{Set, State},
     time::Timestamp,
@@ -69,6 +69,11 @@ impl Draft {
         let claims = self.report.set_claims.entry(set.clone()).or_default();
         claims.insert(claim.clone());
         self.pending(claim, reason);
+    }
+
+    /// Says that the checker refused what would be done about something that is no set's.
+    pub(super) fn refused(&mut self, subject: Subject, rule: String) {
+        self.report.refused.insert(subject, rule);
     }
 
     /// Warns of a set.

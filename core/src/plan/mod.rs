@@ -9,9 +9,7 @@
 //! earlier one: planning again after a plan took effect gives no steps until something is observed.
 //! A stage reads and changes a [`draft::Draft`], in which each step has taken effect already.
 
-use std::collections::BTreeMap;
-
-use crate::{ids::SetKey, state::State, time::Timestamp, waiting::Reason};
+use crate::{ids::SetKey, state::State, time::Timestamp};
 
 mod addresses;
 mod assign;
@@ -32,6 +30,7 @@ mod lost;
 mod observe;
 pub mod outlook;
 mod own_hosts;
+pub mod parked;
 mod placement;
 mod release;
 mod reload;
@@ -52,6 +51,7 @@ mod zone;
 
 pub use claims::pool_free;
 pub use disruptions::disruptions;
+pub use parked::{Parked, Subject};
 pub use report::Report;
 pub use scope::Scope;
 pub use snapshots::snapshot;
@@ -61,16 +61,12 @@ use draft::Draft;
 
 /// What to do now, and why everything else waits.
 pub fn plan(state: &State, now: Timestamp) -> (Plan, Report) {
-    plan_without(state, now, &BTreeMap::new())
+    plan_without(state, now, &Parked::new())
 }
 
-/// As [`plan`], but without a step for the parked sets: the checker refused their plan, by the
-/// rule given.
-pub fn plan_without(
-    state: &State,
-    now: Timestamp,
-    parked: &BTreeMap<SetKey, String>,
-) -> (Plan, Report) {
+/// As [`plan`], but without a step for what is parked: the checker refused its plan, by the rule
+/// given.
+pub fn plan_without(state: &State, now: Timestamp, parked: &Parked) -> (Plan, Report) {
     plan_within(state, now, parked, &Scope::All)
 }
 
@@ -78,7 +74,7 @@ pub fn plan_without(
 pub(crate) fn plan_within(
     state: &State,
     now: Timestamp,
-    parked: &BTreeMap<SetKey, String>,
+    parked: &Parked,
     scope: &Scope,
 ) -> (Plan, Report) {
     let mut draft = Draft::new(state, now);
@@ -89,7 +85,9 @@ pub(crate) fn plan_within(
             there.cloned().collect()
         }
     };
-    let (held, keys): (Vec<_>, Vec<_>) = all.into_iter().partition(|key| parked.contains_key(key));
+    let (held, keys): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|key| parked::holds_set(parked, key));
     // Of the members of a set that is gone nothing is decided, only seen.
     let (orphaned, keys): (Vec<_>, Vec<_>) =
         keys.into_iter().partition(|key| draft.is_orphaned(key));
@@ -105,7 +103,7 @@ pub(crate) fn plan_within(
     }
     draft.about_none();
     retention::drop_claims(&mut draft, parked, scope);
-    retention::purge(&mut draft);
+    retention::purge(&mut draft, parked);
     for key in &keys {
         draft.about(key);
         release::set(&mut draft, key);
@@ -115,7 +113,12 @@ pub(crate) fn plan_within(
     draft.about_none();
     release::foundings(&mut draft, parked, scope);
     claims::waiting(&mut draft, parked, scope);
-    snapshots::run(&mut draft);
+    let known = draft.mismatch().is_none();
+    if known {
+        // Else the store may be an old one, and the volume another claim's by now.
+        snapshots::pin(&mut draft, parked);
+        snapshots::run(&mut draft, parked);
+    }
     for key in &keys {
         draft.about(key);
         own_hosts::take(&mut draft, key);
@@ -130,6 +133,10 @@ pub(crate) fn plan_within(
         rollout::turn(&mut draft, key);
         release::revisions(&mut draft, key);
     }
+    if known {
+        // Claims that were made right now are the first of their names.
+        snapshots::pin(&mut draft, parked);
+    }
     claims::growing(&mut draft);
     for key in &orphaned {
         explain::orphans(&mut draft, key);
@@ -140,23 +147,9 @@ pub(crate) fn plan_within(
         conditions::run(&mut draft, key);
         warn::run(&mut draft, key);
     }
-    for key in &held {
-        park(&mut draft, key, parked);
-    }
+    parked::explain(&mut draft, parked, &held);
     zone::run(&mut draft);
     draft.finish()
-}
-
-/// Every member of a parked set waits for the rule that parked it.
-fn park(draft: &mut Draft, key: &SetKey, parked: &BTreeMap<SetKey, String>) {
-    let (Some(rule), Some(set)) = (parked.get(key), draft.state.sets.get(key)) else {
-        return;
-    };
-    let members: Vec<_> = set.declared().chain(set.members.keys().copied()).collect();
-    for ordinal in members {
-        let rule = rule.clone();
-        draft.wait(key, ordinal, Reason::PlanRefused { rule });
-    }
 }
 
 #[cfg(test)]

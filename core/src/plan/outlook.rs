@@ -9,7 +9,7 @@ use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, Uid},
     manifest::{ParsedObject, Violation},
     quantity,
-    spec::{DataSourceKind, Object, PersistentVolumeClaimSpec, StatefulSet},
+    spec::{DataSourceKind, Object, PersistentVolumeClaimSpec, StatefulSet, VolumeSnapshot},
     state::{Claim, State},
     template::{ClaimValues, claim_spec},
     time::Timestamp,
@@ -43,13 +43,16 @@ pub fn outlook(state: &State, objects: &[ParsedObject]) -> Outlook {
                 found.warnings.extend(of_claim(state, &parsed.key, spec));
             }
             Object::StatefulSet(set) => found.warnings.extend(of_set(state, &parsed.key, set)),
+            Object::VolumeSnapshot(snapshot) => {
+                let text = of_snapshot(state, objects, &parsed.key, snapshot);
+                found.warnings.extend(text);
+            }
             Object::Service(_)
             | Object::ConfigMap(_)
             | Object::Secret(_)
             | Object::AddressPool(_)
             | Object::StorageClass(_)
-            | Object::PersistentVolume(_)
-            | Object::VolumeSnapshot(_) => {}
+            | Object::PersistentVolume(_) => {}
         }
     }
     found
@@ -125,6 +128,46 @@ fn of_set(state: &State, key: &ObjectKey, set: &StatefulSet) -> Vec<String> {
     }
     homeless.extend(inherited.into_values());
     homeless
+}
+
+/// That nobody has the claim yet that a new snapshot is to be of.
+fn of_snapshot(
+    state: &State,
+    objects: &[ParsedObject],
+    key: &ObjectKey,
+    snapshot: &VolumeSnapshot,
+) -> Option<String> {
+    let claim = copy::claim_of(key, snapshot)?;
+    let coming = objects.iter().any(|other| match &other.object {
+        Object::PersistentVolumeClaim(_) => other.key == claim,
+        Object::StatefulSet(set) => makes(&other.key, set, &claim),
+        Object::Service(_)
+        | Object::ConfigMap(_)
+        | Object::Secret(_)
+        | Object::AddressPool(_)
+        | Object::StorageClass(_)
+        | Object::PersistentVolume(_)
+        | Object::VolumeSnapshot(_) => false,
+    });
+    let known = state.volume_snapshots.contains_key(key) || state.claims.contains_key(&claim);
+    (!known && !coming).then(|| {
+        format!(
+            "snapshot {key} is of claim {claim}, which does not exist; it waits for the first one of \
+             the name"
+        )
+    })
+}
+
+/// Whether a claim is one of a set's members.
+fn makes(key: &ObjectKey, set: &StatefulSet, claim: &ClaimKey) -> bool {
+    set.spec.declared().any(|ordinal| {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let mut templates = set.spec.volume_claim_templates.iter();
+        templates.any(|template| id.claim(&template.metadata.name).as_ref() == Ok(claim))
+    })
 }
 
 fn of_claim(state: &State, key: &ClaimKey, spec: &PersistentVolumeClaimSpec) -> Option<String> {

@@ -179,8 +179,9 @@ fn lacks(host: &Host, required: &BTreeSet<Controller>) -> Option<Refusal> {
 /// What the set requires of a host and this one does not have, or has not said.
 fn lacking(need: &Need<'_>, host: &Host) -> Option<Refusal> {
     let requires = &need.template.spec.requires;
-    if let Some(unmet) = host.contact.unmet(requires.each()) {
-        return Some(Refusal::RequirementUnmet(unmet));
+    let unmet = host.contact.unmet(requires.each());
+    if !unmet.is_empty() {
+        return Some(Refusal::RequirementUnmet { unmet });
     }
     let required = host.contact.unknown(requires.each());
     (!required.is_empty()).then_some(Refusal::RequirementUnknown { required })

@@ -1,14 +1,14 @@
 //! What is proven gone is released: grants, then sets without members, then what nobody needs.
 
-use std::collections::BTreeMap;
-
 use crate::{
     ids::{MemberId, Ordinal, SetKey, TemplateHash, Uid},
     plan::{
-        Scope, Step,
+        Parked, Scope, Step,
         draft::Draft,
         facts::{Facts, facts},
-        lost, retention,
+        lost,
+        parked::holds_set,
+        retention,
         step::Proof,
     },
     report::Phase,
@@ -130,12 +130,12 @@ fn refound(draft: &mut Draft, set: SetKey, uid: Uid) {
 }
 
 /// Forgets who founded the sets that are gone with all their claims.
-pub(super) fn foundings(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, scope: &Scope) {
+pub(super) fn foundings(draft: &mut Draft, parked: &Parked, scope: &Scope) {
     let state = &draft.state;
     let gone = |key: &&SetKey| {
         state.foundings.contains_key(key)
             && !state.sets.contains_key(key)
-            && !parked.contains_key(*key)
+            && !holds_set(parked, key)
             && state.claims_of(key).next().is_none()
     };
     let gone: Vec<SetKey> = match scope {

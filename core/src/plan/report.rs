@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     condition::Condition,
     ids::{ClaimKey, MemberId, Ordinal, SetKey},
-    plan::Scope,
+    plan::{Scope, Subject},
     time::Timestamp,
     waiting::Reason,
 };
@@ -26,6 +26,9 @@ pub struct Report {
     /// Those of these claims whose reason was found with the set of their members; the others are
     /// looked at in every plan.
     pub set_claims: BTreeMap<SetKey, BTreeSet<ClaimKey>>,
+    /// What volumes and snapshots wait for that the checker refused a step of: the rule. They are
+    /// looked at in every plan.
+    pub refused: BTreeMap<Subject, String>,
     /// Sets that wait for something that is not their own: what others give up reaches them.
     pub unsettled: BTreeSet<SetKey>,
     /// The deadlines of `wake_at` that are a set's.
@@ -53,6 +56,7 @@ impl Report {
         self.claims.retain(|claim, _| kept.contains(claim));
         self.claims.extend(newer.claims);
         self.set_claims.extend(newer.set_claims);
+        self.refused = newer.refused;
         self.wake_at = newer.wake_at;
     }
 

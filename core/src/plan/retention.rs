@@ -7,11 +7,9 @@
 //! Only claims of the set's own templates are tied. A restart, an update and the loss of a host tie
 //! nothing.
 
-use std::collections::BTreeMap;
-
 use crate::{
     ids::{ClaimKey, MemberId, Ordinal, SetKey},
-    plan::{Scope, Step, draft::Draft},
+    plan::{Parked, Scope, Step, Subject, draft::Draft, parked::holds_set},
     spec::{Placement, Retention},
     state::{Claim, GoesWith, Member, Ordered, Set, State, VolumeState},
     volume::access::sharers,
@@ -90,7 +88,7 @@ pub(super) fn condemn(draft: &mut Draft, id: &MemberId) {
 }
 
 /// Deletes the claims whose time has come. Not those of parked sets.
-pub(super) fn drop_claims(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, scope: &Scope) {
+pub(super) fn drop_claims(draft: &mut Draft, parked: &Parked, scope: &Scope) {
     if draft.mismatch().is_some() {
         // The store may be an old one, and somebody may run on them.
         return;
@@ -102,7 +100,7 @@ pub(super) fn drop_claims(draft: &mut Draft, parked: &BTreeMap<SetKey, String>, 
             continue;
         };
         let Some(id) = &claim.member else { continue };
-        let held = parked.contains_key(&id.set) || sharers(state, &key).next().is_some();
+        let held = holds_set(parked, &id.set) || sharers(state, &key).next().is_some();
         if claim.goes_with.is_some() && !held && is_due(state, id, claim) {
             let uid = claim.uid.clone();
             steps.push(Step::DropClaim { key, uid });
@@ -202,8 +200,8 @@ pub(super) fn on_its_way_out(state: &State, key: &ClaimKey) -> bool {
     })
 }
 
-/// Removes for good what has been in the trash for long enough.
-pub(super) fn purge(draft: &mut Draft) {
+/// Removes for good what has been in the trash for long enough. Not what is parked.
+pub(super) fn purge(draft: &mut Draft, parked: &Parked) {
     let Some(keep) = draft.state.trash_keep else {
         return;
     };
@@ -217,7 +215,9 @@ pub(super) fn purge(draft: &mut Draft) {
             draft.wake(Some(at));
             return;
         }
-        draft.push(Step::PurgeVolume { name: name.clone() });
+        if !parked.contains_key(&Subject::Volume(name.clone())) {
+            draft.push(Step::PurgeVolume { name: name.clone() });
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Snapshots: each that an operator asked for is taken when its volume can be copied. Why one is not
-//! taken yet is asked when it is shown.
+//! Snapshots: each that an operator asked for means the claim that was there then, or the first one of
+//! the name after that, and is taken when that claim's volume can be copied. Why one is not taken yet
+//! is asked when it is shown.
 
 use crate::{
     ids::ObjectKey,
-    plan::{Step, claims::room, draft::Draft},
+    plan::{Parked, Step, Subject, claims::room, draft::Draft},
     spec::VolumeSnapshot,
     state::{Snapshot, State},
     time::Timestamp,
@@ -11,14 +12,37 @@ use crate::{
     waiting::Reason,
 };
 
-/// Decides to take what can be taken.
-pub(super) fn run(draft: &mut Draft) {
-    if draft.mismatch().is_some() {
-        // The store may be an old one, and the volume another claim's by now.
-        return;
+/// Notes which claims are meant by snapshots that were asked for before there was one of the name: a
+/// later claim of it is not. Not of what is parked.
+pub(super) fn pin(draft: &mut Draft, parked: &Parked) {
+    let state = &draft.state;
+    let open = state.volume_snapshots.iter();
+    let open = open.filter(|(key, object)| {
+        let source = &object.spec.source;
+        source.persistent_volume_claim_uid.is_empty() && is_open(state, parked, key, object)
+    });
+    let steps = open.filter_map(|(key, object)| {
+        let claim = copy::claim_of(key, object)?;
+        let uid = state.claims.get(&claim)?.uid.clone();
+        let key = key.clone();
+        Some(Step::PinSnapshot { key, claim, uid })
+    });
+    let steps: Vec<Step> = steps.collect();
+    for step in steps {
+        draft.push(step);
     }
-    let objects = draft.state.volume_snapshots.iter();
-    let new = objects.filter(|(_, object)| copy::snapshot_of(&draft.state, object).is_none());
+}
+
+fn is_open(state: &State, parked: &Parked, key: &ObjectKey, object: &VolumeSnapshot) -> bool {
+    copy::snapshot_of(state, object).is_none()
+        && !parked.contains_key(&Subject::Snapshot(key.clone()))
+}
+
+/// Decides to take what can be taken. Not what is parked.
+pub(super) fn run(draft: &mut Draft, parked: &Parked) {
+    let state = &draft.state;
+    let objects = state.volume_snapshots.iter();
+    let new = objects.filter(|(key, object)| is_open(state, parked, key, object));
     let keys: Vec<ObjectKey> = new.map(|(key, _)| key.clone()).collect();
     for key in keys {
         let Some(object) = draft.state.volume_snapshots.get(&key) else {

@@ -166,9 +166,9 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
 fn unmet(state: &State, set: &Set, member: &Member) -> Option<Reason> {
     let requires = &set.template_of(&member.revision)?.spec.requires;
     let contact = &state.hosts.get(&member.host)?.contact;
-    let unmet = contact.unmet(requires.each())?;
+    let unmet = contact.unmet(requires.each());
     let host = member.host.clone();
-    Some(Reason::RequirementUnmet { host, unmet })
+    (!unmet.is_empty()).then_some(Reason::RequirementUnmet { host, unmet })
 }
 
 /// The highest member of another revision that is still there, for one that takes part in a

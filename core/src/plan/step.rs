@@ -52,6 +52,15 @@ pub enum Step {
         /// The volume, as it is from now on.
         volume: Volume,
     },
+    /// Notes which claim a snapshot means that was asked for before there was one of the name.
+    PinSnapshot {
+        /// The snapshot's object.
+        key: ObjectKey,
+        /// The claim.
+        claim: ClaimKey,
+        /// Which of the claims that ever had the name.
+        uid: Uid,
+    },
     /// Lets an agent take a snapshot of a volume as it is now.
     TakeSnapshot {
         /// The snapshot's own name, made of its object's id.
@@ -255,6 +264,12 @@ impl fmt::Display for Step {
                     None => Ok(()),
                 }
             }
+            Self::PinSnapshot { key, claim, .. } => {
+                write!(
+                    f,
+                    "let snapshot {key} mean the claim {claim} that is there now"
+                )
+            }
             Self::TakeSnapshot { snapshot, .. } => {
                 write!(
                     f,
@@ -357,6 +372,7 @@ impl Step {
                 Some((&member.set, member.ordinal))
             }
             Self::BindClaim { .. }
+            | Self::PinSnapshot { .. }
             | Self::TakeSnapshot { .. }
             | Self::GrowClaim { .. }
             | Self::FillClaim { .. }
@@ -402,7 +418,7 @@ impl Step {
             | Self::DropRevision { set, .. }
             | Self::Rollout { set, .. }
             | Self::ForgetFounding { set } => Some(set.clone()),
-            Self::PurgeVolume { .. } | Self::PublishZone { .. } => None,
+            Self::PinSnapshot { .. } | Self::PurgeVolume { .. } | Self::PublishZone { .. } => None,
         }
     }
 }

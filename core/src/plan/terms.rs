@@ -16,12 +16,10 @@ pub fn updates(set: &Set) -> String {
         }
         UpdateKind::RollingUpdate => {
             let most = budget::max_unavailable(set);
-            let asked = match set.spec.max_unavailable() {
-                Some(amount @ Amount::Percent(_)) => format!(" ({amount}, rounded down)"),
-                Some(Amount::Number(_) | Amount::Quorum | Amount::Unknown(_)) | None => {
-                    String::new()
-                }
-            };
+            let asked = set.spec.max_unavailable();
+            let asked = asked.filter(|amount| matches!(amount, Amount::Percent(_)));
+            let asked = asked.map(|amount| format!(" ({})", rounded(amount, "down")));
+            let asked = asked.unwrap_or_default();
             format!(
                 "RollingUpdate: {}, at most {most}{asked} unavailable",
                 range(set)
@@ -52,10 +50,19 @@ pub fn disruptions(set: &Set) -> String {
     let spec = set.spec.disruption_budget.as_ref();
     let asked = spec.and_then(|spec| {
         let least = spec.min_available.as_ref();
-        let least = least.map(|amount| format!(" (minAvailable {amount})"));
+        let least = least.map(|amount| format!(" (minAvailable {})", rounded(amount, "up")));
         let most = spec.max_unavailable.as_ref();
-        least.or_else(|| most.map(|amount| format!(" (maxUnavailable {amount})")))
+        let most = most.map(|amount| format!(" (maxUnavailable {})", rounded(amount, "down")));
+        least.or(most)
     });
     let asked = asked.unwrap_or_default();
     format!("{floor} of {wanted} members stay available{asked}")
+}
+
+/// An amount, and to which side it is rounded if it is a percentage.
+fn rounded(amount: &Amount, side: &str) -> String {
+    match amount {
+        Amount::Percent(_) => format!("{amount}, rounded {side}"),
+        Amount::Number(_) | Amount::Quorum | Amount::Unknown(_) => amount.to_string(),
+    }
 }

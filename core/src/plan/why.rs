@@ -12,6 +12,7 @@ pub(super) fn why(state: &State, step: &Step) -> String {
         Step::CreateClaim { .. } => "its member has none",
         Step::AdoptClaim { .. } => "it has the name of the member's own, and nobody has it",
         Step::BindClaim { .. } => "it has no volume",
+        Step::PinSnapshot { .. } => "it was asked for before there was a claim of the name",
         Step::TakeSnapshot { .. } => "an operator asked for it",
         Step::GrowClaim { .. } => "its template asks for more",
         Step::TieClaim { goes_with, .. } => match goes_with {

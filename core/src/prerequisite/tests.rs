@@ -54,6 +54,29 @@ fn sysctls_are_compared_as_numbers_where_they_are_some() {
 }
 
 #[test]
+fn a_slip_of_a_sign_is_not_taken_for_a_value() {
+    for (text, meant) in [
+        ("=>262144", "write '>=262144'"),
+        ("=< 1", "write '<=1'"),
+        ("=!2", "write '!=2'"),
+        ("<>2", "write '!=2'"),
+        ("===2", "write '=2'"),
+        ("!2", "write one of >=, <=, >, <, = and != before the value"),
+        (
+            "~>2",
+            "write one of >=, <=, >, <, = and != before the value",
+        ),
+        (
+            ">>2",
+            "write one of >=, <=, >, <, = and != before the value",
+        ),
+    ] {
+        let told = Comparison::parse(text).unwrap_err().to_string();
+        assert_eq!(told, format!("'{text}' is no comparison; {meant}"));
+    }
+}
+
+#[test]
 fn paths_users_ports_and_units_are_judged_by_what_is_there() {
     let path = |kind| Prerequisite::Path {
         path: "/opt/db".to_owned(),
@@ -145,8 +168,8 @@ fn a_host_is_asked_once_and_again_only_while_somebody_waits() {
     let finding = required.judge(&value("0"));
     let of = required.clone();
     contact.answered(vec![Answer { of, finding }], NOW);
-    let unmet = contact.unmet([required.clone()].into_iter()).unwrap();
-    let unmet = report(Refusal::RequirementUnmet(unmet));
+    let unmet = contact.unmet([required.clone()].into_iter());
+    let unmet = report(Refusal::RequirementUnmet { unmet });
     let (asked, wake) = questions(&state, &unmet, NOW);
     assert!(asked.is_empty());
     let at = wake.unwrap();

@@ -130,6 +130,7 @@ impl Truth {
             }
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
+            | Step::PinSnapshot { .. }
             | Step::TakeSnapshot { .. }
             | Step::GrowClaim { .. }
             | Step::FillClaim { .. }

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     ids::{Epoch, HostName, MemberId, ProcessName, RunId},
     member::{Action, Done, Event, ProcessChange, ProcessState, Running},
-    prerequisite::{Finding, Unmet},
     probe::{Outcome, ProbeSpecs},
     sim::{
         host::{AgentWork, Keeper},
@@ -109,11 +108,12 @@ impl World {
             step: "prepare".to_owned(),
             error: format!("epoch {epoch} is not ordered any more"),
         })?;
-        let mut required = order.template.requires.each();
-        if let Some(required) = required.find(|one| host.find(one) != Finding::Met) {
+        let required = order.template.requires.each();
+        let unmet: Vec<_> = required
+            .filter_map(|one| host.find(&one).unmet(one))
+            .collect();
+        if !unmet.is_empty() {
             let host = name.clone();
-            let found = "nothing".to_owned();
-            let unmet = Unmet { required, found };
             return Err(Reason::RequirementUnmet { host, unmet });
         }
         for volume in order.volumes {

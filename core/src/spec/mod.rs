@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod capability;
 pub mod config;
 pub mod depends;
 mod instant;
@@ -31,6 +32,7 @@ pub mod update;
 pub mod validate;
 pub mod volume;
 
+pub use capability::capability;
 pub use config::{ConfigMap, Secret};
 pub use depends::{Dependency, DependencyGate};
 pub use meta::{Kind, ObjectMeta};

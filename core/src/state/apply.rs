@@ -30,6 +30,12 @@ impl State {
                 template,
             } => self.adopt_claim(key, member, template),
             Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
+            Step::PinSnapshot { key, uid, .. } => {
+                if let Some(object) = self.volume_snapshots.get_mut(key) {
+                    let source = &mut object.spec.source;
+                    source.persistent_volume_claim_uid = uid.to_string();
+                }
+            }
             Step::TakeSnapshot { name, snapshot } => {
                 self.snapshots.insert(name.clone(), snapshot.clone());
             }

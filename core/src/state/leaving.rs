@@ -72,18 +72,9 @@ pub fn replace(state: &State, id: &MemberId, now: Timestamp) -> Result<State, No
             member.restart_asked.get_or_insert(now);
         }
     }
-    let own = |claim: &ClaimKey| {
-        state
-            .claims
-            .get(claim)
-            .is_some_and(|claim| claim.is_for(id))
-    };
-    let keys: Vec<ClaimKey> = state
-        .claims
-        .keys()
-        .filter(|key| own(key))
-        .cloned()
-        .collect();
+    let own = state.claims_of(&id.set);
+    let own = own.filter(|(_, claim)| claim.is_for(id));
+    let keys: Vec<ClaimKey> = own.map(|(key, _)| key.clone()).collect();
     give_up(&mut after, &keys);
     if let Some(founding) = after.foundings.get_mut(&id.set) {
         founding.open.retain(|open| *open != id.ordinal);
@@ -110,8 +101,7 @@ pub fn refound(state: &State, key: &SetKey, now: Timestamp) -> Result<State, Not
         set.deleting = Some(now);
         set.refounding = true;
     }
-    let claims = state.claims.iter().filter(|(_, claim)| claim.is_of(key));
-    let keys: Vec<ClaimKey> = claims.map(|(key, _)| key.clone()).collect();
+    let keys: Vec<ClaimKey> = state.claims_of(key).map(|(key, _)| key.clone()).collect();
     give_up(&mut after, &keys);
     Ok(after)
 }

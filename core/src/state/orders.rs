@@ -12,7 +12,7 @@ use crate::{
     spec::{ConfigMap, MemberSpec, MemberTemplate, Secret},
     state::{Claim, Founding, Member, Set, State},
     template::{ConfigSource, used_config},
-    volume::access::shared_claims,
+    volume::{access::shared_claims, class},
 };
 
 pub use crate::order::order_hash;
@@ -219,6 +219,7 @@ fn volume(state: &State, name: &str, key: ClaimKey, claim: &Claim) -> Option<Vol
         filled: claim.filled,
         adopt: volume.adopt && !claim.filled,
         read_only: claim.is_read_only(),
+        limited: class::must_limit(state, &volume.class),
         shared: false,
         owner: claim.owner.clone(),
     })

@@ -7,17 +7,13 @@ use crate::{
     keeper::cgroup::{Controller, needed},
     quantity::{Quantity, QuantityError},
     rendered::{DEFAULT_UMASK, Limits, RenderedIoLimit, Rlimit},
-    spec::{IoLimit, MemberSpec, Process, Resources},
+    spec::{IoLimit, MemberSpec, Process, Resources, capability},
 };
 
 /// The capabilities that a process keeps, as the kernel's list has them, without `CAP_`.
 pub(super) fn capabilities(process: &Process) -> Vec<String> {
     let names = process.capabilities.keep.iter();
-    let plain = |name: &String| {
-        let upper = name.to_ascii_uppercase();
-        upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned()
-    };
-    names.map(plain).collect()
+    names.map(|name| capability::plain(name)).collect()
 }
 
 pub(super) fn rlimits(process: &Process) -> BTreeMap<String, Rlimit> {

@@ -8,7 +8,9 @@ use std::{borrow::Cow, cmp::Reverse};
 use crate::{
     ids::ObjectKey,
     map::Map,
-    spec::{LabelSelector, PersistentVolumeClaimSpec, StorageClass, storage::DEFAULT_CLASS},
+    spec::{
+        LabelSelector, LimitPolicy, PersistentVolumeClaimSpec, StorageClass, storage::DEFAULT_CLASS,
+    },
     state::State,
 };
 
@@ -88,6 +90,11 @@ pub(crate) fn wanted_of(classes: &Classes, spec: &PersistentVolumeClaimSpec) -> 
     } else {
         BUILT_IN.to_owned()
     }
+}
+
+/// Whether volumes of a class must be held to their sizes.
+pub fn must_limit(state: &State, name: &str) -> bool {
+    named(state, name).is_some_and(|class| class.parameters.limits == LimitPolicy::Required)
 }
 
 /// Whether a claim asks for a volume by name or by labels: then only one that is there will do.

@@ -30,6 +30,15 @@ pub fn snapshot_of<'a>(
     Some((name, record))
 }
 
+/// The claim that a snapshot names; `None` if it names none.
+pub fn claim_of(key: &ObjectKey, object: &VolumeSnapshot) -> Option<ClaimKey> {
+    let name = &object.spec.source.persistent_volume_claim_name;
+    Some(ObjectKey {
+        namespace: key.namespace.clone(),
+        name: name.parse().ok()?,
+    })
+}
+
 /// A snapshot as it is taken now, with its name.
 ///
 /// # Errors
@@ -40,12 +49,7 @@ pub fn snapshot(
     object: &VolumeSnapshot,
     now: Timestamp,
 ) -> Result<(ObjectKey, Snapshot), Reason> {
-    let namespace = key.namespace.clone();
-    let name = &object.spec.source.persistent_volume_claim_name;
-    let name = name
-        .parse()
-        .map_err(|_| missing(key, "it names no claim"))?;
-    let claim = ObjectKey { namespace, name };
+    let claim = claim_of(key, object).ok_or_else(|| missing(key, "it names no claim"))?;
     let own = snapshot_name(&Uid(object.metadata.uid.clone()));
     let own = own.ok_or_else(|| missing(key, "it has no id"))?;
     // Another claim may have the name by now: its data is not what was meant.

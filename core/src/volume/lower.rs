@@ -29,8 +29,8 @@ fn of_template(
     (old, new): (&ClaimTemplate, &ClaimTemplate),
 ) -> Vec<(ClaimKey, Claim)> {
     let name = &old.metadata.name;
-    let own = state.claims.iter();
-    let own = own.filter(|(_, claim)| claim.is_of(set) && claim.template == *name);
+    let own = state.claims_of(set);
+    let own = own.filter(|(_, claim)| claim.template == *name);
     let open = own.filter(|(_, claim)| {
         let held = state.volume_of(claim).map(|volume| volume.capacity);
         let asked = claim.spec.storage();

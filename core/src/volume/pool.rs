@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::quantity::of_bytes;
 
-/// The free space of a pool is told again when it changed by this part of its size.
+/// The free space of a pool is told again when it changed by this part of its size: for people.
 const SHARE: u64 = 50;
+/// The same where volumes are held to their sizes: then the plan goes by it.
+const LIMITED_SHARE: u64 = 1000;
 
 /// The pools of a host, by name.
 pub type Pools = BTreeMap<String, PoolInfo>;
@@ -76,7 +78,12 @@ impl PoolInfo {
 
     fn is_news(&self, told: &Self) -> bool {
         let moved = self.available.abs_diff(told.available);
-        !self.is_like(told) || moved > self.capacity / SHARE
+        let share = if self.is_limited() {
+            LIMITED_SHARE
+        } else {
+            SHARE
+        };
+        !self.is_like(told) || moved > self.capacity / share
     }
 }
 
@@ -145,6 +152,14 @@ mod tests {
         assert!(is_news(&told, &pools(pool(1000, 479))));
         assert!(is_news(&told, &pools(pool(1000, 521))));
         assert!(is_news(&told, &pools(pool(1001, 500))));
+        let limited = |available| {
+            pools(PoolInfo {
+                limits: true,
+                ..pool(10_000, available)
+            })
+        };
+        assert!(!is_news(&limited(500), &limited(490)));
+        assert!(is_news(&limited(500), &limited(489)));
         let missing = pools(PoolInfo {
             missing: true,
             trouble: "not mounted".to_owned(),

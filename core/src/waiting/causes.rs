@@ -171,8 +171,9 @@ impl Rule {
                 "It is not installed there, or its path or its mode is another one."
             }
             Self::UserMissing => "The package that creates it is not installed there.",
-            Self::UserForbidden => {
-                "The user is root, or one that the agent's configuration leaves out."
+            Self::Forbidden => {
+                "It runs as root, or has a group that is not its user's, or a capability, that the \
+                 agent's configuration does not list."
             }
             Self::LimitsNotEnforced => {
                 "The host has cgroup v1, or its agent has no cgroup that may limit members."
@@ -187,6 +188,10 @@ impl Rule {
             Self::VolumeEmpty => "A disk is not mounted, was replaced, or the data was removed.",
             Self::VolumeNotEmpty => "The directory was used before, or is the wrong one.",
             Self::PoolNotMounted => "The disk was not mounted after a boot, or is broken.",
+            Self::VolumeNotLimited => {
+                "The disk of the pool was mounted without prjquota, or the volume is from a time \
+                 before its class asked for limits."
+            }
             Self::MountFailed => {
                 "The server refuses or is away, the export is missing, or an image is damaged."
             }

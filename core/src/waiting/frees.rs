@@ -27,7 +27,11 @@ impl Rule {
             Self::PredecessorNotReady => &[Event("the lower ordinal becomes ready")],
             Self::PredecessorNotStarted => &[Event("the lower ordinal has started")],
             Self::SuccessorNotStopped => &[Event("the higher ordinal is gone")],
-            Self::NoEligibleHost => &[Event("a host fits: in contact, uncordoned, with room")],
+            Self::NoEligibleHost => &[
+                Verb("berth host uncordon HOST", "if it is cordoned"),
+                ByHand("mend or add a host; the reason says per host what rules it out"),
+                Event("a host fits"),
+            ],
             Self::RequirementUnmet => &[
                 ByHand("make the host have what is required"),
                 Verb("berth apply -f FILE", "without the requirement"),
@@ -165,10 +169,10 @@ impl Rule {
             Self::LeaseNotHeld => &[Event("the host reaches the coordinator")],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
             Self::CommandMissing => &[ByHand("install the program on the host")],
-            Self::UserMissing => &[ByHand("create the user on the host")],
-            Self::UserForbidden => &[
-                Verb("berth apply -f FILE", "another user"),
-                ByHand("change the policy of the agent"),
+            Self::UserMissing => &[ByHand("create the user or the group on the host")],
+            Self::Forbidden => &[
+                Verb("berth apply -f FILE", "without what is forbidden"),
+                ByHand("allow it in the agent's configuration, and start the agent anew"),
             ],
             Self::LimitsNotEnforced => &[
                 ByHand("boot the host with cgroup v2, and give the agent berth-members.service"),
@@ -188,6 +192,9 @@ impl Rule {
                 ByHand("empty the directory"),
             ],
             Self::PoolNotMounted => &[ByHand("mount the disk of the pool on the host")],
+            Self::VolumeNotLimited => &[ByHand(
+                "mount the disk of the pool with prjquota on the host",
+            )],
             Self::MountFailed => &[Event("the next attempt; look at the server or image")],
             Self::VolumeHung => &[Event("the storage answers again")],
             Self::VolumeStale => &[Event("the member has been restarted on a new mount")],

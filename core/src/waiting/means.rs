@@ -214,8 +214,8 @@ impl Rule {
                 "The program of a process does not exist on the host, or cannot be executed."
             }
             Self::UserMissing => "The user or group of a process does not exist on the host.",
-            Self::UserForbidden => {
-                "The policy of the agent does not let processes run as this user."
+            Self::Forbidden => {
+                "The host's own policy does not let a process have this user, group or capability."
             }
             Self::LimitsNotEnforced => {
                 "A process has resources.require, and its host does not enforce what it asks for."
@@ -238,6 +238,10 @@ impl Rule {
             }
             Self::PoolNotMounted => {
                 "The directory of a pool is there and is not the pool: its disk is not mounted."
+            }
+            Self::VolumeNotLimited => {
+                "The class of the volume says `limits: Required`, and the file system of its pool \
+                 does not hold it to its size now."
             }
             Self::MountFailed => {
                 "The volume cannot be mounted; it is tried again with growing pauses."

@@ -43,7 +43,7 @@ impl Rule {
             | Self::HeldByOperator
             | Self::CommandMissing
             | Self::UserMissing
-            | Self::UserForbidden
+            | Self::Forbidden
             | Self::PortTaken
             | Self::MountFailed
             | Self::UserIdMismatch
@@ -70,6 +70,7 @@ impl Rule {
             | Self::FoundingDiskLost
             | Self::PoolMissing
             | Self::PoolNotMounted
+            | Self::VolumeNotLimited
             | Self::ClassMissing
             | Self::ClaimMissing
             | Self::ClaimMismatch

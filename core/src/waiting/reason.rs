@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{BoundVolume, ProbeFailure},
+    details::{BoundVolume, Forbidden, Privilege, ProbeFailure},
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
 use crate::{
@@ -41,8 +41,8 @@ pub enum Reason {
     RequirementUnmet {
         /// The host.
         host: HostName,
-        /// What is required, and what was found.
-        unmet: Unmet,
+        /// All that is required and not there.
+        unmet: Vec<Unmet>,
     },
     /// The host of the member is out of contact: what runs there is not known.
     HostUnknown {
@@ -347,16 +347,12 @@ pub enum Reason {
     UserMissing {
         /// The process.
         process: ProcessName,
-        /// The name.
-        user: String,
+        /// The user or the group.
+        #[serde(flatten)]
+        privilege: Privilege,
     },
-    /// The host's policy does not let processes run as this user.
-    UserForbidden {
-        /// The process.
-        process: ProcessName,
-        /// The name.
-        user: String,
-    },
+    /// The agent's local policy does not let a process have this.
+    Forbidden(Forbidden),
     /// The process is to start only where its `resources` are enforced, and here they are not.
     LimitsNotEnforced {
         /// The process.
@@ -401,6 +397,13 @@ pub enum Reason {
         pool: String,
         /// Its directory.
         path: String,
+    },
+    /// The class of the volume wants it held to its size, and its pool holds none to theirs now.
+    VolumeNotLimited {
+        /// The claim template.
+        volume: String,
+        /// The pool.
+        pool: String,
     },
     /// The volume cannot be mounted.
     MountFailed {

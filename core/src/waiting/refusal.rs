@@ -34,7 +34,10 @@ pub enum Refusal {
     /// Its labels do not match the node selector.
     Labels,
     /// It lacks what the set requires of a host.
-    RequirementUnmet(Unmet),
+    RequirementUnmet {
+        /// All of it.
+        unmet: Vec<Unmet>,
+    },
     /// Its agent has not said yet whether it has what the set requires.
     RequirementUnknown {
         /// What it is asked.
@@ -121,15 +124,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What of the prerequisites it is about, if it is about them.
-    pub fn required(&self) -> Option<&[Prerequisite]> {
-        if let Self::RequirementUnmet(unmet) = self {
-            return Some(std::slice::from_ref(&unmet.required));
+    /// The prerequisites that it is about.
+    pub fn required(&self) -> Vec<&Prerequisite> {
+        if let Self::RequirementUnmet { unmet } = self {
+            return unmet.iter().map(|one| &one.required).collect();
         }
         if let Self::RequirementUnknown { required } = self {
-            return Some(required);
+            return required.iter().collect();
         }
-        None
+        Vec::new()
     }
 }
 
@@ -293,6 +296,12 @@ impl fmt::Display for VolumeRefusal {
     }
 }
 
+/// All that is unmet, each with what to do about it.
+pub(super) fn all(unmet: &[Unmet]) -> String {
+    let each: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+    each.join(", and ")
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -302,7 +311,7 @@ impl fmt::Display for Refusal {
                 "does not reboot itself and has no fence command (failurePolicy: Failover)",
             ),
             Self::Labels => f.write_str("labels do not match nodeSelector"),
-            Self::RequirementUnmet(unmet) => unmet.fmt(f),
+            Self::RequirementUnmet { unmet } => f.write_str(&all(unmet)),
             Self::RequirementUnknown { required } => {
                 let names: Vec<String> = required.iter().map(ToString::to_string).collect();
                 write!(f, "is asked for what is required ({})", names.join(", "))

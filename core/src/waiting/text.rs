@@ -1,9 +1,17 @@
 //! Reasons in words.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use super::{HostRefusal, Reason, refusal::nearest};
-use crate::quantity::of_bytes;
+use super::{
+    HostRefusal, Reason, Refusal,
+    refusal::{all, nearest},
+};
+use crate::{ids::HostName, quantity::of_bytes};
+
+/// Hosts that are named of those that are ruled out alike.
+const ALIKE: usize = 4;
+/// What rules hosts out, as far as anybody reads it.
+const REFUSALS: usize = 12;
 
 impl fmt::Display for Reason {
     #[expect(
@@ -21,7 +29,7 @@ impl fmt::Display for Reason {
             Self::NoEligibleHost { hosts } => {
                 write!(f, "no host can take it: {}", refusals(hosts))
             }
-            Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {unmet}"),
+            Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {}", all(unmet)),
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
             Self::LeaseRunning { host, until } => {
                 write!(
@@ -231,18 +239,10 @@ impl fmt::Display for Reason {
             } => {
                 write!(f, "process {process}: {path}: {error}")
             }
-            Self::UserMissing { process, user } => {
-                write!(
-                    f,
-                    "process {process}: user or group '{user}' does not exist"
-                )
+            Self::UserMissing { process, privilege } => {
+                write!(f, "process {process}: {privilege} does not exist")
             }
-            Self::UserForbidden { process, user } => {
-                write!(
-                    f,
-                    "process {process}: the host's policy forbids user '{user}'"
-                )
-            }
+            Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
             Self::LimitsNotEnforced { process, limits } => write!(
                 f,
                 "process {process} has resources.require, and its host does not enforce {}",
@@ -270,6 +270,10 @@ impl fmt::Display for Reason {
             Self::PoolNotMounted { pool, path } => {
                 write!(f, "{path} is not pool '{pool}': its disk is not mounted")
             }
+            Self::VolumeNotLimited { volume, pool } => write!(
+                f,
+                "volume {volume} must be held to its size, and nothing in pool '{pool}' is"
+            ),
             Self::MountFailed {
                 volume,
                 source,
@@ -357,11 +361,35 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Per host why not; those that are ruled out alike are told together.
 fn refusals(hosts: &[HostRefusal]) -> String {
-    let texts = hosts
-        .iter()
-        .map(|one| format!("{}: {}", one.host, one.because));
-    texts.collect::<Vec<_>>().join("; ")
+    let mut alike: BTreeMap<&Refusal, Vec<&HostName>> = BTreeMap::new();
+    for one in hosts {
+        alike.entry(&one.because).or_default().push(&one.host);
+    }
+    let mut groups: Vec<_> = alike.into_iter().collect();
+    // In the order of the hosts.
+    groups.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let shown = groups.iter().take(REFUSALS);
+    let mut texts: Vec<String> = shown
+        .map(|(because, hosts)| format!("{}: {because}", some(hosts)))
+        .collect();
+    let rest = groups.iter().skip(REFUSALS);
+    let more: usize = rest.map(|(_, hosts)| hosts.len()).sum();
+    if more > 0 {
+        texts.push(format!("and {more} more hosts"));
+    }
+    texts.join("; ")
+}
+
+/// The first of many hosts.
+fn some(hosts: &[&HostName]) -> String {
+    let more = hosts.len().saturating_sub(ALIKE);
+    let shown = join(hosts.get(..ALIKE).unwrap_or(hosts));
+    match more {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn join<T: fmt::Display>(items: &[T]) -> String {
@@ -370,4 +398,35 @@ fn join<T: fmt::Display>(items: &[T]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_ruled_out_alike_are_told_together() {
+        let refused = |n: usize, because| HostRefusal {
+            host: format!("host-{n:02}").parse().unwrap(),
+            because,
+        };
+        let full = |pool: &str| Refusal::NoPool {
+            pool: pool.to_owned(),
+        };
+        let mut hosts: Vec<_> = (0..6).map(|n| refused(n, Refusal::Cordoned)).collect();
+        hosts.insert(1, refused(99, Refusal::OutOfContact));
+        hosts.push(refused(7, full("fast")));
+        let text = Reason::NoEligibleHost { hosts }.to_string();
+        assert_eq!(
+            text,
+            "no host can take it: host-00, host-01, host-02, host-03 and 2 more: cordoned; host-07: \
+             has no pool 'fast'; host-99: out of contact"
+        );
+        let many = (0..20).map(|n| refused(n, full(&n.to_string())));
+        let text = refusals(&many.collect::<Vec<_>>());
+        assert!(
+            text.ends_with("host-11: has no pool '11'; and 8 more hosts"),
+            "{text}"
+        );
+    }
 }

@@ -68,7 +68,7 @@ impl Reason {
             | Self::HeldByOperator
             | Self::CommandMissing { .. }
             | Self::UserMissing { .. }
-            | Self::UserForbidden { .. }
+            | Self::Forbidden(_)
             | Self::LimitsNotEnforced { .. }
             | Self::PoolMissing { .. }
             | Self::PortTaken { .. }
@@ -88,6 +88,7 @@ impl Reason {
             | Self::VolumeGrowing { error: Some(_), .. }
             | Self::CopyNeedsStop { .. }
             | Self::PoolNotMounted { .. }
+            | Self::VolumeNotLimited { .. }
             | Self::MountFailed { .. }
             | Self::VolumeHung { .. }
             | Self::VolumeStale { .. }

@@ -92,6 +92,7 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     for process in processes() {
         let group = process.group.as_deref();
         let policy = &host.config.policy;
+        policy.capabilities(&process.name, &process.capabilities)?;
         let identity = users::resolve(
             policy,
             &process.name,

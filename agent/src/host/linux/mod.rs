@@ -38,6 +38,7 @@ mod connect;
 mod helpers;
 mod launch;
 mod pidfd;
+mod policy;
 mod pools;
 mod ports;
 mod prerequisites;
@@ -47,8 +48,8 @@ mod users;
 mod volumes;
 mod work;
 
+pub use policy::LocalPolicy;
 pub(crate) use prerequisites::look_here;
-pub use users::UserPolicy;
 
 /// Where a member's configuration appears to its processes.
 const CONFIG_MOUNTS: &str = "/run/berth/config";
@@ -64,8 +65,8 @@ pub struct LinuxConfig {
     pub log_dir: PathBuf,
     /// Volume pools.
     pub pools: BTreeMap<String, Pool>,
-    /// Who processes may run as.
-    pub policy: UserPolicy,
+    /// What processes may have here.
+    pub policy: LocalPolicy,
     /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
     pub self_reboot: Option<PathBuf>,
     /// The program that becomes a keeper or a helper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.

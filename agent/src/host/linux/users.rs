@@ -1,173 +1,263 @@
-//! Users and groups by name or number, and the host's policy about them. Asked here, in the agent,
-//! because name services load libraries: a keeper gets numbers.
+//! Users and groups by name or number. Asked here, in the agent, because name services load
+//! libraries: a keeper gets numbers. Whether the host allows them is the policy's to say.
 
 use std::ffi::CString;
 
-use berth_core::{ids::ProcessName, waiting::Reason};
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use berth_core::{
+    ids::ProcessName,
+    waiting::{Privilege, Reason},
+};
+use nix::{
+    errno::Errno,
+    unistd::{Gid, Group, Uid, User, getgrouplist},
+};
 
-use super::step_failed;
+use super::{
+    policy::{Known, LocalPolicy},
+    step_failed,
+};
 use crate::keeper::spec::Identity;
-
-/// Who processes may run as on this host. The host's own word: no coordinator overrules it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UserPolicy {
-    /// Whether user 0 or group 0 is allowed.
-    pub allow_root: bool,
-    /// The only users allowed, by name or number; all (but root) if empty.
-    pub allowed_users: Vec<String>,
-}
 
 /// Finds out who a process is to run as, and whether it may.
 ///
 /// # Errors
-/// `UserMissing`, `UserForbidden`, `StepFailed` if the name service fails.
+/// `UserMissing`, `Forbidden`, `StepFailed` if the name service fails.
 pub(super) fn resolve(
-    policy: &UserPolicy,
+    policy: &LocalPolicy,
     process: &ProcessName,
     user: &str,
     group: Option<&str>,
     supplemental: &[String],
 ) -> Result<Identity, Reason> {
-    let missing = |name: &str| Reason::UserMissing {
+    let missing = |privilege| Reason::UserMissing {
         process: process.clone(),
-        user: name.to_owned(),
+        privilege,
     };
-    let failed = |e: nix::errno::Errno| step_failed(format!("look up user {user}"), e.desc());
-    let found = match user.parse::<u32>() {
-        Ok(number) => User::from_uid(Uid::from_raw(number)),
-        Err(_) => User::from_name(user),
+    let failed = |e: Errno| step_failed(format!("look up user {user}"), e.desc());
+    let forbids = |refused| policy.forbids(process, refused);
+    let account = account(user).map_err(failed)?;
+    let account = account.ok_or_else(|| missing(Privilege::User(user.to_owned())))?;
+    let by_account = account.groups(account.gid).map_err(failed)?;
+    let asked = Known {
+        asked: user,
+        name: account.name.as_deref(),
+        id: account.uid,
     };
-    let found = found.map_err(failed)?;
-    let uid = match (&found, user.parse::<u32>()) {
-        (Some(found), _) => found.uid,
-        (None, Ok(number)) => Uid::from_raw(number),
-        (None, Err(_)) => return Err(missing(user)),
+    policy.user(asked).map_err(forbids)?;
+    let allowed = |name: &str| {
+        let found = group_of(name).map_err(failed)?;
+        let (gid, known) = found.ok_or_else(|| missing(Privilege::Group(name.to_owned())))?;
+        let group = Known {
+            asked: name,
+            name: known.as_deref(),
+            id: gid,
+        };
+        policy.group(group, &by_account).map_err(forbids)?;
+        Ok(gid)
     };
-    let gid = match group {
-        Some(name) => group_number(name, failed)?.ok_or_else(|| missing(name))?,
-        // A number without an account has no group of its own but the same number.
-        None => found
-            .as_ref()
-            .map_or_else(|| Gid::from_raw(uid.as_raw()), |found| found.gid),
-    };
-    let mut groups = match found
-        .as_ref()
-        .map(|found| CString::new(found.name.as_str()))
-    {
-        Some(Ok(name)) => getgrouplist(&name, gid).map_err(failed)?,
-        Some(Err(_)) | None => vec![gid],
-    };
+    let gid = group.map_or(Ok(account.gid), allowed)?;
+    let mut groups = account.groups(gid).map_err(failed)?;
     for name in supplemental {
-        let gid = group_number(name, failed)?.ok_or_else(|| missing(name))?;
+        let gid = allowed(name)?;
         if !groups.contains(&gid) {
             groups.push(gid);
         }
     }
-    let named = found.as_ref().map(|found| found.name.as_str());
-    if !policy.allows(user, named, uid, &groups) {
-        return Err(Reason::UserForbidden {
-            process: process.clone(),
-            user: user.to_owned(),
-        });
+    // That of root may also come with the account.
+    let root = Known {
+        asked: "0",
+        name: Some("root"),
+        id: Gid::from_raw(0),
+    };
+    if groups.contains(&root.id) {
+        policy.group(root, &groups).map_err(forbids)?;
     }
     Ok(Identity {
-        uid: uid.as_raw(),
+        uid: account.uid.as_raw(),
         gid: gid.as_raw(),
         groups: groups.into_iter().map(Gid::as_raw).collect(),
     })
 }
 
-fn group_number(
-    name: &str,
-    failed: impl Fn(nix::errno::Errno) -> Reason,
-) -> Result<Option<Gid>, Reason> {
-    if let Ok(number) = name.parse::<u32>() {
-        return Ok(Some(Gid::from_raw(number)));
-    }
-    let group = Group::from_name(name).map_err(failed)?;
-    Ok(group.map(|group| group.gid))
+/// A user, as far as the host knows it.
+struct Account {
+    uid: Uid,
+    /// Its own group.
+    gid: Gid,
+    /// None for a number that nobody has.
+    name: Option<String>,
 }
 
-impl UserPolicy {
-    fn allows(&self, asked: &str, name: Option<&str>, uid: Uid, groups: &[Gid]) -> bool {
-        let root = uid.is_root() || groups.iter().any(|gid| gid.as_raw() == 0);
-        if root && !self.allow_root {
-            return false;
+impl Account {
+    /// Its groups, with this one in place of its own.
+    fn groups(&self, gid: Gid) -> Result<Vec<Gid>, Errno> {
+        match self.name.as_deref().map(CString::new) {
+            Some(Ok(name)) => getgrouplist(&name, gid),
+            Some(Err(_)) | None => Ok(vec![gid]),
         }
-        let number = uid.to_string();
-        let listed = |allowed: &String| {
-            *allowed == asked || Some(allowed.as_str()) == name || *allowed == number
-        };
-        self.allowed_users.is_empty() || self.allowed_users.iter().any(listed)
     }
+}
+
+fn account(user: &str) -> Result<Option<Account>, Errno> {
+    let number = user.parse::<u32>().ok();
+    let found = match number {
+        Some(number) => User::from_uid(Uid::from_raw(number)),
+        None => User::from_name(user),
+    };
+    let known = found?.map(|found| Account {
+        uid: found.uid,
+        gid: found.gid,
+        name: Some(found.name),
+    });
+    // A number without an account has no group of its own but the same number.
+    let nameless = |number| Account {
+        uid: Uid::from_raw(number),
+        gid: Gid::from_raw(number),
+        name: None,
+    };
+    Ok(known.or_else(|| number.map(nameless)))
+}
+
+/// The number of a group, and its name, if it has one.
+fn group_of(group: &str) -> Result<Option<(Gid, Option<String>)>, Errno> {
+    let number = group.parse::<u32>().ok().map(Gid::from_raw);
+    let found = match number {
+        Some(number) => Group::from_gid(number),
+        None => Group::from_name(group),
+    };
+    let known = found?.map(|found| (found.gid, Some(found.name)));
+    Ok(known.or_else(|| number.map(|number| (number, None))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(policy: &UserPolicy, user: &str, group: Option<&str>) -> Result<Identity, Reason> {
-        resolve(policy, &"db".parse().unwrap(), user, group, &[])
+    fn ask(
+        policy: &LocalPolicy,
+        user: &str,
+        group: Option<&str>,
+        more: &[&str],
+    ) -> Result<Identity, Reason> {
+        let more: Vec<_> = more.iter().map(ToString::to_string).collect();
+        resolve(policy, &"db".parse().unwrap(), user, group, &more)
     }
 
-    #[test]
-    fn more_groups_are_added_once_each_and_that_of_root_is_forbidden() {
-        let policy = UserPolicy::default();
-        let ask = |groups: &[&str]| {
-            let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
-            resolve(&policy, &"db".parse().unwrap(), "54321", None, &groups)
-        };
-        assert_eq!(ask(&["7", "54321", "7"]).unwrap().groups, [54321, 7]);
-        let error = ask(&["no-such-group"]).unwrap_err();
-        assert!(matches!(error, Reason::UserMissing { user, .. } if user == "no-such-group"));
-        let error = ask(&["root"]).unwrap_err();
-        assert!(matches!(error, Reason::UserForbidden { .. }), "{error}");
+    /// What was refused, and by which key.
+    fn refusal(asked: Result<Identity, Reason>) -> (Privilege, String) {
+        match asked.unwrap_err() {
+            Reason::Forbidden(forbidden) => (forbidden.privilege, forbidden.key),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn group(name: &str) -> Privilege {
+        Privilege::Group(name.to_owned())
     }
 
     #[test]
     fn users_are_found_by_name_and_number() {
-        let policy = UserPolicy::default();
-        let daemon = ask(&policy, "daemon", None).unwrap();
-        assert_eq!(ask(&policy, &daemon.uid.to_string(), None).unwrap(), daemon);
-        let nameless = ask(&policy, "54321", None).unwrap();
+        let policy = LocalPolicy {
+            allowed_groups: vec!["daemon".to_owned()],
+            ..LocalPolicy::default()
+        };
+        let daemon = ask(&policy, "daemon", None, &[]).unwrap();
+        let by_number = ask(&policy, &daemon.uid.to_string(), None, &[]);
+        assert_eq!(by_number.unwrap(), daemon);
+        let nameless = ask(&policy, "54321", None, &[]).unwrap();
         assert_eq!((nameless.uid, nameless.gid), (54321, 54321));
         assert_eq!(nameless.groups, [54321]);
-        let other = ask(&policy, "54321", Some("daemon")).unwrap();
+        let other = ask(&policy, "54321", Some("daemon"), &[]).unwrap();
         assert_eq!(other.gid, daemon.gid);
     }
 
     #[test]
-    fn a_missing_name_is_named() {
-        let policy = UserPolicy::default();
-        let error = ask(&policy, "no-such-user", None).unwrap_err();
-        assert!(matches!(error, Reason::UserMissing { user, .. } if user == "no-such-user"));
-        let error = ask(&policy, "daemon", Some("no-such-group")).unwrap_err();
-        assert!(matches!(error, Reason::UserMissing { user, .. } if user == "no-such-group"));
+    fn a_missing_name_is_named_as_what_it_is() {
+        let policy = LocalPolicy::default();
+        let user = Privilege::User("no-such-user".to_owned());
+        for (asked, told) in [
+            (ask(&policy, "no-such-user", None, &[]), user),
+            (
+                ask(&policy, "daemon", Some("no-such"), &[]),
+                group("no-such"),
+            ),
+            (ask(&policy, "daemon", None, &["no-such"]), group("no-such")),
+        ] {
+            let error = asked.unwrap_err();
+            assert!(
+                matches!(&error, Reason::UserMissing { privilege, .. } if *privilege == told),
+                "{error}"
+            );
+        }
     }
 
     #[test]
     fn root_is_forbidden_however_it_is_called() {
-        let policy = UserPolicy::default();
-        for (user, group) in [("root", None), ("0", None), ("daemon", Some("root"))] {
-            let error = ask(&policy, user, group).unwrap_err();
-            assert!(matches!(error, Reason::UserForbidden { .. }), "{user}");
-        }
-        let allow_root = UserPolicy {
-            allow_root: true,
-            allowed_users: Vec::new(),
+        let policy = LocalPolicy {
+            allowed_groups: vec!["root".to_owned(), "0".to_owned()],
+            ..LocalPolicy::default()
         };
-        assert_eq!(ask(&allow_root, "root", None).unwrap().uid, 0);
+        for (user, group, more) in [
+            ("root", None, &[][..]),
+            ("0", None, &[]),
+            ("daemon", Some("root"), &[]),
+            ("daemon", Some("0"), &[]),
+            ("daemon", None, &["root"]),
+        ] {
+            let (_, key) = refusal(ask(&policy, user, group, more));
+            assert_eq!(key, "policy.allowRoot", "{user} {group:?} {more:?}");
+        }
+        let allow_root = LocalPolicy {
+            allow_root: true,
+            ..LocalPolicy::default()
+        };
+        assert_eq!(ask(&allow_root, "root", None, &[]).unwrap().uid, 0);
     }
 
     #[test]
     fn a_list_of_users_allows_no_others() {
-        let policy = UserPolicy {
-            allow_root: false,
+        let policy = LocalPolicy {
             allowed_users: vec!["daemon".to_owned()],
+            ..LocalPolicy::default()
         };
-        assert!(ask(&policy, "daemon", None).is_ok());
-        let error = ask(&policy, "nobody", None).unwrap_err();
-        assert!(matches!(error, Reason::UserForbidden { .. }));
+        assert!(ask(&policy, "daemon", None, &[]).is_ok());
+        let (what, key) = refusal(ask(&policy, "nobody", None, &[]));
+        assert_eq!(what, Privilege::User("nobody".to_owned()));
+        assert_eq!(key, "policy.allowedUsers");
+    }
+
+    #[test]
+    fn a_group_is_the_accounts_own_or_is_listed() {
+        let none = LocalPolicy::default();
+        let told = (group("daemon"), "policy.allowedGroups".to_owned());
+        assert_eq!(refusal(ask(&none, "54321", Some("daemon"), &[])), told);
+        assert_eq!(refusal(ask(&none, "54321", None, &["daemon"])), told);
+        let daemon = ask(&none, "daemon", Some("daemon"), &["daemon"]).unwrap();
+        assert_eq!(daemon.groups, [daemon.gid], "its own, once");
+        let number = daemon.gid.to_string();
+        for listed in ["daemon", &number] {
+            let policy = LocalPolicy {
+                allowed_groups: vec![listed.to_owned()],
+                ..LocalPolicy::default()
+            };
+            for asked in ["daemon", &number] {
+                let got = ask(&policy, "54321", None, &[asked, asked, "54321"]).unwrap();
+                assert_eq!(got.groups, [54321, daemon.gid], "{listed} {asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_told_what_would_allow_it_and_where() {
+        let policy = LocalPolicy {
+            file: "/etc/berth/other.yaml".into(),
+            ..LocalPolicy::default()
+        };
+        let error = ask(&policy, "54321", None, &["daemon"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "process db: group 'daemon' is not allowed by policy.allowedGroups in \
+             /etc/berth/other.yaml of its host"
+        );
     }
 }

@@ -55,7 +55,10 @@ pub(super) fn snapshot(lying: &Lying<'_>, online: bool) -> Result<(), Refused> {
     }
     let from = lying.parent.sub(lying.dir)?;
     let from = from.ok_or_else(|| lost(lying.work))?;
-    let record = lying.owned(&from, &lying.work.owners)?;
+    let record = OwnerRecord {
+        project: None,
+        ..lying.owned(&from, &lying.work.owners)?
+    };
     make(lying, &snapshots, (&from, online), |made| {
         publish(made, &record)
     })?;
@@ -74,7 +77,7 @@ pub(super) fn populate(
     lying.parent.sync()?;
     if let Some(there) = lying.parent.sub(lying.dir)? {
         let uid = &from.claim.uid;
-        let record = newest(&there)?;
+        let record = owner::of_volume(&there)?;
         if record.is_some_and(|record| record.claim_uid == *uid) {
             return lying.parent.sync();
         }
@@ -91,6 +94,8 @@ pub(super) fn populate(
         claim_uid: from.claim.uid.clone(),
         // Before every grant.
         epoch: Epoch::default(),
+        // It gets its own with its first start.
+        project: None,
         ..lying.owned(&data, &from.owners)?
     };
     make(lying, &snapshots, (&data, online), |made| {
@@ -157,11 +162,6 @@ fn remove(snapshots: &Dir, name: &str) -> Result<(), Refused> {
     let path = format!("/proc/self/fd/{}/{name}", snapshots.as_fd().as_raw_fd());
     let removed = std::fs::remove_dir_all(path);
     removed.map_err(|e| failed("remove", &snapshots.path().join(name), os(&e)))
-}
-
-fn newest(volume: &Dir) -> Result<Option<OwnerRecord>, Refused> {
-    let records = volume.sub(OWNER)?;
-    records.map_or(Ok(None), |records| owner::newest(&records))
 }
 
 fn publish(made: &Dir, record: &OwnerRecord) -> Result<(), Refused> {
@@ -282,7 +282,7 @@ fn directory(from: &Dir, to: &Dir) -> Result<(), Refused> {
 impl Lying<'_> {
     /// The owner record of data that is one of these claims'.
     fn owned(&self, volume: &Dir, owners: &[berth_core::ids::Uid]) -> Result<OwnerRecord, Refused> {
-        match newest(volume)? {
+        match owner::of_volume(volume)? {
             Some(record) if owners.contains(&record.claim_uid) => Ok(record),
             Some(record) => {
                 let owner = format!("claim {} with uid {}", record.claim, record.claim_uid);

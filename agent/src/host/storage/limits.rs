@@ -1,9 +1,10 @@
 //! Hard limits for volumes that are plain directories, where the file system of their pool holds
 //! projects to a quota: each volume's data is a project of its own, with the volume's size as limit.
 //!
-//! The number of a project is kept by the directory itself, and which numbers are in use the file
-//! system knows: so a number is never given twice while anything has it, whichever pools, agents or
-//! other programs use projects there.
+//! Which numbers are in use the file system knows: so a number is never given twice while anything has
+//! it, whichever pools, agents or other programs use projects there. Which one is the volume's its owner
+//! record says, because the kernel lets the user of the data give it to another project: each hold puts
+//! that right.
 
 use std::{
     hash::{DefaultHasher, Hasher as _},
@@ -18,6 +19,7 @@ use rustix::{
 
 use super::{
     dir::{Dir, Refused, failed},
+    owner,
     prepare::UNTOUCHED,
     quota::Quota,
 };
@@ -37,21 +39,40 @@ pub(super) struct Held<'a, Q> {
     pub(super) volume: &'a Dir,
     /// What its processes see.
     pub(super) data: &'a Dir,
+    /// The volume's project by its owner record.
+    pub(super) recorded: Option<u32>,
 }
 
-impl<Q: Quota> Held<'_, Q> {
-    /// Holds the data to a size, if the file system can; whether it does. No process of the volume's
-    /// member runs.
-    pub(super) fn hold(&self, bytes: u64) -> Result<bool, Refused> {
+impl<'a, Q: Quota> Held<'a, Q> {
+    /// The data of a volume.
+    ///
+    /// # Errors
+    /// The owner record cannot be read.
+    pub(super) fn of(quota: &'a Q, volume: &'a Dir, data: &'a Dir) -> Result<Self, Refused> {
+        let record = owner::of_volume(volume)?;
+        Ok(Self {
+            quota,
+            volume,
+            data,
+            recorded: record.and_then(|record| record.project),
+        })
+    }
+
+    /// Holds the data to a size, if the file system can; by which project, for the record. No process
+    /// of the volume's member runs.
+    pub(super) fn hold(&self, bytes: u64) -> Result<Option<u32>, Refused> {
         if bytes == 0 || !self.quota.is_enforced(self.data) {
-            return Ok(false);
+            // It is the volume's all the same, for when the file system holds it again.
+            return Ok(self.recorded);
         }
-        let project = match self.own()? {
-            Some(project) => project,
-            None => self.join()?,
+        let project = match (self.own()?, self.recorded) {
+            (Some(project), None) => project,
+            (Some(project), Some(recorded)) if project == recorded => project,
+            (_, Some(recorded)) => self.take_back(recorded)?,
+            (None, None) => self.join()?,
         };
         self.set(project, bytes)?;
-        Ok(true)
+        Ok(Some(project))
     }
 
     /// Makes the limit at least this large, if there is one.
@@ -59,8 +80,11 @@ impl<Q: Quota> Held<'_, Q> {
         if !self.quota.is_enforced(self.data) {
             return Ok(());
         }
-        let Some(project) = self.own()? else {
-            // It gets its limit with the next start: a running process may be making files.
+        let own = self.own()?;
+        let kept = own.filter(|own| self.recorded.is_none_or(|recorded| recorded == *own));
+        let Some(project) = kept else {
+            // It gets its limit with the next start: a running process may be making files. One that
+            // it gave itself may be a neighbour's.
             return Ok(());
         };
         let has = self.quota.used(self.data, project);
@@ -95,13 +119,7 @@ impl<Q: Quota> Held<'_, Q> {
             if used.inodes == 0 {
                 // What an earlier volume left must not stand against what is given now.
                 self.set(project, 0)?;
-                if filled {
-                    give_tree(self.quota, self.data.as_fd(), project)
-                        .map_err(|e| self.failed("give a project to what is in", e))?;
-                }
-                self.quota
-                    .give(self.data, true, project)
-                    .map_err(|e| self.failed("give a project to", e))?;
+                self.give(project, filled)?;
                 if filled || self.is_alone(project)? {
                     return Ok(project);
                 }
@@ -110,6 +128,23 @@ impl<Q: Quota> Held<'_, Q> {
         }
         let error = format!("{TRIES} project ids in a row are in use on its file system");
         Err(path_failed("give a project to", self.data.path(), error).into())
+    }
+
+    /// Puts everything back into the volume's own project. The number is made of the volume's place
+    /// and was given when nothing had it, so whoever has it now is what the volume left there.
+    fn take_back(&self, project: u32) -> Result<u32, Refused> {
+        self.give(project, true)?;
+        Ok(project)
+    }
+
+    /// Gives the data to a project, with what is in it.
+    fn give(&self, project: u32, filled: bool) -> Result<(), Refused> {
+        if filled {
+            give_tree(self.quota, self.data.as_fd(), project)
+                .map_err(|e| self.failed("give a project to what is in", e))?;
+        }
+        let given = self.quota.give(self.data, true, project);
+        given.map_err(|e| self.failed("give a project to", e))
     }
 
     /// Whether nobody took the same number at the same time: then the directory, with what it may

@@ -9,7 +9,7 @@ use berth_core::{
 use serde::{Deserialize, Serialize};
 
 use super::dir::{Dir, Refused};
-use crate::host::path_failed;
+use crate::{host::path_failed, keeper::OWNER};
 
 const PREFIX: &str = "epoch-";
 
@@ -31,6 +31,19 @@ pub(crate) struct OwnerRecord {
     pub(crate) uid: u32,
     /// The group's number.
     pub(crate) gid: u32,
+    /// The project that holds the data to its size, where one does: the data's own user can give its
+    /// files to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) project: Option<u32>,
+}
+
+/// The newest record of a volume; `None` without any.
+///
+/// # Errors
+/// As [`newest`].
+pub(crate) fn of_volume(volume: &Dir) -> Result<Option<OwnerRecord>, Refused> {
+    let records = volume.sub(OWNER)?;
+    records.map_or(Ok(None), |records| newest(&records))
 }
 
 /// The newest record of a directory; `None` without any.

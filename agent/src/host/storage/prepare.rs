@@ -25,7 +25,7 @@ use super::{
     owner::{self, OwnerRecord},
     place::Place,
     pool::PoolPlace,
-    quota::Kernel,
+    quota::{Kernel, Quota as _},
 };
 use crate::{
     host::{PreparedVolume, VolumeOwner, step_failed},
@@ -138,24 +138,19 @@ impl Work<'_> {
         }
     }
 
-    fn directory(&self, pool: &mut PoolPlace, dir: &str, size: u64) -> Result<bool, Refused> {
-        let pool = pool.open_or_mark(new_id)?;
-        let recorded = self.managed(&pool, dir, 0o700)?;
-        let volume = pool.sub(dir)?;
-        let data = sub(volume.as_ref(), DATA)?;
-        if let (Some(volume), Some(data), false) = (&volume, &data, self.read_only) {
-            let held = Held {
-                quota: &Kernel,
-                volume,
-                data,
-            };
-            held.hold(size)?;
+    fn directory(&self, place: &mut PoolPlace, dir: &str, size: u64) -> Result<bool, Refused> {
+        let pool = place.open_or_mark(new_id)?;
+        let writes = !self.read_only && size > 0;
+        if writes && self.wish.volume.limited && !Kernel.is_enforced(&pool) {
+            let (volume, pool) = (self.wish.volume.name.clone(), place.name.clone());
+            return Err(Reason::VolumeNotLimited { volume, pool }.into());
         }
-        Ok(recorded)
+        self.managed(&pool, dir, 0o700, size)
     }
 
-    /// A directory of ours, with data and record in it.
-    fn managed(&self, parent: &Dir, name: &str, mode: u32) -> Result<bool, Refused> {
+    /// A directory of ours, with data and record in it; held to a size where the file system does
+    /// that.
+    fn managed(&self, parent: &Dir, name: &str, mode: u32, size: u64) -> Result<bool, Refused> {
         let volume = parent.sub(name)?;
         let whose = self.whose(volume.as_ref())?;
         let data = sub(volume.as_ref(), DATA)?;
@@ -179,7 +174,8 @@ impl Work<'_> {
         }
         let data = self.make_data(&volume)?;
         // All is made first: then the file system writes its journal once, and not for each step.
-        let recorded = self.record(&volume, whose)?;
+        let project = Held::of(&Kernel, &volume, &data)?.hold(size)?;
+        let recorded = self.record(&volume, whose, project)?;
         for made in [&data, &volume, parent] {
             made.sync()?;
         }
@@ -222,7 +218,7 @@ impl Work<'_> {
         mounted.grow(&volume, name, 0)?;
         or_smaller(mounted.grow(&volume, name, size))?;
         let data = self.make_data(&root)?;
-        let recorded = self.record(&volume, whose)?;
+        let recorded = self.record(&volume, whose, None)?;
         for made in [&data, &root, &volume, &pool] {
             made.sync()?;
         }
@@ -236,7 +232,7 @@ impl Work<'_> {
             let share = Dir::of_mount(&mount, &path)?;
             match &source.sub_dir {
                 // Its user must get to the data also where root is nobody.
-                Some(dir) => work.managed(&share, dir, 0o711),
+                Some(dir) => work.managed(&share, dir, 0o711, 0),
                 None => work.whole_share(&share).map(|()| false),
             }
         };
@@ -286,10 +282,7 @@ impl Work<'_> {
         let Some(volume) = volume else {
             return Ok(Whose::Nobodys);
         };
-        let record = match volume.sub(OWNER)? {
-            Some(records) => owner::newest(&records)?,
-            None => None,
-        };
+        let record = owner::of_volume(volume)?;
         Ok(self.wish.judge_record(record.as_ref(), volume.path())?)
     }
 
@@ -315,15 +308,20 @@ impl Work<'_> {
 
     /// Writes the epoch into the record. False where nothing can be written beside the data. Durable
     /// when the volume's directory is.
-    fn record(&self, volume: &Dir, whose: Whose) -> Result<bool, Refused> {
-        match self.write_record(volume, whose) {
+    fn record(&self, volume: &Dir, whose: Whose, project: Option<u32>) -> Result<bool, Refused> {
+        match self.write_record(volume, whose, project) {
             Ok(()) => Ok(true),
             Err(refused) if refused.denied && self.as_user => Ok(false),
             Err(refused) => Err(refused),
         }
     }
 
-    fn write_record(&self, volume: &Dir, whose: Whose) -> Result<(), Refused> {
+    fn write_record(
+        &self,
+        volume: &Dir,
+        whose: Whose,
+        project: Option<u32>,
+    ) -> Result<(), Refused> {
         if whose == Whose::Given {
             let kept = format!("{OWNER}.before-{}", self.wish.volume.claim_uid);
             volume.rename(OWNER, &kept)?;
@@ -338,6 +336,7 @@ impl Work<'_> {
             user: self.wish.owner.user.clone(),
             uid: identity.uid,
             gid: identity.gid,
+            project,
         };
         owner::advance(&records, &record)
     }
@@ -347,14 +346,16 @@ impl Work<'_> {
 /// reached by another name of its server or its export. No word of adoption was about that.
 fn other_owner(data: &Dir, claim: &berth_core::ids::Uid) -> Option<String> {
     // What is no directory of records, or cannot be read, is the application's own.
-    let records = data.sub(OWNER).ok()??;
-    let record = owner::newest(&records).ok()??;
+    let record = owner::of_volume(data).ok()??;
     (record.claim_uid != *claim).then(|| {
         let OwnerRecord {
             claim, claim_uid, ..
         } = record;
-        let at = records.path().display();
-        format!("another claim: {claim} with uid {claim_uid}, in {at}")
+        let at = data.path().join(OWNER);
+        format!(
+            "another claim: {claim} with uid {claim_uid}, in {}",
+            at.display()
+        )
     })
 }
 

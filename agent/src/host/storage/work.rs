@@ -331,7 +331,11 @@ impl Lying<'_> {
             return Ok(None);
         };
         let data = volume.sub(DATA)?;
-        data.map_or(Ok(None), |data| held(&volume, &data).own())
+        let Some(data) = data else {
+            return Ok(None);
+        };
+        let held = Held::of(&Kernel, &volume, &data)?;
+        Ok(held.recorded.or(held.own()?))
     }
 
     /// Also of a rename that an attempt before did: it may have been killed right after.
@@ -353,12 +357,7 @@ impl Lying<'_> {
     /// The data must be that of a claim that the volume was bound to: an operator who deletes a
     /// volume does not mean what somebody else put in its place.
     fn check_owner(&self, volume: &Dir) -> Result<(), Refused> {
-        let records = volume.sub(OWNER)?;
-        let record = match &records {
-            Some(records) => owner::newest(records)?,
-            None => None,
-        };
-        let owner = match record {
+        let owner = match owner::of_volume(volume)? {
             Some(record) if self.work.owners.contains(&record.claim_uid) => return Ok(()),
             Some(record) => format!("claim {} with uid {}", record.claim, record.claim_uid),
             // A server may let nothing be written beside the data.
@@ -462,7 +461,7 @@ fn grow(request: &WorkRequest, bytes: u64) -> Result<(), Refused> {
     lying.check_owner(&volume)?;
     if kind == PoolKind::Directory {
         let data = volume.sub(DATA)?.ok_or_else(lost)?;
-        return held(&volume, &data).raise(bytes);
+        return Held::of(&Kernel, &volume, &data)?.raise(bytes);
     }
     let file = volume.file(IMAGE)?.ok_or_else(lost)?;
     image::check_room(&volume, name, &file, bytes)?;
@@ -470,14 +469,6 @@ fn grow(request: &WorkRequest, bytes: u64) -> Result<(), Refused> {
     // The device is the one that a running member has, if there is one, and so is the file system.
     let mounted = image::mount(&volume, name, &work.source.describe())?;
     mounted.ok_or_else(lost)?.grow(&volume, name, bytes)
-}
-
-fn held<'a>(volume: &'a Dir, data: &'a Dir) -> Held<'a, Kernel> {
-    Held {
-        quota: &Kernel,
-        volume,
-        data,
-    }
 }
 
 #[cfg(test)]

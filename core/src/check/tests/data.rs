@@ -3,7 +3,7 @@
 use super::*;
 
 /// A claim `one` on volume `one`, and claim and volume `two` that wait for each other.
-fn two_volumes() -> State {
+pub(super) fn two_volumes() -> State {
     let mut state = state(4);
     for name in ["one", "two"] {
         static_volume(&mut state, name, 5);
@@ -14,7 +14,7 @@ fn two_volumes() -> State {
     state
 }
 
-fn bind_static(state: &State, claim: &str, volume: &str) -> Step {
+pub(super) fn bind_static(state: &State, claim: &str, volume: &str) -> Step {
     let (key, name) = (key(claim), volume_key(volume));
     let volume = bound(state, &name, &key, &state.claims[&key], NOW).unwrap();
     Step::BindClaim { key, name, volume }
@@ -144,7 +144,7 @@ pub(super) fn starts(rule: Rule) -> Option<Bad> {
 }
 
 /// The volume of the first member, as a snapshot of it is taken while it runs.
-fn snapshot(state: &State, claim: u32) -> Step {
+pub(super) fn snapshot(state: &State, claim: u32) -> Step {
     let key = data(claim);
     let volume = state.claims[&key].volume.clone().unwrap();
     let record = &state.volumes[&volume];
@@ -165,7 +165,7 @@ fn snapshot(state: &State, claim: u32) -> Step {
 }
 
 /// Members that run on pools that copy in one instant, and an asked-for snapshot of the first.
-fn copied() -> State {
+pub(super) fn copied() -> State {
     let mut state = running().state;
     for host in state.hosts.values_mut() {
         let info = PoolInfo {
@@ -193,6 +193,12 @@ pub(super) fn copies(rule: Rule) -> Option<Bad> {
             let state = copied();
             let step = snapshot(&state, 1);
             (state, vec![step])
+        }
+        Rule::SnapshotMeant => {
+            let state = copied();
+            let uid = state.claims[&data(1)].uid.clone();
+            let (key, claim) = (key("one"), data(1));
+            (state, vec![Step::PinSnapshot { key, claim, uid }])
         }
         Rule::CopyStill => {
             let mut state = copied();

@@ -3,11 +3,11 @@
 //! A volume that is there, and a directory on a server, is bound as soon as it may be; a volume in
 //! a pool when its member is started, because until then the member may still go to another host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
-    plan::{Scope, Step, claims::room::nowhere, draft::Draft},
+    ids::{ClaimKey, HostName, MemberId, ObjectKey},
+    plan::{Parked, Scope, Step, Subject, claims::room::nowhere, draft::Draft, parked::holds_set},
     spec::{BindingMode, DataSource, Provisioner},
     state::{Claim, State, Volume},
     time::Timestamp,
@@ -162,12 +162,8 @@ fn no_match(claim: &ClaimKey, mut volumes: Vec<VolumeRefusal>) -> Reason {
 }
 
 /// Binds what has waited for a volume: claims that were made by hand, and those of members that
-/// have a host. Not those of parked sets.
-pub(in crate::plan) fn waiting(
-    draft: &mut Draft,
-    parked: &BTreeMap<SetKey, String>,
-    scope: &Scope,
-) {
+/// have a host. Not what is parked.
+pub(in crate::plan) fn waiting(draft: &mut Draft, parked: &Parked, scope: &Scope) {
     if draft.mismatch().is_some() {
         // The store may be an old one, and the volume another claim's by now.
         return;
@@ -176,12 +172,10 @@ pub(in crate::plan) fn waiting(
     keys.extend(draft.state.index().unbound.of(&()).cloned());
     keys.retain(|key| {
         let claim = draft.state.claims.get(key);
-        claim.is_some_and(|claim| {
-            claim.volume.is_none()
-                && claim
-                    .member
-                    .as_ref()
-                    .is_none_or(|id| !parked.contains_key(&id.set) && is_assigned(&draft.state, id))
+        let open = claim.filter(|claim| claim.volume.is_none());
+        open.is_some_and(|claim| match &claim.member {
+            Some(id) => !holds_set(parked, &id.set) && is_assigned(&draft.state, id),
+            None => !parked.contains_key(&Subject::Claim(key.clone())),
         })
     });
     for key in keys {

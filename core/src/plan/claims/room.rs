@@ -8,7 +8,7 @@ use crate::{
     spec::{LimitPolicy, Provisioner, StorageClass},
     state::{Claim, Snapshot, State},
     time::Timestamp,
-    volume::{PoolInfo, VolumeSource, access::shared_claims, class, provision},
+    volume::{PoolInfo, PoolKind, VolumeSource, access::shared_claims, class, provision},
     waiting::{HostRefusal, Reason, Refusal},
 };
 
@@ -51,7 +51,8 @@ fn demand(
             pool: pool.to_owned(),
             // A copy is made anew; the others are there.
             bytes: volume.copying().map(|_| volume.capacity),
-            limited: volume.copying().is_some() && must_limit(state, claim),
+            limited: volume.copying().is_some()
+                && class::must_limit(state, &class::of_claim(state, &claim.spec)),
         })),
         Ok(Choice::Later) => Ok(None),
         Err(reason @ Reason::ClassMissing { .. }) => Err(reason),
@@ -67,11 +68,6 @@ fn local_demand(state: &State, claim: &Claim) -> Option<Demand> {
         bytes: Some(claim.spec.storage()),
         limited: class.parameters.limits == LimitPolicy::Required,
     })
-}
-
-fn must_limit(state: &State, claim: &Claim) -> bool {
-    let class = class::named(state, &class::of_claim(state, &claim.spec));
-    class.is_some_and(|class| class.parameters.limits == LimitPolicy::Required)
 }
 
 /// What the claims of a member need together, by pool.
@@ -191,7 +187,7 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
 }
 
 /// What a new volume could have of a pool of a host, in bytes: where volumes are held to their sizes
-/// what is not promised to others, elsewhere what is free on the disk.
+/// what is not promised to others and is free on the disk, elsewhere what is free there.
 pub fn pool_free(state: &State, host: &HostName, pool: &str) -> u64 {
     let known = state.hosts.get(host);
     let Some(info) = known.and_then(|known| known.record.pools.get(pool)) else {
@@ -204,6 +200,7 @@ pub fn pool_free(state: &State, host: &HostName, pool: &str) -> u64 {
     }
 }
 
+/// What nobody was promised of a pool, as far as it is on the disk: files of others may lie there.
 fn unpromised(
     state: &State,
     id: Option<&MemberId>,
@@ -211,15 +208,33 @@ fn unpromised(
     pool: &str,
     info: &PoolInfo,
 ) -> u64 {
-    let used = promised(state, id, host, pool);
-    info.capacity.saturating_sub(used)
+    let coming = coming(state, id, host, pool);
+    let promised = there(state, host, pool).saturating_add(coming);
+    let on_disk = match info.kind {
+        // What was written counts in both; what was not yet, nobody can tell from the disk.
+        PoolKind::Directory => info.available,
+        // Images take all of their size when they are made.
+        PoolKind::Image => info.available.saturating_sub(coming),
+    };
+    info.capacity.saturating_sub(promised).min(on_disk)
 }
 
 /// Bytes of a pool that volumes and snapshots there have, or were promised: to members that are
 /// assigned and not started, except the one that asks.
 pub(super) fn promised(state: &State, id: Option<&MemberId>, host: &HostName, pool: &str) -> u64 {
+    there(state, host, pool).saturating_add(coming(state, id, host, pool))
+}
+
+/// Bytes of the volumes and snapshots of a pool.
+fn there(state: &State, host: &HostName, pool: &str) -> u64 {
     let place = (host.clone(), pool.to_owned());
     let there = state.index().used.get(&place).copied().unwrap_or_default();
+    u64::try_from(there).unwrap_or(u64::MAX)
+}
+
+/// Bytes of a pool that members will have there which are assigned and not started, except the one
+/// that asks.
+fn coming(state: &State, id: Option<&MemberId>, host: &HostName, pool: &str) -> u64 {
     let mut coming: BTreeMap<&ClaimKey, u64> = BTreeMap::new();
     for (key, claim) in waiting_here(state, id, host) {
         let demand = local_demand(state, claim).filter(|demand| demand.pool == pool);
@@ -227,8 +242,7 @@ pub(super) fn promised(state: &State, id: Option<&MemberId>, host: &HostName, po
             coming.insert(key, bytes);
         }
     }
-    let there = u64::try_from(there).unwrap_or(u64::MAX);
-    coming.into_values().fold(there, u64::saturating_add)
+    coming.into_values().fold(0, u64::saturating_add)
 }
 
 /// The claims without a volume of the members that are assigned to a host and not started.

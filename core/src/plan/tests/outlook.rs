@@ -55,6 +55,7 @@ fn sized(state: &mut State, capacity: u64) {
     for host in state.hosts.values_mut() {
         let info = PoolInfo {
             capacity,
+            available: capacity,
             ..PoolInfo::default()
         };
         host.record.pools.insert("default".to_owned(), info);
@@ -208,7 +209,7 @@ fn a_volume_that_is_to_grow_says_why_it_has_not() {
     wanted.volume_claim_templates[0].spec.resources.requests = quantity(4);
     let pool = state.hosts.get_mut(&host_name(1)).unwrap();
     let pool = pool.record.pools.get_mut("default").unwrap();
-    (pool.limits, pool.capacity) = (true, 10);
+    (pool.limits, pool.capacity, pool.available) = (true, 10, 10);
     put_set(&mut state, "db", wanted.clone());
     let mut friends = Friends::new(state);
     friends.settle();
@@ -241,4 +242,24 @@ fn a_volume_that_is_to_grow_says_why_it_has_not() {
     volume.capacity = 8;
     friends.plan();
     assert_eq!(reason(&friends), None);
+}
+
+#[test]
+fn a_snapshot_of_a_claim_that_is_not_there_is_told() {
+    let snapshot = "\
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: before}
+spec: {source: {persistentVolumeClaimName: data-db-0}}
+";
+    let mut state = state(1);
+    let told = look(&state, snapshot).warnings;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("default/data-db-0, which does not exist"));
+    for with_it in [CLAIM, SET] {
+        let both = format!("{with_it}---\n{snapshot}");
+        assert_eq!(look(&state, &both).warnings, [""; 0]);
+    }
+    hand_made(&mut state, "data-db-0", 5);
+    assert_eq!(look(&state, snapshot).warnings, [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     fixture::{friend::Friends, host_name, key, member, pool, put_set, spec, state},
     ids::Ordinal,
-    plan::{Step, plan, plan_without},
+    plan::{Step, Subject, plan, plan_without},
     spec::{ConfigMap, EnvFromSource, GatePolicy, Spread, StatefulSetSpec},
     state::{Ordered, State},
     waiting::{HostRefusal, Reason, Refusal},
@@ -429,7 +429,7 @@ fn a_parked_set_waits_and_others_go_on() {
     let mut state = state(2);
     put_set(&mut state, "bad", spec(1, false));
     put_set(&mut state, "good", spec(1, false));
-    let parked = [(key("bad"), "claimHost".to_owned())].into();
+    let parked = [(Subject::Set(key("bad")), "claimHost".to_owned())].into();
     let (plan, report) = plan_without(&state, crate::fixture::NOW, &parked);
     let about = plan.steps.iter().filter_map(Step::member);
     assert!(about.clone().all(|(set, _)| *set == key("good")));

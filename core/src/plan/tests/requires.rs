@@ -99,3 +99,30 @@ fn who_held_a_port_is_forgotten_with_the_member_that_left() {
     friends.settle();
     assert!(contact(&mut friends.state).asked.is_empty());
 }
+
+#[test]
+fn all_that_a_host_lacks_is_told_at_once() {
+    let mut wanted = spec(1, false);
+    let requires = &mut wanted.template.spec.requires;
+    requires.users = vec!["db".to_owned(), "there".to_owned()];
+    requires.sysctls = [("vm.swappiness".to_owned(), "<=1".to_owned())].into();
+    let all: Vec<_> = requires.each().collect();
+    let mut friends = one("db", wanted, state(1));
+    let contact = &mut friends.state.hosts.get_mut(&host_name(1)).unwrap().contact;
+    let answers = all.into_iter().map(|of| {
+        let fact = match of.to_string().as_str() {
+            "user 'there'" => Fact::Value("999".to_owned()),
+            "user 'db'" => Fact::Absent,
+            _ => Fact::Value("60".to_owned()),
+        };
+        let finding = of.judge(&fact);
+        Answer { of, finding }
+    });
+    contact.answered(answers.collect(), friends.now);
+    friends.settle();
+    assert_eq!(
+        why(&friends).to_string(),
+        "no host can take it: host-1: requires sysctl vm.swappiness <=1, found 60; set it there with \
+         sysctl -w, and in /etc/sysctl.d, and requires user 'db', found nothing; create the user there"
+    );
+}

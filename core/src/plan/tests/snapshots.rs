@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    check::check_plan,
     fixture::{
         NOW, class, friend::Friends, hand_made, host_name, key, member, nfs_class, put_set,
         quantity, spec, state,
     },
-    ids::{HostName, ObjectKey, Ordinal},
-    plan::{plan, snapshot},
+    ids::{HostName, ObjectKey, Ordinal, Uid},
+    plan::snapshot,
     spec::{DataSource, DataSourceKind, Provisioner, VolumeSnapshot},
     state::{SnapshotState, State, VolumeState},
     volume::{
@@ -39,23 +38,8 @@ fn running((kind, clones): (PoolKind, bool)) -> Friends {
     wanted.volume_claim_templates[0].spec.resources.requests = quantity(4);
     put_set(&mut state, "db", wanted);
     let mut friends = Friends::new(state);
-    settle(&mut friends);
+    friends.settle_checked();
     friends
-}
-
-/// Settles; the checker has nothing to say about any plan on the way.
-fn settle(friends: &mut Friends) {
-    for _ in 0..100 {
-        let before = friends.state.clone();
-        let (steps, _) = plan(&before, friends.now);
-        assert_eq!(check_plan(&before, &steps, friends.now), []);
-        friends.plan();
-        friends.agents();
-        if friends.state == before {
-            return;
-        }
-    }
-    panic!("does not settle: {:#?}", friends.report);
 }
 
 fn ask(state: &mut State, name: &str, claim: &str) {
@@ -113,7 +97,7 @@ fn scale(friends: &mut Friends, replicas: i64) {
     let mut wanted = (*friends.state.sets[&key("db")].spec).clone();
     wanted.replicas = Some(replicas);
     put_set(&mut friends.state, "db", wanted);
-    settle(friends);
+    friends.settle_checked();
 }
 
 fn begin(state: &mut State, name: &str, kind: DataSourceKind, from: &str) {
@@ -130,13 +114,13 @@ fn begin(state: &mut State, name: &str, kind: DataSourceKind, from: &str) {
 fn a_pool_that_copies_in_one_instant_is_asked_while_the_member_runs() {
     let mut friends = running(ONLINE);
     ask(&mut friends.state, "before", "data-db-1");
-    settle(&mut friends);
+    friends.settle_checked();
     let online = VolumeTask::Snapshot { online: true };
     assert_eq!(tasks(&friends.state), [online]);
     let (host, work) = works(&friends.state).remove(0);
     assert_eq!((host, work.volume), (host_name(2), record("before")));
     carry_out(&mut friends.state);
-    settle(&mut friends);
+    friends.settle_checked();
     let taken = &friends.state.snapshots[&record("before")];
     assert_eq!(taken.state, SnapshotState::Ready { since: NOW });
     assert_eq!((taken.bytes, tasks(&friends.state)), (4, Vec::new()));
@@ -149,9 +133,34 @@ fn another_claim_of_the_name_is_not_the_one_that_was_meant() {
     let object = friends.state.volume_snapshots.get_mut(&key("before"));
     let source = &mut object.unwrap().spec.source;
     "of-the-one-before".clone_into(&mut source.persistent_volume_claim_uid);
-    settle(&mut friends);
+    friends.settle_checked();
     assert_eq!(tasks(&friends.state), []);
     let why = waits(&friends, "before");
+    assert!(matches!(why, Reason::DataSourceMissing { .. }), "{why}");
+}
+
+#[test]
+fn a_snapshot_that_came_before_its_claim_means_the_first_one_of_the_name() {
+    let mut friends = running(ONLINE);
+    ask(&mut friends.state, "early", "data-new-0");
+    friends.settle_checked();
+    let missing = |friends: &Friends| waits(friends, "early");
+    assert!(matches!(missing(&friends), Reason::ClaimMissing { .. }));
+    // A member that runs nowhere has its claim, and nothing in it to copy.
+    put_set(&mut friends.state, "new", spec(1, true));
+    friends.plan();
+    let first = friends.state.claims[&key("data-new-0")].uid.clone();
+    let meant = |friends: &Friends| {
+        let object = &friends.state.volume_snapshots[&key("early")];
+        object.spec.source.persistent_volume_claim_uid.clone()
+    };
+    assert_eq!(meant(&friends), first.to_string());
+    let claim = friends.state.claims.get_mut(&key("data-new-0")).unwrap();
+    claim.uid = Uid("another".to_owned());
+    friends.settle_checked();
+    assert_eq!(meant(&friends), first.to_string(), "noted once");
+    assert!(friends.state.snapshots.is_empty());
+    let why = missing(&friends);
     assert!(matches!(why, Reason::DataSourceMissing { .. }), "{why}");
 }
 
@@ -160,7 +169,7 @@ fn elsewhere_the_member_stops_first_and_waits_until_the_copy_is_complete() {
     for pool in STILL {
         let mut friends = running(pool);
         ask(&mut friends.state, "before", "data-db-1");
-        settle(&mut friends);
+        friends.settle_checked();
         let by = member("db", 1);
         let claim = key("data-db-1");
         assert_eq!(
@@ -185,7 +194,7 @@ fn elsewhere_the_member_stops_first_and_waits_until_the_copy_is_complete() {
         taken.state = SnapshotState::Deleting;
         for friends in [&mut friends, &mut deleted] {
             carry_out(&mut friends.state);
-            settle(friends);
+            friends.settle_checked();
             assert!(friends.report.waiting.is_empty());
         }
         assert!(deleted.state.snapshots.is_empty());
@@ -228,7 +237,7 @@ fn what_cannot_be_copied_says_so() {
     wanted.volume_claim_templates[0].spec.storage_class_name = Some("nfs".to_owned());
     put_set(&mut state, "db", wanted);
     let mut friends = Friends::new(state);
-    settle(&mut friends);
+    friends.settle_checked();
     ask(&mut friends.state, "a", "data-db-0");
     assert_eq!(refused(&friends, "a"), CopyRefusal::Server);
 }
@@ -243,11 +252,12 @@ fn a_snapshot_takes_room_of_a_pool_of_images() {
         .unwrap()
         .record
         .pools;
-    pools.get_mut("default").unwrap().capacity = 9;
+    let pool = pools.get_mut("default").unwrap();
+    (pool.capacity, pool.available) = (9, 9);
     ask(&mut friends.state, "one", "data-db-0");
-    settle(&mut friends);
+    friends.settle_checked();
     ask(&mut friends.state, "two", "data-db-0");
-    settle(&mut friends);
+    friends.settle_checked();
     let no_space = waits(&friends, "two");
     assert!(
         matches!(
@@ -266,7 +276,7 @@ fn a_snapshot_takes_room_of_a_pool_of_images() {
 fn a_snapshot_that_failed_is_not_tried_again() {
     let mut friends = running(ONLINE);
     ask(&mut friends.state, "before", "data-db-0");
-    settle(&mut friends);
+    friends.settle_checked();
     let taken = friends.state.snapshots[&record("before")].clone();
     let task = VolumeTask::Snapshot { online: true };
     let failed = work::snapshot_done(&taken, task, Some("no"), NOW).unwrap();
@@ -275,7 +285,7 @@ fn a_snapshot_that_failed_is_not_tried_again() {
     };
     assert_eq!(work::snapshot_done(&failed, task, None, NOW), None);
     friends.state.snapshots.insert(record("before"), *failed);
-    settle(&mut friends);
+    friends.settle_checked();
     assert_eq!(tasks(&friends.state), []);
 }
 
@@ -283,13 +293,13 @@ fn a_snapshot_that_failed_is_not_tried_again() {
 fn a_member_begins_with_a_snapshot_on_the_host_that_has_it() {
     let mut friends = running(ONLINE);
     ask(&mut friends.state, "before", "data-db-1");
-    settle(&mut friends);
+    friends.settle_checked();
     let kind = DataSourceKind::VolumeSnapshot;
     begin(&mut friends.state, "data-new-0", kind, "before");
     let mut wanted = spec(1, true);
     wanted.template.spec.processes[0].ports.clear();
     put_set(&mut friends.state, "new", wanted);
-    settle(&mut friends);
+    friends.settle_checked();
     // While it is being taken, it is known where it will be.
     let new = |friends: &Friends| friends.state.sets[&key("new")].members[&Ordinal(0)].clone();
     assert_eq!(new(&friends).host, host_name(2));
@@ -303,7 +313,7 @@ fn a_member_begins_with_a_snapshot_on_the_host_that_has_it() {
         }
     );
     carry_out(&mut friends.state);
-    settle(&mut friends);
+    friends.settle_checked();
     assert_eq!(
         friends.report.waiting[&member("new", 0)],
         Reason::VolumePopulating { claim, source }
@@ -325,7 +335,7 @@ fn a_member_begins_with_a_snapshot_on_the_host_that_has_it() {
     carry_out(&mut friends.state);
     assert_eq!(tasks(&friends.state), [VolumeTask::Discard]);
     carry_out(&mut friends.state);
-    settle(&mut friends);
+    friends.settle_checked();
     assert!(friends.report.waiting.is_empty());
     let claim = &friends.state.claims[&key("data-new-0")];
     assert!(claim.filled, "an empty volume would be a loss");
@@ -339,7 +349,7 @@ fn each_member_of_a_set_can_begin_with_its_own_snapshot() {
         let name = format!("before-{n}");
         ask(&mut friends.state, &name, &format!("data-db-{n}"));
     }
-    settle(&mut friends);
+    friends.settle_checked();
     carry_out(&mut friends.state);
     let mut wanted = spec(2, true);
     wanted.template.spec.processes[0].ports.clear();
@@ -351,9 +361,9 @@ fn each_member_of_a_set_can_begin_with_its_own_snapshot() {
         name: "before-{{ ordinal }}".to_owned(),
     });
     put_set(&mut friends.state, "new", wanted);
-    settle(&mut friends);
+    friends.settle_checked();
     carry_out(&mut friends.state);
-    settle(&mut friends);
+    friends.settle_checked();
     assert!(friends.report.waiting.is_empty(), "{:?}", friends.report);
     for n in 0..2 {
         let here = &friends.state.sets[&key("new")].members[&Ordinal(n)];
@@ -371,7 +381,7 @@ fn a_clone_in_a_pool_that_needs_it_holds_its_source_until_it_is_complete() {
         let mut wanted = spec(1, true);
         wanted.template.spec.processes[0].ports.clear();
         put_set(&mut friends.state, "new", wanted);
-        settle(&mut friends);
+        friends.settle_checked();
         let waiting = &friends.report.waiting[&member("new", 0)];
         assert!(matches!(waiting, Reason::CopyNeedsStop { .. }), "{waiting}");
         scale(&mut friends, 1);
@@ -386,7 +396,7 @@ fn a_clone_in_a_pool_that_needs_it_holds_its_source_until_it_is_complete() {
         assert_eq!(friends.report.waiting[&member("db", 1)], held);
         // A volume that is copied does not go to the trash meanwhile.
         carry_out(&mut friends.state);
-        settle(&mut friends);
+        friends.settle_checked();
         assert!(friends.report.waiting.is_empty(), "{:?}", friends.report);
     }
 }
@@ -400,7 +410,7 @@ fn a_copy_goes_to_a_volume_of_its_pool_that_is_large_enough() {
     wanted.template.spec.processes[0].ports.clear();
     put_set(&mut friends.state, "new", wanted);
     let why = |friends: &mut Friends| {
-        settle(friends);
+        friends.settle_checked();
         friends.report.waiting[&member("new", 0)].clone()
     };
     let claim = key("data-new-0");
@@ -447,7 +457,7 @@ fn data_goes_to_the_trash_only_when_the_snapshot_of_it_is_taken() {
     let mut friends = running(STILL[1]);
     scale(&mut friends, 1);
     ask(&mut friends.state, "snap", "data-db-1");
-    settle(&mut friends);
+    friends.settle_checked();
     let claim = friends.state.claims.remove(&key("data-db-1")).unwrap();
     let volume = friends
         .state

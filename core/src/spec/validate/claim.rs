@@ -125,7 +125,7 @@ pub(super) fn storage(problems: &mut Problems, at: &str, amounts: &BTreeMap<Stri
     match amounts.get("storage") {
         None => problems.add(field, "no size is given; give one such as 10Gi"),
         Some(text) => {
-            if resources::amount(problems, &field, text, Quantity::units) == Some(0) {
+            if resources::amount(problems, &field, text, Quantity::bytes) == Some(0) {
                 problems.add(field, "a volume needs some space; give more than 0");
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Problems, Unique, env, file, lifecycle, mount::is_computed, probe, resources, words};
 use crate::{
     ids::check_label,
-    spec::{MemberSpec, Port, Process, Protocol, StatefulSet},
+    spec::{MemberSpec, Port, Process, Protocol, StatefulSet, capability},
     template::{self, ROOT, parse_mode},
 };
 
@@ -130,7 +130,7 @@ fn kernel_words(problems: &mut Problems, at: &str, process: &Process) {
         );
     }
     for (i, name) in process.capabilities.keep.iter().enumerate() {
-        if !words::is_capability(name) {
+        if capability(name).is_none() {
             problems.add(
                 format!("{at}.capabilities.keep[{i}]"),
                 format!("'{name}' is not a capability; give a name such as NET_BIND_SERVICE"),

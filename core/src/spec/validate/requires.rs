@@ -153,6 +153,10 @@ mod tests {
                 "sysctls.a.b: 'x' is not a whole number",
             ),
             (
+                json!({ "sysctls": { "a.b": "=>12" } }),
+                "sysctls.a.b: '=>12' is no comparison; write '>=12'",
+            ),
+            (
                 json!({ "users": [""] }),
                 "users[0]: '' is no name of a user",
             ),

@@ -42,7 +42,7 @@ pub(super) fn amounts(problems: &mut Problems, at: &str, resources: &Resources) 
                 }
                 None => problems.add(
                     field,
-                    format!("'{name}' is not known here; use cpu, memory or pids"),
+                    format!("'{name}' is not known here; {}", instead(name)),
                 ),
             }
         }
@@ -71,9 +71,21 @@ const PIDS: &str = "pids";
 fn unit(name: &str) -> Option<Unit> {
     match name {
         "cpu" => Some(Quantity::milli),
-        "memory" | PIDS => Some(Quantity::units),
+        "memory" => Some(Quantity::bytes),
+        PIDS => Some(Quantity::count),
         _ => None,
     }
+}
+
+/// What to write for an amount that processes do not have here.
+fn instead(name: &str) -> &'static str {
+    if name == "ephemeral-storage" {
+        return "give a claim of volumeClaimTemplates its size";
+    }
+    if name.starts_with("hugepages-") || name.contains('/') {
+        return "remove it and choose hosts that have it, with nodeSelector or requires";
+    }
+    "use cpu, memory or pids"
 }
 
 fn io(problems: &mut Problems, at: &str, resources: &Resources) {
@@ -104,7 +116,7 @@ fn io_limit(problems: &mut Problems, at: &str, limit: &IoLimit) {
     for (name, text) in bytes {
         let field = format!("{at}.{name}");
         let given = text.as_ref();
-        if given.and_then(|text| amount(problems, &field, text, Quantity::units)) == Some(0) {
+        if given.and_then(|text| amount(problems, &field, text, Quantity::bytes)) == Some(0) {
             problems.add(field, "with 0 nothing is done; give more, or leave it out");
         }
     }

@@ -77,6 +77,7 @@ impl Volume {
             quota,
             volume: &self.volume,
             data: &self.data,
+            recorded: None,
         }
     }
 }
@@ -86,8 +87,8 @@ fn each_volume_has_a_number_of_its_own_and_keeps_it() {
     let pool = tempfile::tempdir().unwrap();
     let quota = Fake::default();
     let (a, b) = (Volume::new(pool.path(), "a"), Volume::new(pool.path(), "b"));
-    assert!(a.held(&quota).hold(10).unwrap());
-    assert!(b.held(&quota).hold(20).unwrap());
+    assert!(a.held(&quota).hold(10).unwrap().is_some());
+    assert!(b.held(&quota).hold(20).unwrap().is_some());
     let of = |volume: &Volume| volume.held(&quota).own().unwrap().unwrap();
     let (first, second) = (of(&a), of(&b));
     assert_ne!(first, second);
@@ -164,6 +165,46 @@ fn the_project_of_a_whole_pool_is_no_volumes_own() {
 }
 
 #[test]
+fn data_that_its_user_gave_to_another_project_comes_back_with_the_next_start() {
+    let pool = tempfile::tempdir().unwrap();
+    let quota = Fake::default();
+    let (a, b) = (Volume::new(pool.path(), "a"), Volume::new(pool.path(), "b"));
+    let theirs = b.held(&quota).hold(20).unwrap().unwrap();
+    let recorded = a.held(&quota).hold(10).unwrap();
+    let mine = recorded.unwrap();
+    let held = Held {
+        recorded,
+        ..a.held(&quota)
+    };
+    assert_eq!(held.hold(10).unwrap(), recorded);
+    let file = pool.path().join("a/data/file");
+    fs::write(&file, "x").unwrap();
+    for away in [theirs, 0] {
+        let opened = fs::File::open(&file).unwrap();
+        quota.give(&opened, false, away).unwrap();
+        quota.give(&a.data, true, away).unwrap();
+        held.raise(30).unwrap();
+        let limit = |project| quota.limits.borrow()[&project];
+        assert_eq!(limit(theirs), 20, "the neighbour's is not touched");
+        assert_eq!(held.hold(15).unwrap(), recorded);
+        assert_eq!((limit(mine), limit(theirs)), (15, 20));
+        for project in [quota.project(&opened), quota.project(&a.data)] {
+            assert_eq!(project.unwrap(), mine);
+        }
+    }
+    quota.give(&a.data, true, 0).unwrap();
+    let off = Fake {
+        off: true,
+        ..Fake::default()
+    };
+    let unmounted = Held {
+        recorded,
+        ..a.held(&off)
+    };
+    assert_eq!(unmounted.hold(10).unwrap(), recorded, "kept for later");
+}
+
+#[test]
 fn without_quota_and_without_a_size_nothing_is_limited() {
     let pool = tempfile::tempdir().unwrap();
     let volume = Volume::new(pool.path(), "a");
@@ -171,10 +212,10 @@ fn without_quota_and_without_a_size_nothing_is_limited() {
         off: true,
         ..Fake::default()
     };
-    assert!(!volume.held(&off).hold(10).unwrap());
+    assert_eq!(volume.held(&off).hold(10).unwrap(), None);
     volume.held(&off).raise(10).unwrap();
     let on = Fake::default();
-    assert!(!volume.held(&on).hold(0).unwrap());
+    assert_eq!(volume.held(&on).hold(0).unwrap(), None);
     volume.held(&on).raise(10).unwrap();
     for quota in [&off, &on] {
         assert!(quota.projects.borrow().is_empty());

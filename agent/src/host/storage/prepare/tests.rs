@@ -330,3 +330,30 @@ fn a_read_only_volume_is_not_touched_and_must_be_there() {
     assert_eq!(pool.records(), ["epoch-1.1"]);
     assert!(data.exists());
 }
+
+#[test]
+fn a_class_that_must_limit_starts_nothing_where_the_file_system_does_not() {
+    let pool = Pool::new();
+    let root = Dir::open(pool.dir.path()).unwrap();
+    let limited = Ask {
+        uid: "a",
+        counter: 1,
+        change: |order| order.limited = true,
+    };
+    let asked = pool.ask(&limited, me());
+    // Where the file system of the tests has quota, the guest's test is the one.
+    if !Kernel.is_enforced(&root) {
+        let reason = asked.unwrap_err();
+        assert!(
+            matches!(reason, Reason::VolumeNotLimited { .. }),
+            "{reason}"
+        );
+        assert!(!pool.path("").exists(), "nothing is made");
+    }
+    let read_only = Ask {
+        change: |order| (order.limited, order.read_only, order.filled) = (true, true, true),
+        ..limited
+    };
+    pool.prepare("a", 1, false).unwrap();
+    pool.ask(&read_only, me()).unwrap();
+}

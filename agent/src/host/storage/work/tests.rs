@@ -84,6 +84,7 @@ impl Bed {
             user: "nobody".to_owned(),
             uid: 65534,
             gid: 65534,
+            project: None,
         };
         owner::advance(&Dir::open(&dir.join("owner")).unwrap(), &record).unwrap();
     }

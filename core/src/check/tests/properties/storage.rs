@@ -250,6 +250,7 @@ pub(super) fn limit(state: &mut State) {
     for (n, host) in state.hosts.values_mut().enumerate() {
         let info = PoolInfo {
             capacity: 400,
+            available: 400,
             limits: true,
             // Each copies in another way.
             kind: [PoolKind::Image, PoolKind::Directory][n % 2],

@@ -1,4 +1,5 @@
-//! Limits where the kernel enforces them: in the guest, which has every controller of cgroup v2.
+//! What takes cgroup v2: limits that the kernel enforces, and what is found by the cgroup of its process.
+//! In the guest, which has every controller.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,6 +14,8 @@ use berth_core::keeper::{Exit, cgroup::Controller};
 #[expect(dead_code, reason = "shared with the keepers' tests")]
 mod support;
 use support::*;
+
+const WAIT_FOREVER: &str = "while :; do sleep 60; done";
 
 #[tokio::test]
 async fn a_process_that_outgrows_its_memory_is_oom_killed_with_its_children_and_says_so() {
@@ -75,4 +78,36 @@ async fn a_process_forks_no_more_than_it_may() {
     many.limits.pids = Some(5);
     let _handle = bed.start(vec![many]).await;
     bed.log_with("many.log", "fork").await;
+}
+
+#[tokio::test]
+async fn what_a_process_hides_in_cgroups_of_its_own_dies_with_it() {
+    let bed = Bed::new("nested");
+    let script = format!("setsid sleep 98765.1 & echo ready; {WAIT_FOREVER}");
+    let mut handle = bed.start(vec![shell("main", &script)]).await;
+    bed.log_with("main.log", "ready").await;
+    let cgroup = bed.host.list_runs().await.unwrap().remove(0).cgroup;
+    let leaf = cgroup.unwrap().join("process-main.0");
+    let inner = leaf.join("inner");
+    fs::create_dir(&inner).unwrap();
+    let hidden = || with_command_line("sleep 98765.1").pop();
+    let hidden = wait_for("sleep", || hidden().ok_or_else(|| "not there".to_owned())).await;
+    fs::write(inner.join("cgroup.procs"), hidden.to_string()).unwrap();
+    kill(pid_of(&handle, "main").await, "SIGKILL");
+    event(&mut handle, |e| {
+        matches!(e, KeeperEvent::Started { restarts: 1, .. })
+    })
+    .await;
+    let gone = || match runs(hidden) {
+        true => Err("it runs".to_owned()),
+        false => Ok(()),
+    };
+    wait_for("the end of what was hidden", gone).await;
+    // The next start has a leaf without anything of the last.
+    let next = leaf.with_file_name("process-main.1");
+    assert!(next.join("cgroup.procs").exists());
+    handle.client.kill().await.unwrap();
+    until_gone(&mut handle).await;
+    bed.host.cleanup(&bed.member()).await.unwrap();
+    assert!(!leaf.parent().unwrap().exists());
 }
