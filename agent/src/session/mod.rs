@@ -102,7 +102,7 @@ impl<H: Host> Session<H> {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let Some(ended) = shutdown.run_until_cancelled(self.one()).await else {
+            let Some(ended) = shutdown.run_until_cancelled(self.one(failures)).await else {
                 return;
             };
             let was_open = self.connected.send_replace(false);
@@ -164,9 +164,13 @@ fn lasted(session: Duration) -> bool {
     session > LONGEST_RETRY
 }
 
-/// How long one attempt may take: on a host whose members have leases, a third of the shortest one.
-fn attempt_limit(lease: Option<Duration>) -> Duration {
-    lease.map_or(ATTEMPT, |lease| (lease / 3).min(ATTEMPT))
+/// How long one attempt may take: on a host whose members have leases, a third of the shortest one at
+/// first. Then longer, so that a coordinator that is slow is reached at all.
+fn attempt_limit(failures: u32, lease: Option<Duration>) -> Duration {
+    let factor = 1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX);
+    lease.map_or(ATTEMPT, |lease| {
+        (lease / 3).saturating_mul(factor).min(ATTEMPT)
+    })
 }
 
 /// The pause grows, and differs between agents that lost the same coordinator. On a host whose members
@@ -203,9 +207,10 @@ mod tests {
         for lease in [1, 3, 15].map(Duration::from_secs) {
             assert!(retry_after(0, 0, Some(lease)) <= lease / 10);
             assert!(retry_after(99, 0, Some(lease)) <= lease / 4);
-            assert!(attempt_limit(Some(lease)) <= lease / 3);
+            assert!(attempt_limit(0, Some(lease)) <= lease / 3);
+            assert_eq!(attempt_limit(99, Some(lease)), ATTEMPT);
         }
-        assert_eq!(attempt_limit(None), ATTEMPT);
+        assert_eq!(attempt_limit(0, None), ATTEMPT);
     }
 
     #[test]

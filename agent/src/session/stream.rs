@@ -64,8 +64,8 @@ struct Open {
 
 impl<H: Host> Session<H> {
     /// Opens a session and serves it to its end.
-    pub(super) async fn one(&self) -> SessionError {
-        match self.open().await {
+    pub(super) async fn one(&self, failures: u32) -> SessionError {
+        match self.open(failures).await {
             Ok((mut open, mut incoming, mut renew)) => {
                 self.connected.send_replace(true);
                 tracing::info!(coordinator = %self.coordinator, "connected");
@@ -76,9 +76,13 @@ impl<H: Host> Session<H> {
         }
     }
 
-    async fn open(&self) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
+    async fn open(
+        &self,
+        failures: u32,
+    ) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
         let connect = transport::connect(&self.coordinator);
-        let connected = timeout(attempt_limit(self.shortest_lease()), connect).await;
+        let limit = attempt_limit(failures, self.shortest_lease());
+        let connected = timeout(limit, connect).await;
         let channel = connected.map_err(|_| SessionError::Silent)??;
         let mut client = AgentServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
@@ -87,7 +91,6 @@ impl<H: Host> Session<H> {
         let hello = self.hello().await;
         let told = hello.host.pools.clone();
         send(&out, Out::Hello(hello.into())).await?;
-        let limit = attempt_limit(self.shortest_lease());
         let welcomed = timeout(limit, async {
             let mut incoming = client
                 .session(ReceiverStream::new(queue))
