@@ -327,26 +327,6 @@ impl<H: Host> Actor<H> {
         });
     }
 
-    /// Tells a keeper of a renewal. One that does not hear it ends its member too early, not too late.
-    pub(super) fn renew(self: &Arc<Self>, member: MemberId, sent: Timestamp, client: KeeperClient) {
-        self.spawn(async move {
-            if let Err(reason) = answer("renew the lease", client.renew(sent)).await {
-                tracing::warn!(%member, "{reason}");
-            }
-        });
-    }
-
-    /// Kills a keeper whose member outlives its lease.
-    pub(super) fn end(self: &Arc<Self>, member: MemberId, run: RunId) {
-        let actor = Arc::clone(self);
-        self.spawn(async move {
-            tracing::error!(%member, "its lease is over, and its keeper has not ended it; it is killed");
-            if let Err(reason) = actor.host.kill(&member, &run).await {
-                tracing::error!(%member, "{reason}");
-            }
-        });
-    }
-
     /// Tries a probe and says how it went.
     pub(super) fn probe(
         self: &Arc<Self>,
@@ -499,7 +479,7 @@ fn lost(step: &str) -> Reason {
     step_failed(step, "what it needs is not there any more")
 }
 
-async fn answer<T>(
+pub(super) async fn answer<T>(
     step: &str,
     asked: impl Future<Output = Result<T, Reason>>,
 ) -> Result<T, Reason> {

@@ -6,6 +6,8 @@
 //! is not any more. A keeper holds the same deadline by itself; what is armed here is for one that is
 //! stopped or hangs.
 
+use std::sync::Arc;
+
 use berth_core::{
     ids::{Epoch, MemberId, RunId},
     keeper::{Act, Deadline, LeasedRun},
@@ -15,8 +17,12 @@ use berth_core::{
 };
 use tokio::time::Instant;
 
-use super::{driver::Driver, timers::Timers};
-use crate::host::Host;
+use super::{
+    act::{Actor, answer},
+    driver::Driver,
+    timers::Timers,
+};
+use crate::host::{Host, KeeperClient};
 
 /// The lease of the host. Times are those of the host's clock of leases.
 #[derive(Default)]
@@ -65,6 +71,28 @@ impl SlotLease {
             .into_iter()
             .chain(ends())
             .min()
+    }
+}
+
+impl<H: Host> Actor<H> {
+    /// Tells a keeper of a renewal. One that does not hear it ends its member too early, not too late.
+    pub(super) fn renew(self: &Arc<Self>, member: MemberId, sent: Timestamp, client: KeeperClient) {
+        self.spawn(async move {
+            if let Err(reason) = answer("renew the lease", client.renew(sent)).await {
+                tracing::warn!(%member, "{reason}");
+            }
+        });
+    }
+
+    /// Kills a keeper whose member outlives its lease.
+    pub(super) fn end(self: &Arc<Self>, member: MemberId, run: RunId) {
+        let actor = Arc::clone(self);
+        self.spawn(async move {
+            tracing::error!(%member, "its lease is over, and its keeper has not ended it; it is killed");
+            if let Err(reason) = actor.host.kill(&member, &run).await {
+                tracing::error!(%member, "{reason}");
+            }
+        });
     }
 }
 

@@ -19,6 +19,7 @@ use std::{
 };
 
 use crate::{
+    bug::{self, Bug},
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
     notify::Said,
     order::Desired,
@@ -36,6 +37,7 @@ mod view;
 mod volumes;
 
 use backoff::Backoff;
+pub use up::AttemptId;
 use up::Up;
 
 /// What the order says of a member.
@@ -162,19 +164,6 @@ pub enum ProcessChange {
         /// Whether it exited with 0.
         success: bool,
     },
-}
-
-/// Names one attempt of a probe, so that a result that comes late counts for nothing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AttemptId {
-    /// The run.
-    pub run: RunId,
-    /// The process.
-    pub process: ProcessName,
-    /// Which probe.
-    pub kind: ProbeKind,
-    /// Which start of the process within the run.
-    pub start: u64,
 }
 
 /// Something that happened.
@@ -413,7 +402,11 @@ impl Machine {
             held: false,
             lease: false,
             restart: false,
-            place: Place::Unknown,
+            place: if bug::on(Bug::KeepersNotLookedFor) {
+                Place::Clean
+            } else {
+                Place::Unknown
+            },
             busy: None,
             steps: 0,
             last_run,

@@ -14,6 +14,19 @@ use crate::{
     waiting::{ProbeFailure, Reason},
 };
 
+/// Names one attempt of a probe, so that a result that comes late counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptId {
+    /// The run.
+    pub run: RunId,
+    /// The process.
+    pub process: ProcessName,
+    /// Which probe.
+    pub kind: ProbeKind,
+    /// Which start of the process within the run.
+    pub start: u64,
+}
+
 /// Beyond the grace period, before everything is killed: the keeper should have done it itself. It
 /// may have to free itself of some volumes whose server does not answer, and nobody else can: what
 /// it leaves mounted when it is killed waits for the server.

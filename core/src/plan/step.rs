@@ -252,6 +252,18 @@ pub enum Proof {
     Fenced,
 }
 
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverOrdered => "it was never ordered to run",
+            Self::ReportedStopped => "its agent reported it stopped",
+            Self::ReportedAbsent => "its agent has nothing of it",
+            Self::LeaseOver => "its host is out of contact, and its lease is over",
+            Self::Fenced => "its host is out of contact, and fenced off",
+        })
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -312,16 +324,7 @@ impl fmt::Display for Step {
             Self::Start { member, .. } => write!(f, "start {member}"),
             Self::PassGate { member, .. } => write!(f, "{member} has passed its gate"),
             Self::Stop { member, .. } => write!(f, "stop {member}"),
-            Self::Release { member, proof, .. } => {
-                let because = match proof {
-                    Proof::NeverOrdered => "it was never ordered to run",
-                    Proof::ReportedStopped => "its agent reported it stopped",
-                    Proof::ReportedAbsent => "its agent has nothing of it",
-                    Proof::LeaseOver => "its lease is over",
-                    Proof::Fenced => "its host is fenced off",
-                };
-                write!(f, "release {member}: {because}")
-            }
+            Self::Release { member, proof, .. } => write!(f, "release {member}: {proof}"),
             Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
             Self::Reload {
                 member, revision, ..

@@ -206,15 +206,14 @@ impl SetOptions {
             paused: Some(self.paused),
             persistent_volume_claim_retention_policy: self.retention,
             depends_on: self.needs.iter().cloned().collect(),
-            failure_policy: match self.failover {
-                Some(_) => FailurePolicy::Failover,
-                None => FailurePolicy::Hold,
-            },
-            lease_class: self.failover,
             ..StatefulSetSpec::default()
         };
         spec.template.spec.processes.push(process);
         self.place(&mut spec);
+        if self.failover.is_some() {
+            spec.failure_policy = FailurePolicy::Failover;
+            spec.lease_class = self.failover;
+        }
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();

@@ -4,8 +4,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Debug, Write},
+    fmt::Debug,
 };
+
+use crate::variant::name;
 
 /// Fewer histories say nothing of one in a hundred.
 const ENOUGH: u32 = 400;
@@ -209,30 +211,4 @@ fn variants(text: &str, head: &str) -> Vec<String> {
         .collect();
     assert!(found.len() > 2, "{head}: {found:?}");
     found
-}
-
-/// The name of a variant, with which its `Debug` begins.
-fn name(what: &impl Debug) -> String {
-    struct Head(String);
-    impl Write for Head {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for c in text.chars() {
-                if !c.is_alphanumeric() {
-                    // The rest is not even written.
-                    return Err(fmt::Error);
-                }
-                self.0.push(c);
-            }
-            Ok(())
-        }
-    }
-    let mut head = Head(String::new());
-    write!(head, "{what:?}").ok();
-    head.0
-}
-
-#[test]
-fn a_variant_is_known_by_its_name() {
-    assert_eq!(name(&Some("x")), "Some");
-    assert_eq!(name(&Option::<u8>::None), "None");
 }
