@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AttemptId, ProcessChange, ProcessState, Running, volumes::Volumes};
+use super::{ProcessChange, ProcessState, Running, volumes::Volumes};
 use crate::{
     ids::{ProcessName, RunId, TemplateHash},
     notify::Said,

@@ -21,7 +21,7 @@ mod sets;
 
 pub use hour::{QUIET, hour};
 use leaning::{Leaning, Link};
-use sets::{one_of, options, updates};
+use sets::{failover, one_of, options, updates};
 
 /// Longer than any coordinator is away.
 const BACK: Duration = Duration::from_secs(10);
@@ -110,8 +110,8 @@ impl Plot {
         for (port, name) in (7000..).zip(SETS) {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
                 let mut options = options(&mut rng, port);
-                options.failover.take_if(|_| !moves);
                 leaning.shape(&mut rng, &mut options);
+                options.failover = failover(&options, port).filter(|_| moves);
                 // No cycle: each needs the one before it, or nothing.
                 options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
                     set: set.to_owned(),

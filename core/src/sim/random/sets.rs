@@ -77,7 +77,7 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
     let racks = racks.filter(|_| rng.chance(30) && !per_host);
     let fixed = rng.chance(30) && !per_host;
     let spread = if per_host { Spread::Require } else { spread };
-    let mut options = SetOptions {
+    SetOptions {
         replicas: 0,
         policy: first,
         // A quorum comes about only if its members need not wait for each other's readiness.
@@ -102,14 +102,12 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
         retention,
         requires: rng.chance(30),
         ..SetOptions::default()
-    };
-    options.failover = failover(&options, port);
-    options
+    }
 }
 
 /// Whether the members of a set fail over, if they can. No choice of its own, so that the histories of
 /// sets that hold are what they were.
-fn failover(options: &SetOptions, port: u32) -> Option<LeaseClass> {
+pub(super) fn failover(options: &SetOptions, port: u32) -> Option<LeaseClass> {
     let local = options.claim && options.class.as_deref() != Some(SERVER);
     match port % 4 {
         _ if local || options.per_host || options.shared.is_some() => None,
