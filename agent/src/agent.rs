@@ -113,6 +113,7 @@ fn record(config: &Config, facts: &HostFacts) -> HostRecord {
         machine_id: facts.machine_id.clone(),
         product_uuid: facts.product_uuid.clone(),
         controllers: facts.controllers.clone(),
+        self_fences: facts.self_fences,
         agent_labels: BTreeMap::new(),
         directives: berth_core::state::HostDirectives::default(),
     }

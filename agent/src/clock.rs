@@ -4,7 +4,17 @@
 use std::time::Duration;
 
 use berth_core::time::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
+
+/// Milliseconds since the boot, on the clock that counts through suspends: that of leases. Keepers
+/// and agents of one boot agree on it.
+pub(crate) fn boottime() -> Timestamp {
+    let now = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let millis = u64::try_from(now.tv_nsec / 1_000_000).unwrap_or(0);
+    Timestamp(seconds.saturating_mul(1000).saturating_add(millis))
+}
 
 /// A clock that began when it was made.
 #[derive(Debug, Clone, Copy)]

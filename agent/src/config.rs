@@ -120,6 +120,9 @@ pub struct PolicyFile {
     pub allow_root: bool,
     /// The users that processes may run as; any but root if empty.
     pub allowed_users: Vec<String>,
+    /// What `b` is written to, to reboot the host at once, when a member is not gone at the end of its
+    /// lease: `/proc/sysrq-trigger`. Left out, the host never reboots itself.
+    pub self_reboot: Option<PathBuf>,
     /// The groups that processes may be in beside those of their user.
     pub allowed_groups: Vec<String>,
     /// The capabilities that processes may keep, with or without `CAP_`.
@@ -132,6 +135,7 @@ impl Default for PolicyFile {
         Self {
             allow_root: usual.allow_root,
             allowed_users: usual.allowed_users,
+            self_reboot: None,
             allowed_groups: usual.allowed_groups,
             allowed_capabilities: usual.allowed_capabilities,
         }
@@ -187,6 +191,8 @@ pub struct Config {
     pub local: Endpoint,
     /// What members may do on this host.
     pub policy: LocalPolicy,
+    /// What is written to, to reboot the host.
+    pub self_reboot: Option<PathBuf>,
 }
 
 /// Why a configuration is refused.
@@ -272,6 +278,7 @@ impl TryFrom<ConfigFile> for Config {
             .collect();
         errors.extend(relative_paths(&file, &pools));
         errors.extend(overlaps(&file, &pools));
+        let self_reboot = file.policy.self_reboot.clone();
         let (policy, unknown) = file.policy.check();
         errors.extend(unknown);
         let first = file.dns.listen.first().copied().ok_or(ConfigError::NoDns);
@@ -310,6 +317,7 @@ impl TryFrom<ConfigFile> for Config {
             resolver,
             local,
             policy,
+            self_reboot,
         })
     }
 }
@@ -348,6 +356,8 @@ fn relative_paths(file: &ConfigFile, pools: &BTreeMap<String, Pool>) -> Vec<Conf
     paths.push(("dataDir".to_owned(), &file.data_dir));
     paths.push(("runDir".to_owned(), &file.run_dir));
     paths.push(("logDir".to_owned(), &file.log_dir));
+    let reboot = file.policy.self_reboot.as_ref();
+    paths.extend(reboot.map(|path| ("policy.selfReboot".to_owned(), path)));
     let relative = paths.into_iter().filter(|(_, path)| !path.is_absolute());
     relative
         .map(|(field, path)| ConfigError::Relative {

@@ -41,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             file: args.config,
             ..config.policy.clone()
         },
+        self_reboot: config.self_reboot.clone(),
         keeper_program: LinuxConfig::OWN_PROGRAM.into(),
     })
     .map_err(|reason| anyhow::anyhow!("{reason}"))?;

@@ -348,6 +348,7 @@ fn killed_at(bed: &Bed, call: &str, n: u32) -> LinuxHost {
         log_dir: at("log"),
         pools: [("images".to_owned(), images)].into(),
         policy: LocalPolicy::default(),
+        self_reboot: None,
         keeper_program: program,
     };
     LinuxHost::new(config).unwrap()

@@ -8,11 +8,15 @@ use std::{
 
 use berth_core::{
     ids::check_label,
+    lease::{LeaseError, Leases},
     manifest::{Violation, read_config},
+    spec::period::{PeriodError, parse_period},
 };
 use berth_proto::transport::{Endpoint, EndpointError};
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::fencing::{Fencing, FencingError, FencingFile};
 
 /// What the file says. Every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,6 +30,47 @@ struct File {
     zone: String,
     /// What was deleted.
     trash: Trash,
+    /// How long hosts may run members of Failover sets without a word.
+    leases: LeaseFile,
+    /// How hosts that are out of contact are switched off.
+    fencing: FencingFile,
+}
+
+/// How long leases are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct LeaseFile {
+    /// Those of the class `Default`.
+    default: String,
+    /// Those of the class `Fast`.
+    fast: String,
+    /// From the end of a lease to its members being surely gone.
+    kill_margin: String,
+}
+
+impl Default for LeaseFile {
+    fn default() -> Self {
+        Self {
+            default: "15s".to_owned(),
+            fast: "3s".to_owned(),
+            kill_margin: "2s".to_owned(),
+        }
+    }
+}
+
+impl LeaseFile {
+    fn check(&self) -> Result<Leases, ConfigError> {
+        let period = |field, text: &str| {
+            parse_period(text).map_err(|source| ConfigError::Period { field, source })
+        };
+        let leases = Leases {
+            default: period("default", &self.default)?,
+            fast: period("fast", &self.fast)?,
+            kill_margin: period("killMargin", &self.kill_margin)?,
+        };
+        leases.check().map_err(ConfigError::Lease)?;
+        Ok(leases)
+    }
 }
 
 /// The trash of volumes.
@@ -51,6 +96,8 @@ impl Default for File {
             data_dir: PathBuf::from("/var/lib/berth/coordinator"),
             zone: "berth.internal".to_owned(),
             trash: Trash::default(),
+            leases: LeaseFile::default(),
+            fencing: FencingFile::default(),
         }
     }
 }
@@ -66,6 +113,10 @@ pub struct Config {
     pub zone: String,
     /// How long data stays in the trash; `None` for ever.
     pub trash_keep: Option<Duration>,
+    /// How long leases are.
+    pub leases: Leases,
+    /// How hosts are fenced.
+    pub fencing: Fencing,
 }
 
 /// Why there is no configuration.
@@ -95,6 +146,20 @@ pub enum ConfigError {
         /// The name.
         zone: String,
     },
+    /// The length of a lease is none.
+    #[error("leases.{field}: {source}")]
+    Period {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        source: PeriodError,
+    },
+    /// No host could hold such a lease.
+    #[error("leases.{0}")]
+    Lease(LeaseError),
+    /// A host cannot be fenced so.
+    #[error(transparent)]
+    Fencing(#[from] FencingError),
     /// The time in the trash is none.
     #[error("trash.keep: '{keep}' is no time; write one such as 7d or 12h, or forever")]
     Keep {
@@ -166,6 +231,8 @@ impl Config {
             data_dir: file.data_dir,
             zone,
             trash_keep: keep(&file.trash.keep)?,
+            leases: file.leases.check()?,
+            fencing: file.fencing.check()?,
         })
     }
 
@@ -205,6 +272,17 @@ mod tests {
         for keep in ["7", "d", "-1d", "1w", "99999999999999999d", ""] {
             let text = told(&format!("trash: {{keep: '{keep}'}}"));
             assert!(text.starts_with("trash.keep: '"), "{text}");
+        }
+        for (leases, expected) in [
+            ("fast: soon", "leases.fast: 'soon' is not a length of time"),
+            (
+                "fast: 900ms",
+                "leases.fast: 900ms is shorter than the renewals can hold",
+            ),
+            ("killMargin: 0s", "leases.killMargin: 0ns is too short"),
+        ] {
+            let text = told(&format!("leases: {{{leases}}}"));
+            assert!(text.starts_with(expected), "{text}");
         }
         let read = |keep: &str| {
             let text = format!("trash: {{keep: {keep}}}");

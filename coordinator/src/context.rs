@@ -16,7 +16,7 @@ use berth_core::{
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, sessions::Sessions, state::SharedView, store::Store};
+use crate::{clock::Clock, fencing::Fencer, sessions::Sessions, state::SharedView, store::Store};
 
 /// The parts that everything else works with.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Context {
     pub board: watch::Receiver<Arc<Board>>,
     /// The time.
     pub clock: Clock,
+    /// Fences hosts.
+    pub fencer: Fencer,
     /// Cancelled when the coordinator ends.
     pub shutdown: CancellationToken,
 }

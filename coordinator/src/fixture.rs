@@ -55,6 +55,7 @@ impl World {
             machine_id: String::new(),
             product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
+            self_fences: false,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         };

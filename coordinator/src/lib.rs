@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod config;
 pub mod context;
+pub mod fencing;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod notes;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use clock::Clock;
 use config::Config;
 use context::{Board, Context, Trigger};
+use fencing::Fencer;
 use reconcile::Reconciler;
 use service::ServeError;
 use sessions::Sessions;
@@ -75,6 +77,11 @@ pub async fn run(
     let (term, history) = (opened.entered.term, &opened.entered.history);
     let mut view = View::load(opened.model(), history, term, &config.zone);
     view.state.trash_keep = config.trash_keep;
+    view.state.leases = config.leases;
+    view.state.fences = fencing::known(&config.fencing);
+    let clock = Clock::start();
+    // The store is ours alone by now: no earlier coordinator acknowledges anything any more.
+    view.state.term_began = clock.now();
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
     }
@@ -91,7 +98,8 @@ pub async fn run(
         sessions: Sessions::default(),
         trigger: Trigger::default(),
         board: found,
-        clock: Clock::start(),
+        clock,
+        fencer: Fencer::new(config.fencing.clone()),
         shutdown,
     };
     let mut listeners = Vec::new();

@@ -68,6 +68,7 @@ fn host(n: u8) -> Host {
             product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
             agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
+            self_fences: false,
             directives: HostDirectives::default(),
         },
         contact: Contact {

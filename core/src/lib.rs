@@ -5,7 +5,7 @@
 //! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are
 //! what coordinator and agent tell each other; [`volume`] is where data lies; [`zone`] is what names
 //! resolve to; [`prerequisite`] is what hosts
-//! must have; [`session`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
+//! must have; [`session`], [`lease`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
 //! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
 
 pub mod admission;
@@ -18,6 +18,7 @@ pub(crate) mod fixture;
 pub mod history;
 pub mod ids;
 pub mod keeper;
+pub mod lease;
 pub mod ledger;
 pub mod manifest;
 pub mod map;

@@ -14,6 +14,7 @@ use crate::{
         ClaimKey, ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Ordinal,
         TemplateHash, Term, Uid,
     },
+    lease::LeaseTerms,
     spec::{MemberSpec, Sealed},
     volume::{Ownership, VolumeSource},
 };
@@ -104,6 +105,9 @@ pub struct MemberOrder {
     pub desired: Desired,
     /// The revision of the template.
     pub revision: TemplateHash,
+    /// The lease that it rests on, if it may be started elsewhere when that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseTerms>,
     /// The unrendered template.
     pub template: Arc<MemberSpec>,
     /// What it is rendered with.

@@ -1,14 +1,11 @@
-//! What both ends of an agent's session decide: whether they may talk at all, and how long a
-//! lease holds. Pure; the streams live in the coordinator and the agent.
+//! What both ends of an agent's session decide: whether they may talk at all. Pure; the streams live
+//! in the coordinator and the agent.
 //!
 //! The rule of the hello: a coordinator sends a host nothing before what the agent says it has
 //! matches what the store recorded as sent. A mismatch means a restored backup, or two
 //! coordinators; neither may start anything then.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
@@ -17,15 +14,7 @@ use crate::{
     ledger::Record,
     order::OrderHead,
     state::{HostRecord, Ordered, State},
-    time::Timestamp,
 };
-
-/// By how much two clocks may differ in rate, in thousandths: the fault model's 2 %.
-pub const RATE_ERROR_MILLI: u64 = 20;
-/// From an expired lease to the host's members being surely gone.
-pub const KILL_TIME: Duration = Duration::from_secs(2);
-/// How long a lease holds, for hosts of the default class.
-pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 
 /// What a store recorded of the orders that it sent to one host. Written before they are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -277,75 +266,6 @@ pub fn check_welcome(ours: &OrderHead, served: &Served) -> Result<Option<Record>
     }))
 }
 
-/// The agent's end of the lease. Its times are those of one clock that counts through suspends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentLease {
-    length: Duration,
-    /// Renewals that are not acknowledged, with the time they were sent at.
-    open: BTreeMap<u64, Timestamp>,
-    last: u64,
-    acknowledged: Option<Timestamp>,
-}
-
-impl AgentLease {
-    /// A lease that was never renewed.
-    pub fn new(length: Duration) -> Self {
-        Self {
-            length,
-            open: BTreeMap::new(),
-            last: 0,
-            acknowledged: None,
-        }
-    }
-
-    /// From one renewal to the next: five fit into a lease.
-    pub fn renew_every(&self) -> Duration {
-        self.length / 5
-    }
-
-    /// Notes a renewal that is sent now; its number.
-    pub fn renew(&mut self, now: Timestamp) -> u64 {
-        self.last += 1;
-        self.open.insert(self.last, now);
-        self.last
-    }
-
-    /// Notes the acknowledgement of a renewal, and so of all before it.
-    pub fn acknowledge(&mut self, number: u64) {
-        if let Some(sent) = self.open.get(&number).copied() {
-            self.acknowledged = self.acknowledged.max(Some(sent));
-            self.open = self.open.split_off(&number.saturating_add(1));
-        }
-    }
-
-    /// When the lease ends: its length after the newest acknowledged renewal was *sent*.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        self.acknowledged.map(|sent| sent.plus(self.length))
-    }
-}
-
-/// The coordinator's end of the lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostLease {
-    /// When this coordinator's term began: an earlier one may have acknowledged until then.
-    pub term_began: Timestamp,
-    /// When the last renewal arrived.
-    pub renewed: Option<Timestamp>,
-}
-
-impl HostLease {
-    /// From when on the host's Failover members are surely gone, if nothing arrives any more.
-    pub fn surely_over(&self, length: Duration) -> Timestamp {
-        let from = self.term_began.max(self.renewed.unwrap_or_default());
-        let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        // L(1+r)/(1-r), rounded up.
-        let slowest = millis
-            .saturating_mul(1000 + RATE_ERROR_MILLI)
-            .div_ceil(1000 - RATE_ERROR_MILLI);
-        from.plus(Duration::from_millis(slowest)).plus(KILL_TIME)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -502,37 +422,5 @@ mod tests {
             Err(WelcomeRefusal::OtherHistory { .. })
         ));
         assert_eq!(check_welcome(&OrderHead::default(), &other), Ok(None));
-    }
-
-    #[test]
-    fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
-        let mut lease = AgentLease::new(Duration::from_secs(15));
-        assert_eq!(lease.deadline(), None);
-        let first = lease.renew(Timestamp(1_000));
-        let second = lease.renew(Timestamp(4_000));
-        lease.acknowledge(first);
-        assert_eq!(lease.deadline(), Some(Timestamp(16_000)));
-        lease.acknowledge(second);
-        lease.acknowledge(first);
-        lease.acknowledge(99);
-        assert_eq!(lease.deadline(), Some(Timestamp(19_000)));
-    }
-
-    #[test]
-    fn the_coordinator_waits_longer_than_any_agent_within_the_rate_error() {
-        let length = DEFAULT_LEASE;
-        let host = HostLease {
-            term_began: Timestamp(50_000),
-            renewed: Some(Timestamp(20_000)),
-        };
-        // A slow agent clock stretches the lease by 1/(1-r), a fast coordinator clock by 1+r.
-        let real = 15_000.0 / 0.98 * 1.02;
-        let waited = host.surely_over(length).since(Timestamp(50_000)) - KILL_TIME;
-        assert!(waited.as_secs_f64() * 1000.0 >= real);
-        let renewed = HostLease {
-            renewed: Some(Timestamp(60_000)),
-            ..host
-        };
-        assert!(renewed.surely_over(length) > host.surely_over(length));
     }
 }

@@ -75,6 +75,7 @@ fn process(set: &StatefulSet, ordinal: u32, founding: bool) -> RenderedProcess {
         epoch: Epoch::default(),
         desired: Desired::Run,
         revision: TemplateHash::default(),
+        lease: None,
         template: Arc::new(set.spec.template.spec.clone()),
         values: RenderValues {
             namespace: "default".to_owned(),

@@ -93,9 +93,12 @@ impl<'a> Hosts<'a> {
             "host: {host}\ncoordinator: {COORDINATOR}\nadvertiseAddress: 10.99.0.{number}\n\
              pools: {{ default: {0}/volumes{images} }}\ndataDir: {0}/data\nrunDir: {0}/run\n\
              logDir: {0}/log\nlocal: \"unix:{0}/agent.sock\"\n\
-             dns: {{ listen: [\"127.0.0.153:53\"] }}\n",
+             dns: {{ listen: [\"127.0.0.153:53\"] }}\n\
+             policy: {{ selfReboot: {0}/reboot }}\n",
             own.display()
         );
+        // What would reboot the machine only records it here.
+        fs::write(self.reboots(host), "").unwrap();
         fs::write(&config, text).unwrap();
         let mut command = self.network.on(host, machine::program("berth-agent"));
         command.arg("--config").arg(config);
@@ -119,6 +122,11 @@ impl<'a> Hosts<'a> {
     /// The folder of a host's agent: `volumes`, `data`, `run`, `log`.
     pub fn home(&self, host: &str) -> PathBuf {
         self.dir.join(host)
+    }
+
+    /// The file to which a host's keepers and agent write to reboot it.
+    pub fn reboots(&self, host: &str) -> PathBuf {
+        self.home(host).join("reboot")
     }
 
     /// What the coordinator (`coordinator`) or a host's agent has logged since its first start.

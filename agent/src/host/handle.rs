@@ -9,6 +9,7 @@ use berth_core::{
     ids::{MemberId, ProcessName, RunId},
     keeper::Exit,
     rendered::RenderedMember,
+    time::Timestamp,
     volume::MountedVolume,
     waiting::Reason,
 };
@@ -154,6 +155,14 @@ impl KeeperClient {
     pub async fn update(&self, rendered: RenderedMember) -> Result<(), Reason> {
         let rendered = Box::new(rendered);
         self.tell(KeeperCommand::Update { rendered }).await
+    }
+
+    /// Says when the newest acknowledged renewal of the lease was sent.
+    ///
+    /// # Errors
+    /// If the keeper is gone.
+    pub async fn renew(&self, sent: Timestamp) -> Result<(), Reason> {
+        self.tell(KeeperCommand::Renew { sent }).await
     }
 
     /// Sends a signal to one process.

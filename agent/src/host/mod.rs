@@ -13,11 +13,12 @@ use std::{
 
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, MemberId, ProcessName, RunId},
-    keeper::{Exit, cgroup::Controller},
+    keeper::{Exit, LeasedRun, cgroup::Controller},
     order::VolumeOrder,
     prerequisite::{Fact, Prerequisite},
     rendered::RenderedMember,
     spec::Port,
+    time::Timestamp,
     volume::{MountedVolume, Pools, VolumeHealth, VolumeReport, work::VolumeWork},
     waiting::Reason,
 };
@@ -153,6 +154,16 @@ pub trait Host: Send + Sync + 'static {
         run: &RunId,
     ) -> impl Future<Output = Result<(), Reason>> + Send;
 
+    /// The time on the clock of leases: it counts through suspends, and begins with the boot.
+    fn boottime(&self) -> Timestamp;
+
+    /// Reboots the machine at once: a member is not gone at the end of its lease, and may be started
+    /// elsewhere. Does nothing where the host's policy does not let it.
+    ///
+    /// # Errors
+    /// `StepFailed`.
+    fn reboot(&self) -> Result<(), Reason>;
+
     /// What is on record about runs, alive or not, in the order of the members.
     ///
     /// # Errors
@@ -218,6 +229,8 @@ pub struct HostFacts {
     pub product_uuid: String,
     /// What it can hold processes to.
     pub controllers: BTreeSet<Controller>,
+    /// Whether it reboots itself when a member is not gone at the end of its lease.
+    pub self_fences: bool,
 }
 
 /// The volumes of a member to make ready.
@@ -277,6 +290,9 @@ pub struct KeeperLaunch {
     pub volumes: Vec<PreparedVolume>,
     /// What its `/etc/resolv.conf` says.
     pub dns: DnsSettings,
+    /// The lease that it runs on, if it has one: its keeper ends it in time, whoever is still there.
+    #[serde(default)]
+    pub lease: Option<LeasedRun>,
 }
 
 /// What a member's `/etc/resolv.conf` says.

@@ -266,6 +266,7 @@ impl Keeper {
             init_done: self.machine.init_done(),
             stopping: self.machine.stopping(),
             stopped: self.machine.finished(),
+            renewed: self.renewed(),
             processes: all.filter(|p| !p.init || at_work(p)).collect(),
         }
     }
@@ -342,6 +343,10 @@ impl Keeper {
             }
             KeeperCommand::Interrupt { signal } => {
                 (Some(done(self.interrupt(client, signal))), None)
+            }
+            KeeperCommand::Renew { sent } => {
+                self.renew(sent);
+                (Some(KeeperReply::Done), None)
             }
             KeeperCommand::Status => (Some(KeeperReply::Status(self.status())), None),
         };

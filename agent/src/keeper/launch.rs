@@ -26,6 +26,7 @@ use super::{
     cgroup::{Cgroup, fork_into},
     clients::Clients,
     files::Files,
+    lease::Lease,
     logs::LogDir,
     mounts::{Mounts, open_path},
     processes,
@@ -89,7 +90,9 @@ fn keeper(spec: LaunchSpec, cgroup: Option<Cgroup>) -> i32 {
         Ok(keeper) => keeper,
         Err(reason) => return fail(reason),
     };
-    match keeper.begin() {
+    // Mounts may have taken long.
+    let in_time = keeper.lease.as_ref().map_or(Ok(()), Lease::check);
+    match in_time.and_then(|()| keeper.begin()) {
         Ok(()) => say(&LaunchMessage::Ready),
         // Everything that was started dies with PID 1.
         Err(reason) => return fail(reason),
@@ -101,6 +104,7 @@ fn keeper(spec: LaunchSpec, cgroup: Option<Cgroup>) -> i32 {
         let _ = nix::unistd::dup2_stdout(&null);
     }
     sys::drop_clean_pages();
+    keeper.stay_in_memory();
     keeper.run()
 }
 
@@ -118,6 +122,11 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     record::write(&spec.dirs.run, &record)?;
     // A cleanup that began before the lock was taken may have removed what it found.
     record::still_there(&spec.dirs.run, &lock)?;
+    let lease = spec
+        .launch
+        .lease
+        .map(|run| Lease::open(run, spec.reboot.as_deref()));
+    let lease = lease.transpose()?;
     let run_dir = open_path(&spec.dirs.run)?;
     let null = Path::new("/dev/null");
     let options = fs::OpenOptions::new().read(true).write(true).open(null);
@@ -164,6 +173,7 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
         run: spec.launch.run.clone(),
         signals: super::run::signals()?,
         mount_events: super::run::mount_events()?,
+        lease,
         started: std::time::Instant::now(),
         launching: None,
         leaving: Leaving::default(),

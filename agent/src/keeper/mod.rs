@@ -6,7 +6,7 @@
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
 //! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops),
-//! `notify` (what processes say), `files`, `logs` and `clients`. What a process may is in
+//! `notify` (what processes say), `files`, `logs` and `clients`; `lease` holds the end of a lease. What a process may is in
 //! `privileges`, what it may use in `cgroup`, `limits` and `hierarchy`. No threads, no tokio.
 
 mod attach;
@@ -19,6 +19,7 @@ mod hierarchy;
 mod hooks;
 mod jobs;
 mod launch;
+mod lease;
 mod limits;
 mod logs;
 mod mounts;

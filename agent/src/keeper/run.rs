@@ -30,6 +30,7 @@ use super::{
     clients::{ClientId, Clients},
     files::Files,
     jobs::{Asker, Job},
+    lease::Lease,
     logs::LogDir,
     mounts::Mounts,
     notify::NotifySocket,
@@ -59,6 +60,7 @@ pub(crate) struct Keeper {
     pub(crate) signals: SignalFd,
     /// Becomes ready when a mount of this namespace changes.
     pub(crate) mount_events: File,
+    pub(crate) lease: Option<Lease>,
     pub(crate) started: Instant,
     /// While the launch is under way: the first start that failed.
     pub(crate) launching: Option<Reason>,
@@ -72,6 +74,7 @@ pub(crate) struct Keeper {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Signals,
+    Lease,
     Mounts,
     Listener,
     Client(ClientId),
@@ -147,6 +150,10 @@ impl Keeper {
             PollFd::from_borrowed_fd(self.mount_events.as_fd(), PollFlags::PRI),
             PollFd::from_borrowed_fd(self.clients.listener(), PollFlags::IN),
         ];
+        if let Some(timer) = self.lease_timer() {
+            fds.push(PollFd::from_borrowed_fd(timer, PollFlags::IN));
+            sources.push(Source::Lease);
+        }
         for (id, fd, writes) in self.clients.polled() {
             let flags = PollFlags::IN;
             let flags = if writes {
@@ -203,6 +210,7 @@ impl Keeper {
     fn handle(&mut self, source: Source) {
         match source {
             Source::Signals => self.handle_signals(),
+            Source::Lease => self.keep_lease(),
             Source::Mounts => self.restore_mounts(),
             Source::Listener => self.greet(),
             Source::Client(id) => {

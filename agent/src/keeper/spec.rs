@@ -16,6 +16,9 @@ pub struct LaunchSpec {
     pub launch: KeeperLaunch,
     /// Who each of its processes runs as.
     pub identities: BTreeMap<ProcessName, Identity>,
+    /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
+    #[serde(default)]
+    pub reboot: Option<PathBuf>,
     /// Where the keeper keeps its own things.
     pub dirs: LaunchDirs,
 }

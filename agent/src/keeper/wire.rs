@@ -7,12 +7,13 @@ use berth_core::{
     keeper::Exit,
     notify::Said,
     rendered::RenderedMember,
+    time::Timestamp,
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol that this binary speaks.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The first thing that a keeper says on each connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub struct KeeperStatus {
     pub stopping: bool,
     /// Whether no process is left after a stop.
     pub stopped: bool,
+    /// When the newest acknowledged renewal of its lease was sent, on `CLOCK_BOOTTIME`; none if it has
+    /// no lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Timestamp>,
     /// The init process that is at work, if any, then the processes in the order of the template.
     pub processes: Vec<ProcessStatus>,
 }
@@ -130,6 +135,12 @@ pub enum KeeperCommand {
     Interrupt {
         /// The signal's number.
         signal: i32,
+    },
+    /// Says when the newest acknowledged renewal of the lease was sent, on `CLOCK_BOOTTIME`. From
+    /// protocol 3 on.
+    Renew {
+        /// When.
+        sent: Timestamp,
     },
     /// Asks for the status.
     Status,

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{Epoch, MemberId, ProcessName, RunId, Uid},
+    keeper::LeasedRun,
     ledger::Record,
     member::{Action, AttemptId, Done, Event},
     order::MemberOrder,
@@ -12,6 +13,7 @@ use berth_core::{
     rendered::{RenderedMember, RenderedProcess},
     spec::Port,
     template::render_member,
+    time::Timestamp,
     waiting::Reason,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -49,6 +51,8 @@ pub(super) enum Acted {
         client: Option<KeeperClient>,
         rendered: Option<Arc<RenderedMember>>,
         done: Box<Done>,
+        /// When the newest acknowledged renewal was sent, as its keeper knows it.
+        renewed: Option<Timestamp>,
     },
 }
 
@@ -58,6 +62,8 @@ pub(super) struct Needs {
     pub(super) prepared: Option<Arc<Prepared>>,
     pub(super) client: Option<KeeperClient>,
     pub(super) run: Option<RunId>,
+    /// The lease as it was when the action began: what is acknowledged later is for later orders.
+    pub(super) lease: Option<LeasedRun>,
 }
 
 pub(super) struct Actor<H> {
@@ -115,7 +121,7 @@ impl<H: Host> Actor<H> {
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
         let done = match action {
             Action::Adopt => return self.adopt(member).await,
-            Action::Start(run) => return self.start(member, run, needs.prepared).await,
+            Action::Start(run) => return self.start(member, run, needs).await,
             Action::Prepare(epoch) => Acted::Prepared(Arc::new(self.prepare(member, epoch).await?)),
             Action::Cleanup => {
                 self.host.cleanup(member).await?;
@@ -175,6 +181,7 @@ impl<H: Host> Actor<H> {
             client: handle.as_ref().map(|handle| handle.client.clone()),
             rendered,
             done: Box::new(Done::Adopted(running)),
+            renewed: handle.as_ref().and_then(|handle| handle.status.renewed),
         };
         Ok((acted, handle))
     }
@@ -252,9 +259,9 @@ impl<H: Host> Actor<H> {
         &self,
         member: &MemberId,
         run: RunId,
-        prepared: Option<Arc<Prepared>>,
+        needs: Needs,
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
-        let prepared = prepared.ok_or_else(|| lost("start"))?;
+        let prepared = needs.prepared.ok_or_else(|| lost("start"))?;
         let claims = prepared.claims.clone();
         let records = vec![
             Record::Run {
@@ -271,6 +278,7 @@ impl<H: Host> Actor<H> {
             rendered: (*prepared.rendered).clone(),
             volumes: prepared.volumes.clone(),
             dns: dns(&prepared.rendered, self.resolver),
+            lease: needs.lease,
         };
         let handle = self.host.start_keeper(launch).await?;
         let acted = Acted::Up {
@@ -280,6 +288,7 @@ impl<H: Host> Actor<H> {
                 &handle,
                 Some(&prepared.rendered),
             ))),
+            renewed: None,
         };
         Ok((acted, Some(handle)))
     }
@@ -470,7 +479,7 @@ fn lost(step: &str) -> Reason {
     step_failed(step, "what it needs is not there any more")
 }
 
-async fn answer<T>(
+pub(super) async fn answer<T>(
     step: &str,
     asked: impl Future<Output = Result<T, Reason>>,
 ) -> Result<T, Reason> {

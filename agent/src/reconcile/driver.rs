@@ -26,6 +26,7 @@ use super::{
     Changes, Command, Seen,
     act::{Acted, Actor, Needs, Prepared},
     board::Board,
+    lease::{Leases, SlotLease},
     timers::Timers,
 };
 use crate::{
@@ -38,27 +39,29 @@ use crate::{
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 
 /// A member and what its effects need.
-struct Slot {
+pub(super) struct Slot {
     machine: Machine,
     prepared: Option<Arc<Prepared>>,
     rendered: Option<Arc<RenderedMember>>,
-    client: Option<KeeperClient>,
+    pub(super) client: Option<KeeperClient>,
     /// What its keeper surely starts processes from; not known of an adopted one.
     told: Option<Arc<RenderedMember>>,
-    run: Option<RunId>,
+    pub(super) run: Option<RunId>,
+    pub(super) lease: SlotLease,
     /// The reason that it was last seen to wait for, and since when.
     waiting: (Option<Reason>, Timestamp),
 }
 
 pub(super) struct Driver<H> {
-    actor: Arc<Actor<H>>,
+    pub(super) actor: Arc<Actor<H>>,
     queue: mpsc::UnboundedReceiver<Command>,
-    slots: BTreeMap<MemberId, Slot>,
+    pub(super) slots: BTreeMap<MemberId, Slot>,
     /// Members with a run on record here. Those that are in no order are removed once there is one:
     /// without any order, a ledger was lost, and nothing is known of them.
     on_record: BTreeSet<MemberId>,
     board: Board,
     timers: Timers,
+    pub(super) leases: Leases,
     clock: Clock,
 }
 
@@ -71,6 +74,7 @@ impl<H: Host> Driver<H> {
             on_record: BTreeSet::new(),
             board: Board::new(),
             timers: Timers::default(),
+            leases: Leases::default(),
             clock: Clock::new(),
         }
     }
@@ -86,6 +90,7 @@ impl<H: Host> Driver<H> {
         let mut failure = pin!(ledger.failed());
         let result = loop {
             let wake = self.timers.next().map(|at| self.clock.instant(at));
+            let lease = self.lease_wake();
             tokio::select! {
                 command = self.queue.recv() => {
                     let Some(command) = command else { break Ok(()) };
@@ -98,6 +103,8 @@ impl<H: Host> Driver<H> {
                         self.step(&member, Event::Tick);
                     }
                 }
+                () = async { sleep_until(lease.unwrap_or_else(tokio::time::Instant::now)).await },
+                    if lease.is_some() => self.leases_due(),
                 error = &mut failure => break Err(error),
                 () = shutdown.cancelled() => break Ok(()),
             }
@@ -143,7 +150,13 @@ impl<H: Host> Driver<H> {
                 let held = self.actor.ledger.read().held.contains(&member);
                 self.step(&member, Event::Held(held));
             }
-            Command::Event(member, event) => self.step(&member, event),
+            Command::Renewed(sent) => self.renewed(sent),
+            Command::Event(member, event) => {
+                if let Event::KeeperGone { run } = &event {
+                    self.lease_ended(&member, run);
+                }
+                self.step(&member, event);
+            }
             Command::Acted {
                 member,
                 step,
@@ -177,7 +190,7 @@ impl<H: Host> Driver<H> {
 
     /// Tells a member's machine what the ledger says of it.
     fn order(&mut self, member: &MemberId) {
-        let (standing, held, last_run) = {
+        let (standing, held, last_run, terms) = {
             let ledger = self.actor.ledger.read();
             let standing = match ledger.members.get(member) {
                 Some(order) => {
@@ -191,7 +204,9 @@ impl<H: Host> Driver<H> {
                 None => Standing::Removed,
             };
             let last_run = ledger.runs.get(member).cloned();
-            (standing, ledger.held.contains(member), last_run)
+            let order = ledger.members.get(member);
+            let terms = order.and_then(|order| Some((order.epoch, order.lease?)));
+            (standing, ledger.held.contains(member), last_run, terms)
         };
         if !self.slots.contains_key(member) {
             let boot = self.actor.host.facts().boot;
@@ -200,6 +215,7 @@ impl<H: Host> Driver<H> {
             machine.step(self.clock.now(), Event::Held(held));
             self.slots.insert(member.clone(), Slot::new(machine));
         }
+        self.lease_ordered(member, terms);
         self.step(member, Event::Order(standing));
     }
 
@@ -219,6 +235,7 @@ impl<H: Host> Driver<H> {
         let Some(slot) = self.slots.get_mut(member) else {
             return;
         };
+        let mut up = None;
         let result = result.map(|acted| match acted {
             Acted::Done => Done::Done,
             Acted::Prepared(prepared) => {
@@ -229,8 +246,10 @@ impl<H: Host> Driver<H> {
                 client,
                 rendered,
                 done,
+                renewed,
             } => {
                 let done = *done;
+                up = Some(renewed);
                 slot.run = run_of(&done);
                 let started = matches!(done, Done::Started(_));
                 slot.told = rendered.clone().filter(|_| started);
@@ -238,12 +257,15 @@ impl<H: Host> Driver<H> {
                 done
             }
         });
+        if let Some(renewed) = up {
+            self.lease_begins(member, renewed);
+        }
         // A start and an adoption write down which volumes are filled.
         self.order(member);
         self.step(member, Event::Done { step, result });
     }
 
-    fn step(&mut self, member: &MemberId, event: Event) {
+    pub(super) fn step(&mut self, member: &MemberId, event: Event) {
         let now = self.clock.now();
         let Some(slot) = self.slots.get_mut(member) else {
             return;
@@ -273,6 +295,7 @@ impl<H: Host> Driver<H> {
                     prepared: slot.prepared.clone(),
                     client: slot.client.clone(),
                     run: slot.run.clone(),
+                    lease: self.leases.run_of(&slot.lease),
                 };
                 self.actor.act(id, step, action, needs);
             }
@@ -327,6 +350,7 @@ impl<H: Host> Driver<H> {
         tracing::info!(%member, "forgotten");
         self.slots.remove(member);
         self.timers.set(member, None);
+        self.leases.forget(member);
         self.board.forget(member);
     }
 
@@ -361,6 +385,7 @@ impl Slot {
             client: None,
             told: None,
             run: None,
+            lease: SlotLease::default(),
             waiting: (None, Timestamp(0)),
         }
     }
@@ -373,6 +398,7 @@ fn wanted(order: &MemberOrder, filled: impl Fn(&berth_core::ids::Uid) -> bool) -
         desired: order.desired,
         revision: order.revision.clone(),
         founding: order.values.founding,
+        leased: order.lease.is_some(),
         passed_gate: false,
         volumes: volumes
             .map(|v| (v.name.clone(), v.filled || filled(&v.claim_uid)))

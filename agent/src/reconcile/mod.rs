@@ -14,6 +14,7 @@ use berth_core::{
     order::{OrderDelta, OrderHead},
     rendered::RenderedMember,
     report::MemberReport,
+    time::Timestamp,
     waiting::Reason,
 };
 use thiserror::Error;
@@ -29,6 +30,7 @@ mod act;
 mod board;
 mod driver;
 mod keeper;
+mod lease;
 mod timers;
 
 pub use board::Changes;
@@ -74,6 +76,8 @@ pub enum LocalError {
 enum Command {
     /// The ledger has another order for these members.
     Order(BTreeSet<MemberId>),
+    /// A renewal of the host's lease was acknowledged that was sent then.
+    Renewed(Timestamp),
     /// The operator's hold of a member may have changed: the ledger says how it stands.
     Held(MemberId),
     /// Something happened to a member.
@@ -213,6 +217,12 @@ impl Members {
             Ok(())
         });
         work.await.unwrap_or(Err(LedgerError::Failed))
+    }
+
+    /// Takes in that a renewal of the host's lease was acknowledged that was sent then. It counts for
+    /// what was ordered before.
+    pub fn renewed(&self, sent: Timestamp) {
+        self.send(Command::Renewed(sent));
     }
 
     /// What changed after a version; everything if there is none.

@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use berth_core::{
     ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
     keeper::Exit,
+    lease::LeaseTerms,
     order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
     prerequisite::Fact,
     report::Phase,
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::host::{
+    Host as _,
     fake::{Call, FakeHost},
     step_failed,
 };
@@ -54,6 +56,7 @@ fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
         epoch: epoch(counter),
         desired,
         revision: TemplateHash("r".to_owned()),
+        lease: None,
         template: Arc::new(MemberSpec {
             processes: vec![process],
             ..MemberSpec::default()
@@ -575,4 +578,54 @@ async fn only_what_changed_is_reported_after_a_version() {
     let changes = tokio::time::timeout(DEADLINE, wait).await.unwrap();
     assert_eq!(changes.members.len(), 1);
     assert_eq!(changes.members[0].member, id("web-1"));
+}
+
+/// A member that runs on a lease of one second.
+fn leased(name: &str, counter: u64) -> MemberOrder {
+    MemberOrder {
+        lease: Some(LeaseTerms {
+            length_ms: 1_000,
+            grace_ms: 250,
+            kill_ms: 1_000,
+        }),
+        ..order(name, counter, Desired::Run)
+    }
+}
+
+fn lacks_lease(report: &MemberReport) -> bool {
+    report.waiting == Some(Reason::LeaseNotHeld)
+}
+
+#[tokio::test]
+async fn a_member_with_a_lease_runs_while_it_is_renewed_and_no_longer() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![leased("web-0", 1)]).await;
+    world.until("web-0", lacks_lease).await;
+    assert_eq!(world.starts(), 0);
+    let sent = world.host.boottime();
+    world.members.renewed(sent);
+    world.until("web-0", ready).await;
+    let lease = world.host.launched(&id("web-0")).unwrap().lease.unwrap();
+    assert_eq!(lease.renewed, sent);
+    // The keeper in memory does not look at the clock, as one that hangs: the agent kills it.
+    world.until("web-0", lacks_lease).await;
+    assert!(world.host.alive().is_empty());
+    assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
+    assert_eq!(world.starts(), 1);
+    world.members.renewed(world.host.boottime());
+    world.until("web-0", ready).await;
+}
+
+#[tokio::test]
+async fn a_new_agent_learns_from_the_keepers_how_long_the_lease_lasts() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![leased("web-0", 1)]).await;
+    let sent = world.host.boottime();
+    world.members.renewed(sent);
+    world.until("web-0", ready).await;
+    let world = world.restart_agent().await;
+    world.until("web-0", ready).await;
+    assert_eq!(world.starts(), 1);
+    world.until("web-0", lacks_lease).await;
+    assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
 }

@@ -31,9 +31,12 @@ mod works;
 pub(crate) use logs::first_process;
 pub use works::Works;
 
-/// From the loss of a session to the first attempt at a new one; then doubling to the longest.
+/// From the loss of a session to the first attempt at a new one; then doubling to the longest. The
+/// first is within a tenth of the shortest lease that there can be.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// From the beginning of an attempt to the connection, and from the hello to the welcome.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// Why a session ended.
 #[derive(Debug, Error)]
@@ -53,6 +56,9 @@ pub enum SessionError {
     /// Nothing came when something had to.
     #[error("the coordinator does not answer the hello; the agent connects again")]
     Silent,
+    /// Renewals of the lease come to nothing.
+    #[error("the coordinator acknowledges no renewal of the lease; the agent connects again")]
+    Unanswered,
     /// It is not the coordinator that this host follows.
     #[error(transparent)]
     Refused(#[from] WelcomeRefusal),
@@ -96,7 +102,7 @@ impl<H: Host> Session<H> {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let Some(ended) = shutdown.run_until_cancelled(self.one()).await else {
+            let Some(ended) = shutdown.run_until_cancelled(self.one(failures)).await else {
                 return;
             };
             let was_open = self.connected.send_replace(false);
@@ -111,7 +117,7 @@ impl<H: Host> Session<H> {
                 }
                 Loss::Lasting => tracing::debug!(error = chain(&ended), "no session"),
             }
-            let pause = retry_after(failures, entropy());
+            let pause = retry_after(failures, entropy(), self.shortest_lease());
             failures = failures.saturating_add(1);
             if shutdown.run_until_cancelled(sleep(pause)).await.is_none() {
                 return;
@@ -158,10 +164,21 @@ fn lasted(session: Duration) -> bool {
     session > LONGEST_RETRY
 }
 
-/// The pause grows, and differs between agents that lost the same coordinator.
-fn retry_after(failures: u32, entropy: u64) -> Duration {
+/// How long one attempt may take: on a host whose members have leases, a third of the shortest one at
+/// first. Then longer, so that a coordinator that is slow is reached at all.
+fn attempt_limit(failures: u32, lease: Option<Duration>) -> Duration {
     let factor = 1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX);
-    let whole = FIRST_RETRY.saturating_mul(factor).min(LONGEST_RETRY);
+    lease.map_or(ATTEMPT, |lease| {
+        (lease / 3).saturating_mul(factor).min(ATTEMPT)
+    })
+}
+
+/// The pause grows, and differs between agents that lost the same coordinator. On a host whose members
+/// have leases it is a quarter of the shortest one at most.
+fn retry_after(failures: u32, entropy: u64, lease: Option<Duration>) -> Duration {
+    let factor = 1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX);
+    let longest = lease.map_or(LONGEST_RETRY, |lease| (lease / 4).min(LONGEST_RETRY));
+    let whole = FIRST_RETRY.saturating_mul(factor).min(longest);
     let shortened = u32::try_from(entropy % 500).unwrap_or(0);
     whole * (1000 - shortened) / 1000
 }
@@ -178,11 +195,22 @@ mod tests {
     #[test]
     fn the_first_retry_is_fast_and_no_pause_is_longer_than_two_seconds() {
         for entropy in [0, 123, 499] {
-            assert!(retry_after(0, entropy) <= Duration::from_millis(50));
-            assert!(retry_after(99, entropy) <= LONGEST_RETRY);
-            assert!(retry_after(99, entropy) >= LONGEST_RETRY / 2);
+            assert!(retry_after(0, entropy, None) <= Duration::from_millis(50));
+            assert!(retry_after(99, entropy, None) <= LONGEST_RETRY);
+            assert!(retry_after(99, entropy, None) >= LONGEST_RETRY / 2);
         }
-        assert!(retry_after(3, 0) > retry_after(0, 0));
+        assert!(retry_after(3, 0, None) > retry_after(0, 0, None));
+    }
+
+    #[test]
+    fn a_lease_bounds_how_long_nobody_is_asked() {
+        for lease in [1, 3, 15].map(Duration::from_secs) {
+            assert!(retry_after(0, 0, Some(lease)) <= lease / 10);
+            assert!(retry_after(99, 0, Some(lease)) <= lease / 4);
+            assert!(attempt_limit(0, Some(lease)) <= lease / 3);
+            assert_eq!(attempt_limit(99, Some(lease)), ATTEMPT);
+        }
+        assert_eq!(attempt_limit(0, None), ATTEMPT);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{HistoryId, ReportNumber, Term},
+    lease::{Renewals, SHORTEST_LEASE, renew_every},
     prerequisite::{Answer, Prerequisite},
-    session::{AgentLease, Served, check_welcome},
+    session::{Served, check_welcome},
     state::{HostRecord, ZoneHead},
 };
 use berth_proto::{
@@ -30,17 +31,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
-use super::{Session, SessionError, exec::Runner, logs::Tails, pools, works::Worker};
+use super::{
+    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, pools, works::Worker,
+};
 use crate::{
-    clock::Clock,
     host::Host,
     reconcile::{Changes, OrderError},
 };
 
 /// The longest message: a complete order for a host with many members.
 const MESSAGE_LIMIT: usize = 64 << 20;
-/// From the hello to the welcome.
-const WELCOME_LIMIT: Duration = Duration::from_secs(10);
 /// Messages that wait to be sent.
 const QUEUE: usize = 64;
 
@@ -48,8 +48,12 @@ const QUEUE: usize = 64;
 struct Open {
     out: mpsc::Sender<AgentMessage>,
     zone: ZoneAssembly,
-    lease: AgentLease,
-    clock: Clock,
+    renewals: Renewals,
+    /// The lease of members that have none of their own.
+    longest: Duration,
+    /// Whether an order was refused on this stream: what is acknowledged after it is not for what this
+    /// host has.
+    refused: bool,
     tails: Tails,
     /// The number of the last report, and up to which version it told everything.
     reported: (ReportNumber, Option<u64>),
@@ -60,8 +64,8 @@ struct Open {
 
 impl<H: Host> Session<H> {
     /// Opens a session and serves it to its end.
-    pub(super) async fn one(&self) -> SessionError {
-        match self.open().await {
+    pub(super) async fn one(&self, failures: u32) -> SessionError {
+        match self.open(failures).await {
             Ok((mut open, mut incoming, mut renew)) => {
                 self.connected.send_replace(true);
                 tracing::info!(coordinator = %self.coordinator, "connected");
@@ -72,8 +76,14 @@ impl<H: Host> Session<H> {
         }
     }
 
-    async fn open(&self) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
-        let channel = transport::connect(&self.coordinator).await?;
+    async fn open(
+        &self,
+        failures: u32,
+    ) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
+        let connect = transport::connect(&self.coordinator);
+        let limit = attempt_limit(failures, self.shortest_lease());
+        let connected = timeout(limit, connect).await;
+        let channel = connected.map_err(|_| SessionError::Silent)??;
         let mut client = AgentServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);
@@ -81,7 +91,7 @@ impl<H: Host> Session<H> {
         let hello = self.hello().await;
         let told = hello.host.pools.clone();
         send(&out, Out::Hello(hello.into())).await?;
-        let welcomed = timeout(WELCOME_LIMIT, async {
+        let welcomed = timeout(limit, async {
             let mut incoming = client
                 .session(ReceiverStream::new(queue))
                 .await?
@@ -104,16 +114,16 @@ impl<H: Host> Session<H> {
             tracing::warn!(%history, "the store has another history, which this host follows now");
             self.ledger.write(vec![record]).await?;
         }
-        let lease = AgentLease::new(Duration::from_millis(welcome.lease_ms.max(1000)));
-        let mut renew = interval(lease.renew_every());
-        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let longest = Duration::from_millis(welcome.lease_ms).max(SHORTEST_LEASE);
+        let renew = every(self.shortest_lease().unwrap_or(longest));
         let open = Open {
             tails: Tails::new(out.clone()),
             _pools: pools::follow(Arc::clone(&self.host), told, out.clone()),
             out,
             zone: ZoneAssembly::default(),
-            lease,
-            clock: Clock::new(),
+            renewals: Renewals::default(),
+            longest,
+            refused: false,
             reported: (ReportNumber(0), None),
             version: self.members.version(),
         };
@@ -149,6 +159,10 @@ impl<H: Host> Session<H> {
                     let message = message?.ok_or(SessionError::Closed)?;
                     if let Some(message) = message.message {
                         self.take(open, message).await?;
+                        let lease = self.shortest_lease().unwrap_or(open.longest);
+                        if renew.period() != renew_every(lease) {
+                            *renew = every(lease);
+                        }
                     }
                 }
                 changed = open.version.changed() => {
@@ -156,10 +170,30 @@ impl<H: Host> Session<H> {
                     self.report(open).await?;
                 }
                 _ = renew.tick() => {
-                    let number = open.lease.renew(open.clock.now());
+                    self.check_answers(open)?;
+                    let number = open.renewals.send(self.host.boottime());
                     send(&open.out, Out::Renew(v1::Renew { number })).await?;
                 }
             }
+        }
+    }
+
+    /// The shortest lease that a member of this host runs on.
+    pub(super) fn shortest_lease(&self) -> Option<Duration> {
+        let ledger = self.ledger.read();
+        let leases = ledger.members.values().filter_map(|order| order.lease);
+        leases.map(|terms| terms.length()).min()
+    }
+
+    /// A stream on which nothing comes back is given up while there is time for another one.
+    fn check_answers(&self, open: &Open) -> Result<(), SessionError> {
+        let waits = open
+            .renewals
+            .unanswered()
+            .map(|sent| self.host.boottime().since(sent));
+        match (waits, self.shortest_lease()) {
+            (Some(waits), Some(lease)) if waits > lease / 2 => Err(SessionError::Unanswered),
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
@@ -168,7 +202,11 @@ impl<H: Host> Session<H> {
             In::Order(order) => self.take_order(open, order).await,
             In::Zone(chunk) => self.take_zone(open, chunk).await,
             In::RenewAck(ack) => {
-                open.lease.acknowledge(ack.number);
+                open.renewals.acknowledge(ack.number);
+                let newest = open.renewals.newest().filter(|_| !open.refused);
+                newest
+                    .into_iter()
+                    .for_each(|sent| self.members.renewed(sent));
                 Ok(())
             }
             In::LogRequest(request) => {
@@ -218,6 +256,7 @@ impl<H: Host> Session<H> {
             Ok(_) => String::new(),
             Err(OrderError::Refused(refusal)) => {
                 tracing::error!(generation = %delta.head.generation, "order refused: {refusal}");
+                open.refused = true;
                 refusal.to_string()
             }
             Err(OrderError::Ledger(error)) => return Err(error.into()),
@@ -258,6 +297,13 @@ impl<H: Host> Session<H> {
         };
         send(&open.out, Out::Report(report.try_into()?)).await
     }
+}
+
+/// When a lease of this length is renewed; for the first time at once.
+fn every(lease: Duration) -> Interval {
+    let mut renew = interval(renew_every(lease));
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    renew
 }
 
 /// Looks for what is asked, and says what it comes to.

@@ -210,6 +210,7 @@ pub(crate) fn member_order(name: &str, desired: Desired, command: &[&str]) -> Me
         },
         desired,
         revision: TemplateHash("r".to_owned()),
+        lease: None,
         template: Arc::new(MemberSpec {
             processes: vec![process],
             ..MemberSpec::default()

@@ -90,6 +90,7 @@ impl Bed {
             run,
             rendered,
             volumes: Vec::new(),
+            lease: None,
             dns: DnsSettings {
                 server: [127, 0, 0, 153].into(),
                 search: vec!["default.svc.berth.internal".to_owned()],
@@ -220,6 +221,7 @@ fn host_in(dir: &Path) -> LinuxHost {
             allowed_groups: vec!["daemon".to_owned(), "7".to_owned()],
             ..LocalPolicy::default()
         },
+        self_reboot: None,
         keeper_program: agent_program(),
     })
     .unwrap()

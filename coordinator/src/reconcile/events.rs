@@ -141,6 +141,8 @@ fn proved(proof: &Proof) -> &'static str {
         Proof::ReportedAbsent => "its agent has nothing of it",
         Proof::ConfirmedDead => "its host was confirmed dead by an operator",
         Proof::Forced => "an operator forced it, nothing proves it gone",
+        Proof::LeaseOver => "its host is out of contact, and its lease is over",
+        Proof::Fenced => "its host is out of contact, and fenced off",
     }
 }
 

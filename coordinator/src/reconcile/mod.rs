@@ -4,13 +4,14 @@
 //! The loop takes no hint of what changed: core finds that out by itself (see [`Decider`]), and each
 //! round plans until there is nothing left to do, so a lost trigger costs time and nothing else. It
 //! alone decides on members and records orders; all it does to the world is to commit and to send.
-//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`orders`] and [`zone`] bring
+//! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`lost`] looks again at what is given up unseen, [`orders`] and [`zone`] bring
 //! agents up to date, [`work`] asks for work on volumes, [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
 mod ask;
 pub(crate) mod board;
 mod cut;
 mod events;
+mod lost;
 mod orders;
 mod refusals;
 mod work;
@@ -31,7 +32,8 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     context::{Board, Context},
-    sessions::Link,
+    fencing,
+    sessions::{Ending, Link},
     store::{RecordError, StoreError},
 };
 
@@ -73,6 +75,8 @@ pub struct Reconciler {
     board: watch::Sender<Arc<Board>>,
     zone: ZoneKeeper,
     decider: Decider,
+    /// The leases of hosts whose members were given up, until all orders that follow are sent.
+    ending: Vec<Ending>,
     /// What was refused, as far as it still is, so that it is told once.
     refused: BTreeMap<Option<Subject>, String>,
 }
@@ -85,6 +89,7 @@ impl Reconciler {
             board,
             zone: ZoneKeeper::default(),
             decider: Decider::default(),
+            ending: Vec::new(),
             refused: BTreeMap::new(),
         }
     }
@@ -125,12 +130,20 @@ impl Reconciler {
                 self.carry_out(&decision, &planned, now).await?;
             }
             let recorded = orders::bring_up_to_date(&self.context).await?;
+            self.ending.clear();
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
             // What a new order changes in what is known of its host is told too.
             if idle && !recorded {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
-                let wakes = [decision.report.wake_at, decision.look_at, retry_at, ask_at];
+                let fence_at = fencing::push(&self.context, self.decider.report(), now);
+                let wakes = [
+                    decision.report.wake_at,
+                    decision.look_at,
+                    retry_at,
+                    ask_at,
+                    fence_at,
+                ];
                 let wake_at = wakes.into_iter().flatten().min();
                 self.show(decision, now);
                 return Ok(wake_at);
@@ -201,6 +214,10 @@ impl Reconciler {
             };
             let taken = piece.steps;
             let sets = piece.sets.clone();
+            match lost::end_leases(&self.context, &rest[..taken], now) {
+                Ok(ended) => self.ending.extend(ended),
+                Err(()) => return Ok(()),
+            }
             match self.commit(piece.batch).await? {
                 Outcome::Done => {}
                 Outcome::Outdated => return Ok(()),

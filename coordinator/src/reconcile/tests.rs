@@ -69,6 +69,7 @@ impl World {
                 machine_id: name.to_string(),
                 product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
+                self_fences: false,
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             };

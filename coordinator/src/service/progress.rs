@@ -147,6 +147,7 @@ mod tests {
             previous_address: None,
             restart_asked: None,
             forced: None,
+            lease: None,
             conditions: BTreeMap::new(),
         };
         set_of_two.members.insert(Ordinal(1), stops);

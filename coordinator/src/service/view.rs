@@ -167,7 +167,7 @@ impl Look<'_> {
             deleting: set.deleting.is_some(),
             warnings: self.board.warnings.get(key).cloned().unwrap_or_default(),
             generation,
-            at_most_one: "none".to_owned(),
+            at_most_one: self.state.enforcement(key, set).name().to_owned(),
             rollout: Some(progress(set, &members)),
             current_revision: set.current_revision().to_string(),
             update_revision: set.revision.to_string(),
@@ -360,6 +360,7 @@ mod tests {
                 machine_id: String::new(),
                 product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
+                self_fences: false,
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             },
@@ -385,6 +386,7 @@ mod tests {
             previous_address: None,
             restart_asked: None,
             forced: None,
+            lease: None,
             conditions: BTreeMap::new(),
         };
         let spec = StatefulSetSpec {

@@ -9,6 +9,7 @@ mod exec;
 mod failures;
 mod hello;
 mod host;
+mod lease;
 mod logs;
 mod report;
 mod stream;
@@ -42,6 +43,8 @@ pub use exec::{ExecEnds, ExecError, ExecTicket};
 pub use failures::{Failures, Worker};
 pub use hello::HelloError;
 pub use host::HostError;
+pub use lease::Ending;
+use lease::Leased;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
 pub use stream::run;
@@ -136,6 +139,7 @@ struct Slot {
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
     failures: Failures,
+    leased: Leased,
     /// Programs whose agents have not opened their streams yet, by ticket.
     programs: BTreeMap<String, oneshot::Sender<ExecEnds>>,
     /// The last refusal of each kind that was told of a host.

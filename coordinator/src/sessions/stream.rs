@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use berth_core::{
     ids::{Generation, HostName, ReportNumber, ZoneSerial},
-    session::{DEFAULT_LEASE, Served},
+    session::Served,
 };
 use berth_proto::{
     convert::{ConvertError, hello::Hello, host::Answers, report::AgentReport},
     v1::{
-        AgentMessage, CoordinatorMessage, HostAnswers, OrderAck, RenewAck, Report, Welcome,
-        ZoneAck, agent_message, coordinator_message::Message,
+        AgentMessage, CoordinatorMessage, HostAnswers, OrderAck, Report, Welcome, ZoneAck,
+        agent_message, coordinator_message::Message,
     },
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::Status;
 
@@ -81,6 +84,12 @@ impl Session {
         self.send.send(Err(hello_status(error))).await.ok();
     }
 
+    /// What an agent goes by whose members have no lease of their own.
+    fn longest_lease_ms(&self) -> u64 {
+        let leases = self.context.view.read().state.leases;
+        u64::try_from(leases.default.as_millis()).unwrap_or(u64::MAX)
+    }
+
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
         let base = accept(&self.context, &hello).await?;
         check_name(&self.context, &hello)?;
@@ -90,7 +99,7 @@ impl Session {
             history: served.history.0.clone(),
             term: served.term.0,
             former: former.collect(),
-            lease_ms: u64::try_from(DEFAULT_LEASE.as_millis()).unwrap_or(u64::MAX),
+            lease_ms: self.longest_lease_ms(),
         });
         let message = CoordinatorMessage {
             message: Some(welcome),
@@ -122,6 +131,8 @@ impl Session {
             contact.stream = joined.stream;
             contact.report = ReportNumber::default();
             contact.zone_acked = ZoneSerial::default();
+            // What was confirmed was confirmed of a host that was away.
+            contact.fenced = None;
             // An answer may be on its way on the older stream, and the host may be another by now.
             contact.asked.clear();
             if zone == current {
@@ -145,9 +156,14 @@ impl Session {
             synced = joined.synced => if synced.is_err() { return },
         }
         loop {
+            let patience = self.patience(host);
             let message = tokio::select! {
                 () = joined.ended.cancelled() => return,
                 () = self.context.shutdown.cancelled() => return,
+                () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
+                    tracing::warn!(%host, "the agent renews no lease; its stream is ended");
+                    return;
+                }
                 message = incoming.next() => message,
             };
             let Some(Ok(AgentMessage { message })) = message else {
@@ -160,6 +176,18 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// How long a host may be silent: for the shortest lease of its members. After that nothing is
+    /// known of them, and they can be started elsewhere the sooner the stream is given up.
+    fn patience(&self, host: &HostName) -> Option<Duration> {
+        let view = self.context.view.read();
+        let index = view.state.index();
+        let leases = index.on_host.of(host).filter_map(|id| {
+            let set = view.state.sets.get(&id.set)?;
+            set.members.get(&id.ordinal)?.lease
+        });
+        leases.map(|terms| terms.length()).min()
     }
 
     async fn take(
@@ -175,12 +203,10 @@ impl Session {
                 ));
             }
             agent_message::Message::Renew(renew) => {
-                let ack = Message::RenewAck(RenewAck {
-                    number: renew.number,
-                });
+                let now = self.context.clock.now();
                 self.context
                     .sessions
-                    .update(host, stream, vec![ack], |_| ());
+                    .renew(host, stream, (renew.number, now));
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),
@@ -306,6 +332,7 @@ impl Session {
             let mut view = self.context.view.write();
             view.contact(host).is_some_and(|contact| {
                 contact.settled = false;
+                contact.renewed = self.context.sessions.renewed(host);
                 contact.since = now;
                 std::mem::take(&mut contact.connected)
             })

@@ -35,7 +35,11 @@ use berth_proto::{
         exec_output::Output,
     },
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Duration, Instant, interval},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -69,6 +73,11 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeSet<Prerequisite>,
     /// Whether works are not answered.
     pub(crate) works_silently: bool,
+    /// Whether it renews no lease, as one that hangs.
+    pub(crate) silent: bool,
+    /// The renewals that were sent, and when the newest acknowledged one was.
+    renewals: Vec<Instant>,
+    pub(crate) renewed: Option<Instant>,
     known: BTreeSet<MemberId>,
 }
 
@@ -213,9 +222,17 @@ async fn run(
     };
     let mut assembly = ZoneAssembly::default();
     let mut number = 0;
+    let mut beat = interval(Duration::from_millis(100));
     loop {
         let message = tokio::select! {
             message = incoming.message() => message,
+            _ = beat.tick() => {
+                let renewal = renew(&mut ledger.lock().unwrap());
+                if let Some(renewal) = renewal {
+                    say(renewal).await;
+                }
+                continue;
+            }
             Some(poke) = poked.recv() => {
                 say(poke.message(&ledger, &mut number)).await;
                 continue;
@@ -260,10 +277,23 @@ async fn run(
             coordinator_message::Message::ExecOrder(order) => {
                 tokio::spawn(exec(endpoint.clone(), order, Arc::clone(&ledger)));
             }
-            coordinator_message::Message::RenewAck(_)
-            | coordinator_message::Message::LogCancel(_) => {}
+            coordinator_message::Message::RenewAck(ack) => {
+                let mut ledger = ledger.lock().unwrap();
+                let at = usize::try_from(ack.number).unwrap();
+                ledger.renewed = ledger.renewals.get(at).copied();
+            }
+            coordinator_message::Message::LogCancel(_) => {}
         }
     }
+}
+
+fn renew(ledger: &mut Ledger) -> Option<Message> {
+    if ledger.silent || ledger.members.values().all(|order| order.lease.is_none()) {
+        return None;
+    }
+    let number = ledger.renewals.len().try_into().unwrap();
+    ledger.renewals.push(Instant::now());
+    Some(Message::Renew(v1::Renew { number }))
 }
 
 fn answers(ledger: &Ledger) -> Message {
@@ -368,6 +398,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             machine_id: machine.to_owned(),
             product_uuid: String::new(),
             controllers: BTreeSet::new(),
+            self_fences: true,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },

@@ -4,6 +4,7 @@
 use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use berth_coordinator::config::Config;
+use berth_core::lease::Leases;
 use berth_proto::{
     transport::{Endpoint, connect},
     v1::{
@@ -55,6 +56,13 @@ impl Coordinator {
             data_dir: directory.path().join("data"),
             zone: "berth.internal".to_owned(),
             trash_keep: Some(Duration::from_secs(7 * 24 * 3600)),
+            leases: Leases {
+                // So short that a test can wait for them to end.
+                fast: Duration::from_secs(1),
+                kill_margin: Duration::from_millis(500),
+                ..Leases::default()
+            },
+            fencing: berth_coordinator::fencing::Fencing::default(),
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();

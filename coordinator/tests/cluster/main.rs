@@ -10,6 +10,7 @@
 mod agent;
 mod common;
 mod exec;
+mod failover;
 mod killed;
 mod leaving;
 mod lost;

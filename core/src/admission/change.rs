@@ -13,7 +13,7 @@ const MAY_CHANGE: &str = "replicas, ordinals, template, overrides, updateStrateg
                           progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
                           disruptionBudget, minReadySeconds, \
                           persistentVolumeClaimRetentionPolicy, dependsOn, bootstrapPolicy, coldStartPolicy, \
-                          membership, spread, labels, annotations, and size and labels in \
+                          membership, spread, failurePolicy, leaseClass, fenceGrace, labels, annotations, and size and labels in \
                           volumeClaimTemplates";
 
 pub(super) fn check(

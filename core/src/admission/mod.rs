@@ -17,6 +17,7 @@ mod defaults;
 mod delete;
 mod dependencies;
 mod diff;
+mod failover;
 mod kept;
 mod relations;
 pub mod rollout;
@@ -120,6 +121,7 @@ pub fn admit(
         changes.push(change);
     }
     relations::check(&after, &objects, &mut violations);
+    failover::check(&classes, &after, &objects, &mut violations);
     if !violations.is_empty() {
         return Err(violations);
     }

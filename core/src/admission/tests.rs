@@ -180,7 +180,7 @@ fn a_forbidden_change_lists_what_may_change() {
                progressDeadlineSeconds, revisionHistoryLimit, configUpdate, \
                disruptionBudget, minReadySeconds, \
                persistentVolumeClaimRetentionPolicy, dependsOn, bootstrapPolicy, coldStartPolicy, \
-               membership, spread, labels, annotations, and size and labels in \
+               membership, spread, failurePolicy, leaseClass, fenceGrace, labels, annotations, and size and labels in \
                volumeClaimTemplates can: leave it, or delete the set (its claims stay) and apply \
                it again";
     for (from, to, place, field) in [

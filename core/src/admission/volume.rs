@@ -44,6 +44,13 @@ impl<'a> Classes<'a> {
         Self { after, existing }
     }
 
+    /// Whether the volume that a claim gets is made in a pool of its member's host.
+    pub(super) fn is_local(&self, claim: &PersistentVolumeClaimSpec) -> bool {
+        let name = class::wanted_of(&self.after, claim);
+        let class = class::named_of(&self.after, &name);
+        class.is_some_and(|class| class.provisioner == Provisioner::Local)
+    }
+
     /// What is there already.
     pub(super) fn existing(&self) -> Existing<'a> {
         self.existing

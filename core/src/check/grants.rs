@@ -4,11 +4,12 @@ use crate::{
     check::{
         Case, Verdict,
         standing::{grant, heard, is_wanted},
+        volumes::{needed, writable},
     },
     ids::{Epoch, HostName, MemberId},
     plan::{Step, step::Proof},
     report::Phase,
-    state::{Ordered, State},
+    state::{Contact, Fenced, Member, Ordered, State},
 };
 
 pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
@@ -75,12 +76,42 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
             member.forced.is_some() && contact.is_some_and(|contact| !contact.connected)
         }
         Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
+        Proof::LeaseOver => lease_over(case, id, member),
+        // A host that is in contact again is not off.
+        Proof::Fenced => {
+            let off = |contact: &Contact| contact.fenced == Some(Fenced::Off);
+            member.lease.is_some() && contact.is_some_and(|c| !c.connected && off(c))
+        }
     };
     if proven {
         Ok(())
     } else {
         Err(format!("{id} is not proven gone by {proof:?}"))
     }
+}
+
+/// Whether the lease of a grant is over on every clock, on a host that keeps its word, and nothing
+/// that was written under it can arrive any more.
+fn lease_over(case: &Case<'_>, id: &MemberId, member: &Member) -> bool {
+    let (Some(terms), Some(host)) = (member.lease, case.state.hosts.get(&member.host)) else {
+        return false;
+    };
+    let from = case.state.term_began.0;
+    let from = host.contact.renewed.map_or(from, |at| at.0.max(from));
+    // The slowest clock on the host and the fastest one here: 0.98 (t - K) >= 1.02 L.
+    let waited = case.now.0.saturating_sub(from);
+    let waited = waited.saturating_sub(terms.kill_ms);
+    let over = waited.saturating_mul(98) >= terms.length_ms.saturating_mul(102);
+    let set = case.state.sets.get(&id.set);
+    let used = set.map(|set| needed(set, id, &member.revision));
+    let writes = used.unwrap_or_default().iter().any(|key| {
+        let claim = case.state.claims.get(key).filter(|claim| writable(claim));
+        let volume = claim.and_then(|claim| case.state.volumes.get(claim.volume.as_ref()?));
+        volume.is_some_and(|volume| volume.source.host().is_none())
+    });
+    over && !host.contact.connected
+        && host.record.self_fences
+        && (!writes || host.contact.fenced.is_some())
 }
 
 pub(super) fn current_grant(case: &Case<'_>) -> Verdict {
@@ -136,6 +167,13 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
     match case.step {
         Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
             "{id} would start, and what {host} has is not known"
+        )),
+        Step::Release {
+            member: id,
+            proof: Proof::LeaseOver | Proof::Fenced,
+            ..
+        } => Err(format!(
+            "{id} would be given up, and {host} follows another history"
         )),
         Step::Stop { member: id, .. } if replaces(id) => Err(format!(
             "{id} would be replaced, and what {host} has is not known"

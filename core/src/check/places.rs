@@ -10,7 +10,7 @@ use crate::{
     ids::{HostName, MemberId, Ordinal, TemplateHash},
     plan::Step,
     prerequisite::Finding,
-    spec::{Placement, Port, Spread, WhenUnsatisfiable},
+    spec::{FailurePolicy, Placement, Port, Spread, WhenUnsatisfiable},
     state::{Claim, Set, State},
 };
 
@@ -262,6 +262,26 @@ pub(super) fn host_fits(case: &Case<'_>) -> Verdict {
         Some(because) => Err(format!("{id} goes to {host}, which {because}")),
         None => Ok(()),
     }
+}
+
+pub(super) fn host_fences(case: &Case<'_>) -> Verdict {
+    let Step::Assign {
+        member: id, host, ..
+    } = case.step
+    else {
+        return Ok(());
+    };
+    let set = case.state.sets.get(&id.set);
+    let on = case.state.hosts.get(host);
+    let reboots = on.is_some_and(|on| on.record.self_fences);
+    let switched_off = case.state.fences.get(host).is_some_and(|f| f.power);
+    let moves = set.is_some_and(|set| set.spec.failure_policy == FailurePolicy::Failover);
+    if moves && !reboots && !switched_off {
+        return Err(format!(
+            "{id} goes to {host}, from which nothing could prove it gone"
+        ));
+    }
+    Ok(())
 }
 
 fn unfit(

@@ -109,6 +109,8 @@ rules! {
     ClaimHost = volumes::claim_host,
     /// A member starts only on volumes that are there and its claims' (I4).
     VolumeUsable = volumes::volume_usable,
+    /// A member that fails over starts only on volumes that say themselves whose they are (I4).
+    OwnerVisible = volumes::owner_visible,
     /// Who uses a volume beside whom is as its access modes say (I4).
     AccessModes = volumes::access_modes,
     /// A claim is marked as filled only after a report that says so.
@@ -123,6 +125,8 @@ rules! {
     HostFits = places::host_fits,
     /// A member is named and started only where nothing that its set requires is known to be missing.
     RequirementsMet = places::requirements_met,
+    /// A member that fails over goes only to a host from which it is surely gone some time (I2).
+    HostFences = places::host_fences,
     /// A member is placed so that no label domain is too far ahead of the emptiest one.
     SpreadEven = places::spread_even,
     /// Under one member per host, a host has one ordinal and an ordinal one host, for good (I1).

@@ -7,18 +7,19 @@ use crate::{
         quantity, report, spec, state, static_volume, volume_key,
     },
     ids::{Epoch, Ordinal, SetKey, Uid, ZoneSerial},
+    lease::{LeaseTerms, Leases},
     plan::{plan_without, step::Proof},
     prerequisite::{Answer, Fact},
     spec::{
-        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar, FileSource,
-        GatePolicy, KeySelector, MemberVolume, Membership, OnChange, Override, Placement,
-        StatefulSetSpec, TopologySpreadConstraint, VolumeSnapshot,
+        AccessMode, ClaimReference, ConfigUpdate, DataSource, DataSourceKind, EnvVar,
+        FailurePolicy, FileSource, GatePolicy, KeySelector, MemberVolume, Membership, OnChange,
+        Override, Placement, StatefulSetSpec, TopologySpreadConstraint, VolumeSnapshot,
     },
     state::{
         Claim, Draining, Offline, Ordered, Snapshot, SnapshotState, VolumeState, ZoneHead,
         orders::peer,
     },
-    volume::{PoolInfo, PoolKind, binding::bound},
+    volume::{Ownership, PoolInfo, PoolKind, binding::bound},
     zone,
 };
 
@@ -143,6 +144,15 @@ fn assign(state: &State, set: &str, ordinal: u32, host: u8) -> Step {
         address: state.hosts[&host_name(host)].record.advertise_address,
         revision: of.revision.clone(),
     }
+}
+
+/// What a set of this policy is granted with.
+fn leases(policy: FailurePolicy) -> Option<LeaseTerms> {
+    let spec = StatefulSetSpec {
+        failure_policy: policy,
+        ..StatefulSetSpec::default()
+    };
+    Leases::default().terms(&spec)
 }
 
 fn lost() -> Friends {

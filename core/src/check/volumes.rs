@@ -211,6 +211,32 @@ pub(super) fn volume_usable(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
+pub(super) fn owner_visible(case: &Case<'_>) -> Verdict {
+    let Step::Start { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let Some((set, member)) = grant(case.state, id).filter(|(_, m)| m.lease.is_some()) else {
+        return Ok(());
+    };
+    let claims = needed(set, id, &member.revision);
+    let hidden = claims.iter().find(|key| {
+        let claim = case.state.claims.get(key);
+        claim.is_some_and(|claim| claim.owner.is_some() && writable(claim))
+    });
+    match hidden {
+        Some(key) => Err(format!(
+            "{id} may be started elsewhere, and no other host sees whose the volume of {key} is"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether any of a claim's access modes lets a member write.
+pub(super) fn writable(claim: &Claim) -> bool {
+    let modes = &claim.spec.access_modes;
+    modes.is_empty() || modes.iter().any(|mode| *mode != AccessMode::ReadOnlyMany)
+}
+
 /// The claims that a member cannot run without.
 pub(super) fn needed(
     set: &Set,

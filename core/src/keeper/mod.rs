@@ -2,7 +2,8 @@
 //! when everything is killed. Pure: the keeper process only carries out what is returned.
 //!
 //! Map: [`machine`] is the member's life, event by event; [`backoff`] is how long a start waits;
-//! [`cgroup`] is what a process may use; [`logs`] is which log file is renamed to what; [`signal`] is names and numbers.
+//! [`cgroup`] is what a process may use; [`deadline`] is the end of its lease;
+//! [`logs`] is which log file is renamed to what; [`signal`] is names and numbers.
 
 use std::fmt;
 
@@ -10,11 +11,13 @@ use serde::{Deserialize, Serialize};
 
 pub mod backoff;
 pub mod cgroup;
+pub mod deadline;
 pub mod logs;
 pub mod machine;
 pub mod signal;
 
 pub use backoff::{Backoff, BackoffLimits, Jitter};
+pub use deadline::{Act, Deadline, LeasedRun};
 pub use machine::{
     Effect, Event, KeeperMachine, MemberPlan, ProcessPlan, RestartPlan, Role, Slot, SlotView,
 };

@@ -26,6 +26,7 @@ fn order(member: &str, counter: u64) -> MemberOrder {
         epoch: epoch(counter),
         desired: Desired::Run,
         revision: TemplateHash("r1".into()),
+        lease: None,
         template: Arc::new(MemberSpec::default()),
         values: RenderValues {
             founding: true,

@@ -22,6 +22,7 @@ impl Machine {
                 self.held = held;
                 self.try_at_once();
             }
+            Event::Lease(held) => self.lease = held,
             Event::Restart => {
                 self.restart = matches!(self.place, Place::Up(_));
                 self.try_at_once();
@@ -352,9 +353,26 @@ impl Machine {
         Some((self.steps, action))
     }
 
+    /// Whether it must not be started, because what it rests on is not there.
+    pub(super) fn lacks_lease(&self) -> bool {
+        match &self.standing {
+            Standing::Ordered(wanted) => wanted.leased && !self.lease,
+            Standing::Unordered | Standing::Removed => false,
+        }
+    }
+
     /// What leads towards the goal, whether or not its time has come.
     pub(super) fn next_action(&self) -> Option<Action> {
         let goal = self.goal();
+        let starts = matches!(goal, Goal::Run(_)) && self.lacks_lease();
+        if starts
+            && matches!(
+                self.place,
+                Place::Clean | Place::Prepared(_) | Place::PortsFree(_)
+            )
+        {
+            return None;
+        }
         match (&self.place, goal) {
             (_, Goal::Leave) => None,
             (Place::Unknown, _) => Some(Action::Adopt),

@@ -37,6 +37,7 @@ mod view;
 mod volumes;
 
 use backoff::Backoff;
+pub use up::AttemptId;
 use up::Up;
 
 /// What the order says of a member.
@@ -48,6 +49,8 @@ pub struct Wanted {
     pub desired: Desired,
     /// The revision of its template: another one may have removed the cause of a failure.
     pub revision: TemplateHash,
+    /// Whether it may only be started while the host holds a lease.
+    pub leased: bool,
     /// Its volumes by claim template, and whether each is known to be filled.
     pub volumes: BTreeMap<String, bool>,
     /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
@@ -163,19 +166,6 @@ pub enum ProcessChange {
     },
 }
 
-/// Names one attempt of a probe, so that a result that comes late counts for nothing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AttemptId {
-    /// The run.
-    pub run: RunId,
-    /// The process.
-    pub process: ProcessName,
-    /// Which probe.
-    pub kind: ProbeKind,
-    /// Which start of the process within the run.
-    pub start: u64,
-}
-
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -183,6 +173,9 @@ pub enum Event {
     Order(Standing),
     /// An operator stopped the member on this host, or let go of it.
     Held(bool),
+    /// Whether the host holds a lease that leaves time to run a member under its present order. What
+    /// runs is its keeper's business: that holds the same deadline.
+    Lease(bool),
     /// An operator wants its processes stopped and started again.
     Restart,
     /// An action has ended. Results of anything but the action under way are ignored.
@@ -376,6 +369,8 @@ pub struct Machine {
     boot: BootId,
     standing: Standing,
     held: bool,
+    /// Whether the host holds a lease.
+    lease: bool,
     restart: bool,
     place: Place,
     /// The action under way.
@@ -405,6 +400,7 @@ impl Machine {
             boot,
             standing: Standing::Unordered,
             held: false,
+            lease: false,
             restart: false,
             place: if bug::on(Bug::KeepersNotLookedFor) {
                 Place::Clean

@@ -31,6 +31,7 @@ fn wanted(counter: u64, desired: Desired) -> Standing {
         epoch: epoch(counter),
         desired,
         revision: TemplateHash("r".to_owned()),
+        leased: false,
         volumes: [("data".to_owned(), false)].into(),
         founding: true,
         passed_gate: false,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AttemptId, ProcessChange, ProcessState, Running, volumes::Volumes};
+use super::{ProcessChange, ProcessState, Running, volumes::Volumes};
 use crate::{
     ids::{ProcessName, RunId, TemplateHash},
     notify::Said,
@@ -13,6 +13,19 @@ use crate::{
     time::Timestamp,
     waiting::{ProbeFailure, Reason},
 };
+
+/// Names one attempt of a probe, so that a result that comes late counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptId {
+    /// The run.
+    pub run: RunId,
+    /// The process.
+    pub process: ProcessName,
+    /// Which probe.
+    pub kind: ProbeKind,
+    /// Which start of the process within the run.
+    pub start: u64,
+}
 
 /// Beyond the grace period, before everything is killed: the keeper should have done it itself. It
 /// may have to free itself of some volumes whose server does not answer, and nobody else can: what

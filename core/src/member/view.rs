@@ -132,6 +132,10 @@ impl Machine {
             let stopping = || Reason::Stopping { processes };
             return failed().or(volumes).or_else(|| Some(stopping()));
         }
+        let up = matches!(self.place, Place::Up(_));
+        if self.lacks_lease() && !up {
+            return Some(Reason::LeaseNotHeld);
+        }
         let starting = self.starting.reason().cloned();
         starting.or_else(failed).or_else(|| match &self.place {
             Place::Up(up) => up.reason(),

@@ -27,6 +27,7 @@ mod facts;
 pub mod forecast;
 mod founding;
 mod gate;
+mod lost;
 mod observe;
 pub mod outlook;
 mod own_hosts;

@@ -17,7 +17,7 @@ use crate::{
         draft::{Draft, ports},
         spread::Domains,
     },
-    spec::{MemberTemplate, Protocol, Spread},
+    spec::{FailurePolicy, MemberTemplate, Protocol, Spread},
     state::{Host, Set},
     template::required_controllers,
     waiting::{HostRefusal, Reason, Refusal},
@@ -153,6 +153,10 @@ fn refusal(
     let lives_here = own_host.is_some() || own.any(|own| state.host_of(&own.claim) == Some(name));
     if host.record.is_closed() && !lives_here {
         return Some(Refusal::Cordoned);
+    }
+    let fails_over = need.set.spec.failure_policy == FailurePolicy::Failover;
+    if fails_over && !state.can_fence(name) {
+        return Some(Refusal::NotFenced);
     }
     if !host.record.is_selected(&need.template.spec.node_selector) {
         return Some(Refusal::Labels);

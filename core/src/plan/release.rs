@@ -7,6 +7,7 @@ use crate::{
         Parked, Scope, Step,
         draft::Draft,
         facts::{Facts, facts},
+        lost,
         parked::holds_set,
         retention,
         step::Proof,
@@ -25,15 +26,18 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
         let Some(facts) = facts(&draft.state, key, ordinal) else {
             continue;
         };
-        if let Some(proof) =
-            proof(&facts, ordinal).or_else(|| word(&draft.state, key, &facts, ordinal))
-        {
-            let epoch = facts.member.epoch;
-            let leaves = !facts.set.is_declared(ordinal);
-            let member = MemberId {
-                set: key.clone(),
-                ordinal,
-            };
+        let (epoch, in_contact) = (facts.member.epoch, facts.in_contact);
+        let leaves = !facts.set.is_declared(ordinal);
+        let found = proof(&facts, ordinal).or_else(|| word(&draft.state, key, &facts, ordinal));
+        let member = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let found = match found {
+            None if !in_contact => lost::proof(draft, &member),
+            found => found,
+        };
+        if let Some(proof) = found {
             if leaves {
                 // One that was never started, or was lost, had no stop to decide it with.
                 retention::condemn(draft, &member);

@@ -167,6 +167,9 @@ fn concerns_all(before: &State, after: &State) -> bool {
         || before.zone_name != after.zone_name
         || before.past != after.past
         || before.trash_keep != after.trash_keep
+        || before.leases != after.leases
+        || before.term_began != after.term_began
+        || before.fences != after.fences
         || !before.address_pools.is_same(&after.address_pools)
         || !before.storage_classes.is_same(&after.storage_classes)
 }
@@ -192,7 +195,9 @@ impl Reach<'_> {
         {
             let same = before.zip(after).is_some_and(|(old, new)| {
                 let (was, is) = (&old.contact, &new.contact);
-                old.record == new.record && was.connected == is.connected && was.since == is.since
+                old.record == new.record
+                    && (was.connected, was.since) == (is.connected, is.since)
+                    && (was.renewed, was.fenced) == (is.renewed, is.fenced)
             });
             if !same {
                 self.others = true;

@@ -151,6 +151,9 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
         let member = id.clone();
         return Err(Reason::FoundingDiskLost { member });
     }
+    if let Some(claim) = state.unrecorded(id).filter(|_| member.lease.is_some()) {
+        return Err(Reason::OwnerNotOnVolume { claim });
+    }
     let set = state.sets.get(&id.set);
     let carried = set.and_then(|set| set.revisions.get(&member.revision));
     let missing = carried.and_then(|carried| carried.missing(&id.set.namespace));

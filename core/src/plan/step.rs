@@ -250,6 +250,10 @@ pub enum Proof {
     ConfirmedDead,
     /// Nothing proves it: an operator answers for it.
     Forced,
+    /// Its host is out of contact, and the lease that it rested on is surely over.
+    LeaseOver,
+    /// Its host is out of contact, and a fence command confirmed that it is off.
+    Fenced,
 }
 
 impl fmt::Display for Proof {
@@ -260,6 +264,8 @@ impl fmt::Display for Proof {
             Self::ReportedAbsent => "its agent has nothing of it",
             Self::ConfirmedDead => "its host was confirmed dead by an operator",
             Self::Forced => "an operator forced it, nothing proves it gone",
+            Self::LeaseOver => "its host is out of contact, and its lease is over",
+            Self::Fenced => "its host is out of contact, and fenced off",
         })
     }
 }

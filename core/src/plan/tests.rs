@@ -5,6 +5,7 @@ mod delete;
 mod depends;
 mod disruptions;
 mod founding;
+mod lost;
 mod operated;
 mod orphan;
 mod outlook;

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
+    lease::Renewals,
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine, Standing},
     order::OrderDelta,
@@ -41,6 +42,8 @@ impl World {
         let stream = self.streams;
         agent.stream = Some(stream);
         agent.welcome = false;
+        agent.renewals = Renewals::default();
+        agent.refused = false;
         let hello = ToCoordinator::Hello {
             heard: Box::new(host.ledger.heard(host.zone.serial)),
             zone: host.zone.serial,
@@ -88,6 +91,7 @@ impl World {
                 }
                 agent.welcome = true;
                 self.report_all(name);
+                self.begin_renewing(name);
             }
             ToAgent::Zone(zone) => {
                 let serial = zone.serial.max(host.zone.serial);
@@ -98,6 +102,7 @@ impl World {
                 let ack = ToCoordinator::ZoneAck(serial);
                 self.send_up(name, stream, ack);
             }
+            ToAgent::RenewAck { number } => self.acknowledged(name, number),
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
             ToAgent::Questions(required) => {
                 let answers = required.into_iter().map(|of| Answer {
@@ -116,6 +121,9 @@ impl World {
         };
         let changed = match host.ledger.accept(delta) {
             Err(_) => {
+                if let Some(agent) = host.agent.as_mut() {
+                    agent.refused = true;
+                }
                 let refused = ToCoordinator::OrderAck { refused: true };
                 self.send_up(name, stream, refused);
                 return;
@@ -156,6 +164,11 @@ impl World {
         }
         self.holds_reports(name, false);
         self.report_all(name);
+        let host = self.hosts.get_mut(name);
+        if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
+            agent.refused = false;
+        }
+        self.begin_renewing(name);
     }
 
     fn holds_reports(&mut self, name: &HostName, holds: bool) {
@@ -210,6 +223,7 @@ impl World {
             return;
         };
         let standing = host.standing(id);
+        self.look_at_lease(name, id);
         self.tell(name, id, Event::Order(standing));
     }
 
@@ -242,6 +256,7 @@ impl World {
         match effect {
             Effect::Act { step, action } => {
                 if let Action::Start(run) = &action {
+                    self.capture_lease(name, id);
                     self.write_start(name, id, run);
                 }
                 self.truth_of_action(name, id, &action);

@@ -53,6 +53,8 @@ pub(super) struct Coordinator {
     /// A backup of what is durable.
     pub(super) saved: Option<Box<Saved>>,
     pub(super) streams: BTreeMap<HostName, StreamId>,
+    /// When each host's last renewal arrived.
+    pub(super) renewed: BTreeMap<HostName, Timestamp>,
     /// The claims that volumes had when those were deleted. Durable.
     pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
@@ -92,6 +94,7 @@ impl Coordinator {
             epochs: BTreeMap::new(),
             saved: None,
             streams: BTreeMap::new(),
+            renewed: BTreeMap::new(),
             former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
@@ -136,6 +139,8 @@ impl World {
         let now = self.now;
         self.coordinator.up = true;
         self.coordinator.state.term = self.coordinator.state.term.next();
+        self.coordinator.state.term_began = now;
+        self.coordinator.renewed.clear();
         for host in self.coordinator.state.hosts.values_mut() {
             host.contact = Contact {
                 since: now,
@@ -154,10 +159,12 @@ impl World {
         }
         self.coordinator.streams.remove(host);
         let now = self.now;
+        let renewed = self.coordinator.renewed.get(host).copied();
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.connected = false;
             host.contact.settled = false;
             host.contact.since = now;
+            host.contact.renewed = renewed;
         }
         self.say("coord", &format!("loses contact with {host}"));
         self.reconcile();
@@ -176,8 +183,14 @@ impl World {
         if !self.coordinator.listens(host, stream) {
             return;
         }
+        if let ToCoordinator::Renew { number } = message {
+            self.take_renewal(host, stream, number);
+            return;
+        }
         match message {
-            ToCoordinator::Hello { .. } | ToCoordinator::OrderAck { refused: false } => {}
+            ToCoordinator::Hello { .. }
+            | ToCoordinator::Renew { .. }
+            | ToCoordinator::OrderAck { refused: false } => {}
             ToCoordinator::OrderAck { refused: true } => self.send_complete(host),
             ToCoordinator::ZoneAck(serial) => {
                 if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
@@ -226,6 +239,7 @@ impl World {
             host.contact.settled = false;
             host.contact.zone_acked = zone;
             host.contact.asked.clear();
+            host.contact.fenced = None;
         }
         let state = &self.coordinator.state;
         let served = Served {

@@ -10,6 +10,8 @@ use std::{
 use crate::{
     bug::{self, Bug},
     ids::{BootId, HostName, MemberId, RunId},
+    keeper::{Deadline, LeasedRun},
+    lease::Renewals,
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     prerequisite::{Fact, Finding, Prerequisite},
@@ -18,6 +20,7 @@ use crate::{
         world::World,
     },
     state::{Contact, Host, HostDirectives, HostRecord},
+    time::Timestamp,
     volume::{PoolInfo, PoolKind},
     zone::Zone,
 };
@@ -47,6 +50,10 @@ pub(super) struct SimHost {
     /// Whether the next write of the ledger fails, and has reached the disk all the same.
     pub(super) sync_fails: Option<bool>,
     pub(super) agent: Option<Agent>,
+    /// At which rate its clock of leases runs, in thousandths of the real one.
+    pub(super) rate: u64,
+    /// What the last start of each member runs on.
+    pub(super) starting: BTreeMap<MemberId, Option<LeasedRun>>,
     boots: u64,
     lives: u64,
 }
@@ -60,6 +67,14 @@ pub(super) struct Agent {
     pub(super) welcome: bool,
     /// Whether an order is being taken in.
     pub(super) holds_reports: bool,
+    /// The renewals of its stream.
+    pub(super) renewals: Renewals,
+    /// When the newest acknowledged one was sent, of any stream.
+    pub(super) renewed: Option<Timestamp>,
+    /// On which stream it renews.
+    pub(super) renewing: Option<StreamId>,
+    /// Whether it refused an order and has no later one.
+    pub(super) refused: bool,
 }
 
 /// A keeper with its one process.
@@ -72,7 +87,9 @@ pub(super) struct Keeper {
     /// How often the process was started again.
     pub(super) restarts: u32,
     pub(super) stopping: bool,
-    pub(super) ready_at: crate::time::Timestamp,
+    pub(super) ready_at: Timestamp,
+    /// The end of its lease, if it runs on one.
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// Something that an agent waits for.
@@ -91,6 +108,10 @@ pub(super) enum AgentWork {
     },
     /// A machine asked to be woken.
     Wake(MemberId),
+    /// The lease is to be renewed on this stream.
+    Renew(StreamId),
+    /// The lease does not leave a member time any more.
+    LeaseEnds(MemberId),
 }
 
 /// The pool of the nth host: one copies images in one instant, the others while nobody writes.
@@ -120,6 +141,7 @@ impl World {
             product_uuid: String::new(),
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
+            self_fences: true,
             directives: HostDirectives::default(),
         };
         let contact = Contact::default();
@@ -136,6 +158,8 @@ impl World {
             unwritten: None,
             sync_fails: None,
             agent: None,
+            rate: 1000,
+            starting: BTreeMap::new(),
             boots: 1,
             lives: 0,
         };
@@ -313,6 +337,10 @@ impl World {
             stream: None,
             welcome: false,
             holds_reports: false,
+            renewals: Renewals::default(),
+            renewed: None,
+            renewing: None,
+            refused: false,
         };
         let life = host.lives;
         host.agent = Some(agent);
@@ -362,6 +390,7 @@ impl SimHost {
             revision: order.revision.clone(),
             founding: order.values.founding,
             passed_gate: self.ledger.has_passed(id, order.epoch),
+            leased: order.lease.is_some(),
             volumes: order
                 .volumes
                 .into_iter()

@@ -11,6 +11,7 @@
 mod agent;
 mod coordinator;
 mod host;
+mod lease;
 mod leaving;
 mod lost;
 mod net;

@@ -23,6 +23,7 @@ pub(super) enum ToAgent {
     Order(OrderDelta),
     Zone(Box<Zone>),
     Questions(Vec<Prerequisite>),
+    RenewAck { number: u64 },
 }
 
 /// From an agent to the coordinator.
@@ -36,6 +37,9 @@ pub(super) enum ToCoordinator {
         refused: bool,
     },
     ZoneAck(ZoneSerial),
+    Renew {
+        number: u64,
+    },
     Answers(Vec<Answer>),
     Report {
         complete: bool,
@@ -82,6 +86,11 @@ pub(super) enum Happening {
     },
     /// A keeper and its processes are gone, if this run is still what it keeps.
     KeeperEnds {
+        host: HostName,
+        run: Box<(MemberId, crate::ids::RunId)>,
+    },
+    /// A keeper looks at the end of its lease, if this run is still what it keeps.
+    LeaseDue {
         host: HostName,
         run: Box<(MemberId, crate::ids::RunId)>,
     },

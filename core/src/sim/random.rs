@@ -21,7 +21,7 @@ mod sets;
 
 pub use hour::{QUIET, hour};
 use leaning::{Leaning, Link};
-use sets::{one_of, options, updates};
+use sets::{failover, one_of, options, updates};
 
 /// Longer than any coordinator is away.
 const BACK: Duration = Duration::from_secs(10);
@@ -96,8 +96,14 @@ impl Plot {
         let mut rng = Rng::new(seed);
         let mut world = World::new(rng.next(), true);
         let mut hosts = Vec::new();
+        // The other histories are what they were before members could move by themselves.
+        let moves = seed.is_multiple_of(4);
         for n in 1..=HOSTS {
             hosts.extend(add_host(&mut world, n));
+        }
+        for (n, host) in (0_u64..).zip(hosts.iter().filter(|_| moves)) {
+            // As wrong as a clock may be, in both directions.
+            world.set_rate(host, 980 + 20 * (n % 3));
         }
         let mut sets = Vec::new();
         let mut before: Option<&str> = None;
@@ -105,6 +111,7 @@ impl Plot {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
                 let mut options = options(&mut rng, port);
                 leaning.shape(&mut rng, &mut options);
+                options.failover = failover(&options, port).filter(|_| moves);
                 // No cycle: each needs the one before it, or nothing.
                 options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
                     set: set.to_owned(),

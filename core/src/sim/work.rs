@@ -37,6 +37,9 @@ impl World {
                 if same {
                     let result = self.act(name, &member, &action);
                     self.tell(name, &member, Event::Done { step, result });
+                    if action == Action::Adopt {
+                        self.learn_lease(name, &member);
+                    }
                 } else if self.rough && self.rng.chance(50) {
                     // The agent died in the middle: the keeper may live all the same.
                     if let Action::Start(run) = &action {
@@ -49,7 +52,12 @@ impl World {
                 self.tell(name, &member, Event::Probed { attempt, outcome });
             }
             AgentWork::Wake(member) if same => self.tell(name, &member, Event::Tick),
-            AgentWork::Probe { .. } | AgentWork::Wake(_) => {}
+            AgentWork::Renew(stream) if same => self.renew(name, life, stream),
+            AgentWork::LeaseEnds(member) if same => self.look_at_lease(name, &member),
+            AgentWork::Probe { .. }
+            | AgentWork::Wake(_)
+            | AgentWork::Renew(_)
+            | AgentWork::LeaseEnds(_) => {}
         }
     }
 
@@ -131,12 +139,16 @@ impl World {
 
     fn spawn(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
         let ready_at = self.now.plus(self.delay(READY_AFTER, 1, 2000));
+        let Ok(deadline) = self.begin_lease(name, id, run) else {
+            return;
+        };
         let keeper = Keeper {
             run: run.clone(),
             alive: true,
             restarts: 0,
             stopping: false,
             ready_at,
+            deadline,
         };
         self.say(name.as_str(), &format!("{id} runs, epoch {}", run.epoch));
         self.truth_of_start(name, id, run);

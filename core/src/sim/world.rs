@@ -204,6 +204,7 @@ impl World {
             Happening::AgentStarts(host) => self.start_agent(&host),
             Happening::Agent { host, life, work } => self.agent_works(&host, life, work),
             Happening::KeeperEnds { host, run } => self.keeper_ends(&host, &run.0, &run.1),
+            Happening::LeaseDue { host, run } => self.lease_due(&host, &run.0, &run.1),
             Happening::ProcessStarts { host, run } => self.process_starts(&host, &run.0, &run.1),
             Happening::Work {
                 host,

@@ -17,7 +17,7 @@ pub mod network;
 pub mod ordinals;
 pub mod overrides;
 mod path;
-mod period;
+pub mod period;
 pub mod placement;
 pub mod probe;
 pub mod process;
@@ -56,9 +56,9 @@ pub use resources::{Io, IoLimit, Resources, RlimitBound, RlimitPair, RlimitValue
 pub use retention::{Retention, RetentionPolicy};
 pub use secret::Sealed;
 pub use set::{
-    ConfigDir, ConfigUpdate, GatePolicy, LabelExpression, LabelOperator, LabelSelector, MemberSpec,
-    MemberTemplate, Membership, ReadinessGate, RestartBackoff, Spread, StatefulSet,
-    StatefulSetSpec,
+    ConfigDir, ConfigUpdate, FailurePolicy, GatePolicy, LabelExpression, LabelOperator,
+    LabelSelector, LeaseClass, MemberSpec, MemberTemplate, Membership, ReadinessGate,
+    RestartBackoff, Spread, StatefulSet, StatefulSetSpec,
 };
 pub use snapshot::{DataSource, DataSourceKind, VolumeSnapshot, VolumeSnapshotSpec};
 pub use storage::{

@@ -1,6 +1,6 @@
 //! StatefulSet: how many members, in which order, each from which template.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,17 @@ pub struct StatefulSetSpec {
     /// whose template uses `founding`, else `Dynamic`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub membership: Option<Membership>,
+    /// What becomes of a member whose host is out of contact.
+    #[serde(skip_serializing_if = "FailurePolicy::is_default")]
+    pub failure_policy: FailurePolicy,
+    /// How long a host may run members of a Failover set without a word from the coordinator;
+    /// `Default` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_class: Option<LeaseClass>,
+    /// How long before the end of its lease a member is asked to stop, before it is killed, such as
+    /// `2s`; a quarter of the lease when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence_grace: Option<String>,
     /// Whether two members may share a host.
     pub spread: Spread,
     /// Whether there are `replicas` members, or one per host.
@@ -173,6 +184,18 @@ impl StatefulSetSpec {
             .unwrap_or_else(|| self.min_ready_seconds.saturating_add(600))
     }
 
+    /// How long a host may run its members without a word from the coordinator.
+    pub fn lease_class(&self) -> LeaseClass {
+        self.lease_class.unwrap_or(LeaseClass::Default)
+    }
+
+    /// How long before the end of a lease of that length a member is asked to stop.
+    pub fn fence_grace(&self, lease: Duration) -> Duration {
+        let given = self.fence_grace.as_deref();
+        let given = given.and_then(|text| parse_period(text).ok());
+        given.unwrap_or(lease / 4)
+    }
+
     /// The policy until the set is founded.
     pub fn bootstrap_policy(&self) -> GatePolicy {
         self.bootstrap_policy.unwrap_or(self.pod_management_policy)
@@ -225,6 +248,31 @@ pub enum Membership {
     Static,
     /// It may.
     Dynamic,
+}
+
+/// What becomes of a member whose host is out of contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// It stays: it runs on there, and nowhere else without a proof that it is gone.
+    #[default]
+    Hold,
+    /// Its host stops it when a lease runs out, and then it is started on another one.
+    Failover,
+}
+
+impl FailurePolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::Hold
+    }
+}
+
+/// How long a host may run members of a Failover set without a word from the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaseClass {
+    /// 15 s, unless the coordinator is configured otherwise.
+    Default,
+    /// 3 s, unless the coordinator is configured otherwise.
+    Fast,
 }
 
 /// Whether two members of a set may share a host.

@@ -140,6 +140,7 @@ impl State {
             gone: None,
             after,
         };
+        let lease = self.leases.terms(&set.spec);
         let earlier = set.last_grants.insert(id.ordinal, grant);
         let previous_address = earlier
             .map(|grant| grant.address)
@@ -156,6 +157,7 @@ impl State {
             previous_address,
             restart_asked: None,
             forced: None,
+            lease,
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);

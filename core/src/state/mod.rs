@@ -19,6 +19,7 @@ use crate::{
         ReportNumber, SetKey, TemplateHash, Term, Uid, ZoneSerial,
     },
     keeper::cgroup::Controller,
+    lease::{LeaseTerms, Leases},
     map::Map,
     memo::Memo,
     order::{Desired, Peer},
@@ -38,6 +39,7 @@ use crate::{
 pub mod apply;
 mod copies;
 mod directives;
+mod fencing;
 mod gates;
 mod index;
 mod known;
@@ -49,6 +51,7 @@ mod revision;
 pub mod rollout;
 
 pub use directives::{ConfirmedDead, Draining, HostDirectives, Offline, OwnHost};
+pub use fencing::{Enforcement, Fenced, Fences};
 pub use gates::MemberCondition;
 pub(crate) use index::first_label;
 #[cfg(test)]
@@ -98,6 +101,13 @@ pub struct State {
     pub volumes: Map<ObjectKey, Volume>,
     /// How long data stays in the trash; for ever if it is not said. From the configuration.
     pub trash_keep: Option<Duration>,
+    /// How long leases are. From the configuration.
+    pub leases: Leases,
+    /// When this term began: an earlier coordinator may have acknowledged renewals until then. Not
+    /// durable.
+    pub term_began: Timestamp,
+    /// What can be done about hosts that are out of contact. From the configuration.
+    pub fences: BTreeMap<HostName, Fences>,
     /// Snapshots that operators asked for. Durable.
     pub volume_snapshots: Map<ObjectKey, VolumeSnapshot>,
     /// Snapshots that were or are being taken, by their own names. Durable.
@@ -152,6 +162,9 @@ pub struct HostRecord {
     /// Labels as the agent's configuration has them.
     #[serde(default)]
     pub agent_labels: BTreeMap<String, String>,
+    /// Whether it reboots itself when it cannot empty a member whose lease is over.
+    #[serde(default)]
+    pub self_fences: bool,
     /// What operators decided of it.
     #[serde(default)]
     pub directives: HostDirectives,
@@ -174,6 +187,11 @@ pub struct Contact {
     pub stream: u64,
     /// The last report on it.
     pub report: ReportNumber,
+    /// When the last renewal of its lease arrived that was acknowledged, as it stood when contact was
+    /// lost: written down then, because nothing asks before.
+    pub renewed: Option<Timestamp>,
+    /// What a fence command confirmed since contact was lost.
+    pub fenced: Option<Fenced>,
     /// The zone that its agent serves.
     pub zone_acked: ZoneSerial,
     /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
@@ -292,6 +310,9 @@ pub struct Member {
     /// with the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<Timestamp>,
+    /// The lease that it rests on, if it may be started elsewhere when that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseTerms>,
     /// Conditions that were set in this epoch, by type.
     #[serde(default)]
     pub conditions: BTreeMap<String, MemberCondition>,
@@ -530,6 +551,20 @@ impl State {
 mod tests {
     use super::*;
     use crate::fixture::{key, put_set, run_all, spec, state};
+
+    #[test]
+    fn a_member_of_an_older_record_rests_on_no_lease() {
+        let mut state = state(1);
+        put_set(&mut state, "db", spec(1, false));
+        run_all(&mut state, "db");
+        let member = state.sets[&key("db")].members[&Ordinal(0)].clone();
+        let record = serde_json::to_value(&member).unwrap();
+        assert!(record.get("lease").is_none(), "{record}");
+        assert_eq!(
+            serde_json::from_value::<Member>(record).unwrap().lease,
+            None
+        );
+    }
 
     #[test]
     fn a_member_of_an_older_record_has_no_restart_asked_for() {

@@ -67,6 +67,7 @@ fn order_among(
         epoch: member.epoch,
         desired,
         revision: member.revision.clone(),
+        lease: member.lease,
         template: Arc::new(template.spec.clone()),
         values: values(state, set, id, member, declared, &template),
         volumes: volumes(state, set, id, &template),

@@ -28,6 +28,7 @@ fn order(spec: serde_json::Value) -> MemberOrder {
         epoch: Epoch::default(),
         desired: Desired::Run,
         revision: TemplateHash::default(),
+        lease: None,
         template: Arc::new(template),
         values: RenderValues {
             namespace: "default".to_owned(),

@@ -32,6 +32,20 @@ impl Rule {
                 "The host is down, its agent is stopped, or the network between it and the \
                  coordinator is cut."
             }
+            Self::LeaseRunning => {
+                "The host is down, its agent is stopped, or the network between it and the \
+                 coordinator is cut."
+            }
+            Self::FenceNotConfirmed => {
+                "No fence command is configured for the host, or it fails; fencing.selfReboot of its \
+                 agent is Never."
+            }
+            Self::UnfencedWriter => {
+                "Neither a fence command nor a storage fence is configured for the host, or it fails."
+            }
+            Self::OwnerNotOnVolume => {
+                "The server maps root to nobody (root_squash), or the share is read-only."
+            }
             Self::HistoryMismatch => {
                 "The coordinator was restored from an older backup, or two coordinators run."
             }
@@ -151,6 +165,9 @@ impl Rule {
             }
             Self::Ordered => {
                 "It has just been sent, or the agent is busy with volumes or processes."
+            }
+            Self::LeaseNotHeld => {
+                "The coordinator is down, or the network between it and the host is cut."
             }
             Self::HeldByOperator => "`berth local stop` was used there; it lasts through restarts.",
             Self::CommandMissing => {

@@ -48,6 +48,20 @@ impl Rule {
                     "if you know that the member is gone",
                 ),
             ],
+            Self::LeaseRunning => &[
+                Event("the lease is over"),
+                Event("the host's agent comes back"),
+            ],
+            Self::FenceNotConfirmed | Self::UnfencedWriter => &[
+                Event("the fence command of the host confirms that it is off"),
+                Event("the host's agent comes back"),
+                Verb("berth host confirm-dead HOST", "if it is gone for good"),
+                ByHand("configure a fence command for the host"),
+            ],
+            Self::OwnerNotOnVolume => &[
+                ByHand("export the share with no_root_squash"),
+                Verb("berth apply -f FILE", "failurePolicy: Hold"),
+            ],
             Self::HistoryMismatch => &[
                 Verb(
                     "berth admin accept-restore",
@@ -171,6 +185,7 @@ impl Rule {
             Self::UpdatedOnRestart => &[Verb("berth member restart MEMBER", "")],
             Self::PlanRefused => &[Verb("berth apply -f FILE", "what was there before")],
             Self::Ordered => &[Event("the agent reports")],
+            Self::LeaseNotHeld => &[Event("the host reaches the coordinator")],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
             Self::CommandMissing => &[ByHand("install the program on the host")],
             Self::UserMissing => &[ByHand("create the user or the group on the host")],

@@ -31,6 +31,25 @@ impl Rule {
                 "The host of the member is out of contact. What runs there is not known, so \
                  nothing is started elsewhere."
             }
+            Self::LeaseRunning => {
+                "The host of the member is out of contact. It stops the member by itself when its \
+                 lease is over; until then the member may run there, so nothing is started \
+                 elsewhere."
+            }
+            Self::FenceNotConfirmed => {
+                "The lease is over, but the host is not set up to reboot itself if it cannot kill \
+                 the member. Only a fence command that confirms that the host is off proves that the \
+                 member is gone."
+            }
+            Self::UnfencedWriter => {
+                "The lease is over and the member is dead, but its host may still hold data that it \
+                 has not written to the NFS server. It could arrive after the first write of a \
+                 successor, so none is started."
+            }
+            Self::OwnerNotOnVolume => {
+                "A member of a Failover set has a volume on which no owner record can be written. On \
+                 another host nobody could see whose data it is, so the member is not started."
+            }
             Self::HistoryMismatch => {
                 "Agents have orders that this coordinator never sent. What it does not know \
                  of may run anywhere, so it starts and moves nothing."
@@ -187,6 +206,10 @@ impl Rule {
             }
             Self::Ordered => {
                 "The order is with the agent of the host, which has not reported a result."
+            }
+            Self::LeaseNotHeld => {
+                "The member may run only while its host holds a lease, and the host has had no word \
+                 from the coordinator for too long, or none since it booted."
             }
             Self::HeldByOperator => {
                 "An operator stopped the member on its host, without the coordinator."

@@ -35,6 +35,11 @@ impl Rule {
             | Self::InitProcess
             | Self::PostStart
             | Self::Stopping
+            | Self::LeaseRunning
+            | Self::FenceNotConfirmed
+            | Self::UnfencedWriter
+            | Self::OwnerNotOnVolume
+            | Self::LeaseNotHeld
             | Self::HeldByOperator
             | Self::CommandMissing
             | Self::UserMissing

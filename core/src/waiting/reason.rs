@@ -10,6 +10,7 @@ use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
     prerequisite::Unmet,
     spec::AccessMode,
+    time::Timestamp,
 };
 
 /// Why a member is not where it is wanted: first what the plan decides, then what agents report.
@@ -47,6 +48,32 @@ pub enum Reason {
     HostUnknown {
         /// The host.
         host: HostName,
+    },
+    /// The host of the member is out of contact, and may run it until its lease is over.
+    LeaseRunning {
+        /// The host.
+        host: HostName,
+        /// When the member is surely gone there, on the coordinator's clock.
+        until: Timestamp,
+    },
+    /// The lease is over, but the host cannot be relied on to have killed the member, and nothing has
+    /// confirmed yet that the host is off.
+    FenceNotConfirmed {
+        /// The host.
+        host: HostName,
+    },
+    /// The lease is over, and what the host has not yet written may still reach the volume.
+    UnfencedWriter {
+        /// The host.
+        host: HostName,
+        /// The claim of the volume.
+        claim: ObjectKey,
+    },
+    /// Nothing can be written beside the data of a volume: on another host nobody could see whose it
+    /// is.
+    OwnerNotOnVolume {
+        /// The claim.
+        claim: ObjectKey,
     },
     /// Agents have what this coordinator never sent, or the store was restored from a backup: what
     /// it does not know of may run anywhere.
@@ -309,6 +336,8 @@ pub enum Reason {
         /// The agent's host.
         host: HostName,
     },
+    /// The host has no word from the coordinator that is new enough to run the member.
+    LeaseNotHeld,
     /// An operator stopped the member on its host.
     HeldByOperator,
     /// The program does not exist or cannot be executed on the host.

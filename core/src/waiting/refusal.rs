@@ -31,6 +31,8 @@ pub enum Refusal {
     Cordoned,
     /// It was confirmed dead.
     ConfirmedDead,
+    /// The set fails over, and nothing could make sure that its member is gone there.
+    NotFenced,
     /// Its labels do not match the node selector.
     Labels,
     /// It lacks what the set requires of a host.
@@ -308,6 +310,9 @@ impl fmt::Display for Refusal {
             Self::OutOfContact => f.write_str("out of contact"),
             Self::Cordoned => f.write_str("cordoned"),
             Self::ConfirmedDead => f.write_str("confirmed dead"),
+            Self::NotFenced => f.write_str(
+                "does not reboot itself and has no fence command (failurePolicy: Failover)",
+            ),
             Self::Labels => f.write_str("labels do not match nodeSelector"),
             Self::RequirementUnmet { unmet } => f.write_str(&all(unmet)),
             Self::RequirementUnknown { required } => {

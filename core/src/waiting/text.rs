@@ -31,6 +31,25 @@ impl fmt::Display for Reason {
             }
             Self::RequirementUnmet { host, unmet } => write!(f, "{host}: {}", all(unmet)),
             Self::HostUnknown { host } => write!(f, "{host} is out of contact"),
+            Self::LeaseRunning { host, until } => {
+                write!(
+                    f,
+                    "{host} is out of contact and may run it; its lease is over at {until}"
+                )
+            }
+            Self::FenceNotConfirmed { host } => write!(
+                f,
+                "{host} is out of contact, does not reboot itself, and is not confirmed to be off"
+            ),
+            Self::UnfencedWriter { host, claim } => write!(
+                f,
+                "{host} is out of contact, and what it has not written yet may still reach the \
+                 volume of claim {claim}"
+            ),
+            Self::OwnerNotOnVolume { claim } => write!(
+                f,
+                "the volume of claim {claim} takes no owner record, so its member cannot fail over"
+            ),
             Self::HistoryMismatch { hosts } if hosts.is_empty() => {
                 f.write_str("the store was restored from a backup, and nobody accepted that yet")
             }
@@ -217,6 +236,9 @@ impl fmt::Display for Reason {
             ),
             Self::PlanRefused { rule } => write!(f, "the checker refused the plan: {rule}"),
             Self::Ordered { host } => write!(f, "{host} has the order"),
+            Self::LeaseNotHeld => {
+                f.write_str("its host has no lease: no word from the coordinator is new enough")
+            }
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
             Self::CommandMissing {
                 process,

@@ -55,6 +55,11 @@ impl Reason {
             Self::NoEligibleHost { .. }
             | Self::RequirementUnmet { .. }
             | Self::HostUnknown { .. }
+            | Self::LeaseRunning { .. }
+            | Self::FenceNotConfirmed { .. }
+            | Self::UnfencedWriter { .. }
+            | Self::OwnerNotOnVolume { .. }
+            | Self::LeaseNotHeld
             | Self::DrainNowhere { .. }
             | Self::AddressPoolMissing { .. }
             | Self::AddressPoolExhausted { .. }

@@ -29,6 +29,7 @@ fn two_members() -> State {
             previous_address: None,
             restart_asked: None,
             forced: None,
+            lease: None,
             conditions: BTreeMap::new(),
         };
         set.members.insert(Ordinal(n.into()), grant);

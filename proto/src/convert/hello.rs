@@ -36,6 +36,7 @@ impl From<Hello> for v1::Hello {
         let controllers = hello.host.controllers.iter();
         Self {
             controllers: controllers.map(ToString::to_string).collect(),
+            self_fences: hello.host.self_fences,
             host: hello.host.name.to_string(),
             advertise_address: hello.host.advertise_address.to_string(),
             labels: hello.host.labels.into_iter().collect(),
@@ -70,6 +71,7 @@ impl TryFrom<v1::Hello> for Hello {
                 .filter_map(|name| Controller::of_name(name))
                 .collect(),
             agent_labels: BTreeMap::new(),
+            self_fences: hello.self_fences,
             directives: HostDirectives::default(),
         };
         Ok(Self {
@@ -190,6 +192,7 @@ mod tests {
                 machine_id: "m".to_owned(),
                 product_uuid: "p".to_owned(),
                 controllers: [Controller::Memory, Controller::Pids].into(),
+                self_fences: true,
                 agent_labels: BTreeMap::new(),
                 directives: HostDirectives::default(),
             },

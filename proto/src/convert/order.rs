@@ -86,6 +86,7 @@ mod tests {
             },
             desired: Desired::Run,
             revision: TemplateHash("abc".to_owned()),
+            lease: None,
             template: Arc::new(MemberSpec::default()),
             values: RenderValues::default(),
             volumes: Vec::new(),

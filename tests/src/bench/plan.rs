@@ -283,6 +283,7 @@ fn host(n: u8) -> anyhow::Result<Host> {
             labels: [("rack".to_owned(), (n % 4).to_string())].into(),
             pools: [("default".to_owned(), PoolInfo::default())].into(),
             controllers: BTreeSet::new(),
+            self_fences: false,
             unschedulable: false,
             machine_id: format!("machine-{n}"),
             product_uuid: String::new(),

@@ -15,6 +15,7 @@ use berth_core::{
     keeper::Exit,
     prerequisite::{Fact, Prerequisite},
     spec::{Port, Protocol},
+    time::Timestamp,
     volume::{PoolInfo, Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
@@ -213,7 +214,17 @@ impl Host for FakeHost {
             machine_id: "fake".to_owned(),
             product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
+            self_fences: true,
         }
+    }
+
+    fn boottime(&self) -> Timestamp {
+        Timestamp(0).plus(self.lock().booted.elapsed())
+    }
+
+    fn reboot(&self) -> Result<(), Reason> {
+        self.lock().log.push("reboot".to_owned());
+        Ok(())
     }
 
     fn mounts(&self) -> watch::Receiver<u64> {

@@ -106,6 +106,7 @@ impl State {
         }
         let epoch = launch.run.epoch;
         self.log.push(format!("start {member} {epoch}"));
+        let renewed = launch.lease.map(|lease| lease.renewed);
         let run = FakeRun {
             launch,
             pid: self.next_pid(),
@@ -114,6 +115,7 @@ impl State {
                 init_done: true,
                 stopping: false,
                 stopped: false,
+                renewed,
                 processes,
             },
             listeners: Vec::new(),
@@ -233,6 +235,12 @@ impl State {
                 for name in names {
                     self.process_exits(member, &name, Exit::Signal(15), Some(0));
                     self.process_starts(member, &name);
+                }
+                KeeperReply::Done
+            }
+            KeeperCommand::Renew { sent } => {
+                if let Some(run) = self.runs.get_mut(member) {
+                    run.status.renewed = Some(sent);
                 }
                 KeeperReply::Done
             }

@@ -43,6 +43,8 @@ pub(super) struct FakeVolume {
 pub(super) struct State {
     pub(super) boot: BootId,
     pub(super) boots: u64,
+    /// The beginning of the clock of leases.
+    pub(super) booted: tokio::time::Instant,
     pub(super) pools: BTreeSet<String>,
     pub(super) mounts: watch::Sender<u64>,
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
@@ -68,6 +70,7 @@ impl State {
         Self {
             boot: BootId("boot-1".to_owned()),
             boots: 1,
+            booted: tokio::time::Instant::now(),
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             mounts: watch::Sender::new(0),
             volumes: BTreeMap::new(),

@@ -67,6 +67,7 @@ fn launch() -> KeeperLaunch {
             backoff: BackoffLimits::default(),
         },
         volumes: Vec::new(),
+        lease: None,
         dns: DnsSettings {
             server: [127, 0, 0, 153].into(),
             search: Vec::new(),

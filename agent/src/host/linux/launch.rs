@@ -129,6 +129,7 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     let spec = LaunchSpec {
         launch,
         identities,
+        reboot: host.config.self_reboot.clone(),
         dirs,
     };
     let spec = serde_json::to_vec(&spec).map_err(|e| step_failed("encode the launch", e))?;

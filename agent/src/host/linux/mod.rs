@@ -18,6 +18,7 @@ use berth_core::{
     ids::{BootId, MemberId, RunId},
     prerequisite::{Fact, Prerequisite},
     spec::Port,
+    time::Timestamp,
     volume::{Pools, VolumeHealth, work::VolumeWork},
     waiting::Reason,
 };
@@ -28,7 +29,7 @@ use super::{
     AttachOrder, AttachedProgram, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes,
     PreparedVolume, RunRecord, dir_name, path_failed, step_failed, storage::Pool,
 };
-use crate::keeper::host_controllers;
+use crate::{clock::boottime, keeper::host_controllers};
 
 mod attach;
 mod cleanup;
@@ -66,6 +67,8 @@ pub struct LinuxConfig {
     pub pools: BTreeMap<String, Pool>,
     /// What processes may have here.
     pub policy: LocalPolicy,
+    /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
+    pub self_reboot: Option<PathBuf>,
     /// The program that becomes a keeper or a helper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
     pub keeper_program: PathBuf,
 }
@@ -101,6 +104,11 @@ impl LinuxHost {
         for dir in [&config.data_dir, &config.run_dir, &config.log_dir] {
             fs::create_dir_all(dir).map_err(|e| path_failed("make", dir, e))?;
         }
+        if let Some(file) = &config.self_reboot {
+            // Better found out now than when it is needed.
+            let opened = fs::OpenOptions::new().write(true).open(file);
+            opened.map_err(|e| path_failed("open policy.selfReboot", file, e))?;
+        }
         let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         // A copy of a virtual machine has the same machine id, and another one of these.
         let product_uuid = fs::read_to_string("/sys/class/dmi/id/product_uuid").unwrap_or_default();
@@ -109,6 +117,7 @@ impl LinuxHost {
             machine_id: machine_id.trim().to_owned(),
             product_uuid: product_uuid.trim().to_owned(),
             controllers: host_controllers(),
+            self_fences: config.self_reboot.is_some(),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
         let found = strays::Found::now(&config.data_dir);
@@ -155,6 +164,17 @@ impl Host for LinuxHost {
 
     fn mounts(&self) -> watch::Receiver<u64> {
         pools::mounts()
+    }
+
+    fn boottime(&self) -> Timestamp {
+        boottime()
+    }
+
+    fn reboot(&self) -> Result<(), Reason> {
+        let Some(file) = &self.inner.config.self_reboot else {
+            return Ok(());
+        };
+        fs::write(file, "b").map_err(|e| path_failed("write", file, e))
     }
 
     fn config_dir(&self, member: &MemberId) -> PathBuf {

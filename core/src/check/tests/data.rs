@@ -121,6 +121,18 @@ pub(super) fn starts(rule: Rule) -> Option<Bad> {
             volume.state = VolumeState::Trashing;
             (state, steps)
         }
+        Rule::OwnerVisible => {
+            let mut state = named().state;
+            let steps = start(&state, 0);
+            state.claims.get_mut(&data(0))?.owner = Some(Ownership {
+                user: "app".to_owned(),
+                uid: 7,
+                gid: 7,
+            });
+            let set = state.sets.get_mut(&db())?;
+            set.members.get_mut(&Ordinal(0))?.lease = leases(FailurePolicy::Failover);
+            (state, steps)
+        }
         Rule::AccessModes => {
             let state = shared().state;
             let (member, epoch) = (member("db", 1), epoch(&state, 1));

@@ -73,6 +73,14 @@ pub(super) fn places(rule: Rule) -> Option<Bad> {
             };
             (state, vec![take(0), take(1)])
         }
+        Rule::HostFences => {
+            let mut state = state(2);
+            let mut wanted = spec(1, false);
+            wanted.failure_policy = FailurePolicy::Failover;
+            put_set(&mut state, "db", wanted);
+            let step = assign(&state, "db", 0, 1);
+            (state, vec![step])
+        }
         Rule::HostFits => {
             let mut state = running().state;
             other_set(&mut state, false);

@@ -261,6 +261,39 @@ fn that_it_served_once_is_told_as_long_as_the_epoch_lasts() {
 }
 
 #[test]
+fn a_member_with_a_lease_starts_only_while_its_host_holds_one() {
+    let mut world = World::new(ProbeSpecs::default());
+    let leased = |counter| {
+        let Standing::Ordered(wanted) = wanted(counter, Desired::Run) else {
+            panic!("it is ordered");
+        };
+        Standing::Ordered(Wanted {
+            leased: true,
+            ..wanted
+        })
+    };
+    world.step(Event::Order(leased(1)));
+    world.settle();
+    assert_eq!(world.report().waiting, Some(Reason::LeaseNotHeld));
+    assert!(world.keeper.is_none() && world.machine.wake_at().is_none());
+    world.step(Event::Lease(true));
+    world.settle();
+    assert!(world.keeper.is_some());
+    // What runs has a keeper that holds the same deadline; when that killed it, nothing comes after.
+    world.step(Event::Lease(false));
+    world.settle();
+    assert!(world.report().ready);
+    world.keeper_dies();
+    world.settle();
+    world.pass(Duration::from_secs(3600));
+    assert!(world.keeper.is_none());
+    assert_eq!(world.report().waiting, Some(Reason::LeaseNotHeld));
+    world.step(Event::Lease(true));
+    world.settle();
+    assert!(world.keeper.is_some());
+}
+
+#[test]
 fn a_member_that_left_the_order_is_stopped_and_forgotten_once() {
     let mut world = World::new(ProbeSpecs::default());
     world.step(Event::Order(wanted(1, Desired::Run)));

@@ -8,9 +8,9 @@ use crate::{
     sample::use_config,
     spec::{
         Amount, ClaimReference, ClaimTemplate, ConfigUpdate, Dependency, DisruptionBudget, EnvVar,
-        GatePolicy, MemberVolume, Membership, OnChange, Ordinals, Override, Placement, Port,
-        Process, RetentionPolicy, RollingUpdate, Spread, StatefulSetSpec, TopologySpreadConstraint,
-        UpdateKind, UpdateStrategy, WhenUnsatisfiable,
+        FailurePolicy, GatePolicy, LeaseClass, MemberVolume, Membership, OnChange, Ordinals,
+        Override, Placement, Port, Process, RetentionPolicy, RollingUpdate, Spread,
+        StatefulSetSpec, TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
     },
 };
 
@@ -78,6 +78,8 @@ pub struct SetOptions {
     pub retention: RetentionPolicy,
     /// Whether hosts must have the user of the process.
     pub requires: bool,
+    /// The class of its leases, if its members fail over.
+    pub failover: Option<LeaseClass>,
     /// `dependsOn`, of one set.
     pub needs: Option<Dependency>,
 }
@@ -115,6 +117,7 @@ impl Default for SetOptions {
             paused: false,
             retention: RetentionPolicy::default(),
             requires: false,
+            failover: None,
             needs: None,
         }
     }
@@ -183,6 +186,10 @@ impl SetOptions {
         };
         spec.template.spec.processes.push(process);
         self.place(&mut spec);
+        if self.failover.is_some() {
+            spec.failure_policy = FailurePolicy::Failover;
+            spec.lease_class = self.failover;
+        }
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();

@@ -5,7 +5,10 @@ use crate::{
         operator::{BY_HAND, SERVER, SetOptions},
         rng::Rng,
     },
-    spec::{Amount, GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind, WhenUnsatisfiable},
+    spec::{
+        Amount, GatePolicy, LeaseClass, Retention, RetentionPolicy, Spread, UpdateKind,
+        WhenUnsatisfiable,
+    },
 };
 
 /// Changes how a set is updated, and which ordinals it has if they may change.
@@ -99,6 +102,18 @@ pub(super) fn options(rng: &mut Rng, port: u32) -> SetOptions {
         retention,
         requires: rng.chance(30),
         ..SetOptions::default()
+    }
+}
+
+/// Whether the members of a set fail over, if they can. No choice of its own, so that the histories of
+/// sets that hold are what they were.
+pub(super) fn failover(options: &SetOptions, port: u32) -> Option<LeaseClass> {
+    let local = options.claim && options.class.as_deref() != Some(SERVER);
+    match port % 4 {
+        _ if local || options.per_host || options.shared.is_some() => None,
+        0 => Some(LeaseClass::Fast),
+        1 => Some(LeaseClass::Default),
+        _ => None,
     }
 }
 

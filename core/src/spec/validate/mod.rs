@@ -13,6 +13,7 @@ mod claim;
 mod config;
 mod depends;
 mod env;
+mod failover;
 mod file;
 mod lifecycle;
 mod meta;

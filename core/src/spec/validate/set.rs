@@ -1,8 +1,8 @@
 //! Rules about a whole set: how many, how they are called, and what its parts say of each other.
 
 use super::{
-    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, depends, meta, mount, overrides, placement,
-    process, requires, update,
+    MAX_ORDINAL, MAX_REPLICAS, Problems, Unique, claim, depends, failover, meta, mount, overrides,
+    placement, process, requires, update,
 };
 use crate::{
     ids::{MAX_LABEL, check_label},
@@ -43,6 +43,7 @@ pub(super) fn check(problems: &mut Problems, set: &StatefulSet) {
         );
     }
     placement::check(problems, set);
+    failover::check(problems, set);
     requires::check(problems, &spec.template.spec.requires);
     overrides::check(problems, set);
     claim_templates(problems, set);

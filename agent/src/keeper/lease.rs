@@ -1,0 +1,164 @@
+//! The keeper's hold on the end of its member's lease: a timer on a clock that counts through
+//! suspends, and the file that reboots the host. What is to be done when is decided in core.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use berth_core::{
+    keeper::{Act, Deadline, Event, LeasedRun},
+    time::Timestamp,
+    waiting::Reason,
+};
+use rustix::{
+    mm::{MlockAllFlags, mlockall},
+    time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    },
+};
+
+use super::run::Keeper;
+use crate::{
+    clock::boottime,
+    host::{path_failed, step_failed},
+};
+
+/// The word that makes the kernel reboot at once, without writing anything back.
+const REBOOT: &[u8] = b"b";
+
+/// The end of a lease, while a member runs on one.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    deadline: Deadline,
+    timer: OwnedFd,
+    /// Opened before the keeper has mounts of its own.
+    reboot: Option<File>,
+}
+
+impl Lease {
+    /// Arms the timer.
+    ///
+    /// # Errors
+    /// `StepFailed`, also if the lease is over already.
+    pub(crate) fn open(run: LeasedRun, reboot: Option<&Path>) -> Result<Self, Reason> {
+        let failed = |e: rustix::io::Errno| step_failed("make a timer for the lease", e);
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Boottime, flags).map_err(failed)?;
+        let open = |path: &Path| {
+            let file = OpenOptions::new().write(true).open(path);
+            file.map_err(|e| path_failed("open", path, e))
+        };
+        let lease = Self {
+            deadline: Deadline::new(run),
+            timer,
+            reboot: reboot.map(open).transpose()?,
+        };
+        lease.check()?;
+        lease.arm().map_err(failed)?;
+        Ok(lease)
+    }
+
+    /// Whether there is time to run anything.
+    ///
+    /// # Errors
+    /// `LeaseNotHeld`.
+    pub(crate) fn check(&self) -> Result<(), Reason> {
+        let at = self.deadline.wake_at();
+        if at.is_some_and(|at| boottime() < at) {
+            Ok(())
+        } else {
+            Err(Reason::LeaseNotHeld)
+        }
+    }
+
+    fn arm(&self) -> rustix::io::Result<()> {
+        let at = self.deadline.wake_at().unwrap_or_default().0;
+        let at = Timespec {
+            tv_sec: i64::try_from(at / 1000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(at % 1000 * 1_000_000).unwrap_or(0),
+        };
+        let once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let when = Itimerspec {
+            it_interval: once,
+            it_value: at,
+        };
+        // All zeros, when nothing is left to do, switch it off.
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &when).map(drop)
+    }
+}
+
+impl Keeper {
+    /// Becomes readable when something is to be done about the lease.
+    pub(crate) fn lease_timer(&self) -> Option<BorrowedFd<'_>> {
+        self.lease.as_ref().map(|lease| lease.timer.as_fd())
+    }
+
+    /// When the newest acknowledged renewal was sent.
+    pub(crate) fn renewed(&self) -> Option<Timestamp> {
+        Some(self.lease.as_ref()?.deadline.renewed())
+    }
+
+    /// Takes in a renewal. A keeper whose member has no lease needs none.
+    pub(crate) fn renew(&mut self, sent: Timestamp) {
+        if let Some(lease) = &mut self.lease {
+            lease.deadline.renew(sent);
+        }
+        self.arm_lease();
+    }
+
+    fn arm_lease(&mut self) {
+        let armed = self.lease.as_ref().map(Lease::arm);
+        if let Some(Err(error)) = armed {
+            // Nothing would end the member in time any more.
+            self.complain(&step_failed("set the timer of the lease", error));
+            self.feed(Event::Kill);
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn keep_lease(&mut self) {
+        while let Some(act) = self
+            .lease
+            .as_mut()
+            .and_then(|lease| lease.deadline.due(boottime()))
+        {
+            self.complain(&Reason::LeaseNotHeld);
+            match act {
+                Act::Stop(left) => self.feed(Event::Stop(Some(left))),
+                Act::Kill => self.feed(Event::Kill),
+                Act::Reboot => self.reboot(),
+            }
+            if self.finished {
+                return;
+            }
+            self.arm_lease();
+        }
+    }
+
+    /// Nothing confirmed that the member is gone, and it may be started elsewhere.
+    fn reboot(&mut self) {
+        let error = "the member is not gone in time; the host reboots if it may";
+        self.complain(&step_failed("end the lease", error));
+        let file = self.lease.as_mut().and_then(|lease| lease.reboot.as_mut());
+        if let Some(Err(error)) = file.map(|file| file.write_all(REBOOT)) {
+            self.complain(&step_failed("reboot", error));
+        }
+    }
+
+    /// Keeps what the deadline needs in memory: it comes also when the disk hangs.
+    pub(crate) fn stay_in_memory(&self) {
+        let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+        if self.lease.is_some()
+            && let Err(error) = mlockall(all)
+        {
+            self.complain(&step_failed("lock the keeper in memory", error));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Fences hosts that are out of contact, by commands that follow the conventions of fence-agents:
+//! options as `key=value` lines on the input, `action=off`, then `action=status`, which exits with 2
+//! when the host is off. `reboot` is never asked for: it proves nothing.
+//!
+//! Whom to fence is decided in core, by what members wait for. What a command confirms is true of a
+//! host that was away all the time: if its agent came back meanwhile, it counts for nothing.
+
+mod config;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use berth_core::{ids::HostName, plan::Report, state::Fenced, time::Timestamp};
+pub use config::{FenceCommand, Fencing, FencingError, FencingFile, HostFencing, known};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
+    time::timeout,
+};
+
+use crate::{
+    context::Context,
+    notes::{self, NORMAL, WARNING},
+};
+
+/// What a fence agent's status exits with for a host that is off.
+const OFF: i32 = 2;
+/// From a failure to the next attempt.
+const RETRY: Duration = Duration::from_secs(10);
+/// So much of what a command says is told.
+const SAID: u64 = 400;
+
+/// Why a host is not confirmed to be fenced.
+#[derive(Debug, Error)]
+pub enum FenceError {
+    /// The program does not run.
+    #[error("{program} cannot be run")]
+    Run {
+        /// The program.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It does not end.
+    #[error("action {action} did not end in {limit:?} and was killed; see fencing.hosts.*.timeout")]
+    Timeout {
+        /// The action.
+        action: &'static str,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It failed.
+    #[error("action {action} ended with {exit}: {said}")]
+    Failed {
+        /// The action.
+        action: &'static str,
+        /// How it ended.
+        exit: String,
+        /// The beginning of what it wrote.
+        said: String,
+    },
+}
+
+/// Runs the commands; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Fencer {
+    fencing: Arc<Fencing>,
+    work: Arc<Mutex<Work>>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    running: BTreeSet<HostName>,
+    /// Not before then.
+    again: BTreeMap<HostName, Timestamp>,
+}
+
+impl Fencer {
+    /// One with these commands.
+    pub fn new(fencing: Fencing) -> Self {
+        Self {
+            fencing: Arc::new(fencing),
+            work: Arc::default(),
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn command(&self, host: &HostName, what: Fenced) -> Option<FenceCommand> {
+        let fencing = self.fencing.get(host)?;
+        match what {
+            Fenced::Off => fencing.power.clone(),
+            Fenced::Storage => fencing.storage.clone(),
+        }
+    }
+}
+
+/// Begins to fence the hosts that members wait for; when to try one again.
+pub(crate) fn push(context: &Context, report: &Report, now: Timestamp) -> Option<Timestamp> {
+    let wanted = context.view.read().state.to_fence(report.waiting.values());
+    let mut work = context.fencer.work();
+    work.again.retain(|host, _| wanted.contains_key(host));
+    let mut next = None;
+    for (host, what) in wanted {
+        let due = work.again.get(&host).copied().filter(|at| *at > now);
+        let Some(command) = context.fencer.command(&host, what) else {
+            continue;
+        };
+        match due {
+            Some(at) => next = Some(next.map_or(at, |next: Timestamp| next.min(at))),
+            None if work.running.insert(host.clone()) => {
+                tokio::spawn(fence(context.clone(), host, what, command));
+            }
+            None => {}
+        }
+    }
+    next
+}
+
+async fn fence(context: Context, host: HostName, what: Fenced, command: FenceCommand) {
+    let since = away_since(&context, &host);
+    tracing::warn!(%host, program = %command.program.display(), "the host is fenced");
+    let result = command.confirm().await;
+    let now = context.clock.now();
+    let event = match result {
+        Ok(()) => {
+            let mut view = context.view.write();
+            let contact = view.contact(&host);
+            let away = contact.filter(|contact| !contact.connected && Some(contact.since) == since);
+            let word = match what {
+                Fenced::Off => "it is confirmed to be off",
+                Fenced::Storage => "it is confirmed to be cut off from its storage",
+            };
+            away.map(|contact| {
+                contact.fenced = Some(what);
+                notes::host(now, &host, NORMAL, "HostFenced", word.to_owned())
+            })
+        }
+        Err(error) => {
+            let again = now.plus(RETRY);
+            context.fencer.work().again.insert(host.clone(), again);
+            Some(notes::host(
+                now,
+                &host,
+                WARNING,
+                "FenceFailed",
+                chain(&error),
+            ))
+        }
+    };
+    context.fencer.work().running.remove(&host);
+    context.note(event.into_iter().collect());
+    context.trigger.fire();
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn away_since(context: &Context, host: &HostName) -> Option<Timestamp> {
+    let view = context.view.read();
+    Some(view.state.hosts.get(host)?.contact.since)
+}
+
+impl FenceCommand {
+    /// Switches off, and asks whether it is.
+    ///
+    /// # Errors
+    /// Why that is not confirmed.
+    pub async fn confirm(&self) -> Result<(), FenceError> {
+        let (exit, said) = self.run("off").await?;
+        if exit != Some(0) {
+            return Err(failed("off", exit, said));
+        }
+        match self.run("status").await? {
+            (Some(OFF), _) => Ok(()),
+            (exit, said) => Err(failed("status", exit, said)),
+        }
+    }
+
+    /// Runs one action: its exit code, if it was not killed, and the beginning of what it wrote.
+    async fn run(&self, action: &'static str) -> Result<(Option<i32>, String), FenceError> {
+        let failed = |source| FenceError::Run {
+            program: self.program.display().to_string(),
+            source,
+        };
+        let mut child = Command::new(&self.program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let group = child.id();
+        let mut input = format!("action={action}\n");
+        for (key, value) in &self.options {
+            input.extend([key, "=", value, "\n"]);
+        }
+        let work = async {
+            if let Some(mut stdin) = child.stdin.take() {
+                // One that does not read it says so by its exit.
+                stdin.write_all(input.as_bytes()).await.ok();
+            }
+            let mut said = String::new();
+            if let Some(stderr) = child.stderr.take() {
+                stderr.take(SAID).read_to_string(&mut said).await.ok();
+            }
+            Ok((child.wait().await?.code(), said))
+        };
+        match timeout(self.timeout, work).await {
+            Ok(ended) => ended.map_err(failed),
+            Err(_) => {
+                kill_group(group);
+                let limit = self.timeout;
+                Err(FenceError::Timeout { action, limit })
+            }
+        }
+    }
+}
+
+fn failed(action: &'static str, exit: Option<i32>, said: String) -> FenceError {
+    let exit = exit.map_or_else(|| "a signal".to_owned(), |code| format!("code {code}"));
+    let said = said.trim().to_owned();
+    FenceError::Failed { action, exit, said }
+}
+
+/// A fence agent has children of its own, such as ssh.
+fn kill_group(group: Option<u32>) {
+    let group = group.and_then(|id| i32::try_from(id).ok());
+    if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+        // One that has ended needs none.
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn script(dir: &TempDir, text: &str) -> PathBuf {
+    let path = dir.path().join("fence_test");
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn command(program: PathBuf, timeout: Duration) -> FenceCommand {
+    FenceCommand {
+        program,
+        options: [("ip".to_owned(), "10.0.0.9".to_owned())].into(),
+        timeout,
+    }
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_host_is_switched_off_and_then_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let text = format!(
+        "input=$(cat); echo $input >> {}; case $input in *action=status*) exit 2;; esac",
+        log.display()
+    );
+    let program = script(&dir, &text);
+    command(program, LONG).confirm().await.unwrap();
+    let said = fs::read_to_string(log).unwrap();
+    assert_eq!(said, "action=off ip=10.0.0.9\naction=status ip=10.0.0.9\n");
+}
+
+#[tokio::test]
+async fn what_does_not_say_off_confirms_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        ("cat >/dev/null; exit 0", "action status ended with code 0"),
+        (
+            "echo no route >&2; exit 1",
+            "action off ended with code 1: no route",
+        ),
+        ("kill -9 $$", "action off ended with a signal"),
+    ] {
+        let program = script(&dir, text);
+        let error = command(program, LONG).confirm().await.unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_does_not_end_is_killed_with_its_children() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pid, program) = (dir.path().join("pid"), "sleep 1000 & echo $! > PID; wait");
+    let program = script(&dir, &program.replace("PID", &pid.display().to_string()));
+    let error = command(program, Duration::from_millis(300)).confirm().await;
+    assert!(matches!(
+        error,
+        Err(FenceError::Timeout { action: "off", .. })
+    ));
+    let child: i32 = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    let child = rustix::process::Pid::from_raw(child).unwrap();
+    while rustix::process::test_kill_process(child).is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_refused_where_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    fs::write(&plain, "").unwrap();
+    let good = script(&dir, "exit 0").display().to_string();
+    let plain = plain.display().to_string();
+    let told = |text: &str| {
+        let file: FencingFile = serde_json::from_str(text).unwrap();
+        file.check().unwrap_err().to_string()
+    };
+    let power = |rest: &str| format!(r#"{{"hosts": {{"host-1": {{"power": {{{rest}}}}}}}}}"#);
+    for (text, expected) in [
+        (
+            power(r#""command": "/no/such""#),
+            "fencing.hosts.host-1.power.command: /no/such cannot be found",
+        ),
+        (
+            power(r#""command": "fence_x""#),
+            "fencing.hosts.host-1.power.command: fence_x is not an absolute path",
+        ),
+        (
+            power(&format!(r#""command": "{plain}""#)),
+            "fencing.hosts.host-1.power.command: ",
+        ),
+        (
+            power(&format!(
+                r#""command": "{good}", "options": {{"action": "reboot"}}"#
+            )),
+            "fencing.hosts.host-1.power.options.action: Berth gives it",
+        ),
+        (
+            power(&format!(r#""command": "{good}", "timeout": "soon""#)),
+            "fencing.hosts.host-1.power.timeout: 'soon' is not a length of time",
+        ),
+        (
+            r#"{"hosts": {"Host 1": {}}}"#.to_owned(),
+            "fencing.hosts: 'Host 1' is no name",
+        ),
+    ] {
+        let found = told(&text);
+        assert!(found.starts_with(expected), "{found}");
+    }
+    assert!(told(&power(&format!(r#""command": "{plain}""#))).contains("is not executable"));
+    let file: FencingFile =
+        serde_json::from_str(&power(&format!(r#""command": "{good}""#))).unwrap();
+    let fencing = file.check().unwrap();
+    let fences = known(&fencing).into_values().next().unwrap();
+    assert!(fences.power && !fences.storage);
+}

@@ -1,0 +1,195 @@
+//! The end of a member's lease, as its keeper holds it: asked to stop some time before, killed at the
+//! end, and the host rebooted when that was not enough. It needs nobody: an agent that hangs, is
+//! stopped or is dead renews nothing, and that is all it takes.
+//!
+//! Times are those of a clock that counts through suspends; whoever drives this reads it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{lease::LeaseTerms, time::Timestamp};
+
+/// What a run rests on, as an agent hands it to a keeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeasedRun {
+    /// The terms of its grant.
+    pub terms: LeaseTerms,
+    /// When the newest acknowledged renewal was sent, on `CLOCK_BOOTTIME`.
+    pub renewed: Timestamp,
+}
+
+/// What is to be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Ask everything to stop; so much time is left.
+    Stop(Duration),
+    /// Kill everything.
+    Kill,
+    /// It is not confirmed empty: reboot the host.
+    Reboot,
+}
+
+/// How far it went. What was begun is not taken back: the member stops, and is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Stopping,
+    Killed,
+    Rebooted,
+}
+
+/// The deadline of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deadline {
+    run: LeasedRun,
+    stage: Stage,
+}
+
+impl Deadline {
+    /// That of a run that begins.
+    pub fn new(run: LeasedRun) -> Self {
+        Self {
+            run,
+            stage: Stage::Running,
+        }
+    }
+
+    /// Takes in that a later renewal was acknowledged; an earlier one says nothing.
+    pub fn renew(&mut self, sent: Timestamp) {
+        self.run.renewed = self.run.renewed.max(sent);
+    }
+
+    /// When the newest acknowledged renewal was sent.
+    pub fn renewed(&self) -> Timestamp {
+        self.run.renewed
+    }
+
+    /// The end of the lease.
+    fn end(&self) -> Timestamp {
+        self.run.terms.deadline(self.run.renewed)
+    }
+
+    /// When something is to be done, if nothing is renewed until then.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let terms = &self.run.terms;
+        match self.stage {
+            Stage::Running => {
+                let grace = terms.grace_ms.min(self.end().0);
+                Some(Timestamp(self.end().0 - grace))
+            }
+            Stage::Stopping => Some(self.end()),
+            Stage::Killed => Some(self.end().plus(terms.kill_margin() / 2)),
+            Stage::Rebooted => None,
+        }
+    }
+
+    /// What is to be done now, if anything: asked until there is nothing.
+    pub fn due(&mut self, now: Timestamp) -> Option<Act> {
+        self.wake_at().filter(|at| *at <= now)?;
+        // What is late by more than one stage skips those between: nobody is asked to stop in no time.
+        if now < self.end() {
+            self.stage = Stage::Stopping;
+            return Some(Act::Stop(self.end().since(now)));
+        }
+        if matches!(self.stage, Stage::Running | Stage::Stopping) {
+            self.stage = Stage::Killed;
+            return Some(Act::Kill);
+        }
+        self.stage = Stage::Rebooted;
+        Some(Act::Reboot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMS: LeaseTerms = LeaseTerms {
+        length_ms: 3_000,
+        grace_ms: 1_000,
+        kill_ms: 2_000,
+    };
+
+    fn deadline(renewed: u64) -> Deadline {
+        Deadline::new(LeasedRun {
+            terms: TERMS,
+            renewed: Timestamp(renewed),
+        })
+    }
+
+    fn at(deadline: &mut Deadline, now: u64) -> Option<Act> {
+        deadline.due(Timestamp(now))
+    }
+
+    #[test]
+    fn a_member_is_asked_to_stop_then_killed_then_its_host_reboots() {
+        let mut one = deadline(10_000);
+        assert_eq!(at(&mut one, 11_999), None);
+        assert_eq!(
+            at(&mut one, 12_000),
+            Some(Act::Stop(Duration::from_secs(1)))
+        );
+        assert_eq!(at(&mut one, 12_999), None);
+        assert_eq!(at(&mut one, 13_000), Some(Act::Kill));
+        assert_eq!(at(&mut one, 13_999), None);
+        assert_eq!(at(&mut one, 14_000), Some(Act::Reboot));
+        assert_eq!(at(&mut one, 99_000), None);
+        assert_eq!(one.wake_at(), None);
+    }
+
+    #[test]
+    fn a_renewal_moves_everything_that_has_not_begun() {
+        let mut one = deadline(10_000);
+        one.renew(Timestamp(11_000));
+        one.renew(Timestamp(9_000));
+        assert_eq!(one.renewed(), Timestamp(11_000));
+        assert_eq!(at(&mut one, 12_999), None);
+        assert_eq!(
+            at(&mut one, 13_500),
+            Some(Act::Stop(Duration::from_millis(500)))
+        );
+        one.renew(Timestamp(13_000));
+        assert_eq!(at(&mut one, 14_000), None);
+        assert_eq!(at(&mut one, 16_000), Some(Act::Kill));
+        one.renew(Timestamp(15_500));
+        assert_eq!(at(&mut one, 17_000), None);
+    }
+
+    #[test]
+    fn what_was_frozen_too_long_is_killed_at_once() {
+        let mut one = deadline(10_000);
+        assert_eq!(at(&mut one, 60_000), Some(Act::Kill));
+        assert_eq!(at(&mut one, 60_000), Some(Act::Reboot));
+        let mut over = deadline(0);
+        assert_eq!(at(&mut over, 13_000), Some(Act::Kill));
+    }
+
+    proptest! {
+        /// Whatever is renewed when, and however late it is looked: nothing is left alive at the end
+        /// of the newest lease, and nothing is done before it begins to run out.
+        #[test]
+        fn nothing_outlives_its_lease(
+            steps in proptest::collection::vec((0..2_500_u64, proptest::option::of(0..4_000_u64)), 1..40),
+        ) {
+            let (mut now, mut newest) = (10_000, 10_000);
+            let mut one = deadline(newest);
+            let mut killed = false;
+            for (pause, renewal) in steps {
+                now += pause;
+                while let Some(act) = one.due(Timestamp(now)) {
+                    prop_assert!(now + TERMS.grace_ms >= newest + TERMS.length_ms, "{act:?} too early");
+                    killed |= act == Act::Kill;
+                }
+                prop_assert!(killed || now < newest + TERMS.length_ms);
+                if let Some(back) = renewal {
+                    newest = newest.max(now.saturating_sub(back));
+                    one.renew(Timestamp(newest));
+                }
+            }
+        }
+    }
+}

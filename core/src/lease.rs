@@ -1,0 +1,226 @@
+//! The lease: for how long a host may run the members of Failover sets without a word from the
+//! coordinator, and from when on they are surely gone there. Both ends are here, side by side,
+//! because they are only right together.
+//!
+//! * The host counts from when it *sent* the newest renewal that was acknowledged, on a clock that
+//!   counts through suspends: its deadline is `D = sent + L`.
+//! * The coordinator counts from when that renewal *arrived*, or from when its own term began (an
+//!   earlier coordinator may have acknowledged until then), and waits `L(1+r)/(1-r) + K` longer.
+//!
+//! A message never arrives before it was sent, and the rate of a clock is wrong by `r` at most, so
+//! what the coordinator waits for lies `K` or more behind `D`. Within `K` the host's keepers kill
+//! what still runs, and the host reboots if they cannot.
+//!
+//! The terms are part of a grant: what was agreed with a host that is out of contact cannot change,
+//! whatever a manifest or the configuration says by now.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    spec::{FailurePolicy, LeaseClass, StatefulSetSpec},
+    time::Timestamp,
+};
+
+/// By how much the rate of a clock may be wrong, in thousandths: the fault model's 2 %.
+pub const RATE_ERROR_MILLI: u64 = 20;
+/// So many renewals fit into a lease: it outlives a few that are lost.
+const RENEWALS: u32 = 5;
+/// The shortest lease: its renewals are 200 ms apart, which a host under load still sends in time.
+pub const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+/// The least time from the end of a lease to its members being surely gone: half of it is for the
+/// kernel to take apart what was killed, the other half for the host to reboot.
+pub const SHORTEST_KILL_MARGIN: Duration = Duration::from_millis(500);
+
+/// How long leases are, by class, and what is added for killing. From the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leases {
+    /// Of the class `Default`.
+    pub default: Duration,
+    /// Of the class `Fast`.
+    pub fast: Duration,
+    /// From the end of a lease to its members being surely gone.
+    pub kill_margin: Duration,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self {
+            default: Duration::from_secs(15),
+            fast: Duration::from_secs(3),
+            kill_margin: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why leases cannot be so.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LeaseError {
+    /// The renewals could not keep it.
+    #[error(
+        "{field}: {given:?} is shorter than the renewals can hold; give {SHORTEST_LEASE:?} or more"
+    )]
+    TooShort {
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        given: Duration,
+    },
+    /// Killing takes time.
+    #[error(
+        "killMargin: {given:?} is too short to kill a member and make sure of it; give \
+         {SHORTEST_KILL_MARGIN:?} or more"
+    )]
+    KillMargin {
+        /// What it says.
+        given: Duration,
+    },
+}
+
+impl Leases {
+    /// Checks that hosts can hold them.
+    ///
+    /// # Errors
+    /// The first length that they cannot.
+    pub fn check(&self) -> Result<(), LeaseError> {
+        for (field, given) in [("default", self.default), ("fast", self.fast)] {
+            if given < SHORTEST_LEASE {
+                return Err(LeaseError::TooShort { field, given });
+            }
+        }
+        if self.kill_margin < SHORTEST_KILL_MARGIN {
+            let given = self.kill_margin;
+            return Err(LeaseError::KillMargin { given });
+        }
+        Ok(())
+    }
+
+    /// The length of a class.
+    pub fn length(&self, class: LeaseClass) -> Duration {
+        match class {
+            LeaseClass::Default => self.default,
+            LeaseClass::Fast => self.fast,
+        }
+    }
+
+    /// What a member of a set is granted with; nothing for one that does not move by itself.
+    pub fn terms(&self, spec: &StatefulSetSpec) -> Option<LeaseTerms> {
+        match spec.failure_policy {
+            FailurePolicy::Hold => None,
+            FailurePolicy::Failover => {
+                let length = self.length(spec.lease_class());
+                // A class that was configured shorter than the set was written for: never half of it.
+                let most = (length / 2).saturating_sub(Duration::from_millis(1));
+                Some(LeaseTerms {
+                    length_ms: millis(length),
+                    grace_ms: millis(spec.fence_grace(length).min(most)),
+                    kill_ms: millis(self.kill_margin),
+                })
+            }
+        }
+    }
+}
+
+/// What a grant says of the lease that it rests on. Durable with the grant; in the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseTerms {
+    /// From when a renewal was sent to the end of the lease, in milliseconds.
+    pub length_ms: u64,
+    /// How long before the end the member is asked to stop, in milliseconds.
+    pub grace_ms: u64,
+    /// From the end to the member being surely gone, in milliseconds.
+    pub kill_ms: u64,
+}
+
+impl LeaseTerms {
+    /// From when a renewal was sent to the end of the lease.
+    pub fn length(&self) -> Duration {
+        Duration::from_millis(self.length_ms)
+    }
+
+    /// How long before the end the member is asked to stop.
+    pub fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+
+    /// From the end to the member being surely gone.
+    pub fn kill_margin(&self) -> Duration {
+        Duration::from_millis(self.kill_ms)
+    }
+
+    /// The host's end: `D`, when what runs on a renewal that was sent then is to be dead.
+    pub fn deadline(&self, sent: Timestamp) -> Timestamp {
+        sent.plus(self.length())
+    }
+
+    /// The host's end: whether there is time to run anything before the end of a lease whose newest
+    /// renewal was sent then.
+    pub fn may_run(&self, sent: Timestamp, now: Timestamp) -> bool {
+        now.plus(self.grace()) < self.deadline(sent)
+    }
+
+    /// The coordinator's end: from when on the member is surely gone, if its host's last renewal
+    /// arrived then and the coordinator's term began at `term_began`.
+    pub fn surely_over(&self, term_began: Timestamp, renewed: Option<Timestamp>) -> Timestamp {
+        let from = renewed.map_or(term_began, |renewed| renewed.max(term_began));
+        // L(1+r)/(1-r), rounded up.
+        let slowest = self
+            .length_ms
+            .saturating_mul(1000 + RATE_ERROR_MILLI)
+            .div_ceil(1000 - RATE_ERROR_MILLI);
+        from.plus(Duration::from_millis(slowest))
+            .plus(self.kill_margin())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// From one renewal to the next, on a host whose shortest lease is this long.
+pub fn renew_every(shortest: Duration) -> Duration {
+    shortest / RENEWALS
+}
+
+/// The host's end of one stream: which renewals were sent and when, and which of them counts. Times
+/// are those of one clock that counts through suspends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Renewals {
+    /// Those that are not acknowledged, with the time they were sent at.
+    open: BTreeMap<u64, Timestamp>,
+    last: u64,
+    acknowledged: Option<Timestamp>,
+}
+
+impl Renewals {
+    /// Notes a renewal that is sent now; its number.
+    pub fn send(&mut self, now: Timestamp) -> u64 {
+        self.last += 1;
+        self.open.insert(self.last, now);
+        self.last
+    }
+
+    /// Notes the acknowledgement of a renewal, and so of all before it.
+    pub fn acknowledge(&mut self, number: u64) {
+        if let Some(sent) = self.open.get(&number).copied() {
+            self.acknowledged = self.acknowledged.max(Some(sent));
+            self.open = self.open.split_off(&number.saturating_add(1));
+        }
+    }
+
+    /// When the oldest renewal was sent that is not acknowledged.
+    pub fn unanswered(&self) -> Option<Timestamp> {
+        self.open.values().next().copied()
+    }
+
+    /// When the newest acknowledged renewal was sent.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.acknowledged
+    }
+}
+
+#[cfg(test)]
+mod tests;
