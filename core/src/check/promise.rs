@@ -10,9 +10,11 @@ impl Rule {
             Self::AddressUnique | Self::AddressOwned | Self::OwnHost | Self::OrphansKept => {
                 Some(Promise::Identity)
             }
-            Self::OneEpoch | Self::EpochGrows | Self::ReleaseProven | Self::HistoryKnown => {
-                Some(Promise::AtMostOne)
-            }
+            Self::OneEpoch
+            | Self::EpochGrows
+            | Self::ReleaseProven
+            | Self::HostFences
+            | Self::HistoryKnown => Some(Promise::AtMostOne),
             Self::StartOrder | Self::StopOrder | Self::DependencyOrder => Some(Promise::Order),
             Self::ClaimOwner
             | Self::ClaimAdopted
@@ -29,6 +31,7 @@ impl Rule {
             | Self::CopyStill
             | Self::ClaimHost
             | Self::VolumeUsable
+            | Self::OwnerVisible
             | Self::AccessModes
             | Self::FillReported => Some(Promise::Data),
             Self::FoundOnce

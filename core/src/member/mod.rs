@@ -23,7 +23,7 @@ use crate::{
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
     notify::Said,
     order::Desired,
-    probe::{Outcome, ProbeKind, ProbeSpecs},
+    probe::{Outcome, ProbeSpecs},
     report::MemberReport,
     time::Timestamp,
     volume::{MountedVolume, VolumeHealth},

@@ -134,6 +134,13 @@ impl SetOptions {
         }
     }
 
+    fn let_move(&self, spec: &mut StatefulSetSpec) {
+        if self.failover.is_some() {
+            spec.failure_policy = FailurePolicy::Failover;
+            spec.lease_class = self.failover;
+        }
+    }
+
     pub(super) fn spec(&self, key: &SetKey) -> StatefulSetSpec {
         let mut process = Process {
             name: "main".to_owned(),
@@ -186,10 +193,7 @@ impl SetOptions {
         };
         spec.template.spec.processes.push(process);
         self.place(&mut spec);
-        if self.failover.is_some() {
-            spec.failure_policy = FailurePolicy::Failover;
-            spec.lease_class = self.failover;
-        }
+        self.let_move(&mut spec);
         if self.claim {
             let mut template = ClaimTemplate::default();
             template.metadata.name = "data".to_owned();
