@@ -216,6 +216,7 @@ impl Coordinator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::SetKey;
     use crate::sim::{operator::SetOptions, rng::Rng};
 
     fn host(n: u64) -> HostName {
@@ -230,7 +231,7 @@ mod tests {
         for n in 1..=4 {
             world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
         }
-        let sets = ["a", "b"].map(|name| format!("default/{name}").parse().unwrap());
+        let sets: [SetKey; 2] = ["a", "b"].map(|name| format!("default/{name}").parse().unwrap());
         let change = |world: &mut World, rng: &mut Rng| {
             let set = rng.pick(&sets).unwrap().clone();
             let options = SetOptions {
@@ -239,7 +240,7 @@ mod tests {
                 ..SetOptions::default()
             };
             world.put_set(&set, &options);
-            let id = crate::ids::MemberId {
+            let id = MemberId {
                 set,
                 ordinal: crate::ids::Ordinal(0),
             };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     fixture::{friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
+    history::Mismatched,
     ids::{HostName, Ordinal},
     lease::Leases,
     plan::{Step, step::Proof},
@@ -226,7 +227,11 @@ fn a_host_that_is_off_need_not_be_waited_for() {
 fn nothing_is_given_up_while_agents_follow_another_history() {
     let mut friends = running(false);
     let host = cut(&mut friends);
-    friends.state.mismatched.insert(host_name(4));
+    friends
+        .state
+        .past
+        .mismatched
+        .insert(host_name(4), Mismatched::default());
     friends.now = friends.now.plus(OVER);
     friends.settle();
     assert_eq!(placed_on(&friends), host);
