@@ -9,6 +9,7 @@
 //! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
 
 pub mod admission;
+pub mod bug;
 pub mod check;
 pub mod condition;
 pub mod decide;
@@ -26,9 +27,12 @@ pub mod order;
 pub mod plan;
 pub mod prerequisite;
 pub mod probe;
+pub mod promise;
 pub mod quantity;
 pub mod rendered;
 pub mod report;
+#[cfg(any(test, feature = "sim"))]
+mod sample;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -37,6 +41,8 @@ pub mod state;
 pub mod store;
 pub mod template;
 pub mod time;
+#[cfg(any(test, feature = "sim"))]
+mod variant;
 pub mod volume;
 pub mod waiting;
 pub mod zone;

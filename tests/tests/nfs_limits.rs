@@ -2,8 +2,9 @@
 //! not with the other tests of pools, because it takes a kernel that has both.
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
+use berth_proto::v1::MemberStatus;
 use berth_tests::{cluster::Cluster, hosts::Hosts, netns::Network, nfs::written, wait};
 use serde_json::Value;
 
@@ -190,8 +191,16 @@ async fn a_directory_is_held_to_its_size_and_its_neighbour_has_its_own() {
         assert_eq!(after[name].epoch, member.epoch, "{name} was not restarted");
     }
 
-    // Its user may give the data to another project; the next start takes it back.
-    for (name, member) in &members {
+    taken_back(&berth, &cluster, &members).await;
+}
+
+/// Its user may give the data to another project; the next start takes it back.
+async fn taken_back(
+    berth: &Hosts<'_>,
+    cluster: &Cluster,
+    members: &BTreeMap<String, MemberStatus>,
+) {
+    for (name, member) in members {
         let data = format!("default_data-{name}/data");
         let data = berth.home(&member.host).join("volumes").join(data);
         let path = data.to_str().unwrap();

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+mod debug;
 mod exec;
 mod local;
 mod rollout;
@@ -14,6 +15,7 @@ mod snapshot;
 mod verbs;
 mod waiting;
 
+pub(crate) use debug::{DebugCommand, SimulateArgs};
 pub(crate) use exec::ExecArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use rollout::{
@@ -132,6 +134,9 @@ pub(crate) enum Command {
     Snapshot(SnapshotCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
+    /// What helps to understand Berth itself; no cluster is touched.
+    #[command(subcommand)]
+    Debug(DebugCommand),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the version.

@@ -11,6 +11,7 @@ use crate::{
 mod apply;
 mod completions;
 mod confirm;
+mod debug;
 mod delete;
 mod describe;
 mod dev;
@@ -82,6 +83,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Local(args) => return local::run(args, cli.global.namespace).await,
         Command::Completions(args) => return completions::run(&args),
         Command::Explain(args) => return explain::run(&cli.global, &args).await,
+        Command::Debug(command) => return debug::run(&command),
         Command::Version => return version::run(),
         Command::Apply(_)
         | Command::Plan(_)
@@ -124,6 +126,7 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Exec(_)
         | Command::Explain(_)
         | Command::Completions(_)
+        | Command::Debug(_)
         | Command::Version => Ok(()),
     }
 }

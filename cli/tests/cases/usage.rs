@@ -47,6 +47,26 @@ fn wrong_usage_is_told_with_a_hint() {
 }
 
 #[test]
+fn a_script_is_played_without_a_coordinator() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let played = |name: &str, script: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, script).unwrap();
+        let said = berth(&server, &["debug", "simulate", path.to_str().unwrap()]);
+        said.replace(dir.path().to_str().unwrap(), "DIR")
+    };
+    let script = "hosts 3\nset db replicas=3 claim\nsettle 60\nkill process db-1\nrun 5\nshow";
+    let said = played("good", script);
+    assert!(said.starts_with("exit code: 0\n"), "{said}");
+    assert!(
+        said.contains("the process of default/db-1 runs again"),
+        "{said}"
+    );
+    assert_snapshot!("simulate_wrong", played("wrong", "hosts 1\nfrobnicate"));
+}
+
+#[test]
 fn a_coordinator_that_is_not_there() {
     let server = Server::start();
     let args = ["status", "--endpoint", "unix:/nowhere/coordinator.sock"];

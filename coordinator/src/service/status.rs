@@ -189,7 +189,7 @@ fn store_status(error: &StoreError) -> Status {
         | StoreError::Prepare { .. }
         | StoreError::Disk(_)
         | StoreError::Format { .. } => Status::internal(text),
-        StoreError::Corrupt { .. } => Status::data_loss(text),
+        StoreError::Damaged | StoreError::Corrupt { .. } => Status::data_loss(text),
     }
 }
 

@@ -80,6 +80,9 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the store's disk failed; look at the system's log, then start again")]
     Disk(#[from] redb::Error),
+    /// Its checksums are not those of what it holds.
+    #[error("the store is not what was written: the disk lost or changed a part; restore a backup")]
+    Damaged,
     /// Something in it is not what was written.
     #[error("{table} '{key}' in the store cannot be read ({why}); restore a backup")]
     Corrupt {
@@ -174,7 +177,7 @@ pub fn open(path: &Path, keep: Keep) -> Result<Opened, StoreError> {
         path: path.to_owned(),
         source: source.into(),
     })?;
-    load::load(database, keep)
+    load::verified(database, keep)
 }
 
 /// A handle to the store; cheap to clone.
@@ -239,6 +242,8 @@ fn lock<T>(result: Result<T, std::sync::PoisonError<T>>) -> T {
     result.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

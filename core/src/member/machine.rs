@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing, Up};
 use crate::{
+    bug::{self, Bug},
     ids::{Epoch, RunId},
     order::Desired,
     time::Timestamp,
@@ -188,6 +189,9 @@ impl Machine {
             }
             (Action::Stop, _) => {
                 self.ending.reset();
+                if bug::on(Bug::StopConfirmedEarly) {
+                    self.place = Place::Clean;
+                }
                 if let Place::Up(up) = &mut self.place {
                     up.stop_asked(now);
                 }

@@ -19,6 +19,7 @@ use std::{
 };
 
 use crate::{
+    bug::{self, Bug},
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
     notify::Said,
     order::Desired,
@@ -405,7 +406,11 @@ impl Machine {
             standing: Standing::Unordered,
             held: false,
             restart: false,
-            place: Place::Unknown,
+            place: if bug::on(Bug::KeepersNotLookedFor) {
+                Place::Clean
+            } else {
+                Place::Unknown
+            },
             busy: None,
             steps: 0,
             last_run,

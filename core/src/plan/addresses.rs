@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
+    bug::{self, Bug},
     ids::{ObjectKey, Ordinal},
     plan::draft::Draft,
     spec::AddressPool,
@@ -42,7 +43,8 @@ impl Source {
 /// # Errors
 /// The pool does not exist, or has no free address.
 pub(super) fn source(draft: &Draft, set: &Set, ordinal: Ordinal) -> Result<Source, Reason> {
-    if let Some(owned) = set.addresses.get(&ordinal) {
+    let owned = set.addresses.get(&ordinal);
+    if let Some(owned) = owned.filter(|_| !bug::on(Bug::AddressTakenAnew)) {
         return Ok(Source::Owned(*owned));
     }
     let Some((name, pool)) = pool(&draft.state, set)? else {

@@ -9,6 +9,7 @@
 //! A member that is not available costs nothing: taking it down makes nothing worse.
 
 use crate::{
+    bug::{self, Bug},
     ids::{Ordinal, SetKey},
     plan::facts::{Standing, facts},
     spec::{Amount, DisruptionBudget},
@@ -55,7 +56,11 @@ pub(super) fn allows(
     cause: Cause,
     now: Timestamp,
 ) -> Result<(), Spent> {
-    let others = set.declared().filter(|other| *other != victim);
+    if bug::on(Bug::BudgetSkipped) {
+        return Ok(());
+    }
+    let stays = |other: &Ordinal| *other != victim || bug::on(Bug::VictimCounted);
+    let others = set.declared().filter(stays);
     enough(state, key, others, floor(set, cause), now)
 }
 
@@ -151,6 +156,7 @@ fn enough(
         match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
             Standing::Available => available += 1,
             Standing::ReadyUntil(at) => wake = wake.into_iter().chain([at]).min(),
+            Standing::Unready if bug::on(Bug::UnreadyCounted) => available += 1,
             Standing::Unready | Standing::Down => {}
         }
     }

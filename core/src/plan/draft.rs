@@ -41,6 +41,11 @@ impl Draft {
         self.steps.push(step);
     }
 
+    /// Whether there is anything to do so far.
+    pub(super) fn has_steps(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
     /// Says why a member waits; the first reason given stands.
     pub(super) fn wait(&mut self, set: &SetKey, ordinal: Ordinal, reason: Reason) {
         let id = MemberId {

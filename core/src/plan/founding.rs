@@ -5,6 +5,7 @@
 //! under the set's name for as long as the set or any claim of it exists.
 
 use crate::{
+    bug::{self, Bug},
     ids::{MemberId, Ordinal, SetKey},
     order::Peer,
     plan::{Step, draft::Draft},
@@ -42,7 +43,8 @@ pub(super) fn freeze(draft: &mut Draft, key: &SetKey) -> Result<(), Reason> {
     let Some(set) = draft.state.sets.get(key) else {
         return Ok(());
     };
-    if draft.state.foundings.contains_key(key) || !needed(set) {
+    let frozen = draft.state.foundings.contains_key(key) && !bug::on(Bug::FoundersNotFrozen);
+    if frozen || !needed(set) {
         return Ok(());
     }
     let founders = if ran_before(&draft.state, key, set) {

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    bug::{self, Bug},
     ids::{Ordinal, SetKey},
     plan::{
         evict,
@@ -67,7 +68,8 @@ impl Gates {
         ordinal: Ordinal,
     ) -> Result<(), Shut> {
         let policy = self.policy(state, key, set, ordinal);
-        match self.shut.get(&policy).filter(|shut| shut.by < ordinal) {
+        let shut = self.shut.get(&policy).filter(|shut| shut.by < ordinal);
+        match shut.filter(|_| !bug::on(Bug::GateSkipped)) {
             Some(shut) => Err(*shut),
             None => Ok(()),
         }

@@ -112,12 +112,8 @@ pub(crate) fn plan_within(
     draft.about_none();
     release::foundings(&mut draft, parked, scope);
     claims::waiting(&mut draft, parked, scope);
-    let known = draft.mismatch().is_none();
-    if known {
-        // Else the store may be an old one, and the volume another claim's by now.
-        snapshots::pin(&mut draft, parked);
-        snapshots::run(&mut draft, parked);
-    }
+    snapshots::pin(&mut draft, parked);
+    snapshots::run(&mut draft, parked);
     for key in &keys {
         draft.about(key);
         own_hosts::take(&mut draft, key);
@@ -132,10 +128,8 @@ pub(crate) fn plan_within(
         rollout::turn(&mut draft, key);
         release::revisions(&mut draft, key);
     }
-    if known {
-        // Claims that were made right now are the first of their names.
-        snapshots::pin(&mut draft, parked);
-    }
+    // Claims that were made right now are the first of their names.
+    snapshots::pin(&mut draft, parked);
     claims::growing(&mut draft);
     for key in &orphaned {
         explain::orphans(&mut draft, key);

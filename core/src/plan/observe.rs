@@ -1,6 +1,7 @@
 //! What agents reported and must outlive their contact: filled volumes, passed gates.
 
 use crate::{
+    bug::{self, Bug},
     ids::{MemberId, SetKey},
     plan::{
         Step,
@@ -42,7 +43,8 @@ fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
     let member = facts.member;
     // Whatever the policy: only a member that served has surely finished its part of the founding.
     // That it served once is enough: it may be down by now, or on its way out.
-    if seen.report.passed_gate && !member.passed_gate {
+    let served = seen.report.passed_gate || bug::on(Bug::GatePassedUnready);
+    if served && !member.passed_gate {
         steps.push(Step::PassGate {
             member: id.clone(),
             epoch: member.epoch,

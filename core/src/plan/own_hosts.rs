@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{Step, draft::Draft},
     spec::Placement,
@@ -78,7 +79,8 @@ fn coming(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
             continue;
         }
         let mut own = set.own_hosts.iter();
-        let ordinal = match own.find(|(_, own)| own.host == *name) {
+        let own = own.find(|(_, own)| own.host == *name);
+        let ordinal = match own.filter(|_| !bug::on(Bug::OwnHostForgotten)) {
             Some((_, own)) if own.selected => continue,
             Some((ordinal, _)) => *ordinal,
             // A new member is for a host that takes some.

@@ -1,6 +1,7 @@
 //! What is proven gone is released: grants, then sets without members, then what nobody needs.
 
 use crate::{
+    bug::{self, Bug},
     ids::{Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Parked, Scope, Step,
@@ -54,7 +55,8 @@ fn proof(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
         Ordered::Stop => {
             // A member that is held on its host reports the same under an order to run, and one
             // that reports it before the agent has the order to stop may have begun to run since.
-            let seen = facts.seen.filter(|_| facts.settled);
+            let seen = facts.seen;
+            let seen = seen.filter(|_| facts.settled || bug::on(Bug::StaleReportBelieved));
             let stopped = seen.map(|seen| seen.report.phase) == Some(Phase::Stopped);
             let absent = facts.absent.then_some(Proof::ReportedAbsent);
             stopped.then_some(Proof::ReportedStopped).or(absent)
@@ -131,7 +133,7 @@ pub(super) fn foundings(draft: &mut Draft, parked: &Parked, scope: &Scope) {
         state.foundings.contains_key(key)
             && !state.sets.contains_key(key)
             && !holds_set(parked, key)
-            && state.claims_of(key).next().is_none()
+            && (state.claims_of(key).next().is_none() || bug::on(Bug::FoundingForgotten))
     };
     let gone: Vec<SetKey> = match scope {
         Scope::All => state.foundings.keys().filter(gone).cloned().collect(),

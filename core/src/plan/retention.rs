@@ -8,6 +8,7 @@
 //! nothing.
 
 use crate::{
+    bug::{self, Bug},
     ids::{ClaimKey, MemberId, Ordinal, SetKey},
     plan::{Parked, Scope, Step, Subject, draft::Draft, parked::holds_set},
     spec::{Placement, Retention},
@@ -113,7 +114,8 @@ pub(super) fn drop_claims(draft: &mut Draft, parked: &Parked, scope: &Scope) {
 
 fn is_due(state: &State, id: &MemberId, claim: &Claim) -> bool {
     let set = state.sets.get(&id.set);
-    let unused = set.is_none_or(|set| !set.members.contains_key(&id.ordinal));
+    let unused = set.is_none_or(|set| !set.members.contains_key(&id.ordinal))
+        || bug::on(Bug::ClaimDroppedInUse);
     match &claim.goes_with {
         None => false,
         // A set of the name that was made since has nothing to do with it. One that is gone left it
@@ -139,8 +141,8 @@ pub(super) fn adopted(draft: &mut Draft, key: ClaimKey) {
 pub(super) fn living(set: &Set) -> Option<GoesWith> {
     let policy = set.spec.persistent_volume_claim_retention_policy;
     match policy.when_deleted {
-        Retention::Retain => None,
-        Retention::Delete => Some(GoesWith::Set {
+        Retention::Retain if !bug::on(Bug::RetainDeletes) => None,
+        Retention::Retain | Retention::Delete => Some(GoesWith::Set {
             uid: set.uid.clone(),
         }),
     }
@@ -211,7 +213,7 @@ pub(super) fn purge(draft: &mut Draft, parked: &Parked) {
     let index = draft.state.index();
     for (since, name) in index.trash.iter() {
         let at = since.plus(keep);
-        if at > draft.now {
+        if at > draft.now && !bug::on(Bug::TrashNotKept) {
             draft.wake(Some(at));
             return;
         }

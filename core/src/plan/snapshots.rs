@@ -19,7 +19,7 @@ pub(super) fn pin(draft: &mut Draft, parked: &Parked) {
     let open = state.volume_snapshots.iter();
     let open = open.filter(|(key, object)| {
         let source = &object.spec.source;
-        source.persistent_volume_claim_uid.is_empty() && is_open(state, parked, key, object)
+        source.persistent_volume_claim_uid.is_empty() && is_open(draft, parked, key, object)
     });
     let steps = open.filter_map(|(key, object)| {
         let claim = copy::claim_of(key, object)?;
@@ -33,16 +33,18 @@ pub(super) fn pin(draft: &mut Draft, parked: &Parked) {
     }
 }
 
-fn is_open(state: &State, parked: &Parked, key: &ObjectKey, object: &VolumeSnapshot) -> bool {
-    copy::snapshot_of(state, object).is_none()
+/// Whether something may be decided of a snapshot that is not taken yet. With agents of another history
+/// the store may be an old one, and the volume another claim's by now.
+fn is_open(draft: &Draft, parked: &Parked, key: &ObjectKey, object: &VolumeSnapshot) -> bool {
+    draft.mismatch().is_none()
+        && copy::snapshot_of(&draft.state, object).is_none()
         && !parked.contains_key(&Subject::Snapshot(key.clone()))
 }
 
 /// Decides to take what can be taken. Not what is parked.
 pub(super) fn run(draft: &mut Draft, parked: &Parked) {
-    let state = &draft.state;
-    let objects = state.volume_snapshots.iter();
-    let new = objects.filter(|(key, object)| is_open(state, parked, key, object));
+    let objects = draft.state.volume_snapshots.iter();
+    let new = objects.filter(|(key, object)| is_open(draft, parked, key, object));
     let keys: Vec<ObjectKey> = new.map(|(key, _)| key.clone()).collect();
     for key in keys {
         let Some(object) = draft.state.volume_snapshots.get(&key) else {

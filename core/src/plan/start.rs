@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
         Step,
@@ -85,7 +86,7 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
     let last = named.iter().map(|member| member.assigned_at).max();
     let until = last.unwrap_or_default().plus(BARRIER);
     let lacking = lacking(&draft.state, &named);
-    if !lacking.is_empty() && draft.now < until {
+    if !lacking.is_empty() && draft.now < until && !bug::on(Bug::BarrierSkipped) {
         draft.wake(Some(until));
         return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
     }

@@ -248,6 +248,16 @@ pub enum Proof {
     ReportedAbsent,
 }
 
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverOrdered => "it was never ordered to run",
+            Self::ReportedStopped => "its agent reported it stopped",
+            Self::ReportedAbsent => "its agent has nothing of it",
+        })
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -308,14 +318,7 @@ impl fmt::Display for Step {
             Self::Start { member, .. } => write!(f, "start {member}"),
             Self::PassGate { member, .. } => write!(f, "{member} has passed its gate"),
             Self::Stop { member, .. } => write!(f, "stop {member}"),
-            Self::Release { member, proof, .. } => {
-                let because = match proof {
-                    Proof::NeverOrdered => "it was never ordered to run",
-                    Proof::ReportedStopped => "its agent reported it stopped",
-                    Proof::ReportedAbsent => "its agent has nothing of it",
-                };
-                write!(f, "release {member}: {because}")
-            }
+            Self::Release { member, proof, .. } => write!(f, "release {member}: {proof}"),
             Self::RemoveSet { set, .. } => write!(f, "remove {set}"),
             Self::Reload {
                 member, revision, ..

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::{
+    bug::{self, Bug},
     ids::{MemberId, Ordinal, SetKey},
     plan::{
         Step, budget, depends,
@@ -35,7 +36,8 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         depends::explain(draft, key, &by);
         return;
     }
-    let ordered = set.spec.pod_management_policy != GatePolicy::Parallel;
+    let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
+    let ordered = !parallel && !bug::on(Bug::StopOrderSkipped);
     let members = set.members.keys().rev().copied();
     let leaving: Vec<Ordinal> = members.filter(|n| !set.is_declared(*n)).collect();
     let mut before: Option<Ordinal> = None;

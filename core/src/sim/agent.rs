@@ -1,11 +1,12 @@
 //! The agent: its stream, its ledger, and what its member machines ask for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
     ledger::{Acceptance, Record},
-    member::{Action, Effect, Event, Machine},
+    member::{Action, Effect, Event, Machine, Standing},
     order::OrderDelta,
     prerequisite::Answer,
     session::check_welcome,
@@ -18,6 +19,8 @@ use crate::{
 
 /// How long an agent waits before it opens its next stream.
 const RETRY: u64 = 500;
+/// How long a host is cut off whose founder dies as it passes its gate.
+const AMBUSH: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn connect(&mut self, name: &HostName) {
@@ -54,6 +57,13 @@ impl World {
         let agent = host.and_then(|host| host.agent.as_mut());
         if let Some(agent) = agent.filter(|agent| agent.stream == Some(stream)) {
             agent.stream = None;
+            agent.welcome = false;
+            if bug::on(Bug::StreamLossStops) {
+                let members: Vec<_> = agent.machines.keys().cloned().collect();
+                for id in members {
+                    self.tell(name, &id, Event::Order(Standing::Removed));
+                }
+            }
             let again = self.delay(RETRY, 50, 1500);
             self.schedule(again, Happening::Connect(name.clone()));
         }
@@ -77,10 +87,12 @@ impl World {
                 self.report_all(name);
             }
             ToAgent::Zone(zone) => {
-                if zone.serial >= host.zone.serial {
+                let serial = zone.serial.max(host.zone.serial);
+                let unserved = bug::on(Bug::ZoneAckedUnserved) && host.zone.serial.0 > 0;
+                if zone.serial >= host.zone.serial && !unserved {
                     host.zone = *zone;
                 }
-                let ack = ToCoordinator::ZoneAck(host.zone.serial);
+                let ack = ToCoordinator::ZoneAck(serial);
                 self.send_up(name, stream, ack);
             }
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
@@ -107,10 +119,23 @@ impl World {
             }
             Ok(Acceptance::Known) => BTreeSet::new(),
             Ok(Acceptance::New { record, changed }) => {
+                if let Some(written) = host.sync_fails.take() {
+                    if written {
+                        host.ledger.apply(&record);
+                    }
+                    self.tally.fault("ledger sync fails");
+                    let back = self.delay(1000, 100, 8000);
+                    self.crash_agent(name, back);
+                    return;
+                }
+                if bug::on(Bug::LedgerAfterAck) {
+                    host.unwritten = Some(host.ledger.clone());
+                }
                 host.ledger.apply(&record);
                 changed
             }
         };
+        self.truth.acknowledges(name, &host.ledger.head);
         let boot = host.boot(name);
         for id in &changed {
             let last = host.ledger.runs.get(id).cloned();
@@ -242,7 +267,12 @@ impl World {
             Effect::Refresh => self.refresh(name, id),
             Effect::PassedGate { epoch } => {
                 let member = id.clone();
+                self.truth.served(id);
                 self.write(name, &Record::PassedGate { member, epoch });
+                if std::mem::take(&mut self.ambush) {
+                    self.cut_link(name, AMBUSH);
+                    self.kill_keeper(id);
+                }
                 self.tell(name, id, Event::GateRecorded { epoch });
             }
             Effect::Forget => {

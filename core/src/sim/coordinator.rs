@@ -5,13 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     check::plan_checked,
     decide::{Decider, Decision},
-    ids::{
-        ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial,
-    },
+    ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     map::Map,
-    order::{MemberOrder, OrderHead, order_hash},
+    order::OrderHead,
     plan::{Report, Step},
     prerequisite,
+    promise::Promise,
     report::MemberReport,
     session::{SentOrders, match_hello},
     sim::{
@@ -20,14 +19,15 @@ use crate::{
         storage::Sent,
         world::World,
     },
-    state::{
-        Claim, Contact, Observation, State, Turn,
-        orders::{delta, host_order, snapshot},
-    },
+    state::{Claim, Contact, Observation, State, Turn},
     time::Timestamp,
     waiting::Reason,
     zone,
 };
+
+mod orders;
+
+use orders::{SentOrder, Unsynced};
 
 /// More plans in a row than this follow from their own effect.
 const PLANS: u32 = 50;
@@ -56,13 +56,10 @@ pub(super) struct Coordinator {
     pub(super) failed: BTreeMap<ObjectKey, HostName>,
     /// The work that was sent.
     pub(super) works: BTreeMap<ObjectKey, Sent>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct SentOrder {
-    head: OrderHead,
-    members: BTreeMap<MemberId, MemberOrder>,
-    hashes: BTreeMap<Generation, ContentHash>,
+    /// What the recorded orders follow from.
+    ordered: Option<State>,
+    /// What a planted bug left unwritten, as it is on disk.
+    unsynced: Unsynced,
 }
 
 impl Coordinator {
@@ -87,6 +84,8 @@ impl Coordinator {
             former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
+            ordered: None,
+            unsynced: Unsynced::default(),
         }
     }
 
@@ -103,12 +102,15 @@ impl World {
             return;
         }
         self.say("fault", "the coordinator crashes");
+        self.tally.fault("coordinator crash");
         self.coordinator.up = false;
         self.coordinator.crash_after = None;
         self.coordinator.streams.clear();
         self.coordinator.failed.clear();
         self.coordinator.works.clear();
         self.coordinator.decider = Decider::default();
+        self.coordinator.ordered = None;
+        self.lose_unsynced();
         let hosts: Vec<HostName> = self.wires.keys().cloned().collect();
         for host in hosts {
             self.break_stream(&host);
@@ -131,6 +133,7 @@ impl World {
         }
         let term = self.coordinator.state.term;
         self.say("coord", &format!("starts in term {term}"));
+        self.truth_of_store();
         self.reconcile();
     }
 
@@ -236,15 +239,6 @@ impl World {
         self.send_down(host, stream, ToAgent::Zone(Box::new(zone)));
     }
 
-    fn send_complete(&mut self, host: &HostName) {
-        let stream = self.coordinator.streams.get(host).copied();
-        let sent = self.coordinator.sent.get(host).cloned();
-        if let (Some(stream), Some(sent)) = (stream, sent) {
-            let order = snapshot(sent.head, &sent.members);
-            self.send_down(host, stream, ToAgent::Order(order));
-        }
-    }
-
     fn take_report(
         &mut self,
         host: &HostName,
@@ -288,13 +282,16 @@ impl World {
             let coordinator = &mut self.coordinator;
             let decision = coordinator.decider.decide(&coordinator.state, self.now);
             if let Some(breach) = decision.breaches.first() {
-                self.truth.breaks("checker", breach.to_string());
+                let promise = breach.rule.promise();
+                let promise = promise.map_or("checker", Promise::number);
+                self.truth
+                    .breaks(promise, format!("the checker refuses {breach}"));
             }
             let Decision {
                 plan,
                 report,
                 scope,
-                whole_at,
+                look_at,
                 ..
             } = decision;
             let idle = plan.steps.is_empty();
@@ -309,20 +306,22 @@ impl World {
                 self.crash_coordinator(back);
                 return;
             }
-            let hosts = self.coordinator.state.hosts.clone();
+            self.tally.reasons(report.waiting.values());
             // Names first, on every stream.
             self.publish();
-            self.record_orders(true);
+            let recorded = self.record_orders(true);
             let wake_at = report.wake_at;
             if idle {
                 self.coordinator.report.absorb(&scope, report);
             }
             // A host that has orders to answer is another one to who plans.
-            if idle && hosts == self.coordinator.state.hosts {
+            if idle && !recorded {
                 self.send_works();
-                self.nothing_is_left();
+                if self.wakes_checked == 100 || self.rng.chance(self.wakes_checked) {
+                    self.nothing_is_left();
+                }
                 let ask_at = self.ask();
-                if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {
+                if let Some(at) = [wake_at, look_at, ask_at].into_iter().flatten().min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 return;
@@ -372,49 +371,11 @@ impl World {
             self.coordinator.epochs.insert(member.clone(), *epoch);
         }
         let now = self.now;
+        self.tally.step(step);
         self.truth.decided(&self.coordinator.state, step);
         self.coordinator.state.apply(step, now);
         if is_news(step) {
             self.say("coord", &step.to_string());
-        }
-    }
-
-    /// Records the orders that changed, and sends them to the hosts that listen.
-    fn record_orders(&mut self, send: bool) {
-        let hosts: Vec<HostName> = self.coordinator.state.hosts.keys().cloned().collect();
-        for host in hosts {
-            let members = host_order(&self.coordinator.state, &host);
-            let sent = self
-                .coordinator
-                .sent
-                .get(&host)
-                .cloned()
-                .unwrap_or_default();
-            if sent.members == members && !(sent.hashes.is_empty() && send) {
-                continue;
-            }
-            let head = OrderHead {
-                history: self.coordinator.history.clone(),
-                term: self.coordinator.state.term,
-                generation: sent.head.generation.next(),
-                hash: order_hash(&members),
-            };
-            let change = delta(&sent.head, &sent.members, head.clone(), &members);
-            let mut hashes = sent.hashes;
-            hashes.insert(head.generation, head.hash.clone());
-            let record = SentOrder {
-                head,
-                members,
-                hashes,
-            };
-            self.coordinator.sent.insert(host.clone(), record);
-            if let Some(host) = self.coordinator.state.hosts.get_mut(&host) {
-                host.contact.settled = false;
-            }
-            let stream = self.coordinator.streams.get(&host).copied();
-            if let Some(stream) = stream.filter(|_| send) {
-                self.send_down(&host, stream, ToAgent::Order(change));
-            }
         }
     }
 

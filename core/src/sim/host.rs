@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    bug::{self, Bug},
     ids::{BootId, HostName, MemberId, RunId},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
@@ -20,6 +21,9 @@ use crate::{
     volume::{PoolInfo, PoolKind},
     zone::Zone,
 };
+
+/// An agent that started has begun to bring its members back by then, coordinator or not.
+const BACK: Duration = Duration::from_secs(20);
 
 /// A host.
 #[derive(Debug)]
@@ -36,6 +40,10 @@ pub(super) struct SimHost {
     pub(super) keepers: BTreeMap<MemberId, Keeper>,
     /// What the agent wrote to disk.
     pub(super) ledger: Ledger,
+    /// What a planted bug left unwritten, as it is on disk.
+    pub(super) unwritten: Option<Ledger>,
+    /// Whether the next write of the ledger fails, and has reached the disk all the same.
+    pub(super) sync_fails: Option<bool>,
     pub(super) agent: Option<Agent>,
     boots: u64,
     lives: u64,
@@ -121,6 +129,8 @@ impl World {
             zone: Zone::default(),
             keepers: BTreeMap::new(),
             ledger: Ledger::default(),
+            unwritten: None,
+            sync_fails: None,
             agent: None,
             boots: 1,
             lives: 0,
@@ -138,6 +148,7 @@ impl World {
             return;
         }
         self.say("fault", &format!("the agent of {name} crashes"));
+        self.tally.fault("agent crash");
         self.break_stream(name);
         self.schedule(back_after, Happening::AgentStarts(name.clone()));
     }
@@ -153,7 +164,11 @@ impl World {
         host.up = false;
         host.agent = None;
         host.keepers.clear();
+        if let Some(ledger) = host.unwritten.take() {
+            host.ledger = ledger;
+        }
         self.say("fault", &format!("{name} loses power"));
+        self.tally.fault("power loss");
         self.break_stream(name);
         self.schedule(back_after, Happening::HostStarts(name.clone()));
     }
@@ -163,8 +178,27 @@ impl World {
         if let Some(host) = self.hosts.get_mut(name) {
             host.linked = false;
             self.say("fault", &format!("{name} is cut off"));
+            self.tally.fault("link cut");
             self.break_stream(name);
             self.schedule(heals_after, Happening::LinkHeals(name.clone()));
+        }
+    }
+
+    /// Nothing that is sent one way arrives for a while; then all of it does, in order.
+    pub fn stall_link(&mut self, name: &HostName, down: bool, lasts: Duration) {
+        let until = self.now.plus(lasts);
+        let last = self.last_arrival.entry((name.clone(), down)).or_default();
+        *last = until.max(*last);
+        let way = if down { "to" } else { "from" };
+        self.say("fault", &format!("nothing arrives {way} {name}"));
+        self.tally.fault("link stalls");
+    }
+
+    /// The next write of a host's ledger fails, after it reached the disk or before: the agent ends,
+    /// and has acknowledged nothing of it.
+    pub fn fail_sync(&mut self, name: &HostName, written: bool) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.sync_fails = Some(written);
         }
     }
 
@@ -180,6 +214,7 @@ impl World {
     pub fn lack(&mut self, name: &HostName, lacking: bool) {
         if let Some(host) = self.hosts.get_mut(name) {
             host.lacking = lacking;
+            self.tally.fault("user missing");
             self.say("fault", &format!("{name} lacks a user: {lacking}"));
         }
     }
@@ -198,6 +233,7 @@ impl World {
         };
         keeper.alive = false;
         self.say("fault", &format!("the process of {id} dies"));
+        self.tally.fault("process death");
         let exit = "was killed by SIGKILL".to_owned();
         self.tell_process(
             &name,
@@ -217,8 +253,17 @@ impl World {
     pub fn kill_keeper(&mut self, id: &MemberId) {
         if let Some((name, run)) = self.keeper_of(id) {
             self.say("fault", &format!("the keeper of {id} dies"));
+            self.tally.fault("keeper death");
             self.keeper_ends(&name, id, &run);
         }
+    }
+
+    /// The members that run.
+    pub(super) fn running(&self) -> Vec<MemberId> {
+        let hosts = self.hosts.values();
+        hosts
+            .flat_map(|host| host.keepers.keys().cloned())
+            .collect()
     }
 
     fn keeper_of(&self, id: &MemberId) -> Option<(HostName, RunId)> {
@@ -261,7 +306,14 @@ impl World {
             welcome: false,
             holds_reports: false,
         };
+        let life = host.lives;
         host.agent = Some(agent);
+        self.truth_of_ledger(name);
+        let back = Happening::BackByNow {
+            host: name.clone(),
+            life,
+        };
+        self.schedule(BACK, back);
         for id in members {
             self.tell_standing(name, &id);
         }
@@ -285,7 +337,9 @@ impl SimHost {
     }
 
     pub(super) fn standing(&self, id: &MemberId) -> Standing {
-        if !self.ledger.has_order() {
+        let welcome = self.agent.as_ref().is_some_and(|agent| agent.welcome);
+        let waits = bug::on(Bug::BootWaitsForCoordinator) && !welcome;
+        if !self.ledger.has_order() || waits {
             return Standing::Unordered;
         }
         if !self.ledger.members.contains_key(id) {

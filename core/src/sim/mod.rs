@@ -18,9 +18,11 @@ pub mod random;
 mod rng;
 pub mod script;
 mod storage;
+mod tally;
 pub mod truth;
 mod work;
 mod world;
 
+pub use tally::Tally;
 pub use truth::Violation;
 pub use world::World;

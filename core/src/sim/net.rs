@@ -105,6 +105,8 @@ pub(super) enum Happening {
     },
     /// The network to a host works again.
     LinkHeals(HostName),
+    /// An agent that started in this life has had time to bring its members back.
+    BackByNow { host: HostName, life: u64 },
 }
 
 impl World {

@@ -50,6 +50,7 @@ impl World {
         if !self.coordinator.up {
             return;
         }
+        self.before_change();
         let spec = options.spec(key);
         self.scheduled_uid += 1;
         let uid = Uid(format!("set-{}", self.scheduled_uid));
@@ -68,6 +69,7 @@ impl World {
         if options.quorum {
             self.quorums.insert(key.clone());
         }
+        self.truth_of_answer(key);
         self.reconcile();
     }
 

@@ -6,7 +6,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     sim::{
-        Violation, World,
+        Tally, Violation, World,
         operator::{SERVER, SetOptions, Word},
         rng::Rng,
     },
@@ -14,37 +14,55 @@ use crate::{
     volume::class::BUILT_IN,
 };
 
+mod hour;
+mod leaning;
+mod rest;
 mod sets;
 
+pub use hour::{QUIET, hour};
+use leaning::{Leaning, Link};
 use sets::{one_of, options, updates};
 
-/// How long a mended world may take to come to rest.
-const REST: Duration = Duration::from_secs(600);
 /// Longer than any coordinator is away.
 const BACK: Duration = Duration::from_secs(10);
-/// So often volumes are tidied: what is freed may bind a claim whose data is then given.
-const TIDY: u32 = 6;
+/// Hosts of a short history, and the fewest of a long one: a set that is founded by all its members
+/// needs one for each.
+const HOSTS: u8 = 4;
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
-
-/// The racks of the hosts, once everything is mended.
-const RACKS: [&str; 4] = ["a", "b", "a", "b"];
-/// Above every ordinal that comes about.
-const MOST_ORDINALS: u32 = 8;
 
 /// What one history came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The whole log.
     pub log: Vec<String>,
+    /// How often there was what.
+    pub tally: Tally,
 }
 
-/// Plays the history of a seed.
+/// Plays the history of a seed: some minutes in which much happens.
 ///
 /// # Errors
 /// The promise that was broken, or `liveness` if the world did not come to rest.
 pub fn play(seed: u64) -> Result<Outcome, Violation> {
-    let mut plot = Plot::new(seed);
+    minutes(Plot::new(seed, Leaning::Even))
+}
+
+/// As [`play`], but most that happens is of one kind: what happens seldom meets its like.
+///
+/// # Errors
+/// As [`play`].
+pub fn lean(seed: u64) -> Result<Outcome, Violation> {
+    let leaning = match seed % 2 {
+        0 => Leaning::Volumes,
+        _ => Leaning::Members,
+    };
+    let mut plot = Plot::new(seed, leaning);
+    plot.supply();
+    minutes(plot)
+}
+
+fn minutes(mut plot: Plot) -> Result<Outcome, Violation> {
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {
         plot.event()?;
@@ -54,30 +72,14 @@ pub fn play(seed: u64) -> Result<Outcome, Violation> {
             plot.world.run(pause)?;
         }
     }
-    plot.mend();
-    // The coordinator is back by then, and takes what the operator makes.
-    plot.world.run(BACK)?;
-    plot.provide();
-    for _ in 0..TIDY {
-        plot.world.tidy_volumes();
-        plot.world.run(BACK)?;
-    }
-    if plot.world.settle(REST)? {
-        return Ok(Outcome {
-            log: plot.world.log,
-        });
-    }
-    let mut log = plot
-        .world
-        .log
-        .split_off(plot.world.log.len().saturating_sub(60));
-    log.extend(plot.world.show());
-    Err(Violation {
-        promise: "liveness",
-        detail: "everything is mended and it does not come to rest".to_owned(),
-        at: plot.world.seconds(),
-        log,
-    })
+    plot.rest()?;
+    Ok(plot.outcome())
+}
+
+fn add_host(world: &mut World, n: u8) -> Option<HostName> {
+    let name = format!("host-{n}").parse::<HostName>().ok()?;
+    world.add_host(&name, Ipv4Addr::new(10, 0, 0, n).into());
+    Some(name)
 }
 
 /// A world and what may happen in it.
@@ -86,24 +88,23 @@ struct Plot {
     world: World,
     hosts: Vec<HostName>,
     sets: Vec<(SetKey, SetOptions)>,
+    leaning: Leaning,
 }
 
 impl Plot {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, leaning: Leaning) -> Self {
         let mut rng = Rng::new(seed);
         let mut world = World::new(rng.next(), true);
         let mut hosts = Vec::new();
-        for n in 1..=4_u8 {
-            if let Ok(name) = format!("host-{n}").parse::<HostName>() {
-                world.add_host(&name, Ipv4Addr::new(10, 0, 0, n).into());
-                hosts.push(name);
-            }
+        for n in 1..=HOSTS {
+            hosts.extend(add_host(&mut world, n));
         }
         let mut sets = Vec::new();
         let mut before: Option<&str> = None;
         for (port, name) in (7000..).zip(SETS) {
             if let Ok(key) = format!("default/{name}").parse::<SetKey>() {
                 let mut options = options(&mut rng, port);
+                leaning.shape(&mut rng, &mut options);
                 // No cycle: each needs the one before it, or nothing.
                 options.needs = before.filter(|_| rng.chance(25)).map(|set| Dependency {
                     set: set.to_owned(),
@@ -122,6 +123,22 @@ impl Plot {
             world,
             hosts,
             sets,
+            leaning,
+        }
+    }
+
+    /// Hosts that join, with the next numbers.
+    fn add_hosts(&mut self, more: u8) {
+        let from = u8::try_from(self.hosts.len()).unwrap_or_default();
+        for n in (from + 1)..=(from + more) {
+            self.hosts.extend(add_host(&mut self.world, n));
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome {
+            log: self.world.log,
+            tally: self.world.tally,
         }
     }
 
@@ -139,7 +156,7 @@ impl Plot {
     }
 
     fn event(&mut self) -> Result<(), Violation> {
-        match self.rng.below(100) {
+        match self.leaning.dice(&mut self.rng) {
             0..=12 => self.apply(),
             13..=18 => self.config(),
             19..=29 => self.storage()?,
@@ -161,7 +178,11 @@ impl Plot {
             72..=79 => {
                 if let Some(host) = self.host() {
                     let heals = self.rng.millis(10, 15_000);
-                    self.world.cut_link(&host, heals);
+                    match self.leaning.link(&mut self.rng) {
+                        Link::Cut => self.world.cut_link(&host, heals),
+                        Link::Stalls { down } => self.world.stall_link(&host, down, heals),
+                        Link::Holds { written } => self.world.fail_sync(&host, written),
+                    }
                 }
             }
             80..=86 => {
@@ -377,6 +398,8 @@ impl Plot {
         let words = [Word::Adopt, Word::Release, Word::Delete, Word::Undelete];
         let word = self.rng.pick(&words).copied();
         if let (Some(word), Some(volume)) = (word, self.rng.pick(&all).cloned()) {
+            let regretted = self.leaning == Leaning::Volumes && self.world.goes(&volume);
+            let word = if regretted { Word::Undelete } else { word };
             self.world.tell_volume(word, &volume);
         }
     }
@@ -398,7 +421,17 @@ impl Plot {
     }
 
     fn member_fault(&mut self) {
-        let Some(id) = self.member() else { return };
+        let aimed = match self.leaning {
+            Leaning::Even => self.member(),
+            Leaning::Mixed | Leaning::Volumes | Leaning::Members => {
+                let running = self.world.running();
+                self.rng.pick(&running).cloned()
+            }
+        };
+        if self.leaning == Leaning::Members && self.rng.chance(25) {
+            self.world.ambush = true;
+        }
+        let Some(id) = aimed else { return };
         if self.rng.chance(50) {
             self.world.kill_process(&id);
         } else {
@@ -412,58 +445,6 @@ impl Plot {
             self.world
                 .say("fault", &format!("{id} does not become ready"));
             self.world.broken.insert(id);
-        }
-    }
-
-    /// Ends what does not end by itself.
-    fn mend(&mut self) {
-        self.world.say("operator", "mends everything");
-        self.world.broken.clear();
-        self.world.rough = false;
-        self.world.coordinator.crash_after = None;
-        for (host, rack) in self.hosts.clone().iter().zip(RACKS) {
-            self.world.drain(host, false, false);
-            self.world.lack(host, false);
-            self.world.rack(host, Some(rack));
-        }
-        for (set, _) in self.sets.clone() {
-            for ordinal in 0..MOST_ORDINALS {
-                let (set, ordinal) = (set.clone(), Ordinal(ordinal));
-                self.world.offline(&MemberId { set, ordinal }, false);
-            }
-        }
-    }
-
-    /// Makes what sets still need. What an operator held back goes on, and what was stalled or
-    /// taken back gets a template that works.
-    fn provide(&mut self) {
-        // Directories on the server that nobody has any more are free again.
-        self.world.drop_claims();
-        let needed: Vec<String> = self
-            .sets
-            .iter()
-            .filter_map(|(_, options)| Some(options.needs.as_ref()?.set.clone()))
-            .collect();
-        for (set, options) in &mut self.sets {
-            options.paused = false;
-            options.revision += 1;
-            let needed = needed.iter().any(|name| name == set.name.as_str());
-            if needed {
-                options.replicas = options.replicas.max(1);
-            }
-            if needed || self.world.has_set(set) {
-                self.world.put_set(set, options);
-            }
-        }
-        for (set, options) in self.sets.clone() {
-            self.world.put_config(&set, Some((0, 0)));
-            for ordinal in 0..MOST_ORDINALS.max(6) {
-                let member = format!("{}-{ordinal}", set.name);
-                self.world.put_volume(&format!("pv-{member}"), &member);
-            }
-            if options.shared.is_some() {
-                self.claim(&set, &options, "");
-            }
         }
     }
 }

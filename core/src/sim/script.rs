@@ -1,24 +1,5 @@
 //! Written histories: one command a line, and a transcript of what came of it. `#` begins a comment.
-//!
-//! ```text
-//! hosts 3                      three hosts, host-1 to host-3, at 10.0.0.1 and on
-//! pool NAME CIDR               a default address pool
-//! class                        a class `nfs` that makes directories on a server
-//! volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
-//! claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
-//! set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
-//!                              class shared start update partition maxUnavailable minAvailable
-//!                              deadline whenDeleted whenScaled needs; words: claim fixed quorum
-//!                              autoRollback paused
-//! change NAME KEY[=VALUE]...   the same of a set that is there; paused=no
-//! scale NAME N                 update NAME                    delete NAME
-//! orphan NAME (its members stay)   refound NAME              replace MEMBER (on fresh volumes)
-//! restart MEMBER
-//! run SECONDS                  settle SECONDS (at most)       show
-//! kill process MEMBER          kill keeper MEMBER
-//! crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
-//! break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST
-//! ```
+//! [`COMMANDS`] lists them.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -30,11 +11,32 @@ use crate::{
     spec::{Amount, Dependency, GatePolicy, Retention, Spread, UpdateKind, WhenUnsatisfiable},
 };
 
+/// The commands, as they are shown to who writes a script.
+pub const COMMANDS: &str = "\
+hosts 3                      three hosts, host-1 to host-3, at 10.0.0.1 and on
+pool NAME CIDR               a default address pool
+class                        a class `nfs` that makes directories on a server
+volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
+claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
+set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
+                             class shared start update partition maxUnavailable minAvailable
+                             deadline whenDeleted whenScaled needs; words: claim fixed quorum
+                             autoRollback paused
+change NAME KEY[=VALUE]...   the same of a set that is there; paused=no
+scale NAME N                 update NAME                    delete NAME
+orphan NAME (its members stay)   refound NAME              replace MEMBER (on fresh volumes)
+restart MEMBER
+run SECONDS                  settle SECONDS (at most)       show
+kill process MEMBER          kill keeper MEMBER
+crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
+stall HOST to|from SECONDS   fail ledger HOST (the next write; its agent ends)
+break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST";
+
 /// Why a script cannot be played.
 #[derive(Debug, Error)]
 pub enum ScriptError {
     /// A line is not a command.
-    #[error("line {line}: '{text}' is no command; see the list at the head of sim/script.rs")]
+    #[error("line {line}: '{text}' is no command; `berth debug simulate --help` lists them")]
     Line {
         /// Its number, from 1.
         line: usize,
@@ -228,6 +230,11 @@ impl Player {
             ["crash", "agent", host, time] => self.world.crash_agent(&name(host)?, seconds(time)?),
             ["crash", "host", host, time] => self.world.crash_host(&name(host)?, seconds(time)?),
             ["cut", host, time] => self.world.cut_link(&name(host)?, seconds(time)?),
+            ["stall", host, way @ ("to" | "from"), time] => {
+                self.world
+                    .stall_link(&name(host)?, *way == "to", seconds(time)?);
+            }
+            ["fail", "ledger", host] => self.world.fail_sync(&name(host)?, false),
             ["break", id] => {
                 self.world.broken.insert(member(id)?);
             }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, ObjectKey, Uid},
     order::VolumeOrder,
     sim::{
@@ -54,6 +55,9 @@ impl Storage {
 
     /// The start guard.
     pub(super) fn guard(&self, order: &VolumeOrder) -> Result<(), Reason> {
+        if bug::on(Bug::VolumeGuardSkipped) {
+            return Ok(());
+        }
         let volume = order.name.clone();
         match self.owner(&order.source) {
             None if order.filled => Err(Reason::VolumeEmpty { volume }),
@@ -79,7 +83,7 @@ impl Storage {
             VolumeTask::Trash => {
                 let to = trip(work.deletion);
                 // Nothing is renamed onto what is there.
-                if self.trash.contains_key(&to) {
+                if self.trash.contains_key(&to) && !bug::on(Bug::LateTrashMoves) {
                     return false;
                 }
                 // What somebody else put there meanwhile is left alone.
@@ -202,6 +206,7 @@ impl World {
         };
         let work = Box::new(work);
         if hangs {
+            self.tally.fault("helper hangs");
             let given_up = self.delay(1, 100, 500);
             let happening = Happening::WorkGivenUp {
                 host: host.clone(),

@@ -55,6 +55,7 @@ impl World {
 
     fn act(&mut self, name: &HostName, id: &MemberId, action: &Action) -> Result<Done, Reason> {
         if self.fails(3) {
+            self.tally.fault("step fails");
             return Err(Reason::StepFailed {
                 step: format!("{action:?}"),
                 error: "by chance".to_owned(),
@@ -139,8 +140,11 @@ impl World {
         };
         self.say(name.as_str(), &format!("{id} runs, epoch {}", run.epoch));
         self.truth_of_start(name, id, run);
-        if let Some(host) = self.hosts.get_mut(name) {
-            host.keepers.insert(id.clone(), keeper);
+        if let Some(host) = self.hosts.get_mut(name)
+            && let Some(before) = host.keepers.insert(id.clone(), keeper)
+        {
+            let detail = format!("{id} is started beside its epoch {}", before.run.epoch);
+            self.truth.breaks("I2", detail);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
         net::{Happening, StreamId},
         rng::Rng,
         storage::Storage,
+        tally::Tally,
         truth::{Truth, Violation},
     },
     time::Timestamp,
@@ -45,6 +46,11 @@ pub struct World {
     /// What lies on pools and servers.
     pub(super) storage: Storage,
     pub(super) truth: Truth,
+    pub(super) tally: Tally,
+    /// Whether the next founder that passes its gate is cut off and dies at that moment.
+    pub(super) ambush: bool,
+    /// How often, in a hundred, it is looked at whether everything was woken that had to be.
+    pub(super) wakes_checked: u64,
     /// What happened, a line each.
     pub log: Vec<String>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
@@ -69,6 +75,9 @@ impl World {
             quorums: BTreeSet::new(),
             storage: Storage::default(),
             truth: Truth::default(),
+            tally: Tally::default(),
+            ambush: false,
+            wakes_checked: 100,
             log: Vec::new(),
             queue: BTreeMap::new(),
             scheduled: 0,
@@ -127,6 +136,7 @@ impl World {
                 break;
             };
             self.now = at;
+            self.tally.events += 1;
             self.happen(happening);
             self.check()?;
         }
@@ -204,6 +214,7 @@ impl World {
                 self.work_given_up(&host, stream, &work);
             }
             Happening::LinkHeals(host) => self.heal_link(&host),
+            Happening::BackByNow { host, life } => self.is_back(&host, life),
         }
     }
 }

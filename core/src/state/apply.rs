@@ -30,12 +30,7 @@ impl State {
                 template,
             } => self.adopt_claim(key, member, template),
             Step::BindClaim { key, name, volume } => self.bind_claim(key, name, volume),
-            Step::PinSnapshot { key, uid, .. } => {
-                if let Some(object) = self.volume_snapshots.get_mut(key) {
-                    let source = &mut object.spec.source;
-                    source.persistent_volume_claim_uid = uid.to_string();
-                }
-            }
+            Step::PinSnapshot { key, uid, .. } => self.pin_snapshot(key, uid),
             Step::TakeSnapshot { name, snapshot } => {
                 self.snapshots.insert(name.clone(), snapshot.clone());
             }
@@ -236,6 +231,13 @@ impl State {
         member.passed_gate = true;
         if let Some(founding) = self.foundings.get_mut(&id.set) {
             founding.open.retain(|open| *open != id.ordinal);
+        }
+    }
+
+    fn pin_snapshot(&mut self, key: &ObjectKey, uid: &Uid) {
+        if let Some(object) = self.volume_snapshots.get_mut(key) {
+            let source = &mut object.spec.source;
+            source.persistent_volume_claim_uid = uid.to_string();
         }
     }
 

@@ -1,7 +1,10 @@
 //! What is known of a member now: by reports of the epoch that it has, and only of hosts in contact.
 
 use super::{Member, Observation, Ordered, State};
-use crate::ids::MemberId;
+use crate::{
+    bug::{self, Bug},
+    ids::MemberId,
+};
 
 /// What is known of one epoch of a member. Unknown never frees an ordinal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +23,13 @@ impl State {
         let Some(host) = self
             .hosts
             .get(&member.host)
-            .filter(|host| host.contact.connected)
+            .filter(|host| host.contact.connected || bug::on(Bug::UnknownIsAbsent))
         else {
             return Knowledge::Unknown;
         };
         match host.contact.members.get(id) {
             Some(seen) if seen.report.epoch == member.epoch => Knowledge::Known(seen),
-            None if host.contact.settled => Knowledge::Absent,
+            None if host.contact.settled || bug::on(Bug::UnknownIsAbsent) => Knowledge::Absent,
             Some(_) | None => Knowledge::Unknown,
         }
     }

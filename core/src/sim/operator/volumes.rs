@@ -39,6 +39,15 @@ impl World {
             .collect()
     }
 
+    /// Whether a volume is in the trash, or on its way there.
+    pub(in crate::sim) fn goes(&self, name: &ObjectKey) -> bool {
+        let volume = self.coordinator.state.volumes.get(name);
+        volume.is_some_and(|volume| match volume.state {
+            VolumeState::Trashing | VolumeState::Trashed { .. } => true,
+            VolumeState::Live | VolumeState::Restoring | VolumeState::Purging => false,
+        })
+    }
+
     /// Says a word about a volume; whether it was taken.
     pub fn tell_volume(&mut self, word: Word, name: &ObjectKey) -> bool {
         if !self.coordinator.up {

@@ -246,5 +246,7 @@ fn a_plan_that_the_checker_refuses() {
     member.epoch = Epoch::default();
     world.coordinator.state.zone = ZoneHead::default();
     world.reconcile();
-    assert_eq!(world.truth.broken.take().unwrap().0, "checker");
+    let (promise, detail) = world.truth.broken.take().unwrap();
+    assert_eq!(promise, "I9");
+    assert!(detail.starts_with("the checker refuses"), "{detail}");
 }

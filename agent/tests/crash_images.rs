@@ -1,0 +1,173 @@
+//! Crash images of the ledger: the file is cut off at every byte that was being written, with what was
+//! written there, in part, torn in the middle, or with a bit turned over. Each image is read, and holds
+//! every record that was acknowledged by then; or, with a bit turned over, the first so many, or is
+//! refused. A part of the images is opened as an agent opens its ledger.
+//!
+//! `BERTH_CRASH_IMAGES` says how many images there are; `BERTH_CRASH_SEED` which.
+
+#![expect(clippy::unwrap_used, reason = "a test without its files has failed")]
+#![expect(
+    clippy::print_stderr,
+    reason = "how many images were tried is the result"
+)]
+
+use std::{fs, time::Instant};
+
+use berth_agent::ledger::LedgerStore;
+use berth_core::{
+    ids::{Epoch, MemberId, RunId, RunNumber, Term},
+    ledger::{Ledger, Record, decode},
+};
+
+/// Records that are written one by one: enough for the file to be written anew in between.
+const RECORDS: usize = 1_200;
+/// Of these many the images are made, from both sides of that.
+const STEPS: usize = 80;
+/// Images of one run.
+const IMAGES: usize = 10_000;
+/// Every so many of them is opened by an agent, which syncs.
+const OPENED: usize = 50;
+/// What a disk writes whole, or not at all.
+const SECTOR: usize = 512;
+
+/// SplitMix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+    }
+}
+
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn records(rng: &mut Rng) -> Vec<Record> {
+    let member: MemberId = format!("default/x-{}", rng.below(5)).parse().unwrap();
+    let run = RunId {
+        epoch: Epoch {
+            term: Term(1),
+            counter: rng.next() % 9,
+        },
+        boot: berth_core::ids::BootId("boot".repeat(1 + rng.below(300))),
+        number: RunNumber(rng.next() % 99),
+    };
+    let held = Record::Held {
+        member: member.clone(),
+        held: rng.below(2) == 0,
+    };
+    let run = Record::Run { member, run };
+    if rng.below(2) == 0 {
+        vec![run]
+    } else {
+        vec![run, held]
+    }
+}
+
+/// The file and the ledger after one acknowledged write.
+struct Step {
+    file: Vec<u8>,
+    ledger: Ledger,
+}
+
+/// What an agent writes.
+fn record(rng: &mut Rng) -> Vec<Step> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = LedgerStore::open(dir.path()).unwrap();
+    let mut steps = Vec::new();
+    let interesting = |at: usize| at < STEPS / 2 || (at > 1000 - STEPS / 2 && at < 1000);
+    for at in 0..RECORDS {
+        if interesting(at) || at >= 1000 {
+            let file = fs::read(dir.path().join("ledger")).unwrap();
+            let ledger = store.read().clone();
+            steps.push(Step { file, ledger });
+        }
+        runtime.block_on(store.write(records(rng))).unwrap();
+    }
+    steps
+}
+
+/// What may be in the file while it goes from one step to the next: the old one with a part of what is
+/// appended; the new one, if it was written anew, takes its place whole.
+fn image(before: &[u8], after: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let Some(appended) = after.strip_prefix(before) else {
+        return [before, after][rng.below(2)].to_vec();
+    };
+    let mut part = appended[..rng.below(appended.len() + 1)].to_vec();
+    match rng.below(3) {
+        0 => {}
+        // The file is as long as it was to be, and not all of it is there.
+        1 => {
+            part.resize(appended.len(), 0);
+        }
+        // Its sectors are there in another order.
+        _ => {
+            part = appended.to_vec();
+            for sector in part.chunks_mut(SECTOR) {
+                if rng.below(2) == 0 {
+                    sector.fill(0);
+                }
+            }
+        }
+    }
+    [before, &part].concat()
+}
+
+/// How many of the steps an image holds; why it is refused.
+fn held(ledger: &Ledger, steps: &[Step]) -> Option<usize> {
+    steps.iter().rposition(|step| step.ledger == *ledger)
+}
+
+#[test]
+fn every_crash_image_holds_what_was_acknowledged() {
+    let begun = Instant::now();
+    let images = number("BERTH_CRASH_IMAGES").unwrap_or(IMAGES);
+    let mut rng = Rng(number("BERTH_CRASH_SEED").unwrap_or(7) as u64);
+    let steps = record(&mut rng);
+    let (mut opened, mut refused) = (0, 0);
+    for number in 0..images {
+        let at = number % (steps.len() - 1);
+        let mut file = image(&steps[at].file, &steps[at + 1].file, &mut rng);
+        let flipped = rng.below(4) == 0;
+        if flipped {
+            let byte = rng.below(file.len());
+            file[byte] ^= 1 << rng.below(8);
+        }
+        let why = format!("image {number} between the writes {at} and {}", at + 1);
+        match decode(&file) {
+            Ok(read) => {
+                let held = held(&read.ledger, &steps).unwrap_or_else(|| panic!("{why}: made up"));
+                assert!(flipped || held >= at, "{why}: it holds {held}");
+            }
+            Err(error) => {
+                assert!(flipped, "{why}: {error}");
+                refused += 1;
+            }
+        }
+        if number % OPENED == 0 {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("ledger"), &file).unwrap();
+            // What a rewrite left behind is in nobody's way.
+            fs::write(dir.path().join("ledger.new"), &file[..file.len() / 2]).unwrap();
+            let store = LedgerStore::open(dir.path());
+            assert_eq!(store.is_ok(), decode(&file).is_ok(), "{why}");
+            opened += 1;
+        }
+    }
+    eprintln!(
+        "{images} images, {opened} of them opened, {refused} refused, in {:?}",
+        begun.elapsed()
+    );
+}
