@@ -158,10 +158,12 @@ mod tests {
 
     /// What was refused, and by which key.
     fn refusal(asked: Result<Identity, Reason>) -> (Privilege, String) {
-        match asked.unwrap_err() {
-            Reason::Forbidden(forbidden) => (forbidden.privilege, forbidden.key),
-            other => panic!("{other}"),
-        }
+        let reason = asked.unwrap_err();
+        let told = reason.to_string();
+        let Reason::Forbidden(forbidden) = reason else {
+            panic!("{told}");
+        };
+        (forbidden.privilege, forbidden.key)
     }
 
     fn group(name: &str) -> Privilege {
