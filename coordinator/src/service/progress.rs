@@ -173,10 +173,23 @@ mod tests {
             "{}",
             status.message
         );
+        let status = progress(&set(1), &done);
+        assert_eq!(
+            (status.done, status.message.as_str()),
+            (false, "waiting for db-1 to be gone")
+        );
+    }
+
+    #[test]
+    fn what_holds_a_rollout_is_said() {
+        let done = [member(0, "new", true, true), member(1, "new", true, true)];
         let mut paused = set(2);
         Arc::make_mut(&mut paused.spec).paused = Some(true);
         assert!(progress(&paused, &done).done);
-        let status = progress(&paused, &two(member(0, "old", true, true)));
+        let status = progress(
+            &paused,
+            &[member(0, "old", true, true), member(1, "new", true, true)],
+        );
         assert!(!status.done);
         assert!(
             status.message.starts_with("the rollout is paused: 1 of 2"),
@@ -191,11 +204,6 @@ mod tests {
             status.message.starts_with("nothing is rolled out"),
             "{}",
             status.message
-        );
-        let status = progress(&set(1), &done);
-        assert_eq!(
-            (status.done, status.message.as_str()),
-            (false, "waiting for db-1 to be gone")
         );
     }
 }

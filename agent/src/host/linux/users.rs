@@ -37,7 +37,7 @@ pub(super) fn resolve(
     let forbids = |refused| policy.forbids(process, refused);
     let account = account(user).map_err(failed)?;
     let account = account.ok_or_else(|| missing(Privilege::User(user.to_owned())))?;
-    let by_account = account.groups(account.gid).map_err(failed)?;
+    let own = account.own_groups().map_err(failed)?;
     let asked = Known {
         asked: user,
         name: account.name.as_deref(),
@@ -52,10 +52,14 @@ pub(super) fn resolve(
             name: known.as_deref(),
             id: gid,
         };
-        policy.group(group, &by_account).map_err(forbids)?;
+        policy.group(group, &own).map_err(forbids)?;
         Ok(gid)
     };
-    let gid = group.map_or(Ok(account.gid), allowed)?;
+    let gid = match (group, &account.name) {
+        (Some(name), _) => allowed(name)?,
+        (None, Some(_)) => account.gid,
+        (None, None) => allowed(&account.gid.to_string())?,
+    };
     let mut groups = account.groups(gid).map_err(failed)?;
     for name in supplemental {
         let gid = allowed(name)?;
@@ -89,6 +93,15 @@ struct Account {
 }
 
 impl Account {
+    /// The groups that it is in without being put there. A number that nobody has must not come by
+    /// the group of others that has the same one.
+    fn own_groups(&self) -> Result<Vec<Gid>, Errno> {
+        if self.name.is_none() && Group::from_gid(self.gid)?.is_some() {
+            return Ok(Vec::new());
+        }
+        self.groups(self.gid)
+    }
+
     /// Its groups, with this one in place of its own.
     fn groups(&self, gid: Gid) -> Result<Vec<Gid>, Errno> {
         match self.name.as_deref().map(CString::new) {
@@ -145,10 +158,12 @@ mod tests {
 
     /// What was refused, and by which key.
     fn refusal(asked: Result<Identity, Reason>) -> (Privilege, String) {
-        match asked.unwrap_err() {
-            Reason::Forbidden(forbidden) => (forbidden.privilege, forbidden.key),
-            other => panic!("{other}"),
-        }
+        let reason = asked.unwrap_err();
+        let told = reason.to_string();
+        let Reason::Forbidden(forbidden) = reason else {
+            panic!("{told}");
+        };
+        (forbidden.privilege, forbidden.key)
     }
 
     fn group(name: &str) -> Privilege {
@@ -245,6 +260,20 @@ mod tests {
                 assert_eq!(got.groups, [54321, daemon.gid], "{listed} {asked}");
             }
         }
+    }
+
+    #[test]
+    fn a_number_without_an_account_has_no_group_of_others() {
+        let numbers = (1..1000).filter(|number| {
+            let group = Group::from_gid(Gid::from_raw(*number)).unwrap();
+            let user = User::from_uid(Uid::from_raw(*number)).unwrap();
+            group.is_some() && user.is_none()
+        });
+        let mut numbers = numbers.map(|number: u32| number.to_string());
+        let shadow = numbers.next().unwrap();
+        let asked = ask(&LocalPolicy::default(), &shadow, None, &[]);
+        let told = (group(&shadow), "policy.allowedGroups".to_owned());
+        assert_eq!(refusal(asked), told);
     }
 
     #[test]
