@@ -20,7 +20,7 @@ use berth_core::{
 };
 
 /// Records that are written one by one: enough for the file to be written anew in between.
-const RECORDS: usize = 1_200;
+const RECORDS: usize = 1_040;
 /// Of these many the images are made, from both sides of that.
 const STEPS: usize = 80;
 /// Images of one run.
@@ -58,7 +58,7 @@ fn records(rng: &mut Rng) -> Vec<Record> {
             term: Term(1),
             counter: rng.next() % 9,
         },
-        boot: berth_core::ids::BootId("boot".repeat(1 + rng.below(300))),
+        boot: berth_core::ids::BootId("boot".repeat(1 + rng.below(40))),
         number: RunNumber(rng.next() % 99),
     };
     let held = Record::Held {
