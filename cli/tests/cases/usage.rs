@@ -65,7 +65,10 @@ fn a_script_is_played_without_a_coordinator() {
     );
     let said = played("wrong", "hosts 1\nfrobnicate");
     assert!(said.starts_with("exit code: 2\n"), "{said}");
-    assert!(said.contains("line 2: 'frobnicate' is no command"), "{said}");
+    assert!(
+        said.contains("line 2: 'frobnicate' is no command"),
+        "{said}"
+    );
 }
 
 #[test]
