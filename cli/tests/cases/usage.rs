@@ -63,7 +63,12 @@ fn a_script_is_played_without_a_coordinator() {
         said.contains("the process of default/db-1 runs again"),
         "{said}"
     );
-    assert_snapshot!("simulate_wrong", played("wrong", "hosts 1\nfrobnicate"));
+    let said = played("wrong", "hosts 1\nfrobnicate");
+    assert!(said.starts_with("exit code: 2\n"), "{said}");
+    assert!(
+        said.contains("line 2: 'frobnicate' is no command"),
+        "{said}"
+    );
 }
 
 #[test]
