@@ -38,7 +38,8 @@ pub struct Decision {
 #[derive(Debug, Clone, Default)]
 pub struct Decider {
     seen: Option<State>,
-    /// Whom the last plan may have left as they were: it may not have been carried out.
+    /// What the last plan was about, if it had steps: they may not have been carried out, and what it
+    /// said of the others is not shown before a plan without steps.
     again: Option<Scope>,
     open: Open,
     report: Report,
@@ -53,10 +54,8 @@ impl Decider {
         let scope = self.scope(state, now);
         let (plan, mut report, breaches) = plan_scoped(state, now, &scope);
         self.open.take(&scope, state, &report);
-        self.again = self.again(state, &plan, now);
-        if !breaches.is_empty() {
-            self.again = Some(scope.clone());
-        }
+        let idle = plan.steps.is_empty() && breaches.is_empty();
+        self.again = (!idle).then(|| scope.clone());
         report.wake_at = [report.wake_at, self.open.wake_at()]
             .into_iter()
             .flatten()
@@ -76,19 +75,6 @@ impl Decider {
     /// Why everything waits, by the decisions so far.
     pub fn report(&self) -> &Report {
         &self.report
-    }
-
-    /// The sets that the steps of a plan reach. What came of the steps may be anything up to all of
-    /// them; whom they do not reach stands as the plan found it either way.
-    fn again(&self, before: &State, plan: &Plan, now: Timestamp) -> Option<Scope> {
-        if plan.steps.is_empty() {
-            return None;
-        }
-        let mut after = before.clone();
-        for step in &plan.steps {
-            after.apply(step, now);
-        }
-        Some(reached(before, &after, &self.open, now))
     }
 
     fn scope(&mut self, state: &State, now: Timestamp) -> Scope {
