@@ -145,10 +145,11 @@ mod tests {
 
     /// What was refused, and by which key.
     fn refusal(asked: Result<Identity, Reason>) -> (Privilege, String) {
-        match asked.unwrap_err() {
-            Reason::Forbidden(forbidden) => (forbidden.privilege, forbidden.key),
-            other => panic!("{other}"),
-        }
+        let reason = asked.unwrap_err();
+        let Reason::Forbidden(forbidden) = reason else {
+            panic!("{reason}");
+        };
+        (forbidden.privilege, forbidden.key)
     }
 
     fn group(name: &str) -> Privilege {
