@@ -619,8 +619,8 @@ async fn no_race_with_a_link_leads_a_sub_path_out_of_its_volume() {
     }
     let swaps = swapper.end();
     // Past the runner, which would show it of failed tests only.
-    let line = format!("{swaps} swaps: {mounted} mounted, {refused} refused");
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    let mut shown = std::io::stderr();
+    writeln!(shown, "{swaps} swaps: {mounted} mounted, {refused} refused").unwrap();
     assert!(
         mounted > 0 && refused > 0 && swaps > 1000,
         "{mounted} {refused} {swaps}"

@@ -91,9 +91,9 @@ impl<'a> World<'a> {
         let (gap, answers) = self.pulse.longest_gap();
         let after = self.began.elapsed().as_secs();
         // Past the runner, which would show it of failed tests only.
-        let line =
-            format!("{when}: after {after} s, longest gap between {answers} answers: {gap:?}");
-        writeln!(std::io::stderr(), "{line}").unwrap();
+        let mut shown = std::io::stderr();
+        let gap = format!("longest gap between {answers} answers: {gap:?}");
+        writeln!(shown, "{when}: after {after} s, {gap}").unwrap();
     }
 }
 
