@@ -18,7 +18,6 @@ use std::{
 };
 
 use berth_core::{
-    ids::Revision,
     spec::Kind,
     store::{Keep, Key, RecordKind, Value},
 };
@@ -249,7 +248,8 @@ fn every_crash_image_holds_what_was_acknowledged() {
     let images = number("BERTH_CRASH_IMAGES").unwrap_or(IMAGES);
     let mut rng = Rng(number("BERTH_CRASH_SEED").unwrap_or(7));
     let (ops, models) = record();
-    assert_eq!(models.last().unwrap().revision(), Revision(COMMITS));
+    // A commit that changes nothing has no revision of its own.
+    assert_eq!(models.len() as u64, COMMITS + 1);
     let each = usize::try_from(images).unwrap().div_ceil(ops.len());
     let (mut synced, mut from, mut least, mut tried, mut refused) =
         (Vec::new(), 0, 0, 0_u64, 0_u64);
