@@ -124,12 +124,13 @@ impl Reconciler {
             if !idle {
                 self.carry_out(&decision, &planned, now).await?;
             }
-            orders::bring_up_to_date(&self.context).await?;
+            let recorded = orders::bring_up_to_date(&self.context).await?;
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
-            if idle {
+            // What a new order changes in what is known of its host is told too.
+            if idle && !recorded {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
-                let wakes = [decision.report.wake_at, decision.whole_at, retry_at, ask_at];
+                let wakes = [decision.report.wake_at, decision.look_at, retry_at, ask_at];
                 let wake_at = wakes.into_iter().flatten().min();
                 self.show(decision, now);
                 return Ok(wake_at);
