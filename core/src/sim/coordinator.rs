@@ -8,7 +8,6 @@ use crate::{
     history::Heard,
     ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     map::Map,
-    order::OrderHead,
     plan::{Report, Step},
     prerequisite,
     promise::Promise,
