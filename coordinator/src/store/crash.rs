@@ -18,7 +18,6 @@ use std::{
 };
 
 use berth_core::{
-    ids::Revision,
     spec::Kind,
     store::{Keep, Key, RecordKind, Value},
 };

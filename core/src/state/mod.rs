@@ -23,7 +23,6 @@ use crate::{
     map::Map,
     memo::Memo,
     order::{Desired, Peer},
-    plan::step::Proof,
     prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
     spec::{
@@ -41,6 +40,7 @@ mod copies;
 mod directives;
 mod fencing;
 mod gates;
+mod grants;
 mod index;
 mod known;
 pub mod leaving;
@@ -53,6 +53,7 @@ pub mod rollout;
 pub use directives::{ConfirmedDead, Draining, HostDirectives, Offline, OwnHost};
 pub use fencing::{Enforcement, Fenced, Fences};
 pub use gates::MemberCondition;
+pub use grants::{FormerGrant, Grant};
 pub(crate) use index::first_label;
 #[cfg(test)]
 pub(crate) use index::tests::assert_current;
@@ -248,36 +249,6 @@ pub struct Set {
     pub own_hosts: Map<Ordinal, OwnHost>,
     /// Where it is between two revisions. Durable.
     pub rollout: Rollout,
-}
-
-/// The last time that an ordinal was granted to a host. Durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Grant {
-    /// The fencing token.
-    pub epoch: Epoch,
-    /// To which host.
-    pub host: HostName,
-    /// The address that its name had.
-    pub address: IpAddr,
-    /// What proved it gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone: Option<Proof>,
-    /// The grant before, with what proved that gone: it is written with the grant that rests on it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<FormerGrant>,
-}
-
-/// A grant that another one followed. Durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FormerGrant {
-    /// The fencing token.
-    pub epoch: Epoch,
-    /// To which host.
-    pub host: HostName,
-    /// What proved it gone.
-    pub proof: Proof,
 }
 
 /// One member that is assigned to a host. Durable.

@@ -21,7 +21,6 @@ use crate::{
 mod coverage;
 mod event;
 mod kinds;
-mod lost;
 mod regressions;
 mod storage;
 mod ways;
@@ -98,7 +97,6 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
         host.record.directives.draining = None;
-        host.record.directives.dead = None;
         let rack = if n % 2 == 1 { "a" } else { "b" };
         host.record.label("rack", Some(rack));
     }
