@@ -32,6 +32,8 @@ pub mod promise;
 pub mod quantity;
 pub mod rendered;
 pub mod report;
+#[cfg(any(test, feature = "sim"))]
+mod sample;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;

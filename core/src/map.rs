@@ -5,7 +5,11 @@
 //! all of its parts with the original: it costs the same for one entry and for a million, a change
 //! copies only the few parts on its way, and [`Map::changes`] skips what is still shared.
 //!
-//! A B+ tree behind reference counts. The methods are those of [`std::collections::BTreeMap`].
+//! A B+ tree behind reference counts. What its methods share with those of
+//! [`std::collections::BTreeMap`] has their names and their meaning. There are fewer, and these
+//! differ: [`Map::or_insert_with`] is in place of an entry; [`Map::values_mut`] and
+//! [`Map::or_insert_with`] count as a change of what they lend; to consume a map copies its entries,
+//! because others may share them; and [`Map::changes`] and [`Map::is_same`] are its own.
 
 use std::{
     fmt,

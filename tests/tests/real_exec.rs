@@ -1,5 +1,4 @@
 //! `berth exec` in one piece: command, coordinator, agent, keeper, program and all the way back.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{
     fs,

@@ -62,22 +62,27 @@ impl KeeperClient {
         (Self { commands }, receiver)
     }
 
+    /// What the keeper answers, if it does not refuse.
     async fn ask(&self, command: KeeperCommand) -> Result<KeeperReply, Reason> {
         let gone = || step_failed("command the keeper", "it is gone");
         let (reply, answer) = oneshot::channel();
         self.commands
             .send(Commanded { command, reply })
             .map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        let reply = answer.await.map_err(|_| gone())?;
+        if let KeeperReply::Refused(reason) = reply {
+            Err(reason)
+        } else {
+            Ok(reply)
+        }
     }
 
     async fn tell(&self, command: KeeperCommand) -> Result<(), Reason> {
-        match self.ask(command).await? {
-            KeeperReply::Done => Ok(()),
-            KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Status(_) | KeeperReply::Exec(_) | KeeperReply::Attached(_)) => {
-                Err(unexpected(&other))
-            }
+        let reply = self.ask(command).await?;
+        if let KeeperReply::Done = reply {
+            Ok(())
+        } else {
+            Err(unexpected(&reply))
         }
     }
 
@@ -174,12 +179,11 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone, or the program cannot be executed (`CommandMissing`).
     pub async fn exec(&self, order: ExecOrder) -> Result<ExecResult, Reason> {
-        match self.ask(KeeperCommand::Exec(order)).await? {
-            KeeperReply::Exec(result) => Ok(result),
-            KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Status(_) | KeeperReply::Attached(_)) => {
-                Err(unexpected(&other))
-            }
+        let reply = self.ask(KeeperCommand::Exec(order)).await?;
+        if let KeeperReply::Exec(result) = reply {
+            Ok(result)
+        } else {
+            Err(unexpected(&reply))
         }
     }
 
@@ -188,12 +192,11 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone or too old, or the program cannot be executed (`CommandMissing`).
     pub async fn attach(&self, order: AttachOrder) -> Result<Attached, Reason> {
-        match self.ask(KeeperCommand::Attach(order)).await? {
-            KeeperReply::Attached(attached) => Ok(attached),
-            KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Exec(_) | KeeperReply::Status(_)) => {
-                Err(unexpected(&other))
-            }
+        let reply = self.ask(KeeperCommand::Attach(order)).await?;
+        if let KeeperReply::Attached(attached) = reply {
+            Ok(attached)
+        } else {
+            Err(unexpected(&reply))
         }
     }
 
@@ -202,12 +205,11 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone.
     pub async fn attached_end(&self) -> Result<Exit, Reason> {
-        match self.ask(KeeperCommand::AttachedEnd).await? {
-            KeeperReply::Exec(result) => Ok(result.exit),
-            KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Attached(_) | KeeperReply::Status(_)) => {
-                Err(unexpected(&other))
-            }
+        let reply = self.ask(KeeperCommand::AttachedEnd).await?;
+        if let KeeperReply::Exec(result) = reply {
+            Ok(result.exit)
+        } else {
+            Err(unexpected(&reply))
         }
     }
 
@@ -224,12 +226,11 @@ impl KeeperClient {
     /// # Errors
     /// If the keeper is gone.
     pub async fn status(&self) -> Result<KeeperStatus, Reason> {
-        match self.ask(KeeperCommand::Status).await? {
-            KeeperReply::Status(status) => Ok(status),
-            KeeperReply::Refused(reason) => Err(reason),
-            other @ (KeeperReply::Done | KeeperReply::Exec(_) | KeeperReply::Attached(_)) => {
-                Err(unexpected(&other))
-            }
+        let reply = self.ask(KeeperCommand::Status).await?;
+        if let KeeperReply::Status(status) = reply {
+            Ok(status)
+        } else {
+            Err(unexpected(&reply))
         }
     }
 }

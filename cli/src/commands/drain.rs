@@ -3,6 +3,7 @@
 //! The watch of all members only says when to look; what is still on the host, and why, is read
 //! from the coordinator each time.
 
+use berth_core::waiting::Rule;
 use berth_proto::v1;
 use tonic::Status;
 
@@ -109,22 +110,22 @@ async fn attempt(
     }
 }
 
-fn rule(member: &v1::MemberStatus) -> &str {
+/// Whether a member waits by a rule.
+fn waits_by(member: &v1::MemberStatus, rule: Rule) -> bool {
     let waiting = member.waiting.as_ref();
-    waiting
-        .map(|waiting| waiting.rule.as_str())
-        .unwrap_or_default()
+    waiting.is_some_and(|waiting| waiting.rule == rule.name())
 }
 
 /// Whether a member lives on the host by its data, and was not to be stopped.
 fn stays(member: &v1::MemberStatus) -> bool {
-    rule(member) == "DrainPinned"
+    waits_by(member, Rule::DrainPinned)
 }
 
 /// Whether something of a member is still to leave the host.
 fn is_leaving(member: &v1::MemberStatus) -> bool {
-    let down = ["HostDrained", "Offline"].contains(&rule(member)) && member.phase == "Assigned";
-    !stays(member) && !down
+    let kept_down = waits_by(member, Rule::HostDrained) || waits_by(member, Rule::Offline);
+    let is_down = kept_down && member.phase == "Assigned";
+    !stays(member) && !is_down
 }
 
 fn done(host: &str, left: &[v1::MemberStatus]) -> Result<(), CliError> {
@@ -155,11 +156,11 @@ fn done(host: &str, left: &[v1::MemberStatus]) -> Result<(), CliError> {
 mod tests {
     use super::*;
 
-    fn member(rule: &str, phase: &str) -> v1::MemberStatus {
+    fn member(rule: Rule, phase: &str) -> v1::MemberStatus {
         v1::MemberStatus {
             phase: phase.to_owned(),
             waiting: Some(v1::Waiting {
-                rule: rule.to_owned(),
+                rule: rule.name().to_owned(),
                 ..v1::Waiting::default()
             }),
             ..v1::MemberStatus::default()
@@ -168,12 +169,14 @@ mod tests {
 
     #[test]
     fn a_drain_waits_for_what_is_to_leave_and_for_nothing_else() {
-        assert!(is_leaving(&member("DrainAsked", "Running")));
-        assert!(is_leaving(&member("DrainNowhere", "Running")));
-        assert!(is_leaving(&member("HostUnknown", "Unknown")));
-        assert!(is_leaving(&member("StopNotConfirmed", "Stopping")));
-        assert!(!is_leaving(&member("DrainPinned", "Running")));
-        assert!(!is_leaving(&member("HostDrained", "Assigned")));
-        assert!(done("h", &[]).is_ok() && done("h", &[member("DrainPinned", "Running")]).is_err());
+        assert!(is_leaving(&member(Rule::DrainAsked, "Running")));
+        assert!(is_leaving(&member(Rule::DrainNowhere, "Running")));
+        assert!(is_leaving(&member(Rule::HostUnknown, "Unknown")));
+        assert!(is_leaving(&member(Rule::StopNotConfirmed, "Stopping")));
+        assert!(!is_leaving(&member(Rule::DrainPinned, "Running")));
+        assert!(!is_leaving(&member(Rule::HostDrained, "Assigned")));
+        assert!(
+            done("h", &[]).is_ok() && done("h", &[member(Rule::DrainPinned, "Running")]).is_err()
+        );
     }
 }

@@ -25,6 +25,10 @@ use crate::{
     store::RecordError,
 };
 
+/// The most steps that are tried in one commit. Several steps may be about one record, but hardly so
+/// many; and to try a long plan as a whole for each of its commits costs the square of its length.
+const STEPS: usize = 4 * MAX_WRITES;
+
 /// The first part of a plan, as a commit.
 #[derive(Debug)]
 pub(super) struct Piece {
@@ -49,7 +53,7 @@ pub(super) fn next(
     steps: &[Step],
     now: Timestamp,
 ) -> Result<Piece, RecordError> {
-    let mut count = steps.len();
+    let mut count = steps.len().min(STEPS);
     loop {
         let piece = piece(view, links, history, &steps[..count], now)?;
         let batch = &piece.batch;

@@ -130,16 +130,17 @@ impl Reconciler {
             if !idle {
                 self.carry_out(&decision, now).await?;
             }
-            orders::bring_up_to_date(&self.context, &self.history).await?;
+            let recorded = orders::bring_up_to_date(&self.context, &self.history).await?;
             self.ending.clear();
             self.zone.push(&self.context);
             let retry_at = work::push(&self.context);
-            if idle {
+            // What a new order changes in what is known of its host is told too.
+            if idle && !recorded {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
                 let fence_at = fencing::push(&self.context, self.decider.report(), now);
                 let wakes = [
                     decision.report.wake_at,
-                    decision.whole_at,
+                    decision.look_at,
                     retry_at,
                     ask_at,
                     fence_at,

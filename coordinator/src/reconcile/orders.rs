@@ -127,11 +127,12 @@ pub(super) fn send(context: &Context, sends: Vec<Send>) {
 }
 
 /// Records and sends what is not what it should be: for all hosts if objects or hosts changed, else
-/// for streams that are new and hosts of the sets that were touched.
+/// for streams that are new and hosts of the sets that were touched. Whether any order was recorded:
+/// a host that has one to answer is another host to who plans.
 pub(super) async fn bring_up_to_date(
     context: &Context,
     history: &HistoryId,
-) -> Result<(), RoundError> {
+) -> Result<bool, RoundError> {
     let hosts: Vec<HostName> = {
         let mut view = context.view.write();
         let all = std::mem::take(&mut view.orders_stale);
@@ -147,6 +148,7 @@ pub(super) async fn bring_up_to_date(
             .map(|(host, _)| host.clone())
             .collect()
     };
+    let mut recorded = false;
     for group in hosts.chunks(GROUP) {
         let (batch, sends) = {
             let view = context.view.read();
@@ -159,10 +161,11 @@ pub(super) async fn bring_up_to_date(
                 context.view.write().orders_stale = true;
                 return Err(error.into());
             }
+            recorded = true;
         }
         send(context, sends);
     }
-    Ok(())
+    Ok(recorded)
 }
 
 fn prepare(

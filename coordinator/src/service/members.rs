@@ -144,7 +144,6 @@ async fn follow(context: Context, filter: Filter, send: mpsc::Sender<Result<Memb
 }
 
 impl Members {
-    /// The member that a log is asked of, and its host.
     /// A member that is to run, and its host.
     pub(super) fn runs(
         &self,
@@ -165,6 +164,7 @@ impl Members {
         })
     }
 
+    /// The member that a log is asked of, and its host.
     fn find(&self, namespace_: &str, member: &str) -> Result<(MemberId, HostName), ServiceError> {
         let namespace = namespace(namespace_)?;
         let what = format!("member {namespace}/{member}");

@@ -142,14 +142,17 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
     let Some(set) = state.sets.get(&id.set) else {
         return Ok(());
     };
-    let local = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
-    if state.claims_of(&id.set).any(|(_, claim)| local(claim)) {
-        return Ok(());
-    }
     let Some(revision) = set.revisions.get(revision) else {
         return Ok(());
     };
     let spec = as_run(revision, id.ordinal).spec;
+    if spec.topology_spread_constraints.is_empty() {
+        return Ok(());
+    }
+    let local = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
+    if state.claims_of(&id.set).any(|(_, claim)| local(claim)) {
+        return Ok(());
+    }
     let admits = |name: &HostName| {
         let labels = state.hosts.get(name).map(|host| &host.record.labels);
         let mut selector = spec.node_selector.iter();

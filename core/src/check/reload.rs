@@ -34,6 +34,13 @@ pub(super) fn reload_fits(case: &Case<'_>) -> Verdict {
     if member.ordered != Ordered::Run || !is_wanted(set, id.ordinal) {
         return Err(format!("{id} does not run, or is not wanted"));
     }
+    let host = case.state.hosts.get(&member.host);
+    if !host.is_some_and(|host| host.contact.connected) {
+        return Err(format!(
+            "{id} would not hear of it: {} is out of contact",
+            member.host
+        ));
+    }
     let alone = updates::kind(set) == UpdateKind::OnDelete || updates::kept(set, id.ordinal);
     if alone || updates::halted(set) {
         return Err(format!("{id} is not to be updated now"));

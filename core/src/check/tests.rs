@@ -345,6 +345,25 @@ fn what_an_override_changes_is_not_delivered() {
 }
 
 #[test]
+fn config_is_not_delivered_to_who_does_not_hear_of_it() {
+    let (mut state, step) = delivered(|wanted| {
+        wanted.template.spec.processes[0]
+            .files
+            .push(FileSource::default());
+    });
+    let plan = Plan { steps: vec![step] };
+    let refused = |state: &State| {
+        let found = check_plan(state, &plan, NOW);
+        let told = |breach: &Breach| breach.detail.contains("out of contact");
+        found.iter().any(told)
+    };
+    assert!(!refused(&state));
+    let host = &state.sets[&db()].members[&Ordinal(2)].host.clone();
+    state.hosts.get_mut(host).unwrap().contact.connected = false;
+    assert!(refused(&state));
+}
+
+#[test]
 fn config_that_starts_a_process_anew_keeps_to_the_floor() {
     let (mut state, step) = delivered(|wanted| {
         wanted.template.spec.processes[0].files.push(FileSource {

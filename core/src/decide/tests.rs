@@ -49,3 +49,37 @@ fn what_changed_in_one_set_is_planned_for_that_set_alone() {
     let again = decider.decide(&state, NOW);
     assert_eq!(again.plan, decided.plan, "it was not carried out");
 }
+
+#[test]
+fn a_plan_of_all_is_followed_by_one_of_those_it_had_steps_for() {
+    let mut state = at_rest(5);
+    put_set(&mut state, "s3", wanted(1));
+    let mut decider = Decider::default();
+    let first = decider.decide(&state, NOW);
+    assert_eq!(first.scope, Scope::All);
+    assert!(!first.plan.steps.is_empty());
+    let again = decider.decide(&state, NOW);
+    assert_eq!(again.scope, Scope::Only([key("s3")].into()));
+    assert_eq!(again.plan, first.plan, "it was not carried out");
+}
+
+#[test]
+fn what_waits_is_looked_at_now_and_then_and_nothing_else() {
+    let mut state = at_rest(3);
+    report(&mut state, &member("s1", 0), Phase::Running, false);
+    let mut decider = Decider::default();
+    let mut now = NOW;
+    let first = loop {
+        let decision = decider.decide(&state, now);
+        if decision.plan.steps.is_empty() {
+            break decision;
+        }
+        for step in &decision.plan.steps {
+            state.apply(step, now);
+        }
+    };
+    now = first.look_at.unwrap();
+    let second = decider.decide(&state, now);
+    assert_eq!(second.scope, Scope::Only([key("s1")].into()));
+    assert!(second.look_at > Some(now));
+}

@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, fmt, sync::Arc};
 
-use super::node::Node;
+use super::node::{Child, Node};
 
 /// A key that was put, changed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,20 @@ impl<'a, K, V> Side<'a, K, V> {
             return;
         };
         match &**node {
-            Node::Leaf(entries) => {
-                let entries = entries.iter().rev();
-                self.0
-                    .extend(entries.map(|(key, value)| Part::Entry(&**key, value)));
-            }
-            Node::Branch(children) => {
-                let children = children.iter().rev();
-                self.0.extend(children.map(|(_, child)| Part::Node(child)));
-            }
+            Node::Leaf(entries) => self.push_entries(entries),
+            Node::Branch(children) => self.push_children(children),
         }
+    }
+
+    fn push_entries(&mut self, entries: &'a [(Arc<K>, Arc<V>)]) {
+        let entries = entries.iter().rev();
+        self.0
+            .extend(entries.map(|(key, value)| Part::Entry(&**key, value)));
+    }
+
+    fn push_children(&mut self, children: &'a [Child<K, V>]) {
+        let children = children.iter().rev();
+        self.0.extend(children.map(|(_, child)| Part::Node(child)));
     }
 
     /// How many levels are below the next part; `None` at an entry, or at the end.
@@ -105,13 +109,53 @@ impl<'a, K, V> Changes<'a, K, V> {
                 Ordering::Greater => self.before.open(),
                 Ordering::Less => self.after.open(),
                 Ordering::Equal if self.before.height().is_none() => return,
-                Ordering::Equal => {
-                    self.before.open();
-                    self.after.open();
-                }
+                Ordering::Equal => self.open_both(),
             }
         }
     }
+
+    /// Looks into both next parts, which are nodes of one height, but for what those share at either
+    /// end: mostly all but one.
+    fn open_both(&mut self) {
+        let nodes = self.before.node().zip(self.after.node());
+        let Some((before, after)) = nodes.map(|(before, after)| (&**before, &**after)) else {
+            return;
+        };
+        if let (Node::Leaf(before), Node::Leaf(after)) = (before, after) {
+            let same =
+                |(_, before): &(_, Arc<V>), (_, after): &(_, Arc<V>)| Arc::ptr_eq(before, after);
+            let (before, after) = unshared(before, after, same);
+            self.before.skip();
+            self.after.skip();
+            self.before.push_entries(before);
+            self.after.push_entries(after);
+        } else if let (Node::Branch(before), Node::Branch(after)) = (before, after) {
+            let same =
+                |(_, before): &Child<K, V>, (_, after): &Child<K, V>| Arc::ptr_eq(before, after);
+            let (before, after) = unshared(before, after, same);
+            self.before.skip();
+            self.after.skip();
+            self.before.push_children(before);
+            self.after.push_children(after);
+        } else {
+            self.before.open();
+            self.after.open();
+        }
+    }
+}
+
+/// Two lists without what is the same at the beginning of both, and at the end.
+fn unshared<'a, T>(
+    before: &'a [T],
+    after: &'a [T],
+    same: impl Fn(&T, &T) -> bool,
+) -> (&'a [T], &'a [T]) {
+    let pairs = before.iter().zip(after);
+    let start = pairs.take_while(|(one, other)| same(one, other)).count();
+    let (before, after) = (&before[start..], &after[start..]);
+    let pairs = before.iter().rev().zip(after.iter().rev());
+    let end = pairs.take_while(|(one, other)| same(one, other)).count();
+    (&before[..before.len() - end], &after[..after.len() - end])
 }
 
 impl<'a, K: Ord, V> Iterator for Changes<'a, K, V> {

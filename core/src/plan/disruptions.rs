@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::{ClaimKey, MemberId, Ordinal, SetKey, TemplateHash},
-    plan::{budget, draft::Draft, own_hosts, reload, retention, rollout},
+    plan::{budget, carry, draft::Draft, own_hosts, reload, retention, rollout, update},
     spec::{Retention, UpdateKind},
-    state::{GoesWith, Member, Ordered, RolloutPhase, Set, State},
+    state::{GoesWith, RolloutPhase, Set, State},
     time::Timestamp,
 };
 
@@ -40,23 +40,25 @@ pub fn disruptions(before: &State, after: &State, now: Timestamp) -> Vec<String>
         for draft in [&mut was, &mut is] {
             own_hosts::leave(draft, key);
             rollout::turn(draft, key);
+            carry::run(draft, key);
         }
-        if let (Some(old), Some(new)) = (was.set(key), is.set(key)) {
-            found.extend(of_set(&is.state, key, old, new));
-        }
+        found.extend(of_set(&was, &is, key));
     }
     found
 }
 
-fn of_set(state: &State, key: &SetKey, old: &Set, new: &Set) -> Vec<String> {
+fn of_set(before: &Draft, after: &Draft, key: &SetKey) -> Vec<String> {
+    let (Some(old), Some(new)) = (before.set(key), after.set(key)) else {
+        return Vec::new();
+    };
     if new.deleting.is_some() {
         let ends = old.deleting.is_none();
         return ends
-            .then(|| ends_with(state, key, new))
+            .then(|| ends_with(&after.state, key, new))
             .into_iter()
             .collect();
     }
-    let (was, is) = (fates(key, old), fates(key, new));
+    let (was, is) = (fates(before, key, old), fates(after, key, new));
     let news = |wanted: fn(&Fate) -> bool| -> Vec<Ordinal> {
         let news = is
             .iter()
@@ -84,32 +86,19 @@ enum Fate<'a> {
     Reloaded(&'a TemplateHash),
 }
 
-/// The members of a set that are to go sooner or later, as the update stage sees it.
-fn fates<'a>(key: &SetKey, set: &'a Set) -> BTreeMap<Ordinal, Fate<'a>> {
-    let target = set.target_revision();
-    let revision = set.revisions.get(target);
-    let waits = revision.is_some_and(|revision| revision.missing(&key.namespace).is_some());
-    if set.orphaned.is_some() || waits {
+/// The members of a set that are to go sooner or later, as the update and reload stages see it.
+fn fates<'a>(draft: &Draft, key: &SetKey, set: &'a Set) -> BTreeMap<Ordinal, Fate<'a>> {
+    if draft.is_orphaned(key) || set.missing_for_target(&key.namespace).is_some() {
         return BTreeMap::new();
     }
-    let fate = |ordinal: Ordinal, member: &Member| {
-        let concerned = member.ordered == Ordered::Run
-            && set.is_declared(ordinal)
-            && set.is_to_be_replaced(ordinal, member)
-            && !set.is_same_for(ordinal, &member.revision, target);
-        if !concerned {
-            None
-        } else if reload::reaches(set, ordinal, member) {
-            let restarts = set.restarts_on_delivery(target);
-            restarts.then_some(Fate::Reloaded(target))
-        } else {
-            Some(Fate::Replaced(target))
-        }
-    };
-    let members = set.members.iter();
-    members
-        .filter_map(|(ordinal, member)| Some((*ordinal, fate(*ordinal, member)?)))
-        .collect()
+    let target = set.target_revision();
+    let replaced = update::candidates(draft, key).into_iter();
+    let replaced = replaced.map(|ordinal| (ordinal, Fate::Replaced(target)));
+    // Others take the files and run on.
+    let restarts = set.restarts_on_delivery(target);
+    let reloaded = reload::candidates(set).into_iter().filter(|_| restarts);
+    let reloaded = reloaded.map(|ordinal| (ordinal, Fate::Reloaded(target)));
+    replaced.chain(reloaded).collect()
 }
 
 fn shrinks(key: &SetKey, old: &Set, new: &Set) -> Option<String> {

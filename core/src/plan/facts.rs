@@ -10,6 +10,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// How long a member must have been unready to count as broken.
+pub(super) const BROKEN_AFTER: Duration = Duration::from_secs(10);
+
 /// How a member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -101,23 +104,17 @@ impl Facts<'_> {
         if self.running().is_none() {
             return Standing::Down;
         }
-        let Some(since) = self.ready_since() else {
-            return Standing::Unready;
-        };
-        let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
-        let at = since.plus(wanted);
-        if at <= now {
-            Standing::Available
-        } else {
-            Standing::ReadyUntil(at)
+        match self.available_at() {
+            None => Standing::Unready,
+            Some(at) if at <= now => Standing::Available,
+            Some(at) => Standing::ReadyUntil(at),
         }
     }
 
     /// When it becomes available, if it is ready and stays so.
     pub(super) fn available_at(&self) -> Option<Timestamp> {
-        let since = self.running().filter(|seen| seen.report.ready)?.ready_since;
         let wanted = Duration::from_secs(self.set.spec.min_ready_seconds.into());
-        since.map(|since| since.plus(wanted))
+        self.ready_since().map(|since| since.plus(wanted))
     }
 
     /// Whether it is available.

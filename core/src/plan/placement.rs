@@ -1,7 +1,11 @@
 //! Placement: which host an ordinal goes to. Bound claims pin it; else it goes back where it was;
 //! else to the host that is loaded least. Every host that is ruled out is named with why.
 
-use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use crate::{
     bug::{self, Bug},
@@ -14,7 +18,7 @@ use crate::{
         spread::Domains,
     },
     spec::{FailurePolicy, MemberTemplate, Protocol, Spread},
-    state::{Host, Index, Set},
+    state::{Host, Set},
     template::required_controllers,
     waiting::{HostRefusal, Reason, Refusal},
 };
@@ -47,6 +51,7 @@ pub(super) struct Need<'a> {
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
     let domains = Domains::new(&draft.state, need);
     let index = draft.state.index();
+    let siblings = siblings(draft, need);
     let required = required_controllers(&need.template.spec);
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
@@ -60,7 +65,8 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
             continue;
         }
         let crowd = domains.crowd(name, host);
-        candidates.push((rank((draft, &index), need, crowd, name), name));
+        let here = siblings.get(name).map_or(0, BTreeSet::len);
+        candidates.push((rank(need, crowd, here, index.on_host.len(name), name), name));
     }
     candidates.sort();
     // Room takes the longest to find out, so it is asked of the best host first.
@@ -91,19 +97,26 @@ impl Need<'_> {
 /// of any set.
 type Rank = (Reverse<bool>, u64, usize, usize);
 
-fn rank((draft, index): (&Draft, &Index), need: &Need<'_>, crowd: u64, name: &HostName) -> Rank {
+fn rank(need: &Need<'_>, crowd: u64, siblings: usize, load: usize, name: &HostName) -> Rank {
     let last = need.set.last_grants.get(&need.ordinal);
     let was_here = last.is_some_and(|grant| grant.host == *name);
+    (Reverse(was_here), crowd, siblings, load)
+}
+
+/// The other members of the set by host, those too that are gone and left a volume there.
+fn siblings<'a>(draft: &'a Draft, need: &Need<'a>) -> BTreeMap<&'a HostName, BTreeSet<Ordinal>> {
     let members = need.set.members.iter();
-    let here = members.filter(|(_, m)| m.host == *name).map(|(n, _)| *n);
-    let claims = draft.state.claims_of(need.key);
-    let claims = claims.filter(|(_, claim)| draft.state.host_of(claim) == Some(name));
-    let claims = claims.map(|(_, claim)| claim);
-    let left = claims.filter_map(|claim| claim.member.as_ref().map(|member| member.ordinal));
-    let mut siblings: BTreeSet<Ordinal> = here.chain(left).collect();
-    siblings.remove(&need.ordinal);
-    let load = index.on_host.len(name);
-    (Reverse(was_here), crowd, siblings.len(), load)
+    let here = members.map(|(ordinal, member)| (&member.host, *ordinal));
+    let left = draft.state.claims_of(need.key).filter_map(|(_, claim)| {
+        Some((draft.state.host_of(claim)?, claim.member.as_ref()?.ordinal))
+    });
+    let mut siblings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (host, ordinal) in here.chain(left) {
+        if ordinal != need.ordinal {
+            siblings.entry(host).or_default().insert(ordinal);
+        }
+    }
+    siblings
 }
 
 fn refusal(

@@ -5,24 +5,19 @@
 //! the next only when the files of the one before are written and it is available. It costs budget
 //! only where a file says `onChange: Restart`: nothing else takes anything down.
 
-use std::time::Duration;
-
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
         Step,
         budget::{self, Cause, Spent},
         draft::Draft,
-        facts::{Facts, Standing, facts},
+        facts::{BROKEN_AFTER, Facts, Standing, facts},
     },
     spec::{ConfigUpdate, UpdateKind},
     state::{Member, Ordered, Revision, Set},
     template::same_but_for_files,
     time::Timestamp,
 };
-
-/// How long a member must have been unready to count as broken.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether an update brings a member that runs to the target without replacing it.
 pub(super) fn reaches(set: &Set, ordinal: Ordinal, member: &Member) -> bool {
@@ -47,19 +42,26 @@ fn is_only_config(old: &Revision, new: &Revision, ordinal: Ordinal) -> bool {
     before == after && same_but_for_files(&after.spec, &old.config, &new.config)
 }
 
+/// The members that config is to be delivered to sooner or later, highest first.
+pub(super) fn candidates(set: &Set) -> Vec<Ordinal> {
+    let reached = |n: &Ordinal| set.members.get(n).is_some_and(|m| reaches(set, *n, m));
+    set.declared().rev().filter(reached).collect()
+}
+
 /// Delivers to at most one member of a set.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    let reached = |n: &Ordinal| set.members.get(n).is_some_and(|m| reaches(set, *n, m));
-    let old: Vec<Ordinal> = set.declared().rev().filter(reached).collect();
-    let target = set.target_revision();
-    let missing = || set.revisions.get(target)?.missing(&key.namespace);
-    if old.is_empty() || draft.mismatch().is_some() || missing().is_some() {
+    let old = candidates(set);
+    let lacks = || set.missing_for_target(&key.namespace).is_some();
+    if old.is_empty() || draft.mismatch().is_some() || lacks() {
         return;
     }
     let of = |n: Ordinal| facts(&draft.state, key, n);
+    // What an agent out of contact does not hear is not delivered, and holds no other up.
+    let heard = |n: &Ordinal| of(*n).is_some_and(|facts| facts.in_contact);
+    let old: Vec<Ordinal> = old.into_iter().filter(heard).collect();
     let mut wake: Option<Timestamp> = None;
     let (mut told, mut served) = (true, true);
     for facts in set.declared().filter_map(of).filter(has_target) {
@@ -75,7 +77,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
     // What is broken already loses nothing, and may be what the change is to mend.
     let broken = |n: &&Ordinal| {
-        let at = of(**n).and_then(|facts| facts.broken_at(PATIENCE));
+        let at = of(**n).and_then(|facts| facts.broken_at(BROKEN_AFTER));
         at.is_some_and(|at| at <= draft.now)
     };
     let next = match (told, served) {
@@ -99,7 +101,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
                 ordinal: *ordinal,
             },
             epoch: member.epoch,
-            revision: target.clone(),
+            revision: set.target_revision().clone(),
         })
     });
     draft.wake(wake);

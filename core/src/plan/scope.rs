@@ -40,6 +40,18 @@ impl Scope {
         }
     }
 
+    /// These sets and those.
+    #[must_use]
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Only(mut sets), Self::Only(more)) => {
+                sets.extend(more);
+                Self::Only(sets)
+            }
+            (Self::All, _) | (_, Self::All) => Self::All,
+        }
+    }
+
     /// The claims of the members of these sets, sorted.
     pub(super) fn claims(&self, state: &State) -> Vec<ClaimKey> {
         match self {

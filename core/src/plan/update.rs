@@ -17,17 +17,14 @@ use crate::{
         budget::{self, Cause},
         draft::Draft,
         evict,
-        facts::{Facts, Standing, facts},
+        facts::{BROKEN_AFTER, Facts, Standing, facts},
         reload,
     },
     spec::{GatePolicy, UpdateKind},
-    state::{Member, Ordered, Revision, Set},
+    state::{Member, Ordered, Set},
     time::Timestamp,
     waiting::Reason,
 };
-
-/// How long a member must have been unready to count as broken.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Replaces members of an older revision, and those that are to be restarted.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
@@ -46,8 +43,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         return;
     };
     // Whoever went would not come back: what it is to be needs something that is not there.
-    let target = set.revisions.get(set.target_revision());
-    if let Some(reason) = target.and_then(|target| target.missing(&key.namespace)) {
+    if let Some(reason) = set.missing_for_target(&key.namespace) {
         for ordinal in old {
             draft.wait(key, ordinal, reason.clone());
         }
@@ -65,8 +61,8 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
 }
 
-/// The members that run and are to be replaced, highest first.
-fn candidates(draft: &Draft, key: &SetKey) -> Vec<Ordinal> {
+/// The members that run and are to be replaced sooner or later, highest first.
+pub(super) fn candidates(draft: &Draft, key: &SetKey) -> Vec<Ordinal> {
     let Some(set) = draft.set(key) else {
         return Vec::new();
     };
@@ -104,12 +100,10 @@ fn recreate(draft: &mut Draft, key: &SetKey, old: &[Ordinal]) {
 
 /// Whether a member is one of those that all go before the first of the new ones starts.
 pub(super) fn is_recreated(key: &SetKey, set: &Set, member: &Member) -> bool {
-    let target = set.target_revision();
-    let whole = |target: &Revision| target.missing(&key.namespace).is_none();
     set.spec.update_kind() == UpdateKind::Recreate
-        && member.revision != *target
+        && member.revision != *set.target_revision()
         && !set.holds_updates()
-        && set.revisions.get(target).is_some_and(whole)
+        && set.missing_for_target(&key.namespace).is_none()
 }
 
 /// The next member to replace now.
@@ -197,7 +191,7 @@ fn next_healthy(
 fn broken_at(facts: &Facts<'_>) -> Option<Timestamp> {
     let patience = match facts.member.restart_asked {
         Some(_) => Duration::ZERO,
-        None => PATIENCE,
+        None => BROKEN_AFTER,
     };
     facts.broken_at(patience)
 }
@@ -232,7 +226,7 @@ fn comes_up(facts: &Facts<'_>, now: Timestamp) -> (bool, Option<Timestamp>) {
         Standing::Available => (false, None),
         Standing::ReadyUntil(at) => (true, Some(at)),
         Standing::Down => (true, None),
-        Standing::Unready => match facts.broken_at(PATIENCE) {
+        Standing::Unready => match facts.broken_at(BROKEN_AFTER) {
             Some(at) if at <= now => (false, None),
             at => (true, at),
         },

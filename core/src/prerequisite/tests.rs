@@ -1,10 +1,6 @@
-//! What hosts are asked for, and what they answer.
+//! What is found on hosts, and whether it is what is asked for.
 
 use super::*;
-use crate::{
-    fixture::{NOW, state},
-    waiting::{HostRefusal, Refusal},
-};
 
 fn sysctl(value: &str) -> Prerequisite {
     Prerequisite::Sysctl {
@@ -130,61 +126,4 @@ fn what_is_unmet_says_what_was_found_and_what_to_do() {
         "requires sysctl vm.max_map_count >=262144, found 65530; set it there with sysctl -w, and \
          in /etc/sysctl.d"
     );
-}
-
-#[test]
-fn a_host_is_asked_once_and_again_only_while_somebody_waits() {
-    let mut state = state(1);
-    let host: HostName = "host-1".parse().unwrap();
-    let required = sysctl(">=1");
-    let report = |because| {
-        let host = host.clone();
-        let hosts = vec![HostRefusal { host, because }];
-        let member = "default/db-0".parse().unwrap();
-        let mut report = Report::default();
-        report
-            .waiting
-            .insert(member, Reason::NoEligibleHost { hosts });
-        report
-    };
-    let unknown = report(Refusal::RequirementUnknown {
-        required: vec![required.clone()],
-    });
-    let (asked, wake) = questions(&state, &unknown, NOW);
-    assert_eq!(asked[&host], std::slice::from_ref(&required));
-    assert_eq!(wake, None);
-    let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
-    contact.ask(required.clone(), NOW);
-    // An answer may be lost with a connection.
-    let lost = NOW.plus(LONGEST_PAUSE);
-    assert_eq!(
-        questions(&state, &unknown, NOW),
-        (BTreeMap::new(), Some(lost))
-    );
-    let (asked, _) = questions(&state, &unknown, lost);
-    assert_eq!(asked[&host], std::slice::from_ref(&required));
-
-    let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
-    let finding = required.judge(&value("0"));
-    let of = required.clone();
-    contact.answered(vec![Answer { of, finding }], NOW);
-    let unmet = contact.unmet([required.clone()].into_iter());
-    let unmet = report(Refusal::RequirementUnmet { unmet });
-    let (asked, wake) = questions(&state, &unmet, NOW);
-    assert!(asked.is_empty());
-    let at = wake.unwrap();
-    assert_eq!(at, NOW.plus(FIRST_PAUSE));
-    assert_eq!(
-        questions(&state, &Report::default(), at),
-        (BTreeMap::new(), None)
-    );
-    let (asked, _) = questions(&state, &unmet, at);
-    assert_eq!(asked[&host], std::slice::from_ref(&required));
-    // The pause grows, to a limit.
-    let contact = &mut state.hosts.get_mut(&host).unwrap().contact;
-    for _ in 0..40 {
-        contact.ask(required.clone(), at);
-    }
-    let (_, wake) = questions(&state, &unmet, at);
-    assert_eq!(wake, Some(at.plus(LONGEST_PAUSE)));
 }

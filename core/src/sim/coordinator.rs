@@ -305,7 +305,7 @@ impl World {
                 plan,
                 report,
                 scope,
-                whole_at,
+                look_at,
                 ..
             } = decision;
             let idle = plan.steps.is_empty();
@@ -320,23 +320,22 @@ impl World {
                 self.crash_coordinator(back);
                 return;
             }
-            let hosts = self.coordinator.state.hosts.clone();
             self.tally.reasons(report.waiting.values());
             // Names first, on every stream.
             self.publish();
-            self.record_orders(true);
+            let recorded = self.record_orders(true);
             let wake_at = report.wake_at;
             if idle {
                 self.coordinator.report.absorb(&scope, report);
             }
             // A host that has orders to answer is another one to who plans.
-            if idle && hosts == self.coordinator.state.hosts {
+            if idle && !recorded {
                 self.send_works();
                 if self.wakes_checked == 100 || self.rng.chance(self.wakes_checked) {
                     self.nothing_is_left();
                 }
                 let ask_at = self.ask();
-                if let Some(at) = [wake_at, whole_at, ask_at].into_iter().flatten().min() {
+                if let Some(at) = [wake_at, look_at, ask_at].into_iter().flatten().min() {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 return;

@@ -10,11 +10,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{Ordinal, TemplateHash},
+    ids::{Namespace, Ordinal, TemplateHash},
     spec::{MemberTemplate, UpdateKind},
     state::{Member, Set},
     template::missing_config,
     time::Timestamp,
+    waiting::Reason,
 };
 
 /// The rollout of a set. Durable.
@@ -168,6 +169,12 @@ impl Set {
         } else {
             &self.revision
         }
+    }
+
+    /// Why nobody can be brought to that revision: something that it needs was not there.
+    pub fn missing_for_target(&self, namespace: &Namespace) -> Option<Reason> {
+        let target = self.revisions.get(self.target_revision())?;
+        target.missing(namespace)
     }
 
     /// Whether no member is updated for now: the spec says so, or the rollout is stalled.

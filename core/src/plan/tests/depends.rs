@@ -1,10 +1,12 @@
 //! Sets that need each other: up in one order, down in the reverse.
 
+use std::time::Duration;
+
 use crate::{
     fixture::{friend::Friends, key, member, put_set, spec, state},
     ids::Ordinal,
-    spec::{Dependency, DependencyGate, StatefulSetSpec},
-    state::Offline,
+    spec::{Dependency, DependencyGate, ReadinessGate, StatefulSetSpec},
+    state::{MemberCondition, Offline},
     waiting::Reason,
 };
 
@@ -60,6 +62,34 @@ fn started_does_not_wait_for_readiness_and_available_waits_for_longer() {
     available.now = available.report.wake_at.unwrap();
     available.settle();
     assert!(available.log.contains(&"+app-0".to_owned()));
+}
+
+#[test]
+fn a_member_is_available_from_the_opening_of_its_readiness_gate_on() {
+    let mut friends = friends(DependencyGate::Available);
+    let mut wanted = spec(1, false);
+    wanted.min_ready_seconds = 30;
+    wanted.template.spec.readiness_gates = vec![ReadinessGate {
+        condition_type: "synced".to_owned(),
+    }];
+    put_set(&mut friends.state, "db", wanted);
+    friends.settle();
+    friends.now = friends.now.plus(Duration::from_secs(3600));
+    let db = friends.state.sets.get_mut(&key("db")).unwrap();
+    let opened = MemberCondition {
+        status: true,
+        message: String::new(),
+        since: friends.now,
+    };
+    let conditions = &mut db.members.get_mut(&Ordinal(0)).unwrap().conditions;
+    conditions.insert("synced".to_owned(), opened);
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0"]);
+    let wake = friends.now.plus(Duration::from_secs(30));
+    assert_eq!(friends.report.wakes[&key("app")], wake);
+    friends.now = wake;
+    friends.settle();
+    assert_eq!(friends.log, ["+db-0", "+app-0", "+app-1"]);
 }
 
 #[test]

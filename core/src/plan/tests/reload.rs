@@ -124,6 +124,25 @@ fn files_are_delivered_one_member_at_a_time_and_nobody_stops() {
 }
 
 #[test]
+fn who_is_out_of_contact_gets_files_when_it_is_back() {
+    let mut friends = running();
+    let host = friends.state.sets[&key("db")].members[&Ordinal(2)]
+        .host
+        .clone();
+    friends.contact(&host, false);
+    config(&mut friends, "1", "2");
+    assert_eq!(delivered(&mut friends), ["db-1"]);
+    let why = &friends.report.waiting[&member("db", 2)];
+    assert_eq!(*why, Reason::HostUnknown { host: host.clone() });
+    friends.settle();
+    assert_eq!(on_newest(&friends), [0, 1]);
+    friends.contact(&host, true);
+    friends.settle();
+    assert_eq!(on_newest(&friends), [0, 1, 2]);
+    assert_eq!(friends.log, [""; 0]);
+}
+
+#[test]
 fn what_is_in_an_environment_still_replaces_members() {
     let mut friends = running();
     config(&mut friends, "2", "2");

@@ -56,13 +56,15 @@ impl World {
         }
     }
 
-    /// Records the orders that changed, and sends them to the hosts that listen.
-    pub(super) fn record_orders(&mut self, send: bool) {
+    /// Records the orders that changed, and sends them to the hosts that listen; whether there were
+    /// any.
+    pub(super) fn record_orders(&mut self, send: bool) -> bool {
         let state = &self.coordinator.state;
         let before = self.coordinator.ordered.as_ref();
         if before.is_some_and(|before| orders_alike(before, state)) {
-            return;
+            return false;
         }
+        let mut recorded = false;
         if bug::on(Bug::OrderSentFirst) {
             self.coordinator.unsynced.sent = Some(self.coordinator.sent.clone());
         }
@@ -97,11 +99,13 @@ impl World {
             if let Some(host) = self.coordinator.state.hosts.get_mut(&host) {
                 host.contact.settled = false;
             }
+            recorded = true;
             let stream = self.coordinator.streams.get(&host).copied();
             if let Some(stream) = stream.filter(|_| send) {
                 self.send_down(&host, stream, ToAgent::Order(change));
             }
         }
+        recorded
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::{BY_HAND, RACK, slot};
 use crate::{
     ids::SetKey,
+    sample::use_config,
     spec::{
         Amount, ClaimReference, ClaimTemplate, ConfigUpdate, Dependency, DisruptionBudget, EnvVar,
-        EnvVarSource, FailurePolicy, FileSource, GatePolicy, KeySelector, LeaseClass, MemberVolume,
-        Membership, OnChange, Ordinals, Override, Placement, Port, Process, RetentionPolicy,
-        RollingUpdate, Spread, StatefulSetSpec, TopologySpreadConstraint, UpdateKind,
-        UpdateStrategy, WhenUnsatisfiable,
+        FailurePolicy, GatePolicy, LeaseClass, MemberVolume, Membership, OnChange, Ordinals,
+        Override, Placement, Port, Process, RetentionPolicy, RollingUpdate, Spread,
+        StatefulSetSpec, TopologySpreadConstraint, UpdateKind, UpdateStrategy, WhenUnsatisfiable,
     },
 };
 
@@ -123,31 +123,6 @@ impl Default for SetOptions {
     }
 }
 
-/// What makes a process depend on the config of its set.
-fn configure(process: &mut Process, key: &SetKey) {
-    let selector = |entry: &str| {
-        Some(KeySelector {
-            name: key.name.to_string(),
-            key: entry.to_owned(),
-            optional: false,
-        })
-    };
-    process.env.push(EnvVar {
-        name: "CONFIG".to_owned(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            config_map_key_ref: selector("env"),
-            ..EnvVarSource::default()
-        }),
-    });
-    process.files.push(FileSource {
-        path: "app.conf".to_owned(),
-        config_map: selector("file"),
-        on_change: OnChange::Signal,
-        ..FileSource::default()
-    });
-}
-
 impl SetOptions {
     fn update_strategy(&self) -> UpdateStrategy {
         UpdateStrategy {
@@ -183,7 +158,8 @@ impl SetOptions {
             ..Port::default()
         }));
         if self.config {
-            configure(&mut process, key);
+            let file = ("app.conf", "file", OnChange::Signal);
+            use_config(&mut process, key.name.as_str(), &[file]);
         }
         let mut spec = StatefulSetSpec {
             replicas: Some(self.replicas.into()),

@@ -111,10 +111,11 @@ const NEVER: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The first reason that agents report. Of those the friendly ones here know readiness alone; the
-/// rest is in the tests of `core/src/member` and `core/src/keeper`.
+/// The first reason that agents report. Of those the friendly ones here know readiness alone, and
+/// the coordinator what a member waits for besides; the rest is in the tests of `core/src/member` and
+/// `core/src/keeper`.
 const OF_AGENTS: &str = "HeldByOperator";
-const KNOWN_TO_AGENTS: &str = "ReadinessProbe";
+const KNOWN_HERE: [&str; 2] = ["ReadinessProbe", "ReadinessGate"];
 
 /// What there is in one history.
 #[derive(Debug, Default)]
@@ -192,8 +193,8 @@ fn everything() -> [(&'static str, Vec<String>); 3] {
     );
     let of_agents = reasons.iter().position(|name| name == OF_AGENTS);
     reasons.truncate(of_agents.expect("the agents' reasons are the second group"));
-    reasons.push(KNOWN_TO_AGENTS.to_owned());
-    let events = variants(include_str!("../properties.rs"), "enum Event {");
+    reasons.extend(KNOWN_HERE.map(str::to_owned));
+    let events = variants(include_str!("event.rs"), "pub(super) enum Event {");
     let copying = variants(include_str!("storage.rs"), "pub(super) enum Copying {");
     let events = events.into_iter().filter(|name| name != "Copy");
     let events = events.chain(copying).collect();

@@ -5,15 +5,16 @@ use proptest::prelude::*;
 use super::{
     SETS,
     storage::{self, BY_HAND, Storage},
-    ways::{Way, configure},
+    ways::{FILES, Way},
 };
 use crate::{
     fixture::{quantity, spec},
     prerequisite::Prerequisite,
+    sample::use_config,
     spec::{
         AccessMode, ClaimReference, Dependency, DependencyGate, EnvVar, GatePolicy, MemberVolume,
-        Membership, Override, Placement, Retention, RetentionPolicy, Spread, StatefulSetSpec,
-        TopologySpreadConstraint, WhenUnsatisfiable,
+        Membership, Override, Placement, ReadinessGate, Retention, RetentionPolicy, Spread,
+        StatefulSetSpec, TopologySpreadConstraint, WhenUnsatisfiable,
     },
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Kind {
     pub(super) config: bool,
     /// Its hosts must have [`required`].
     pub(super) requires: bool,
+    /// Its members wait for a condition besides their processes.
+    pub(super) gated: bool,
 }
 
 /// What sets require of their hosts, if they do.
@@ -126,14 +129,18 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
         0..3_u32,
         place(),
     );
-    let uses = (any::<bool>(), prop::bool::weighted(0.3));
+    let uses = (
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.2),
+    );
     (policies, rest, retention(), needs(), uses).prop_map(
         |(
             (policy, bootstrap, cold),
             (storage, require, founded, ready, place),
             retention,
             needs,
-            (config, requires),
+            (config, requires, gated),
         )| {
             // Members of different hosts cannot share what only one of them may use.
             let together = storage == Storage::Shared(AccessMode::ReadWriteOnce);
@@ -156,6 +163,7 @@ pub(super) fn kind() -> impl Strategy<Value = Kind> {
                 needs,
                 config,
                 requires,
+                gated,
             }
         },
     )
@@ -207,6 +215,11 @@ impl Kind {
         if self.requires {
             wanted.template.spec.requires.users.push("db".to_owned());
         }
+        if self.gated {
+            wanted.template.spec.readiness_gates.push(ReadinessGate {
+                condition_type: "synced".to_owned(),
+            });
+        }
         if revision == 1 {
             wanted.overrides.push(Override {
                 ordinals: "0".to_owned(),
@@ -226,7 +239,7 @@ impl Kind {
         way.write(&mut wanted, self.may_shift());
         let process = &mut wanted.template.spec.processes[0];
         if self.config {
-            configure(process, SETS[set]);
+            use_config(process, SETS[set], &FILES);
         }
         process.ports[0].container_port += u32::try_from(set).unwrap();
         if self.spread == Spread::Prefer {

@@ -1,7 +1,9 @@
 //! Histories that failed once, as small as they were found, each with what it showed.
 
 use super::{
-    Event, begin, grown,
+    begin,
+    event::Event,
+    grown,
     kinds::{Kind, Place},
     lives,
     storage::Storage,
@@ -24,6 +26,7 @@ fn plain(storage: Storage) -> Kind {
         needs: None,
         requires: false,
         config: false,
+        gated: false,
     }
 }
 
@@ -72,6 +75,30 @@ fn a_revision_that_lacked_its_config_is_nothing_to_come_from() {
         way,
     };
     lives(begin(false, false), &kinds, &[put, Event::Plan]);
+}
+
+/// Config went to one member after the other at once, because agents out of contact were told of it
+/// and could not say that they had it.
+#[test]
+fn config_is_delivered_to_one_at_a_time_though_some_are_out_of_contact() {
+    let mut kind = plain(Storage::None);
+    kind.config = true;
+    let kinds = [kind.clone(), kind.clone(), kind];
+    let reloads = Way {
+        reload: true,
+        ..Way::default()
+    };
+    let config = Event::Config {
+        set: 1,
+        config: Some([0, 1, 0]),
+    };
+    let lost = [1, 2].map(|host| Event::Contact {
+        host,
+        connected: false,
+    });
+    let ways = vec![Way::default(), reloads, Way::default()];
+    let events = [grown(&ways), vec![config], lost.to_vec(), vec![Event::Plan]].concat();
+    lives(begin(false, false), &kinds, &events);
 }
 
 /// New members of `Recreate` wait for the older ones, and config was not delivered to these for want

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{SETS, assigned};
+use super::{SETS, event::assigned};
 use crate::{
     fixture::{hand_made, key, static_volume},
     ids::Uid,

@@ -7,8 +7,8 @@ use super::SETS;
 use crate::{
     fixture::{friend::Friends, key},
     spec::{
-        Amount, ConfigMap, ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource,
-        KeySelector, OnChange, Process, RollingUpdate, StatefulSetSpec, UpdateKind, UpdateStrategy,
+        Amount, ConfigMap, ConfigUpdate, DisruptionBudget, OnChange, RollingUpdate,
+        StatefulSetSpec, UpdateKind, UpdateStrategy,
     },
     state::RolloutPhase,
 };
@@ -107,32 +107,11 @@ impl Way {
     }
 }
 
-/// What makes a process depend on the config of its set.
-pub(super) fn configure(process: &mut Process, set: &str) {
-    let selector = |entry: &str| {
-        Some(KeySelector {
-            name: set.to_owned(),
-            key: entry.to_owned(),
-            optional: false,
-        })
-    };
-    process.env.push(EnvVar {
-        name: "CONFIG".to_owned(),
-        value: None,
-        value_from: Some(EnvVarSource {
-            config_map_key_ref: selector("env"),
-            ..EnvVarSource::default()
-        }),
-    });
-    for (path, on_change) in [("signal", OnChange::Signal), ("restart", OnChange::Restart)] {
-        process.files.push(FileSource {
-            path: path.to_owned(),
-            config_map: selector(path),
-            on_change,
-            ..FileSource::default()
-        });
-    }
-}
+/// The files of the config of a set: path, key, and what a change does.
+pub(super) const FILES: [(&str, &str, OnChange); 2] = [
+    ("signal", "signal", OnChange::Signal),
+    ("restart", "restart", OnChange::Restart),
+];
 
 /// What the config of a set says, of which its members use three entries; `None` if it is gone.
 pub(super) type Config = Option<[u8; 3]>;
