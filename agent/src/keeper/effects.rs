@@ -344,10 +344,7 @@ impl Keeper {
             KeeperCommand::Interrupt { signal } => {
                 (Some(done(self.interrupt(client, signal))), None)
             }
-            KeeperCommand::Renew { sent } => {
-                self.renew(sent);
-                (Some(KeeperReply::Done), None)
-            }
+            KeeperCommand::Renew { sent } => (Some(self.renew(sent)), None),
             KeeperCommand::Status => (Some(KeeperReply::Status(self.status())), None),
         };
         if let Some(reply) = reply {

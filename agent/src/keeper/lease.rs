@@ -21,7 +21,7 @@ use rustix::{
     },
 };
 
-use super::run::Keeper;
+use super::{run::Keeper, wire::KeeperReply};
 use crate::{
     clock::boottime,
     host::{path_failed, step_failed},
@@ -106,11 +106,12 @@ impl Keeper {
     }
 
     /// Takes in a renewal. A keeper whose member has no lease needs none.
-    pub(crate) fn renew(&mut self, sent: Timestamp) {
+    pub(crate) fn renew(&mut self, sent: Timestamp) -> KeeperReply {
         if let Some(lease) = &mut self.lease {
             lease.deadline.renew(sent);
         }
         self.arm_lease();
+        KeeperReply::Done
     }
 
     fn arm_lease(&mut self) {

@@ -198,6 +198,7 @@ impl Agent {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm per message")]
 async fn run(
     endpoint: Endpoint,
     identity: Identity,

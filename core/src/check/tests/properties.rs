@@ -21,6 +21,7 @@ use crate::{
 mod coverage;
 mod event;
 mod kinds;
+mod lost;
 mod regressions;
 mod storage;
 mod ways;
@@ -97,6 +98,7 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
         let host = friends.state.hosts.get_mut(&host_name(n)).unwrap();
         host.record.unschedulable = false;
         host.record.directives.draining = None;
+        host.record.directives.dead = None;
         let rack = if n % 2 == 1 { "a" } else { "b" };
         host.record.label("rack", Some(rack));
     }
