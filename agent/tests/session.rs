@@ -83,6 +83,7 @@ impl Bed {
             )]
             .into(),
             data_dir: dir.join("data"),
+            self_reboot: None,
             run_dir: dir.join("run"),
             log_dir: dir.join("log"),
             dns: DnsConfig {

@@ -22,7 +22,6 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::host::{
-    Host as _,
     fake::{Call, FakeHost},
     step_failed,
 };

@@ -96,8 +96,9 @@ async fn download(context: &Context, part: &Path) -> Result<(), CliError> {
     let mut open = OpenOptions::new();
     let open = open.write(true).create(true).truncate(true).mode(0o600);
     let mut out = open.open(part).map_err(|e| failed("make", part, e))?;
-    let answer = context.coordinator.admin().backup(v1::BackupRequest {});
-    let mut chunks = answer.await.map_err(refused)?.into_inner();
+    let mut admin = context.coordinator.admin();
+    let answer = admin.backup(v1::BackupRequest {}).await;
+    let mut chunks = answer.map_err(refused)?.into_inner();
     while let Some(chunk) = chunks.message().await.map_err(refused)? {
         let written = out.write_all(&chunk.data);
         written.map_err(|e| failed("write", part, e))?;

@@ -18,6 +18,7 @@ use std::{
 };
 
 use berth_core::{
+    ids::Revision,
     spec::Kind,
     store::{Keep, Key, RecordKind, Value},
 };
