@@ -108,7 +108,7 @@ async fn download(context: &Context, part: &Path) -> Result<(), CliError> {
 
 fn sync_directory(file: &Path) -> io::Result<()> {
     let directory = file.parent().filter(|path| *path != Path::new(""));
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// Shows of what a backup is.

@@ -59,10 +59,10 @@ pub(super) fn explain(context: &Context, report: &mut Report) {
     for (claim, reason) in &mut report.claims {
         let claim = view.state.claims.get(claim);
         let volume = claim.and_then(|claim| claim.volume.as_ref());
-        if let (Some(volume), Reason::VolumeGrowing { error, .. }) = (volume, reason)
+        if let (Some(volume), Reason::VolumeGrowing(growth)) = (volume, reason)
             && let Some((host, failed)) = failures.last(volume)
         {
-            *error = Some(format!("{host}: {failed}"));
+            growth.error = Some(format!("{host}: {failed}"));
         }
     }
 }

@@ -168,7 +168,7 @@ fn claim_status(look: &Look<'_>, key: &ClaimKey, claim: &Claim) -> Json {
     let waiting = look.board.claims.get(key).filter(|waiting| {
         // The board may be of before its volume was bound, or had grown.
         let open = volume.is_some_and(|volume| volume.capacity < claim.spec.storage());
-        let grows = matches!(waiting.reason, Reason::VolumeGrowing { .. });
+        let grows = matches!(waiting.reason, Reason::VolumeGrowing(_));
         (claim.volume.is_none() && !grows) || (open && grows)
     });
     let users = usage::users(state, key);

@@ -212,12 +212,15 @@ impl StoreError {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
             )
         };
-        match &source {
-            redb::Error::Corrupted(_) | redb::Error::RepairAborted => {
-                Self::Unreadable { path, source }
-            }
-            redb::Error::Io(error) if foreign(error) => Self::Unreadable { path, source },
-            _ => Self::Open { path, source },
+        let damaged = matches!(
+            &source,
+            redb::Error::Corrupted(_) | redb::Error::RepairAborted
+        );
+        let foreign = matches!(&source, redb::Error::Io(error) if foreign(error));
+        if damaged || foreign {
+            Self::Unreadable { path, source }
+        } else {
+            Self::Open { path, source }
         }
     }
 }

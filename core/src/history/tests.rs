@@ -160,9 +160,11 @@ fn a_grant_that_its_host_does_not_have_is_gone_and_never_used_again() {
     assert_eq!(granted(&after, &id), None);
     after.past.awaited.clear();
     let (planned, _) = plan(&after, NOW);
-    let again = planned.steps.iter().find_map(|step| match step {
-        Step::Assign { member, epoch, .. } if *member == id => Some(*epoch),
-        _ => None,
+    let again = planned.steps.iter().find_map(|step| {
+        let Step::Assign { member, epoch, .. } = step else {
+            return None;
+        };
+        (*member == id).then_some(*epoch)
     });
     assert!(again.unwrap() > had && again.unwrap().term == after.term);
 }

@@ -77,7 +77,7 @@ fn hosts_differ(planned: &State, now: &State, set: &SetKey) -> bool {
             (was.stream, was.report, was.connected) == (is.stream, is.report, is.connected)
                 && old.record == new.record
         });
-        !same && !(old.is_none() && new.is_none())
+        !same && (old.is_some() || new.is_some())
     })
 }
 

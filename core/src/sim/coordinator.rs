@@ -223,7 +223,7 @@ impl World {
             former: self.coordinator.state.past.former.clone(),
             began: self.coordinator.state.past.began,
             term: self.coordinator.state.term,
-            orders: sent.hashes.clone(),
+            orders: sent.hashes,
             epochs: self.coordinator.epochs.clone(),
         };
         if let Err(mismatch) = match_hello(&recorded, &heard.head, &heard.highest_epochs) {

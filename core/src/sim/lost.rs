@@ -265,15 +265,19 @@ mod tests {
         world.accept_restore();
         world.run(rng.millis(1, 5000)).unwrap();
         change(&mut world, &mut rng);
-        // What connected only later may have seen more than was accepted.
-        for _ in 0..3 {
-            world.run(Duration::from_secs(30)).unwrap();
-            world.accept_restore();
-        }
+        accept_latecomers(&mut world);
         for n in 1..=4 {
             world.cordon(&host(n), false);
         }
         world
+    }
+
+    /// What connected only later may have seen more than was accepted.
+    fn accept_latecomers(world: &mut World) {
+        for _ in 0..3 {
+            world.run(Duration::from_secs(30)).unwrap();
+            world.accept_restore();
+        }
     }
 
     #[test]
@@ -295,6 +299,7 @@ mod tests {
         world.restore_backup(Duration::from_secs(1));
         world.run(Duration::from_secs(10)).unwrap();
         world.accept_restore();
+        accept_latecomers(&mut world);
         assert!(world.coordinator.state.term > first, "the agents saw it");
         assert!(world.settle(Duration::from_secs(300)).unwrap());
     }

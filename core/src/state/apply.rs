@@ -73,11 +73,7 @@ impl State {
                 epoch,
                 proof,
             } => self.release(member, *epoch, proof),
-            Step::RemoveSet { set, uid } => {
-                if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
-                    self.sets.remove(set);
-                }
-            }
+            Step::RemoveSet { set, uid } => self.remove_set(set, uid),
             Step::Refound { set, uid } => self.refound(set, uid),
             Step::DropRevision { set, revision } => {
                 if let Some(set) = self.sets.get_mut(set) {
@@ -93,6 +89,12 @@ impl State {
                 }
             }
             Step::PublishZone { zone } => self.zone = zone.clone(),
+        }
+    }
+
+    fn remove_set(&mut self, set: &SetKey, uid: &Uid) {
+        if self.sets.get(set).is_some_and(|have| have.uid == *uid) {
+            self.sets.remove(set);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     state::{Claim, Ordered, Origin, Snapshot, SnapshotState, State, Volume, VolumeState},
     time::Timestamp,
     volume::{PoolKind, VolumeSource, access::sharers},
-    waiting::{BoundVolume, CopyRefusal, Reason},
+    waiting::{BoundVolume, CopyOf, CopyRefusal, Reason},
 };
 
 /// The name of the record of a snapshot, by the unique id of its object; `None` if that makes no
@@ -80,7 +80,7 @@ pub fn snapshot(
 
 fn missing(claim: &ClaimKey, source: &str) -> Reason {
     let (claim, source) = (claim.clone(), source.to_owned());
-    Reason::DataSourceMissing { claim, source }
+    Reason::DataSourceMissing(CopyOf { claim, source })
 }
 
 /// A volume that can be copied now.
@@ -104,10 +104,10 @@ impl<'a> Source<'a> {
         };
         let online = is_online(state, &volume.source).map_err(refused)?;
         if !volume.filled {
-            return Err(Reason::DataSourceNotReady {
+            return Err(Reason::DataSourceNotReady(CopyOf {
                 claim: to.clone(),
                 source: format!("PersistentVolumeClaim/{}", of.name),
-            });
+            }));
         }
         let still = !online && !bug::on(Bug::CopyWhileWritten);
         if let Some(by) = user(state, of, claim).filter(|_| still) {
@@ -234,7 +234,7 @@ pub fn usable(state: &State, key: &ClaimKey, claim: &Claim) -> Result<(), Reason
     }
     if let Some(origin) = own.copying() {
         let source = origin.describe();
-        return Err(Reason::VolumePopulating { claim, source });
+        return Err(Reason::VolumePopulating(CopyOf { claim, source }));
     }
     match copied_to(state, name) {
         Some(to) => Err(Reason::VolumeCopied { claim, to }),
@@ -270,9 +270,11 @@ pub fn beginning<'a>(
             let object = object.ok_or_else(|| missing(key, &told))?;
             let found = snapshot_of(state, object);
             let found = found.filter(|(_, one)| matches!(one.state, SnapshotState::Ready { .. }));
-            let (name, snapshot) = found.ok_or_else(|| Reason::DataSourceNotReady {
-                claim: key.clone(),
-                source: told,
+            let (name, snapshot) = found.ok_or_else(|| {
+                Reason::DataSourceNotReady(CopyOf {
+                    claim: key.clone(),
+                    source: told,
+                })
             })?;
             (name, &snapshot.source, snapshot.bytes, true)
         }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClaimKey, ProcessName};
+use crate::{
+    ids::{ClaimKey, ObjectKey, ProcessName},
+    quantity::of_bytes,
+};
 
 /// A probe that does not pass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,6 +91,74 @@ impl fmt::Display for Forbidden {
         write!(
             f,
             "process {process}: {privilege} is not allowed by {key} in {file} of its host"
+        )
+    }
+}
+
+/// A copy that a claim, or a snapshot, is to be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyOf {
+    /// The claim, or the snapshot.
+    pub claim: ObjectKey,
+    /// What is to be copied.
+    pub source: String,
+}
+
+/// How far a volume is from what its claim asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Growth {
+    /// The claim.
+    pub claim: ObjectKey,
+    /// What its volume holds, in bytes.
+    pub has: u64,
+    /// What it is to hold, in bytes.
+    pub wanted: u64,
+    /// Why it does not grow now, if anything stands against it.
+    pub error: Option<String>,
+}
+
+impl fmt::Display for Growth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (has, wanted) = (of_bytes(self.has), of_bytes(self.wanted));
+        let claim = &self.claim;
+        write!(
+            f,
+            "the volume of claim {claim} holds {has} and is to hold {wanted}"
+        )?;
+        match &self.error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The numbers of a user: when its volume was made, and here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserIds {
+    /// The claim template.
+    pub volume: String,
+    /// The user.
+    pub user: String,
+    /// Its number then.
+    pub recorded: u32,
+    /// Its number here.
+    pub here: u32,
+}
+
+impl fmt::Display for UserIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            volume,
+            user,
+            recorded,
+            here,
+        } = self;
+        write!(
+            f,
+            "volume {volume}: user '{user}' is {here} here and was {recorded} when the volume was made"
         )
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{BoundVolume, Forbidden, Privilege, ProbeFailure},
+    details::{BoundVolume, CopyOf, Forbidden, Growth, Privilege, ProbeFailure, UserIds},
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
 use crate::{
@@ -56,8 +56,7 @@ pub enum Reason {
         /// When the member is surely gone there, on the coordinator's clock.
         until: Timestamp,
     },
-    /// The lease is over, but the host cannot be relied on to have killed the member, and nothing has
-    /// confirmed yet that the host is off.
+    /// The lease is over, but the host kills nothing surely, and is not confirmed to be off.
     FenceNotConfirmed {
         /// The host.
         host: HostName,
@@ -69,8 +68,7 @@ pub enum Reason {
         /// The claim of the volume.
         claim: ObjectKey,
     },
-    /// Nothing can be written beside the data of a volume: on another host nobody could see whose it
-    /// is.
+    /// Nothing can be written beside the data of a volume: elsewhere nobody could see whose it is.
     OwnerNotOnVolume {
         /// The claim.
         claim: ObjectKey,
@@ -215,19 +213,9 @@ pub enum Reason {
     /// The volume is on its way back from the trash.
     VolumeRestoring(BoundVolume),
     /// What the claim is to begin with does not exist.
-    DataSourceMissing {
-        /// The claim.
-        claim: ObjectKey,
-        /// What it is to begin with.
-        source: String,
-    },
+    DataSourceMissing(CopyOf),
     /// What is to be copied holds nothing yet, or is not complete.
-    DataSourceNotReady {
-        /// The claim, or the snapshot.
-        claim: ObjectKey,
-        /// What is to be copied.
-        source: String,
-    },
+    DataSourceNotReady(CopyOf),
     /// The storage cannot make this copy.
     CopyRefused {
         /// The claim.
@@ -243,23 +231,9 @@ pub enum Reason {
         by: MemberId,
     },
     /// The data that the volume begins with is still being copied.
-    VolumePopulating {
-        /// The claim.
-        claim: ObjectKey,
-        /// What is copied.
-        source: String,
-    },
+    VolumePopulating(CopyOf),
     /// The claim asks for more than its volume holds yet.
-    VolumeGrowing {
-        /// The claim.
-        claim: ObjectKey,
-        /// What its volume holds, in bytes.
-        has: u64,
-        /// What it is to hold, in bytes.
-        wanted: u64,
-        /// Why it does not grow now, if anything stands against it.
-        error: Option<String>,
-    },
+    VolumeGrowing(Growth),
     /// The volume is being copied, and its storage can do that only while nobody writes.
     VolumeCopied {
         /// The claim.
@@ -453,16 +427,7 @@ pub enum Reason {
         free: u64,
     },
     /// The user has another number here than when the volume was made.
-    UserIdMismatch {
-        /// The claim template.
-        volume: String,
-        /// The user.
-        user: String,
-        /// Its number then.
-        recorded: u32,
-        /// Its number here.
-        here: u32,
-    },
+    UserIdMismatch(UserIds),
     /// A subPath leads out of its volume, or over a symbolic link.
     PathEscape {
         /// The claim template.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    HostRefusal, Reason, Refusal,
+    CopyOf, HostRefusal, Reason, Refusal,
     refusal::{all, nearest},
 };
 use crate::{ids::HostName, quantity::of_bytes};
@@ -142,18 +142,14 @@ impl fmt::Display for Reason {
             Self::VolumeRestoring(bound) => {
                 write!(f, "{bound} is on its way back from the trash")
             }
-            Self::DataSourceMissing { claim, source } => {
-                write!(
-                    f,
-                    "claim {claim} is to begin with {source}, which does not exist"
-                )
-            }
-            Self::DataSourceNotReady { claim, source } => {
-                write!(
-                    f,
-                    "{claim} is to be a copy of {source}, which is not complete yet"
-                )
-            }
+            Self::DataSourceMissing(CopyOf { claim, source }) => write!(
+                f,
+                "claim {claim} is to begin with {source}, which does not exist"
+            ),
+            Self::DataSourceNotReady(CopyOf { claim, source }) => write!(
+                f,
+                "{claim} is to be a copy of {source}, which is not complete yet"
+            ),
             Self::CopyRefused { claim, because } => {
                 write!(f, "the copy for {claim} cannot be made: {because}")
             }
@@ -162,27 +158,11 @@ impl fmt::Display for Reason {
                 "the storage copies the volume of claim {claim} only while nobody writes to it, \
                  and {by} runs on it"
             ),
-            Self::VolumePopulating { claim, source } => {
-                write!(
-                    f,
-                    "the volume of claim {claim} is still being copied from {source}"
-                )
-            }
-            Self::VolumeGrowing {
-                claim,
-                has,
-                wanted,
-                error,
-            } => {
-                let (has, wanted) = (of_bytes(*has), of_bytes(*wanted));
-                write!(
-                    f,
-                    "the volume of claim {claim} holds {has} and is to hold {wanted}"
-                )?;
-                error
-                    .as_ref()
-                    .map_or(Ok(()), |error| write!(f, ": {error}"))
-            }
+            Self::VolumePopulating(CopyOf { claim, source }) => write!(
+                f,
+                "the volume of claim {claim} is still being copied from {source}"
+            ),
+            Self::VolumeGrowing(growth) => growth.fmt(f),
             Self::VolumeCopied { claim, to } => write!(
                 f,
                 "the volume of claim {claim} is being copied to {to}, and must not change meanwhile"
@@ -307,15 +287,7 @@ impl fmt::Display for Reason {
                 of_bytes(*wanted),
                 of_bytes(*free)
             ),
-            Self::UserIdMismatch {
-                volume,
-                user,
-                recorded,
-                here,
-            } => write!(
-                f,
-                "volume {volume}: user '{user}' is {here} here and was {recorded} when the volume was made"
-            ),
+            Self::UserIdMismatch(ids) => ids.fmt(f),
             Self::PathEscape { volume, path } => write!(
                 f,
                 "volume {volume}: subPath '{path}' leads over a symbolic link or out of the volume"

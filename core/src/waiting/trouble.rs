@@ -1,6 +1,6 @@
 //! Which reasons are news that a person should have at once.
 
-use super::Reason;
+use super::{Growth, Reason};
 
 impl Reason {
     /// Whether a person should know at once; the others are how an ordered start or stop proceeds.
@@ -37,10 +37,10 @@ impl Reason {
             | Self::Orphaned
             | Self::VolumeInUse { .. }
             | Self::WaitForFirstConsumer { .. }
-            | Self::VolumePopulating { .. }
+            | Self::VolumePopulating(_)
             | Self::VolumeCopied { .. }
-            | Self::VolumeGrowing { error: None, .. }
-            | Self::DataSourceNotReady { .. }
+            | Self::VolumeGrowing(Growth { error: None, .. })
+            | Self::DataSourceNotReady(_)
             | Self::Ordered { .. }
             | Self::StartupProbe { .. }
             | Self::ReadinessProbe { .. }
@@ -84,9 +84,9 @@ impl Reason {
             | Self::ClaimPending { .. }
             | Self::VolumeGone { .. }
             | Self::VolumeRestoring { .. }
-            | Self::DataSourceMissing { .. }
+            | Self::DataSourceMissing(_)
             | Self::CopyRefused { .. }
-            | Self::VolumeGrowing { error: Some(_), .. }
+            | Self::VolumeGrowing(Growth { error: Some(_), .. })
             | Self::CopyNeedsStop { .. }
             | Self::PoolNotMounted { .. }
             | Self::VolumeNotLimited { .. }
@@ -95,7 +95,7 @@ impl Reason {
             | Self::VolumeStale { .. }
             | Self::VolumeBusy { .. }
             | Self::VolumeNoSpace { .. }
-            | Self::UserIdMismatch { .. }
+            | Self::UserIdMismatch(_)
             | Self::PathEscape { .. }
             | Self::StepFailed { .. }
             | Self::RenderFailed { .. }

@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
-use berth_core::{ids::Epoch, order::VolumeOrder, waiting::Reason};
+use berth_core::{
+    ids::Epoch,
+    order::VolumeOrder,
+    waiting::{Reason, UserIds},
+};
 
 use super::owner::OwnerRecord;
 use crate::{host::VolumeOwner, keeper::spec::Identity};
@@ -103,12 +107,12 @@ impl Wish<'_> {
         if user != self.owner.user || recorded == self.identity.uid {
             return Ok(());
         }
-        Err(Reason::UserIdMismatch {
+        Err(Reason::UserIdMismatch(UserIds {
             volume: self.volume.name.clone(),
             user: user.to_owned(),
             recorded,
             here: self.identity.uid,
-        })
+        }))
     }
 
     /// Judges the data of a volume that holds its own record, or should.

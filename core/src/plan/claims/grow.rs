@@ -9,7 +9,7 @@ use crate::{
     spec::ClaimTemplate,
     state::{Claim, State, VolumeState},
     volume::{VolumeSource, class},
-    waiting::Reason,
+    waiting::{Growth, Reason},
 };
 
 /// Lets the claims of a set grow.
@@ -84,12 +84,12 @@ pub(in crate::plan) fn explain(draft: &mut Draft) {
 fn growing(state: &State, key: &ClaimKey, wanted: u64, error: Option<String>) -> Option<Reason> {
     let has = state.volume_of(state.claims.get(key)?)?.capacity;
     let claim = key.clone();
-    Some(Reason::VolumeGrowing {
+    Some(Reason::VolumeGrowing(Growth {
         claim,
         has,
         wanted,
         error,
-    })
+    }))
 }
 
 fn grown(

@@ -14,7 +14,7 @@ use crate::{
     spec::{Provisioner, VolumeSnapshot},
     state::{Snapshot, SnapshotState, State},
     volume::{PoolInfo, VolumeSource},
-    waiting::{HostRefusal, Reason, Refusal},
+    waiting::{Growth, HostRefusal, Reason, Refusal},
 };
 
 const CLAIM: &str = "\
@@ -216,12 +216,12 @@ fn a_volume_that_is_to_grow_says_why_it_has_not() {
     let reason = |friends: &Friends| friends.report.claims.get(&key("data-db-0")).cloned();
     assert_eq!(reason(&friends), None);
     let growing = |wanted, error: Option<&str>| {
-        Some(Reason::VolumeGrowing {
+        Some(Reason::VolumeGrowing(Growth {
             claim: key("data-db-0"),
             has: 4,
             wanted,
             error: error.map(str::to_owned),
-        })
+        }))
     };
     let mut ask = |friends: &mut Friends, bytes| {
         wanted.volume_claim_templates[0].spec.resources.requests = quantity(bytes);

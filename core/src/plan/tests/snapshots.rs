@@ -15,7 +15,7 @@ use crate::{
         PoolInfo, PoolKind,
         work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
     },
-    waiting::{CopyRefusal, HostRefusal, Reason, Refusal},
+    waiting::{CopyOf, CopyRefusal, HostRefusal, Reason, Refusal},
 };
 
 /// Pools that copy in one instant; while nobody writes; and not at all.
@@ -307,16 +307,16 @@ fn a_member_begins_with_a_snapshot_on_the_host_that_has_it() {
     let source = "VolumeSnapshot/before".to_owned();
     assert_eq!(
         friends.report.waiting[&member("new", 0)],
-        Reason::DataSourceNotReady {
+        Reason::DataSourceNotReady(CopyOf {
             claim: claim.clone(),
             source: source.clone()
-        }
+        })
     );
     carry_out(&mut friends.state);
     friends.settle_checked();
     assert_eq!(
         friends.report.waiting[&member("new", 0)],
-        Reason::VolumePopulating { claim, source }
+        Reason::VolumePopulating(CopyOf { claim, source })
     );
     let work = works(&friends.state).remove(0).1;
     assert_eq!(work.task, VolumeTask::Populate { online: true });

@@ -274,7 +274,7 @@ fn a_user_whose_number_changed_is_refused() {
     let error = pool.ask(&ask, other).unwrap_err();
     let here = me().uid + 1;
     assert!(
-        matches!(&error, Reason::UserIdMismatch { here: number, .. } if *number == here),
+        matches!(&error, Reason::UserIdMismatch(ids) if ids.here == here),
         "{error}"
     );
 }

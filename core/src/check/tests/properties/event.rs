@@ -221,12 +221,7 @@ pub(super) fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen:
         ),
         Event::Config { set, config } => put_config(friends, SETS[*set], *config),
         Event::Delete { set } => delete(friends, SETS[*set]),
-        Event::Lose { set, ordinal } => {
-            let id = member(SETS[*set], *ordinal);
-            if assigned(&friends.state, &id) {
-                friends.wipe(&id);
-            }
-        }
+        Event::Lose { set, ordinal } => wipe(friends, &member(SETS[*set], *ordinal)),
         Event::Unready {
             set,
             ordinal,
@@ -278,6 +273,12 @@ pub(super) fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen:
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
         }
+    }
+}
+
+fn wipe(friends: &mut Friends, id: &MemberId) {
+    if assigned(&friends.state, id) {
+        friends.wipe(id);
     }
 }
 
