@@ -61,7 +61,7 @@ impl Default for LeaseFile {
 impl LeaseFile {
     fn check(&self) -> Result<Leases, ConfigError> {
         let period = |field, text: &str| {
-            parse_period(text).map_err(|source| ConfigError::Period { field, source })
+            parse_period(text).map_err(|why| ConfigError::Period { field, why })
         };
         let leases = Leases {
             default: period("default", &self.default)?,
@@ -147,12 +147,12 @@ pub enum ConfigError {
         zone: String,
     },
     /// The length of a lease is none.
-    #[error("leases.{field}: {source}")]
+    #[error("leases.{field}: {why}")]
     Period {
         /// The field.
         field: &'static str,
         /// What is wrong with it.
-        source: PeriodError,
+        why: PeriodError,
     },
     /// No host could hold such a lease.
     #[error("leases.{0}")]

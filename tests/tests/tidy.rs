@@ -43,6 +43,10 @@ const HOMES: [Home; 6] = [
             "cli/src/commands/dev",
             // The operator's own terminal.
             "cli/src/terminal.rs",
+            // The clock of leases.
+            "agent/src/clock.rs",
+            // The operators' own fence commands.
+            "coordinator/src/fencing/",
         ],
         why: "effects on the machine go through the Host trait",
     },

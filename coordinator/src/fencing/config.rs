@@ -112,12 +112,12 @@ pub enum FencingError {
         option: String,
     },
     /// The time is none.
-    #[error("{field}.timeout: {source}")]
+    #[error("{field}.timeout: {why}")]
     Timeout {
         /// The field.
         field: String,
         /// What is wrong with it.
-        source: PeriodError,
+        why: PeriodError,
     },
 }
 
@@ -166,9 +166,7 @@ impl CommandFile {
         }
         let timeout = match &self.timeout {
             None => TIMEOUT,
-            Some(text) => {
-                parse_period(text).map_err(|source| FencingError::Timeout { field, source })?
-            }
+            Some(text) => parse_period(text).map_err(|why| FencingError::Timeout { field, why })?,
         };
         Ok(FenceCommand {
             program: self.command,

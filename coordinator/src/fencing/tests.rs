@@ -1,3 +1,5 @@
+//! Fence commands that say off, on, nothing, or too late: with real programs, because what is run is theirs.
+
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use tempfile::TempDir;

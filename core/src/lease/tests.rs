@@ -1,3 +1,5 @@
+//! Leases under clocks that run apart and messages that are lost, doubled and late: both ends never overlap.
+
 use proptest::prelude::*;
 
 use super::*;
