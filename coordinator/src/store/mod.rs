@@ -289,7 +289,7 @@ fn lock<T>(result: Result<T, std::sync::PoisonError<T>>) -> T {
 }
 
 #[cfg(test)]
-mod crash;
+mod crash_tests;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
