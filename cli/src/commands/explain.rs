@@ -80,6 +80,9 @@ mod tests {
     /// The verbs that an operator has to learn (section 10 of the design), and the everyday commands.
     const VERBS: &[&str] = &[
         "host uncordon",
+        "host confirm-dead",
+        "member force",
+        "admin accept-restore",
         "host drain",
         "member restart",
         "member offline",

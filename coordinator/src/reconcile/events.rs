@@ -2,7 +2,7 @@
 
 use berth_core::{
     ids::{ClaimKey, SetKey},
-    plan::{Step, Subject, step::Proof},
+    plan::{Step, Subject},
     spec::Kind,
     state::{GoesWith, State, Turn},
     store::Note,
@@ -122,7 +122,7 @@ fn text(step: &Step) -> String {
             member,
             epoch,
             proof,
-        } => format!("releases epoch {epoch} of {member}: {}", proved(proof)),
+        } => format!("releases epoch {epoch} of {member}: {proof}"),
         Step::RemoveSet { set, .. } => format!("removes {set}"),
         Step::Reload {
             member, revision, ..
@@ -131,18 +131,6 @@ fn text(step: &Step) -> String {
         Step::Rollout { .. } => step.to_string(),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
         Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
-    }
-}
-
-fn proved(proof: &Proof) -> &'static str {
-    match proof {
-        Proof::NeverOrdered => "it was never ordered to run",
-        Proof::ReportedStopped => "its agent reported it stopped",
-        Proof::ReportedAbsent => "its agent has nothing of it",
-        Proof::ConfirmedDead => "its host was confirmed dead by an operator",
-        Proof::Forced => "an operator forced it, nothing proves it gone",
-        Proof::LeaseOver => "its host is out of contact, and its lease is over",
-        Proof::Fenced => "its host is out of contact, and fenced off",
     }
 }
 

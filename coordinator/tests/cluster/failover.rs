@@ -70,7 +70,7 @@ async fn a_member_starts_elsewhere_only_after_the_lease_of_its_host_is_over() {
         "its old host may run it until {LEASE:?}, not {after:?}"
     );
     coordinator.ready("db", 1).await;
-    let told = coordinator.event("default/db-0", "Released").await;
+    let told = coordinator.event("Member/db-0", "Released").await;
     assert!(
         told.message.contains("its lease is over"),
         "{}",
