@@ -80,10 +80,19 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn regressions() -> Vec<u64> {
-    let text = include_str!("regressions/sim_seeds.txt");
+fn listed(text: &str) -> Vec<u64> {
     let lines = text.lines().filter_map(|line| line.split('#').next());
     lines.filter_map(|line| line.trim().parse().ok()).collect()
+}
+
+fn regressions() -> Vec<u64> {
+    listed(include_str!("regressions/sim_seeds.txt"))
+}
+
+/// Hours that are known to fail: faults that are open. Who mends one takes its seeds off.
+fn open() -> BTreeSet<u64> {
+    let text = include_str!("regressions/sim_hours_open.txt");
+    listed(text).into_iter().collect()
 }
 
 /// Plays seeds on all cores; what the hours came to, in no order, and which seeds failed.
@@ -142,7 +151,12 @@ fn promises_hold_in_busy_hours() {
     let begun = Instant::now();
     let (tallies, failed) = play_all(&seeds, hour);
     let took = begun.elapsed().as_secs_f64();
-    assert!(failed.is_empty(), "seeds {failed:?} fail; see above");
+    let open = open().into_iter().filter(|seed| seeds.contains(seed));
+    assert_eq!(
+        failed,
+        open.collect(),
+        "the seeds that fail are not those of regressions/sim_hours_open.txt; see above"
+    );
 
     let median = |of: fn(&Tally) -> u64| {
         let mut all: Vec<u64> = tallies.iter().map(of).collect();
@@ -178,16 +192,16 @@ fn missing(all: &Tally) -> Vec<String> {
     let variants = body.lines().filter_map(|line| line.strip_prefix("    "));
     let variants = variants.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
     let steps = variants.map(|line| line.trim_end_matches([' ', '{', ',']).to_owned());
-    let listed =
+    let explained =
         |list: &[(&str, &[&str])], name: &str| list.iter().any(|(_, names)| names.contains(&name));
-    let steps = steps.filter(|step| listed(&NO_STEP, step) == all.steps.contains_key(step));
+    let steps = steps.filter(|step| explained(&NO_STEP, step) == all.steps.contains_key(step));
     // Those that agents give are tested where agents are.
     let planned = Rule::ALL
         .iter()
         .take_while(|rule| **rule != Rule::HeldByOperator);
     let reasons = planned.map(|rule| rule.name().to_owned());
-    let reasons =
-        reasons.filter(|rule| listed(&NO_REASON, rule) == all.reasons.contains_key(rule.as_str()));
+    let reasons = reasons
+        .filter(|rule| explained(&NO_REASON, rule) == all.reasons.contains_key(rule.as_str()));
     let faults = FAULTS
         .into_iter()
         .filter(|fault| !all.faults.contains_key(fault));
