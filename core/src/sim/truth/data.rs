@@ -36,8 +36,10 @@ impl Truth {
                 format!("claim {claim} is used on {host}, not where it is"),
             );
         }
-        let owner = self.places.entry(place(source));
-        let owner = owner.or_insert_with(|| claim_uid.clone()).clone();
+        // Nothing lies there before the first start: a claim that goes earlier leaves the place as it was.
+        let Some(owner) = self.places.get(&place(source)).cloned() else {
+            return;
+        };
         let told = self.free.contains(&place(source)) || self.given.contains(&place(source));
         if owner != *claim_uid && !told {
             let at = source.describe();
