@@ -36,7 +36,8 @@ pub enum Act {
 enum Stage {
     Running,
     Stopping,
-    Killed,
+    /// Since then.
+    Killed(Timestamp),
     Rebooted,
 }
 
@@ -80,7 +81,11 @@ impl Deadline {
                 Some(Timestamp(self.end().0 - grace))
             }
             Stage::Stopping => Some(self.end()),
-            Stage::Killed => Some(self.end().plus(terms.kill_margin() / 2)),
+            // Who was late itself, as after a suspend, sees what its kill did before it concludes.
+            Stage::Killed(at) => {
+                let margin = terms.kill_margin();
+                Some(self.end().plus(margin / 2).max(at.plus(margin / 4)))
+            }
             Stage::Rebooted => None,
         }
     }
@@ -94,7 +99,7 @@ impl Deadline {
             return Some(Act::Stop(self.end().since(now)));
         }
         if matches!(self.stage, Stage::Running | Stage::Stopping) {
-            self.stage = Stage::Killed;
+            self.stage = Stage::Killed(now);
             return Some(Act::Kill);
         }
         self.stage = Stage::Rebooted;
@@ -163,7 +168,9 @@ mod tests {
     fn what_was_frozen_too_long_is_killed_at_once() {
         let mut one = deadline(10_000);
         assert_eq!(at(&mut one, 60_000), Some(Act::Kill));
-        assert_eq!(at(&mut one, 60_000), Some(Act::Reboot));
+        // What the kill did is seen a moment later.
+        assert_eq!(at(&mut one, 60_499), None);
+        assert_eq!(at(&mut one, 60_500), Some(Act::Reboot));
         let mut over = deadline(0);
         assert_eq!(at(&mut over, 13_000), Some(Act::Kill));
     }
