@@ -144,4 +144,8 @@ async fn a_member_of_a_lost_host_runs_again_elsewhere_and_never_twice() {
     assert!(stage.starts() >= 5, "each loss was followed by a start");
     let described = stage.cluster.berth(&["describe", "sts", "db"]);
     assert!(described.contains("lease"), "{described}");
+    for host in network.hosts() {
+        let reboots = fs::read_to_string(stage.hosts.reboots(host)).unwrap();
+        assert_eq!(reboots, "", "{host} emptied itself in time");
+    }
 }
