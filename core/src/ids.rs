@@ -5,7 +5,7 @@
 //! order things ([`Epoch`], [`Generation`], [`Term`]) only ever grow, and can only be advanced
 //! through their methods, which refuse to wrap.
 
-use std::{fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -67,12 +67,13 @@ pub fn check_label(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+// Keys of everything, copied and compared all the time: a copy shares its text.
 macro_rules! label_id {
     ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
         #[$doc]
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as text.
@@ -85,7 +86,23 @@ macro_rules! label_id {
             type Err = IdError;
             fn from_str(text: &str) -> Result<Self, IdError> {
                 check_label(text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                // Most of what is compared in a search are copies of one.
+                if Arc::ptr_eq(&self.0, &other.0) {
+                    return Ordering::Equal;
+                }
+                self.0.cmp(&other.0)
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 
@@ -93,13 +110,13 @@ macro_rules! label_id {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {
                 check_label(&text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
         }
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0
+                id.as_str().to_owned()
             }
         }
 
@@ -130,7 +147,7 @@ label_id! {
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 

@@ -12,6 +12,7 @@
 //! because others may share them; and [`Map::changes`] and [`Map::is_same`] are its own.
 
 use std::{
+    borrow::Borrow,
     fmt,
     ops::{Index, RangeBounds},
     sync::Arc,
@@ -92,17 +93,26 @@ impl<K, V> Map<K, V> {
 
 impl<K: Ord, V> Map<K, V> {
     /// The value of a key.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
         self.get_key_value(key).map(|(_, value)| value)
     }
 
     /// The entry of a key.
-    pub fn get_key_value(&self, key: &K) -> Option<(&K, &V)> {
-        self.root.get(key).map(|(key, value)| (&**key, &**value))
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        self.root.get(key)
     }
 
     /// Whether a key has a value.
-    pub fn contains_key(&self, key: &K) -> bool {
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
         self.get(key).is_some()
     }
 
@@ -117,9 +127,12 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-impl<K: Ord, V: Clone> Map<K, V> {
+impl<K: Ord + Clone, V: Clone> Map<K, V> {
     /// The value of a key, to be changed.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
         // Looking costs nothing, a path that is copied in vain does.
         if !self.contains_key(key) {
             return None;
@@ -129,8 +142,13 @@ impl<K: Ord, V: Clone> Map<K, V> {
 
     /// Puts a value; the one that the key had is returned.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.insert_shared(key, Arc::new(value))
+    }
+
+    /// As [`Self::insert`], of a value that others may share.
+    pub fn insert_shared(&mut self, key: K, value: Arc<V>) -> Option<V> {
         let root = Arc::make_mut(&mut self.root);
-        let (before, split) = root.insert(Arc::new(key), Arc::new(value));
+        let (before, split) = root.insert(key, value);
         if let Some(right) = split {
             let left = std::mem::replace(root, Node::Leaf(Vec::new()));
             *root = Node::above(left, right);
@@ -142,7 +160,10 @@ impl<K: Ord, V: Clone> Map<K, V> {
     }
 
     /// Removes a key; the value that it had is returned.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         if !self.contains_key(key) {
             return None;
         }
@@ -154,10 +175,7 @@ impl<K: Ord, V: Clone> Map<K, V> {
     }
 
     /// The value of a key, to be changed; if it has none, this one is put before.
-    pub fn or_insert_with(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V
-    where
-        K: Clone,
-    {
+    pub fn or_insert_with(&mut self, key: K, value: impl FnOnce() -> V) -> &mut V {
         if !self.contains_key(&key) {
             self.insert(key.clone(), value());
         }
@@ -165,10 +183,7 @@ impl<K: Ord, V: Clone> Map<K, V> {
     }
 
     /// Keeps the entries that a test holds of.
-    pub fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool)
-    where
-        K: Clone,
-    {
+    pub fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool) {
         let entries = self.iter().filter(|(key, value)| !keeps(key, value));
         let gone: Vec<K> = entries.map(|(key, _)| key.clone()).collect();
         for key in gone {
@@ -177,10 +192,7 @@ impl<K: Ord, V: Clone> Map<K, V> {
     }
 
     /// Removes the entry with the lowest key.
-    pub fn pop_first(&mut self) -> Option<(K, V)>
-    where
-        K: Clone,
-    {
+    pub fn pop_first(&mut self) -> Option<(K, V)> {
         let key = self.first_key_value()?.0.clone();
         let value = self.remove(&key)?;
         Some((key, value))
@@ -236,7 +248,7 @@ impl<K: Ord, V> Index<&K> for Map<K, V> {
     }
 }
 
-impl<K: Ord, V: Clone> Extend<(K, V)> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone> Extend<(K, V)> for Map<K, V> {
     fn extend<T: IntoIterator<Item = (K, V)>>(&mut self, entries: T) {
         for (key, value) in entries {
             self.insert(key, value);
@@ -244,7 +256,7 @@ impl<K: Ord, V: Clone> Extend<(K, V)> for Map<K, V> {
     }
 }
 
-impl<K: Ord, V: Clone> FromIterator<(K, V)> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for Map<K, V> {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(entries: T) -> Self {
         let mut map = Self::new();
         map.extend(entries);
@@ -252,7 +264,7 @@ impl<K: Ord, V: Clone> FromIterator<(K, V)> for Map<K, V> {
     }
 }
 
-impl<K: Ord, V: Clone, const N: usize> From<[(K, V); N]> for Map<K, V> {
+impl<K: Ord + Clone, V: Clone, const N: usize> From<[(K, V); N]> for Map<K, V> {
     fn from(entries: [(K, V); N]) -> Self {
         entries.into_iter().collect()
     }

@@ -1,5 +1,7 @@
 //! Rules about what ends: sets, revisions; and about the zone that closes a plan.
 
+use std::collections::BTreeSet;
+
 use crate::{
     check::{
         Case, Verdict,
@@ -106,9 +108,9 @@ pub(super) fn revision_kept(case: &Case<'_>) -> Verdict {
 /// Of the revisions that nobody carries, those with the highest numbers stay.
 fn history_kept(set: &Set, dropped: &TemplateHash) -> Verdict {
     let number = |hash: &TemplateHash| set.revisions.get(hash).map_or(0, |r| r.number);
+    let carried: BTreeSet<_> = set.members.values().map(|m| &m.revision).collect();
     let idle = set.revisions.keys().filter(|hash| {
-        ![&set.revision, &set.rollout.current].contains(hash)
-            && set.members.values().all(|member| member.revision != **hash)
+        ![&set.revision, &set.rollout.current].contains(hash) && !carried.contains(hash)
     });
     let newer = idle.filter(|hash| number(hash) > number(dropped)).count();
     let limit = set.spec.revision_history_limit.unwrap_or(10);

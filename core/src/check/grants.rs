@@ -40,7 +40,9 @@ pub(super) fn epoch_grows(case: &Case<'_>) -> Verdict {
 fn known_epochs(state: &State, id: &MemberId) -> Vec<Epoch> {
     let set = state.sets.get(&id.set);
     let last = set.and_then(|set| set.last_grants.get(&id.ordinal));
-    let hosts = state.hosts.values();
+    let index = state.index();
+    let hosts = index.reported_on.of(id);
+    let hosts = hosts.filter_map(|name| state.hosts.get(name));
     let reported = hosts.filter_map(|host| host.contact.members.get(id));
     let reported = reported.map(|seen| seen.report.epoch);
     reported.chain(last.map(|grant| grant.epoch)).collect()

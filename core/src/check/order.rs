@@ -25,6 +25,9 @@ pub(super) fn start_order(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     let policy = in_force(case.state, member, set);
+    if policy == GatePolicy::Parallel {
+        return Ok(());
+    }
     for lower in wanted(set).into_iter().filter(|n| *n < member.ordinal) {
         let lower = id(&member.set, lower);
         let holds = match policy {

@@ -91,45 +91,59 @@ pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
 /// What an agent in contact says of the epoch that a member has.
 pub(super) fn heard<'a>(state: &'a State, id: &MemberId) -> Option<&'a Observation> {
     let (_, member) = grant(state, id)?;
+    said(state, id, member)
+}
+
+fn said<'a>(state: &'a State, id: &MemberId, member: &Member) -> Option<&'a Observation> {
     let contact = &state.hosts.get(&member.host)?.contact;
-    let seen = contact.members.get(id)?;
-    (contact.connected && seen.report.epoch == member.epoch).then_some(seen)
+    let seen = contact.connected.then(|| contact.members.get(id))??;
+    (seen.report.epoch == member.epoch).then_some(seen)
 }
 
 /// The same of a member that is ordered to run.
 pub(super) fn runs<'a>(state: &'a State, id: &MemberId) -> Option<&'a MemberReport> {
     let (_, member) = grant(state, id)?;
-    let seen = heard(state, id)?;
+    let seen = said(state, id, member)?;
     (member.ordered == Ordered::Run).then_some(&seen.report)
 }
 
 /// What was said of the conditions that a member waits for.
 fn conditions<'a>(
+    set: &'a Set,
+    member: &'a Member,
+) -> impl Iterator<Item = Option<&'a MemberCondition>> {
+    let template = set.template_of(&member.revision);
+    let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
+    gates.map(|gate| member.conditions.get(&gate.condition_type))
+}
+
+/// What is heard of a member that is ordered to run, if it is ready and every condition that it waits
+/// for is true.
+fn serving<'a>(
     state: &'a State,
     id: &MemberId,
-) -> impl Iterator<Item = Option<&'a MemberCondition>> {
-    let grant = grant(state, id);
-    grant.into_iter().flat_map(|(set, member)| {
-        let template = set.template_of(&member.revision);
-        let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
-        gates.map(|gate| member.conditions.get(&gate.condition_type))
-    })
+    (set, member): (&Set, &Member),
+) -> Option<&'a Observation> {
+    let seen = said(state, id, member).filter(|seen| seen.report.ready)?;
+    let open = conditions(set, member).all(|said| said.is_some_and(|said| said.status));
+    (open && member.ordered == Ordered::Run).then_some(seen)
 }
 
 /// Whether a member that is ordered to run is ready, and every condition that it waits for true.
 pub(super) fn serves(state: &State, id: &MemberId) -> bool {
-    let ready = runs(state, id).is_some_and(|report| report.ready);
-    ready && conditions(state, id).all(|said| said.is_some_and(|said| said.status))
+    grant(state, id).is_some_and(|granted| serving(state, id, granted).is_some())
 }
 
 /// Whether a member has been ready for as long as its set asks for.
 pub(super) fn available(state: &State, id: &MemberId, now: Timestamp) -> bool {
-    let Some((set, _)) = grant(state, id) else {
+    let Some((set, member)) = grant(state, id) else {
         return false;
     };
-    let ready = serves(state, id);
+    let Some(seen) = serving(state, id, (set, member)) else {
+        return false;
+    };
     let wanted = Duration::from_secs(set.spec.min_ready_seconds.into());
-    let since = heard(state, id).and_then(|seen| seen.ready_since);
-    let since = since.max(conditions(state, id).filter_map(|c| Some(c?.since)).max());
-    ready && (wanted.is_zero() || since.is_some_and(|since| now.since(since) >= wanted))
+    let opened = conditions(set, member).filter_map(|c| Some(c?.since));
+    let since = seen.ready_since.max(opened.max());
+    wanted.is_zero() || since.is_some_and(|since| now.since(since) >= wanted)
 }

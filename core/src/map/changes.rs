@@ -49,10 +49,10 @@ impl<'a, K, V> Side<'a, K, V> {
         }
     }
 
-    fn push_entries(&mut self, entries: &'a [(Arc<K>, Arc<V>)]) {
+    fn push_entries(&mut self, entries: &'a [(K, Arc<V>)]) {
         let entries = entries.iter().rev();
         self.0
-            .extend(entries.map(|(key, value)| Part::Entry(&**key, value)));
+            .extend(entries.map(|(key, value)| Part::Entry(key, value)));
     }
 
     fn push_children(&mut self, children: &'a [Child<K, V>]) {

@@ -1,16 +1,16 @@
 //! The nodes of a [`super::Map`]: how they are searched, split and joined.
 
-use std::{mem, sync::Arc};
+use std::{borrow::Borrow, mem, sync::Arc};
 
 /// A node has at most so many children or entries; it is split beyond.
 const MOST: usize = 32;
 /// A node with fewer is joined with its neighbour.
 const LEAST: usize = 8;
 
-/// The entries of a leaf.
-pub(super) type Entries<K, V> = Vec<(Arc<K>, Arc<V>)>;
+/// The entries of a leaf. Keys lie in the node itself: a search reads little else.
+pub(super) type Entries<K, V> = Vec<(K, Arc<V>)>;
 /// A node with a key that is not above any of its own.
-pub(super) type Child<K, V> = (Arc<K>, Arc<Node<K, V>>);
+pub(super) type Child<K, V> = (K, Arc<Node<K, V>>);
 /// The children of a branch. What is below the first key belongs to the first child all the same.
 pub(super) type Children<K, V> = Vec<Child<K, V>>;
 
@@ -23,7 +23,7 @@ pub(super) enum Node<K, V> {
 /// What a node was split into on its right.
 type Split<K, V> = Option<Child<K, V>>;
 
-impl<K, V> Clone for Node<K, V> {
+impl<K: Clone, V> Clone for Node<K, V> {
     fn clone(&self) -> Self {
         match self {
             Self::Leaf(entries) => Self::Leaf(entries.clone()),
@@ -47,14 +47,16 @@ impl<K, V> Node<K, V> {
             Self::Branch(children) => children.len(),
         }
     }
+}
 
+impl<K: Clone, V> Node<K, V> {
     /// The node above two.
     pub(super) fn above(left: Self, right: Child<K, V>) -> Self {
         let low = match &left {
             Self::Leaf(entries) => entries.first().map(|(key, _)| key),
             Self::Branch(children) => children.first().map(|(key, _)| key),
         };
-        let low = Arc::clone(low.unwrap_or(&right.0));
+        let low = low.unwrap_or(&right.0).clone();
         Self::Branch(vec![(low, Arc::new(left)), right])
     }
 
@@ -77,19 +79,19 @@ impl<K, V> Node<K, V> {
         match self {
             Self::Leaf(entries) => {
                 let right = entries.split_off(entries.len() / 2);
-                let low = Arc::clone(&right.first()?.0);
+                let low = right.first()?.0.clone();
                 Some((low, Arc::new(Self::Leaf(right))))
             }
             Self::Branch(children) => {
                 let right = children.split_off(children.len() / 2);
-                let low = Arc::clone(&right.first()?.0);
+                let low = right.first()?.0.clone();
                 Some((low, Arc::new(Self::Branch(right))))
             }
         }
     }
 
     /// Takes in its right neighbour, which has no key below `low`.
-    fn join(&mut self, low: Arc<K>, right: Self) {
+    fn join(&mut self, low: K, right: Self) {
         match (self, right) {
             (Self::Leaf(entries), Self::Leaf(more)) => entries.extend(more),
             (Self::Branch(children), Self::Branch(mut more)) => {
@@ -119,18 +121,24 @@ impl<K, V> Node<K, V> {
 }
 
 /// The child that has a key, if any has.
-pub(super) fn child<K: Ord, V>(children: &Children<K, V>, key: &K) -> usize {
+pub(super) fn child<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &Children<K, V>, key: &Q) -> usize {
     children
-        .partition_point(|(low, _)| **low <= *key)
+        .partition_point(|(low, _)| low.borrow() <= key)
         .saturating_sub(1)
 }
 
-fn search<K: Ord, V>(entries: &Entries<K, V>, key: &K) -> Result<usize, usize> {
-    entries.binary_search_by(|(have, _)| (**have).cmp(key))
+fn search<K: Borrow<Q>, V, Q: Ord + ?Sized>(
+    entries: &Entries<K, V>,
+    key: &Q,
+) -> Result<usize, usize> {
+    entries.binary_search_by(|(have, _)| have.borrow().cmp(key))
 }
 
-impl<K: Ord, V> Node<K, V> {
-    pub(super) fn get(&self, key: &K) -> Option<(&Arc<K>, &Arc<V>)> {
+impl<K, V> Node<K, V> {
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
         let mut node = self;
         loop {
             match node {
@@ -142,9 +150,12 @@ impl<K: Ord, V> Node<K, V> {
             }
         }
     }
+}
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V>
+impl<K: Ord + Clone, V> Node<K, V> {
+    pub(super) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
+        K: Borrow<Q>,
         V: Clone,
     {
         match self {
@@ -166,7 +177,7 @@ impl<K: Ord, V> Node<K, V> {
     {
         match self {
             Self::Leaf(entries) => {
-                let at = entries.partition_point(|(have, _)| **have < *key);
+                let at = entries.partition_point(|(have, _)| have < key);
                 Arc::make_mut(&mut entries[at].1)
             }
             Self::Branch(children) => {
@@ -177,7 +188,7 @@ impl<K: Ord, V> Node<K, V> {
     }
 
     /// Puts an entry: the value that was there, and the node that follows if this one was split.
-    pub(super) fn insert(&mut self, key: Arc<K>, value: Arc<V>) -> (Option<Arc<V>>, Split<K, V>) {
+    pub(super) fn insert(&mut self, key: K, value: Arc<V>) -> (Option<Arc<V>>, Split<K, V>) {
         let before = match self {
             Self::Leaf(entries) => match search(entries, &key) {
                 Ok(at) => Some(mem::replace(&mut entries[at].1, value)),
@@ -199,7 +210,10 @@ impl<K: Ord, V> Node<K, V> {
     }
 
     /// Removes an entry.
-    pub(super) fn remove(&mut self, key: &K) -> Option<Arc<V>> {
+    pub(super) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<Arc<V>>
+    where
+        K: Borrow<Q>,
+    {
         match self {
             Self::Leaf(entries) => {
                 let at = search(entries, key).ok()?;
@@ -219,7 +233,7 @@ impl<K: Ord, V> Node<K, V> {
 }
 
 /// Joins a child with the next one, and splits it again if that is too much.
-fn balance<K, V>(children: &mut Children<K, V>, left: usize) {
+fn balance<K: Clone, V>(children: &mut Children<K, V>, left: usize) {
     if left + 1 >= children.len() {
         return;
     }

@@ -14,7 +14,7 @@ pub struct Iter<'a, K, V> {
 
 /// What is still to be walked of a node.
 enum Level<'a, K, V> {
-    Leaf(slice::Iter<'a, (Arc<K>, Arc<V>)>),
+    Leaf(slice::Iter<'a, (K, Arc<V>)>),
     Branch(slice::Iter<'a, Child<K, V>>),
 }
 
@@ -78,8 +78,8 @@ impl<'a, K, V> Iter<'a, K, V> {
                 }
                 Node::Leaf(entries) => {
                     let at = entries.partition_point(|(key, _)| match start {
-                        Bound::Included(start) => **key < *start,
-                        Bound::Excluded(start) => **key <= *start,
+                        Bound::Included(start) => key < start,
+                        Bound::Excluded(start) => key <= start,
                         Bound::Unbounded => false,
                     });
                     front.push(Level::Leaf(entries[at..].iter()));

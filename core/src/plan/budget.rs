@@ -11,7 +11,7 @@
 use crate::{
     bug::{self, Bug},
     ids::{Ordinal, SetKey},
-    plan::facts::{Standing, facts},
+    plan::facts::{Standing, facts_in},
     spec::{Amount, DisruptionBudget},
     state::{Set, State},
     time::Timestamp,
@@ -61,7 +61,7 @@ pub(super) fn allows(
     }
     let stays = |other: &Ordinal| *other != victim || bug::on(Bug::VictimCounted);
     let others = set.declared().filter(stays);
-    enough(state, key, others, floor(set, cause), now)
+    enough(state, (key, set), others, floor(set, cause), now)
 }
 
 /// Whether a member that is not wanted any more may leave. Without a budget of its own a set goes
@@ -73,13 +73,13 @@ pub(super) fn lets_go(
     victim: Ordinal,
     now: Timestamp,
 ) -> Result<(), Spent> {
-    let serves = facts(state, key, victim).is_some_and(|facts| facts.available(now));
+    let serves = facts_in(state, key, set, victim).is_some_and(|facts| facts.available(now));
     let Some(budget) = set.spec.disruption_budget.as_ref().filter(|_| serves) else {
         return Ok(());
     };
     let others = set.members.keys().copied().filter(|other| *other != victim);
     let floor = floor_of(budget, set.wanted());
-    enough(state, key, others, floor, now)
+    enough(state, (key, set), others, floor, now)
 }
 
 /// How many others must be available for a member to be taken down.
@@ -144,7 +144,7 @@ fn share(size: u32, percent: u32) -> u32 {
 
 fn enough(
     state: &State,
-    key: &SetKey,
+    (key, set): (&SetKey, &Set),
     others: impl Iterator<Item = Ordinal>,
     floor: u32,
     now: Timestamp,
@@ -152,7 +152,7 @@ fn enough(
     let mut available = 0_u32;
     let mut wake = None;
     for other in others {
-        let facts = facts(state, key, other).filter(|facts| !facts.falters());
+        let facts = facts_in(state, key, set, other).filter(|facts| !facts.falters());
         match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
             Standing::Available => available += 1,
             Standing::ReadyUntil(at) => wake = wake.into_iter().chain([at]).min(),

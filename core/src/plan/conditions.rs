@@ -5,7 +5,7 @@ use crate::{
     ids::SetKey,
     plan::{
         draft::Draft,
-        facts::{Standing, facts},
+        facts::{Standing, facts_in},
     },
     spec::UpdateKind,
     state::{RolloutPhase, Set, State},
@@ -50,7 +50,7 @@ fn count(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Count {
     let mut count = Count::default();
     for ordinal in set.declared() {
         count.wanted += 1;
-        let Some(facts) = facts(state, key, ordinal) else {
+        let Some(facts) = facts_in(state, key, set, ordinal) else {
             continue;
         };
         let updated = facts.member.revision == *set.target_revision();

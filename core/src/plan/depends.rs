@@ -11,7 +11,7 @@ use crate::{
     plan::{
         draft::Draft,
         evict,
-        facts::{Facts, facts},
+        facts::{Facts, facts_in},
     },
     spec::DependencyGate,
     state::{Set, State},
@@ -51,7 +51,7 @@ pub(super) fn check_start(draft: &mut Draft, key: &SetKey) -> Result<(), Reason>
 /// Whether any member of a set runs.
 fn is_up(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut members = set.members.keys();
-    members.any(|ordinal| facts(state, key, *ordinal).is_some_and(|facts| facts.started()))
+    members.any(|ordinal| facts_in(state, key, set, *ordinal).is_some_and(|facts| facts.started()))
 }
 
 /// Whether every member of a set holds a gate, but for those that an operator keeps down; a set
@@ -71,7 +71,7 @@ fn holds(
             continue;
         }
         count += 1;
-        let facts = facts(state, key, ordinal).ok_or(None)?;
+        let facts = facts_in(state, key, set, ordinal).ok_or(None)?;
         match (gate_of(&facts, gate, now), facts.available_at()) {
             (true, _) => {}
             (false, Some(at)) if gate == DependencyGate::Available => wake = wake.max(Some(at)),

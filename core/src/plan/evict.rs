@@ -10,7 +10,7 @@ use crate::{
         Step, assign,
         budget::{self, Cause},
         draft::Draft,
-        facts::facts,
+        facts::{facts, facts_in},
     },
     state::{Member, Ordered, Set, State},
     waiting::Reason,
@@ -112,7 +112,7 @@ fn may_leave(draft: &Draft, id: &MemberId, host: &HostName) -> Result<(), Reason
 /// Whether another member of the set is being taken down.
 fn others_stop(state: &State, id: &MemberId, set: &Set) -> bool {
     let others = set.declared().filter(|n| *n != id.ordinal);
-    let mut others = others.filter_map(|n| facts(state, &id.set, n));
+    let mut others = others.filter_map(|n| facts_in(state, &id.set, set, n));
     others.any(|other| other.member.ordered == Ordered::Stop && other.in_contact)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
         draft::Draft,
-        facts::{Facts, facts},
+        facts::{Facts, all},
         founding, retention,
     },
     report::Phase,
@@ -16,21 +16,15 @@ use crate::{
 
 /// Explains every member of a set.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key) else {
-        return;
-    };
-    let ordinals: Vec<Ordinal> = set.members.keys().copied().collect();
-    for ordinal in ordinals {
-        let id = MemberId {
-            set: key.clone(),
-            ordinal,
-        };
-        if draft.reason(&id).is_some() {
-            continue;
-        }
-        if let Some(reason) = reason(&draft.state, &id) {
-            draft.wait(key, ordinal, reason);
-        }
+    let untold = all(&draft.state, key).filter_map(|(ordinal, facts)| {
+        let set = key.clone();
+        let id = MemberId { set, ordinal };
+        let told = draft.reason(&id).is_some();
+        let reason = (!told).then(|| reason(&draft.state, &id, &facts))??;
+        Some((ordinal, reason))
+    });
+    for (ordinal, reason) in untold.collect::<Vec<_>>() {
+        draft.wait(key, ordinal, reason);
     }
 }
 
@@ -45,8 +39,7 @@ pub(super) fn orphans(draft: &mut Draft, key: &SetKey) {
     }
 }
 
-fn reason(state: &State, id: &MemberId) -> Option<Reason> {
-    let facts = facts(state, &id.set, id.ordinal)?;
+fn reason(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
     let host = facts.member.host.clone();
     if !facts.in_contact {
         return Some(Reason::HostUnknown { host });
@@ -54,10 +47,10 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
     match facts.member.ordered {
         // The start stage has said why, or has just started it.
         Ordered::Nothing => None,
-        Ordered::Run => running(state, id, &facts),
+        Ordered::Run => running(state, id, facts),
         Ordered::Stop => {
             let stale = retention::stale(state, id, facts.set, facts.member);
-            stale.or_else(|| Some(stopping(state, &facts, host)))
+            stale.or_else(|| Some(stopping(state, facts, host)))
         }
     }
 }

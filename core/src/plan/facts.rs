@@ -45,26 +45,57 @@ pub(super) struct Facts<'a> {
 
 /// The facts of an assigned ordinal.
 pub(super) fn facts<'a>(state: &'a State, key: &SetKey, ordinal: Ordinal) -> Option<Facts<'a>> {
-    let set = state.sets.get(key)?;
+    facts_in(state, key, state.sets.get(key)?, ordinal)
+}
+
+/// The same of an ordinal of a set that is at hand.
+pub(super) fn facts_in<'a>(
+    state: &'a State,
+    key: &SetKey,
+    set: &'a Set,
+    ordinal: Ordinal,
+) -> Option<Facts<'a>> {
     let member = set.members.get(&ordinal)?;
+    Some(of_member(state, (key, set), ordinal, member))
+}
+
+/// The facts of all assigned ordinals of a set, lowest first.
+pub(super) fn all<'a>(
+    state: &'a State,
+    key: &'a SetKey,
+) -> impl DoubleEndedIterator<Item = (Ordinal, Facts<'a>)> {
+    let set = state.sets.get(key).into_iter();
+    set.flat_map(move |set| {
+        let members = set.members.iter();
+        members.map(move |(n, member)| (*n, of_member(state, (key, set), *n, member)))
+    })
+}
+
+fn of_member<'a>(
+    state: &'a State,
+    (key, set): (&SetKey, &'a Set),
+    ordinal: Ordinal,
+    member: &'a Member,
+) -> Facts<'a> {
     let id = MemberId {
         set: key.clone(),
         ordinal,
     };
-    let (seen, absent) = match state.knowledge(&id, member) {
-        Knowledge::Known(seen) => (Some(seen), false),
-        Knowledge::Absent => (None, true),
-        Knowledge::Unknown => (None, false),
-    };
     let contact = state.hosts.get(&member.host).map(|host| &host.contact);
-    Some(Facts {
+    let known = contact.map(|contact| contact.knowledge(&id, member.epoch));
+    let (seen, absent) = match known {
+        Some(Knowledge::Known(seen)) => (Some(seen), false),
+        Some(Knowledge::Absent) => (None, true),
+        Some(Knowledge::Unknown) | None => (None, false),
+    };
+    Facts {
         set,
         member,
         seen,
         absent,
         in_contact: contact.is_some_and(|contact| contact.connected),
         settled: contact.is_some_and(|contact| contact.connected && contact.settled),
-    })
+    }
 }
 
 impl Facts<'_> {

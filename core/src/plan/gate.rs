@@ -14,7 +14,7 @@ use crate::{
     ids::{Ordinal, SetKey},
     plan::{
         evict,
-        facts::{Standing, facts},
+        facts::{Standing, facts_in},
         founding,
     },
     spec::GatePolicy,
@@ -99,7 +99,7 @@ fn first_shut(
     now: Timestamp,
 ) -> Option<Shut> {
     set.declared().find_map(|by| {
-        let facts = facts(state, key, by);
+        let facts = facts_in(state, key, set, by);
         // What an operator keeps down keeps nobody else down.
         if evict::kept_down(state, key, set, by) {
             return None;
@@ -120,7 +120,8 @@ fn first_shut(
 
 /// Whether more than half of the wanted members run.
 fn majority_runs(state: &State, key: &SetKey, set: &Set) -> bool {
-    let started = |ordinal: &Ordinal| facts(state, key, *ordinal).is_some_and(|f| f.started());
+    let started =
+        |ordinal: &Ordinal| facts_in(state, key, set, *ordinal).is_some_and(|f| f.started());
     let running = set.declared().filter(started).count();
     u32::try_from(running).is_ok_and(|running| running > set.wanted() / 2)
 }
@@ -141,5 +142,5 @@ fn comes_back(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> bool 
 
 fn nobody_ready(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut members = set.members.keys();
-    !members.any(|ordinal| facts(state, key, *ordinal).is_some_and(|facts| facts.ready()))
+    !members.any(|ordinal| facts_in(state, key, set, *ordinal).is_some_and(|facts| facts.ready()))
 }

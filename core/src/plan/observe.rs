@@ -2,11 +2,11 @@
 
 use crate::{
     bug::{self, Bug},
-    ids::{MemberId, SetKey},
+    ids::{ClaimKey, MemberId, SetKey},
     plan::{
         Step,
         draft::Draft,
-        facts::{Facts, facts},
+        facts::{Facts, all, facts},
     },
     state::State,
     volume::{VolumeReport, access::shared_claims},
@@ -14,31 +14,31 @@ use crate::{
 
 /// Records what is newly observed of a set.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key) else {
-        return;
-    };
-    let ordinals: Vec<_> = set.members.keys().copied().collect();
-    for ordinal in ordinals {
+    let news = all(&draft.state, key).filter_map(|(ordinal, facts)| {
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
-        for step in observed(draft, &id) {
+        let news = !observed(&draft.state, &id, &facts).is_empty();
+        news.then_some(id)
+    });
+    // What is recorded of a claim that several share is no news of the others any more.
+    for id in news.collect::<Vec<_>>() {
+        let facts = facts(&draft.state, key, id.ordinal);
+        let steps = facts.map(|facts| observed(&draft.state, &id, &facts));
+        for step in steps.unwrap_or_default() {
             draft.push(step);
         }
     }
 }
 
-fn observed(draft: &Draft, id: &MemberId) -> Vec<Step> {
-    let Some(facts) = facts(&draft.state, &id.set, id.ordinal) else {
-        return Vec::new();
-    };
+fn observed(state: &State, id: &MemberId, facts: &Facts<'_>) -> Vec<Step> {
     let Some(seen) = facts.seen else {
         return Vec::new();
     };
     let reported = seen.report.filled.iter();
     let mut steps: Vec<Step> = reported
-        .filter_map(|name| filled(&draft.state, id, &facts, name, &seen.report.volumes))
+        .filter_map(|name| filled(state, id, facts, name, &seen.report.volumes))
         .collect();
     let member = facts.member;
     // Whatever the policy: only a member that served has surely finished its part of the founding.
@@ -62,25 +62,23 @@ fn filled(
     name: &str,
     reports: &[VolumeReport],
 ) -> Option<Step> {
-    let own = id.claim(name).ok();
-    let own = own.filter(|key| state.claims.get(key).is_some_and(|claim| claim.is_for(id)));
+    let known = |key: ClaimKey| Some((state.claims.get(&key)?, key));
+    let own = id.claim(name).ok().and_then(known);
     let shared = || {
         let template = facts.set.template_of(&facts.member.revision)?;
         let mut shared = shared_claims(id, template);
-        shared
-            .find(|(used, _)| used.name == name)
-            .map(|(_, key)| key)
+        let (_, key) = shared.find(|(used, _)| used.name == name)?;
+        known(key)
     };
-    let key = own.or_else(shared)?;
-    let claim = state.claims.get(&key)?;
+    let (claim, key) = own.filter(|(claim, _)| claim.is_for(id)).or_else(shared)?;
     let report = reports.iter().find(|report| report.name == name);
     // Of a volume that holds its own record, that one counts.
     let unrecorded = report.filter(|report| !report.recorded);
     let owner = unrecorded.map(|report| report.owner.clone());
     // The first one is kept: members that share a claim may reach its server by several.
-    let known = state.volume_of(claim).and_then(|volume| volume.address);
+    let known = || state.volume_of(claim).and_then(|volume| volume.address);
     let address = report.and_then(|report| report.address);
-    let address = address.filter(|_| known.is_none());
+    let address = address.filter(|_| known().is_none());
     let news = !claim.filled || (claim.owner.is_none() && owner.is_some()) || address.is_some();
     news.then_some(Step::FillClaim {
         key,

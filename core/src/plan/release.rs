@@ -1,12 +1,14 @@
 //! What is proven gone is released: grants, then sets without members, then what nobody needs.
 
+use std::collections::BTreeSet;
+
 use crate::{
     bug::{self, Bug},
     ids::{MemberId, Ordinal, SetKey, TemplateHash, Uid},
     plan::{
         Parked, Scope, Step,
         draft::Draft,
-        facts::{Facts, facts},
+        facts::{Facts, all, facts},
         lost,
         parked::holds_set,
         retention,
@@ -18,17 +20,19 @@ use crate::{
 
 /// Releases the members of a set that are proven gone, highest first.
 pub(super) fn members(draft: &mut Draft, key: &SetKey) {
-    let Some(set) = draft.set(key) else {
-        return;
-    };
-    let ordinals: Vec<Ordinal> = set.members.keys().rev().copied().collect();
-    for ordinal in ordinals {
+    let members = all(&draft.state, key).rev();
+    let gone = members.filter(|(ordinal, facts)| {
+        !facts.in_contact || said_gone(&draft.state, key, facts, *ordinal).is_some()
+    });
+    // One release may leave nothing proven of others: each is looked at again.
+    let gone: Vec<Ordinal> = gone.map(|(ordinal, _)| ordinal).collect();
+    for ordinal in gone {
         let Some(facts) = facts(&draft.state, key, ordinal) else {
             continue;
         };
         let (epoch, in_contact) = (facts.member.epoch, facts.in_contact);
         let leaves = !facts.set.is_declared(ordinal);
-        let found = proof(&facts, ordinal).or_else(|| word(&draft.state, key, &facts, ordinal));
+        let found = said_gone(&draft.state, key, &facts, ordinal);
         let member = MemberId {
             set: key.clone(),
             ordinal,
@@ -49,6 +53,11 @@ pub(super) fn members(draft: &mut Draft, key: &SetKey) {
             });
         }
     }
+}
+
+/// What proves that a member is gone, or what an operator said instead.
+fn said_gone(state: &State, key: &SetKey, facts: &Facts<'_>, ordinal: Ordinal) -> Option<Proof> {
+    proof(facts, ordinal).or_else(|| word(state, key, facts, ordinal))
 }
 
 /// What an operator said instead of a proof.
@@ -170,12 +179,10 @@ pub(super) fn revisions(draft: &mut Draft, key: &SetKey) {
     let Some(set) = draft.set(key) else {
         return;
     };
-    let carried = |revision: &&TemplateHash| {
-        **revision == set.revision
-            || **revision == *set.current_revision()
-            || set.members.values().any(|m| m.revision == **revision)
-    };
-    let unused = set.revisions.iter().filter(|(hash, _)| !carried(hash));
+    let mut needed: BTreeSet<&TemplateHash> = set.members.values().map(|m| &m.revision).collect();
+    needed.extend([&set.revision, set.current_revision()]);
+    let unused = set.revisions.iter();
+    let unused = unused.filter(|(hash, _)| !needed.contains(hash));
     let mut unused: Vec<_> = unused.map(|(hash, r)| (r.number, hash.clone())).collect();
     unused.sort();
     let keep = usize::try_from(set.spec.revision_history_limit()).unwrap_or(usize::MAX);

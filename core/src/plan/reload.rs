@@ -21,18 +21,15 @@ use crate::{
 
 /// Whether an update brings a member that runs to the target without replacing it.
 pub(super) fn reaches(set: &Set, ordinal: Ordinal, member: &Member) -> bool {
-    let revisions = (
-        set.revisions.get(&member.revision),
-        set.revisions.get(set.target_revision()),
-    );
-    let (Some(old), Some(new)) = revisions else {
-        return false;
-    };
-    set.spec.config_update == ConfigUpdate::Reload
+    let asked = set.spec.config_update == ConfigUpdate::Reload
         && member.ordered == Ordered::Run
         && member.restart_asked.is_none()
-        && set.is_to_be_replaced(ordinal, member)
-        && is_only_config(old, new, ordinal)
+        && set.is_to_be_replaced(ordinal, member);
+    let revisions = || {
+        let old = set.revisions.get(&member.revision)?;
+        Some((old, set.revisions.get(set.target_revision())?))
+    };
+    asked && revisions().is_some_and(|(old, new)| is_only_config(old, new, ordinal))
 }
 
 /// Whether two revisions of an ordinal differ in nothing but config that files have: what its

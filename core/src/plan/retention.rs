@@ -101,8 +101,8 @@ pub(super) fn drop_claims(draft: &mut Draft, parked: &Parked, scope: &Scope) {
             continue;
         };
         let Some(id) = &claim.member else { continue };
-        let held = holds_set(parked, &id.set) || sharers(state, &key).next().is_some();
-        if claim.goes_with.is_some() && !held && is_due(state, id, claim) {
+        let held = || holds_set(parked, &id.set) || sharers(state, &key).next().is_some();
+        if claim.goes_with.is_some() && is_due(state, id, claim) && !held() {
             let uid = claim.uid.clone();
             steps.push(Step::DropClaim { key, uid });
         }

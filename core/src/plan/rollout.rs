@@ -12,7 +12,7 @@ use crate::{
         Step,
         draft::Draft,
         evict,
-        facts::{Facts, facts},
+        facts::{Facts, facts_in},
     },
     state::{Ordered, RolloutPhase, Set, State, Turn, rollout::Progress},
     time::Timestamp,
@@ -128,7 +128,7 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
     };
     let mut wanted = set.declared();
     let partitioned = set.spec.partition() > 0;
-    wanted.all(|ordinal| facts(state, key, ordinal).is_some_and(|facts| ready(&facts)))
+    wanted.all(|ordinal| facts_in(state, key, set, ordinal).is_some_and(|facts| ready(&facts)))
         && set.members.keys().all(|ordinal| set.is_declared(*ordinal))
         && !(partitioned && set.members.is_empty())
 }
@@ -147,7 +147,7 @@ fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
     let concerned = |n: &Ordinal| concerns(state, key, set, *n);
     for ordinal in set.declared().filter(concerned) {
         progress.of += 1;
-        progress.lacking += match facts(state, key, ordinal) {
+        progress.lacking += match facts_in(state, key, set, ordinal) {
             Some(facts) if facts.member.revision != *set.target_revision() => 2,
             Some(facts) if facts.available(now) && facts.has_files() => 0,
             Some(_) => 1,

@@ -151,7 +151,9 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
         let member = id.clone();
         return Err(Reason::FoundingDiskLost { member });
     }
-    if let Some(claim) = state.unrecorded(id).filter(|_| member.lease.is_some()) {
+    if member.lease.is_some()
+        && let Some(claim) = state.unrecorded(id)
+    {
         return Err(Reason::OwnerNotOnVolume { claim });
     }
     let set = state.sets.get(&id.set);

@@ -12,7 +12,7 @@ use crate::{
     plan::{
         Step, budget, depends,
         draft::Draft,
-        facts::{Facts, Standing, facts},
+        facts::{Facts, Standing, facts, facts_in},
         gate::Shut,
         retention,
         start::predecessor,
@@ -106,7 +106,7 @@ fn halted(
 ) -> Option<(Shut, Timestamp)> {
     let policy = set.spec.pod_management_policy;
     let holds = |by: Ordinal| {
-        let facts = facts(state, key, by)?;
+        let facts = facts_in(state, key, set, by)?;
         let until = unhealthy_until(&facts, policy, now)?;
         let wake = Some(until);
         Some((Shut { by, policy, wake }, until))

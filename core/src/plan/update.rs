@@ -17,7 +17,7 @@ use crate::{
         budget::{self, Cause},
         draft::Draft,
         evict,
-        facts::{BROKEN_AFTER, Facts, Standing, facts},
+        facts::{BROKEN_AFTER, Facts, Standing, all, facts, facts_in},
         reload,
     },
     spec::{GatePolicy, UpdateKind},
@@ -124,7 +124,7 @@ fn victim(
     let (under_way, settles) = under_way(draft, key, set);
     let mut wake = settles;
     if under_way < lanes {
-        let broken_at = |n: &Ordinal| broken_at(&facts(&draft.state, key, *n)?);
+        let broken_at = |n: &Ordinal| broken_at(&facts_in(&draft.state, key, set, *n)?);
         let broken = old
             .iter()
             .find(|n| broken_at(n).is_some_and(|at| at <= now));
@@ -138,14 +138,16 @@ fn victim(
     }
     let next = next_healthy(draft, key, set, &old);
     let outcome = match (next, quiet) {
-        (Some(_), Err(settles)) if !parallel => Err((None, settles)),
-        (Some((ordinal, cause)), _) => budget::allows(&draft.state, key, set, ordinal, cause, now)
-            .map(|()| ordinal)
-            .map_err(|spent| {
-                // The members of a rollout need not be told of one by one.
-                let told = cause == Cause::Request || set.spec.disruption_budget.is_some();
-                (told.then_some((ordinal, spent)), spent.wake)
-            }),
+        (Some(_), Err(settles)) => Err((None, settles)),
+        (Some((ordinal, cause)), Ok(())) => {
+            budget::allows(&draft.state, key, set, ordinal, cause, now)
+                .map(|()| ordinal)
+                .map_err(|spent| {
+                    // The members of a rollout need not be told of one by one.
+                    let told = cause == Cause::Request || set.spec.disruption_budget.is_some();
+                    (told.then_some((ordinal, spent)), spent.wake)
+                })
+        }
         (None, _) => Err((None, None)),
     };
     match outcome {
@@ -169,15 +171,16 @@ fn next_healthy(
     set: &Set,
     old: &[Ordinal],
 ) -> Option<(Ordinal, Cause)> {
-    let known = |n: &Ordinal| facts(&draft.state, key, *n);
+    let known = |n: &Ordinal| facts_in(&draft.state, key, set, *n);
     let asked = |n: &Ordinal| {
         let member = set.members.get(n);
         member.is_some_and(|member| member.restart_asked.is_some())
     };
-    let early = |n: &Ordinal| known(n).is_some_and(|facts| !facts.available(draft.now));
-    let serving = old.iter().copied();
-    let serving = serving.filter(|n| known(n).is_some_and(|facts| facts.ready()));
-    let victim = serving.min_by_key(|n| (!asked(n), !early(n)))?;
+    let serving = old.iter().filter_map(|n| {
+        let facts = known(n).filter(Facts::ready)?;
+        Some((*n, !facts.available(draft.now)))
+    });
+    let (victim, _) = serving.min_by_key(|(n, early)| (!asked(n), !early))?;
     let cause = if asked(&victim) {
         Cause::Request
     } else {
@@ -205,7 +208,8 @@ fn under_way(draft: &Draft, key: &SetKey, set: &Set) -> (u32, Option<Timestamp>)
     let mut count = 0_u32;
     let mut wake = None;
     for ordinal in set.declared() {
-        let Some(facts) = facts(&draft.state, key, ordinal).filter(|facts| facts.in_contact) else {
+        let facts = facts_in(&draft.state, key, set, ordinal);
+        let Some(facts) = facts.filter(|facts| facts.in_contact) else {
             continue;
         };
         let (busy, until) = match facts.member.ordered {
@@ -242,21 +246,23 @@ fn waits_for_its_name(draft: &Draft, key: &SetKey, ordinal: Ordinal) -> bool {
     matches!(draft.reason(&id), Some(Reason::ZoneNotAcknowledged { .. }))
 }
 
-/// Whether nothing is on its way in an ordered set: what is known to be there is wanted and
+/// Whether nothing is on its way, which matters in an ordered set only: what is known to be there is wanted and
 /// available, and what is wanted has a host, but for what an operator keeps down. If not, when that changes by time alone.
 fn is_quiet(draft: &Draft, key: &SetKey) -> Result<(), Option<Timestamp>> {
     let Some(set) = draft.set(key) else {
         return Err(None);
     };
+    if set.spec.pod_management_policy == GatePolicy::Parallel {
+        return Ok(());
+    }
     let mut wake = None;
     let kept_down = |ordinal: Ordinal| evict::kept_down(&draft.state, key, set, ordinal);
-    for ordinal in set.members.keys() {
-        let facts = facts(&draft.state, key, *ordinal).filter(|facts| facts.in_contact);
-        let Some(facts) = facts.filter(|_| !kept_down(*ordinal)) else {
+    for (ordinal, facts) in all(&draft.state, key).filter(|(_, facts)| facts.in_contact) {
+        if kept_down(ordinal) {
             continue;
-        };
+        }
         match facts.standing(draft.now) {
-            Standing::Available if set.is_declared(*ordinal) => {}
+            Standing::Available if set.is_declared(ordinal) => {}
             Standing::ReadyUntil(at) => wake = wake.max(Some(at)),
             Standing::Available | Standing::Unready | Standing::Down => return Err(None),
         }

@@ -1,6 +1,6 @@
 //! What an operator should know of a set before it bites.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, SetKey},
@@ -85,36 +85,37 @@ fn budget(set: &Set) -> Option<String> {
 /// Data that earlier claims of the set's names left on volumes, where the set's own claims are new: it
 /// is easily overlooked, and easily had as long as nothing was written.
 fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
-    let claims: BTreeSet<ClaimKey> = set
-        .declared()
-        .flat_map(|ordinal| {
-            let set_key = key.clone();
-            let id = MemberId {
-                set: set_key,
-                ordinal,
-            };
-            let templates = set.spec.volume_claim_templates.iter();
-            templates.filter_map(move |template| id.claim(&template.metadata.name).ok())
-        })
-        .collect();
+    let claims = set.declared().flat_map(|ordinal| {
+        let id = MemberId {
+            set: key.clone(),
+            ordinal,
+        };
+        let templates = set.spec.volume_claim_templates.iter();
+        templates.filter_map(move |template| id.claim(&template.metadata.name).ok())
+    });
     let index = state.index();
-    let names: BTreeSet<&ObjectKey> = claims
-        .iter()
-        .flat_map(|claim| index.volumes_of.of(claim))
-        .collect();
-    let left = names.into_iter().filter_map(|name| {
-        let volume = state.volumes.get(name)?;
-        let bound = volume.claim.as_ref()?;
-        let now = state.claims.get(&bound.key);
-        let left = volume.filled && volume.state == VolumeState::Live && !bound.is_there(state);
-        let is_new = now.is_none_or(|claim| !claim.filled);
-        (left && is_new).then(|| {
-            format!(
-                "volume {0} holds the data of an earlier claim {1}, and the set gets a new claim; to \
-                 have that data, say berth volume undelete {0} before, while no claim has the name",
-                name.name, bound.key
-            )
-        })
+    let mut left: BTreeMap<&ObjectKey, ClaimKey> = BTreeMap::new();
+    for claim in claims {
+        let now = state.claims.get(&claim);
+        // What is in use holds no earlier data.
+        if now.is_some_and(|claim| claim.filled) {
+            continue;
+        }
+        for name in index.volumes_of.of(&claim) {
+            let volume = state.volumes.get(name);
+            let filled = volume.filter(|one| one.filled && one.state == VolumeState::Live);
+            let bound = filled.and_then(|volume| volume.claim.as_ref());
+            if bound.is_some_and(|bound| !bound.is_there(state)) {
+                left.insert(name, claim.clone());
+            }
+        }
+    }
+    let left = left.into_iter().map(|(volume, claim)| {
+        format!(
+            "volume {0} holds the data of an earlier claim {claim}, and the set gets a new claim; to \
+             have that data, say berth volume undelete {0} before, while no claim has the name",
+            volume.name
+        )
     });
     left.collect()
 }

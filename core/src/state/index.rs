@@ -12,7 +12,7 @@ use crate::{
     map::{Change, Map},
     memo::Memo,
     spec::{Protocol, Service},
-    state::{Claim, State, Volume, VolumeState},
+    state::{Claim, Host, Set, Snapshot, State, Volume, VolumeState},
     time::Timestamp,
     zone,
 };
@@ -38,6 +38,8 @@ pub struct Index {
     pub on_host: Groups<HostName, MemberId>,
     /// Those of them of which nothing was ordered yet.
     pub unstarted_on: Groups<HostName, MemberId>,
+    /// The hosts whose agents reported a member last, in contact or not.
+    pub reported_on: Groups<MemberId, HostName>,
     /// The members that declare a socket.
     pub sockets: Groups<Socket, MemberId>,
     /// How many ordinals own an address, hosts have it, and members are named with it.
@@ -69,7 +71,7 @@ pub struct Index {
     /// Volumes that a class made, and whose claim is not there.
     pub loose: Groups<(), ObjectKey>,
     /// Bytes of the volumes and snapshots in a pool of a host.
-    pub used: Map<(HostName, String), u128>,
+    pub used: Map<Arc<(HostName, String)>, u128>,
     /// Volumes on servers.
     pub on_servers: Groups<(), ObjectKey>,
     /// The volumes in a directory of a pool of a host.
@@ -80,7 +82,31 @@ pub struct Index {
     pub labelled: Groups<Label, SetKey>,
     /// Services by the first label that they select.
     pub selecting: Groups<Label, ObjectKey>,
-    seen: Box<State>,
+    seen: Seen,
+}
+
+/// What an index is made of.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Seen {
+    hosts: Map<HostName, Host>,
+    sets: Map<SetKey, Set>,
+    claims: Map<ClaimKey, Claim>,
+    volumes: Map<ObjectKey, Volume>,
+    snapshots: Map<ObjectKey, Snapshot>,
+    services: Map<ObjectKey, Service>,
+}
+
+impl Seen {
+    fn of(state: &State) -> Self {
+        Self {
+            hosts: state.hosts.clone(),
+            sets: state.sets.clone(),
+            claims: state.claims.clone(),
+            volumes: state.volumes.clone(),
+            snapshots: state.snapshots.clone(),
+            services: state.services.clone(),
+        }
+    }
 }
 
 impl State {
@@ -152,14 +178,10 @@ impl Index {
 
     /// Takes in what changed.
     fn follow(&mut self, state: &State) {
-        let before = std::mem::replace(&mut self.seen, Box::new(state.bare()));
-        for change in state.hosts.changes(&before.hosts) {
-            let address = |host: &crate::state::Host| host.record.advertise_address;
-            let (old, new) = (change.before.map(address), change.after.map(address));
-            if old != new {
-                old.into_iter().for_each(|old| self.address(old, false));
-                new.into_iter().for_each(|new| self.address(new, true));
-            }
+        let state = Seen::of(state);
+        let before = std::mem::replace(&mut self.seen, state.clone());
+        for Change { key, before, after } in state.hosts.changes(&before.hosts) {
+            self.host(key, before, after);
         }
         for Change { key, before, after } in state.sets.changes(&before.sets) {
             self.set(key, before, after);
@@ -172,12 +194,31 @@ impl Index {
                 .into_iter()
                 .for_each(|claim| self.claim(key, claim, true));
         }
-        self.volumes(&before, state);
+        self.volumes(&before, &state);
         for Change { key, before, after } in state.services.changes(&before.services) {
             for (service, is_there) in [(before, false), (after, true)] {
                 if let Some(label) = service.and_then(|service| first_label(key, service)) {
                     self.selecting.put(&label, key, is_there);
                 }
+            }
+        }
+    }
+
+    fn host(&mut self, name: &HostName, before: Option<&Host>, after: Option<&Host>) {
+        let address = |host: &Host| host.record.advertise_address;
+        let (old, new) = (before.map(address), after.map(address));
+        if old != new {
+            old.into_iter().for_each(|old| self.address(old, false));
+            new.into_iter().for_each(|new| self.address(new, true));
+        }
+        let none = Map::new();
+        let reports = |host: Option<&Host>| {
+            host.map_or_else(|| none.clone(), |host| host.contact.members.clone())
+        };
+        let (old, new) = (reports(before), reports(after));
+        for Change { key, before, after } in new.changes(&old) {
+            if before.is_some() != after.is_some() {
+                self.reported_on.put(key, name, after.is_some());
             }
         }
     }

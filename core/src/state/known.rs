@@ -1,9 +1,9 @@
 //! What is known of a member now: by reports of the epoch that it has, and only of hosts in contact.
 
-use super::{Member, Observation, Ordered, State};
+use super::{Contact, Member, Observation, Ordered, State};
 use crate::{
     bug::{self, Bug},
-    ids::MemberId,
+    ids::{Epoch, MemberId},
 };
 
 /// What is known of one epoch of a member. Unknown never frees an ordinal.
@@ -17,21 +17,27 @@ pub enum Knowledge<'a> {
     Unknown,
 }
 
+impl Contact {
+    /// What is known of an epoch of a member.
+    pub fn knowledge(&self, id: &MemberId, epoch: Epoch) -> Knowledge<'_> {
+        if !self.connected && !bug::on(Bug::UnknownIsAbsent) {
+            return Knowledge::Unknown;
+        }
+        match self.members.get(id) {
+            Some(seen) if seen.report.epoch == epoch => Knowledge::Known(seen),
+            None if self.settled || bug::on(Bug::UnknownIsAbsent) => Knowledge::Absent,
+            Some(_) | None => Knowledge::Unknown,
+        }
+    }
+}
+
 impl State {
     /// What is known of the epoch that a member is assigned with.
     pub fn knowledge(&self, id: &MemberId, member: &Member) -> Knowledge<'_> {
-        let Some(host) = self
-            .hosts
-            .get(&member.host)
-            .filter(|host| host.contact.connected || bug::on(Bug::UnknownIsAbsent))
-        else {
-            return Knowledge::Unknown;
-        };
-        match host.contact.members.get(id) {
-            Some(seen) if seen.report.epoch == member.epoch => Knowledge::Known(seen),
-            None if host.contact.settled || bug::on(Bug::UnknownIsAbsent) => Knowledge::Absent,
-            Some(_) | None => Knowledge::Unknown,
-        }
+        let host = self.hosts.get(&member.host);
+        host.map_or(Knowledge::Unknown, |host| {
+            host.contact.knowledge(id, member.epoch)
+        })
     }
 
     /// Whether a member is ready, wanted where it is, and of the revision that its set goes to: it

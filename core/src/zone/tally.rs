@@ -20,9 +20,9 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// How many members and services give each item: it is in the zone once.
-    counts: Map<Item, u32>,
+    counts: Map<Arc<Item>, u32>,
     sum: Sum,
-    seen: Box<State>,
+    seen: Arc<State>,
 }
 
 /// The hash of the zone that follows from a state: that of [`super::build`].
@@ -64,10 +64,9 @@ impl Tally {
                 sum: Sum::of(&state.zone_name),
                 ..Self::default()
             };
-            self.seen.zone_name.clone_from(&state.zone_name);
             add(&mut changes, [base(&state.zone_name)], 1);
         }
-        let before = std::mem::replace(&mut self.seen, Box::new(indexed(state)));
+        let before = std::mem::replace(&mut self.seen, Arc::new(indexed(state)));
         let touched = touched(&before, state);
         for (from, sign) in [(&*before, -1), (state, 1)] {
             for (key, which) in &touched {
@@ -97,7 +96,7 @@ impl Tally {
         if after == 0 {
             self.counts.remove(&item);
         } else if after != before {
-            self.counts.insert(item, after);
+            self.counts.insert(Arc::new(item), after);
         }
     }
 }
@@ -145,9 +144,12 @@ fn touched(before: &State, after: &State) -> BTreeMap<SetKey, Which> {
             touched.insert(key.clone(), Which::All);
             continue;
         };
-        if !have_same_names(was, is) {
+        if was.service_name(key) != is.service_name(key) || !is.carries_as(was) {
             touched.insert(key.clone(), Which::All);
             continue;
+        }
+        for ordinal in newly_or_no_longer_declared(was, is) {
+            one(&mut touched, key, ordinal);
         }
         for change in is.members.changes(&was.members) {
             one(&mut touched, key, *change.key);
@@ -165,12 +167,17 @@ fn touched(before: &State, after: &State) -> BTreeMap<SetKey, Which> {
     touched
 }
 
-/// Whether two versions of a set differ in nothing that all its members have in their names.
-fn have_same_names(one: &Set, other: &Set) -> bool {
-    Arc::ptr_eq(&one.spec, &other.spec)
+/// The ordinals that only one of two versions of a set declares.
+fn newly_or_no_longer_declared(one: &Set, other: &Set) -> Vec<Ordinal> {
+    let same = Arc::ptr_eq(&one.spec, &other.spec)
         && one.deleting == other.deleting
-        && one.own_hosts.is_same(&other.own_hosts)
-        && one.has_same_templates(other)
+        && one.own_hosts.is_same(&other.own_hosts);
+    if same {
+        return Vec::new();
+    }
+    let (one, other): (BTreeSet<_>, BTreeSet<_>) =
+        (one.declared().collect(), other.declared().collect());
+    one.symmetric_difference(&other).copied().collect()
 }
 
 fn count(state: &State, key: &SetKey, which: &Which, sign: i64, changes: &mut Changes) {

@@ -5,7 +5,8 @@ use crate::{
     fixture::{NOW, host_name, key, member, put_set, report, service, spec, state},
     ids::{Epoch, Ordinal, Term},
     report::Phase,
-    spec::ServicePort,
+    spec::{ServicePort, StatefulSetSpec},
+    state::assert_current,
 };
 
 /// A set `db` of two, both assigned and ordered to run.
@@ -192,6 +193,86 @@ fn the_hash_follows_the_records_and_not_the_serial() {
     assert_eq!(build(&state).hash(), before);
     report(&mut state, &member("db", 0), Phase::Running, true);
     assert_ne!(build(&state).hash(), before);
+}
+
+/// An edit of a set by its spec, which is to have its revision too.
+fn edit(state: &mut State, change: impl FnOnce(&mut StatefulSetSpec)) {
+    let mut wanted = state.sets[&key("db")].spec.as_ref().clone();
+    change(&mut wanted);
+    put_set(state, "db", wanted);
+}
+
+fn label(spec: &mut StatefulSetSpec, value: &str) {
+    let labels = &mut spec.template.metadata.labels;
+    labels.insert("tier".to_owned(), value.to_owned());
+}
+
+#[test]
+fn the_hash_that_is_kept_up_is_that_of_the_zone_whatever_changes() {
+    type Edit = fn(&mut State);
+    let edits: [(&str, Edit); 12] = [
+        ("another revision, which nobody has", |state| {
+            edit(state, |spec| label(spec, "new"));
+        }),
+        ("a service that selects it", |state| {
+            service(state, "new", "db");
+            let service = state.services.get_mut(&key("new")).unwrap();
+            service.spec.selector = [("tier".to_owned(), "new".to_owned())].into();
+        }),
+        ("a member takes it", |state| {
+            let set = state.sets.get_mut(&key("db")).unwrap();
+            let revision = set.revision.clone();
+            set.members.get_mut(&Ordinal(0)).unwrap().revision = revision;
+        }),
+        ("a revision and who takes it, at once", |state| {
+            edit(state, |spec| label(spec, "newer"));
+            let set = state.sets.get_mut(&key("db")).unwrap();
+            let revision = set.revision.clone();
+            set.members.get_mut(&Ordinal(1)).unwrap().revision = revision;
+        }),
+        ("more are wanted", |state| {
+            edit(state, |spec| spec.replicas = Some(5))
+        }),
+        ("other numbers", |state| {
+            edit(state, |spec| spec.ordinals.start = 2)
+        }),
+        ("less are wanted", |state| {
+            edit(state, |spec| spec.replicas = Some(1))
+        }),
+        ("the name of its service", |state| {
+            edit(state, |spec| spec.service_name = Some("peers".to_owned()));
+        }),
+        ("a revision that a member has is gone", |state| {
+            let set = state.sets.get_mut(&key("db")).unwrap();
+            let carried = set.members[&Ordinal(0)].revision.clone();
+            set.revisions.remove(&carried).unwrap();
+        }),
+        ("a member is gone", |state| {
+            let set = state.sets.get_mut(&key("db")).unwrap();
+            set.members.remove(&Ordinal(0)).unwrap();
+        }),
+        ("it is to be deleted", |state| {
+            state.sets.get_mut(&key("db")).unwrap().deleting = Some(NOW);
+        }),
+        ("it is gone", |state| {
+            state.sets.remove(&key("db")).unwrap();
+        }),
+    ];
+    let mut state = two_members();
+    report(&mut state, &member("db", 0), Phase::Running, true);
+    report(&mut state, &member("db", 1), Phase::Running, true);
+    hash(&state);
+    let mut leaps = state.clone();
+    for (what, change) in edits {
+        change(&mut state);
+        assert_eq!(hash(&state), build(&state).hash(), "{what}");
+        assert_current(&state);
+    }
+    // All but the last, and not asked in between.
+    edits[..11]
+        .iter()
+        .for_each(|(_, change)| change(&mut leaps));
+    assert_eq!(hash(&leaps), build(&leaps).hash());
 }
 
 #[test]

@@ -168,16 +168,18 @@ pub(in crate::plan) fn waiting(draft: &mut Draft, parked: &Parked, scope: &Scope
         // The store may be an old one, and the volume another claim's by now.
         return;
     }
-    let mut keys: BTreeSet<ClaimKey> = scope.claims(&draft.state).into_iter().collect();
-    keys.extend(draft.state.index().unbound.of(&()).cloned());
-    keys.retain(|key| {
+    let open = |key: &ClaimKey| {
         let claim = draft.state.claims.get(key);
         let open = claim.filter(|claim| claim.volume.is_none());
         open.is_some_and(|claim| match &claim.member {
             Some(id) => !holds_set(parked, &id.set) && is_assigned(&draft.state, id),
             None => !parked.contains_key(&Subject::Claim(key.clone())),
         })
-    });
+    };
+    let index = draft.state.index();
+    let all = scope.claims(&draft.state).into_iter();
+    let all = all.chain(index.unbound.of(&()).cloned());
+    let keys: BTreeSet<ClaimKey> = all.filter(open).collect();
     for key in keys {
         let pending = settle(draft, &key);
         let claim = draft.state.claims.get(&key);

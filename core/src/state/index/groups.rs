@@ -1,14 +1,23 @@
 //! The shapes that an index has: groups, counts, and runs of numbers.
 
+use std::sync::Arc;
+
 use crate::map::Map;
 
 /// Values by what they have in common. A group without values is none.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Groups<K, V>(Map<K, Map<V, ()>>);
+pub struct Groups<K, V> {
+    groups: Map<Arc<K>, Map<V, ()>>,
+    /// What every value of every group is mapped to.
+    is_in: Arc<()>,
+}
 
 impl<K, V> Default for Groups<K, V> {
     fn default() -> Self {
-        Self(Map::new())
+        Self {
+            groups: Map::new(),
+            is_in: Arc::new(()),
+        }
     }
 }
 
@@ -16,36 +25,40 @@ impl<K: Ord + Clone, V: Ord + Clone> Groups<K, V> {
     /// Puts a value into a group, or takes it away.
     pub(super) fn put(&mut self, group: &K, value: &V, is_there: bool) {
         if is_there {
-            let group = self.0.or_insert_with(group.clone(), Map::new);
-            group.insert(value.clone(), ());
-        } else if let Some(values) = self.0.get_mut(group) {
+            if !self.groups.contains_key(group) {
+                self.groups.insert(Arc::new(group.clone()), Map::new());
+            }
+            if let Some(values) = self.groups.get_mut(group) {
+                values.insert_shared(value.clone(), Arc::clone(&self.is_in));
+            }
+        } else if let Some(values) = self.groups.get_mut(group) {
             values.remove(value);
             if values.is_empty() {
-                self.0.remove(group);
+                self.groups.remove(group);
             }
         }
     }
 
     /// The values of a group, sorted.
     pub fn of(&self, group: &K) -> impl Iterator<Item = &V> {
-        self.0.get(group).into_iter().flat_map(Map::keys)
+        self.groups.get(group).into_iter().flat_map(Map::keys)
     }
 
     /// How many values a group has.
     pub fn len(&self, group: &K) -> usize {
-        self.0.get(group).map_or(0, Map::len)
+        self.groups.get(group).map_or(0, Map::len)
     }
 
     /// All groups, sorted, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let groups = self.0.iter();
-        groups.flat_map(|(group, values)| values.keys().map(move |value| (group, value)))
+        let groups = self.groups.iter();
+        groups.flat_map(|(group, values)| values.keys().map(move |value| (&**group, value)))
     }
 }
 
 /// How often something is there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counts<K>(Map<K, u32>);
+pub struct Counts<K>(Map<Arc<K>, u32>);
 
 impl<K> Default for Counts<K> {
     fn default() -> Self {
@@ -65,7 +78,7 @@ impl<K: Ord + Clone> Counts<K> {
         if after == 0 {
             self.0.remove(key);
         } else {
-            self.0.insert(key.clone(), after);
+            self.0.insert(Arc::new(key.clone()), after);
         }
         (before == 0) != (after == 0)
     }
@@ -77,7 +90,7 @@ impl<K: Ord + Clone> Counts<K> {
 
     /// The highest one.
     pub fn last(&self) -> Option<&K> {
-        self.0.keys().next_back()
+        self.0.keys().next_back().map(|key| &**key)
     }
 }
 

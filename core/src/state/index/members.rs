@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Index, Socket};
 use crate::{
-    ids::{MemberId, ObjectKey, Ordinal, SetKey},
+    ids::{MemberId, ObjectKey, Ordinal, SetKey, TemplateHash},
     map::{Change, Map},
     spec::{MemberTemplate, Placement},
     state::{Member, Ordered, Revision, Set},
@@ -92,7 +92,7 @@ impl Index {
         let (Some(before), Some(after)) = (before, after) else {
             return;
         };
-        if before.has_same_templates(after) {
+        if after.carries_as(before) {
             return;
         }
         // The members that are as they were and run what a revision says that is another now.
@@ -149,6 +149,15 @@ impl Set {
         let one = |(hash, revision): (_, &Revision)| (hash, Arc::as_ptr(&revision.template));
         let (own, others) = (self.revisions.iter(), other.revisions.iter());
         own.map(one).eq(others.map(one))
+    }
+
+    /// Whether the revisions that the members carry have the templates that they had in another
+    /// version of the set.
+    pub(crate) fn carries_as(&self, before: &Self) -> bool {
+        let hashes = self.revisions.keys().chain(before.revisions.keys());
+        let other = hashes.filter(|hash| !is_one(self.template_of(hash), before.template_of(hash)));
+        let other: BTreeSet<&TemplateHash> = other.collect();
+        other.is_empty() || self.members.values().all(|m| !other.contains(&m.revision))
     }
 }
 

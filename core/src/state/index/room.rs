@@ -1,17 +1,13 @@
 //! What volumes and snapshots add to an index. What a volume adds depends on its claim, so a changed
 //! claim has its volumes taken in anew.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Index, Volume, VolumeState};
-use crate::{
-    ids::ObjectKey,
-    state::{Snapshot, State},
-    volume::VolumeSource,
-};
+use super::{Index, Seen, Volume, VolumeState};
+use crate::{ids::ObjectKey, state::Snapshot, volume::VolumeSource};
 
 impl Index {
-    pub(super) fn volumes(&mut self, before: &State, after: &State) {
+    pub(super) fn volumes(&mut self, before: &Seen, after: &Seen) {
         let volumes = after.volumes.changes(&before.volumes);
         let mut touched: BTreeSet<ObjectKey> = volumes.map(|change| change.key.clone()).collect();
         for change in after.claims.changes(&before.claims) {
@@ -35,9 +31,9 @@ impl Index {
         }
     }
 
-    fn volume(&mut self, name: &ObjectKey, volume: &Volume, state: &State, is_there: bool) {
+    fn volume(&mut self, name: &ObjectKey, volume: &Volume, seen: &Seen, is_there: bool) {
         let bound = volume.claim.as_ref();
-        let claim = bound.and_then(|bound| state.claims.get(&bound.key));
+        let claim = bound.and_then(|bound| seen.claims.get(&bound.key));
         let has_claim = bound
             .zip(claim)
             .is_some_and(|(bound, claim)| bound.uid == claim.uid);
@@ -92,7 +88,7 @@ impl Index {
         if after == 0 {
             self.used.remove(&place);
         } else {
-            self.used.insert(place, after);
+            self.used.insert(Arc::new(place), after);
         }
     }
 }
