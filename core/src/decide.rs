@@ -1,7 +1,7 @@
 //! What the coordinator decides from one moment to the next: it remembers what it decided on, and
 //! plans what was reached by a change since. The first decision is about everything.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     check::{Breach, plan_scoped},
@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Decision {
     /// What to do.
     pub plan: Plan,
-    /// Why everything else waits that it is about; and when to decide again, whatever it is about.
+    /// Why everything else waits that it is about; and when to decide again, whatever it is about. Who
+    /// tells others asks [`Decider::tell`].
     pub report: Report,
     /// When to decide again about all that waits, if something does.
     pub look_at: Option<Timestamp>,
@@ -38,11 +39,12 @@ pub struct Decision {
 #[derive(Debug, Clone, Default)]
 pub struct Decider {
     seen: Option<State>,
-    /// What the last plan was about, if it had steps: they may not have been carried out, and what it
-    /// said of the others is not shown before a plan without steps.
+    /// Of what the last plan was about, what its steps reach: they may not have been carried out.
     again: Option<Scope>,
     open: Open,
     report: Report,
+    /// What was decided about since [`Self::tell`].
+    untold: Option<Scope>,
     /// When all that waits was planned last.
     looked: Timestamp,
 }
@@ -54,8 +56,15 @@ impl Decider {
         let scope = self.scope(state, now);
         let (plan, mut report, breaches) = plan_scoped(state, now, &scope);
         self.open.take(&scope, state, &report);
-        let idle = plan.steps.is_empty() && breaches.is_empty();
-        self.again = (!idle).then(|| scope.clone());
+        self.again = if breaches.is_empty() {
+            self.again(state, &plan, &scope, now)
+        } else {
+            Some(scope.clone())
+        };
+        self.untold = Some(match self.untold.take() {
+            Some(untold) => untold.with(scope.clone()),
+            None => scope.clone(),
+        });
         report.wake_at = [report.wake_at, self.open.wake_at()]
             .into_iter()
             .flatten()
@@ -75,6 +84,34 @@ impl Decider {
     /// Why everything waits, by the decisions so far.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Why everything waits that was decided about since this was asked last, and what that is. A plan
+    /// with steps speaks of what is not carried out yet: this is to be asked after one without.
+    pub fn tell(&mut self) -> (Scope, Report) {
+        let scope = self.untold.take();
+        let scope = scope.unwrap_or_else(|| Scope::Only(BTreeSet::new()));
+        let report = self.report.about(&scope);
+        (scope, report)
+    }
+
+    /// Those of the sets that a plan is about that its steps reach. What came of the steps may be
+    /// anything up to all of them; whom they do not reach stands as the plan found it either way.
+    fn again(&self, state: &State, plan: &Plan, scope: &Scope, now: Timestamp) -> Option<Scope> {
+        if plan.steps.is_empty() {
+            return None;
+        }
+        // Its own steps do reach it.
+        if let Scope::Only(sets) = scope
+            && sets.len() == 1
+        {
+            return Some(scope.clone());
+        }
+        let mut after = state.clone();
+        for step in &plan.steps {
+            after.apply(step, now);
+        }
+        Some(reached(state, &after, &self.open, now).within(scope))
     }
 
     fn scope(&mut self, state: &State, now: Timestamp) -> Scope {

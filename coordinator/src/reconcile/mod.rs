@@ -145,7 +145,7 @@ impl Reconciler {
                     fence_at,
                 ];
                 let wake_at = wakes.into_iter().flatten().min();
-                self.show(decision, now);
+                self.show(now);
                 return Ok(wake_at);
             }
         }
@@ -253,10 +253,11 @@ impl Reconciler {
         }
     }
 
-    fn show(&self, mut decision: Decision, now: Timestamp) {
-        work::explain(&self.context, &mut decision.report);
+    fn show(&mut self, now: Timestamp) {
+        let (scope, mut report) = self.decider.tell();
+        work::explain(&self.context, &mut report);
         let old = self.board.borrow().clone();
-        let (board, events) = board::next(&old, &decision.scope, decision.report, now);
+        let (board, events) = board::next(&old, &scope, report, now);
         self.context.note(events);
         self.board.send_replace(Arc::new(board));
     }

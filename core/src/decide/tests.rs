@@ -51,6 +51,39 @@ fn what_changed_in_one_set_is_planned_for_that_set_alone() {
 }
 
 #[test]
+fn whom_no_step_reaches_is_not_planned_again_and_is_told_of_all_the_same() {
+    let mut state = at_rest(4);
+    let mut decider = Decider::default();
+    assert_eq!(decider.decide(&state, NOW).plan.steps, []);
+    assert_eq!(decider.tell().0, Scope::All);
+    assert_eq!(
+        decider.tell(),
+        (Scope::Only(BTreeSet::new()), Report::default())
+    );
+
+    put_set(&mut state, "s3", wanted(1));
+    report(&mut state, &member("s1", 0), Phase::Running, false);
+    let both = Scope::Only([key("s1"), key("s3")].into());
+    let decided = decider.decide(&state, NOW);
+    assert_eq!(decided.scope, both);
+    assert!(!decided.plan.steps.is_empty());
+    let one = Scope::Only([key("s3")].into());
+    assert_eq!(
+        decider.decide(&state, NOW).scope,
+        one,
+        "it was not carried out"
+    );
+    for step in &decided.plan.steps {
+        state.apply(step, NOW);
+    }
+    let last = decider.decide(&state, NOW);
+    assert_eq!((last.scope, last.plan.steps), (one, Vec::new()));
+    let (scope, told) = decider.tell();
+    assert_eq!(scope, both);
+    assert!(told.waiting.contains_key(&member("s1", 0)), "{told:#?}");
+}
+
+#[test]
 fn what_waits_is_looked_at_now_and_then_and_nothing_else() {
     let mut state = at_rest(3);
     report(&mut state, &member("s1", 0), Phase::Running, false);

@@ -60,6 +60,37 @@ impl Report {
         self.wake_at = newer.wake_at;
     }
 
+    /// What it says of some sets, and of what is no set's.
+    #[must_use]
+    pub(crate) fn about(&self, scope: &Scope) -> Self {
+        let Scope::Only(sets) = scope else {
+            return self.clone();
+        };
+        let mut about = Self {
+            refused: self.refused.clone(),
+            wake_at: self.wake_at,
+            ..Self::default()
+        };
+        for set in sets {
+            let waiting = of_set(set, &self.waiting);
+            about
+                .waiting
+                .extend(waiting.map(|(id, reason)| (id.clone(), reason.clone())));
+            about.conditions.extend(entry(set, &self.conditions));
+            about.warnings.extend(entry(set, &self.warnings));
+            about.unsettled.extend(self.unsettled.get(set).cloned());
+            about.wakes.extend(entry(set, &self.wakes));
+            about.set_claims.extend(entry(set, &self.set_claims));
+        }
+        let others = self.set_claims.iter().filter(|(set, _)| !scope.has(set));
+        let others: BTreeSet<&ClaimKey> = others.flat_map(|(_, claims)| claims).collect();
+        let claims = self.claims.iter().filter(|(key, _)| !others.contains(key));
+        about
+            .claims
+            .extend(claims.map(|(key, reason)| (key.clone(), reason.clone())));
+        about
+    }
+
     fn forget(&mut self, set: &SetKey) {
         for id in members(set, &self.waiting) {
             self.waiting.remove(&id);
@@ -74,10 +105,21 @@ impl Report {
 
 /// The members of a set that something is told of.
 pub fn members<T>(set: &SetKey, told: &BTreeMap<MemberId, T>) -> Vec<MemberId> {
+    of_set(set, told).map(|(id, _)| id.clone()).collect()
+}
+
+fn of_set<'a, T>(
+    set: &'a SetKey,
+    told: &'a BTreeMap<MemberId, T>,
+) -> impl Iterator<Item = (&'a MemberId, &'a T)> {
     let first = MemberId {
         set: set.clone(),
         ordinal: Ordinal(0),
     };
-    let of_set = told.range(first..).take_while(|(id, _)| id.set == *set);
-    of_set.map(|(id, _)| id.clone()).collect()
+    told.range(first..).take_while(|(id, _)| id.set == *set)
+}
+
+fn entry<T: Clone>(set: &SetKey, told: &BTreeMap<SetKey, T>) -> Option<(SetKey, T)> {
+    let told = told.get(set)?;
+    Some((set.clone(), told.clone()))
 }

@@ -52,6 +52,18 @@ impl Scope {
         }
     }
 
+    /// Those of these sets that are in another scope too.
+    #[must_use]
+    pub(crate) fn within(self, other: &Self) -> Self {
+        match self {
+            Self::All => other.clone(),
+            Self::Only(mut sets) => {
+                sets.retain(|set| other.has(set));
+                Self::Only(sets)
+            }
+        }
+    }
+
     /// The claims of the members of these sets, sorted.
     pub(super) fn claims(&self, state: &State) -> Vec<ClaimKey> {
         match self {
@@ -59,11 +71,10 @@ impl Scope {
             Self::Only(sets) => {
                 let index = state.index();
                 let claims = sets.iter().flat_map(|set| index.claims_of.of(set));
+                // A claim is one set's only, so none is there twice.
+                let mut claims: Vec<ClaimKey> = claims.cloned().collect();
+                claims.sort_unstable();
                 claims
-                    .cloned()
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect()
             }
         }
     }

@@ -310,7 +310,6 @@ impl World {
             let Decision {
                 plan,
                 report,
-                scope,
                 look_at,
                 ..
             } = decision;
@@ -331,11 +330,10 @@ impl World {
             self.publish();
             let recorded = self.record_orders(true);
             let wake_at = report.wake_at;
-            if idle {
-                self.coordinator.report.absorb(&scope, report);
-            }
             // A host that has orders to answer is another one to who plans.
             if idle && !recorded {
+                let (scope, report) = self.coordinator.decider.tell();
+                self.coordinator.report.absorb(&scope, report);
                 self.send_works();
                 if self.wakes_checked == 100 || self.rng.chance(self.wakes_checked) {
                     self.nothing_is_left();
