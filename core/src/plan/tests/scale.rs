@@ -172,7 +172,11 @@ fn what_becomes_available_first_ends_the_wait_of_scaling_in() {
     friends.agents();
     scale(&mut friends, 0);
     friends.settle();
-    assert_eq!(friends.running().len(), 2, "the highest is not available yet");
+    assert_eq!(
+        friends.running().len(),
+        2,
+        "the highest is not available yet"
+    );
     let wake = friends.report.wake_at.expect("it asks to plan again");
     assert_eq!(wake, friends.now.plus(Duration::from_secs(2)));
     friends.now = wake;
