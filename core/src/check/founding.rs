@@ -57,9 +57,9 @@ pub(super) fn founders_complete(case: &Case<'_>) -> Verdict {
 
 /// Whether any member of a set ever ran.
 fn ran(state: &State, key: &SetKey, set: &Set) -> bool {
-    let mut claims = state.claims.values();
+    let mut claims = state.claims_of(key);
     let mut members = set.members.values();
-    claims.any(|claim| claim.is_of(key) && claim.filled)
+    claims.any(|(_, claim)| claim.filled)
         || members.any(|member| member.ordered != Ordered::Nothing)
 }
 
@@ -123,13 +123,12 @@ pub(super) fn founding_kept(case: &Case<'_>) -> Verdict {
     let Step::ForgetFounding { set } = case.step else {
         return Ok(());
     };
-    let mut claims = case.state.claims.iter();
     let there = case.state.sets.get(set);
     // One that is founded anew is as good as gone when nothing runs.
     if there.is_some_and(|there| !(there.refounding && there.members.is_empty())) {
         return Err(format!("{set} exists"));
     }
-    match claims.find(|(_, claim)| claim.is_of(set)) {
+    match case.state.claims_of(set).next() {
         Some((key, _)) => Err(format!("claim {key} of {set} exists")),
         None => Ok(()),
     }
@@ -142,7 +141,7 @@ pub(super) fn founded_anew(case: &Case<'_>) -> Verdict {
     let Some(set) = case.state.sets.get(key) else {
         return Err(format!("{key} does not exist"));
     };
-    let mut claims = case.state.claims.values();
+    let mut claims = case.state.claims_of(key);
     let wrong = if set.uid != *uid {
         "is another set by now"
     } else if !set.refounding || set.deleting.is_none() {
@@ -151,7 +150,7 @@ pub(super) fn founded_anew(case: &Case<'_>) -> Verdict {
         "has members"
     } else if case.state.foundings.contains_key(key) {
         "is founded still"
-    } else if claims.any(|claim| claim.is_of(key) && claim.filled) {
+    } else if claims.any(|(_, claim)| claim.filled) {
         "has data still"
     } else {
         return Ok(());

@@ -185,7 +185,7 @@ fn ends_with(state: &State, key: &SetKey, set: &Set) -> String {
         GoesWith::Set { uid } => *uid == set.uid,
         GoesWith::Member { .. } | GoesWith::Asked => true,
     };
-    let own = state.claims.iter().filter(|(_, claim)| claim.is_of(key));
+    let own = state.claims_of(key);
     let policy = set.spec.persistent_volume_claim_retention_policy;
     let deletes = policy.when_deleted == Retention::Delete;
     let lost = own.filter(|(_, claim)| deletes || claim.goes_with.as_ref().is_some_and(goes));

@@ -30,6 +30,10 @@ pub type Socket = (IpAddr, u32, Protocol);
 
 /// A label of a namespace's members: its key and value.
 pub(super) type Label = (Namespace, String, String);
+/// A pool of a host.
+pub(super) type Pool = (HostName, String);
+/// A directory in a pool of a host.
+pub(super) type Place = (HostName, String, String);
 
 /// What follows from the state, by what is asked for. See the module.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,7 +63,7 @@ pub struct Index {
     /// Claims that were made by hand and have no volume.
     pub unbound: Groups<(), ClaimKey>,
     /// How many claims have an id.
-    pub uids: Counts<Uid>,
+    pub uids: Counts<Arc<Uid>>,
     /// The volumes that are, or were, a claim's.
     pub volumes_of: Groups<ClaimKey, ObjectKey>,
     /// Volumes in the trash, by the time since when.
@@ -71,17 +75,17 @@ pub struct Index {
     /// Volumes that a class made, and whose claim is not there.
     pub loose: Groups<(), ObjectKey>,
     /// Bytes of the volumes and snapshots in a pool of a host.
-    pub used: Map<Arc<(HostName, String)>, u128>,
+    pub used: Map<Arc<Pool>, u128>,
     /// Volumes on servers.
     pub on_servers: Groups<(), ObjectKey>,
     /// The volumes in a directory of a pool of a host.
-    pub at: Groups<(HostName, String, String), ObjectKey>,
+    pub at: Groups<Arc<Place>, ObjectKey>,
     /// Sets whose `serviceName` is this one.
     pub named_by: Groups<ObjectKey, SetKey>,
     /// Sets with a revision whose members have a label.
-    pub labelled: Groups<Label, SetKey>,
+    pub labelled: Groups<Arc<Label>, SetKey>,
     /// Services by the first label that they select.
-    pub selecting: Groups<Label, ObjectKey>,
+    pub selecting: Groups<Arc<Label>, ObjectKey>,
     seen: Seen,
 }
 
@@ -187,18 +191,13 @@ impl Index {
             self.set(key, before, after);
         }
         for Change { key, before, after } in state.claims.changes(&before.claims) {
-            before
-                .into_iter()
-                .for_each(|claim| self.claim(key, claim, false));
-            after
-                .into_iter()
-                .for_each(|claim| self.claim(key, claim, true));
+            self.claim(key, before, after);
         }
         self.volumes(&before, &state);
         for Change { key, before, after } in state.services.changes(&before.services) {
             for (service, is_there) in [(before, false), (after, true)] {
                 if let Some(label) = service.and_then(|service| first_label(key, service)) {
-                    self.selecting.put(&label, key, is_there);
+                    self.selecting.put(&Arc::new(label), key, is_there);
                 }
             }
         }
@@ -206,11 +205,7 @@ impl Index {
 
     fn host(&mut self, name: &HostName, before: Option<&Host>, after: Option<&Host>) {
         let address = |host: &Host| host.record.advertise_address;
-        let (old, new) = (before.map(address), after.map(address));
-        if old != new {
-            old.into_iter().for_each(|old| self.address(old, false));
-            new.into_iter().for_each(|new| self.address(new, true));
-        }
+        self.address_of(before.map(address), after.map(address));
         let none = Map::new();
         let reports = |host: Option<&Host>| {
             host.map_or_else(|| none.clone(), |host| host.contact.members.clone())
@@ -223,12 +218,23 @@ impl Index {
         }
     }
 
-    fn claim(&mut self, key: &ClaimKey, claim: &Claim, is_there: bool) {
-        self.uids.put(&claim.uid, is_there);
-        match &claim.member {
-            Some(member) => self.claims_of.put(&member.set, key, is_there),
-            None if claim.volume.is_none() => self.unbound.put(&(), key, is_there),
-            None => {}
+    fn claim(&mut self, key: &ClaimKey, before: Option<&Claim>, after: Option<&Claim>) {
+        let uid = |claim: &Claim| Arc::new(claim.uid.clone());
+        let (old, new) = (before.map(uid), after.map(uid));
+        self.uids.swap(old.as_ref(), new.as_ref());
+        let set = |claim: Option<&'_ Claim>| Some(claim?.member.as_ref()?.set.clone());
+        let (old, new) = (set(before), set(after));
+        self.claims_of.swap(old.as_ref(), new.as_ref(), key);
+        let unbound = |claim: &Claim| claim.member.is_none() && claim.volume.is_none();
+        let (old, new) = (before.is_some_and(unbound), after.is_some_and(unbound));
+        self.unbound
+            .swap(old.then_some(&()), new.then_some(&()), key);
+    }
+
+    fn address_of(&mut self, before: Option<IpAddr>, after: Option<IpAddr>) {
+        if before != after {
+            before.into_iter().for_each(|old| self.address(old, false));
+            after.into_iter().for_each(|new| self.address(new, true));
         }
     }
 

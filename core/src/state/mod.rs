@@ -399,11 +399,6 @@ impl Claim {
         }
     }
 
-    /// Whether it is a member's of this set.
-    pub fn is_of(&self, set: &SetKey) -> bool {
-        self.member.as_ref().is_some_and(|id| id.set == *set)
-    }
-
     /// Whether it is this member's.
     pub fn is_for(&self, member: &MemberId) -> bool {
         self.member.as_ref() == Some(member)

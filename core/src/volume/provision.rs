@@ -50,14 +50,8 @@ pub fn local(state: &State, wanted: Wanted<'_>, host: &HostName, now: Timestamp)
 fn local_source(state: &State, wanted: Wanted<'_>, host: &HostName) -> VolumeSource {
     let pool = pool(wanted.class);
     let taken = |dir: &str| {
-        state.volumes.values().any(|volume| match &volume.source {
-            VolumeSource::Local {
-                host: h,
-                pool: p,
-                dir: d,
-            } => h == host && p == pool && d == dir,
-            VolumeSource::Nfs(_) => false,
-        })
+        let place = (host.clone(), pool.to_owned(), dir.to_owned());
+        state.index().at.of(&place).next().is_some()
     };
     let ClaimKey { namespace, name } = wanted.key;
     let plain = format!("{namespace}_{name}");
@@ -148,7 +142,10 @@ pub struct Servers<'a>(BTreeMap<&'a str, IpAddr>);
 impl<'a> Servers<'a> {
     /// What is known of them.
     pub fn of(state: &'a State) -> Self {
-        let known = state.volumes.values().filter_map(|volume| {
+        let index = state.index();
+        let volumes = index.on_servers.of(&());
+        let volumes = volumes.filter_map(|name| state.volumes.get(name));
+        let known = volumes.filter_map(|volume| {
             let VolumeSource::Nfs(nfs) = &volume.source else {
                 return None;
             };

@@ -82,7 +82,7 @@ impl Tally {
             let sign = i64::from(is.is_some()) - i64::from(was.is_some());
             add(&mut changes, [item_of_service(state, key)], sign);
         }
-        for (item, change) in changes {
+        for (item, change) in changes.into_iter().filter(|(_, change)| *change != 0) {
             self.change(item, change);
         }
     }

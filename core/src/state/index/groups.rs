@@ -1,13 +1,13 @@
 //! The shapes that an index has: groups, counts, and runs of numbers.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use crate::map::Map;
 
 /// Values by what they have in common. A group without values is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Groups<K, V> {
-    groups: Map<Arc<K>, Map<V, ()>>,
+    groups: Map<K, Map<V, ()>>,
     /// What every value of every group is mapped to.
     is_in: Arc<()>,
 }
@@ -26,7 +26,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Groups<K, V> {
     pub(super) fn put(&mut self, group: &K, value: &V, is_there: bool) {
         if is_there {
             if !self.groups.contains_key(group) {
-                self.groups.insert(Arc::new(group.clone()), Map::new());
+                self.groups.insert(group.clone(), Map::new());
             }
             if let Some(values) = self.groups.get_mut(group) {
                 values.insert_shared(value.clone(), Arc::clone(&self.is_in));
@@ -39,8 +39,23 @@ impl<K: Ord + Clone, V: Ord + Clone> Groups<K, V> {
         }
     }
 
+    /// Takes a value from one group to another.
+    pub(super) fn swap(&mut self, before: Option<&K>, after: Option<&K>, value: &V) {
+        if before != after {
+            before
+                .into_iter()
+                .for_each(|group| self.put(group, value, false));
+            after
+                .into_iter()
+                .for_each(|group| self.put(group, value, true));
+        }
+    }
+
     /// The values of a group, sorted.
-    pub fn of(&self, group: &K) -> impl Iterator<Item = &V> {
+    pub fn of<Q: Ord + ?Sized>(&self, group: &Q) -> impl Iterator<Item = &V>
+    where
+        K: Borrow<Q>,
+    {
         self.groups.get(group).into_iter().flat_map(Map::keys)
     }
 
@@ -52,13 +67,13 @@ impl<K: Ord + Clone, V: Ord + Clone> Groups<K, V> {
     /// All groups, sorted, with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let groups = self.groups.iter();
-        groups.flat_map(|(group, values)| values.keys().map(move |value| (&**group, value)))
+        groups.flat_map(|(group, values)| values.keys().map(move |value| (group, value)))
     }
 }
 
 /// How often something is there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Counts<K>(Map<Arc<K>, u32>);
+pub struct Counts<K>(Map<K, u32>);
 
 impl<K> Default for Counts<K> {
     fn default() -> Self {
@@ -78,19 +93,35 @@ impl<K: Ord + Clone> Counts<K> {
         if after == 0 {
             self.0.remove(key);
         } else {
-            self.0.insert(Arc::new(key.clone()), after);
+            self.0.insert(key.clone(), after);
         }
         (before == 0) != (after == 0)
     }
 
+    /// Counts one thing less and another one more.
+    pub(super) fn swap(&mut self, before: Option<&K>, after: Option<&K>) {
+        if before == after {
+            return;
+        }
+        if let Some(key) = before {
+            self.put(key, false);
+        }
+        if let Some(key) = after {
+            self.put(key, true);
+        }
+    }
+
     /// Whether it is there.
-    pub fn contains(&self, key: &K) -> bool {
+    pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
         self.0.contains_key(key)
     }
 
     /// The highest one.
     pub fn last(&self) -> Option<&K> {
-        self.0.keys().next_back().map(|key| &**key)
+        self.0.keys().next_back()
     }
 }
 

@@ -29,12 +29,7 @@ impl Index {
         let addresses = |set: Option<&Set>| set.map_or_else(Map::new, |set| set.addresses.clone());
         let (old, new) = (addresses(before), addresses(after));
         for Change { before, after, .. } in new.changes(&old) {
-            before
-                .into_iter()
-                .for_each(|address| self.address(*address, false));
-            after
-                .into_iter()
-                .for_each(|address| self.address(*address, true));
+            self.address_of(before.copied(), after.copied());
         }
         let same = before.zip(after);
         if !same.is_some_and(|(before, after)| before.has_same_templates(after)) {
@@ -52,7 +47,7 @@ impl Index {
         let templates = set.revisions.values().map(|revision| &revision.template);
         let labels = templates.flat_map(|template| &template.metadata.labels);
         for (label, value) in labels.collect::<BTreeSet<_>>() {
-            let label = (key.namespace.clone(), label.clone(), value.clone());
+            let label = Arc::new((key.namespace.clone(), label.clone(), value.clone()));
             self.labelled.put(&label, key, is_there);
         }
     }
@@ -81,13 +76,9 @@ impl Index {
             after: is,
         } in new.changes(&old)
         {
-            let id = id(key, *n);
-            if let Some(found) = was.map(|member| (member, run_by(before, member))) {
-                self.member(&id, found, false);
-            }
-            if let Some(found) = is.map(|member| (member, run_by(after, member))) {
-                self.member(&id, found, true);
-            }
+            let was = was.map(|member| (member, run_by(before, member)));
+            let is = is.map(|member| (member, run_by(after, member)));
+            self.member(&id(key, *n), was, is);
         }
         let (Some(before), Some(after)) = (before, after) else {
             return;
@@ -100,20 +91,43 @@ impl Index {
             let was = before.members.get(ordinal);
             let (old, new) = (run_by(Some(before), member), run_by(Some(after), member));
             if was.is_some_and(|was| std::ptr::eq(was, member)) && !is_one(old, new) {
-                let id = id(key, *ordinal);
-                self.member(&id, (member, old), false);
-                self.member(&id, (member, new), true);
+                let (old, new) = (Some((member, old)), Some((member, new)));
+                self.member(&id(key, *ordinal), old, new);
             }
         }
     }
 
-    fn member(&mut self, id: &MemberId, (member, template): Found<'_>, is_there: bool) {
-        self.on_host.put(&member.host, id, is_there);
-        if member.ordered == Ordered::Nothing {
-            self.unstarted_on.put(&member.host, id, is_there);
+    /// Takes in what changed of a member: mostly nothing of this.
+    fn member(&mut self, id: &MemberId, before: Option<Found<'_>>, after: Option<Found<'_>>) {
+        let host = |found: Option<Found<'_>>| found.map(|(member, _)| member.host.clone());
+        let (old, new) = (host(before), host(after));
+        self.on_host.swap(old.as_ref(), new.as_ref(), id);
+        let unstarted = |found: Option<Found<'_>>| {
+            let member = found.filter(|(member, _)| member.ordered == Ordered::Nothing);
+            host(member)
+        };
+        let (old, new) = (unstarted(before), unstarted(after));
+        self.unstarted_on.swap(old.as_ref(), new.as_ref(), id);
+        let named = |(member, _): Found<'_>| member.named_in;
+        let (old, new) = (before.map(named), after.map(named));
+        self.named.swap(old.as_ref(), new.as_ref());
+        let address = |(member, _): Found<'_>| member.address;
+        self.address_of(before.map(address), after.map(address));
+        let same = before.zip(after).is_some_and(|(before, after)| {
+            before.0.address == after.0.address && is_one(before.1, after.1)
+        });
+        if !same {
+            before
+                .into_iter()
+                .for_each(|found| self.run(id, found, false));
+            after
+                .into_iter()
+                .for_each(|found| self.run(id, found, true));
         }
-        self.named.put(&member.named_in, is_there);
-        self.address(member.address, is_there);
+    }
+
+    /// Takes in what a member runs, or away.
+    fn run(&mut self, id: &MemberId, (member, template): Found<'_>, is_there: bool) {
         let Some(template) = template else { return };
         for socket in sockets(member, template) {
             self.sockets.put(&socket, id, is_there);
