@@ -42,7 +42,7 @@ pub(super) fn orphans(draft: &mut Draft, key: &SetKey) {
 fn reason(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
     let host = facts.member.host.clone();
     if !facts.in_contact {
-        return Some(Reason::HostUnknown { host });
+        return Some(silence(state, host));
     }
     match facts.member.ordered {
         // The start stage has said why, or has just started it.
@@ -52,6 +52,18 @@ fn reason(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
             let stale = retention::stale(state, id, facts.set, facts.member);
             stale.or_else(|| Some(stopping(state, facts, host)))
         }
+    }
+}
+
+/// Why nothing is heard of a host.
+fn silence(state: &State, host: HostName) -> Reason {
+    if state.past.mismatched.contains_key(&host) {
+        // Its agent talks, and is not listened to.
+        Reason::HistoryMismatch { hosts: vec![host] }
+    } else if state.past.awaited.contains(&host) {
+        Reason::HostsAwaited { hosts: vec![host] }
+    } else {
+        Reason::HostUnknown { host }
     }
 }
 
