@@ -1,4 +1,5 @@
-//! Eviction: members that operators took offline, and those whose host is being drained, are stopped
+//! Eviction: members that operators took offline, those that are to move, and those whose host is being
+//! drained, are stopped
 //! within the set's disruption budget, highest first. A member leaves a drained host only if another
 //! one can take it; one that lives there by its data stays, unless the operator wants it stopped.
 //!
@@ -25,7 +26,9 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         let member = set.members.get(ordinal);
         member.is_some_and(|member| {
             member.ordered == Ordered::Run
-                && (set.is_offline(*ordinal) || draining(&draft.state, &member.host))
+                && (set.is_offline(*ordinal)
+                    || set.is_to_move(*ordinal)
+                    || draining(&draft.state, &member.host))
         })
     };
     let leaving: Vec<Ordinal> = set.declared().rev().filter(leaves).collect();
@@ -63,6 +66,10 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
     }
     let waits = if facts.set.is_offline(id.ordinal) {
         Reason::OfflineAsked
+    } else if facts.set.is_to_move(id.ordinal) {
+        let host = facts.member.host.clone();
+        assign::other_host(draft, id, &host).map_err(|why| assign::nowhere(host.clone(), why))?;
+        Reason::MoveAsked { host }
     } else {
         may_leave(draft, id, &facts.member.host)?;
         Reason::DrainAsked {
@@ -117,12 +124,16 @@ fn others_stop(state: &State, id: &MemberId, set: &Set) -> bool {
 }
 
 /// What an operator's word keeps from starting: a member that is offline; one on a host that is
-/// being drained, unless it lives there by its data and may stay.
+/// being drained, unless it lives there by its data and may stay; one that is to leave its host.
 pub(super) fn held(state: &State, id: &MemberId, member: &Member) -> Option<Reason> {
     let set = state.sets.get(&id.set)?;
     if let Some(offline) = set.offline.get(&id.ordinal) {
         let why = offline.reason.clone();
         return Some(Reason::Offline { why });
+    }
+    if set.is_to_move(id.ordinal) {
+        let host = member.host.clone();
+        return Some(Reason::MoveAsked { host });
     }
     let host = state.hosts.get(&member.host)?;
     let draining = host.record.directives.draining.as_ref()?;

@@ -81,7 +81,12 @@ fn filled(
     let known = state.volume_of(claim).and_then(|volume| volume.address);
     let address = report.and_then(|report| report.address);
     let address = address.filter(|_| known.is_none());
-    let news = !claim.filled || (claim.owner.is_none() && owner.is_some()) || address.is_some();
+    let arrival = state
+        .volume_of(claim)
+        .and_then(|volume| volume.arrival.as_ref());
+    let moved = arrival.is_some_and(|arrival| !arrival.started);
+    let news =
+        moved || !claim.filled || (claim.owner.is_none() && owner.is_some()) || address.is_some();
     news.then_some(Step::FillClaim {
         key,
         owner,

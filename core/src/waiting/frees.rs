@@ -163,6 +163,15 @@ impl Rule {
                 Verb("berth host drain HOST --stop-pinned", ""),
                 Verb("berth host uncordon HOST", ""),
             ],
+            Self::MoveAsked => &[Event("the other members are available")],
+            Self::MoveNowhere => &[
+                Event("the host can take it"),
+                Verb("berth member move MEMBER --cancel", ""),
+            ],
+            Self::MemberMoving => &[
+                Event("the copy is complete"),
+                Verb("berth member move MEMBER --cancel", "goes back to its data"),
+            ],
             Self::DrainNowhere => &[
                 Event("another host fits"),
                 Verb("berth host uncordon HOST", ""),

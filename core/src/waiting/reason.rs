@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{BoundVolume, CopyOf, Forbidden, Growth, Privilege, ProbeFailure, UserIds},
+    details::{BoundVolume, CopyOf, Forbidden, Growth, Moving, Privilege, ProbeFailure, UserIds},
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
 use crate::{
@@ -269,6 +269,20 @@ pub enum Reason {
         /// Every host and why not.
         hosts: Vec<HostRefusal>,
     },
+    /// An operator wants it on another host; it moves when the others allow it.
+    MoveAsked {
+        /// The host that it leaves.
+        host: HostName,
+    },
+    /// An operator wants it on another host, and that one cannot take it.
+    MoveNowhere {
+        /// The host that it leaves.
+        host: HostName,
+        /// Every host and why not.
+        hosts: Vec<HostRefusal>,
+    },
+    /// Its local data is being copied to another host.
+    MemberMoving(Moving),
     /// Its host is being drained, and so it is not started there.
     HostDrained {
         /// The host.

@@ -61,7 +61,8 @@ impl Index {
             self.loose.put(&(), name, is_there);
         }
         let grows = claim.is_some_and(|claim| claim.spec.storage() > volume.capacity);
-        if volume.state != VolumeState::Live || volume.copying().is_some() || grows {
+        let filling = volume.copying().is_some() || volume.arriving().is_some();
+        if volume.state != VolumeState::Live || filling || grows {
             self.at_work.put(&(), name, is_there);
         }
         match &volume.source {
