@@ -256,7 +256,8 @@ impl Reconciler {
     fn show(&self, mut decision: Decision, now: Timestamp) {
         work::explain(&self.context, &mut decision.report);
         let old = self.board.borrow().clone();
-        let (board, events) = board::next(&old, &decision.scope, decision.report, now);
+        let (mut board, events) = board::next(&old, &decision.scope, decision.report, now);
+        work::tell_progress(&self.context, &mut board);
         self.context.note(events);
         self.board.send_replace(Arc::new(board));
     }

@@ -126,7 +126,7 @@ impl Storage {
                 }
                 false
             }
-            VolumeTask::Grow { .. } => false,
+            VolumeTask::Grow { .. } | VolumeTask::Send { .. } => false,
             VolumeTask::Snapshot { .. } => {
                 if let Some(owner) = self.lying.get(&at).cloned() {
                     self.snapshots.entry(work.volume.clone()).or_insert(owner);
@@ -137,7 +137,7 @@ impl Storage {
                 self.populate(work);
                 false
             }
-            VolumeTask::Receive { epoch } => {
+            VolumeTask::Receive { epoch, .. } => {
                 self.receive(work, epoch);
                 false
             }
@@ -204,6 +204,7 @@ impl Storage {
             | VolumeTask::Restore
             | VolumeTask::Grow { .. }
             | VolumeTask::Purge
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard => true,
         }
     }
@@ -319,7 +320,7 @@ impl World {
                 let from = work.from.as_ref().filter(|from| from.snapshot.is_none());
                 from.filter(|_| asked).map(|from| &from.source)
             }
-            VolumeTask::Receive { epoch } => {
+            VolumeTask::Receive { epoch, .. } => {
                 let record = state.volumes.get(&work.volume);
                 let arrival = record.and_then(|volume| volume.arriving());
                 let asked = arrival.is_some_and(|arrival| arrival.epoch == epoch);
@@ -331,6 +332,7 @@ impl World {
             | VolumeTask::Grow { .. }
             | VolumeTask::Purge
             | VolumeTask::Discard
+            | VolumeTask::Send { .. }
             | VolumeTask::Snapshot { online: true }
             | VolumeTask::Populate { online: true } => None,
         };

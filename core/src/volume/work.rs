@@ -89,6 +89,14 @@ pub enum VolumeTask {
     Receive {
         /// The move's epoch, which the owner records of both volumes have then.
         epoch: Epoch,
+        /// How large the new volume is to be.
+        bytes: u64,
+    },
+    /// Send the data of a volume to the host that receives it. Asked when that one asks for it, and
+    /// answered by the data itself.
+    Send {
+        /// The move's epoch.
+        epoch: Epoch,
     },
     /// Remove the data of a snapshot for good; the work has the snapshot's name.
     Discard,
@@ -104,6 +112,7 @@ impl VolumeTask {
             Self::Purge => "remove it from the trash for good".to_owned(),
             Self::Snapshot { .. } => "take the snapshot".to_owned(),
             Self::Populate { .. } => "copy the data that it begins with".to_owned(),
+            Self::Send { .. } => "send the data of a member that moves".to_owned(),
             Self::Receive { .. } => "copy the data of a member that moves".to_owned(),
             Self::Discard => "remove the data of the snapshot".to_owned(),
         }
@@ -246,7 +255,8 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
         VolumeState::Live if volume.arriving().is_some() => {
             arriving_from(state, volume)?;
             let epoch = volume.arriving()?.epoch;
-            Some(VolumeTask::Receive { epoch })
+            let bytes = volume.capacity;
+            Some(VolumeTask::Receive { epoch, bytes })
         }
         VolumeState::Live if volume.copying().is_some() => {
             let origin = volume.copying()?;
@@ -303,7 +313,7 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
                 ..volume.clone()
             })));
         }
-        (VolumeState::Live, VolumeTask::Receive { epoch }) => {
+        (VolumeState::Live, VolumeTask::Receive { epoch, .. }) => {
             let mut arrival = volume.arriving()?.clone();
             if arrival.epoch != epoch {
                 return None;
@@ -327,6 +337,7 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
             | VolumeTask::Populate { .. }
             | VolumeTask::Snapshot { .. }
             | VolumeTask::Receive { .. }
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard,
         ) => return None,
     };

@@ -99,7 +99,8 @@ fn data_is_copied_while_nobody_runs_and_changes_place_as_a_whole() {
     let epoch = grant.epoch;
     let from = due(&friends.state)[0].from.clone().unwrap();
     assert_eq!(from.source.host(), Some(&host_name(1)));
-    assert_eq!(works(&mut friends), [VolumeTask::Receive { epoch }]);
+    let bytes = friends.state.volumes[&before].capacity;
+    assert_eq!(works(&mut friends), [VolumeTask::Receive { epoch, bytes }]);
     assert_eq!(volume(&friends.state), before, "not before it is decided");
     friends.settle_checked();
     assert_eq!(friends.log, ["-db-0", "+db-0"]);
@@ -203,7 +204,7 @@ fn a_move_that_is_given_up_goes_back_with_a_new_epoch() {
     assert_eq!(order.volumes[0].departed, Some(epoch), "the guard is told");
     let half = &friends.state.volumes[&to];
     assert_eq!((&half.state, &half.claim), (&VolumeState::Trashing, &None));
-    let late = work::done(half, VolumeTask::Receive { epoch }, NOW);
+    let late = work::done(half, VolumeTask::Receive { epoch, bytes: 0 }, NOW);
     assert_eq!(late, None, "it comes too late");
 }
 
