@@ -12,12 +12,9 @@ use berth_core::{
     time::Timestamp,
     waiting::Reason,
 };
-use berth_proto::{
-    convert::object::namespace,
-    v1::{CancelMoveRequest, MoveMemberRequest},
-};
+use berth_proto::v1::{CancelMoveRequest, MoveMemberRequest};
 
-use super::{apply::commit, restart::not_found, status::ServiceError};
+use super::{apply::commit, members, status::ServiceError};
 use crate::{
     context::Context,
     moving::give_up,
@@ -30,7 +27,7 @@ pub(super) async fn ask(
     context: &Context,
     request: MoveMemberRequest,
 ) -> Result<u64, ServiceError> {
-    let id = member(&request.namespace, &request.member)?;
+    let id = members::id(&request.namespace, &request.member)?;
     let to = (!request.host.is_empty()).then(|| request.host.parse::<HostName>());
     let to = to.transpose().map_err(|_| ServiceError::NotFound {
         what: format!("host {}", request.host),
@@ -55,7 +52,7 @@ pub(super) async fn cancel(
     context: &Context,
     request: CancelMoveRequest,
 ) -> Result<u64, ServiceError> {
-    let id = member(&request.namespace, &request.member)?;
+    let id = members::id(&request.namespace, &request.member)?;
     loop {
         let now = context.clock.now();
         let why = "an operator gave the move up";
@@ -65,12 +62,6 @@ pub(super) async fn cancel(
             return Ok(revision);
         }
     }
-}
-
-fn member(namespace_: &str, name: &str) -> Result<MemberId, ServiceError> {
-    let namespace = namespace(namespace_)?;
-    let text = format!("{namespace}/{name}");
-    text.parse().map_err(|_| not_found(&text))
 }
 
 fn asked(
@@ -132,7 +123,7 @@ fn nowhere(id: &MemberId, why: &Reason) -> ServiceError {
 
 fn refused(id: &MemberId, why: &NotMoving) -> ServiceError {
     let rule = match why {
-        NotMoving::NoMember(id) => return not_found(&id.to_string()),
+        NotMoving::NoMember(id) => return members::not_found(&id.to_string()),
         NotMoving::NoHost(host) => {
             return ServiceError::NotFound {
                 what: format!("host {host}"),

@@ -175,16 +175,7 @@ fn there_must_be_room_for_what_comes_along() {
     let Err(Reason::NoEligibleHost { hosts }) = target(&friends.state, &first(), NOW) else {
         panic!("it has no room");
     };
-    let full = |because: &Refusal| {
-        matches!(
-            because,
-            Refusal::PoolFull {
-                wanted: 50,
-                free: 49,
-                ..
-            }
-        )
-    };
+    let full = |because: &Refusal| matches!(because, Refusal::PoolFull { wanted: 50, .. });
     assert!(hosts.iter().any(|host| full(&host.because)), "{hosts:?}");
 }
 
