@@ -31,6 +31,7 @@ impl World {
         if let Ok(after) = after
             && self.coordinator.up
         {
+            self.say("operator", &format!("moves {id}"));
             self.coordinator.state = after;
             self.reconcile();
         }
@@ -43,6 +44,7 @@ impl World {
         if let Ok(after) = after
             && self.coordinator.up
         {
+            self.say("operator", &format!("gives up the move of {id}"));
             self.coordinator.state = after;
             self.reconcile();
         }

@@ -352,7 +352,8 @@ pub struct Claim {
     pub spec: PersistentVolumeClaimSpec,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The volume that it is bound to. Once set it never changes.
+    /// The volume that it is bound to. Once set it never changes, unless a move brought the data to
+    /// another one.
     pub volume: Option<ObjectKey>,
     /// Whether a member was ever started on it.
     pub filled: bool,

@@ -160,6 +160,7 @@ impl Rule {
             Self::Offline => &[Verb("berth member online MEMBER", "")],
             Self::DrainAsked => &[Event("the other members are available")],
             Self::DrainPinned => &[
+                Verb("berth member move MEMBER --to HOST", "takes its data along"),
                 Verb("berth host drain HOST --stop-pinned", ""),
                 Verb("berth host uncordon HOST", ""),
             ],

@@ -4,7 +4,7 @@
 //! Signals have their default actions: a program that handles SIGTERM could not be ended by it
 //! while its server is away.
 
-use std::{io::Write, os::fd::OwnedFd, path::PathBuf};
+use std::{io::Write, os::fd::OwnedFd, path::PathBuf, process::Stdio};
 
 use berth_core::{
     ids::Epoch,
@@ -114,7 +114,7 @@ pub fn main_if_helper() {
         let _ = rustix::thread::set_name(c"berth-volumes");
         let request = read();
         if let Ok(HelperRequest::Send(request)) = &request {
-            let sent = transfer::send(request);
+            let sent = transfer::send(request, Stdio::inherit());
             sys::exit_now(i32::from(sent.map_err(|e| complain(&e.reason)).is_err()));
         }
         let last = match request.and_then(work) {
@@ -195,7 +195,7 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
             epoch,
             bytes,
         } => {
-            let received = transfer::receive(&request, &weight, (epoch, bytes));
+            let received = transfer::receive(&request, &weight, (epoch, bytes), Stdio::inherit());
             received.map_err(|refused| refused.reason)?;
         }
         // Its output is for the data alone: it never comes here.

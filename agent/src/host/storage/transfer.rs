@@ -136,8 +136,8 @@ fn depart(
     volume.sync()
 }
 
-/// Writes the data of a volume as an archive to the output of this process.
-pub(crate) fn send(request: &WorkRequest) -> Result<(), Refused> {
+/// Writes the data of a volume as an archive.
+pub(crate) fn send(request: &WorkRequest, output: Stdio) -> Result<(), Refused> {
     let lying = local(request)?;
     let volume = lying.parent.sub(lying.dir)?.ok_or_else(|| empty(&lying))?;
     lying.owned(&volume, &lying.work.owners)?;
@@ -149,7 +149,7 @@ pub(crate) fn send(request: &WorkRequest) -> Result<(), Refused> {
         .arg(opened.data.shown())
         .arg(".")
         .stdin(Stdio::null())
-        .stdout(Stdio::inherit());
+        .stdout(output);
     run(tar, "pack", &opened.data)
 }
 
@@ -170,11 +170,12 @@ fn run(mut tar: Command, step: &str, at: &Dir) -> Result<(), Refused> {
     Err(failed(format!("{TAR}: {}: {said}", output.status)))
 }
 
-/// Makes a volume of what comes in as an archive on the input of this process.
+/// Makes a volume of what comes in as an archive.
 pub(crate) fn receive(
     request: &WorkRequest,
     weight: &Weight,
     (epoch, bytes): (Epoch, u64),
+    input: Stdio,
 ) -> Result<(), Refused> {
     let lying = local(request)?;
     let from = lying.work.from.as_ref().ok_or_else(|| empty(&lying))?;
@@ -194,7 +195,8 @@ pub(crate) fn receive(
     sweep(&snapshots, lying.name())?;
     let name = staged(lying.work);
     let made = snapshots.make(&name, 0o700)?;
-    let done = unpack(&lying, &made, weight, bytes)
+    let done = make_room(&lying, &made, bytes)
+        .and_then(|()| unpack(&lying, &made, weight, input))
         .and_then(|()| publish(&made, from, owned, epoch))
         .and_then(|()| rename((&snapshots, &name), (&lying.parent, lying.dir)));
     if done.is_err() {
@@ -206,17 +208,21 @@ pub(crate) fn receive(
     lying.parent.sync()
 }
 
-/// Unpacks what comes in, and makes sure that it is all there, durable, and the same.
-fn unpack(lying: &Lying<'_>, made: &Dir, weight: &Weight, bytes: u64) -> Result<(), Refused> {
-    if lying.kept == Some(PoolKind::Image) {
-        image::make(made, lying.name(), bytes)?;
-        let source = lying.work.source.describe();
-        let mounted = image::mount(made, lying.name(), &source)?;
-        let mounted = mounted.ok_or_else(|| empty(lying))?;
-        Dir::of_mount(&mounted.mount, made.path())?.make(DATA, 0o700)?;
-    } else {
-        made.make(DATA, 0o700)?;
+/// Makes an empty volume of what its pool has.
+fn make_room(lying: &Lying<'_>, made: &Dir, bytes: u64) -> Result<(), Refused> {
+    if lying.kept != Some(PoolKind::Image) {
+        return made.make(DATA, 0o700).map(drop);
     }
+    image::make(made, lying.name(), bytes)?;
+    let source = lying.work.source.describe();
+    let mounted = image::mount(made, lying.name(), &source)?;
+    let mounted = mounted.ok_or_else(|| empty(lying))?;
+    let root = Dir::of_mount(&mounted.mount, made.path())?;
+    root.make(DATA, 0o700).map(drop)
+}
+
+/// Unpacks what comes in, and makes sure that it is all there, durable, and the same.
+fn unpack(lying: &Lying<'_>, made: &Dir, weight: &Weight, input: Stdio) -> Result<(), Refused> {
     let opened = open(lying, made)?.ok_or_else(|| empty(lying))?;
     let data = &opened.data;
     let mut tar = Command::new(TAR);
@@ -229,7 +235,7 @@ fn unpack(lying: &Lying<'_>, made: &Dir, weight: &Weight, bytes: u64) -> Result<
     .args(AS_IT_IS)
     .arg("--directory")
     .arg(data.shown())
-    .stdin(Stdio::inherit())
+    .stdin(input)
     .stdout(Stdio::null());
     run(tar, "unpack", data)?;
     syncfs(data).map_err(|e| failed("sync", data.path(), e))?;
@@ -268,3 +274,6 @@ fn publish(made: &Dir, from: &CopySource, owned: &Owned, epoch: Epoch) -> Result
     records.sync()?;
     made.sync()
 }
+
+#[cfg(test)]
+mod tests;
