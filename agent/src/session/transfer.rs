@@ -2,7 +2,7 @@
 //! it with that of the other host. What the other host does not take holds the helper here back, and
 //! nothing else.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use berth_core::{ids::HostName, volume::work::VolumeWork, waiting::Reason};
 use berth_proto::{
@@ -13,6 +13,7 @@ use berth_proto::{
         agent_service_client::AgentServiceClient, transfer_part::Part,
     },
 };
+use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -59,9 +60,13 @@ impl<H: Host> Ends<H> {
         // Held until all is there: its end would tell that nobody listens.
         let (_wish, incoming) = self.open(Part::Wish(wish)).await.map_err(refused)?;
         let (parts, taken) = mpsc::channel(QUEUE);
-        let (received, ()) =
-            tokio::join!(self.host.receive_volume(work, taken), take(incoming, parts));
-        received
+        let receiving = pin!(self.host.receive_volume(work, taken));
+        let taking = pin!(take(incoming, parts));
+        // The other host waits until this one has done with what it sent.
+        match select(receiving, taking).await {
+            Either::Left((received, _)) => received,
+            Either::Right(((), receiving)) => receiving.await,
+        }
     }
 
     /// Sends what another host asked for.
@@ -127,6 +132,7 @@ async fn take(mut incoming: Streaming<TransferPart>, parts: mpsc::Sender<VolumeP
                 return;
             }
         };
+        let last = matches!(part, Part::End(_));
         let part = match part {
             Part::Head(head) => match head.try_into() {
                 Ok(weight) => VolumePart::Weight(weight),
@@ -137,7 +143,7 @@ async fn take(mut incoming: Streaming<TransferPart>, parts: mpsc::Sender<VolumeP
             Part::End(TransferEnd { error }) => VolumePart::Failed(error),
             Part::Wish(_) | Part::Ticket(_) => continue,
         };
-        if parts.send(part).await.is_err() {
+        if parts.send(part).await.is_err() || last {
             return;
         }
     }
