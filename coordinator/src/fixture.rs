@@ -180,6 +180,8 @@ pub(crate) fn volume() -> Volume {
         address: None,
         adopt: false,
         origin: None,
+        arrival: None,
+        departure: None,
         state: VolumeState::Live,
         deletions: 0,
         created_at: NOW,

@@ -9,6 +9,7 @@ pub mod context;
 pub mod fencing;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod moving;
 pub mod notes;
 pub mod reconcile;
 pub mod service;

@@ -66,7 +66,13 @@ pub fn done(
             "Populated",
             "it has the data that it begins with".to_owned(),
         ),
-        VolumeTask::Snapshot { .. } | VolumeTask::Discard => return None,
+        VolumeTask::Receive { .. } => (
+            "Received",
+            "it has all the data of the volume that it replaces".to_owned(),
+        ),
+        VolumeTask::Snapshot { .. } | VolumeTask::Discard | VolumeTask::Send { .. } => {
+            return None;
+        }
     };
     Some((after, reason, text))
 }

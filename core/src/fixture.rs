@@ -253,6 +253,8 @@ pub(crate) fn bind_claim(state: &State, key: &ClaimKey, host: &HostName) -> Step
             address: None,
             adopt: false,
             origin: None,
+            arrival: None,
+            departure: None,
             state: VolumeState::Live,
             deletions: 0,
             created_at: NOW,

@@ -27,7 +27,8 @@ use crate::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
         ZoneSerial,
     },
-    order::{MemberOrder, OrderDelta, OrderHead, order_hash},
+    order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
+    volume::VolumeSource,
 };
 
 mod record;
@@ -147,6 +148,18 @@ pub enum Refusal {
 }
 
 impl Ledger {
+    /// A member that is ordered to run on the volume at a place.
+    pub fn user_of(&self, source: &VolumeSource) -> Option<MemberId> {
+        let source = source.describe();
+        let mut orders = self.members.iter();
+        let found = orders.find(|(_, order)| {
+            let mut volumes = order.volumes.iter();
+            order.desired == Desired::Run
+                && volumes.any(|volume| volume.source.describe() == source)
+        });
+        found.map(|(member, _)| member.clone())
+    }
+
     /// Whether an order may be accepted, and what to write before it is acted on.
     ///
     /// # Errors

@@ -218,6 +218,10 @@ pub struct VolumeOrder {
     /// Who owned its files when it was last started on, for volumes that hold no record themselves.
     #[serde(default)]
     pub owner: Option<Ownership>,
+    /// The last move that began to take its data elsewhere and came to nothing, or came back: an owner
+    /// record that knows of a later one forbids the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departed: Option<Epoch>,
 }
 
 impl VolumeOrder {
@@ -240,6 +244,7 @@ impl VolumeOrder {
             limited: false,
             shared: false,
             owner: None,
+            departed: None,
         }
     }
 }

@@ -19,7 +19,9 @@ use berth_core::{
     rendered::RenderedMember,
     spec::Port,
     time::Timestamp,
-    volume::{MountedVolume, Pools, VolumeHealth, VolumeReport, work::VolumeWork},
+    volume::{
+        MountedVolume, Pools, VolumeHealth, VolumeReport, transfer::Weight, work::VolumeWork,
+    },
     waiting::Reason,
 };
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,28 @@ pub trait Host: Send + Sync + 'static {
     /// `PoolMissing`, `PoolNotMounted`, `MountFailed`, `VolumeHung`, `VolumeForeign`, `VolumeEmpty`,
     /// `VolumeBusy`, `VolumeNoSpace`, `StepFailed`.
     fn volume_work(&self, work: VolumeWork) -> impl Future<Output = Result<(), Reason>> + Send;
+
+    /// Sends the data of a volume of a member that moves: first what it holds, then all of it. From
+    /// before the first byte nobody is started on it by an order that does not know of the move. It
+    /// ends when nobody takes the parts any more.
+    ///
+    /// # Errors
+    /// As [`Self::volume_work`].
+    fn send_volume(
+        &self,
+        work: VolumeWork,
+        parts: mpsc::Sender<VolumePart>,
+    ) -> impl Future<Output = Result<(), Reason>> + Send;
+
+    /// Makes a volume of what another host sends: all of it, proven the same and durable, or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::volume_work`]; `StepFailed` if not all comes, or something else than was announced.
+    fn receive_volume(
+        &self,
+        work: VolumeWork,
+        parts: mpsc::Receiver<VolumePart>,
+    ) -> impl Future<Output = Result<(), Reason>> + Send;
 
     /// Looks for what sets require of a host. Ends in bounded time, whatever a path lies on; what
     /// could not be found out is told as that.
@@ -176,6 +200,19 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// `StepFailed`, also if the keeper is alive.
     fn cleanup(&self, member: &MemberId) -> impl Future<Output = Result<(), Reason>> + Send;
+}
+
+/// Part of the data of a volume, on its way to another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VolumePart {
+    /// What the volume holds: the first part.
+    Weight(Weight),
+    /// A piece of an archive of it.
+    Data(Vec<u8>),
+    /// That was all.
+    End,
+    /// Nothing more comes, and why.
+    Failed(String),
 }
 
 /// A program that is watched while it runs. What is not read holds it back.

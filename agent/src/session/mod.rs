@@ -26,6 +26,7 @@ mod exec;
 mod logs;
 mod pools;
 mod stream;
+mod transfer;
 mod works;
 
 pub(crate) use logs::first_process;

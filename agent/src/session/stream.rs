@@ -32,7 +32,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
 use super::{
-    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, pools, works::Worker,
+    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, pools, transfer::Ends,
+    works::Worker,
 };
 use crate::{
     host::Host,
@@ -218,11 +219,7 @@ impl<H: Host> Session<H> {
                 Ok(())
             }
             In::VolumeWork(work) => {
-                let worker = Worker {
-                    name: self.record.name.clone(),
-                    host: Arc::clone(&self.host),
-                    ledger: self.ledger.clone(),
-                };
+                let worker = Worker { ends: self.ends() };
                 self.works
                     .begin(worker, (work.try_into()?, open.out.clone()));
                 Ok(())
@@ -236,6 +233,10 @@ impl<H: Host> Session<H> {
                 tokio::spawn(runner.run(order));
                 Ok(())
             }
+            In::SendOrder(order) => {
+                tokio::spawn(self.ends().send(order));
+                Ok(())
+            }
             In::HostQuestions(questions) => {
                 let Questions(required) = questions.try_into()?;
                 let (host, out) = (Arc::clone(&self.host), open.out.clone());
@@ -245,6 +246,15 @@ impl<H: Host> Session<H> {
             }
             // A second welcome says nothing new.
             In::Welcome(_) => Ok(()),
+        }
+    }
+
+    fn ends(&self) -> Ends<H> {
+        Ends {
+            coordinator: self.coordinator.clone(),
+            name: self.record.name.clone(),
+            host: Arc::clone(&self.host),
+            ledger: self.ledger.clone(),
         }
     }
 

@@ -10,12 +10,8 @@ use std::{
 };
 
 use berth_core::{
-    ids::{HostName, MemberId, ObjectKey},
-    order::Desired,
-    volume::{
-        VolumeSource,
-        work::{VolumeDone, VolumeTask, VolumeWork},
-    },
+    ids::ObjectKey,
+    volume::work::{VolumeDone, VolumeTask, VolumeWork},
     waiting::Reason,
 };
 use berth_proto::{
@@ -24,8 +20,8 @@ use berth_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::stream::send;
-use crate::{host::Host, ledger::LedgerStore};
+use super::{stream::send, transfer::Ends};
+use crate::host::Host;
 
 /// A work, and the session that brought it.
 type Wanted = (Numbered<VolumeWork>, mpsc::Sender<AgentMessage>);
@@ -71,17 +67,13 @@ impl Works {
 }
 
 /// What a work needs.
-#[derive(Debug)]
 pub(super) struct Worker<H> {
-    pub(super) name: HostName,
-    pub(super) host: Arc<H>,
-    pub(super) ledger: LedgerStore,
+    pub(super) ends: Ends<H>,
 }
 
 impl<H: Host> Worker<H> {
     async fn answer(&self, work: Numbered<VolumeWork>, out: &mpsc::Sender<AgentMessage>) {
-        let Numbered { id, of: work } = work;
-        let (volume, task) = (work.volume.clone(), work.task);
+        let (id, volume, task) = (work.id, work.of.volume.clone(), work.of.task);
         let result = self.work(work).await;
         match &result {
             Ok(()) => tracing::info!(%volume, "done: {}", task.describe()),
@@ -100,44 +92,47 @@ impl<H: Host> Worker<H> {
         }
     }
 
-    async fn work(&self, work: VolumeWork) -> Result<(), Reason> {
+    async fn work(&self, work: Numbered<VolumeWork>) -> Result<(), Reason> {
+        let Numbered { id, of: work } = work;
         let busy = |by: String| Reason::VolumeBusy {
             volume: work.volume.name.to_string(),
             by,
         };
-        if let Some(other) = work.source.host().filter(|host| **host != self.name) {
+        if let Some(other) = work.source.host().filter(|host| **host != self.ends.name) {
             return Err(busy(format!("host {other}, where it is")));
         }
         // A run of it may be about to begin.
         let user = match work.task {
-            VolumeTask::Trash | VolumeTask::Snapshot { online: false } => self.user(&work.source),
+            VolumeTask::Trash | VolumeTask::Snapshot { online: false } => {
+                self.ends.ledger.read().user_of(&work.source)
+            }
             VolumeTask::Populate { online: false } => {
                 let from = work.from.as_ref();
                 let from = from.filter(|from| from.snapshot.is_none());
-                from.and_then(|from| self.user(&from.source))
+                from.and_then(|from| self.ends.ledger.read().user_of(&from.source))
             }
             VolumeTask::Restore
             | VolumeTask::Purge
             | VolumeTask::Grow { .. }
             | VolumeTask::Snapshot { online: true }
             | VolumeTask::Populate { online: true }
+            | VolumeTask::Receive { .. }
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard => None,
         };
         if let Some(member) = user {
             return Err(busy(format!("member {member}, which is to run")));
         }
-        self.host.volume_work(work).await
-    }
-
-    /// A member that is ordered to run on the volume at a place.
-    fn user(&self, source: &VolumeSource) -> Option<MemberId> {
-        let source = source.describe();
-        let ledger = self.ledger.read();
-        let mut orders = ledger.members.iter();
-        let found = orders.find(|(_, order)| {
-            let mut volumes = order.volumes.iter();
-            order.desired == Desired::Run && volumes.any(|v| v.source.describe() == source)
-        });
-        found.map(|(member, _)| member.clone())
+        match work.task {
+            VolumeTask::Receive { .. } => self.ends.receive(Numbered { id, of: work }).await,
+            VolumeTask::Trash
+            | VolumeTask::Restore
+            | VolumeTask::Purge
+            | VolumeTask::Grow { .. }
+            | VolumeTask::Snapshot { .. }
+            | VolumeTask::Populate { .. }
+            | VolumeTask::Send { .. }
+            | VolumeTask::Discard => self.ends.host.volume_work(work).await,
+        }
     }
 }

@@ -15,7 +15,7 @@ use berth_proto::{
     convert::{hello::Hello, report::AgentReport},
     transport::{Endpoint, listen},
     v1::{
-        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput, Order, Welcome,
+        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput, Order, TransferPart, Welcome,
         agent_message::Message as FromAgent,
         agent_service_server::{AgentService, AgentServiceServer},
         coordinator_message::Message as ToAgent,
@@ -48,12 +48,20 @@ struct Service(mpsc::Sender<Agent>);
 impl AgentService for Service {
     type SessionStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
     type ExecStream = ReceiverStream<Result<ExecInput, Status>>;
+    type TransferStream = ReceiverStream<Result<TransferPart, Status>>;
 
     async fn exec(
         &self,
         _: Request<Streaming<ExecOutput>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
         Err(Status::not_found("nobody waits for a program here"))
+    }
+
+    async fn transfer(
+        &self,
+        _: Request<Streaming<TransferPart>>,
+    ) -> Result<Response<Self::TransferStream>, Status> {
+        Err(Status::not_found("no data is asked for here"))
     }
 
     async fn session(

@@ -26,7 +26,7 @@ pub(crate) use rollout::{
 pub(crate) use snapshot::{SnapshotCommand, SnapshotCreateArgs, SnapshotRestoreArgs};
 pub(crate) use verbs::{
     ConditionArgs, DrainArgs, ForceArgs, HostCommand, LabelArgs, LostHostArgs, MemberCommand,
-    OfflineArgs, RefoundArgs, ReplaceArgs, RestartArgs, SetCommand, VolumeCommand,
+    MoveArgs, OfflineArgs, RefoundArgs, ReplaceArgs, RestartArgs, SetCommand, VolumeCommand,
     VolumeDeleteArgs, VolumeListArgs,
 };
 pub(crate) use waiting::{Condition, Limit, WaitArgs, WaitOptions};

@@ -130,9 +130,24 @@ pub(crate) enum MemberCommand {
     ///
     /// For example: berth member condition etcd-0 example.com/registered=True
     Condition(ConditionArgs),
-    /// Have a member begin anew on fresh volumes.
+    /// Have a member go to another host, with its local data.
     ///
-    /// Asks for its name, because its data goes: it is stopped when the others are available (at
+    /// It is stopped when the others are available (at once if it is not ready itself) and the host
+    /// can take it, and its agent proves it gone. Then its local data is copied while nobody runs on
+    /// it, and compared byte for byte; it starts there only when all of it is there. Until then its
+    /// data stays where it was, and `--cancel` brings the member back to it, as does a copy that fails
+    /// again and again. The old data goes to the trash, and is kept at least until the member was
+    /// started on the new one. Data on a server is not copied: the member only starts elsewhere.
+    /// Risks: the set does without the member until the copy is complete; `berth status` shows how
+    /// far it is. Refused while its host is out of contact.
+    Move(MoveArgs),
+    /// Have a member placed on another host, or begin anew on fresh volumes.
+    ///
+    /// Without `--new-volume` it keeps its volumes, so they must be ones that every host reaches: it
+    /// is stopped when the others are available, proven gone, and started on whichever other host
+    /// fits best. For local data see `berth member move`.
+    ///
+    /// With `--new-volume` it asks for its name, because its data goes: it is stopped when the others are available (at
     /// once if it is not ready itself), its agent proves it gone, its claims are deleted, and it
     /// comes back with new ones, on any host that fits, as one that joins and never as a founder.
     /// What Berth made of its data goes to the trash and comes back with `berth volume undelete`
@@ -219,12 +234,41 @@ fn parse_condition(text: &str) -> Result<(String, bool), String> {
 pub(crate) struct ReplaceArgs {
     /// The member, such as etcd-0.
     pub(crate) member: String,
-    /// Says that its data is to go: without it nothing is replaced.
-    #[arg(long, required = true)]
+    /// Says that its data is to go, and that it begins anew.
+    #[arg(long)]
     pub(crate) new_volume: bool,
+    /// Do it, although the member stops; for a member that keeps its volumes.
+    #[arg(short, long, conflicts_with = "new_volume")]
+    pub(crate) yes: bool,
     /// Confirms that the data of the member with this name goes.
-    #[arg(long, visible_alias = "confirm", value_name = "NAME")]
+    #[arg(
+        long,
+        visible_alias = "confirm",
+        value_name = "NAME",
+        requires = "new_volume"
+    )]
     pub(crate) yes_i_mean: Option<String>,
+}
+
+/// `berth member move`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// The member, such as etcd-0.
+    pub(crate) member: String,
+    /// The host that it is to go to.
+    #[arg(
+        long,
+        value_name = "HOST",
+        required_unless_present = "cancel",
+        conflicts_with = "cancel"
+    )]
+    pub(crate) to: Option<String>,
+    /// Give the move up: the member goes back to where its data is.
+    #[arg(long)]
+    pub(crate) cancel: bool,
+    /// Do it, although the member stops.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 /// `berth set`.

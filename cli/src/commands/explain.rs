@@ -88,6 +88,7 @@ mod tests {
         "member offline",
         "member online",
         "member replace",
+        "member move",
         "member condition",
         "volume release",
         "volume adopt",

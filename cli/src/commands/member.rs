@@ -4,7 +4,7 @@ use berth_proto::v1;
 
 use super::{Context, confirm, lost};
 use crate::{
-    args::{ConditionArgs, MemberCommand, OfflineArgs, ReplaceArgs, RestartArgs},
+    args::{ConditionArgs, MemberCommand, MoveArgs, OfflineArgs, ReplaceArgs, RestartArgs},
     error::CliError,
     output, refusal, target,
 };
@@ -19,6 +19,8 @@ pub(crate) async fn run(context: &Context, command: MemberCommand) -> Result<(),
         MemberCommand::Offline(args) => offline(context, args).await,
         MemberCommand::Online(args) => online(context, &args.member).await,
         MemberCommand::Condition(args) => condition(context, args).await,
+        MemberCommand::Move(args) => relocate(context, args).await,
+        MemberCommand::Replace(args) if !args.new_volume => elsewhere(context, args).await,
         MemberCommand::Replace(args) => replace(context, args).await,
         MemberCommand::Force(args) => lost::force(context, args).await,
     }
@@ -104,6 +106,53 @@ async fn condition(context: &Context, args: ConditionArgs) -> Result<(), CliErro
     answer.map_err(|status| refusal::from_status(&doing, &status))?;
     let status = if status { "True" } else { "False" };
     output::data(&format!("member/{member}: {name} is {status}"))
+}
+
+/// Has a member go to another host, or gives that up.
+async fn relocate(context: &Context, args: MoveArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    let Some(host) = args.to else {
+        let request = v1::CancelMoveRequest {
+            namespace: context.namespace.clone(),
+            member: member.clone(),
+        };
+        let answer = context.coordinator.members().cancel_move(request).await;
+        let doing = format!("give up the move of member/{member}");
+        answer.map_err(|status| refusal::from_status(&doing, &status))?;
+        output::data(&format!("member/{member} is to go back to its data"))?;
+        output::note("`berth status` shows when");
+        return Ok(());
+    };
+    go(context, &member, &host, args.yes).await?;
+    output::data(&format!("member/{member} is to go to {host}"))?;
+    output::note(&format!(
+        "`berth status` shows how far it is; `berth member move {member} --cancel` takes it back"
+    ));
+    Ok(())
+}
+
+/// Has a member that keeps its volumes placed on another host.
+async fn elsewhere(context: &Context, args: ReplaceArgs) -> Result<(), CliError> {
+    let member = target::parse_member(&args.member)?;
+    go(context, &member, "", args.yes).await?;
+    output::data(&format!("member/{member} is to start on another host"))?;
+    output::note("`berth status` shows where; `berth member move --cancel` takes it back");
+    Ok(())
+}
+
+async fn go(context: &Context, member: &str, host: &str, yes: bool) -> Result<(), CliError> {
+    let send = async |confirmed| {
+        let request = v1::MoveMemberRequest {
+            namespace: context.namespace.clone(),
+            member: member.to_owned(),
+            host: host.to_owned(),
+            confirmed,
+        };
+        context.coordinator.members().r#move(request).await
+    };
+    let doing = format!("move member/{member}");
+    confirm::or_ask(context, &doing, STOPS, yes, send).await?;
+    Ok(())
 }
 
 /// Has a member begin anew on fresh volumes.

@@ -131,10 +131,28 @@ fn a_set_may_be_deleted_without_its_members() {
 }
 
 #[test]
+fn a_member_goes_to_another_host_when_its_stop_is_confirmed() {
+    let server = Server::start();
+    let told = [
+        &["member", "move", "etcd-0"][..],
+        &["member", "move", "etcd-0", "--to", "host-2"],
+        &["member", "move", "etcd-0", "--to", "host-2", "--yes"],
+        &["member", "move", "etcd-0", "--to", "host-9", "--yes"],
+        &["member", "move", "etcd-0", "--cancel"],
+        &["member", "move", "etcd-1", "--cancel"],
+        &["member", "move", "etcd-0", "--to", "host-2", "--cancel"],
+        &["member", "replace", "etcd-0", "--yes"],
+        &["member", "replace", "etcd-1", "--yes"],
+    ];
+    let told: Vec<String> = told.iter().map(|args| berth(&server, args)).collect();
+    assert_snapshot!("move", told.join("\n"));
+}
+
+#[test]
 fn data_is_given_up_by_a_typed_name_only() {
     let server = Server::start();
     let told = [
-        &["member", "replace", "etcd-0"][..],
+        &["member", "replace", "etcd-0", "--yes-i-mean", "etcd-0"][..],
         &["member", "replace", "etcd-0", "--new-volume"],
         &[
             "member",

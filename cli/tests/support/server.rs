@@ -387,6 +387,36 @@ impl member::MemberService for Fake {
         }
     }
 
+    async fn r#move(
+        &self,
+        request: Request<v1::MoveMemberRequest>,
+    ) -> Answer<v1::MoveMemberResponse> {
+        let request = request.into_inner();
+        match (request.member.as_str(), request.host.as_str()) {
+            ("etcd-0", "host-9") => Err(Status::not_found("host host-9 does not exist")),
+            ("etcd-0", _) if !request.confirmed => {
+                Err(objects::unconfirmed("Member/etcd-0", "etcd-0 stops"))
+            }
+            ("etcd-0", _) => Ok(Response::new(v1::MoveMemberResponse { revision: 18 })),
+            ("etcd-1", "") => Err(Status::failed_precondition(
+                "data of default/etcd-1 is on host-2: 'berth member move' takes it along",
+            )),
+            (name, _) => Err(Status::not_found(format!("member {name} does not exist"))),
+        }
+    }
+
+    async fn cancel_move(
+        &self,
+        request: Request<v1::CancelMoveRequest>,
+    ) -> Answer<v1::CancelMoveResponse> {
+        match request.into_inner().member.as_str() {
+            "etcd-0" => Ok(Response::new(v1::CancelMoveResponse { revision: 18 })),
+            name => Err(Status::failed_precondition(format!(
+                "default/{name} is not being moved"
+            ))),
+        }
+    }
+
     async fn force(
         &self,
         request: Request<v1::ForceMemberRequest>,

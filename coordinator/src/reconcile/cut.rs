@@ -78,6 +78,9 @@ fn piece(view: &View, links: &Links, steps: &[Step], now: Timestamp) -> Result<P
     for step in steps {
         claims.extend(claim_of(step).cloned());
         volumes.extend(volume_of(step).cloned());
+        let (moved, places) = moved(&after, step);
+        claims.extend(moved);
+        volumes.extend(places);
         if let Step::TakeSnapshot { name, .. } = step {
             snapshots.insert(name);
         }
@@ -146,6 +149,28 @@ fn volume_of(step: &Step) -> Option<&ObjectKey> {
     }
 }
 
+/// The claims and volumes that a step of a move changes, on the state before it.
+fn moved(state: &State, step: &Step) -> (Vec<ClaimKey>, Vec<ObjectKey>) {
+    let mut places: Vec<(&ClaimKey, &ObjectKey)> = Vec::new();
+    if let Step::BeginMove { volumes, .. } = step {
+        places.extend(volumes.iter().map(|new| (&new.claim, &new.name)));
+    }
+    if let Step::CompleteMove { member, .. } | Step::EndMove { member } = step {
+        let set = state.sets.get(&member.set);
+        let asked = set.and_then(|set| set.moves.get(&member.ordinal));
+        let copying = asked.and_then(|asked| asked.copying.as_ref());
+        places.extend(copying.into_iter().flat_map(|copying| &copying.volumes));
+    }
+    let old = places.iter().filter_map(|(claim, _)| {
+        let claim = state.claims.get(*claim)?;
+        claim.volume.clone()
+    });
+    let new = places.iter().map(|(_, name)| (*name).clone());
+    let volumes = old.chain(new).collect();
+    let claims = places.iter().map(|(claim, _)| (*claim).clone());
+    (claims.collect(), volumes)
+}
+
 /// The hosts whose orders a step changes, before it takes effect.
 fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
     match step {
@@ -175,6 +200,9 @@ fn hosts_of(state: &State, step: &Step) -> Vec<HostName> {
         | Step::Refound { .. }
         | Step::PinSnapshot { .. }
         | Step::TakeSnapshot { .. }
+        | Step::BeginMove { .. }
+        | Step::CompleteMove { .. }
+        | Step::EndMove { .. }
         | Step::TakeAddress { .. }
         | Step::TakeHost { .. }
         | Step::LeaveHost { .. }

@@ -60,6 +60,9 @@ fn named(step: &Step) -> (&'static str, String) {
         Step::DropRevision { set, .. } => ("DropRevision", set.to_string()),
         Step::Rollout { set, .. } => ("Rollout", set.to_string()),
         Step::ForgetFounding { set } => ("ForgetFounding", set.to_string()),
+        Step::BeginMove { member, .. } => ("BeginMove", member.to_string()),
+        Step::CompleteMove { member, .. } => ("CompleteMove", member.to_string()),
+        Step::EndMove { member } => ("EndMove", member.to_string()),
         Step::PublishZone { .. } => ("PublishZone", "zone".to_owned()),
     }
 }
@@ -128,7 +131,10 @@ fn text(step: &Step) -> String {
             member, revision, ..
         } => format!("delivers the config of revision {revision} to {member}, which runs on"),
         Step::DropRevision { set, revision } => format!("drops revision {revision} of {set}"),
-        Step::Rollout { .. } => step.to_string(),
+        Step::Rollout { .. }
+        | Step::BeginMove { .. }
+        | Step::CompleteMove { .. }
+        | Step::EndMove { .. } => step.to_string(),
         Step::ForgetFounding { set } => format!("forgets who founded {set}"),
         Step::PublishZone { zone } => format!("publishes zone {}", zone.serial),
     }
@@ -144,6 +150,9 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         Step::Stop { member, .. } => (member, "Stopping"),
         Step::Reload { member, .. } => (member, "Reloading"),
         Step::Release { member, .. } => (member, "Released"),
+        Step::BeginMove { member, .. } => (member, "Copying"),
+        Step::CompleteMove { member, .. } => (member, "Copied"),
+        Step::EndMove { member } => (member, "MoveGivenUp"),
         Step::Found { set, .. } => {
             let text = line(step).text;
             return Some(notes::object(
@@ -198,6 +207,14 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         | Step::PublishZone { .. } => return None,
     };
     let mut text = line(step).text;
+    if let Step::EndMove { member } = step {
+        let set = state.sets.get(&member.set);
+        let asked = set.and_then(|set| set.moves.get(&member.ordinal));
+        let why = asked.and_then(|asked| asked.given_up.as_deref());
+        let why = why.unwrap_or("it cannot come to an end any more");
+        let text = format!("{why}; it goes back to where its data is");
+        return Some(notes::member(now, id, WARNING, reason, text));
+    }
     if let Step::Start { member, .. } = step {
         // A start names no host; the assignment does.
         let set = state.sets.get(&member.set);

@@ -257,7 +257,8 @@ impl Reconciler {
         let (scope, mut report) = self.decider.tell();
         work::explain(&self.context, &mut report);
         let old = self.board.borrow().clone();
-        let (board, events) = board::next(&old, &scope, report, now);
+        let (mut board, events) = board::next(&old, &scope, report, now);
+        work::tell_progress(&self.context, &mut board);
         self.context.note(events);
         self.board.send_replace(Arc::new(board));
     }

@@ -2,10 +2,14 @@
 //! failed some time ago, on whichever host. A stream that is lost forgets what it was sent, so the
 //! next one gets it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
-    ids::HostName, plan::Report, time::Timestamp, volume::work::VolumeWork, waiting::Reason,
+    ids::{HostName, MemberId},
+    plan::Report,
+    time::Timestamp,
+    volume::work::VolumeWork,
+    waiting::Reason,
 };
 use berth_proto::{
     convert::work::Numbered,
@@ -14,8 +18,8 @@ use berth_proto::{
 
 use super::orders::synced;
 use crate::{
-    context::Context,
-    sessions::{Failures, Link},
+    context::{Board, Context},
+    sessions::{Failures, Link, Progress},
     volume_work,
 };
 
@@ -52,7 +56,24 @@ pub(super) fn push(context: &Context) -> Option<Timestamp> {
     wake
 }
 
-/// Says of volumes that are to grow what their hosts failed with.
+/// Says on a board how far the data of members is that move, whether the round was about them or not.
+pub(super) fn tell_progress(context: &Context, board: &mut Board) {
+    let mut sums: BTreeMap<MemberId, Progress> = BTreeMap::new();
+    for (member, one) in context.sessions.transfers() {
+        let sum = sums.entry(member).or_default();
+        sum.copied = sum.copied.saturating_add(one.copied);
+        sum.total = sum.total.saturating_add(one.total);
+    }
+    for (member, progress) in sums {
+        if let Some(waiting) = board.waiting.get_mut(&member)
+            && let Reason::MemberMoving(moving) = &mut waiting.reason
+        {
+            (moving.copied, moving.total) = (progress.copied, progress.total);
+        }
+    }
+}
+
+/// Says of volumes that are to grow, and of data that is to be copied, what their hosts failed with.
 pub(super) fn explain(context: &Context, report: &mut Report) {
     let failures = context.sessions.work_failures();
     let view = context.view.read();
@@ -63,6 +84,20 @@ pub(super) fn explain(context: &Context, report: &mut Report) {
             && let Some((host, failed)) = failures.last(volume)
         {
             growth.error = Some(format!("{host}: {failed}"));
+        }
+    }
+    for (member, reason) in &mut report.waiting {
+        let set = view.state.sets.get(&member.set);
+        if let Reason::MemberMoving(moving) = reason
+            && let Some(copying) =
+                set.and_then(|set| set.moves.get(&member.ordinal)?.copying.as_ref())
+        {
+            let mut last = copying
+                .volumes
+                .values()
+                .filter_map(|name| failures.last(name));
+            let error = last.next();
+            moving.error = error.map(|(host, failed)| format!("{host}: {failed}"));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! AgentService: hands the stream to the sessions.
 
-use berth_proto::v1::{AgentMessage, ExecInput, ExecOutput, agent_service_server::AgentService};
+use berth_proto::v1::{
+    AgentMessage, ExecInput, ExecOutput, TransferPart, agent_service_server::AgentService,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Streamed, exec};
+use super::{Streamed, exec, transfer};
 use crate::{
     context::Context,
     sessions::{self, Outgoing},
@@ -18,6 +20,7 @@ pub(super) struct Agents(pub(super) Context);
 impl AgentService for Agents {
     type SessionStream = ReceiverStream<Outgoing>;
     type ExecStream = Streamed<ExecInput>;
+    type TransferStream = Streamed<TransferPart>;
 
     async fn exec(
         &self,
@@ -25,6 +28,14 @@ impl AgentService for Agents {
     ) -> Result<Response<Self::ExecStream>, Status> {
         let inputs = exec::arrived(&self.0, request.into_inner()).await?;
         Ok(Response::new(inputs))
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<Streaming<TransferPart>>,
+    ) -> Result<Response<Self::TransferStream>, Status> {
+        let parts = transfer::open(&self.0, request.into_inner()).await?;
+        Ok(Response::new(parts))
     }
 
     async fn session(

@@ -10,8 +10,9 @@ use berth_core::{
 use berth_proto::{
     convert::object::namespace,
     v1::{
-        ExecOutput, ExecRequest, ForceMemberRequest, ForceMemberResponse, ListMembersRequest,
-        ListMembersResponse, LogChunk, LogRequest, LogsRequest, MemberEvent, MemberStatus,
+        CancelMoveRequest, CancelMoveResponse, ExecOutput, ExecRequest, ForceMemberRequest,
+        ForceMemberResponse, ListMembersRequest, ListMembersResponse, LogChunk, LogRequest,
+        LogsRequest, MemberEvent, MemberStatus, MoveMemberRequest, MoveMemberResponse,
         ReplaceMemberRequest, ReplaceMemberResponse, RestartMemberRequest, RestartMemberResponse,
         SetMemberConditionRequest, SetMemberConditionResponse, SetOfflineRequest,
         SetOfflineResponse, WatchMembersRequest, member_service_server::MemberService,
@@ -23,7 +24,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Streamed, condition, exec, leaving, lost, offline, restart, status::ServiceError, view::Look,
+    Streamed, condition, exec, leaving, lost, moves, offline, restart, status::ServiceError,
+    view::Look,
 };
 use crate::{context::Context, sessions::LogChunks, state::View};
 
@@ -254,6 +256,22 @@ impl MemberService for Members {
     ) -> Result<Response<ReplaceMemberResponse>, Status> {
         let revision = leaving::replace(&self.0, request.into_inner()).await?;
         Ok(Response::new(ReplaceMemberResponse { revision }))
+    }
+
+    async fn r#move(
+        &self,
+        request: Request<MoveMemberRequest>,
+    ) -> Result<Response<MoveMemberResponse>, Status> {
+        let revision = moves::ask(&self.0, request.into_inner()).await?;
+        Ok(Response::new(MoveMemberResponse { revision }))
+    }
+
+    async fn cancel_move(
+        &self,
+        request: Request<CancelMoveRequest>,
+    ) -> Result<Response<CancelMoveResponse>, Status> {
+        let revision = moves::cancel(&self.0, request.into_inner()).await?;
+        Ok(Response::new(CancelMoveResponse { revision }))
     }
 
     async fn force(

@@ -25,6 +25,8 @@ struct Failure {
     /// Who failed last.
     host: HostName,
     at: Timestamp,
+    /// How often it failed.
+    times: u32,
     /// What each host failed with last.
     tried: BTreeMap<HostName, Tried>,
 }
@@ -51,6 +53,7 @@ impl Failures {
         error: &str,
     ) -> bool {
         let known = self.0.remove(volume);
+        let times = known.as_ref().map_or(0, |known| known.times) + 1;
         let mut tried = known.map(|known| known.tried).unwrap_or_default();
         let now = Tried {
             id,
@@ -59,7 +62,13 @@ impl Failures {
         };
         let before = tried.insert(host.clone(), now);
         let host = host.clone();
-        self.0.insert(volume.clone(), Failure { host, at, tried });
+        let failure = Failure {
+            host,
+            at,
+            times,
+            tried,
+        };
+        self.0.insert(volume.clone(), failure);
         before.is_none_or(|before| before.error != error)
     }
 
@@ -73,6 +82,11 @@ impl Failures {
         let all = self.0.iter();
         all.map(|(volume, failure)| (volume.clone(), failure.host.clone()))
             .collect()
+    }
+
+    /// How often a work failed.
+    pub fn times(&self, volume: &ObjectKey) -> u32 {
+        self.0.get(volume).map_or(0, |failure| failure.times)
     }
 
     /// Who failed last with a volume, and with what.

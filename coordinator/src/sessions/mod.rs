@@ -13,6 +13,7 @@ mod lease;
 mod logs;
 mod report;
 mod stream;
+mod transfer;
 mod work;
 
 use std::{
@@ -48,6 +49,7 @@ use lease::Leased;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
 pub use stream::run;
+pub use transfer::{Arriving, Progress, Transfer};
 
 /// Messages that may wait for an agent to read them.
 const QUEUE: usize = 1_024;
@@ -142,6 +144,10 @@ struct Registry {
     leased: Leased,
     /// Programs whose agents have not opened their streams yet, by ticket.
     programs: BTreeMap<String, oneshot::Sender<ExecEnds>>,
+    /// Hosts that were asked to send data and have not opened their streams yet, by ticket.
+    senders: BTreeMap<String, oneshot::Sender<Arriving>>,
+    /// How far data is on its way, by the volume that is to hold it, with its member.
+    transfers: BTreeMap<ObjectKey, (MemberId, Progress)>,
     /// The last refusal of each kind that was told of a host.
     refusals: BTreeMap<(HostName, &'static str), (Generation, String)>,
 }

@@ -1,17 +1,21 @@
 //! What came of a work on a volume: recorded once, or told and tried again.
 
 use berth_core::{
-    ids::{HostName, ObjectKey},
+    ids::{HostName, MemberId, ObjectKey},
     spec::Kind,
     state::{Snapshot, Volume},
     store::{Batch, CommitError, Key, RecordKind},
     time::Timestamp,
-    volume::work::{self, After, SnapshotChange, VolumeDone, VolumeTask},
+    volume::{
+        transfer::TRIES,
+        work::{self, After, SnapshotChange, VolumeDone, VolumeTask},
+    },
 };
 use berth_proto::convert::work::Numbered;
 
 use crate::{
     context::Context,
+    moving,
     notes::{self, NORMAL, WARNING},
     state::{View, claims::write_as_known},
     store::{RecordError, StoreError},
@@ -34,6 +38,7 @@ pub(super) async fn take(
         // What was asked for before the last decision is not asked for any more.
         if is_asked(&context.view.read(), host, &done) {
             failed(context, host, stream, &done, error);
+            return give_up(context, &done, error).await;
         }
         return Ok(());
     }
@@ -162,6 +167,56 @@ fn snapshot_batch(
     let note = notes::object(now, kind, &snapshot.of, level, reason, text);
     batch.notes.push(note);
     Ok(Some(batch))
+}
+
+/// Gives up to move data that could not be copied so often: its member is down all the while.
+async fn give_up(
+    context: &Context,
+    done: &Numbered<VolumeDone>,
+    error: &str,
+) -> Result<(), StoreError> {
+    let VolumeTask::Receive { .. } = done.of.task else {
+        return Ok(());
+    };
+    let volume = &done.of.volume;
+    if context.sessions.work_failures().times(volume) < TRIES {
+        return Ok(());
+    }
+    let why = format!("its data could not be copied {TRIES} times: {error}");
+    loop {
+        let batch = {
+            let view = context.view.read();
+            let Some(member) = moved(&view, volume) else {
+                return Ok(());
+            };
+            moving::give_up(&view, &member, &why, context.clock.now())
+        };
+        let batch = match batch {
+            Ok(Ok(batch)) => batch,
+            // It ended otherwise.
+            Ok(Err(_)) => return Ok(()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%volume, error, "a move cannot be given up");
+                return Ok(());
+            }
+        };
+        match context.store.commit(batch).await {
+            Ok(_) => {
+                context.trigger.fire();
+                return Ok(());
+            }
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The member whose data a volume is to hold.
+fn moved(view: &View, volume: &ObjectKey) -> Option<MemberId> {
+    let record = view.state.volumes.get(volume)?;
+    let claim = &record.claim.as_ref()?.key;
+    view.state.claims.get(claim)?.member.clone()
 }
 
 fn failed(

@@ -216,6 +216,9 @@ impl View {
         set.offline.remove(&ordinal);
         set.offline
             .extend(record.offline.map(|offline| (ordinal, offline)));
+        set.moves.remove(&ordinal);
+        set.moves
+            .extend(record.moving.map(|asked| (ordinal, asked)));
         set.own_hosts.remove(&ordinal);
         set.own_hosts
             .extend(record.own_host.map(|own| (ordinal, own)));

@@ -17,7 +17,7 @@ use berth_core::{
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate, Object},
-    state::{Grant, Member, Offline, OwnHost, Revision, Rollout, Set, State},
+    state::{Grant, Member, Move, Offline, OwnHost, Revision, Rollout, Set, State},
     store::{Batch, Key, RecordKind},
     time::Timestamp,
 };
@@ -73,6 +73,9 @@ pub struct MemberRecord {
     /// That an operator took it offline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<Offline>,
+    /// That an operator wants it on another host.
+    #[serde(default, rename = "move", skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Move>,
     /// Its host, in a set with one member per host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_host: Option<OwnHost>,
@@ -456,6 +459,7 @@ impl Writing<'_> {
 fn ordinals(set: &Set) -> impl Iterator<Item = Ordinal> {
     let members = set.members.keys().chain(set.addresses.keys());
     let decided = set.offline.keys().chain(set.own_hosts.keys());
+    let decided = decided.chain(set.moves.keys());
     members
         .chain(set.last_grants.keys())
         .chain(decided)
@@ -469,6 +473,7 @@ fn member_record(set: &Set, ordinal: Ordinal) -> MemberRecord {
         address: set.addresses.get(&ordinal).copied(),
         member: set.members.get(&ordinal).cloned(),
         offline: set.offline.get(&ordinal).cloned(),
+        moving: set.moves.get(&ordinal).cloned(),
         own_host: set.own_hosts.get(&ordinal).cloned(),
     }
 }

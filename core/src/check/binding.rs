@@ -148,7 +148,11 @@ pub(super) fn data_alone(case: &Case<'_>) -> Verdict {
 
 /// A volume of another name that has a directory in common with this one, where one of them is not
 /// for many hosts.
-fn neighbour<'a>(state: &'a State, name: &ObjectKey, volume: &Volume) -> Option<&'a ObjectKey> {
+pub(super) fn neighbour<'a>(
+    state: &'a State,
+    name: &ObjectKey,
+    volume: &Volume,
+) -> Option<&'a ObjectKey> {
     let alone = |modes: &[AccessMode]| {
         let pod = modes.contains(&AccessMode::ReadWriteOncePod);
         let once = modes.contains(&AccessMode::ReadWriteOnce);

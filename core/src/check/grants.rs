@@ -23,9 +23,12 @@ pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
 }
 
 pub(super) fn epoch_grows(case: &Case<'_>) -> Verdict {
-    let Step::Assign {
+    let (Step::Assign {
         member: id, epoch, ..
-    } = case.step
+    }
+    | Step::BeginMove {
+        member: id, epoch, ..
+    }) = case.step
     else {
         return Ok(());
     };
@@ -196,6 +199,11 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         )),
         Step::PinSnapshot { key, .. } => Err(format!(
             "snapshot {key} would mean the claim of now, and {host} follows another history"
+        )),
+        Step::BeginMove { member: id, .. }
+        | Step::CompleteMove { member: id, .. }
+        | Step::EndMove { member: id } => Err(format!(
+            "the data of {id} would change its place, and what {host} has is not known"
         )),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }

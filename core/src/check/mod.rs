@@ -22,6 +22,7 @@ mod depends;
 mod ends;
 mod founding;
 mod grants;
+mod moves;
 mod order;
 mod places;
 mod promise;

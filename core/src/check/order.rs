@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, held, id, is_wanted, runs, serves, wanted},
+        standing::{available, grant, held, id, is_wanted, leaves_host, runs, serves, wanted},
         updates::goal,
     },
     ids::{MemberId, Ordinal},
@@ -116,6 +116,7 @@ pub(super) fn stays_pinned(case: &Case<'_>) -> Verdict {
     let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
     let else_asked = !is_wanted(set, id.ordinal)
         || set.offline.contains_key(&id.ordinal)
+        || leaves_host(set, id.ordinal)
         || member.revision != *goal(set)
         || member.restart_asked.is_some();
     if drained && !else_asked && held(case.state, id).is_none() {

@@ -29,6 +29,10 @@ impl Rule {
             | Self::SnapshotMeant
             | Self::CopySource
             | Self::CopyStill
+            | Self::MoveAsked
+            | Self::MoveBeside
+            | Self::MoveComplete
+            | Self::MoveStill
             | Self::ClaimHost
             | Self::VolumeUsable
             | Self::OwnerVisible
@@ -56,6 +60,7 @@ impl Rule {
             | Self::HostFits
             | Self::RequirementsMet
             | Self::SpreadEven
+            | Self::MoveEnded
             | Self::SetEmpty
             | Self::RevisionKept
             | Self::ReloadFits

@@ -123,7 +123,18 @@ pub(super) fn trash_expired(case: &Case<'_>) -> Verdict {
         .state
         .trash_keep
         .is_some_and(|keep| kept.is_some_and(|kept| kept >= keep));
-    let wrong = if !volume.provisioned {
+    let copy = volume.departure.as_ref();
+    let copy = copy.and_then(|departure| case.state.volumes.get(&departure.to));
+    let only_copy = copy.is_some_and(|copy| {
+        let untried = copy
+            .arrival
+            .as_ref()
+            .is_some_and(|arrival| !arrival.started);
+        untried && copy.claim.is_some()
+    });
+    let wrong = if only_copy {
+        "nobody was started on where its data was moved to"
+    } else if !volume.provisioned {
         "was made by an operator"
     } else if claimed {
         "has a claim"

@@ -1,7 +1,7 @@
 //! The rules by name.
 
 use crate::check::{
-    Case, Verdict, binding, copies, depends, ends, founding, grants, order, places, reload,
+    Case, Verdict, binding, copies, depends, ends, founding, grants, moves, order, places, reload,
     retention, updates, volumes,
 };
 
@@ -105,6 +105,17 @@ rules! {
     CopySource = copies::copy_source,
     /// While a volume is copied nobody writes to it, unless its storage copies it in one instant.
     CopyStill = copies::copy_still,
+    /// The data of a member goes to another host only because an operator asked for it, all of it, and
+    /// while nobody has a grant (I4).
+    MoveAsked = moves::move_asked,
+    /// The volume that data goes to is new, like the old one, and nobody else's (I4).
+    MoveBeside = moves::move_beside,
+    /// Claims have their new volumes only when all of their data is there (I4).
+    MoveComplete = moves::move_complete,
+    /// While data is copied to another host nobody may write to it, and it stays where it is (I4).
+    MoveStill = moves::move_still,
+    /// A move is given up only because that was asked for, or because it cannot come to an end.
+    MoveEnded = moves::move_ended,
     /// A member starts with all its claims bound, to volumes that its host can reach (I4).
     ClaimHost = volumes::claim_host,
     /// A member starts only on volumes that are there and its claims' (I4).

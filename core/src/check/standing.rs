@@ -73,14 +73,25 @@ pub(super) fn grant<'a>(state: &'a State, id: &MemberId) -> Option<(&'a Set, &'a
     Some((set, set.members.get(&id.ordinal)?))
 }
 
-/// Whether the word of an operator keeps a member from running where it is: it is offline, or its
-/// host is being drained and it may not stay there for its data.
+/// Whether an operator wants a member away from the host that it is on.
+pub(super) fn leaves_host(set: &Set, ordinal: Ordinal) -> bool {
+    let (asked, member) = (set.moves.get(&ordinal), set.members.get(&ordinal));
+    asked
+        .zip(member)
+        .is_some_and(|(asked, member)| asked.given_up.is_none() && asked.from == member.host)
+}
+
+/// Whether the word of an operator keeps a member from running where it is: it is offline, it is to
+/// move, or its host is being drained and it may not stay there for its data.
 pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
     let set = state.sets.get(&id.set)?;
     if set.offline.contains_key(&id.ordinal) {
         return Some("is offline");
     }
     let host = &set.members.get(&id.ordinal)?.host;
+    if leaves_host(set, id.ordinal) {
+        return Some("is to move to another host");
+    }
     let draining = state.hosts.get(host)?.record.directives.draining.as_ref()?;
     let mut claims = state.claims_of(&id.set);
     let data = claims.any(|(_, claim)| claim.is_for(id) && state.host_of(claim) == Some(host));

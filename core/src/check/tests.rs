@@ -26,6 +26,7 @@ use crate::{
 mod data;
 mod grants;
 mod leaving;
+mod moves;
 mod parked;
 mod places;
 mod properties;
@@ -35,6 +36,7 @@ mod updates;
 use data::{copies, starts, volumes};
 use grants::{grants, order};
 use leaving::leaving;
+use moves::moves;
 use places::{ends, founding, places};
 use updates::updates;
 
@@ -191,7 +193,7 @@ fn whole(rule: Rule, state: &State, mut steps: Vec<Step>) -> Plan {
 fn each_rule_alone_refuses_something() {
     for rule in Rule::ALL {
         let all = [
-            grants, order, volumes, copies, starts, places, founding, ends, updates, leaving,
+            grants, order, volumes, copies, starts, places, founding, ends, updates, leaving, moves,
         ];
         let bad = all.into_iter().find_map(|group| group(rule));
         let Some((state, steps)) = bad else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, heard, id, is_wanted, serves, wanted},
+        standing::{available, grant, heard, id, is_wanted, leaves_host, serves, wanted},
     },
     ids::{MemberId, Ordinal, TemplateHash},
     plan::Step,
@@ -60,7 +60,10 @@ pub(super) fn kind(set: &Set) -> UpdateKind {
 fn asked(case: &Case<'_>, set: &Set, member: &Member, id: &MemberId) -> bool {
     let host = case.state.hosts.get(&member.host);
     let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
-    drained || set.offline.contains_key(&id.ordinal) || member.restart_asked.is_some()
+    drained
+        || set.offline.contains_key(&id.ordinal)
+        || leaves_host(set, id.ordinal)
+        || member.restart_asked.is_some()
 }
 
 fn leaves(set: &Set, ordinal: Ordinal) -> bool {

@@ -11,6 +11,7 @@ use crate::{
         addresses::Source,
         claims::{self, Own},
         draft::Draft,
+        moves,
         placement::{Need, choose},
         step::Proof,
     },
@@ -60,7 +61,7 @@ pub(super) fn other_host(
         .ok_or(Reason::NoEligibleHost { hosts })
 }
 
-/// Gives a member another host that was never ordered to run and whose host is being drained, or out
+/// Gives a member another host that was never ordered to run and is to move, or whose host is being drained, or out
 /// of contact for too long, if one can take it. One that was ordered stays, whatever is known of it; so does a
 /// founder, whose address the others were told.
 fn move_stranded(draft: &mut Draft, key: &SetKey) {
@@ -74,10 +75,11 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
         let Some(host) = draft.state.hosts.get(&member.host) else {
             continue;
         };
-        let at = match &host.record.directives.draining {
-            Some(draining) => draining.since,
-            None if host.contact.connected => continue,
-            None => host.contact.since.plus(PATIENCE),
+        let at = match (&host.record.directives.draining, set.moves.get(ordinal)) {
+            (_, Some(asked)) => asked.since,
+            (Some(draining), None) => draining.since,
+            (None, None) if host.contact.connected => continue,
+            (None, None) => host.contact.since.plus(PATIENCE),
         };
         if member.ordered == Ordered::Nothing && !founds(*ordinal) {
             stranded.push((*ordinal, member.epoch, member.host.clone(), at));
@@ -90,7 +92,13 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
         };
         if at > draft.now {
             draft.wake(Some(at));
-        } else if other_host(draft, &id, &host).is_ok() {
+            continue;
+        }
+        if let Err(reason) = other_host(draft, &id, &host) {
+            if draft.set(key).is_some_and(|set| set.is_to_move(ordinal)) {
+                draft.wait(key, ordinal, nowhere(host, reason));
+            }
+        } else {
             let proof = Proof::NeverOrdered;
             let member = id.clone();
             draft.push(Step::Release {
@@ -102,6 +110,14 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
                 draft.wait(key, ordinal, reason);
             }
         }
+    }
+}
+
+/// Why a member that is to move stays where it is.
+pub(super) fn nowhere(host: HostName, reason: Reason) -> Reason {
+    match reason {
+        Reason::NoEligibleHost { hosts } => Reason::MoveNowhere { host, hosts },
+        reason => reason,
     }
 }
 
@@ -151,9 +167,11 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
         set: key.clone(),
         ordinal,
     };
+    moves::complete(draft, &id)?;
     let Some(placement) = place(draft, &id)? else {
         return Ok(());
     };
+    moves::begin(draft, &id, &placement.host)?;
     let Some(set) = draft.state.sets.get(key) else {
         return Ok(());
     };
@@ -177,7 +195,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
 /// The next epoch of an ordinal. Its counter is the serial of the zone that first names it, which
 /// grows with every assignment: so epochs grow even when a set is removed and another of the same
 /// name is made, and agents that remember the older ones do not refuse the new.
-fn epoch(draft: &Draft, set: &Set, ordinal: Ordinal) -> Epoch {
+pub(super) fn epoch(draft: &Draft, set: &Set, ordinal: Ordinal) -> Epoch {
     let last = set.last_grants.get(&ordinal).map(|grant| grant.epoch);
     if let Some(last) = last.filter(|_| bug::on(Bug::EpochReused)) {
         return last;

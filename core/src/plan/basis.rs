@@ -28,6 +28,9 @@ fn takes_away(step: &Step) -> bool {
         | Step::TieClaim { .. }
         | Step::DropClaim { .. }
         | Step::RemoveSet { .. }
+        | Step::BeginMove { .. }
+        | Step::CompleteMove { .. }
+        | Step::EndMove { .. }
         | Step::Refound { .. } => true,
         Step::CreateClaim { .. }
         | Step::AdoptClaim { .. }
@@ -61,6 +64,7 @@ fn wants_differ(planned: &State, now: &State, set: &SetKey) -> bool {
             set.deleting,
             set.orphaned,
             set.offline.clone(),
+            set.moves.clone(),
         )
     };
     planned.sets.get(set).map(wants) != now.sets.get(set).map(wants)

@@ -15,21 +15,14 @@ use crate::{
     spec::{Amount, DisruptionBudget},
     state::{Set, State},
     time::Timestamp,
-    waiting::{Departure, Reason},
+    waiting::{DisruptionCause, Reason},
 };
-
-/// What a member is taken down for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// An update: `updateStrategy.rollingUpdate.maxUnavailable` counts, too.
-    Update,
-    /// Something that an operator asked for and that brings the member back: a restart, a drain.
-    Request,
-}
 
 /// The budget has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spent {
+    /// What the member was to be taken down for.
+    cause: DisruptionCause,
     /// How many other members are available.
     pub(super) available: u32,
     /// How many must be.
@@ -39,9 +32,9 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    pub(super) fn reason(self, departure: Departure) -> Reason {
+    pub(super) fn reason(self) -> Reason {
         Reason::BudgetSpent {
-            departure,
+            cause: self.cause,
             available: self.available,
             floor: self.floor,
         }
@@ -54,7 +47,7 @@ pub(super) fn allows(
     key: &SetKey,
     set: &Set,
     victim: Ordinal,
-    cause: Cause,
+    cause: DisruptionCause,
     now: Timestamp,
 ) -> Result<(), Spent> {
     if bug::on(Bug::BudgetSkipped) {
@@ -62,7 +55,7 @@ pub(super) fn allows(
     }
     let stays = |other: &Ordinal| *other != victim || bug::on(Bug::VictimCounted);
     let others = set.declared().filter(stays);
-    enough(state, (key, set), others, floor(set, cause), now)
+    enough(state, (key, set), others, (cause, floor(set, cause)), now)
 }
 
 /// Whether a member that is not wanted any more may leave. Without a budget of its own a set goes
@@ -80,20 +73,22 @@ pub(super) fn lets_go(
     };
     let others = set.members.keys().copied().filter(|other| *other != victim);
     let floor = floor_of(budget, set.wanted());
-    enough(state, (key, set), others, floor, now)
+    let cause = DisruptionCause::ScaleIn;
+    enough(state, (key, set), others, (cause, floor), now)
 }
 
-/// How many others must be available for a member to be taken down.
-pub(super) fn floor(set: &Set, cause: Cause) -> u32 {
+/// How many others must be available for a member to be taken down. For an update,
+/// `updateStrategy.rollingUpdate.maxUnavailable` counts, too.
+pub(super) fn floor(set: &Set, cause: DisruptionCause) -> u32 {
     let size = set.wanted();
     let update = size.saturating_sub(max_unavailable(set));
     let asked = set.spec.disruption_budget.as_ref();
     let asked = asked.map(|budget| floor_of(budget, size));
-    let floor = match (cause, asked) {
-        (Cause::Update, Some(asked)) => asked.max(update),
-        (Cause::Update, None) => update,
-        (Cause::Request, Some(asked)) => asked,
-        (Cause::Request, None) => size.saturating_sub(1),
+    let floor = match (cause == DisruptionCause::Update, asked) {
+        (true, Some(asked)) => asked.max(update),
+        (true, None) => update,
+        (false, Some(asked)) => asked,
+        (false, None) => size.saturating_sub(1),
     };
     // One of one, or of two, may always be down: it could never be replaced otherwise.
     if size <= 2 {
@@ -147,7 +142,7 @@ fn enough(
     state: &State,
     (key, set): (&SetKey, &Set),
     others: impl Iterator<Item = Ordinal>,
-    floor: u32,
+    (cause, floor): (DisruptionCause, u32),
     now: Timestamp,
 ) -> Result<(), Spent> {
     let mut available = 0_u32;
@@ -165,6 +160,7 @@ fn enough(
         Ok(())
     } else {
         Err(Spent {
+            cause,
             available,
             floor,
             wake,

@@ -1,4 +1,5 @@
-//! Eviction: members that operators took offline, and those whose host is being drained, are stopped
+//! Eviction: members that operators took offline, those that are to move, and those whose host is being
+//! drained, are stopped
 //! within the set's disruption budget, highest first. A member leaves a drained host only if another
 //! one can take it; one that lives there by its data stays, unless the operator wants it stopped.
 //!
@@ -7,13 +8,12 @@
 use crate::{
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{
-        Step, assign,
-        budget::{self, Cause},
+        Step, assign, budget,
         draft::Draft,
         facts::{facts, facts_in},
     },
     state::{Member, Ordered, Set, State},
-    waiting::{Departure, Reason},
+    waiting::{DisruptionCause, Reason},
 };
 
 /// Stops what is to leave, as far as the budget goes.
@@ -25,7 +25,9 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         let member = set.members.get(ordinal);
         member.is_some_and(|member| {
             member.ordered == Ordered::Run
-                && (set.is_offline(*ordinal) || draining(&draft.state, &member.host))
+                && (set.is_offline(*ordinal)
+                    || set.is_to_move(*ordinal)
+                    || draining(&draft.state, &member.host))
         })
     };
     let leaving: Vec<Ordinal> = set.declared().rev().filter(leaves).collect();
@@ -61,19 +63,23 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
     if let Some(reason) = draft.mismatch() {
         return Err(reason);
     }
-    let (departure, waits) = if facts.set.is_offline(id.ordinal) {
-        (Departure::Offline, Reason::OfflineAsked)
+    let (cause, waits) = if facts.set.is_offline(id.ordinal) {
+        (DisruptionCause::Offline, Reason::OfflineAsked)
+    } else if facts.set.is_to_move(id.ordinal) {
+        let host = facts.member.host.clone();
+        assign::other_host(draft, id, &host).map_err(|why| assign::nowhere(host.clone(), why))?;
+        (DisruptionCause::Move, Reason::MoveAsked { host })
     } else {
         may_leave(draft, id, &facts.member.host)?;
         let host = facts.member.host.clone();
-        (Departure::Drain, Reason::DrainAsked { host })
+        (DisruptionCause::Drain, Reason::DrainAsked { host })
     };
     if others_stop(&draft.state, id, facts.set) {
         return Err(waits);
     }
     // One that does not serve costs nothing.
     let allowed = if facts.ready() {
-        let (set, cause) = (facts.set, Cause::Request);
+        let set = facts.set;
         budget::allows(&draft.state, &id.set, set, id.ordinal, cause, draft.now)
     } else {
         Ok(())
@@ -82,7 +88,7 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
         Ok(()) => Ok(Some(epoch)),
         Err(spent) => {
             draft.wake(spent.wake);
-            Err(spent.reason(departure))
+            Err(spent.reason())
         }
     }
 }
@@ -116,12 +122,16 @@ fn others_stop(state: &State, id: &MemberId, set: &Set) -> bool {
 }
 
 /// What an operator's word keeps from starting: a member that is offline; one on a host that is
-/// being drained, unless it lives there by its data and may stay.
+/// being drained, unless it lives there by its data and may stay; one that is to leave its host.
 pub(super) fn held(state: &State, id: &MemberId, member: &Member) -> Option<Reason> {
     let set = state.sets.get(&id.set)?;
     if let Some(offline) = set.offline.get(&id.ordinal) {
         let why = offline.reason.clone();
         return Some(Reason::Offline { why });
+    }
+    if set.is_to_move(id.ordinal) {
+        let host = member.host.clone();
+        return Some(Reason::MoveAsked { host });
     }
     let host = state.hosts.get(&member.host)?;
     let draining = host.record.directives.draining.as_ref()?;

@@ -2,7 +2,7 @@
 //! reads nothing but its arguments.
 //!
 //! One file per stage, in this order: first what frees something, for all sets (observe, release,
-//! rollout), then volumes for the claims that wait for one (claims), and copies of volumes
+//! moves, rollout), then volumes for the claims that wait for one (claims), and copies of volumes
 //! (snapshots), then what takes something, set by set (own_hosts, carry, assign, start, stop,
 //! reload, evict, update), then why everything else
 //! waits (explain, warn), and last the zone that follows. So no step of a plan makes room for an
@@ -28,6 +28,7 @@ pub mod forecast;
 mod founding;
 mod gate;
 mod lost;
+pub mod moves;
 mod observe;
 pub mod outlook;
 mod own_hosts;
@@ -102,6 +103,7 @@ pub(crate) fn plan_within(
         own_hosts::leave(&mut draft, key);
         retention::tie(&mut draft, key);
         release::members(&mut draft, key);
+        moves::end(&mut draft, key);
     }
     draft.about_none();
     retention::drop_claims(&mut draft, parked, scope);

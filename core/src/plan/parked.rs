@@ -56,6 +56,9 @@ impl Subject {
             | Step::Reload { .. }
             | Step::Rollout { .. }
             | Step::ForgetFounding { .. }
+            | Step::BeginMove { .. }
+            | Step::CompleteMove { .. }
+            | Step::EndMove { .. }
             | Step::PublishZone { .. } => set,
         }
     }

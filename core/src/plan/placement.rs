@@ -132,11 +132,22 @@ fn refusal(
         let host = own.host.clone();
         return Some(Refusal::NotItsHost { host });
     }
+    let asked = need.set.moves.get(&need.ordinal);
+    if let Some(asked) = asked.filter(|asked| asked.given_up.is_none())
+        && (asked.from == *name || asked.to.as_ref().is_some_and(|to| to != name))
+    {
+        let host = asked.to.clone();
+        return Some(Refusal::NotAsked { host });
+    }
     let own = need.own.iter().map(|own| (&own.key, &own.claim));
     let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
     let mut bound = own.chain(shared).filter_map(|(key, claim)| {
         let at = claims::host(state, key, claim)?;
-        (at != name).then(|| (key.clone(), at.clone()))
+        let comes_along = || {
+            let volume = state.volume_of(claim);
+            volume.is_some_and(|volume| state.is_left_behind(&need.id(), volume))
+        };
+        (at != name && !comes_along()).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next().filter(|_| !bug::on(Bug::VolumePinIgnored)) {
         return Some(Refusal::VolumeElsewhere { claim, host });

@@ -9,7 +9,7 @@ use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
         Step,
-        budget::{self, Cause, Spent},
+        budget::{self, Spent},
         draft::Draft,
         facts::{BROKEN_AFTER, Facts, Standing, facts},
     },
@@ -17,7 +17,7 @@ use crate::{
     state::{Member, Ordered, Revision, Set},
     template::same_but_for_files,
     time::Timestamp,
-    waiting::Departure,
+    waiting::DisruptionCause,
 };
 
 /// Whether an update brings a member that runs to the target without replacing it.
@@ -88,7 +88,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         let ordinal = *ordinal;
         draft.wake(wake);
         draft.wake(spent.wake);
-        draft.wait(key, ordinal, spent.reason(Departure::Update));
+        draft.wait(key, ordinal, spent.reason());
         return;
     }
     let step = next.and_then(|ordinal| {
@@ -117,7 +117,7 @@ fn spent(draft: &Draft, key: &SetKey, set: &Set, ordinal: Ordinal) -> Option<Spe
         return None;
     }
     let (state, now) = (&draft.state, draft.now);
-    budget::allows(state, key, set, ordinal, Cause::Update, now).err()
+    budget::allows(state, key, set, ordinal, DisruptionCause::Update, now).err()
 }
 
 /// Whether a member runs with the target revision, on a host in contact: of another nothing can be

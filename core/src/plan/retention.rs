@@ -217,7 +217,9 @@ pub(super) fn purge(draft: &mut Draft, parked: &Parked) {
             draft.wake(Some(at));
             return;
         }
-        if !parked.contains_key(&Subject::Volume(name.clone())) {
+        let volume = draft.state.volumes.get(name);
+        let kept = volume.is_some_and(|volume| draft.state.is_kept_for_move(volume));
+        if !kept && !parked.contains_key(&Subject::Volume(name.clone())) {
             draft.push(Step::PurgeVolume { name: name.clone() });
         }
     }

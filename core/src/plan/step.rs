@@ -229,11 +229,45 @@ pub enum Step {
         /// The set's key.
         set: SetKey,
     },
+    /// Begins to copy the local data of a member that has no grant to another host.
+    BeginMove {
+        /// The member.
+        member: MemberId,
+        /// The move's epoch. Nothing ever runs under it.
+        epoch: Epoch,
+        /// The new volumes, one for each claim whose data is on the host that is left.
+        volumes: Vec<NewPlace>,
+    },
+    /// All claims of a member that moves have their new volumes from now on; the old ones go to the
+    /// trash.
+    CompleteMove {
+        /// The member.
+        member: MemberId,
+        /// The move's epoch.
+        epoch: Epoch,
+    },
+    /// A move is given up: what was copied so far goes to the trash.
+    EndMove {
+        /// The member.
+        member: MemberId,
+    },
     /// Publishes the zone that follows from the steps before.
     PublishZone {
         /// Serial and hash.
         zone: ZoneHead,
     },
+}
+
+/// The volume that a claim of a member that moves is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewPlace {
+    /// The claim.
+    pub claim: ClaimKey,
+    /// The new volume's name.
+    pub name: ObjectKey,
+    /// The new volume.
+    pub volume: Volume,
 }
 
 /// Why a grant is proven gone.
@@ -339,6 +373,18 @@ impl fmt::Display for Step {
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
             Self::Rollout { set, turn } => rollout(f, set, turn),
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
+            Self::BeginMove {
+                member, volumes, ..
+            } => {
+                let to = volumes.first().and_then(|new| new.volume.source.host());
+                let names: Vec<&str> = volumes.iter().map(|new| new.claim.name.as_str()).collect();
+                write!(f, "copy the data of {member} ({})", names.join(", "))?;
+                to.map_or(Ok(()), |to| write!(f, " to {to}"))
+            }
+            Self::CompleteMove { member, .. } => {
+                write!(f, "let {member} have its data where it was copied to")
+            }
+            Self::EndMove { member } => write!(f, "give up the move of {member}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
     }
@@ -374,6 +420,9 @@ impl Step {
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
             | Self::Reload { member, .. }
+            | Self::BeginMove { member, .. }
+            | Self::CompleteMove { member, .. }
+            | Self::EndMove { member }
             | Self::Release { member, .. } => Some((&member.set, member.ordinal)),
             Self::AdoptClaim { member, .. } => Some((&member.set, member.ordinal)),
             Self::CreateClaim { claim, .. } => {
@@ -420,6 +469,9 @@ impl Step {
             | Self::PassGate { member, .. }
             | Self::Stop { member, .. }
             | Self::Reload { member, .. }
+            | Self::BeginMove { member, .. }
+            | Self::CompleteMove { member, .. }
+            | Self::EndMove { member }
             | Self::Release { member, .. } => Some(member.set.clone()),
             Self::Found { set, .. }
             | Self::RemoveSet { set, .. }

@@ -5,6 +5,7 @@ use crate::{
     plan::budget,
     spec::{Amount, UpdateKind},
     state::Set,
+    waiting::DisruptionCause,
 };
 
 /// How members come to a newer template.
@@ -45,7 +46,7 @@ fn range(set: &Set) -> String {
 
 /// How many members may be taken down at a time.
 pub fn disruptions(set: &Set) -> String {
-    let floor = budget::floor(set, budget::Cause::Request);
+    let floor = budget::floor(set, DisruptionCause::Restart);
     let wanted = set.wanted();
     let spec = set.spec.disruption_budget.as_ref();
     let asked = spec.and_then(|spec| {

@@ -6,6 +6,7 @@ mod depends;
 mod disruptions;
 mod founding;
 mod lost;
+mod moves;
 mod operated;
 mod orphan;
 mod outlook;

@@ -13,8 +13,7 @@ use std::time::Duration;
 use crate::{
     ids::{MemberId, Ordinal, SetKey},
     plan::{
-        Step,
-        budget::{self, Cause},
+        Step, budget,
         draft::Draft,
         evict,
         facts::{BROKEN_AFTER, Facts, Standing, all, facts, facts_in},
@@ -23,7 +22,7 @@ use crate::{
     spec::{GatePolicy, UpdateKind},
     state::{Member, Ordered, Set},
     time::Timestamp,
-    waiting::{Departure, Reason},
+    waiting::{DisruptionCause, Reason},
 };
 
 /// Replaces members of an older revision, and those that are to be restarted.
@@ -142,13 +141,7 @@ fn victim(
         (Some((ordinal, cause)), Ok(())) => {
             budget::allows(&draft.state, key, set, ordinal, cause, now)
                 .map(|()| ordinal)
-                .map_err(|spent| {
-                    let departure = match cause {
-                        Cause::Request => Departure::Restart,
-                        Cause::Update => Departure::Update,
-                    };
-                    (Some((ordinal, spent.reason(departure))), spent.wake)
-                })
+                .map_err(|spent| (Some((ordinal, spent.reason())), spent.wake))
         }
         (None, _) => Err((None, None)),
     };
@@ -172,7 +165,7 @@ fn next_healthy(
     key: &SetKey,
     set: &Set,
     old: &[Ordinal],
-) -> Option<(Ordinal, Cause)> {
+) -> Option<(Ordinal, DisruptionCause)> {
     let known = |n: &Ordinal| facts_in(&draft.state, key, set, *n);
     let asked = |n: &Ordinal| {
         let member = set.members.get(n);
@@ -184,9 +177,9 @@ fn next_healthy(
     });
     let (victim, _) = serving.min_by_key(|(n, early)| (!asked(n), !early))?;
     let cause = if asked(&victim) {
-        Cause::Request
+        DisruptionCause::Restart
     } else {
-        Cause::Update
+        DisruptionCause::Update
     };
     Some((victim, cause))
 }

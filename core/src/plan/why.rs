@@ -40,6 +40,10 @@ pub(super) fn why(state: &State, step: &Step) -> String {
         Step::Refound { .. } => "an operator asked for it, and nothing is left of it",
         Step::DropRevision { .. } => "no member has it",
         Step::ForgetFounding { .. } => "nothing is left of the set",
+        Step::BeginMove { .. } | Step::CompleteMove { .. } => {
+            "an operator wants it on another host"
+        }
+        Step::EndMove { member } => return ended(state, member),
         Step::PublishZone { .. } => "names follow from what is decided",
     };
     words.to_owned()
@@ -101,10 +105,20 @@ fn stopped(state: &State, id: &MemberId) -> String {
                 "its revision is not the set's: it is started again with that one".to_owned()
             }
             Some(_) if set.is_offline(id.ordinal) => "an operator took it offline".to_owned(),
+            Some(_) if set.is_to_move(id.ordinal) => {
+                "an operator wants it on another host".to_owned()
+            }
             Some(member) => format!("{} is being drained", member.host),
             None => String::new(),
         }
     })
+}
+
+fn ended(state: &State, id: &MemberId) -> String {
+    let set = state.sets.get(&id.set);
+    let asked = set.and_then(|set| set.moves.get(&id.ordinal));
+    let why = asked.and_then(|asked| asked.given_up.clone());
+    why.unwrap_or_else(|| "it cannot come to an end any more".to_owned())
 }
 
 fn leaves(set: &Set, id: &MemberId) -> Option<String> {

@@ -391,6 +391,10 @@ impl World {
         let now = self.now;
         self.tally.step(step);
         self.truth.decided(&self.coordinator.state, step);
+        if let Step::CompleteMove { member, .. } = step {
+            let state = &self.coordinator.state;
+            self.truth.moved(state, &self.storage, member);
+        }
         self.coordinator.state.apply(step, now);
         if is_news(step) {
             self.say("coord", &step.to_string());

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::{
-    ids::{MemberId, SetKey},
+    ids::{HostName, MemberId, SetKey},
     sim::World,
-    state::leaving,
+    state::{leaving, moving},
 };
 
 /// How long data stays in the trash.
@@ -22,6 +22,32 @@ impl World {
             set.orphaned.get_or_insert(now);
         }
         self.reconcile();
+    }
+
+    /// Has a member go to another host: to this one, or to whichever fits best.
+    pub fn move_member(&mut self, id: &MemberId, to: Option<&HostName>) {
+        let state = &self.coordinator.state;
+        let after = moving::ask(state, id, to, self.now);
+        if let Ok(after) = after
+            && self.coordinator.up
+        {
+            self.say("operator", &format!("moves {id}"));
+            self.coordinator.state = after;
+            self.reconcile();
+        }
+    }
+
+    /// Gives a move up.
+    pub fn stay(&mut self, id: &MemberId) {
+        let state = &self.coordinator.state;
+        let after = moving::give_up(state, id, "an operator gave it up");
+        if let Ok(after) = after
+            && self.coordinator.up
+        {
+            self.say("operator", &format!("gives up the move of {id}"));
+            self.coordinator.state = after;
+            self.reconcile();
+        }
     }
 
     /// Gives up the data of a member, or of a whole set.

@@ -28,6 +28,8 @@ const BACK: Duration = Duration::from_secs(10);
 /// Hosts of a short history, and the fewest of a long one: a set that is founded by all its members
 /// needs one for each.
 const HOSTS: u8 = 4;
+/// Tells the numbers of moves from those of everything else.
+const MOVES: u64 = 0x6d6f_7665;
 /// Names of sets.
 const SETS: [&str; 3] = ["a", "b", "c"];
 
@@ -89,6 +91,8 @@ struct Plot {
     hosts: Vec<HostName>,
     sets: Vec<(SetKey, SetOptions)>,
     leaning: Leaning,
+    /// Draws who is moved where; not there in histories in which nobody is.
+    moves: Option<Rng>,
 }
 
 impl Plot {
@@ -131,6 +135,8 @@ impl Plot {
             hosts,
             sets,
             leaning,
+            // The other histories are what they were before operators moved members.
+            moves: matches!(seed % 16, 6 | 7).then(|| Rng::new(seed ^ MOVES)),
         }
     }
 
@@ -163,6 +169,7 @@ impl Plot {
     }
 
     fn event(&mut self) -> Result<(), Violation> {
+        self.moves();
         match self.leaning.dice(&mut self.rng) {
             0..=12 => self.apply(),
             13..=18 => self.config(),
@@ -232,6 +239,26 @@ impl Plot {
                 self.world.offline(&id, on);
             }
         }
+    }
+
+    /// A member is to go to another host, or not any more.
+    fn moves(&mut self) {
+        let Some(mut rng) = self.moves.take() else {
+            return;
+        };
+        if rng.chance(25) {
+            let set = rng.pick(&self.sets).map(|(set, _)| set.clone());
+            let ordinal = Ordinal(u32::try_from(rng.below(4)).unwrap_or_default());
+            let to = rng.pick(&self.hosts).cloned();
+            if let Some(id) = set.map(|set| MemberId { set, ordinal }) {
+                match rng.below(8) {
+                    0 => self.world.stay(&id),
+                    1 => self.world.move_member(&id, None),
+                    _ => self.world.move_member(&id, to.as_ref()),
+                }
+            }
+        }
+        self.moves = Some(rng);
     }
 
     /// A set goes, or its members do without it, or their data goes.

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     bug::{self, Bug},
-    ids::{HostName, ObjectKey, Uid},
+    ids::{Epoch, HostName, ObjectKey, Uid},
     order::VolumeOrder,
     sim::{
         net::{Happening, StreamId},
         world::World,
     },
-    state::{SnapshotState, VolumeState},
+    state::{SnapshotState, VolumeState, moving},
     volume::{
         VolumeSource,
         work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
@@ -36,6 +36,10 @@ pub(super) struct Storage {
     lying: BTreeMap<Place, Uid>,
     /// What is in the trash, by volume and trip.
     trash: BTreeMap<(ObjectKey, u64), Thrown>,
+    /// How often members were started on what lies in a place: each of them wrote.
+    written: BTreeMap<Place, u64>,
+    /// The last move that began to take the data of a place elsewhere, as its owner record has it.
+    departed: BTreeMap<Place, Epoch>,
     /// The snapshots, and whose data each has.
     snapshots: BTreeMap<ObjectKey, Uid>,
 }
@@ -69,9 +73,21 @@ impl Storage {
         }
     }
 
+    /// What the start guard says first: the data went elsewhere, and the order does not know it.
+    pub(super) fn stayed(&self, order: &VolumeOrder) -> Result<(), Reason> {
+        let departed = self.departed.get(&place(&order.source)).copied();
+        if departed > order.departed {
+            let volume = order.name.clone();
+            let owner = "a move that the coordinator does not know of".to_owned();
+            return Err(Reason::VolumeForeign { volume, owner });
+        }
+        Ok(())
+    }
+
     /// A member starts on a volume and writes.
     pub(super) fn write(&mut self, order: &VolumeOrder) {
         let owner = order.claim_uid.clone();
+        *self.written.entry(place(&order.source)).or_default() += 1;
         self.lying.insert(place(&order.source), owner);
     }
 
@@ -110,7 +126,7 @@ impl Storage {
                 }
                 false
             }
-            VolumeTask::Grow { .. } => false,
+            VolumeTask::Grow { .. } | VolumeTask::Send { .. } => false,
             VolumeTask::Snapshot { .. } => {
                 if let Some(owner) = self.lying.get(&at).cloned() {
                     self.snapshots.entry(work.volume.clone()).or_insert(owner);
@@ -119,6 +135,10 @@ impl Storage {
             }
             VolumeTask::Populate { .. } => {
                 self.populate(work);
+                false
+            }
+            VolumeTask::Receive { epoch, .. } => {
+                self.receive(work, epoch);
                 false
             }
             VolumeTask::Discard => {
@@ -143,11 +163,40 @@ impl Storage {
         }
     }
 
+    /// Takes data over from another host. What a later member wrote is never written over.
+    fn receive(&mut self, work: &VolumeWork, epoch: Epoch) {
+        let Some(from) = &work.from else {
+            return;
+        };
+        let (there, here) = (place(&from.source), place(&work.source));
+        let departed = self.departed.entry(there.clone()).or_default();
+        *departed = epoch.max(*departed);
+        let owner = self.lying.get(&there);
+        let own = owner.map_or(!work.filled, |owner| from.owners.contains(owner));
+        if own && !self.lying.contains_key(&here) {
+            let written = self.written.get(&there).copied().unwrap_or_default();
+            self.lying.insert(here.clone(), from.claim.uid.clone());
+            self.written.insert(here, written);
+        }
+    }
+
+    /// Whether two places hold the same, as far as members wrote it.
+    pub(super) fn same(&self, a: &VolumeSource, b: &VolumeSource) -> bool {
+        let written = |source| {
+            self.written
+                .get(&place(source))
+                .copied()
+                .unwrap_or_default()
+        };
+        let owned = self.owner(a).is_none() || self.owner(a) == self.owner(b);
+        owned && written(a) == written(b)
+    }
+
     /// Whether a copy is there after the work; without data there is nothing to copy.
     fn did(&self, work: &VolumeWork) -> bool {
         match work.task {
             VolumeTask::Snapshot { .. } => self.snapshots.contains_key(&work.volume),
-            VolumeTask::Populate { .. } => {
+            VolumeTask::Populate { .. } | VolumeTask::Receive { .. } => {
                 let claim = work.from.as_ref().map(|from| &from.claim.uid);
                 claim.is_some() && self.owner(&work.source) == claim
             }
@@ -155,6 +204,7 @@ impl Storage {
             | VolumeTask::Restore
             | VolumeTask::Grow { .. }
             | VolumeTask::Purge
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard => true,
         }
     }
@@ -231,7 +281,9 @@ impl World {
         answers: Option<StreamId>,
         work: &VolumeWork,
     ) {
-        let up = self.hosts.get(host).is_some_and(|host| host.up);
+        let reachable = |host: &HostName| self.hosts.get(host).is_some_and(|host| host.up);
+        let from = work.from.as_ref().and_then(|from| from.source.host());
+        let up = reachable(host) && from.is_none_or(reachable);
         if !up && !work.source.is_shared() {
             return;
         }
@@ -268,11 +320,19 @@ impl World {
                 let from = work.from.as_ref().filter(|from| from.snapshot.is_none());
                 from.filter(|_| asked).map(|from| &from.source)
             }
+            VolumeTask::Receive { epoch, .. } => {
+                let record = state.volumes.get(&work.volume);
+                let arrival = record.and_then(|volume| volume.arriving());
+                let asked = arrival.is_some_and(|arrival| arrival.epoch == epoch);
+                let from = work.from.as_ref();
+                from.filter(|_| asked).map(|from| &from.source)
+            }
             VolumeTask::Trash
             | VolumeTask::Restore
             | VolumeTask::Grow { .. }
             | VolumeTask::Purge
             | VolumeTask::Discard
+            | VolumeTask::Send { .. }
             | VolumeTask::Snapshot { online: true }
             | VolumeTask::Populate { online: true } => None,
         };
@@ -309,6 +369,7 @@ impl World {
         if error.is_some() {
             // It is tried again.
             self.coordinator.works.remove(&work.volume);
+            self.stop_trying(work);
             return;
         }
         let volume = state.volumes.get_mut(&work.volume);
@@ -333,6 +394,23 @@ impl World {
             self.coordinator.failed.remove(&work.volume);
             self.reconcile();
         }
+    }
+
+    /// Sooner or later a copy that fails is given up, and the member goes back to its data.
+    fn stop_trying(&mut self, work: &VolumeWork) {
+        let state = &self.coordinator.state;
+        let claim = work.from.as_ref().map(|from| &from.claim.key);
+        let member = claim.and_then(|key| state.claims.get(key)?.member.clone());
+        let VolumeTask::Receive { .. } = work.task else {
+            return;
+        };
+        if let Some(id) = member.filter(|_| self.coordinator.up && self.rng.chance(30)) {
+            let state = &self.coordinator.state;
+            if let Ok(after) = moving::give_up(state, &id, "the data cannot be copied") {
+                self.coordinator.state = after;
+            }
+        }
+        self.reconcile();
     }
 
     /// The agent killed a helper that hung: another host is to try.

@@ -159,6 +159,9 @@ impl Truth {
             | Step::DropClaim { .. }
             | Step::PurgeVolume { .. }
             | Step::Refound { .. }
+            | Step::BeginMove { .. }
+            | Step::CompleteMove { .. }
+            | Step::EndMove { .. }
             | Step::RemoveSet { .. }
             | Step::DropRevision { .. }
             | Step::Reload { .. }

@@ -118,6 +118,7 @@ impl World {
             return Err(Reason::RequirementUnmet { host, unmet });
         }
         for volume in order.volumes {
+            self.storage.stayed(&volume)?;
             self.truth.uses(name, &volume);
             self.storage.guard(&volume)?;
         }

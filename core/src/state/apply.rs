@@ -88,6 +88,13 @@ impl State {
                     set.rollout.take(turn, now);
                 }
             }
+            Step::BeginMove {
+                member,
+                epoch,
+                volumes,
+            } => self.begin_move(member, *epoch, volumes),
+            Step::CompleteMove { member, epoch } => self.complete_move(member, *epoch),
+            Step::EndMove { member } => self.end_move(member),
             Step::PublishZone { zone } => self.zone = zone.clone(),
         }
     }
@@ -163,6 +170,7 @@ impl State {
             conditions: BTreeMap::new(),
         };
         set.members.insert(id.ordinal, member);
+        self.has_moved(id, host);
     }
 
     fn found(&mut self, set: &SetKey, founders: &[Peer]) {
@@ -351,6 +359,9 @@ impl State {
             volume.adopt = false;
             volume.filled = true;
             volume.address = address.or(volume.address);
+            if let Some(arrival) = &mut volume.arrival {
+                arrival.started = true;
+            }
         }
         let Some(member) = &claim.member else {
             return;
@@ -364,5 +375,6 @@ impl State {
     }
 }
 
+mod moves;
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ impl State {
         };
         let host = self.hosts.get(&member.host);
         let drained = host.is_some_and(|host| host.record.directives.draining.is_some());
-        let leaves = drained || set.is_offline(id.ordinal);
+        let leaves = drained || set.is_offline(id.ordinal) || set.is_to_move(id.ordinal);
         wanted
             && ready
             && !leaves

@@ -45,6 +45,7 @@ mod index;
 mod known;
 pub mod leaving;
 pub mod lost;
+pub mod moving;
 pub mod names;
 pub mod orders;
 mod revision;
@@ -59,6 +60,7 @@ pub(crate) use index::first_label;
 pub(crate) use index::tests::assert_current;
 pub use index::{Index, Socket};
 pub use known::Knowledge;
+pub use moving::{Arrival, Copying, Departure, Move};
 pub use revision::{CHANGE_CAUSES, Revision};
 pub use rollout::{Rollout, RolloutPhase, Turn};
 
@@ -245,6 +247,8 @@ pub struct Set {
     pub addresses: Map<Ordinal, IpAddr>,
     /// Members that operators took offline. Durable.
     pub offline: Map<Ordinal, Offline>,
+    /// Members that operators want on other hosts. Durable.
+    pub moves: Map<Ordinal, Move>,
     /// The host of each ordinal that ever was, under `placement: PerHost`. Durable.
     pub own_hosts: Map<Ordinal, OwnHost>,
     /// Where it is between two revisions. Durable.
@@ -348,7 +352,8 @@ pub struct Claim {
     pub spec: PersistentVolumeClaimSpec,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The volume that it is bound to. Once set it never changes.
+    /// The volume that it is bound to. Once set it never changes, unless a move brought the data to
+    /// another one.
     pub volume: Option<ObjectKey>,
     /// Whether a member was ever started on it.
     pub filled: bool,
@@ -438,6 +443,12 @@ pub struct Volume {
     /// What its data began with, if not with nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// The move that brought its data, or brings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<Arrival>,
+    /// The last move that began to take its data elsewhere, whether it came to that or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departure: Option<Departure>,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
     /// How often its data was sent to the trash: each time it has another name there, so that what

@@ -264,6 +264,8 @@ pub fn bound(
         address: None,
         adopt: told.map_or(declared, |record| record.adopt),
         origin: None,
+        arrival: None,
+        departure: None,
         state: VolumeState::Live,
         deletions: record.map_or(0, |record| record.deletions),
         created_at: record.map_or(now, |record| record.created_at),

@@ -273,6 +273,10 @@ pub fn undelete(
     let Some(record) = find(state, name)?.record else {
         return Err(not_deleted("was not deleted".to_owned()));
     };
+    if record.arriving().is_some() {
+        let why = "holds only part of the data that was to be moved there".to_owned();
+        return Err(not_deleted(why));
+    }
     let back = record.claim.as_ref().zip(former);
     match (&record.state, back) {
         (VolumeState::Purging, _) => {

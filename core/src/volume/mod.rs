@@ -20,6 +20,7 @@ pub mod phase;
 pub mod pool;
 pub mod provision;
 pub mod satisfy;
+pub mod transfer;
 pub mod work;
 
 pub use nfs::{NfsOptions, NfsSource, NfsVersion, OptionError, server_path};

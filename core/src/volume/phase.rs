@@ -74,7 +74,9 @@ pub fn of_volume(state: &State, name: &ObjectKey) -> Option<VolumePhase> {
         (VolumeState::Trashing | VolumeState::Trashed { .. } | VolumeState::Purging, _) => {
             VolumePhase::Released
         }
-        (VolumeState::Live, _) if record.copying().is_some() => VolumePhase::Pending,
+        (VolumeState::Live, _) if record.copying().is_some() || record.arriving().is_some() => {
+            VolumePhase::Pending
+        }
         (VolumeState::Live, None) => VolumePhase::Available,
         (VolumeState::Live, Some(bound)) if bound.is_there(state) => VolumePhase::Bound,
         (VolumeState::Live, Some(_)) => VolumePhase::Released,

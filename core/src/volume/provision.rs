@@ -48,16 +48,27 @@ pub fn local(state: &State, wanted: Wanted<'_>, host: &HostName, now: Timestamp)
 }
 
 fn local_source(state: &State, wanted: Wanted<'_>, host: &HostName) -> VolumeSource {
-    let pool = pool(wanted.class);
+    let uid: String = wanted.claim.uid.0.chars().take(8).collect();
+    in_pool(state, wanted.key, pool(wanted.class), host, &uid)
+}
+
+/// A directory in the pool of a host for the data of a claim; `mark` tells it from those that have
+/// the plain name.
+pub(crate) fn in_pool(
+    state: &State,
+    key: &ClaimKey,
+    pool: &str,
+    host: &HostName,
+    mark: &str,
+) -> VolumeSource {
     let taken = |dir: &str| {
         let place = (host.clone(), pool.to_owned(), dir.to_owned());
         state.index().at.of(&place).next().is_some()
     };
-    let ClaimKey { namespace, name } = wanted.key;
+    let ClaimKey { namespace, name } = key;
     let plain = format!("{namespace}_{name}");
     let dir = if taken(&plain) {
-        let uid: String = wanted.claim.uid.0.chars().take(8).collect();
-        format!("{plain}.{uid}")
+        format!("{plain}.{mark}")
     } else {
         plain
     };
@@ -238,6 +249,8 @@ impl Wanted<'_> {
             address: None,
             adopt: false,
             origin: None,
+            arrival: None,
+            departure: None,
             state: VolumeState::Live,
             deletions: 0,
             created_at: now,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ClaimKey, HostName, ObjectKey, Uid},
+    ids::{ClaimKey, Epoch, HostName, ObjectKey, Uid},
     quantity::of_bytes,
     spec::DataSourceKind,
     state::{BoundClaim, Claim, Origin, Snapshot, SnapshotState, State, Volume, VolumeState},
@@ -38,7 +38,7 @@ pub struct VolumeWork {
     pub deletion: u64,
     /// What to do.
     pub task: VolumeTask,
-    /// What a new volume begins with; for [`VolumeTask::Populate`].
+    /// What a new volume begins with; for [`VolumeTask::Populate`] and [`VolumeTask::Receive`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<CopySource>,
 }
@@ -84,6 +84,20 @@ pub enum VolumeTask {
         /// Whether members may write to the data meanwhile.
         online: bool,
     },
+    /// Make a new volume with the data of one on another host, byte for byte; it comes over the
+    /// coordinator, which asks the other host for it.
+    Receive {
+        /// The move's epoch, which the owner records of both volumes have then.
+        epoch: Epoch,
+        /// How large the new volume is to be.
+        bytes: u64,
+    },
+    /// Send the data of a volume to the host that receives it. Asked when that one asks for it, and
+    /// answered by the data itself.
+    Send {
+        /// The move's epoch.
+        epoch: Epoch,
+    },
     /// Remove the data of a snapshot for good; the work has the snapshot's name.
     Discard,
 }
@@ -98,6 +112,8 @@ impl VolumeTask {
             Self::Purge => "remove it from the trash for good".to_owned(),
             Self::Snapshot { .. } => "take the snapshot".to_owned(),
             Self::Populate { .. } => "copy the data that it begins with".to_owned(),
+            Self::Send { .. } => "send the data of a member that moves".to_owned(),
+            Self::Receive { .. } => "copy the data of a member that moves".to_owned(),
             Self::Discard => "remove the data of the snapshot".to_owned(),
         }
     }
@@ -142,9 +158,10 @@ pub fn work(
             source: volume.source.clone(),
             deletion: volume.deletions,
             task,
-            from: volume
-                .copying()
-                .and_then(|origin| copy_source(state, volume, origin)),
+            from: arriving_from(state, volume).or_else(|| {
+                let origin = volume.copying()?;
+                copy_source(state, volume, origin)
+            }),
         });
     }
     for (name, snapshot) in &state.snapshots {
@@ -196,6 +213,19 @@ fn copy_source(state: &State, volume: &Volume, origin: &Origin) -> Option<CopySo
     })
 }
 
+/// Where the data is that a move brings to a volume, if the host there can be asked for it.
+fn arriving_from(state: &State, volume: &Volume) -> Option<CopySource> {
+    let from = state.volumes.get(&volume.arriving()?.from)?;
+    let host = state.hosts.get(from.source.host()?)?;
+    host.contact.connected.then_some(())?;
+    Some(CopySource {
+        source: from.source.clone(),
+        owners: from.owners.clone(),
+        snapshot: None,
+        claim: volume.claim.clone()?,
+    })
+}
+
 /// The host that does the work on a volume.
 fn doer<'a>(
     state: &'a State,
@@ -222,6 +252,12 @@ fn task(state: &State, name: &ObjectKey, volume: &Volume) -> Option<VolumeTask> 
         VolumeState::Restoring => Some(VolumeTask::Restore),
         VolumeState::Purging => Some(VolumeTask::Purge),
         VolumeState::Trashed { .. } => None,
+        VolumeState::Live if volume.arriving().is_some() => {
+            arriving_from(state, volume)?;
+            let epoch = volume.arriving()?.epoch;
+            let bytes = volume.capacity;
+            Some(VolumeTask::Receive { epoch, bytes })
+        }
         VolumeState::Live if volume.copying().is_some() => {
             let origin = volume.copying()?;
             // Without its data there is nothing to do but to wait for it.
@@ -277,6 +313,17 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
                 ..volume.clone()
             })));
         }
+        (VolumeState::Live, VolumeTask::Receive { epoch, .. }) => {
+            let mut arrival = volume.arriving()?.clone();
+            if arrival.epoch != epoch {
+                return None;
+            }
+            arrival.complete = true;
+            return Some(After::Is(Box::new(Volume {
+                arrival: Some(arrival),
+                ..volume.clone()
+            })));
+        }
         (
             VolumeState::Live
             | VolumeState::Trashing
@@ -289,6 +336,8 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
             | VolumeTask::Purge
             | VolumeTask::Populate { .. }
             | VolumeTask::Snapshot { .. }
+            | VolumeTask::Receive { .. }
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard,
         ) => return None,
     };

@@ -140,6 +140,14 @@ impl Rule {
             Self::Offline => "It was asked for; the status gives the reason that was left.",
             Self::DrainAsked => "Another member is down or still moving.",
             Self::DrainPinned => "Its local data is there, or the set has one member per host.",
+            Self::MoveAsked => "Another member is down or still moving.",
+            Self::MoveNowhere => {
+                "The host is cordoned, out of contact or full, has no such pool, or a label, a port \
+                 or the spread of the set keeps the member away."
+            }
+            Self::MemberMoving => {
+                "The data is large, or one of the two hosts is slow or out of contact."
+            }
             Self::DrainNowhere => {
                 "Too few other hosts; the status names each and what rules it out."
             }

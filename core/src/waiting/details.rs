@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ClaimKey, ObjectKey, ProcessName},
+    ids::{ClaimKey, HostName, ObjectKey, ProcessName},
     quantity::of_bytes,
 };
 
@@ -45,7 +45,7 @@ impl fmt::Display for BoundVolume {
 
 /// Why a member that runs is to be taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Departure {
+pub enum DisruptionCause {
     /// An operator wants it restarted.
     Restart,
     /// It is to run the new revision.
@@ -54,17 +54,20 @@ pub enum Departure {
     Offline,
     /// Its host is being drained.
     Drain,
+    /// An operator wants it on another host.
+    Move,
     /// It is not wanted any more.
     ScaleIn,
 }
 
-impl fmt::Display for Departure {
+impl fmt::Display for DisruptionCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Restart => "it is to be restarted",
             Self::Update => "it is to be updated",
             Self::Offline => "it is to go offline",
             Self::Drain => "it is to leave its host, which is being drained",
+            Self::Move => "it is to go to another host",
             Self::ScaleIn => "it is not wanted any more",
         })
     }
@@ -130,6 +133,45 @@ pub struct CopyOf {
     pub claim: ObjectKey,
     /// What is to be copied.
     pub source: String,
+}
+
+/// How far the local data of a member is on its way to another host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moving {
+    /// The host that it leaves.
+    pub from: HostName,
+    /// The host that it goes to.
+    pub to: HostName,
+    /// How much of it was sent so far, in bytes.
+    #[serde(default)]
+    pub copied: u64,
+    /// How much there is, in bytes; 0 while that is not known.
+    #[serde(default)]
+    pub total: u64,
+    /// Why it does not get on now, if anything stands against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl fmt::Display for Moving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            from,
+            to,
+            copied,
+            total,
+            error,
+        } = self;
+        write!(f, "its data is being copied from {from} to {to}")?;
+        if *total > 0 {
+            let (copied, total) = (of_bytes(*copied), of_bytes(*total));
+            write!(f, ", {copied} of {total}")?;
+        }
+        error
+            .as_ref()
+            .map_or(Ok(()), |error| write!(f, ": {error}"))
+    }
 }
 
 /// How far a volume is from what its claim asks for.

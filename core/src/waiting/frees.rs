@@ -163,8 +163,18 @@ impl Rule {
             Self::Offline => &[Verb("berth member online MEMBER", "")],
             Self::DrainAsked => &[Event("the other members are available")],
             Self::DrainPinned => &[
+                Verb("berth member move MEMBER --to HOST", "takes its data along"),
                 Verb("berth host drain HOST --stop-pinned", ""),
                 Verb("berth host uncordon HOST", ""),
+            ],
+            Self::MoveAsked => &[Event("the other members are available")],
+            Self::MoveNowhere => &[
+                Event("the host can take it"),
+                Verb("berth member move MEMBER --cancel", ""),
+            ],
+            Self::MemberMoving => &[
+                Event("the copy is complete"),
+                Verb("berth member move MEMBER --cancel", "goes back to its data"),
             ],
             Self::DrainNowhere => &[
                 Event("another host fits"),
@@ -179,6 +189,7 @@ impl Rule {
                 Event("more members are available"),
                 Verb("berth member online MEMBER", "if it is to go offline"),
                 Verb("berth host uncordon HOST", "if its host is being drained"),
+                Verb("berth member move MEMBER --cancel", "if it is to move"),
             ],
             Self::UpdatesPaused => &[
                 Verb("berth rollout resume sts/SET", ""),

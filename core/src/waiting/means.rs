@@ -175,6 +175,18 @@ impl Rule {
                 "The host is being drained, and no other host can take the member, so it is \
                  not stopped."
             }
+            Self::MoveAsked => {
+                "An operator wants the member on another host, and the disruption budget of the set \
+                 lets none go down now."
+            }
+            Self::MoveNowhere => {
+                "An operator wants the member on another host, and that one cannot take it, so it is \
+                 not stopped."
+            }
+            Self::MemberMoving => {
+                "The member is down while its local data is copied to another host. The old volume \
+                 stays its own until the copy is complete and proven the same."
+            }
             Self::HostDrained => {
                 "The host of the member is being drained, and nothing starts there."
             }

@@ -62,6 +62,9 @@ impl Rule {
             | Self::DrainAsked
             | Self::DrainPinned
             | Self::DrainNowhere
+            | Self::MoveAsked
+            | Self::MoveNowhere
+            | Self::MemberMoving
             | Self::NoEligibleHost
             | Self::AddressPoolMissing
             | Self::AddressPoolExhausted

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     details::{
-        BoundVolume, CopyOf, Departure, Forbidden, Growth, Privilege, ProbeFailure, UserIds,
+        BoundVolume, CopyOf, DisruptionCause, Forbidden, Growth, Moving, Privilege, ProbeFailure,
+        UserIds,
     },
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
@@ -271,6 +272,20 @@ pub enum Reason {
         /// Every host and why not.
         hosts: Vec<HostRefusal>,
     },
+    /// An operator wants it on another host; it moves when the others allow it.
+    MoveAsked {
+        /// The host that it leaves.
+        host: HostName,
+    },
+    /// An operator wants it on another host, and that one cannot take it.
+    MoveNowhere {
+        /// The host that it leaves.
+        host: HostName,
+        /// Every host and why not.
+        hosts: Vec<HostRefusal>,
+    },
+    /// Its local data is being copied to another host.
+    MemberMoving(Moving),
     /// Its host is being drained, and so it is not started there.
     HostDrained {
         /// The host.
@@ -284,7 +299,7 @@ pub enum Reason {
     /// Taking the member down would leave fewer available than the disruption budget asks for.
     BudgetSpent {
         /// Why it is to be taken down.
-        departure: Departure,
+        cause: DisruptionCause,
         /// How many others are available.
         available: u32,
         /// How many must be.

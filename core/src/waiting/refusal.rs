@@ -50,6 +50,11 @@ pub enum Refusal {
         /// That member.
         by: MemberId,
     },
+    /// An operator wants the member on another host.
+    NotAsked {
+        /// That host, if it was named; else any but this one.
+        host: Option<HostName>,
+    },
     /// The member's local volume is elsewhere.
     VolumeElsewhere {
         /// The claim.
@@ -320,6 +325,10 @@ impl fmt::Display for Refusal {
                 write!(f, "is asked for what is required ({})", names.join(", "))
             }
             Self::SpreadTaken { by } => write!(f, "holds {by} already (spread: Require)"),
+            Self::NotAsked { host: Some(host) } => {
+                write!(f, "the member is to move to {host}")
+            }
+            Self::NotAsked { host: None } => f.write_str("the member is to leave it"),
             Self::VolumeElsewhere { claim, host } => write!(f, "volume {claim} is on {host}"),
             Self::PortClash { socket, by } => write!(f, "{socket} is declared by {by}"),
             Self::NoPool { pool } => write!(f, "has no pool '{pool}'"),

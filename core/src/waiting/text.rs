@@ -187,6 +187,15 @@ impl fmt::Display for Reason {
                 "{host} is being drained, and no other host can take it: {}",
                 refusals(hosts)
             ),
+            Self::MoveAsked { host } => {
+                write!(f, "it is to leave {host}, and waits for the others")
+            }
+            Self::MoveNowhere { host, hosts } => write!(
+                f,
+                "it is to leave {host}, and cannot go where it is to: {}",
+                refusals(hosts)
+            ),
+            Self::MemberMoving(moving) => moving.fmt(f),
             Self::HostDrained { host } => {
                 write!(f, "{host} is being drained, nothing starts there")
             }
@@ -196,12 +205,12 @@ impl fmt::Display for Reason {
                  of those are gone"
             ),
             Self::BudgetSpent {
-                departure,
+                cause,
                 available,
                 floor,
             } => write!(
                 f,
-                "{departure}; {available} other members are available, and the disruption budget \
+                "{cause}; {available} other members are available, and the disruption budget \
                  asks for {floor}"
             ),
             Self::UpdatesPaused => {

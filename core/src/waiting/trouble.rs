@@ -1,6 +1,6 @@
 //! Which reasons are news that a person should have at once.
 
-use super::{Growth, Reason};
+use super::{Growth, Moving, Reason};
 
 impl Reason {
     /// Whether a person should know at once; the others are how an ordered start or stop proceeds.
@@ -23,6 +23,8 @@ impl Reason {
             | Self::Offline { .. }
             | Self::DrainAsked { .. }
             | Self::DrainPinned { .. }
+            | Self::MoveAsked { .. }
+            | Self::MemberMoving(Moving { error: None, .. })
             | Self::HostDrained { .. }
             | Self::OlderRevisionThere { .. }
             | Self::BudgetSpent { .. }
@@ -61,6 +63,8 @@ impl Reason {
             | Self::OwnerNotOnVolume { .. }
             | Self::LeaseNotHeld
             | Self::DrainNowhere { .. }
+            | Self::MoveNowhere { .. }
+            | Self::MemberMoving(_)
             | Self::AddressPoolMissing { .. }
             | Self::AddressPoolExhausted { .. }
             | Self::ConfigMissing { .. }

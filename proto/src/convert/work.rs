@@ -2,7 +2,10 @@
 //!
 //! Not part of an order: it is about volumes that no member uses, or that grow under one, and it ends.
 
-use berth_core::volume::work::{VolumeDone, VolumeWork};
+use berth_core::volume::{
+    transfer::Weight,
+    work::{VolumeDone, VolumeWork},
+};
 
 use super::{ConvertError, from_json, to_json};
 use crate::v1;
@@ -29,6 +32,49 @@ impl TryFrom<v1::VolumeWork> for Numbered<VolumeWork> {
     fn try_from(work: v1::VolumeWork) -> Result<Self, ConvertError> {
         let of = from_json("volume_work", &work.json)?;
         Ok(Self { id: work.id, of })
+    }
+}
+
+impl TryFrom<&Weight> for v1::TransferHead {
+    type Error = ConvertError;
+    fn try_from(weight: &Weight) -> Result<Self, ConvertError> {
+        let json = to_json("weight", weight)?;
+        let bytes = weight.bytes;
+        Ok(Self { bytes, json })
+    }
+}
+
+impl TryFrom<v1::TransferHead> for Weight {
+    type Error = ConvertError;
+    fn try_from(head: v1::TransferHead) -> Result<Self, ConvertError> {
+        from_json("weight", &head.json)
+    }
+}
+
+/// What a host is asked to send, and the ticket to send it with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// Lets the coordinator know whose data it is.
+    pub ticket: String,
+    /// What is to be sent.
+    pub work: VolumeWork,
+}
+
+impl TryFrom<Sending> for v1::SendOrder {
+    type Error = ConvertError;
+    fn try_from(sending: Sending) -> Result<Self, ConvertError> {
+        let json = to_json("volume_work", &sending.work)?;
+        let ticket = sending.ticket;
+        Ok(Self { ticket, json })
+    }
+}
+
+impl TryFrom<v1::SendOrder> for Sending {
+    type Error = ConvertError;
+    fn try_from(order: v1::SendOrder) -> Result<Self, ConvertError> {
+        let work = from_json("volume_work", &order.json)?;
+        let ticket = order.ticket;
+        Ok(Self { ticket, work })
     }
 }
 

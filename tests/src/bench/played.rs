@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use berth_proto::{
     transport::{self, Endpoint},
     v1::{
-        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput,
+        AgentMessage, CoordinatorMessage, ExecInput, ExecOutput, TransferPart,
         agent_message::Message as FromAgent,
         agent_service_server::{AgentService, AgentServiceServer},
         coordinator_message::Message as ToAgent,
@@ -107,12 +107,20 @@ struct Played {
 impl AgentService for Played {
     type SessionStream = Pin<Box<dyn Stream<Item = Result<CoordinatorMessage, Status>> + Send>>;
     type ExecStream = Pin<Box<dyn Stream<Item = Result<ExecInput, Status>> + Send>>;
+    type TransferStream = Pin<Box<dyn Stream<Item = Result<TransferPart, Status>> + Send>>;
 
     async fn exec(
         &self,
         _: Request<Streaming<ExecOutput>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
         Err(Status::not_found("nobody waits for a program here"))
+    }
+
+    async fn transfer(
+        &self,
+        _: Request<Streaming<TransferPart>>,
+    ) -> Result<Response<Self::TransferStream>, Status> {
+        Err(Status::not_found("no data is asked for here"))
     }
 
     async fn session(

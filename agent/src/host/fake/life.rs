@@ -1,8 +1,12 @@
 //! The trash, the growth and the copies of volumes on the fake host, with the same rules as on the real one.
 
 use berth_core::{
-    ids::{ClaimKey, Epoch, Uid},
-    volume::work::{VolumeTask, VolumeWork},
+    ids::{ClaimKey, Epoch, HistoryId, Uid},
+    volume::{
+        Ownership,
+        transfer::{Owned, Weight},
+        work::{VolumeTask, VolumeWork},
+    },
     waiting::Reason,
 };
 
@@ -30,6 +34,7 @@ impl State {
                 Ok(())
             }
             VolumeTask::Populate { .. } => self.populate(work),
+            VolumeTask::Receive { .. } | VolumeTask::Send { .. } => Ok(()),
             VolumeTask::Discard => {
                 self.snapshots.remove(&work.volume);
                 Ok(())
@@ -52,6 +57,54 @@ impl State {
             ..data.clone()
         };
         self.volumes.insert(from.claim.key.clone(), copy);
+        Ok(())
+    }
+
+    /// What a volume holds whose data goes elsewhere; nobody is started on it from now on by an order
+    /// that does not know of it.
+    pub(super) fn depart(&mut self, work: &VolumeWork) -> Result<Weight, Reason> {
+        let VolumeTask::Send { epoch } = work.task else {
+            return Err(lost(work));
+        };
+        let Some((_, volume)) = self.at(work)? else {
+            return Ok(Weight::default());
+        };
+        volume.epoch = volume.epoch.max(epoch);
+        let bytes = volume.capacity;
+        self.log.push(format!("send {}", work.volume));
+        Ok(Weight {
+            bytes,
+            owned: Some(Owned {
+                history: HistoryId::default(),
+                owner: Ownership {
+                    user: String::new(),
+                    uid: 0,
+                    gid: 0,
+                },
+            }),
+            ..Weight::default()
+        })
+    }
+
+    pub(super) fn arrive(
+        &mut self,
+        work: &VolumeWork,
+        weight: Option<&Weight>,
+    ) -> Result<(), Reason> {
+        let from = work.from.as_ref().ok_or_else(|| lost(work))?;
+        let VolumeTask::Receive { epoch, bytes } = work.task else {
+            return Err(lost(work));
+        };
+        if weight.is_some_and(|weight| weight.owned.is_some()) {
+            let volume = FakeVolume {
+                uid: from.claim.uid.clone(),
+                epoch,
+                source: work.source.describe(),
+                capacity: bytes,
+            };
+            self.volumes.insert(from.claim.key.clone(), volume);
+        }
+        self.log.push(format!("receive {}", work.volume));
         Ok(())
     }
 

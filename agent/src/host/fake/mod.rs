@@ -20,11 +20,11 @@ use berth_core::{
     waiting::Reason,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     AttachOrder, AttachedProgram, ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch,
-    PrepareVolumes, PreparedVolume, RunRecord, step_failed,
+    PrepareVolumes, PreparedVolume, RunRecord, VolumePart, step_failed,
 };
 
 mod life;
@@ -40,6 +40,10 @@ pub enum Call {
     PrepareVolume,
     /// [`Host::volume_work`]
     VolumeWork,
+    /// [`Host::send_volume`]
+    SendVolume,
+    /// [`Host::receive_volume`]
+    ReceiveVolume,
     /// [`Host::check_ports`]
     CheckPorts,
     /// [`Host::start_keeper`]
@@ -54,9 +58,11 @@ pub enum Call {
 
 impl Call {
     /// All of them, for tests that fail each in turn.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::PrepareVolume,
         Self::VolumeWork,
+        Self::SendVolume,
+        Self::ReceiveVolume,
         Self::CheckPorts,
         Self::StartKeeper,
         Self::Adopt,
@@ -286,6 +292,40 @@ impl Host for FakeHost {
             drop(gate.wait_for(|open| *open).await);
         }
         self.lock().volume_work(&work)
+    }
+
+    async fn send_volume(
+        &self,
+        work: VolumeWork,
+        parts: mpsc::Sender<VolumePart>,
+    ) -> Result<(), Reason> {
+        let weight = {
+            let mut state = self.lock();
+            state.call(Call::SendVolume)?;
+            state.depart(&work)?
+        };
+        // One that nobody takes is told to nobody.
+        drop(parts.send(VolumePart::Weight(weight)).await);
+        Ok(())
+    }
+
+    async fn receive_volume(
+        &self,
+        work: VolumeWork,
+        mut parts: mpsc::Receiver<VolumePart>,
+    ) -> Result<(), Reason> {
+        self.lock().call(Call::ReceiveVolume)?;
+        let mut weight = None;
+        loop {
+            match parts.recv().await {
+                Some(VolumePart::Weight(told)) => weight = Some(told),
+                Some(VolumePart::Data(_)) => {}
+                Some(VolumePart::End) => break,
+                Some(VolumePart::Failed(error)) => return Err(step_failed("receive", error)),
+                None => return Err(step_failed("receive", "the other host stopped to send")),
+            }
+        }
+        self.lock().arrive(&work, weight.as_ref())
     }
 
     async fn look_at(&self, required: &[Prerequisite]) -> Vec<(Prerequisite, Fact)> {

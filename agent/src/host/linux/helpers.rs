@@ -99,9 +99,25 @@ pub(super) async fn ask(
     request: &HelperRequest,
     limit: Duration,
 ) -> Result<Vec<HelperLine>, Reason> {
+    let (child, text) = begin(program, stuck, about, request, Stdio::inherit())?;
+    finish(child, stuck, about, (&text, limit)).await
+}
+
+/// Starts a helper that was told nothing yet; with what it is to be told.
+///
+/// # Errors
+/// `VolumeHung` if an earlier one hangs on the same storage.
+pub(super) fn begin(
+    program: &Path,
+    stuck: &Stuck,
+    about: &[About],
+    request: &HelperRequest,
+    errors: Stdio,
+) -> Result<(Child, Vec<u8>), Reason> {
     stuck.check(about)?;
-    let text = serde_json::to_vec(request).map_err(|e| step_failed("encode a request", e))?;
-    let mut child = Command::new(program)
+    let mut text = serde_json::to_vec(request).map_err(|e| step_failed("encode a request", e))?;
+    text.push(b'\n');
+    let child = Command::new(program)
         .arg(ARGUMENT)
         .arg(std::process::id().to_string())
         .env_clear()
@@ -109,12 +125,26 @@ pub(super) async fn ask(
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(errors)
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| step_failed("spawn a helper", e))?;
+    Ok((child, text))
+}
+
+/// Tells a helper the last that it is told, and gives back what it said before its last word.
+///
+/// # Errors
+/// What the helper said; `VolumeHung` if it did not end in time.
+pub(super) async fn finish(
+    mut child: Child,
+    stuck: &Stuck,
+    about: &[About],
+    (text, limit): (&[u8], Duration),
+) -> Result<Vec<HelperLine>, Reason> {
     let deadline = Instant::now() + limit;
     let mut lines = Vec::new();
-    let talked = timeout_at(deadline, talk(&mut child, &text, &mut lines)).await;
+    let talked = timeout_at(deadline, talk(&mut child, text, &mut lines)).await;
     // What it mounted ends with it.
     let ended = timeout_at(deadline, child.wait()).await;
     if talked.is_err() || ended.is_err() {
@@ -159,6 +189,7 @@ fn overdue(about: &[About], lines: &[HelperLine], limit: Duration) -> Reason {
         | HelperLine::Pool(_)
         | HelperLine::Fact(_)
         | HelperLine::Health(_)
+        | HelperLine::Weight(_)
         | HelperLine::Failed(_)
         | HelperLine::Done => None,
     });

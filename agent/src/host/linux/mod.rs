@@ -23,11 +23,11 @@ use berth_core::{
     waiting::Reason,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     AttachOrder, AttachedProgram, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes,
-    PreparedVolume, RunRecord, dir_name, path_failed, step_failed, storage::Pool,
+    PreparedVolume, RunRecord, VolumePart, dir_name, path_failed, step_failed, storage::Pool,
 };
 use crate::{clock::boottime, keeper::host_controllers};
 
@@ -44,6 +44,7 @@ mod ports;
 mod prerequisites;
 mod runs;
 mod strays;
+mod transfer;
 mod users;
 mod volumes;
 mod work;
@@ -202,6 +203,22 @@ impl Host for LinuxHost {
 
     async fn volume_work(&self, work: VolumeWork) -> Result<(), Reason> {
         work::work(self, work).await
+    }
+
+    async fn send_volume(
+        &self,
+        work: VolumeWork,
+        parts: mpsc::Sender<VolumePart>,
+    ) -> Result<(), Reason> {
+        transfer::send(self, work, &parts).await
+    }
+
+    async fn receive_volume(
+        &self,
+        work: VolumeWork,
+        parts: mpsc::Receiver<VolumePart>,
+    ) -> Result<(), Reason> {
+        transfer::receive(self, work, parts).await
     }
 
     async fn look_at(&self, required: &[Prerequisite]) -> Vec<(Prerequisite, Fact)> {

@@ -67,6 +67,7 @@ async fn look_at(host: &LinuxHost, name: &str, pool: &Pool) -> Result<PoolInfo, 
         | HelperLine::Fact(_)
         | HelperLine::Prepared(_)
         | HelperLine::Health(_)
+        | HelperLine::Weight(_)
         | HelperLine::Failed(_)
         | HelperLine::Done => None,
     });

@@ -125,6 +125,7 @@ pub(super) async fn prepare(
             | HelperLine::Fact(_)
             | HelperLine::Pool(_)
             | HelperLine::Health(_)
+            | HelperLine::Weight(_)
             | HelperLine::Failed(_)
             | HelperLine::Done => None,
         })
@@ -270,6 +271,7 @@ async fn look_at(host: &LinuxHost, keeper: u32, volume: &RunVolume) -> Option<Vo
             | HelperLine::Fact(_)
             | HelperLine::Prepared(_)
             | HelperLine::Pool(_)
+            | HelperLine::Weight(_)
             | HelperLine::Failed(_)
             | HelperLine::Done => None,
         }),

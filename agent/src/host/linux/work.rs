@@ -46,6 +46,8 @@ pub(super) async fn work(host: &LinuxHost, work: VolumeWork) -> Result<(), Reaso
                 | VolumeTask::Grow { .. }
                 | VolumeTask::Snapshot { online: true }
                 | VolumeTask::Populate { online: true }
+                | VolumeTask::Receive { .. }
+                | VolumeTask::Send { .. }
                 | VolumeTask::Discard => {}
             }
             request(inner, work)
@@ -67,7 +69,7 @@ fn request(host: &Inner, work: VolumeWork) -> Result<WorkRequest, Reason> {
     Ok(WorkRequest { work, place })
 }
 
-fn step(task: VolumeTask) -> &'static str {
+pub(super) fn step(task: VolumeTask) -> &'static str {
     match task {
         VolumeTask::Trash => "move it to the trash",
         VolumeTask::Restore => "bring it back from the trash",
@@ -75,6 +77,8 @@ fn step(task: VolumeTask) -> &'static str {
         VolumeTask::Purge => "remove it for good",
         VolumeTask::Snapshot { .. } => "take a snapshot of it",
         VolumeTask::Populate { .. } => "copy the data that it begins with",
+        VolumeTask::Receive { .. } => "receive its data",
+        VolumeTask::Send { .. } => "send its data",
         VolumeTask::Discard => "remove a snapshot of it",
     }
 }
@@ -85,9 +89,11 @@ fn limit(work: &VolumeWork) -> Duration {
         VolumeTask::Trash | VolumeTask::Restore => 0,
         VolumeTask::Grow { bytes } => bytes,
         // How much there is, only its storage knows: as long as it takes, and not for ever.
-        VolumeTask::Snapshot { .. } | VolumeTask::Populate { .. } | VolumeTask::Discard => {
-            return COPY;
-        }
+        VolumeTask::Snapshot { .. }
+        | VolumeTask::Populate { .. }
+        | VolumeTask::Receive { .. }
+        | VolumeTask::Send { .. }
+        | VolumeTask::Discard => return COPY,
     };
     let gib = u32::try_from(bytes >> 30).unwrap_or(u32::MAX);
     PREPARE.saturating_add(PER_GIB.saturating_mul(gib))
@@ -102,7 +108,11 @@ fn check_origin(host: &LinuxHost, work: &VolumeWork) -> Result<(), Reason> {
 }
 
 /// Refuses a volume that a run of this host has mounted, or whose mount the kernel still holds.
-fn check_unused(host: &LinuxHost, work: &VolumeWork, source: &VolumeSource) -> Result<(), Reason> {
+pub(super) fn check_unused(
+    host: &LinuxHost,
+    work: &VolumeWork,
+    source: &VolumeSource,
+) -> Result<(), Reason> {
     let source = source.describe();
     let busy = |by: String| Reason::VolumeBusy {
         volume: work.volume.name.to_string(),

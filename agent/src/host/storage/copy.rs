@@ -39,7 +39,7 @@ use crate::{
 
 /// The directory of snapshots in a pool, and of copies that are being made. No volume's directory
 /// can be called so.
-const SNAPSHOTS: &str = ".berth-snapshots";
+pub(super) const SNAPSHOTS: &str = ".berth-snapshots";
 /// The beginning of the name of a copy that is being made.
 const UNFINISHED: &str = "new.";
 /// What copies a directory with everything that belongs to its files.
@@ -57,6 +57,7 @@ pub(super) fn snapshot(lying: &Lying<'_>, online: bool) -> Result<(), Refused> {
     let from = from.ok_or_else(|| lost(lying.work))?;
     let record = OwnerRecord {
         project: None,
+        departed: None,
         ..lying.owned(&from, &lying.work.owners)?
     };
     make(lying, &snapshots, (&from, online), |made| {
@@ -96,6 +97,7 @@ pub(super) fn populate(
         epoch: Epoch::default(),
         // It gets its own with its first start.
         project: None,
+        departed: None,
         ..lying.owned(&data, &from.owners)?
     };
     make(lying, &snapshots, (&data, online), |made| {
@@ -142,11 +144,11 @@ fn lost(work: &VolumeWork) -> Reason {
 }
 
 /// The name of a copy while it is made: a program that an attempt before left writes to another.
-fn staged(work: &VolumeWork) -> String {
+pub(super) fn staged(work: &VolumeWork) -> String {
     format!("{UNFINISHED}{}.{}", work.volume.name, std::process::id())
 }
 
-fn sweep(snapshots: &Dir, name: &str) -> Result<(), Refused> {
+pub(super) fn sweep(snapshots: &Dir, name: &str) -> Result<(), Refused> {
     let begin = format!("{UNFINISHED}{name}.");
     for left in snapshots.names()? {
         if left.starts_with(&begin) {
@@ -157,7 +159,7 @@ fn sweep(snapshots: &Dir, name: &str) -> Result<(), Refused> {
 }
 
 /// Removes a copy with all that is in it.
-fn remove(snapshots: &Dir, name: &str) -> Result<(), Refused> {
+pub(super) fn remove(snapshots: &Dir, name: &str) -> Result<(), Refused> {
     // From the directory that is held open, and over no symbolic link: the library sees to that.
     let path = format!("/proc/self/fd/{}/{name}", snapshots.as_fd().as_raw_fd());
     let removed = std::fs::remove_dir_all(path);
@@ -281,7 +283,11 @@ fn directory(from: &Dir, to: &Dir) -> Result<(), Refused> {
 
 impl Lying<'_> {
     /// The owner record of data that is one of these claims'.
-    fn owned(&self, volume: &Dir, owners: &[berth_core::ids::Uid]) -> Result<OwnerRecord, Refused> {
+    pub(super) fn owned(
+        &self,
+        volume: &Dir,
+        owners: &[berth_core::ids::Uid],
+    ) -> Result<OwnerRecord, Refused> {
         match owner::of_volume(volume)? {
             Some(record) if owners.contains(&record.claim_uid) => Ok(record),
             Some(record) => {

@@ -2,9 +2,13 @@
 //! symbolic link is followed: who may write to an NFS share, or to a volume, cannot lead root away.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io::{Read, Write},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -134,6 +138,34 @@ impl Dir {
             }
         }
         Ok(names)
+    }
+
+    /// The names in it, whatever bytes they are of.
+    pub(crate) fn raw_names(&self) -> Result<Vec<OsString>, Refused> {
+        let failed = |e| failed("read", &self.path, e);
+        let mut names = Vec::new();
+        for entry in Entries::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Opens a directory in it, whatever bytes its name is of.
+    pub(crate) fn raw_sub(&self, name: &Path) -> Result<Self, Refused> {
+        let path = self.path.join(name);
+        let fd = openat(&self.fd, name, READ | OFlags::NOFOLLOW, Mode::empty());
+        let fd = fd.map_err(|e| failed("open", &path, e))?;
+        Ok(Self { fd, path })
+    }
+
+    /// A path that leads to this very directory, for programs that this process starts.
+    pub(crate) fn shown(&self) -> PathBuf {
+        let (pid, fd) = (std::process::id(), self.fd.as_raw_fd());
+        PathBuf::from(format!("/proc/{pid}/fd/{fd}"))
     }
 
     /// Whether it holds anything but these names. It stops at the first: a million files take no

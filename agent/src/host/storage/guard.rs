@@ -93,8 +93,16 @@ impl Wish<'_> {
             let owner = format!("{whose}: {claim} with uid {uid}, in {}", at.display());
             return Err(self.foreign(owner));
         }
-        if record.epoch > self.recorded_epoch() {
+        if record.departed <= self.volume.departed && record.epoch > self.recorded_epoch() {
             let owner = format!("epoch {} of claim {}", record.epoch, record.claim);
+            return Err(self.foreign(owner));
+        }
+        if record.departed > self.volume.departed {
+            let move_ = record.departed.unwrap_or_default();
+            let owner = format!(
+                "a move to another host (epoch {move_}) that the coordinator does not know of, in {}",
+                at.display()
+            );
             return Err(self.foreign(owner));
         }
         self.judge_number(&record.user, record.uid)?;

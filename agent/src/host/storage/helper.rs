@@ -4,15 +4,12 @@
 //! Signals have their default actions: a program that handles SIGTERM could not be ended by it
 //! while its server is away.
 
-use std::{
-    io::{Read, Write},
-    os::fd::OwnedFd,
-    path::PathBuf,
-};
+use std::{io::Write, os::fd::OwnedFd, path::PathBuf, process::Stdio};
 
 use berth_core::{
+    ids::Epoch,
     prerequisite::{Fact, Prerequisite},
-    volume::{PoolInfo, PoolKind, Usage, VolumeHealth},
+    volume::{PoolInfo, PoolKind, Usage, VolumeHealth, transfer::Weight},
     waiting::Reason,
 };
 use rustix::{
@@ -25,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     pool::{self, PoolPlace, bytes},
     prepare::{PrepareRequest, prepare},
+    transfer,
     work::{self, WorkRequest},
 };
 use crate::{
@@ -43,6 +41,26 @@ pub(crate) enum HelperRequest {
     Prepare(Box<PrepareRequest>),
     /// Trash, restore or grow a volume.
     Work(Box<WorkRequest>),
+    /// Say what a volume holds whose data goes elsewhere, and mark it as such.
+    Weigh {
+        /// The volume.
+        request: Box<WorkRequest>,
+        /// The move's epoch.
+        epoch: Epoch,
+    },
+    /// Write the data of a volume to the output.
+    Send(Box<WorkRequest>),
+    /// Make a volume of what follows this request on the input.
+    Receive {
+        /// The volume.
+        request: Box<WorkRequest>,
+        /// What comes.
+        weight: Weight,
+        /// The move's epoch.
+        epoch: Epoch,
+        /// How large the volume is to be.
+        bytes: u64,
+    },
     /// Look for something that a set requires of the host.
     Require(Prerequisite),
     /// Look at a pool.
@@ -76,6 +94,8 @@ pub(crate) enum HelperLine {
     Fact(Fact),
     /// What a pool is.
     Pool(PoolInfo),
+    /// What a volume holds.
+    Weight(Weight),
     /// How a volume is.
     Health(VolumeHealth),
     /// It cannot be done.
@@ -92,7 +112,12 @@ pub fn main_if_helper() {
         sys::default_signals();
         end_with_parent();
         let _ = rustix::thread::set_name(c"berth-volumes");
-        let last = match read().and_then(work) {
+        let request = read();
+        if let Ok(HelperRequest::Send(request)) = &request {
+            let sent = transfer::send(request, Stdio::inherit());
+            sys::exit_now(i32::from(sent.map_err(|e| complain(&e.reason)).is_err()));
+        }
+        let last = match request.and_then(work) {
             Ok(()) => HelperLine::Done,
             Err(reason) => HelperLine::Failed(reason),
         };
@@ -122,9 +147,22 @@ pub(crate) fn end_with_parent() {
 fn read() -> Result<HelperRequest, Reason> {
     let failed = |e: &dyn ToString| step_failed("read what a helper is to do", e.to_string());
     let mut text = Vec::new();
-    let read = std::io::stdin().lock().read_to_end(&mut text);
-    read.map_err(|e| failed(&e))?;
+    let mut byte = [0];
+    // Not one byte more: what follows is for another program.
+    loop {
+        match rustix::io::read(std::io::stdin(), &mut byte) {
+            Ok(1) if byte != *b"\n" => text.extend(byte),
+            Ok(_) => break,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
     serde_json::from_slice(&text).map_err(|e| failed(&e))
+}
+
+/// Says why nothing more comes, where the output is for something else.
+fn complain(reason: &Reason) {
+    drop(writeln!(std::io::stderr(), "{reason}"));
 }
 
 /// An agent that went away meanwhile needs no answer.
@@ -147,6 +185,21 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
             }
         }
         HelperRequest::Work(request) => work::work(&request)?,
+        HelperRequest::Weigh { request, epoch } => {
+            let weight = transfer::weigh(&request, epoch).map_err(|refused| refused.reason)?;
+            say(&HelperLine::Weight(weight));
+        }
+        HelperRequest::Receive {
+            request,
+            weight,
+            epoch,
+            bytes,
+        } => {
+            let received = transfer::receive(&request, &weight, (epoch, bytes), Stdio::inherit());
+            received.map_err(|refused| refused.reason)?;
+        }
+        // Its output is for the data alone: it never comes here.
+        HelperRequest::Send(_) => {}
         HelperRequest::Require(required) => {
             say(&HelperLine::Fact(look_here(&required)));
         }

@@ -23,6 +23,8 @@ pub(crate) mod pool;
 pub(crate) mod prepare;
 mod quota;
 mod remove;
+mod transfer;
+mod weigh;
 pub(crate) mod work;
 
 pub use place::{Place, PoolPlace};

@@ -35,6 +35,10 @@ pub(crate) struct OwnerRecord {
     /// files to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<u32>,
+    /// The last move that began to take the data elsewhere. No member starts here unless its order
+    /// says that this move is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) departed: Option<Epoch>,
 }
 
 /// The newest record of a volume; `None` without any.

@@ -337,6 +337,7 @@ impl Work<'_> {
             uid: identity.uid,
             gid: identity.gid,
             project,
+            departed: volume.departed,
         };
         owner::advance(&records, &record)
     }

@@ -53,7 +53,7 @@ const REMOVING: &str = ".removing-";
 const FOR_ALL_USERS: u32 = 0o1777;
 
 /// A work, and where its volume is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WorkRequest {
     /// What to do.
@@ -72,6 +72,8 @@ pub(crate) fn work(request: &WorkRequest) -> Result<(), Reason> {
         }
         VolumeTask::Populate { online } => populate(request, online),
         VolumeTask::Discard => local(request).and_then(|lying| copy::discard(&lying)),
+        // Each is a request of its own: their data comes or goes beside them.
+        VolumeTask::Receive { .. } | VolumeTask::Send { .. } => Ok(()),
     };
     done.map_err(|refused| refused.reason)
 }
@@ -144,7 +146,7 @@ fn populate(request: &WorkRequest, online: bool) -> Result<(), Refused> {
 }
 
 /// A volume in a pool.
-fn local(request: &WorkRequest) -> Result<Lying<'_>, Refused> {
+pub(super) fn local(request: &WorkRequest) -> Result<Lying<'_>, Refused> {
     let work = &request.work;
     match &request.place {
         Place::Directory { pool, dir, .. } => in_pool(work, pool, dir, PoolKind::Directory),
@@ -196,6 +198,8 @@ impl Lying<'_> {
             | VolumeTask::Grow { .. }
             | VolumeTask::Snapshot { .. }
             | VolumeTask::Populate { .. }
+            | VolumeTask::Receive { .. }
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard => look(self.dir).or_else(|| thrown.find_map(|name| look(&name))),
         }?;
         (about.st_uid != 0).then(|| Identity {
@@ -218,6 +222,8 @@ impl Lying<'_> {
             VolumeTask::Grow { .. }
             | VolumeTask::Snapshot { .. }
             | VolumeTask::Populate { .. }
+            | VolumeTask::Receive { .. }
+            | VolumeTask::Send { .. }
             | VolumeTask::Discard => Ok(()),
         }
     }

@@ -105,6 +105,11 @@ fn heal(friends: &mut Friends, kinds: &[Kind], seen: &mut Seen) {
     for set in friends.state.sets.values_mut() {
         set.offline.clear();
     }
+    for set in SETS {
+        for ordinal in 0..4 {
+            event::stay(friends, &crate::fixture::member(set, ordinal));
+        }
+    }
     go_on(friends);
     for _ in 0..400 {
         let before = friends.state.clone();

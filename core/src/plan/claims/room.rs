@@ -35,11 +35,13 @@ fn demand(
     now: Timestamp,
 ) -> Result<Option<Demand>, Reason> {
     if let Some(volume) = state.volume_of(claim) {
+        // What a member that moves takes along is new there.
+        let moves = claim.is_for(id) && state.is_left_behind(id, volume);
         let pool = volume.source.pool();
         return Ok(pool.map(|pool| Demand {
             pool: pool.to_owned(),
-            bytes: None,
-            limited: false,
+            bytes: moves.then(|| claim.wanted_capacity(volume)),
+            limited: moves && class::must_limit(state, &volume.class),
         }));
     }
     if claim.volume.is_some() {

@@ -70,7 +70,9 @@ impl Plot {
         for (set, _) in self.sets.clone() {
             for ordinal in 0..MOST_ORDINALS {
                 let (set, ordinal) = (set.clone(), Ordinal(ordinal));
-                self.world.offline(&MemberId { set, ordinal }, false);
+                let id = MemberId { set, ordinal };
+                self.world.offline(&id, false);
+                self.world.stay(&id);
             }
         }
     }

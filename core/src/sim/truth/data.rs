@@ -1,7 +1,7 @@
 //! I4 against the world itself: what operators said of volumes, whose data lies where, and who uses it.
 
 use crate::{
-    ids::{HostName, ObjectKey, Uid},
+    ids::{HostName, MemberId, ObjectKey, Uid},
     order::VolumeOrder,
     sim::{
         operator::Word,
@@ -124,6 +124,28 @@ impl Truth {
         if volume.is_some_and(|volume| volume.state == VolumeState::Live) {
             let detail = format!("the data of {name} went to the trash after it came back");
             self.breaks("I4", detail);
+        }
+    }
+
+    /// The claims of a member that moves have their new volumes: all that was written is there, and
+    /// nobody runs on what is left behind.
+    pub(in crate::sim) fn moved(&mut self, state: &State, storage: &Storage, id: &MemberId) {
+        let set = state.sets.get(&id.set);
+        let asked = set.and_then(|set| set.moves.get(&id.ordinal));
+        let copying = asked.and_then(|asked| asked.copying.as_ref());
+        for (key, to) in copying.into_iter().flat_map(|copying| &copying.volumes) {
+            let claim = state.claims.get(key);
+            let from = claim.and_then(|claim| state.volume_of(claim));
+            let (Some(claim), Some(from), Some(to)) = (claim, from, state.volumes.get(to)) else {
+                self.breaks("I4", format!("claim {key} of {id} has no volume to move"));
+                continue;
+            };
+            if !storage.same(&from.source, &to.source) {
+                let detail = format!("claim {key} of {id} moves, and not all of its data is there");
+                self.breaks("I4", detail);
+            }
+            let at = (key.clone(), claim.uid.clone());
+            self.bound.insert(at, to.source.clone());
         }
     }
 

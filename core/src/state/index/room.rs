@@ -111,6 +111,7 @@ impl<'a> Facts<'a> {
             | VolumeState::Purging => None,
         };
         let copying = volume.copying().is_some();
+        let filling = copying || volume.arriving().is_some();
         let grows = claim.is_some_and(|claim| claim.spec.storage() > volume.capacity);
         let own = claim.filter(|claim| claim.volume.as_ref() == Some(name));
         Some(Self {
@@ -118,7 +119,7 @@ impl<'a> Facts<'a> {
             trashed,
             copying,
             loose: volume.provisioned && !has_claim,
-            at_work: volume.state != VolumeState::Live || copying || grows,
+            at_work: volume.state != VolumeState::Live || filling || grows,
             source: &volume.source,
             bytes: own.map_or(volume.capacity, |claim| claim.wanted_capacity(volume)),
         })

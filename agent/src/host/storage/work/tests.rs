@@ -85,6 +85,7 @@ impl Bed {
             uid: 65534,
             gid: 65534,
             project: None,
+            departed: None,
         };
         owner::advance(&Dir::open(&dir.join("owner")).unwrap(), &record).unwrap();
     }

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     fixture::{friend::Friends, host_name, key, member, put_set},
-    ids::{MemberId, Ordinal},
+    ids::{HostName, MemberId, Ordinal},
     prerequisite::{Answer, Fact},
     spec::StatefulSetSpec,
-    state::{Draining, MemberCondition, Offline, State, leaving},
+    state::{Draining, MemberCondition, Offline, State, leaving, moving},
 };
 
 /// What may happen.
@@ -136,6 +136,16 @@ pub(super) enum Event {
         set: usize,
         ordinal: u32,
     },
+    /// A member is to go to another host, or not any more.
+    Move {
+        set: usize,
+        ordinal: u32,
+        host: Option<u8>,
+    },
+    Stay {
+        set: usize,
+        ordinal: u32,
+    },
     /// Something about copies of volumes.
     Copy(Copying),
 }
@@ -190,6 +200,10 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         2 => (1..=HOSTS).prop_map(|host| Event::ConfirmDead { host }),
         3 => (0..SETS.len(), 0..4_u32)
             .prop_map(|(set, ordinal)| Event::Force { set, ordinal }),
+        4 => (0..SETS.len(), 0..4_u32, prop::option::weighted(0.8, 1..=HOSTS))
+            .prop_map(|(set, ordinal, host)| Event::Move { set, ordinal, host }),
+        1 => (0..SETS.len(), 0..4_u32)
+            .prop_map(|(set, ordinal)| Event::Stay { set, ordinal }),
         7 => storage::copying().prop_map(Event::Copy),
     ]
 }
@@ -269,6 +283,11 @@ pub(super) fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen:
         Event::Discard { set, ordinal } => discard(friends, SETS[*set], *ordinal),
         Event::ConfirmDead { host } => lost::confirm_dead(friends, *host),
         Event::Force { set, ordinal } => lost::force(friends, &member(SETS[*set], *ordinal)),
+        Event::Move { set, ordinal, host } => {
+            let host = host.map(host_name);
+            go_elsewhere(friends, &member(SETS[*set], *ordinal), host.as_ref());
+        }
+        Event::Stay { set, ordinal } => stay(friends, &member(SETS[*set], *ordinal)),
         Event::Copy(event) => {
             let is_local = |set: usize| kinds[set].storage == Storage::Local;
             copy(&mut friends.state, is_local, event, friends.now);
@@ -381,6 +400,18 @@ fn take_offline(friends: &mut Friends, id: &MemberId, offline: bool) {
         set.offline.insert(id.ordinal, Offline { since, reason });
     } else {
         set.offline.remove(&id.ordinal);
+    }
+}
+
+fn go_elsewhere(friends: &mut Friends, id: &MemberId, host: Option<&HostName>) {
+    if let Ok(after) = moving::ask(&friends.state, id, host, friends.now) {
+        friends.state = after;
+    }
+}
+
+pub(super) fn stay(friends: &mut Friends, id: &MemberId) {
+    if let Ok(after) = moving::give_up(&friends.state, id, "the operator thinks again") {
+        friends.state = after;
     }
 }
 

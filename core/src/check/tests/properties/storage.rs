@@ -262,7 +262,7 @@ pub(super) fn limit(state: &mut State) {
 }
 
 /// I4, told apart from the planner and the checker: a claim never gets another volume than its
-/// first, and no two claims that are there have the same place.
+/// first, unless its data was brought there, and no two claims that are there have the same place.
 #[derive(Debug, Default)]
 pub(super) struct First(BTreeMap<Uid, VolumeSource>);
 
@@ -277,6 +277,14 @@ impl First {
             let source = &volume.source;
             let first = self.0.entry(claim.uid.clone());
             let first = first.or_insert_with(|| source.clone());
+            // A move brings the data along, all of it.
+            if volume
+                .arrival
+                .as_ref()
+                .is_some_and(|arrival| arrival.complete)
+            {
+                first.clone_from(source);
+            }
             assert_eq!(first, source, "{key} has another volume");
             let other = places.insert(source.describe() + &format!("{:?}", source.host()), key);
             assert_eq!(other, None, "{key} shares {}", source.describe());
