@@ -29,6 +29,7 @@ mod stream;
 mod works;
 
 pub(crate) use logs::first_process;
+pub use pools::KnownPools;
 pub use works::Works;
 
 /// From the loss of a session to the first attempt at a new one; then doubling to the longest. The
@@ -78,8 +79,10 @@ pub enum SessionError {
 pub struct Session<H> {
     /// Where the coordinator is.
     pub coordinator: Endpoint,
-    /// What is said of this host, but for its pools: they are looked at for each hello.
+    /// What is said of this host, but for its pools.
     pub record: HostRecord,
+    /// Its pools.
+    pub pools: KnownPools,
     /// The boot.
     pub boot: BootId,
     /// For the logs' directories.

@@ -31,9 +31,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
-use super::{
-    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, pools, works::Worker,
-};
+use super::{Session, SessionError, attempt_limit, exec::Runner, logs::Tails, works::Worker};
 use crate::{
     host::Host,
     reconcile::{Changes, OrderError},
@@ -89,7 +87,7 @@ impl<H: Host> Session<H> {
             .max_encoding_message_size(MESSAGE_LIMIT);
         let (out, queue) = mpsc::channel(QUEUE);
         let hello = self.hello().await;
-        let told = hello.host.pools.clone();
+        let told = hello.pools_known.then(|| hello.host.pools.clone());
         send(&out, Out::Hello(hello.into())).await?;
         let welcomed = timeout(limit, async {
             let mut incoming = client
@@ -118,7 +116,7 @@ impl<H: Host> Session<H> {
         let renew = every(self.shortest_lease().unwrap_or(longest));
         let open = Open {
             tails: Tails::new(out.clone()),
-            _pools: pools::follow(Arc::clone(&self.host), told, out.clone()),
+            _pools: self.pools.tell(told, out.clone()),
             out,
             zone: ZoneAssembly::default(),
             renewals: Renewals::default(),
@@ -130,13 +128,18 @@ impl<H: Host> Session<H> {
         Ok((open, incoming, renew))
     }
 
+    /// Waits for a look at the pools only where no lease runs out meanwhile.
     async fn hello(&self) -> Hello {
-        let pools = self.host.look_at_pools().await;
+        let pools = match self.shortest_lease() {
+            Some(_) => self.pools.now(),
+            None => self.pools.seen().await,
+        };
         let ledger = self.ledger.read();
         let (serial, hash) = self.dns.serving();
         Hello {
+            pools_known: pools.is_some(),
             host: HostRecord {
-                pools,
+                pools: pools.unwrap_or_default(),
                 ..self.record.clone()
             },
             boot: self.boot.clone(),

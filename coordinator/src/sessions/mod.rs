@@ -104,7 +104,7 @@ struct Machine {
 impl Machine {
     fn of(hello: &Hello) -> Self {
         Self {
-            machine: hello.host.machine(),
+            machine: hello.host.machine().to_string(),
             boot: hello.boot.clone(),
         }
     }

@@ -403,6 +403,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },
+        pools_known: true,
         boot: BootId(boot.to_owned()),
         version: "test".to_owned(),
         heard: Heard {

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::Ledger;
 use crate::{
     ids::{Epoch, HistoryId, MemberId, RunId, Term, Uid},
+    machine::MachineIds,
     order::{OrderDelta, hex},
 };
 
@@ -73,6 +74,11 @@ pub enum Record {
     Forgotten {
         /// The member.
         member: MemberId,
+    },
+    /// The machine that the ledger is of from now on.
+    Machine {
+        /// What tells it from others.
+        ids: MachineIds,
     },
 }
 

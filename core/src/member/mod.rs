@@ -176,6 +176,8 @@ pub enum Event {
     /// Whether the host holds a lease that leaves time to run a member under its present order. What
     /// runs is its keeper's business: that holds the same deadline.
     Lease(bool),
+    /// Why nothing may be started here for now, whatever is ordered: what runs is left as it is.
+    Barred(Option<Reason>),
     /// An operator wants its processes stopped and started again.
     Restart,
     /// An action has ended. Results of anything but the action under way are ignored.
@@ -371,6 +373,8 @@ pub struct Machine {
     held: bool,
     /// Whether the host holds a lease.
     lease: bool,
+    /// Why nothing may be started.
+    barred: Option<Reason>,
     restart: bool,
     place: Place,
     /// The action under way.
@@ -401,6 +405,7 @@ impl Machine {
             standing: Standing::Unordered,
             held: false,
             lease: false,
+            barred: None,
             restart: false,
             place: if bug::on(Bug::KeepersNotLookedFor) {
                 Place::Clean

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{BoundVolume, CopyOf, Forbidden, Growth, Privilege, ProbeFailure, UserIds},
-    refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
+    BoundVolume, CopyOf, CopyRefusal, Forbidden, Growth, HostRefusal, NoSpace, OtherMachine,
+    Privilege, ProbeFailure, UserIds, VolumeRefusal,
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
@@ -312,6 +312,8 @@ pub enum Reason {
     },
     /// The host has no word from the coordinator that is new enough to run the member.
     LeaseNotHeld,
+    /// The agent's ledger is of another machine: of a copied or moved disk nothing starts by itself.
+    OtherMachine(OtherMachine),
     /// An operator stopped the member on its host.
     HeldByOperator,
     /// The program does not exist or cannot be executed on the host.
@@ -418,14 +420,7 @@ pub enum Reason {
         by: String,
     },
     /// The pool or the file system has no room for the volume.
-    VolumeNoSpace {
-        /// The claim template.
-        volume: String,
-        /// Bytes that are wanted.
-        wanted: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
+    VolumeNoSpace(NoSpace),
     /// The user has another number here than when the volume was made.
     UserIdMismatch(UserIds),
     /// A subPath leads out of its volume, or over a symbolic link.

@@ -103,6 +103,7 @@ rules! {
     PlanRefused,
     Ordered,
     LeaseNotHeld,
+    OtherMachine,
     HeldByOperator,
     CommandMissing,
     UserMissing,

@@ -60,6 +60,7 @@ impl Reason {
             | Self::UnfencedWriter { .. }
             | Self::OwnerNotOnVolume { .. }
             | Self::LeaseNotHeld
+            | Self::OtherMachine(_)
             | Self::DrainNowhere { .. }
             | Self::AddressPoolMissing { .. }
             | Self::AddressPoolExhausted { .. }
@@ -94,7 +95,7 @@ impl Reason {
             | Self::VolumeHung { .. }
             | Self::VolumeStale { .. }
             | Self::VolumeBusy { .. }
-            | Self::VolumeNoSpace { .. }
+            | Self::VolumeNoSpace(_)
             | Self::UserIdMismatch(_)
             | Self::PathEscape { .. }
             | Self::StepFailed { .. }
