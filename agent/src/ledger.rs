@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
 use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
@@ -22,6 +23,9 @@ use tokio::sync::{oneshot, watch};
 
 /// Frames after which the file is written anew.
 const COMPACT_FRAMES: usize = 1000;
+/// How long the lock may be held by what an earlier agent left. Who has it longer is another agent.
+const LOCK_LIMIT: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the ledger cannot be used.
 #[derive(Debug, Clone, Error)]
@@ -272,13 +276,21 @@ impl Writer {
     }
 }
 
+/// Locks the directory. An agent that was killed while it started a keeper or a helper leaves a child
+/// behind that has the lock, and every socket, until it executes its program: for that it is waited.
 fn lock(dir: &Path) -> Result<File, LedgerError> {
     let path = dir.join("lock");
     let file = File::create(&path).map_err(|source| failed("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_LIMIT => {
+                thread::sleep(LOCK_AGAIN);
+            }
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::Locked { path }),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+        }
     }
 }
 
@@ -368,6 +380,21 @@ mod tests {
             LedgerStore::open(dir.path()),
             Err(LedgerError::Locked { .. })
         ));
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_of_in_time_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (opened, open) = mpsc::channel();
+        let at = dir.path().to_owned();
+        let first = LedgerStore::open(&at).unwrap();
+        let second = thread::spawn(move || {
+            opened.send(()).unwrap();
+            LedgerStore::open(&at).map(drop)
+        });
+        open.recv().unwrap();
+        drop(first);
+        second.join().unwrap().unwrap();
     }
 
     #[tokio::test]
