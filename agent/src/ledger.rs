@@ -8,13 +8,13 @@
 //! [`LedgerStore::failed`]: the agent ends, its members run on.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
@@ -25,7 +25,6 @@ use tokio::sync::{oneshot, watch};
 const COMPACT_FRAMES: usize = 1000;
 /// How long the lock may be held by what an earlier agent left. Who has it longer is another agent.
 const LOCK_LIMIT: Duration = Duration::from_secs(1);
-const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why the ledger cannot be used.
 #[derive(Debug, Clone, Error)]
@@ -281,16 +280,16 @@ impl Writer {
 fn lock(dir: &Path) -> Result<File, LedgerError> {
     let path = dir.join("lock");
     let file = File::create(&path).map_err(|source| failed("open", &path, source))?;
-    let began = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_LIMIT => {
-                thread::sleep(LOCK_AGAIN);
-            }
-            Err(TryLockError::WouldBlock) => return Err(LedgerError::Locked { path }),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
-        }
+    let (locked, lock) = mpsc::channel();
+    // It ends with the lock, or with the agent.
+    thread::spawn(move || {
+        let result = file.lock().map(|()| file);
+        // Who waited for it may have gone.
+        drop(locked.send(result));
+    });
+    match lock.recv_timeout(LOCK_LIMIT) {
+        Ok(result) => result.map_err(|source| failed("lock", &path, source)),
+        Err(_) => Err(LedgerError::Locked { path }),
     }
 }
 

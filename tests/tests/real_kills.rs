@@ -1,6 +1,5 @@
 //! An agent that is killed again and again, at every stage of its start, while its members run and some
 //! of them are being restarted: none is lost, none runs twice.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -60,6 +60,9 @@ pub enum SessionError {
     /// Renewals of the lease come to nothing.
     #[error("the coordinator acknowledges no renewal of the lease; the agent connects again")]
     Unanswered,
+    /// What is said is not read.
+    #[error("the coordinator reads nothing of what this host reports; the agent connects again")]
+    Unread,
     /// It is not the coordinator that this host follows.
     #[error(transparent)]
     Refused(#[from] WelcomeRefusal),

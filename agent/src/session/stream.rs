@@ -41,6 +41,8 @@ use crate::{
 const MESSAGE_LIMIT: usize = 64 << 20;
 /// Messages that wait to be sent.
 const QUEUE: usize = 64;
+/// A coordinator that makes no room in the queue for so long does not read.
+const READING: Duration = Duration::from_secs(10);
 
 /// What one session remembers.
 struct Open {
@@ -333,5 +335,7 @@ pub(super) async fn send(
     let message = AgentMessage {
         message: Some(message),
     };
-    out.send(message).await.map_err(|_| SessionError::Closed)
+    let sent = timeout(READING, out.send(message)).await;
+    let sent = sent.map_err(|_| SessionError::Unread)?;
+    sent.map_err(|_| SessionError::Closed)
 }

@@ -1,13 +1,12 @@
 //! AgentService: hands the stream to the sessions.
 
 use berth_proto::v1::{AgentMessage, ExecInput, ExecOutput, agent_service_server::AgentService};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Streamed, exec};
 use crate::{
     context::Context,
-    sessions::{self, Outgoing},
+    sessions::{self, Outbound},
 };
 
 /// The service.
@@ -16,7 +15,7 @@ pub(super) struct Agents(pub(super) Context);
 
 #[tonic::async_trait]
 impl AgentService for Agents {
-    type SessionStream = ReceiverStream<Outgoing>;
+    type SessionStream = Outbound;
     type ExecStream = Streamed<ExecInput>;
 
     async fn exec(
