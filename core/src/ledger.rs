@@ -30,6 +30,7 @@ use crate::{
     },
     machine::MachineIds,
     order::{MemberOrder, OrderDelta, OrderHead, order_hash},
+    spec::Sealed,
     waiting::{OtherMachine, Reason},
 };
 
@@ -239,6 +240,12 @@ impl Ledger {
             members: self.present(),
             zone,
         }
+    }
+
+    /// The secrets in it. Where the ledger is kept, they are sealed.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let orders = self.members.values_mut().chain(self.leaving.values_mut());
+        orders.flat_map(MemberOrder::secrets_mut)
     }
 
     /// Whether any order was ever accepted.
