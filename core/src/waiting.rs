@@ -18,7 +18,8 @@ mod text;
 mod trouble;
 
 pub use details::{
-    BoundVolume, CopyOf, Forbidden, Growth, NoSpace, OtherMachine, Privilege, ProbeFailure, UserIds,
+    BoundVolume, CopyOf, Departure, Forbidden, Growth, NoSpace, OtherMachine, Privilege,
+    ProbeFailure, UserIds,
 };
 pub use frees::Way;
 pub use reason::Reason;

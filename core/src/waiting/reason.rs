@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundVolume, CopyOf, CopyRefusal, Forbidden, Growth, HostRefusal, NoSpace, OtherMachine,
-    Privilege, ProbeFailure, UserIds, VolumeRefusal,
+    BoundVolume, CopyOf, CopyRefusal, Departure, Forbidden, Growth, HostRefusal, NoSpace,
+    OtherMachine, Privilege, ProbeFailure, UserIds, VolumeRefusal,
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
@@ -281,6 +281,8 @@ pub enum Reason {
     },
     /// Taking the member down would leave fewer available than the disruption budget asks for.
     BudgetSpent {
+        /// Why it is to be taken down.
+        departure: Departure,
         /// How many others are available.
         available: u32,
         /// How many must be.
