@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?).join("berth.bin");
     fs::write(out, descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    // The same zone goes to every agent: its records are shared by all that wait to be sent.
+    let build = tonic_prost_build::configure().bytes(".berth.v1.Zone.records");
+    build.compile_fds(descriptors)?;
     Ok(())
 }

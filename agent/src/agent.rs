@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use berth_core::state::HostRecord;
+use berth_core::{ledger::Record, state::HostRecord};
 use thiserror::Error;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::{
     ledger::{LedgerError, LedgerStore},
     local::{self, Local, ServeError},
     reconcile,
-    session::{Session, Works},
+    session::{KnownPools, Session, Works},
 };
 
 /// How long requests that are open at the end may take.
@@ -50,6 +50,8 @@ pub async fn run<H: Host>(
     ready: impl FnOnce() + Send,
 ) -> Result<(), RunError> {
     let ledger = LedgerStore::open(&config.data_dir)?;
+    let facts = host.facts();
+    bind(&ledger, &facts).await?;
     let stop = shutdown.child_token();
     let _ends_with_this_call = stop.clone().drop_guard();
     let (members, mut reconciler) = reconcile::start(
@@ -69,11 +71,11 @@ pub async fn run<H: Host>(
     };
     let serving = local::serve(service, &config.local, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
-    let facts = host.facts();
     let session = Session {
         coordinator: config.coordinator.clone(),
         record: record(&config, &facts),
         boot: facts.boot,
+        pools: KnownPools::look(Arc::clone(&host)),
         host,
         ledger,
         members,
@@ -102,16 +104,28 @@ pub async fn run<H: Host>(
     result.and(ended)
 }
 
+/// Binds a ledger that is of no machine yet to this one, before anything of it is acted on.
+async fn bind(ledger: &LedgerStore, facts: &HostFacts) -> Result<(), LedgerError> {
+    let of = ledger.read().machine.clone();
+    match of {
+        Some(_) => Ok(()),
+        None => {
+            let ids = facts.machine.clone();
+            ledger.note(Record::Machine { ids }).await
+        }
+    }
+}
+
 fn record(config: &Config, facts: &HostFacts) -> HostRecord {
     HostRecord {
         name: config.host.clone(),
         advertise_address: config.advertise_address,
         labels: config.labels.clone(),
-        // Looked at again for each hello.
+        // They are looked at as long as the agent runs.
         pools: BTreeMap::new(),
         unschedulable: false,
-        machine_id: facts.machine_id.clone(),
-        product_uuid: facts.product_uuid.clone(),
+        machine_id: facts.machine.machine_id.clone(),
+        product_uuid: facts.machine.product_uuid.clone(),
         controllers: facts.controllers.clone(),
         self_fences: facts.self_fences,
         agent_labels: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! The ledger on disk: `<dataDir>/ledger`. What is in it and why is said in
-//! [`berth_core::ledger`]; here is how it becomes durable.
+//! [`berth_core::ledger`]; here is how it becomes durable. Secrets in it are sealed with the host's
+//! [`key`].
 //!
 //! One thread owns the file. It appends, calls fdatasync, and only then applies and answers, so
 //! that memory never knows more than the disk. Records that arrive while it syncs go into one frame
@@ -8,20 +9,27 @@
 //! [`LedgerStore::failed`]: the agent ends, its members run on.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
+    time::Duration,
 };
 
 use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
+mod key;
+
+use key::HostKey;
+
 /// Frames after which the file is written anew.
 const COMPACT_FRAMES: usize = 1000;
+/// How long the lock may be held by what an earlier agent left. Who has it longer is another agent.
+const LOCK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the ledger cannot be used.
 #[derive(Debug, Clone, Error)]
@@ -50,6 +58,23 @@ pub enum LedgerError {
     #[error("{path} is locked; another agent uses this dataDir, stop it")]
     Locked {
         /// The lock.
+        path: PathBuf,
+    },
+    /// The key does not fit.
+    #[error(
+        "{path} is not the key that the secrets in the ledger are sealed with; put the key back, or \
+         remove the ledger, too, and let the coordinator send the order again"
+    )]
+    Key {
+        /// The key.
+        path: PathBuf,
+    },
+    /// Others could read the key.
+    #[error(
+        "{path} can be read by others; run 'chmod 600 {path}', and give new values to the secrets"
+    )]
+    KeyOpen {
+        /// The key.
         path: PathBuf,
     },
     /// A record has no form on disk.
@@ -157,6 +182,7 @@ impl LedgerStore {
 
 struct Writer {
     file: Option<File>,
+    key: HostKey,
     _lock: File,
     dir: PathBuf,
     path: PathBuf,
@@ -175,13 +201,18 @@ impl Writer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(failed("read", &path, source)),
         };
-        let decoded = decode(&bytes).map_err(|source| LedgerError::Damaged {
+        let mut decoded = decode(&bytes).map_err(|source| LedgerError::Damaged {
             path: path.clone(),
             source,
         })?;
+        let key = HostKey::open(dir)?;
+        for secret in decoded.ledger.secrets_mut() {
+            *secret = key.unseal(secret)?;
+        }
         let shared = Arc::new(Mutex::new(decoded.ledger));
         let mut writer = Self {
             file: None,
+            key,
             _lock: lock,
             dir: dir.to_owned(),
             path,
@@ -229,7 +260,11 @@ impl Writer {
     }
 
     fn append(&mut self, records: &[Record]) -> Result<(), LedgerError> {
-        let frame = encode_frame(records).map_err(unencodable)?;
+        let mut sealed = records.to_vec();
+        for secret in sealed.iter_mut().flat_map(Record::secrets_mut) {
+            *secret = self.key.seal(secret)?;
+        }
+        let frame = encode_frame(&sealed).map_err(unencodable)?;
         let wrap = |source| failed("write", &self.path, source);
         let file = self.file.as_mut().ok_or(LedgerError::Failed)?;
         file.write_all(&frame).map_err(wrap)?;
@@ -247,10 +282,14 @@ impl Writer {
 
     /// Writes everything into a new file and puts it in the place of the old one.
     fn compact(&mut self) -> Result<(), LedgerError> {
-        let bytes = {
+        let mut sealed = {
             let ledger = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            encode_new(&ledger).map_err(unencodable)?
+            ledger.clone()
         };
+        for secret in sealed.secrets_mut() {
+            *secret = self.key.seal(secret)?;
+        }
+        let bytes = encode_new(&sealed).map_err(unencodable)?;
         let new = self.path.with_extension("new");
         let wrap = |source| failed("write", &new, source);
         let mut file = OpenOptions::new()
@@ -272,13 +311,21 @@ impl Writer {
     }
 }
 
+/// Locks the directory. An agent that was killed while it started a keeper or a helper leaves a child
+/// behind that has the lock, and every socket, until it executes its program: for that it is waited.
 fn lock(dir: &Path) -> Result<File, LedgerError> {
     let path = dir.join("lock");
     let file = File::create(&path).map_err(|source| failed("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+    let (locked, lock) = mpsc::channel();
+    // It ends with the lock, or with the agent.
+    thread::spawn(move || {
+        let result = file.lock().map(|()| file);
+        // Who waited for it may have gone.
+        drop(locked.send(result));
+    });
+    match lock.recv_timeout(LOCK_LIMIT) {
+        Ok(result) => result.map_err(|source| failed("lock", &path, source)),
+        Err(_) => Err(LedgerError::Locked { path }),
     }
 }
 
@@ -297,6 +344,14 @@ fn unencodable(source: serde_json::Error) -> LedgerError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use berth_core::{
+        ids::{Epoch, TemplateHash},
+        order::{ConfigData, Desired, MemberOrder, OrderDelta, OrderHead, RenderValues},
+        spec::Sealed,
+    };
+
     use super::*;
 
     fn held(n: usize) -> Record {
@@ -368,6 +423,93 @@ mod tests {
             LedgerStore::open(dir.path()),
             Err(LedgerError::Locked { .. })
         ));
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_of_in_time_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (opened, open) = mpsc::channel();
+        let at = dir.path().to_owned();
+        let first = LedgerStore::open(&at).unwrap();
+        let second = thread::spawn(move || {
+            opened.send(()).unwrap();
+            LedgerStore::open(&at).map(drop)
+        });
+        open.recv().unwrap();
+        drop(first);
+        second.join().unwrap().unwrap();
+    }
+
+    /// An order with a secret.
+    fn secret(value: &str) -> Record {
+        let config = ConfigData {
+            secrets: [(
+                "db".to_owned(),
+                [("password".to_owned(), Sealed::new(value.to_owned()))].into(),
+            )]
+            .into(),
+            ..ConfigData::default()
+        };
+        let order = MemberOrder {
+            member: "a/x-0".parse().unwrap(),
+            epoch: Epoch::default(),
+            desired: Desired::Run,
+            revision: TemplateHash("r".to_owned()),
+            lease: None,
+            template: Arc::default(),
+            values: RenderValues::default(),
+            volumes: Vec::new(),
+            config,
+        };
+        Record::Order(OrderDelta {
+            head: OrderHead::default(),
+            base: None,
+            upserts: vec![order],
+            removals: Vec::new(),
+        })
+    }
+
+    fn password(store: &LedgerStore) -> String {
+        let ledger = store.read();
+        let order = ledger.members.values().next().unwrap();
+        order.config.secrets["db"]["password"].expose().to_owned()
+    }
+
+    #[tokio::test]
+    async fn secrets_are_sealed_on_disk_and_there_after_a_boot() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = || fs::read_to_string(dir.path().join("ledger")).unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        store.write(vec![secret("hunter2")]).await.unwrap();
+        assert!(text().contains("password") && !text().contains("hunter2"));
+        drop(store);
+        let store = LedgerStore::open(dir.path()).unwrap();
+        assert_eq!(password(&store), "hunter2");
+        assert!(!text().contains("hunter2"), "nor when it was written anew");
+        drop(store);
+        // Of a copy of the ledger alone, nothing is known.
+        let key = dir.path().join("host-key");
+        fs::rename(&key, dir.path().join("elsewhere")).unwrap();
+        let error = LedgerStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, LedgerError::Key { .. }), "{error}");
+        fs::rename(dir.path().join("elsewhere"), &key).unwrap();
+        assert_eq!(password(&LedgerStore::open(dir.path()).unwrap()), "hunter2");
+        let open = fs::Permissions::from_mode(0o640);
+        fs::set_permissions(&key, open).unwrap();
+        let error = LedgerStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, LedgerError::KeyOpen { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_an_older_agent_wrote_is_sealed_when_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::default();
+        ledger.apply(&secret("hunter2"));
+        let path = dir.path().join("ledger");
+        fs::write(&path, encode_new(&ledger).unwrap()).unwrap();
+        let store = LedgerStore::open(dir.path()).unwrap();
+        assert_eq!(password(&store), "hunter2");
+        assert!(!fs::read_to_string(&path).unwrap().contains("hunter2"));
     }
 
     #[tokio::test]

@@ -15,7 +15,10 @@ use std::{
 };
 
 use berth_agent::host::Host;
-use berth_core::{volume::VolumeHealth, waiting::Reason};
+use berth_core::{
+    volume::VolumeHealth,
+    waiting::{NoSpace, Reason},
+};
 
 #[expect(dead_code, reason = "shared with the keepers' tests")]
 mod support;
@@ -120,7 +123,7 @@ async fn an_image_needs_a_size_and_room_for_it() {
     volume.capacity = 1 << 50;
     let error = bed.prepare(&[volume.clone()], 1).await.unwrap_err();
     assert!(
-        matches!(error, Reason::VolumeNoSpace { wanted, free, .. } if wanted == 1 << 50 && free > 0),
+        matches!(error, Reason::VolumeNoSpace(NoSpace { wanted, free, .. }) if wanted == 1 << 50 && free > 0),
         "{error}"
     );
     let left: Vec<_> = fs::read_dir(image(&bed, "a").parent().unwrap())

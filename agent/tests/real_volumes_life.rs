@@ -200,7 +200,7 @@ async fn an_image_grows_under_a_running_member_and_never_shrinks() {
     let error = done(&bed, &order, VolumeTask::Grow { bytes: 1 << 50 })
         .await
         .unwrap_err();
-    assert!(matches!(error, Reason::VolumeNoSpace { .. }), "{error}");
+    assert!(matches!(error, Reason::VolumeNoSpace(_)), "{error}");
     assert_eq!(size(&bed), 48 << 20, "nothing was taken");
 
     // An agent that died after the file had grown, and before anybody was told.

@@ -16,6 +16,7 @@ use berth_agent::{
 };
 use berth_core::{
     ids::{ContentHash, MemberId, ZoneSerial},
+    lease::LeaseTerms,
     order::{Desired, MemberOrder},
     report::{MemberReport, Phase},
     spec::Port,
@@ -198,6 +199,38 @@ async fn without_a_coordinator_members_are_taken_up_again() {
     let mut agent = stub.agent().await;
     let report = agent.until(&id("web-0"), ready).await;
     assert_eq!(report.run.unwrap().boot.0, "boot-2");
+    bed.stop().await;
+}
+
+/// A lease runs out while a disk does not answer.
+#[tokio::test]
+async fn no_disk_holds_up_the_hello_of_a_host_with_leases() {
+    let mut bed = Bed::new();
+    let mut stub = bed.stub().await;
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    assert!(agent.hello.pools_known, "without leases it is waited for");
+    let order = MemberOrder {
+        lease: Some(LeaseTerms {
+            length_ms: 3_000,
+            grace_ms: 500,
+            kill_ms: 1_000,
+        }),
+        ..member_order("web-0", Desired::Run, &COMMAND)
+    };
+    agent.order(&complete(1, vec![order])).await;
+    bed.stop().await;
+    bed.host.hold_pools(true);
+    bed.start().await;
+    let mut agent = stub.agent().await;
+    assert!(!agent.hello.pools_known && agent.hello.host.pools.is_empty());
+    bed.host.hold_pools(false);
+    let told = loop {
+        if let FromAgent::Pools(pools) = agent.next().await.expect("the pools") {
+            break pools;
+        }
+    };
+    assert_eq!(told.pools[0].name, "default");
     bed.stop().await;
 }
 

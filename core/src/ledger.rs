@@ -14,6 +14,7 @@
 //! | last run per member | no two starts ever have the same run id |
 //! | filled claims | a volume that was lost is a fault, not a new volume |
 //! | members that passed their gate | they are never rendered as founders again |
+//! | the machine | a copied or moved disk starts no member by itself: the other machine may run it |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +28,11 @@ use crate::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
         ZoneSerial,
     },
+    machine::MachineIds,
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
+    spec::Sealed,
     volume::VolumeSource,
+    waiting::{OtherMachine, Reason},
 };
 
 mod record;
@@ -55,6 +59,8 @@ pub struct Ledger {
     pub filled: BTreeSet<Uid>,
     /// The epoch in which a member was ready once.
     pub passed_gate: BTreeMap<MemberId, Epoch>,
+    /// The machine that it is of; not known of one that an older agent wrote.
+    pub machine: Option<MachineIds>,
 }
 
 /// What comes of an order that is not refused.
@@ -249,6 +255,12 @@ impl Ledger {
         }
     }
 
+    /// The secrets in it. Where the ledger is kept, they are sealed.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let orders = self.members.values_mut().chain(self.leaving.values_mut());
+        orders.flat_map(MemberOrder::secrets_mut)
+    }
+
     /// Whether any order was ever accepted.
     pub fn has_order(&self) -> bool {
         self.head.history != HistoryId::default()
@@ -280,6 +292,15 @@ impl Ledger {
         Some(order)
     }
 
+    /// What stands against starting members by oneself on this machine, if anything: the ledger is
+    /// of another one. It is ours from the moment on in which a coordinator that knows this machine
+    /// as the host acknowledged a renewal: what is ordered here is ordered of this machine then.
+    pub fn barred(&self, here: &MachineIds) -> Option<Reason> {
+        let recorded = self.machine.clone().filter(|recorded| recorded != here)?;
+        let here = here.clone();
+        Some(Reason::OtherMachine(OtherMachine { recorded, here }))
+    }
+
     /// Whether a member was ready once in an epoch.
     pub fn has_passed(&self, member: &MemberId, epoch: Epoch) -> bool {
         self.passed_gate.get(member) == Some(&epoch)
@@ -296,6 +317,7 @@ impl Ledger {
             Record::Filled { claims } => !claims.is_subset(&self.filled),
             Record::PassedGate { member, epoch } => self.passed_gate.get(member) != Some(epoch),
             Record::Forgotten { member } => self.leaving.contains_key(member),
+            Record::Machine { ids } => self.machine.as_ref() != Some(ids),
         }
     }
 
@@ -324,6 +346,7 @@ impl Ledger {
             Record::PassedGate { member, epoch } => {
                 self.passed_gate.insert(member.clone(), *epoch);
             }
+            Record::Machine { ids } => self.machine = Some(ids.clone()),
             Record::Forgotten { member } => {
                 self.leaving.remove(member);
                 if !self.members.contains_key(member) {

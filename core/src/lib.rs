@@ -20,6 +20,7 @@ pub mod ids;
 pub mod keeper;
 pub mod lease;
 pub mod ledger;
+pub mod machine;
 pub mod manifest;
 pub mod map;
 pub mod member;

@@ -118,6 +118,14 @@ pub struct MemberOrder {
     pub config: ConfigData,
 }
 
+impl MemberOrder {
+    /// The secrets in it.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let objects = self.config.secrets.values_mut();
+        objects.flat_map(BTreeMap::values_mut)
+    }
+}
+
 /// What the coordinator wants of a member on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Desired {

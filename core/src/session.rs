@@ -192,8 +192,8 @@ pub fn check_machine(state: &State, said: &HostRecord) -> Result<(), Mismatch> {
     if members.any(|member| member.host == *host && member.ordered != Ordered::Nothing) {
         return Err(Mismatch::OtherMachine {
             host: host.clone(),
-            known: known.machine(),
-            ours: said.machine(),
+            known: known.machine().to_string(),
+            ours: said.machine().to_string(),
         });
     }
     Ok(())

@@ -8,7 +8,10 @@ use std::{
     process::Command,
 };
 
-use berth_proto::transport::Endpoint;
+use berth_proto::{
+    transport::{self, Endpoint},
+    v1::{LocalListRequest, MemberStatus, local_service_client::LocalServiceClient},
+};
 
 use crate::{
     cluster::Cluster,
@@ -73,14 +76,52 @@ impl<'a> Hosts<'a> {
         self.coordinator = None;
     }
 
+    /// Stops the coordinator as an upgrade does.
+    pub fn stop_coordinator(&mut self) {
+        self.coordinator
+            .take()
+            .into_iter()
+            .for_each(Background::stop);
+    }
+
     /// Starts a host's agent, again after [`Self::kill_agent`]. Where its folder has a directory
     /// `images`, that is its second pool.
     pub fn start_agent(&mut self, host: &str) {
-        let own = self.home(host);
+        let home = self.home(host);
+        let config = self.configure(host, host, &home);
+        let mut command = self.network.on(host, machine::program("berth-agent"));
+        command.arg("--config").arg(config);
+        let agent = Background::start(command.stderr(self.log_of(host)));
+        self.agents.insert(host.to_owned(), agent);
+    }
+
+    /// Starts the agent of a copy of a host's disk, on the machine of another host, which has this
+    /// machine id: the folder of the copy.
+    pub fn start_copy(&mut self, of: &str, on: &str, machine_id: &str) -> PathBuf {
+        let home = self.dir.join(format!("{of}-copy"));
+        if !home.exists() {
+            machine::run(Command::new("cp").arg("-a").arg(self.home(of)).arg(&home));
+        }
+        let config = self.configure(of, on, &home);
+        let id = home.join("machine-id");
+        fs::write(&id, machine_id).unwrap();
+        let mut command = self.network.on(on, "unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.arg("mount --bind $0 /etc/machine-id && exec \"$@\"");
+        command.arg(id).arg(machine::program("berth-agent"));
+        command.arg("--config").arg(config);
+        let name = format!("{of}-copy");
+        let agent = Background::start(command.stderr(self.log_of(&name)));
+        self.agents.insert(name, agent);
+        home
+    }
+
+    /// Writes the configuration of an agent: its name, the machine that it is on, its folder.
+    fn configure(&self, host: &str, on: &str, own: &Path) -> PathBuf {
         // An agent makes no pool: a missing one may be a disk that is not mounted.
         fs::create_dir_all(own.join("volumes")).unwrap();
         let config = own.join("agent.yaml");
-        let number = host.trim_start_matches('h');
+        let number = on.trim_start_matches('h');
         let images = if own.join("images").exists() {
             format!(
                 ", images: {{ path: {}/images, type: image }}",
@@ -98,17 +139,48 @@ impl<'a> Hosts<'a> {
             own.display()
         );
         // What would reboot the machine only records it here.
-        fs::write(self.reboots(host), "").unwrap();
+        fs::write(own.join("reboot"), "").unwrap();
         fs::write(&config, text).unwrap();
-        let mut command = self.network.on(host, machine::program("berth-agent"));
-        command.arg("--config").arg(config);
-        let agent = Background::start(command.stderr(self.log_of(host)));
-        self.agents.insert(host.to_owned(), agent);
+        config
     }
 
     /// Kills a host's agent; its keepers and their processes live on.
     pub fn kill_agent(&mut self, host: &str) {
         self.agents.remove(host);
+    }
+
+    /// Stops a host's agent as an upgrade does.
+    pub fn stop_agent(&mut self, host: &str) {
+        self.agents
+            .remove(host)
+            .into_iter()
+            .for_each(Background::stop);
+    }
+
+    /// Cuts the power of a host; [`Self::start_agent`] boots it again.
+    pub fn power_off(&mut self, host: &str) {
+        self.network.power_off(host);
+        self.agents.remove(host);
+        // It is on a file system that does not outlive a boot.
+        fs::remove_dir_all(self.home(host).join("run")).unwrap();
+    }
+
+    /// The members of a host, as its own agent knows them.
+    ///
+    /// # Errors
+    /// If the agent does not answer.
+    pub async fn local(&self, home: &Path) -> Result<BTreeMap<String, MemberStatus>, String> {
+        let socket = Endpoint::Unix(home.join("agent.sock"));
+        let channel = transport::connect(&socket).await;
+        let channel = channel.map_err(|error| error.to_string())?;
+        let mut client = LocalServiceClient::new(channel);
+        let list = client.list(LocalListRequest {}).await;
+        let list = list.map_err(|status| status.to_string())?.into_inner();
+        Ok(list
+            .members
+            .into_iter()
+            .map(|m| (m.name.clone(), m))
+            .collect())
     }
 
     /// The process of a host's agent.

@@ -189,6 +189,16 @@ impl Background {
     pub fn id(&self) -> u32 {
         self.0.id()
     }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Panics
+    /// If it cannot be asked.
+    pub fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.id()).unwrap());
+        kill(pid, Signal::SIGTERM).expect("own child");
+        self.0.wait().expect("own child");
+    }
 }
 
 impl Drop for Background {

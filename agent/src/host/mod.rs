@@ -14,6 +14,7 @@ use std::{
 use berth_core::{
     ids::{BootId, Epoch, HistoryId, MemberId, ProcessName, RunId},
     keeper::{Exit, LeasedRun, cgroup::Controller},
+    machine::MachineIds,
     order::VolumeOrder,
     prerequisite::{Fact, Prerequisite},
     rendered::RenderedMember,
@@ -260,10 +261,8 @@ pub enum AttachOutput {
 pub struct HostFacts {
     /// The kernel's boot id.
     pub boot: BootId,
-    /// `/etc/machine-id`; empty if there is none.
-    pub machine_id: String,
-    /// The uuid that the firmware (DMI) has for the machine; empty if it has none, or it cannot be read.
-    pub product_uuid: String,
+    /// What tells it from others.
+    pub machine: MachineIds,
     /// What it can hold processes to.
     pub controllers: BTreeSet<Controller>,
     /// Whether it reboots itself when a member is not gone at the end of its lease.

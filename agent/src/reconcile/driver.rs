@@ -62,12 +62,16 @@ pub(super) struct Driver<H> {
     board: Board,
     timers: Timers,
     pub(super) leases: Leases,
+    /// Why nothing may be started: the ledger is of another machine.
+    barred: Option<Reason>,
     clock: Clock,
 }
 
 impl<H: Host> Driver<H> {
     pub(super) fn new(actor: Arc<Actor<H>>, queue: mpsc::UnboundedReceiver<Command>) -> Self {
+        let barred = actor.ledger.read().barred(&actor.host.facts().machine);
         Self {
+            barred,
             actor,
             queue,
             slots: BTreeMap::new(),
@@ -117,6 +121,9 @@ impl<H: Host> Driver<H> {
 
     /// Takes up what the ledger says, and asks the host what else there is.
     fn begin(&mut self) {
+        if let Some(reason) = &self.barred {
+            tracing::error!("{reason}; nothing is started before a coordinator knows this machine");
+        }
         let members: Vec<MemberId> = {
             let ledger = self.actor.ledger.read();
             let all = ledger.members.keys().chain(ledger.leaving.keys());
@@ -150,7 +157,11 @@ impl<H: Host> Driver<H> {
                 let held = self.actor.ledger.read().held.contains(&member);
                 self.step(&member, Event::Held(held));
             }
-            Command::Renewed(sent) => self.renewed(sent),
+            Command::Renewed(sent) => {
+                self.claim_machine();
+                self.renewed(sent);
+            }
+            Command::MachineClaimed => self.lift_bar(),
             Command::Event(member, event) => {
                 if let Event::KeeperGone { run } = &event {
                     self.lease_ended(&member, run);
@@ -213,10 +224,32 @@ impl<H: Host> Driver<H> {
             let mut machine = Machine::new(member.clone(), boot, last_run, seed());
             // Nothing is done before the first order, so this only sets what is true already.
             machine.step(self.clock.now(), Event::Held(held));
+            machine.step(self.clock.now(), Event::Barred(self.barred.clone()));
             self.slots.insert(member.clone(), Slot::new(machine));
         }
         self.lease_ordered(member, terms);
         self.step(member, Event::Order(standing));
+    }
+
+    /// A coordinator acknowledged a renewal: what is ordered is ordered of this machine, and the
+    /// ledger is its own from now on.
+    fn claim_machine(&self) {
+        if self.barred.is_some() {
+            let ids = self.actor.host.facts().machine;
+            let record = Record::Machine { ids };
+            self.actor.note(record, Some(Command::MachineClaimed));
+        }
+    }
+
+    fn lift_bar(&mut self) {
+        if self.barred.take().is_none() {
+            return;
+        }
+        tracing::warn!("the coordinator knows this machine as the host; its members are started");
+        let members: Vec<MemberId> = self.slots.keys().cloned().collect();
+        for member in members {
+            self.step(&member, Event::Barred(None));
+        }
     }
 
     fn remove_strays(&mut self) {

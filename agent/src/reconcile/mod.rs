@@ -78,6 +78,8 @@ enum Command {
     Order(BTreeSet<MemberId>),
     /// A renewal of the host's lease was acknowledged that was sent then.
     Renewed(Timestamp),
+    /// The ledger is of this machine now, and was of another one.
+    MachineClaimed,
     /// The operator's hold of a member may have changed: the ledger says how it stands.
     Held(MemberId),
     /// Something happened to a member.

@@ -648,3 +648,26 @@ async fn a_new_agent_learns_from_the_keepers_how_long_the_lease_lasts() {
     world.until("web-0", lacks_lease).await;
     assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
 }
+
+#[tokio::test]
+async fn the_ledger_of_another_machine_starts_nothing_before_a_coordinator_is_heard_of() {
+    let host = FakeHost::new(&["default"]);
+    let mut world = World::new(host);
+    let ids = world.host.facts().machine;
+    let bound = Record::Machine { ids };
+    world.members.ledger.note(bound).await.unwrap();
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.host.move_to("a-copy");
+    let world = world.restart_agent().await;
+    let other = |r: &MemberReport| matches!(r.waiting, Some(Reason::OtherMachine(_)));
+    world.until("web-0", other).await;
+    assert_eq!(world.starts(), 1);
+    world.members.renewed(world.host.boottime());
+    world.until("web-0", ready).await;
+    // From now on it is this machine's.
+    world.host.reboot();
+    let world = world.restart_agent().await;
+    world.until("web-0", ready).await;
+    assert_eq!(world.starts(), 3);
+}

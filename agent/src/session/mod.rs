@@ -30,6 +30,7 @@ mod transfer;
 mod works;
 
 pub(crate) use logs::first_process;
+pub use pools::KnownPools;
 pub use works::Works;
 
 /// From the loss of a session to the first attempt at a new one; then doubling to the longest. The
@@ -60,6 +61,9 @@ pub enum SessionError {
     /// Renewals of the lease come to nothing.
     #[error("the coordinator acknowledges no renewal of the lease; the agent connects again")]
     Unanswered,
+    /// What is said is not read.
+    #[error("the coordinator reads nothing of what this host reports; the agent connects again")]
+    Unread,
     /// It is not the coordinator that this host follows.
     #[error(transparent)]
     Refused(#[from] WelcomeRefusal),
@@ -79,8 +83,10 @@ pub enum SessionError {
 pub struct Session<H> {
     /// Where the coordinator is.
     pub coordinator: Endpoint,
-    /// What is said of this host, but for its pools: they are looked at for each hello.
+    /// What is said of this host, but for its pools.
     pub record: HostRecord,
+    /// Its pools.
+    pub pools: KnownPools,
     /// The boot.
     pub boot: BootId,
     /// For the logs' directories.

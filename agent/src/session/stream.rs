@@ -32,8 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 
 use super::{
-    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, pools, transfer::Ends,
-    works::Worker,
+    Session, SessionError, attempt_limit, exec::Runner, logs::Tails, transfer::Ends, works::Worker,
 };
 use crate::{
     host::Host,
@@ -44,6 +43,8 @@ use crate::{
 const MESSAGE_LIMIT: usize = 64 << 20;
 /// Messages that wait to be sent.
 const QUEUE: usize = 64;
+/// A coordinator that makes no room in the queue for so long does not read.
+const READING: Duration = Duration::from_secs(10);
 
 /// What one session remembers.
 struct Open {
@@ -90,7 +91,7 @@ impl<H: Host> Session<H> {
             .max_encoding_message_size(MESSAGE_LIMIT);
         let (out, queue) = mpsc::channel(QUEUE);
         let hello = self.hello().await;
-        let told = hello.host.pools.clone();
+        let told = hello.pools_known.then(|| hello.host.pools.clone());
         send(&out, Out::Hello(hello.into())).await?;
         let welcomed = timeout(limit, async {
             let mut incoming = client
@@ -119,7 +120,7 @@ impl<H: Host> Session<H> {
         let renew = every(self.shortest_lease().unwrap_or(longest));
         let open = Open {
             tails: Tails::new(out.clone()),
-            _pools: pools::follow(Arc::clone(&self.host), told, out.clone()),
+            _pools: self.pools.tell(told, out.clone()),
             out,
             zone: ZoneAssembly::default(),
             renewals: Renewals::default(),
@@ -131,13 +132,18 @@ impl<H: Host> Session<H> {
         Ok((open, incoming, renew))
     }
 
+    /// Waits for a look at the pools only where no lease runs out meanwhile.
     async fn hello(&self) -> Hello {
-        let pools = self.host.look_at_pools().await;
+        let pools = match self.shortest_lease() {
+            Some(_) => self.pools.now(),
+            None => self.pools.seen().await,
+        };
         let ledger = self.ledger.read();
         let (serial, hash) = self.dns.serving();
         Hello {
+            pools_known: pools.is_some(),
             host: HostRecord {
-                pools,
+                pools: pools.unwrap_or_default(),
                 ..self.record.clone()
             },
             boot: self.boot.clone(),
@@ -340,5 +346,7 @@ pub(super) async fn send(
     let message = AgentMessage {
         message: Some(message),
     };
-    out.send(message).await.map_err(|_| SessionError::Closed)
+    let sent = timeout(READING, out.send(message)).await;
+    let sent = sent.map_err(|_| SessionError::Unread)?;
+    sent.map_err(|_| SessionError::Closed)
 }

@@ -52,11 +52,8 @@ pub(super) fn next(
     batch: &mut Batch,
 ) -> Result<Option<Send>, RecordError> {
     let members = host_order(after, host);
-    if link
-        .order
-        .as_ref()
-        .is_some_and(|order| *order.members == members)
-    {
+    let has_it_by_now = |order: &SentOrder| *order.members == members;
+    if !link.behind && link.order.as_ref().is_some_and(has_it_by_now) {
         return Ok(None);
     }
     let none = OrderRecord::default();
@@ -104,7 +101,7 @@ fn has_it(link: &Link, head: &OrderHead) -> bool {
     }
 }
 
-/// Sends orders that are recorded.
+/// Sends orders that are recorded; to an agent that reads slowly later, what it lacks by then.
 pub(super) fn send(context: &Context, sends: Vec<Send>) {
     for send in sends {
         let message = send.change.map(Order::try_from).transpose();
@@ -116,12 +113,16 @@ pub(super) fn send(context: &Context, sends: Vec<Send>) {
                 continue;
             }
         };
-        let order = send.order;
-        context
-            .sessions
-            .update(&send.host, send.stream, messages, |link| {
-                link.order = Some(order);
+        let (sessions, order) = (&context.sessions, send.order);
+        let sent = sessions.offer(&send.host, send.stream, messages, |link| {
+            link.order = Some(order);
+            link.behind = false;
+        });
+        if !sent {
+            sessions.update(&send.host, send.stream, Vec::new(), |link| {
+                link.behind = true;
             });
+        }
     }
 }
 
@@ -136,7 +137,7 @@ pub(super) async fn bring_up_to_date(context: &Context) -> Result<bool, RoundErr
         let links = context.sessions.links();
         let wanted = touched_hosts(&view.state, &touched);
         let due = |(host, link): &(&HostName, &Link)| {
-            all || link.order.is_none() || wanted.contains(*host)
+            all || link.order.is_none() || link.behind || wanted.contains(*host)
         };
         links
             .iter()

@@ -231,6 +231,7 @@ fn synced() -> Link {
         order: Some(order),
         acked: berth_core::ids::Generation(0),
         zone: None,
+        behind: false,
         work: BTreeMap::new(),
     }
 }

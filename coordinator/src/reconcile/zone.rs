@@ -46,9 +46,10 @@ impl ZoneKeeper {
             if link.order.is_none() || link.zone.as_ref() == Some(head) {
                 continue;
             }
-            context
+            // Where there is no room, the newest follows when there is.
+            let _ = context
                 .sessions
-                .update(&host, link.stream, messages.clone(), |link| {
+                .offer(&host, link.stream, messages.clone(), |link| {
                     link.zone = Some(head.clone());
                 });
         }

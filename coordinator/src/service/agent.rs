@@ -3,13 +3,12 @@
 use berth_proto::v1::{
     AgentMessage, ExecInput, ExecOutput, TransferPart, agent_service_server::AgentService,
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Streamed, exec, transfer};
 use crate::{
     context::Context,
-    sessions::{self, Outgoing},
+    sessions::{self, Outbound},
 };
 
 /// The service.
@@ -18,7 +17,7 @@ pub(super) struct Agents(pub(super) Context);
 
 #[tonic::async_trait]
 impl AgentService for Agents {
-    type SessionStream = ReceiverStream<Outgoing>;
+    type SessionStream = Outbound;
     type ExecStream = Streamed<ExecInput>;
     type TransferStream = Streamed<TransferPart>;
 

@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{context::Context, store::Watch};
 
-/// Changes that may wait for a client to read them; more of them stay in the history.
-const QUEUE: usize = 256;
+/// Changes that may wait for a client to read them, each with a whole object; more of them stay in the
+/// history, which a client that is too slow for it has to read anew.
+const QUEUE: usize = 16;
 
 type Send = mpsc::Sender<Result<WatchEvent, Status>>;
 
@@ -56,12 +57,13 @@ pub(super) fn start(
         kind,
         namespace: request.namespace,
     };
-    let (first, after) = match request.after_revision {
-        Some(after) => (None, Revision(after)),
-        None => {
-            let (first, revision) = existing(context, &filter)?;
-            (Some(first), revision)
-        }
+    let first = request
+        .after_revision
+        .is_none()
+        .then(|| existing(context, &filter));
+    let after = match &first {
+        Some(first) => first.at,
+        None => Revision(request.after_revision.unwrap_or_default()),
     };
     let watch = context.store.watch(after)?;
     let (send, receive) = mpsc::channel(QUEUE);
@@ -77,36 +79,30 @@ pub(super) fn start(
     Ok(ReceiverStream::new(receive))
 }
 
-/// Everything that is there, and the revision that it is of.
-fn existing(
-    context: &Context,
-    filter: &Filter,
-) -> Result<(Vec<WatchEvent>, Revision), ServiceError> {
-    let (entries, revision) = {
-        let model = context.store.read();
-        let kinds = Kind::ALL.into_iter();
-        let entries = kinds.flat_map(|kind| persistent::entries(&model, kind));
-        let records = entries.filter_map(|(key, entry)| {
-            let kind = filter.takes(&key)?;
-            let change = Change {
-                key,
-                value: Some(entry.value),
-                created: true,
-            };
-            Some((kind, change, entry.revision))
-        });
-        (records.collect::<Vec<_>>(), model.revision())
-    };
-    let events = entries
-        .into_iter()
-        .map(|(kind, change, at)| event(context, (kind, Type::Added), &change, at));
-    let mut events: Vec<WatchEvent> = events.collect::<Result<_, _>>()?;
-    events.push(WatchEvent {
-        r#type: Type::Synced.into(),
-        revision: revision.0,
-        ..WatchEvent::default()
+/// Everything that is there. Records are shared with the store; what a client is shown of them is made
+/// one by one, as it reads.
+struct Existing {
+    records: Vec<(Kind, Change, Revision)>,
+    at: Revision,
+}
+
+fn existing(context: &Context, filter: &Filter) -> Existing {
+    let model = context.store.read();
+    let kinds = Kind::ALL.into_iter();
+    let entries = kinds.flat_map(|kind| persistent::entries(&model, kind));
+    let records = entries.filter_map(|(key, entry)| {
+        let kind = filter.takes(&key)?;
+        let change = Change {
+            key,
+            value: Some(entry.value),
+            created: true,
+        };
+        Some((kind, change, entry.revision))
     });
-    Ok((events, revision))
+    Existing {
+        records: records.collect(),
+        at: model.revision(),
+    }
 }
 
 fn event(
@@ -162,12 +158,24 @@ fn told(
 async fn follow(
     context: &Context,
     filter: &Filter,
-    first: Option<Vec<WatchEvent>>,
+    first: Option<Existing>,
     mut watch: Watch,
     send: &Send,
 ) {
-    for event in first.into_iter().flatten() {
-        if send.send(Ok(event)).await.is_err() {
+    if let Some(first) = first {
+        for (kind, change, at) in first.records {
+            let added = event(context, (kind, Type::Added), &change, at);
+            let failed = added.is_err();
+            if send.send(added.map_err(Status::from)).await.is_err() || failed {
+                return;
+            }
+        }
+        let synced = WatchEvent {
+            r#type: Type::Synced.into(),
+            revision: first.at.0,
+            ..WatchEvent::default()
+        };
+        if send.send(Ok(synced)).await.is_err() {
             return;
         }
     }

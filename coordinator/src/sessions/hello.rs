@@ -11,7 +11,7 @@ use berth_core::{
     ids::{HistoryId, HostName, SetKey},
     order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
-    state::State,
+    state::{HostRecord, State},
     store::{Batch, CommitError, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
@@ -144,7 +144,7 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
         Some(_) => "its address, labels, pools or machine changed".to_owned(),
     };
     let registered = Changed {
-        record: hello.host.clone().said_by_agent(known),
+        record: said(hello, known),
         reason: "HostRegistered",
         messages: vec![message],
     };
@@ -161,6 +161,15 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
         Verdict::More
     };
     Ok((batch, verdict))
+}
+
+/// The host's record, as its agent says it.
+fn said(hello: &Hello, known: Option<&HostRecord>) -> HostRecord {
+    let mut said = hello.host.clone();
+    if let Some(known) = known.filter(|_| !hello.pools_known) {
+        said.pools.clone_from(&known.pools);
+    }
+    said.said_by_agent(known)
 }
 
 /// Writes what is known of an awaited host now that it was heard of; whether that is all.

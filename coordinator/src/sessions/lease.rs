@@ -41,7 +41,9 @@ impl Sessions {
         let Some(slot) = registry.slots.get(host) else {
             return;
         };
-        if slot.link.stream != stream || registry.leased.ending.contains(host) {
+        // What follows from the newest commit may be what was held back.
+        let behind = slot.link.behind || slot.link.stream != stream;
+        if behind || registry.leased.ending.contains(host) {
             return;
         }
         let ack = CoordinatorMessage {
@@ -50,7 +52,7 @@ impl Sessions {
         let (send, ended) = (slot.send.clone(), slot.ended.clone());
         // Before it can have been heard of.
         registry.leased.renewed.insert(host.clone(), now);
-        if send.try_send(Ok(ack)).is_err() {
+        if send.push(Ok(ack)).is_err() {
             tracing::warn!(%host, "the agent does not read its messages; its stream is ended");
             ended.cancel();
         }

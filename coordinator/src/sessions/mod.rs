@@ -3,7 +3,7 @@
 //! The newest stream of a host wins; an older one is ended. A stream is *synced* once the
 //! reconcile loop has held what the agent has against what it is to have: only the loop records and
 //! sends orders, so that nothing is sent that is not on disk. Nothing here waits for an agent: one
-//! that does not read its messages loses its stream and connects again.
+//! that does not read its messages loses its stream and connects again ([`outbox`]).
 
 mod exec;
 mod failures;
@@ -11,6 +11,7 @@ mod hello;
 mod host;
 mod lease;
 mod logs;
+mod outbox;
 mod report;
 mod stream;
 mod transfer;
@@ -36,7 +37,7 @@ use berth_proto::{
     convert::hello::Hello,
     v1::{CoordinatorMessage, coordinator_message::Message},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -48,14 +49,10 @@ pub use lease::Ending;
 use lease::Leased;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
+pub use outbox::Outbound;
+use outbox::Outbox;
 pub use stream::run;
 pub use transfer::{Arriving, Progress, Transfer};
-
-/// Messages that may wait for an agent to read them.
-const QUEUE: usize = 1_024;
-
-/// What goes to an agent.
-pub type Outgoing = Result<CoordinatorMessage, Status>;
 
 /// A complete order and its head.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +78,8 @@ pub struct Link {
     pub acked: Generation,
     /// The zone that it was last sent, or had already.
     pub zone: Option<ZoneHead>,
+    /// Whether an order was recorded and held back, because the agent reads slowly.
+    pub behind: bool,
     /// The numbers of the works on volumes that it was sent and has not answered, as far as they
     /// are still to be done.
     pub work: BTreeMap<ObjectKey, u64>,
@@ -106,7 +105,7 @@ struct Machine {
 impl Machine {
     fn of(hello: &Hello) -> Self {
         Self {
-            machine: hello.host.machine(),
+            machine: hello.host.machine().to_string(),
             boot: hello.boot.clone(),
         }
     }
@@ -131,7 +130,7 @@ struct Slot {
     link: Link,
     machine: Machine,
     version: String,
-    send: mpsc::Sender<Outgoing>,
+    send: Outbox,
     synced: Option<oneshot::Sender<()>>,
     ended: CancellationToken,
     logs: LogRoutes,
@@ -174,7 +173,7 @@ struct Joining {
     base: Base,
     hello: OrderHead,
     zone: ZoneHead,
-    send: mpsc::Sender<Outgoing>,
+    send: Outbox,
 }
 
 impl Sessions {
@@ -204,6 +203,7 @@ impl Sessions {
                 order: None,
                 acked,
                 zone: Some(who.zone),
+                behind: false,
                 work: BTreeMap::new(),
             },
             machine: who.machine,
@@ -319,7 +319,7 @@ impl Sessions {
             let message = CoordinatorMessage {
                 message: Some(message),
             };
-            if slot.send.try_send(Ok(message)).is_err() {
+            if slot.send.push(Ok(message)).is_err() {
                 tracing::warn!(%host, "the agent does not read its messages; its stream is ended");
                 slot.ended.cancel();
                 return;
@@ -331,6 +331,27 @@ impl Sessions {
             // The session may have ended meanwhile.
             synced.send(()).ok();
         }
+    }
+
+    /// As [`Self::update`], for what follows from the state; whether there was room. While much waits
+    /// for the agent to read it nothing is sent, and the loop is woken when there is room again.
+    #[must_use]
+    pub fn offer(
+        &self,
+        host: &HostName,
+        stream: u64,
+        messages: Vec<Message>,
+        change: impl FnOnce(&mut Link),
+    ) -> bool {
+        let full = {
+            let registry = self.registry();
+            let slot = registry.slots.get(host);
+            slot.is_some_and(|slot| !messages.is_empty() && !slot.send.has_room())
+        };
+        if !full {
+            self.update(host, stream, messages, change);
+        }
+        !full
     }
 
     /// The works on volumes that failed.
@@ -377,7 +398,7 @@ impl Sessions {
 impl Slot {
     fn end(&self, status: Status) {
         // If it cannot be sent, the stream ends without a word.
-        self.send.try_send(Err(status)).ok();
+        self.send.push(Err(status)).ok();
         self.ended.cancel();
     }
 }

@@ -1,6 +1,6 @@
 //! One agent's stream, from its hello to its end.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use berth_core::{
     ids::{Generation, HostName, ReportNumber, ZoneSerial},
@@ -13,17 +13,16 @@ use berth_proto::{
         agent_message, coordinator_message::Message,
     },
 };
-use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
-};
-use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tokio::time::{sleep, timeout};
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
 use super::{
-    Joined, Joining, Machine, Outgoing, QUEUE,
+    Joined, Joining, Machine,
     hello::{HelloError, accept, check_name},
-    host as record, report, work,
+    host as record,
+    outbox::{Outbound, Outbox, outbox},
+    report, work,
 };
 use crate::{
     context::Context,
@@ -35,21 +34,21 @@ use crate::{
 const HELLO: Duration = Duration::from_secs(10);
 
 /// Serves one stream; what comes back goes to the agent.
-pub fn run<S>(context: Context, incoming: S) -> ReceiverStream<Outgoing>
+pub fn run<S>(context: Context, incoming: S) -> Outbound
 where
     S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin + 'static,
 {
-    let (send, outgoing) = mpsc::channel(QUEUE);
+    let (send, outgoing) = outbox(context.trigger.clone());
     tokio::spawn(async move {
         let session = Session { context, send };
         session.serve(incoming).await;
     });
-    ReceiverStream::new(outgoing)
+    outgoing
 }
 
 struct Session {
     context: Context,
-    send: mpsc::Sender<Outgoing>,
+    send: Outbox,
 }
 
 impl Session {
@@ -63,25 +62,25 @@ impl Session {
         };
         let hello = match hello {
             Ok(hello) => hello,
-            Err(error) => return self.refuse(&error).await,
+            Err(error) => return self.refuse(&error),
         };
         let host = hello.host.name.clone();
         let joined = match self.join(hello).await {
             Ok(joined) => joined,
-            Err(error) => return self.refuse(&error).await,
+            Err(error) => return self.refuse(&error),
         };
         let stream = joined.stream;
         self.follow(&host, joined, incoming).await;
         self.leave(&host, stream);
     }
 
-    async fn refuse(&self, error: &HelloError) {
+    fn refuse(&self, error: &HelloError) {
         tracing::warn!(
             error = error as &dyn std::error::Error,
             "a stream is refused"
         );
         // The agent may have gone.
-        self.send.send(Err(hello_status(error))).await.ok();
+        self.send.push(Err(hello_status(error))).ok();
     }
 
     /// What an agent goes by whose members have no lease of their own.
@@ -105,7 +104,7 @@ impl Session {
             message: Some(welcome),
         };
         // If it cannot be sent, the stream is at its end, and found so below.
-        self.send.send(Ok(message)).await.ok();
+        self.send.push(Ok(message)).ok();
         let (host, zone) = (hello.host.name.clone(), hello.zone.clone());
         let machine = Machine::of(&hello);
         let joined = self.context.sessions.join(Joining {
@@ -149,10 +148,11 @@ impl Session {
         S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin,
     {
         self.context.trigger.fire();
+        let mut gone = pin!(self.send.gone());
         tokio::select! {
             () = joined.ended.cancelled() => return,
             () = self.context.shutdown.cancelled() => return,
-            () = self.send.closed() => return,
+            () = &mut gone => return,
             synced = joined.synced => if synced.is_err() { return },
         }
         loop {
@@ -160,6 +160,10 @@ impl Session {
             let message = tokio::select! {
                 () = joined.ended.cancelled() => return,
                 () = self.context.shutdown.cancelled() => return,
+                () = &mut gone => {
+                    tracing::warn!(%host, "the agent reads nothing; its stream is ended");
+                    return;
+                }
                 () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
                     tracing::warn!(%host, "the agent renews no lease; its stream is ended");
                     return;
@@ -172,7 +176,7 @@ impl Session {
             let Some(message) = message else { continue };
             if let Err(status) = self.take(host, joined.stream, message).await {
                 tracing::warn!(%host, %status, "the stream is ended");
-                self.send.send(Err(status)).await.ok();
+                self.send.push(Err(status)).ok();
                 return;
             }
         }

@@ -73,6 +73,8 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeSet<Prerequisite>,
     /// Whether works are not answered.
     pub(crate) works_silently: bool,
+    /// Who has it keeps the agent from reading.
+    pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
     /// Whether it renews no lease, as one that hangs.
     pub(crate) silent: bool,
     /// The renewals that were sent, and when the newest acknowledged one was.
@@ -224,9 +226,13 @@ async fn run(
     let mut assembly = ZoneAssembly::default();
     let mut number = 0;
     let mut beat = interval(Duration::from_millis(100));
+    let reading = Arc::clone(&ledger.lock().unwrap().reading);
     loop {
         let message = tokio::select! {
-            message = incoming.message() => message,
+            message = async {
+                let _reading = reading.lock().await;
+                incoming.message().await
+            } => message,
             _ = beat.tick() => {
                 let renewal = renew(&mut ledger.lock().unwrap());
                 if let Some(renewal) = renewal {
@@ -403,6 +409,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },
+        pools_known: true,
         boot: BootId(boot.to_owned()),
         version: "test".to_owned(),
         heard: Heard {

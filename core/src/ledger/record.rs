@@ -14,7 +14,9 @@ use thiserror::Error;
 use super::Ledger;
 use crate::{
     ids::{Epoch, HistoryId, MemberId, RunId, Term, Uid},
-    order::{OrderDelta, hex},
+    machine::MachineIds,
+    order::{MemberOrder, OrderDelta, hex},
+    spec::Sealed,
 };
 
 /// The first line of the file; another version gets another number.
@@ -74,6 +76,31 @@ pub enum Record {
         /// The member.
         member: MemberId,
     },
+    /// The machine that the ledger is of from now on.
+    Machine {
+        /// What tells it from others.
+        ids: MachineIds,
+    },
+}
+
+impl Record {
+    /// The secrets in it. Where the ledger is kept, they are sealed.
+    pub fn secrets_mut(&mut self) -> Vec<&mut Sealed> {
+        match self {
+            Self::Snapshot(ledger) => ledger.secrets_mut().collect(),
+            Self::Order(delta) => {
+                let orders = delta.upserts.iter_mut();
+                orders.flat_map(MemberOrder::secrets_mut).collect()
+            }
+            Self::NewHistory { .. }
+            | Self::Held { .. }
+            | Self::Run { .. }
+            | Self::Filled { .. }
+            | Self::PassedGate { .. }
+            | Self::Forgotten { .. }
+            | Self::Machine { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Why a ledger cannot be read.

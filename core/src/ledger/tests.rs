@@ -303,3 +303,29 @@ fn news_is_told_from_what_is_known() {
     ledger.apply(&held);
     assert!(!ledger.is_news(&held));
 }
+
+#[test]
+fn a_ledger_of_another_machine_bars_every_start_until_it_is_said_to_be_of_this_one() {
+    let ids = |machine: &str, firmware: &str| MachineIds {
+        machine_id: machine.to_owned(),
+        product_uuid: firmware.to_owned(),
+    };
+    let mut ledger = ledger();
+    let here = ids("m", "u");
+    assert_eq!(ledger.barred(&here), None, "one of an older agent");
+    let bound = Record::Machine { ids: here.clone() };
+    assert!(ledger.is_news(&bound));
+    ledger.apply(&bound);
+    assert!(!ledger.is_news(&bound));
+    assert_eq!(ledger.barred(&here), None);
+    // The disk in another machine, a copy of a virtual machine, and one that tells nothing.
+    for other in [ids("n", "u"), ids("m", "v"), ids("m", ""), ids("", "")] {
+        let recorded = here.clone();
+        let here = other.clone();
+        let why = OtherMachine { recorded, here };
+        assert_eq!(ledger.barred(&other), Some(Reason::OtherMachine(why)));
+    }
+    ledger.apply(&Record::Machine { ids: ids("m", "v") });
+    assert_eq!(ledger.barred(&ids("m", "v")), None);
+    assert!(ledger.barred(&here).is_some(), "it is of one machine only");
+}

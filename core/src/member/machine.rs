@@ -18,11 +18,9 @@ impl Machine {
     pub(super) fn take(&mut self, now: Timestamp, event: Event, effects: &mut Vec<Effect>) {
         match event {
             Event::Order(standing) => self.take_order(standing, effects),
-            Event::Held(held) => {
-                self.held = held;
-                self.try_at_once();
-            }
+            Event::Held(held) => self.take_held(held),
             Event::Lease(held) => self.lease = held,
+            Event::Barred(barred) => self.barred = barred,
             Event::Restart => {
                 self.restart = matches!(self.place, Place::Up(_));
                 self.try_at_once();
@@ -87,6 +85,11 @@ impl Machine {
             }
             Event::Tick => {}
         }
+    }
+
+    fn take_held(&mut self, held: bool) {
+        self.held = held;
+        self.try_at_once();
     }
 
     fn up(&mut self, run: &RunId) -> Option<&mut Up> {
@@ -353,24 +356,24 @@ impl Machine {
         Some((self.steps, action))
     }
 
-    /// Whether it must not be started, because what it rests on is not there.
-    pub(super) fn lacks_lease(&self) -> bool {
-        match &self.standing {
-            Standing::Ordered(wanted) => wanted.leased && !self.lease,
-            Standing::Unordered | Standing::Removed => false,
-        }
+    /// Why it must not be started, although it is ordered to run.
+    pub(super) fn held_off(&self) -> Option<Reason> {
+        let Standing::Ordered(wanted) = &self.standing else {
+            return None;
+        };
+        let unleased = wanted.leased && !self.lease;
+        let barred = self.barred.clone();
+        barred.or_else(|| unleased.then_some(Reason::LeaseNotHeld))
     }
 
     /// What leads towards the goal, whether or not its time has come.
     pub(super) fn next_action(&self) -> Option<Action> {
         let goal = self.goal();
-        let starts = matches!(goal, Goal::Run(_)) && self.lacks_lease();
-        if starts
-            && matches!(
-                self.place,
-                Place::Clean | Place::Prepared(_) | Place::PortsFree(_)
-            )
-        {
+        let starts = matches!(
+            self.place,
+            Place::Clean | Place::Prepared(_) | Place::PortsFree(_)
+        );
+        if starts && matches!(goal, Goal::Run(_)) && self.held_off().is_some() {
             return None;
         }
         match (&self.place, goal) {

@@ -21,7 +21,6 @@ use std::{
 use crate::{
     bug::{self, Bug},
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
-    notify::Said,
     order::Desired,
     probe::{Outcome, ProbeSpecs},
     report::MemberReport,
@@ -32,11 +31,13 @@ use crate::{
 
 mod backoff;
 mod machine;
+mod process;
 mod up;
 mod view;
 mod volumes;
 
 use backoff::Backoff;
+pub use process::{ProcessChange, ProcessState};
 pub use up::AttemptId;
 use up::Up;
 
@@ -71,49 +72,6 @@ pub enum Standing {
     Removed,
 }
 
-/// How one process of a run stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessState {
-    /// Its name.
-    pub name: ProcessName,
-    /// Whether it is an init process.
-    pub init: bool,
-    /// Its process id on the host, while it runs.
-    pub pid: Option<u32>,
-    /// How often it was started again.
-    pub restarts: u32,
-    /// How it last ended, if it did.
-    pub last_exit: Option<String>,
-    /// Why its last start failed, if it did.
-    pub failure: Option<Reason>,
-    /// Whether what is done beside its start is at work: it has no process id here until then.
-    pub post_start: bool,
-    /// What this start of it has said.
-    pub said: Said,
-    /// What of its `resources` is not enforced, each with why.
-    pub unenforced: Vec<String>,
-    /// Whether it is to be restarted, its grace period is over, and it is never killed.
-    pub spared: bool,
-}
-
-impl ProcessState {
-    /// One that was not started yet.
-    pub fn new(name: ProcessName, init: bool) -> Self {
-        Self {
-            name,
-            init,
-            pid: None,
-            restarts: 0,
-            last_exit: None,
-            failure: None,
-            post_start: false,
-            said: Said::default(),
-            unenforced: Vec::new(),
-            spared: false,
-        }
-    }
-}
-
 /// A run that has a living keeper, as it is found or was just started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
@@ -137,35 +95,6 @@ pub struct Running {
     pub never_killed: BTreeSet<ProcessName>,
 }
 
-/// What became of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProcessChange {
-    /// It was executed.
-    Started {
-        /// Its process id.
-        pid: u32,
-        /// How often it was started again before.
-        restarts: u32,
-        /// What of its `resources` is not enforced, each with why.
-        unenforced: Vec<String>,
-    },
-    /// It is to be restarted, its grace period is over, and it is never killed.
-    Spared,
-    /// It could not be executed, or what is done beside its start failed; it is tried again.
-    StartFailed(Reason),
-    /// It was executed, and what is done beside its start has begun.
-    PostStart,
-    /// It said something.
-    Said(Said),
-    /// It ended; the keeper starts it again unless it stops.
-    Exited {
-        /// How, such as `exited with 1`.
-        exit: String,
-        /// Whether it exited with 0.
-        success: bool,
-    },
-}
-
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -176,6 +105,8 @@ pub enum Event {
     /// Whether the host holds a lease that leaves time to run a member under its present order. What
     /// runs is its keeper's business: that holds the same deadline.
     Lease(bool),
+    /// Why nothing may be started here for now, whatever is ordered: what runs is left as it is.
+    Barred(Option<Reason>),
     /// An operator wants its processes stopped and started again.
     Restart,
     /// An action has ended. Results of anything but the action under way are ignored.
@@ -371,6 +302,8 @@ pub struct Machine {
     held: bool,
     /// Whether the host holds a lease.
     lease: bool,
+    /// Why nothing may be started.
+    barred: Option<Reason>,
     restart: bool,
     place: Place,
     /// The action under way.
@@ -401,6 +334,7 @@ impl Machine {
             standing: Standing::Unordered,
             held: false,
             lease: false,
+            barred: None,
             restart: false,
             place: if bug::on(Bug::KeepersNotLookedFor) {
                 Place::Clean

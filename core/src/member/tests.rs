@@ -4,10 +4,11 @@
 use super::*;
 use crate::{
     ids::Term,
+    machine::MachineIds,
     report::Phase,
     spec::Probe,
     volume::{Ownership, Usage, VolumeReport},
-    waiting::ProbeFailure,
+    waiting::{OtherMachine, ProbeFailure},
 };
 
 mod health;
@@ -45,6 +46,13 @@ fn reason() -> Reason {
     }
 }
 
+fn other_machine() -> Reason {
+    Reason::OtherMachine(OtherMachine {
+        recorded: MachineIds::default(),
+        here: MachineIds::default(),
+    })
+}
+
 /// A volume on storage that may stop to answer.
 fn volume() -> MountedVolume {
     MountedVolume {
@@ -80,6 +88,8 @@ struct World {
     keeper: Option<RunId>,
     /// Whether a run left something behind.
     left: bool,
+    /// Whether nothing may be started.
+    barred: bool,
     pending: Option<(u64, Action)>,
     probes: Vec<AttemptId>,
     told_to_restart: usize,
@@ -109,6 +119,7 @@ impl World {
             now: Timestamp(0),
             keeper: None,
             left: false,
+            barred: false,
             pending: None,
             probes: Vec::new(),
             told_to_restart: 0,
@@ -153,6 +164,7 @@ impl World {
                     if let Action::Start(run) = &action {
                         assert!(self.keeper.is_none() && !self.left, "a start onto remains");
                         assert!(!self.runs.contains(run), "a run id used twice");
+                        assert!(!self.barred, "a start that is barred");
                         self.runs.push(run.clone());
                     }
                     self.actions.push(action.clone());
@@ -237,6 +249,11 @@ impl World {
         if let Some(run) = self.keeper.take() {
             self.step(Event::KeeperGone { run });
         }
+    }
+
+    fn bar(&mut self, barred: bool) {
+        self.barred = barred;
+        self.step(Event::Barred(barred.then(other_machine)));
     }
 
     fn exit(&mut self) {

@@ -133,8 +133,8 @@ impl Machine {
             return failed().or(volumes).or_else(|| Some(stopping()));
         }
         let up = matches!(self.place, Place::Up(_));
-        if self.lacks_lease() && !up {
-            return Some(Reason::LeaseNotHeld);
+        if let Some(reason) = self.held_off().filter(|_| !up) {
+            return Some(reason);
         }
         let starting = self.starting.reason().cloned();
         starting.or_else(failed).or_else(|| match &self.place {

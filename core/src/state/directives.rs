@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{HostRecord, Set, State};
 use crate::{
     ids::{HostName, MemberId, Ordinal},
+    machine::MachineIds,
     time::Timestamp,
 };
 
@@ -94,11 +95,11 @@ impl HostRecord {
         same(&self.machine_id, &known.machine_id) && same(&self.product_uuid, &known.product_uuid)
     }
 
-    /// What identifies its machine, for people.
-    pub fn machine(&self) -> String {
-        match self.product_uuid.as_str() {
-            "" => self.machine_id.clone(),
-            product => format!("{} (DMI {product})", self.machine_id),
+    /// What tells its machine from others.
+    pub fn machine(&self) -> MachineIds {
+        MachineIds {
+            machine_id: self.machine_id.clone(),
+            product_uuid: self.product_uuid.clone(),
         }
     }
 

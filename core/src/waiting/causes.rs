@@ -177,6 +177,10 @@ impl Rule {
             Self::LeaseNotHeld => {
                 "The coordinator is down, or the network between it and the host is cut."
             }
+            Self::OtherMachine => {
+                "The host's disk, or a copy of it, is in another machine; or its machine id or firmware \
+                 was replaced."
+            }
             Self::HeldByOperator => "`berth local stop` was used there; it lasts through restarts.",
             Self::CommandMissing => {
                 "It is not installed there, or its path or its mode is another one."

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ClaimKey, HostName, ObjectKey, ProcessName},
+    machine::MachineIds,
     quantity::of_bytes,
 };
 
@@ -228,6 +229,50 @@ impl fmt::Display for UserIds {
         write!(
             f,
             "volume {volume}: user '{user}' is {here} here and was {recorded} when the volume was made"
+        )
+    }
+}
+
+/// What a volume lacks to be made, or to grow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoSpace {
+    /// The claim template.
+    pub volume: String,
+    /// Bytes that are wanted.
+    pub wanted: u64,
+    /// Bytes that are free.
+    pub free: u64,
+}
+
+impl fmt::Display for NoSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wanted, free) = (of_bytes(self.wanted), of_bytes(self.free));
+        write!(
+            f,
+            "volume {} needs {wanted} and {free} is free",
+            self.volume
+        )
+    }
+}
+
+/// The machine that a ledger is of, and the one that it is found on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherMachine {
+    /// The one that it is of.
+    pub recorded: MachineIds,
+    /// This one.
+    pub here: MachineIds,
+}
+
+impl fmt::Display for OtherMachine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { recorded, here } = self;
+        write!(
+            f,
+            "the agent's dataDir is of machine {recorded}, and this is {here}: the other one may run \
+             the member"
         )
     }
 }

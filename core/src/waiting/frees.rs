@@ -204,6 +204,14 @@ impl Rule {
             Self::PlanRefused => &[Verb("berth apply -f FILE", "what was there before")],
             Self::Ordered => &[Event("the agent reports")],
             Self::LeaseNotHeld => &[Event("the host reaches the coordinator")],
+            Self::OtherMachine => &[
+                Event("the coordinator, when it is reached, knows this machine as the host"),
+                Verb(
+                    "berth host confirm-dead HOST",
+                    "if the other machine is gone for good",
+                ),
+                ByHand("give a copy another name and an empty dataDir"),
+            ],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
             Self::CommandMissing => &[ByHand("install the program on the host")],
             Self::UserMissing => &[ByHand("create the user or the group on the host")],

@@ -223,6 +223,10 @@ impl Rule {
                 "The member may run only while its host holds a lease, and the host has had no word \
                  from the coordinator for too long, or none since it booted."
             }
+            Self::OtherMachine => {
+                "A host starts its members by itself only on the machine that its agent's dataDir is \
+                 of. This is another one, and nobody has said yet that the members are its own."
+            }
             Self::HeldByOperator => {
                 "An operator stopped the member on its host, without the coordinator."
             }

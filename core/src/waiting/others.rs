@@ -40,6 +40,7 @@ impl Rule {
             | Self::UnfencedWriter
             | Self::OwnerNotOnVolume
             | Self::LeaseNotHeld
+            | Self::OtherMachine
             | Self::HeldByOperator
             | Self::CommandMissing
             | Self::UserMissing

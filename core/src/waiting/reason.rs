@@ -3,11 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{
-        BoundVolume, CopyOf, DisruptionCause, Forbidden, Growth, Moving, Privilege, ProbeFailure,
-        UserIds,
-    },
-    refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
+    BoundVolume, CopyOf, CopyRefusal, DisruptionCause, Forbidden, Growth, HostRefusal, Moving,
+    NoSpace, OtherMachine, Privilege, ProbeFailure, UserIds, VolumeRefusal,
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
@@ -331,6 +328,8 @@ pub enum Reason {
     },
     /// The host has no word from the coordinator that is new enough to run the member.
     LeaseNotHeld,
+    /// The agent's ledger is of another machine: of a copied or moved disk nothing starts by itself.
+    OtherMachine(OtherMachine),
     /// An operator stopped the member on its host.
     HeldByOperator,
     /// The program does not exist or cannot be executed on the host.
@@ -437,14 +436,7 @@ pub enum Reason {
         by: String,
     },
     /// The pool or the file system has no room for the volume.
-    VolumeNoSpace {
-        /// The claim template.
-        volume: String,
-        /// Bytes that are wanted.
-        wanted: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
+    VolumeNoSpace(NoSpace),
     /// The user has another number here than when the volume was made.
     UserIdMismatch(UserIds),
     /// A subPath leads out of its volume, or over a symbolic link.

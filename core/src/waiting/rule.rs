@@ -106,6 +106,7 @@ rules! {
     PlanRefused,
     Ordered,
     LeaseNotHeld,
+    OtherMachine,
     HeldByOperator,
     CommandMissing,
     UserMissing,

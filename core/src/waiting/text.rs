@@ -6,7 +6,7 @@ use super::{
     CopyOf, HostRefusal, Reason, Refusal,
     refusal::{all, nearest},
 };
-use crate::{ids::HostName, quantity::of_bytes};
+use crate::ids::HostName;
 
 /// Hosts that are named of those that are ruled out alike.
 const ALIKE: usize = 4;
@@ -233,6 +233,7 @@ impl fmt::Display for Reason {
             Self::LeaseNotHeld => {
                 f.write_str("its host has no lease: no word from the coordinator is new enough")
             }
+            Self::OtherMachine(machines) => machines.fmt(f),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
             Self::CommandMissing {
                 process,
@@ -291,16 +292,7 @@ impl fmt::Display for Reason {
                 "volume {volume}: {source} is not what was mounted any more; it is mounted anew"
             ),
             Self::VolumeBusy { volume, by } => write!(f, "volume {volume} is still held by {by}"),
-            Self::VolumeNoSpace {
-                volume,
-                wanted,
-                free,
-            } => write!(
-                f,
-                "volume {volume} needs {} and {} is free",
-                of_bytes(*wanted),
-                of_bytes(*free)
-            ),
+            Self::VolumeNoSpace(lack) => lack.fmt(f),
             Self::UserIdMismatch(ids) => ids.fmt(f),
             Self::PathEscape { volume, path } => write!(
                 f,

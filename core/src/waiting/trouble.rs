@@ -62,6 +62,7 @@ impl Reason {
             | Self::UnfencedWriter { .. }
             | Self::OwnerNotOnVolume { .. }
             | Self::LeaseNotHeld
+            | Self::OtherMachine(_)
             | Self::DrainNowhere { .. }
             | Self::MoveNowhere { .. }
             | Self::MemberMoving(_)
@@ -98,7 +99,7 @@ impl Reason {
             | Self::VolumeHung { .. }
             | Self::VolumeStale { .. }
             | Self::VolumeBusy { .. }
-            | Self::VolumeNoSpace { .. }
+            | Self::VolumeNoSpace(_)
             | Self::UserIdMismatch(_)
             | Self::PathEscape { .. }
             | Self::StepFailed { .. }

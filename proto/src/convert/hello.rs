@@ -21,6 +21,8 @@ use crate::v1;
 pub struct Hello {
     /// Its host. Not cordoned: only the coordinator knows that.
     pub host: HostRecord,
+    /// Whether its pools were looked at; if not, they are told later, and what was told before holds.
+    pub pools_known: bool,
     /// The boot of the host.
     pub boot: BootId,
     /// The agent's release.
@@ -41,6 +43,7 @@ impl From<Hello> for v1::Hello {
             advertise_address: hello.host.advertise_address.to_string(),
             labels: hello.host.labels.into_iter().collect(),
             pools: hello.host.pools.into_iter().map(to_pool).collect(),
+            pools_follow: !hello.pools_known,
             machine_id: hello.host.machine_id,
             product_uuid: hello.host.product_uuid,
             boot_id: hello.boot.0,
@@ -76,6 +79,7 @@ impl TryFrom<v1::Hello> for Hello {
         };
         Ok(Self {
             host,
+            pools_known: !hello.pools_follow,
             boot: BootId(hello.boot_id),
             version: hello.agent_version,
             heard: Heard {
@@ -196,6 +200,7 @@ mod tests {
                 agent_labels: BTreeMap::new(),
                 directives: HostDirectives::default(),
             },
+            pools_known: false,
             boot: BootId("b".to_owned()),
             version: "0.1.0".to_owned(),
             heard: Heard {

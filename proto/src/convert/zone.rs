@@ -29,7 +29,7 @@ pub fn chunks(zone: &Zone, hash: &ContentHash) -> Result<Vec<v1::Zone>, ConvertE
     for record in &zone.records {
         let record = to_json("records", &record)?;
         bytes += record.len();
-        open.records.push(record);
+        open.records.push(record.into());
         if bytes >= CHUNK_BYTES {
             let next = empty(open.chunk + 1);
             done.push(std::mem::replace(&mut open, next));

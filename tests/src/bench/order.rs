@@ -216,7 +216,8 @@ fn zone() -> anyhow::Result<v1::Zone> {
         let record = RecordData::A(address(&id));
         zone.records.insert(fqdn(&id), vec![record]);
     }
-    let records = zone.records.iter().map(|set| serde_json::to_vec(&set));
+    let records = zone.records.iter();
+    let records = records.map(|set| serde_json::to_vec(&set).map(Into::into));
     Ok(v1::Zone {
         serial: zone.serial.0,
         hash: zone.hash().to_string(),

@@ -13,6 +13,7 @@ use std::{
 use berth_core::{
     ids::{ClaimKey, MemberId, ObjectKey, ProcessName, RunId},
     keeper::Exit,
+    machine::MachineIds,
     prerequisite::{Fact, Prerequisite},
     spec::{Port, Protocol},
     time::Timestamp,
@@ -140,6 +141,13 @@ impl FakeHost {
         self.lock().reboot();
     }
 
+    /// What it has is on another machine from now on, which has just booted.
+    pub fn move_to(&self, machine: &str) {
+        let mut state = self.lock();
+        state.machine = machine.to_owned();
+        state.reboot();
+    }
+
     /// From now on stops of the member do not end before [`Self::finish_stop`].
     pub fn hold_stop(&self, member: &MemberId) {
         self.lock().held_stops.insert(member.clone());
@@ -197,6 +205,11 @@ impl FakeHost {
         state.volumes.get(claim).map(|volume| volume.capacity)
     }
 
+    /// Whether looks at the pools do not end: a disk does not answer.
+    pub fn hold_pools(&self, held: bool) {
+        self.lock().held_pools.send_replace(held);
+    }
+
     /// Makes a pool appear: its disk was mounted.
     pub fn add_pool(&self, pool: &str) {
         let mut state = self.lock();
@@ -217,8 +230,10 @@ impl Host for FakeHost {
         let state = self.lock();
         HostFacts {
             boot: state.boot.clone(),
-            machine_id: "fake".to_owned(),
-            product_uuid: String::new(),
+            machine: MachineIds {
+                machine_id: state.machine.clone(),
+                product_uuid: String::new(),
+            },
             controllers: std::collections::BTreeSet::new(),
             self_fences: true,
         }
@@ -238,6 +253,9 @@ impl Host for FakeHost {
     }
 
     async fn look_at_pools(&self) -> Pools {
+        let mut held = self.lock().held_pools.subscribe();
+        // One that is dropped holds nothing.
+        drop(held.wait_for(|held| !held).await);
         let state = self.lock();
         let pools = state.pools.iter();
         pools

@@ -41,12 +41,15 @@ pub(super) struct FakeVolume {
 /// What the fake host knows.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Its machine id.
+    pub(super) machine: String,
     pub(super) boot: BootId,
     pub(super) boots: u64,
     /// The beginning of the clock of leases.
     pub(super) booted: tokio::time::Instant,
     pub(super) pools: BTreeSet<String>,
     pub(super) mounts: watch::Sender<u64>,
+    pub(super) held_pools: watch::Sender<bool>,
     pub(super) volumes: BTreeMap<ClaimKey, FakeVolume>,
     /// Deleted volumes, and whose they were.
     pub(super) trash: BTreeMap<ObjectKey, (ClaimKey, FakeVolume)>,
@@ -68,11 +71,13 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(pools: &[&str]) -> Self {
         Self {
+            machine: "fake".to_owned(),
             boot: BootId("boot-1".to_owned()),
             boots: 1,
             booted: tokio::time::Instant::now(),
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             mounts: watch::Sender::new(0),
+            held_pools: watch::Sender::new(false),
             volumes: BTreeMap::new(),
             trash: BTreeMap::new(),
             snapshots: BTreeMap::new(),

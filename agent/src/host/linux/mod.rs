@@ -16,6 +16,7 @@ use std::{
 
 use berth_core::{
     ids::{BootId, MemberId, RunId},
+    machine::MachineIds,
     prerequisite::{Fact, Prerequisite},
     spec::Port,
     time::Timestamp,
@@ -110,13 +111,9 @@ impl LinuxHost {
             let opened = fs::OpenOptions::new().write(true).open(file);
             opened.map_err(|e| path_failed("open policy.selfReboot", file, e))?;
         }
-        let machine_id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        // A copy of a virtual machine has the same machine id, and another one of these.
-        let product_uuid = fs::read_to_string("/sys/class/dmi/id/product_uuid").unwrap_or_default();
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
-            machine_id: machine_id.trim().to_owned(),
-            product_uuid: product_uuid.trim().to_owned(),
+            machine: machine_ids(),
             controllers: host_controllers(),
             self_fences: config.self_reboot.is_some(),
         };
@@ -256,5 +253,18 @@ impl Host for LinuxHost {
 
     async fn cleanup(&self, member: &MemberId) -> Result<(), Reason> {
         cleanup::cleanup(self, member).await
+    }
+}
+
+/// What the system tells of its machine; what it does not tell is empty.
+fn machine_ids() -> MachineIds {
+    let told = |file: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.trim().to_owned()
+    };
+    MachineIds {
+        machine_id: told("/etc/machine-id"),
+        // A copy of a virtual machine has the same machine id, and another one of these.
+        product_uuid: told("/sys/class/dmi/id/product_uuid"),
     }
 }

@@ -14,7 +14,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use berth_core::waiting::Reason;
+use berth_core::waiting::{NoSpace, Reason};
 use rustix::{
     fs::{FallocateFlags, fallocate, fstat, fstatvfs},
     io::Errno,
@@ -82,11 +82,11 @@ fn free(volume: &Dir) -> Result<u64, Refused> {
 }
 
 fn no_space(volume: &str, wanted: u64, free: u64) -> Reason {
-    Reason::VolumeNoSpace {
+    Reason::VolumeNoSpace(NoSpace {
         volume: volume.to_owned(),
         wanted,
         free,
-    }
+    })
 }
 
 /// Makes sure that every byte of the image has its place on the disk.

@@ -364,7 +364,7 @@ fn other_owner(data: &Dir, claim: &berth_core::ids::Uid) -> Option<String> {
 /// own, which is tried again and told.
 fn or_smaller(grown: Result<(), Refused>) -> Result<(), Refused> {
     match grown {
-        Err(refused) if matches!(refused.reason, Reason::VolumeNoSpace { .. }) => {
+        Err(refused) if matches!(refused.reason, Reason::VolumeNoSpace(_)) => {
             // The helper's own log is the agent's.
             drop(writeln!(
                 std::io::stderr(),

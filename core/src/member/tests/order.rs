@@ -294,6 +294,30 @@ fn a_member_with_a_lease_starts_only_while_its_host_holds_one() {
 }
 
 #[test]
+fn on_another_machine_nothing_is_started_and_what_runs_runs_on() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.bar(true);
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    assert_eq!(world.report().waiting, Some(other_machine()));
+    assert!(world.keeper.is_none() && world.machine.wake_at().is_none());
+    // Its volumes are not even looked at: they may be another's by now.
+    let touches = |action: &Action| matches!(action, Action::Prepare(_) | Action::Start(_));
+    assert!(!world.actions.iter().any(touches), "{:?}", world.actions);
+    world.bar(false);
+    world.settle();
+    assert!(world.report().ready);
+    // A machine that got another id while its members run.
+    world.bar(true);
+    world.settle();
+    assert!(world.report().ready);
+    world.keeper_dies();
+    world.settle();
+    assert!(world.keeper.is_none());
+    assert_eq!(world.report().waiting, Some(other_machine()));
+}
+
+#[test]
 fn a_member_that_left_the_order_is_stopped_and_forgotten_once() {
     let mut world = World::new(ProbeSpecs::default());
     world.step(Event::Order(wanted(1, Desired::Run)));

@@ -12,6 +12,7 @@ enum Op {
     NextEpoch,
     Remove,
     Held(bool),
+    Barred(bool),
     Restart,
     Finish { ok: bool, survives: bool },
     KeeperDies,
@@ -29,6 +30,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::NextEpoch),
         1 => Just(Op::Remove),
         1 => any::<bool>().prop_map(Op::Held),
+        1 => any::<bool>().prop_map(Op::Barred),
         1 => Just(Op::Restart),
         12 => (any::<bool>(), any::<bool>()).prop_map(|(ok, survives)| Op::Finish { ok, survives }),
         2 => Just(Op::KeeperDies),
@@ -59,6 +61,7 @@ fn apply(world: &mut World, generation: &mut Generation, op: Op) {
         }
         Op::Remove => world.step(Event::Order(Standing::Removed)),
         Op::Held(held) => world.step(Event::Held(held)),
+        Op::Barred(barred) => world.bar(barred),
         Op::Restart => world.step(Event::Restart),
         Op::Finish { ok, survives } => world.finish(ok, survives),
         Op::KeeperDies => world.keeper_dies(),
@@ -74,8 +77,8 @@ fn apply(world: &mut World, generation: &mut Generation, op: Op) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Whatever happens and fails: never two starts at a time, never a start onto remains (both
-    /// held by the world at every step); once things succeed, the goal is reached.
+    /// Whatever happens and fails: never two starts at a time, never a start onto remains, never one
+    /// that is barred (all held by the world at every step); once things succeed, the goal is reached.
     #[test]
     fn safe_at_every_step_and_the_goal_is_reached(
         ops in prop::collection::vec(op(), 0..60),
@@ -92,6 +95,7 @@ proptest! {
             apply(&mut world, &mut generation, op);
         }
         world.step(Event::Held(false));
+        world.bar(false);
         world.step(Event::Order(wanted(generation.0, Desired::Run)));
         world.start_again();
         world.settle();

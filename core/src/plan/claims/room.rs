@@ -9,7 +9,7 @@ use crate::{
     state::{Claim, Snapshot, State},
     time::Timestamp,
     volume::{PoolInfo, PoolKind, VolumeSource, access::shared_claims, class, provision},
-    waiting::{HostRefusal, Reason, Refusal},
+    waiting::{HostRefusal, NoSpace, Reason, Refusal},
 };
 
 /// What a member needs of a pool of its host.
@@ -181,11 +181,11 @@ pub(in crate::plan) fn for_copy(state: &State, snapshot: &Snapshot) -> Result<()
     if wanted <= free {
         return Ok(());
     }
-    Err(Reason::VolumeNoSpace {
+    Err(Reason::VolumeNoSpace(NoSpace {
         volume: format!("VolumeSnapshot/{}", snapshot.of.name),
         wanted,
         free,
-    })
+    }))
 }
 
 /// What a new volume could have of a pool of a host, in bytes: where volumes are held to their sizes

@@ -15,7 +15,7 @@ use crate::{
         PoolInfo, PoolKind,
         work::{self, After, SnapshotChange, VolumeTask, VolumeWork},
     },
-    waiting::{CopyOf, CopyRefusal, HostRefusal, Reason, Refusal},
+    waiting::{CopyOf, CopyRefusal, HostRefusal, NoSpace, Reason, Refusal},
 };
 
 /// Pools that copy in one instant; while nobody writes; and not at all.
@@ -262,11 +262,11 @@ fn a_snapshot_takes_room_of_a_pool_of_images() {
     assert!(
         matches!(
             no_space,
-            Reason::VolumeNoSpace {
+            Reason::VolumeNoSpace(NoSpace {
                 wanted: 4,
                 free: 1,
                 ..
-            }
+            })
         ),
         "{no_space}"
     );

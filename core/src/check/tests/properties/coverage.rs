@@ -97,6 +97,7 @@ const NEVER: [(&str, &[&str]); 6] = [
             "UnfencedWriter",
             "OwnerNotOnVolume",
             "LeaseNotHeld",
+            "OtherMachine",
         ],
     ),
     (
