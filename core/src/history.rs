@@ -77,6 +77,13 @@ impl Past {
     pub fn is_latched(&self) -> bool {
         self.restored.is_some() || !self.mismatched.is_empty()
     }
+
+    /// Whether agents may start what they were ordered. An acknowledged renewal is what a member of a
+    /// Failover set is started on, so while the store may not know of every grant its renewals are
+    /// for what runs: an older order that an agent has may be of a grant that was given up since.
+    pub fn lets_start(&self) -> bool {
+        !self.is_latched() && self.awaited.is_empty()
+    }
 }
 
 /// Why there is nothing to accept.

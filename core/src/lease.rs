@@ -192,7 +192,36 @@ pub struct Renewals {
     /// Those that are not acknowledged, with the time they were sent at.
     open: BTreeMap<u64, Timestamp>,
     last: u64,
-    acknowledged: Option<Timestamp>,
+    acknowledged: Acknowledged,
+}
+
+/// When the newest renewals of a host were sent that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// The newest of all: what runs may run on.
+    pub runs: Option<Timestamp>,
+    /// The newest that something may be started on. A store that may not know of every grant
+    /// acknowledges for what runs only.
+    pub starts: Option<Timestamp>,
+}
+
+impl Acknowledged {
+    /// One that was sent then, for what runs only or for starts too.
+    pub fn of(sent: Timestamp, running_only: bool) -> Self {
+        Self {
+            runs: Some(sent),
+            starts: (!running_only).then_some(sent),
+        }
+    }
+
+    /// The newest of these and those.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            runs: self.runs.max(other.runs),
+            starts: self.starts.max(other.starts),
+        }
+    }
 }
 
 impl Renewals {
@@ -204,9 +233,10 @@ impl Renewals {
     }
 
     /// Notes the acknowledgement of a renewal, and so of all before it.
-    pub fn acknowledge(&mut self, number: u64) {
+    pub fn acknowledge(&mut self, number: u64, running_only: bool) {
         if let Some(sent) = self.open.get(&number).copied() {
-            self.acknowledged = self.acknowledged.max(Some(sent));
+            let newer = Acknowledged::of(sent, running_only);
+            self.acknowledged = self.acknowledged.max(newer);
             self.open = self.open.split_off(&number.saturating_add(1));
         }
     }
@@ -216,8 +246,8 @@ impl Renewals {
         self.open.values().next().copied()
     }
 
-    /// When the newest acknowledged renewal was sent.
-    pub fn newest(&self) -> Option<Timestamp> {
+    /// When the newest acknowledged renewals were sent.
+    pub fn newest(&self) -> Acknowledged {
         self.acknowledged
     }
 }

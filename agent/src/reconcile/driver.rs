@@ -150,7 +150,7 @@ impl<H: Host> Driver<H> {
                 let held = self.actor.ledger.read().held.contains(&member);
                 self.step(&member, Event::Held(held));
             }
-            Command::Renewed(sent) => self.renewed(sent),
+            Command::Renewed(newest) => self.renewed(newest),
             Command::Event(member, event) => {
                 if let Event::KeeperGone { run } = &event {
                     self.lease_ended(&member, run);

@@ -202,11 +202,10 @@ impl<H: Host> Session<H> {
             In::Order(order) => self.take_order(open, order).await,
             In::Zone(chunk) => self.take_zone(open, chunk).await,
             In::RenewAck(ack) => {
-                open.renewals.acknowledge(ack.number);
-                let newest = open.renewals.newest().filter(|_| !open.refused);
-                newest
-                    .into_iter()
-                    .for_each(|sent| self.members.renewed(sent));
+                open.renewals.acknowledge(ack.number, ack.running_only);
+                if !open.refused {
+                    self.members.renewed(open.renewals.newest());
+                }
                 Ok(())
             }
             In::LogRequest(request) => {

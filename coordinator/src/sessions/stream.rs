@@ -204,9 +204,9 @@ impl Session {
             }
             agent_message::Message::Renew(renew) => {
                 let now = self.context.clock.now();
-                self.context
-                    .sessions
-                    .renew(host, stream, (renew.number, now));
+                let lets_start = self.context.view.read().state.past.lets_start();
+                let sessions = &self.context.sessions;
+                sessions.renew((host, stream), (renew.number, now), lets_start);
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),

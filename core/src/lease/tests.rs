@@ -13,15 +13,17 @@ const DEFAULT: LeaseTerms = LeaseTerms {
 #[test]
 fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
     let mut renewals = Renewals::default();
-    assert_eq!(renewals.newest(), None);
+    assert_eq!(renewals.newest(), Acknowledged::default());
     let first = renewals.send(Timestamp(1_000));
     let second = renewals.send(Timestamp(4_000));
-    renewals.acknowledge(first);
-    assert_eq!(renewals.newest(), Some(Timestamp(1_000)));
-    renewals.acknowledge(second);
-    renewals.acknowledge(first);
-    renewals.acknowledge(99);
-    let newest = renewals.newest().unwrap();
+    renewals.acknowledge(first, false);
+    let both = Acknowledged::of(Timestamp(1_000), false);
+    assert_eq!(renewals.newest(), both);
+    renewals.acknowledge(second, true);
+    renewals.acknowledge(first, false);
+    renewals.acknowledge(99, false);
+    assert_eq!(renewals.newest().starts, Some(Timestamp(1_000)));
+    let newest = renewals.newest().runs.unwrap();
     assert_eq!(newest, Timestamp(4_000));
     assert_eq!(DEFAULT.deadline(newest), Timestamp(19_000));
     assert!(DEFAULT.may_run(newest, Timestamp(15_249)));
@@ -161,7 +163,7 @@ proptest! {
         let (mut began, mut renewed) = (coordinator.shows(0), None);
         for (at, kind, number, restarts) in events {
             if kind == 1 {
-                renewals.acknowledge(number);
+                renewals.acknowledge(number, false);
             } else {
                 if restarts {
                     (began, renewed) = (coordinator.shows(at), None);
@@ -169,7 +171,7 @@ proptest! {
                 renewed = renewed.max(Some(coordinator.shows(at)));
             }
             let over = coordinator.last_before(terms.surely_over(began, renewed));
-            if let Some(newest) = renewals.newest() {
+            if let Some(newest) = renewals.newest().runs {
                 let runs_until = host.last_before(terms.deadline(newest));
                 let killed = runs_until + 1_900;
                 prop_assert!(killed <= over, "it may run until {killed}, and is gone from {over}");

@@ -291,6 +291,44 @@ mod tests {
         }
     }
 
+    /// A member moved while its host was out of contact, and the backup is of before.
+    fn moved_since_the_backup(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next(), true);
+        for n in 1..=3 {
+            world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
+        }
+        let set: SetKey = "default/a".parse().unwrap();
+        let options = SetOptions {
+            failover: Some(crate::spec::LeaseClass::Fast),
+            ..SetOptions::default()
+        };
+        world.put_set(&set, &options);
+        world.run(rng.millis(10_000, 20_000)).unwrap();
+        world.back_up();
+        let members = &world.coordinator.state.sets[&set].members;
+        let first = members.values().next().map(|member| member.host.clone());
+        let first = first.unwrap();
+        world.cut_link(&first, Duration::from_secs(15));
+        world.run(rng.millis(12_000, 14_000)).unwrap();
+        let members = &world.coordinator.state.sets[&set].members;
+        assert!(members.values().all(|m| m.host != first), "seed {seed}");
+        world
+    }
+
+    #[test]
+    fn a_store_that_does_not_know_of_a_move_lets_nobody_start() {
+        for seed in 0..20 {
+            let mut world = moved_since_the_backup(seed);
+            let mut rng = Rng::new(seed);
+            world.restore_backup(rng.millis(100, 3000));
+            world.run(rng.millis(5000, 20_000)).unwrap();
+            world.accept_restore();
+            let rests = world.settle(Duration::from_secs(300)).unwrap();
+            assert!(rests, "seed {seed}: {:#?}", world.show());
+        }
+    }
+
     #[test]
     fn a_second_restore_goes_on_from_the_first() {
         let mut world = restored(7);
