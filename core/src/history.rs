@@ -16,7 +16,7 @@ use crate::{
     ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
     order::OrderHead,
     plan::{Step, step::Proof},
-    state::{Founding, Member, Ordered, State},
+    state::{Founding, Member, Observation, Ordered, State},
     time::Timestamp,
 };
 
@@ -32,8 +32,8 @@ pub struct Past {
     pub restored: Option<Timestamp>,
     /// Hosts whose agents have what this store never sent, until an operator accepts that.
     pub mismatched: BTreeMap<HostName, Mismatched>,
-    /// Hosts that were not heard of since this history began: what was granted to them before is
-    /// not known.
+    /// Hosts that did not say yet, under an order of this history, that they have nothing but what
+    /// was granted to them: what they were granted before is not known, or not gone.
     pub awaited: BTreeSet<HostName>,
 }
 
@@ -126,13 +126,18 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
 
 /// What is known once an awaited host was heard of: its grants are those that its ledger has. What
 /// the store believed beside them is gone there; what it did not know of is stopped and placed anew
-/// as the disruption budget allows, or at once if its data is not where the store has it.
+/// as the disruption budget allows, or at once if its data is not where the store has it. A ledger
+/// that never had an order proves nothing: keepers may have outlived the one before.
+///
+/// It is awaited still: what it has of grants that others took the place of is to stop first, and it
+/// may not have told all ([`answered`]). So is a host whose grant turns out to be an older one.
 ///
 /// Of a member that was granted meanwhile its set counts as founded: it may have been.
 #[must_use]
 pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) -> State {
     let mut after = state.clone();
-    for id in state.index().on_host.of(host) {
+    let has_ledger = heard.head.history != HistoryId::default();
+    for id in state.index().on_host.of(host).filter(|_| has_ledger) {
         if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
             drop_grant(&mut after, id, now);
         }
@@ -147,17 +152,42 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
         }
     }
     for (id, epoch) in &heard.members {
-        if granted(&after, id).is_none_or(|member| member.epoch < *epoch) {
+        let older = granted(&after, id);
+        if older.is_none_or(|member| member.epoch < *epoch) {
+            // Whoever has the older one is to say that it is gone.
+            let there = older.map(|member| member.host.clone());
+            after.past.awaited.extend(there);
             adopt(&mut after, host, (id, *epoch), now);
         }
     }
-    after.past.awaited.remove(host);
     // A zone that is served never comes back under a serial that was another one's.
     if heard.zone > after.zone.serial {
         after.zone.serial = heard.zone;
         after.zone.hash = ContentHash::default();
     }
     after
+}
+
+/// What is known once an awaited host has answered an order of this history: if it has nothing but
+/// what is granted to it, it is awaited no more. `None` if that changes nothing.
+///
+/// A set that the store does not know holds nothing up: what is left of it is told with every report.
+pub fn answered(state: &State, host: &HostName) -> Option<State> {
+    let contact = &state.hosts.get(host)?.contact;
+    if !state.past.awaited.contains(host) || !contact.connected || !contact.settled {
+        return None;
+    }
+    let left_over = |(id, seen): (&MemberId, &Observation)| {
+        let member = granted(state, id);
+        let is_its = |m: &Member| m.host == *host && m.epoch == seen.report.epoch;
+        state.sets.contains_key(&id.set) && !member.is_some_and(is_its)
+    };
+    if contact.members.iter().any(left_over) {
+        return None;
+    }
+    let mut after = state.clone();
+    after.past.awaited.remove(host);
+    Some(after)
 }
 
 fn granted<'a>(state: &'a State, id: &MemberId) -> Option<&'a Member> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    history::{Mismatched, take_in},
+    history::{Mismatched, answered, take_in},
     ids::{HistoryId, HostName, SetKey},
     order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
@@ -176,33 +176,66 @@ fn hear(
     for set in sets.iter().take(SETS) {
         changes(view, &after, set, batch)?;
     }
+    // With every part: what one part takes over is on another host too, which is awaited from then on.
+    history_changes(view, &after, batch)?;
     if sets.len() > SETS {
         return Ok(false);
     }
-    history_changes(view, &after, batch)?;
     if after.zone != view.state.zone {
         let key = zone_key().map_err(RecordError::from)?;
         batch.preconditions.insert(key.clone(), view.as_known(&key));
         put(batch, key, &after.zone)?;
     }
-    // What it has counts as sent by this store, in its history.
-    let had = &hello.heard.head;
-    let mut record = OrderRecord::default();
-    if had.history != HistoryId::default() {
-        let head = OrderHead {
-            history: after.history.clone(),
-            term: after.term,
-            ..had.clone()
-        };
-        record = record.with(head, had.generation);
+    if let Some(record) = counts_as_sent(view, &after, hello) {
+        let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
+        put(batch, key, &record)?;
     }
-    let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
-    put(batch, key, &record)?;
     let text = "what it has was taken in after the restore".to_owned();
     batch
         .notes
         .push(notes::host(now, host, NORMAL, "HostHeard", text));
     Ok(true)
+}
+
+/// What is recorded as sent to a host that is taken in, if that is not recorded yet: what it has
+/// counts as sent by this store, in its history. To one that has lost its ledger, what was recorded is
+/// sent again, and it is to answer that.
+fn counts_as_sent(view: &View, after: &State, hello: &Hello) -> Option<OrderRecord> {
+    let had = &hello.heard.head;
+    let none = OrderRecord::default();
+    let recorded = view.sent.get(&hello.host.name).unwrap_or(&none);
+    let in_force = |head: &OrderHead| OrderHead {
+        history: after.history.clone(),
+        term: after.term,
+        ..head.clone()
+    };
+    if had.history == HistoryId::default() {
+        let known = recorded.head.history != after.history && *recorded != none;
+        return known.then(|| OrderRecord {
+            head: in_force(&recorded.head),
+            ..recorded.clone()
+        });
+    }
+    (had.history != after.history).then(|| none.with(in_force(had), had.generation))
+}
+
+/// Writes down that a host has answered, if it was awaited and has nothing but what is granted to it.
+pub(super) async fn take_answer(context: &Context, host: &HostName) -> Result<(), HostError> {
+    loop {
+        let mut batch = Batch::default();
+        {
+            let view = context.view.read();
+            let Some(after) = answered(&view.state, host) else {
+                return Ok(());
+            };
+            history_changes(&view, &after, &mut batch)?;
+        }
+        match context.store.commit(batch).await {
+            Ok(_) => context.trigger.fire(),
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The sets of which something was found on a host.

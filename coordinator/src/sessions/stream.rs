@@ -22,7 +22,7 @@ use tonic::Status;
 
 use super::{
     Joined, Joining, Machine, Outgoing, QUEUE,
-    hello::{HelloError, accept, check_name},
+    hello::{HelloError, accept, check_name, take_answer},
     host as record, report, work,
 };
 use crate::{
@@ -210,7 +210,11 @@ impl Session {
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),
-            agent_message::Message::Report(report) => self.report(host, stream, report)?,
+            agent_message::Message::Report(report) => {
+                self.report(host, stream, report)?;
+                let taken = take_answer(&self.context, host).await;
+                taken.map_err(ServiceError::from)?;
+            }
             agent_message::Message::LogData(data) => {
                 self.context.sessions.log_data(host, stream, data);
             }

@@ -201,7 +201,10 @@ impl World {
                 members,
                 forgotten,
                 generation,
-            } => self.take_report(host, complete, members, &forgotten, generation),
+            } => {
+                self.take_report(host, complete, members, &forgotten, generation);
+                self.take_answer(host);
+            }
             ToCoordinator::Answers(answers) => {
                 let now = self.now;
                 if let Some(host) = self.coordinator.state.hosts.get_mut(host) {

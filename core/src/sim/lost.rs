@@ -6,13 +6,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    history::{Heard, Mismatched, accept, take_in},
+    history::{Heard, Mismatched, accept, answered, take_in},
     ids::{HistoryId, HostName, MemberId},
     ledger::Ledger,
-    order::OrderHead,
     session::Mismatch,
     sim::{
-        coordinator::{Coordinator, Saved, SentOrder},
+        coordinator::{Coordinator, Saved},
         net::Happening,
         world::World,
     },
@@ -166,21 +165,30 @@ impl World {
                 self.coordinator.epochs.insert(id, grant.epoch);
             }
         }
-        let mut sent = SentOrder::default();
-        if heard.head.history != HistoryId::default() {
+        let mut sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
+        let has_ledger = heard.head.history != HistoryId::default();
+        if !follows && has_ledger {
             let ledger = self.hosts.get(host).map(|host| &host.ledger);
             sent.members = ledger.map(|l| l.members.clone()).unwrap_or_default();
-            sent.head = OrderHead {
-                history: after.history.clone(),
-                term: after.term,
-                ..heard.head.clone()
-            };
+            sent.head = heard.head.clone();
             sent.hashes = BTreeMap::from([(sent.head.generation, sent.head.hash.clone())]);
+        }
+        if !sent.hashes.is_empty() {
+            sent.head.history = after.history.clone();
+            sent.head.term = after.term;
         }
         self.coordinator.sent.insert(host.clone(), sent);
         self.coordinator.ordered = None;
         self.coordinator.state = after;
         self.say("coord", &format!("takes in what {host} has"));
+    }
+
+    /// A host that is awaited has said what it has.
+    pub(super) fn take_answer(&mut self, host: &HostName) {
+        if let Some(after) = answered(&self.coordinator.state, host) {
+            self.coordinator.state = after;
+            self.say("coord", &format!("awaits {host} no more"));
+        }
     }
 }
 
