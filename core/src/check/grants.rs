@@ -13,13 +13,30 @@ use crate::{
 };
 
 pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
-    let Step::Assign { member: id, .. } = case.step else {
+    let (id, own) = if let Step::Assign { member, .. } = case.step {
+        match grant(case.state, member) {
+            Some((_, had)) => return Err(format!("{member} has epoch {} still", had.epoch)),
+            None => (member, None),
+        }
+    } else if let Step::Start { member, epoch } = case.step {
+        let host = grant(case.state, member).map(|(_, granted)| &granted.host);
+        (member, host.map(|host| (host, *epoch)))
+    } else {
         return Ok(());
     };
-    match grant(case.state, id) {
-        Some((_, member)) => Err(format!("{id} has epoch {} still", member.epoch)),
-        None => Ok(()),
+    // Whatever the records say: an agent that tells of another epoch may be running it.
+    for (name, host) in case.state.hosts.iter().filter(|(_, h)| h.contact.connected) {
+        if let Some(seen) = host.contact.members.get(id)
+            && seen.report.phase != Phase::Stopped
+            && own != Some((name, seen.report.epoch))
+        {
+            let epoch = seen.report.epoch;
+            return Err(format!(
+                "{id} would run, and {name} has epoch {epoch} of it"
+            ));
+        }
     }
+    Ok(())
 }
 
 pub(super) fn epoch_grows(case: &Case<'_>) -> Verdict {

@@ -154,6 +154,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
     let Some(placement) = place(draft, &id)? else {
         return Ok(());
     };
+    draft.state.surely_alone(&id)?;
     let Some(set) = draft.state.sets.get(key) else {
         return Ok(());
     };

@@ -310,5 +310,11 @@ pub(super) fn rests_on_others(state: &State, id: &MemberId, reason: &Reason) -> 
         let member = set.and_then(|set| set.members.get(&id.ordinal));
         return member.is_none_or(|member| member.ordered == Ordered::Nothing);
     }
+    if let Reason::StopNotConfirmed { host, .. } = reason {
+        // Another grant of it is there: that host is none of the set's.
+        let set = state.sets.get(&id.set);
+        let member = set.and_then(|set| set.members.get(&id.ordinal));
+        return member.is_none_or(|member| member.host != *host);
+    }
     reason.rule().rests_on_others()
 }
