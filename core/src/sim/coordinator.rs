@@ -160,10 +160,7 @@ impl World {
         let now = self.now;
         let renewed = self.coordinator.renewed.get(host).copied();
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
-            host.contact.connected = false;
-            host.contact.settled = false;
-            host.contact.since = now;
-            host.contact.renewed = renewed;
+            host.contact.leave(renewed, now);
         }
         self.say("coord", &format!("loses contact with {host}"));
         self.reconcile();
@@ -236,12 +233,11 @@ impl World {
         self.hear(host, heard);
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         self.coordinator.streams.insert(host.clone(), stream);
+        let renewed = self.coordinator.renewed.get(host).copied();
+        let now = self.now;
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
-            host.contact.connected = false;
-            host.contact.settled = false;
+            host.contact.join(stream, renewed, now);
             host.contact.zone_acked = zone;
-            host.contact.asked.clear();
-            host.contact.fenced = None;
         }
         let state = &self.coordinator.state;
         let served = Served {

@@ -15,7 +15,7 @@ use crate::{
         net::Happening,
         world::World,
     },
-    state::{Contact, lost},
+    state::lost,
     time::Timestamp,
     zone::Zone,
 };
@@ -210,13 +210,11 @@ impl Coordinator {
         self.ordered = None;
     }
 
-    fn lose_contact(&mut self, since: Timestamp) {
+    fn lose_contact(&mut self, now: Timestamp) {
         self.streams.clear();
         for host in self.state.hosts.values_mut() {
-            host.contact = Contact {
-                since,
-                ..Contact::default()
-            };
+            let renewed = self.renewed.get(&host.record.name).copied();
+            host.contact.forget(renewed, now);
         }
     }
 }

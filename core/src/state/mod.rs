@@ -36,6 +36,7 @@ use crate::{
 };
 
 pub mod apply;
+mod contact;
 mod copies;
 mod directives;
 mod fencing;
@@ -183,6 +184,9 @@ pub struct Contact {
     pub settled: bool,
     /// When `connected` last changed.
     pub since: Timestamp,
+    /// When its agent last began or ended a stream, as far as this coordinator saw: an operator's
+    /// word about what is lost counts only if it is of later.
+    pub heard: Option<Timestamp>,
     /// The stream of its agent, numbered since the coordinator started: what was said on an older one
     /// does not count.
     pub stream: u64,
