@@ -105,11 +105,15 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
     let mut after = state.clone();
     after.term = seen.fold(state.term, Term::max).next();
     after.history = history;
-    let awaited = |name: &&HostName| {
-        let host = state.hosts.get(*name);
-        host.is_some_and(|host| host.record.directives.dead.is_none())
-    };
-    let known = state.hosts.keys().filter(awaited);
+    // What an operator said of hosts is of a time that may be over: one that was dead may be back.
+    let dead = state.hosts.iter();
+    let dead = dead.filter(|(_, host)| host.record.directives.dead.is_some());
+    for (name, _) in dead {
+        if let Some(host) = after.hosts.get_mut(name) {
+            host.record.directives.dead = None;
+        }
+    }
+    let known = state.hosts.keys();
     let followed = past.mismatched.values().map(|host| &host.history);
     let followed = followed.filter(|history| **history != HistoryId::default());
     let mut former = past.former.clone();
