@@ -151,6 +151,7 @@ fn refused(why: NotLost) -> ServiceError {
         NotLost::NeverOrdered { member, .. } => {
             ("NEVER_ORDERED", format!("Member/{}", member.name()))
         }
+        NotLost::Orphaned { member } => ("ORPHANED", format!("Member/{}", member.name())),
         NotLost::HasMembers { host, .. } => ("HAS_MEMBERS", format!("Host/{host}")),
         NotLost::HasData { host, .. } => ("HAS_DATA", format!("Host/{host}")),
     };

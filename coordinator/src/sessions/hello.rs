@@ -11,7 +11,7 @@ use berth_core::{
     ids::{HistoryId, HostName, SetKey},
     order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
-    state::State,
+    state::{State, lost::returned},
     store::{Batch, CommitError, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
@@ -135,12 +135,26 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
             return Ok((batch, Verdict::Refused(mismatch)));
         }
     };
-    let known = view.state.hosts.get(host).map(|host| &host.record);
+    let returned = returned(&view.state, host);
+    if let Some(after) = &returned {
+        // What follows is judged on a state without these words.
+        let forced = view.state.index();
+        let forced: BTreeSet<&SetKey> = forced.on_host.of(host).map(|id| &id.set).collect();
+        let differs = |set: &&&SetKey| view.state.sets.get(**set) != after.sets.get(**set);
+        for set in forced.iter().filter(differs).take(SETS) {
+            changes(&view, after, set, &mut batch)?;
+        }
+    }
+    let state = returned.as_ref().unwrap_or(&view.state);
+    let known = state.hosts.get(host).map(|host| &host.record);
     let message = match known {
         None => format!(
             "it joined with the address {}",
             hello.host.advertise_address
         ),
+        Some(_) if returned.is_some() => {
+            "it is back: what was said of it while it was away does not count any more".to_owned()
+        }
         Some(_) => "its address, labels, pools or machine changed".to_owned(),
     };
     let registered = Changed {
@@ -150,7 +164,9 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
     };
     host::put_record(context, &view, registered, &mut batch)?;
     let follows = [&HistoryId::default(), &view.state.history].contains(&&heard.head.history);
-    let verdict = if follows && !view.state.past.awaited.contains(host) {
+    let verdict = if returned.is_some() {
+        Verdict::More
+    } else if follows && !view.state.past.awaited.contains(host) {
         Verdict::Accepted(base)
     } else if known.is_none() {
         // First the host, then what it has.

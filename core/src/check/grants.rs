@@ -10,6 +10,7 @@ use crate::{
     plan::{Step, step::Proof},
     report::Phase,
     state::{Contact, Fenced, Member, Ordered, State},
+    time::Timestamp,
 };
 
 pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
@@ -85,13 +86,12 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
         }
         Proof::ConfirmedDead => {
             let host = case.state.hosts.get(&member.host);
-            host.is_some_and(|host| {
-                !host.contact.connected && host.record.directives.dead.is_some()
-            })
+            let dead = host.and_then(|host| host.record.directives.dead.as_ref());
+            dead.is_some_and(|dead| !dead.returned && silent_since(contact, dead.since))
         }
-        Proof::Forced => {
-            member.forced.is_some() && contact.is_some_and(|contact| !contact.connected)
-        }
+        Proof::Forced => member
+            .forced
+            .is_some_and(|said| silent_since(contact, said)),
         Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
         Proof::LeaseOver => lease_over(case, id, member),
         // A host that is in contact again is not off.
@@ -105,6 +105,14 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
     } else {
         Err(format!("{id} is not proven gone by {proof:?}"))
     }
+}
+
+/// Whether a host is out of contact, and no stream of its agent began or ended after that time.
+fn silent_since(contact: Option<&Contact>, since: Timestamp) -> bool {
+    contact.is_some_and(|contact| {
+        let last = contact.heard.unwrap_or_default();
+        !contact.connected && last <= since
+    })
 }
 
 /// Whether the lease of a grant is over on every clock, on a host that keeps its word, and nothing

@@ -71,7 +71,10 @@ fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_every_host(
         ..Mismatched::default()
     };
     state.past.mismatched.insert(host_name(1), seen);
-    let dead = Some(ConfirmedDead { since: NOW });
+    let dead = Some(ConfirmedDead {
+        since: NOW,
+        returned: false,
+    });
     let gone = state.hosts.get_mut(&host_name(3)).unwrap();
     gone.record.directives.dead = dead;
     let after = accept(&state, HistoryId("second".to_owned())).unwrap();

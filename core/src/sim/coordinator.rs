@@ -19,7 +19,7 @@ use crate::{
         storage::Sent,
         world::World,
     },
-    state::{Claim, Contact, Observation, State, Turn},
+    state::{Claim, Contact, Observation, State, Turn, lost},
     time::Timestamp,
     waiting::Reason,
     zone,
@@ -229,6 +229,9 @@ impl World {
         if let Err(mismatch) = match_hello(&recorded, &heard.head, &heard.highest_epochs) {
             self.mismatched(host, heard, &mismatch);
             return;
+        }
+        if let Some(after) = lost::returned(&self.coordinator.state, host) {
+            self.coordinator.state = after;
         }
         self.hear(host, heard);
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
