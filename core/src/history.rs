@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::{
     ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
+    lease::LeaseTerms,
     order::OrderHead,
     plan::{Step, step::Proof},
     state::{Founding, Member, Observation, Ordered, State},
@@ -60,6 +61,9 @@ pub struct Heard {
     pub highest_epochs: BTreeMap<MemberId, Epoch>,
     /// The members that are in its order, or left it and are not gone, with their epochs.
     pub members: BTreeMap<MemberId, Epoch>,
+    /// The leases that those of them rest on which have one, as they were told: nothing else says
+    /// when they end.
+    pub leases: BTreeMap<MemberId, LeaseTerms>,
     /// The zone that it serves.
     pub zone: ZoneSerial,
 }
@@ -158,10 +162,12 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
     for (id, epoch) in &heard.members {
         let older = granted(&after, id);
         if older.is_none_or(|member| member.epoch < *epoch) {
-            // Whoever has the older one is to say that it is gone.
+            // Whoever was ordered the older one is to say that it is gone.
+            let older = older.filter(|member| member.ordered != Ordered::Nothing);
             let there = older.map(|member| member.host.clone());
             after.past.awaited.extend(there);
-            adopt(&mut after, host, (id, *epoch), now);
+            let lease = heard.leases.get(id).copied();
+            adopt(&mut after, host, (id, *epoch, lease), now);
         }
     }
     // A zone that is served never comes back under a serial that was another one's.
@@ -223,8 +229,12 @@ fn count_as_founded(state: &mut State, key: &SetKey, id: &MemberId) {
 }
 
 /// A grant that the store did not know of.
-fn adopt(state: &mut State, host: &HostName, grant: (&MemberId, Epoch), now: Timestamp) {
-    let (id, epoch) = grant;
+fn adopt(
+    state: &mut State,
+    host: &HostName,
+    (id, epoch, lease): (&MemberId, Epoch, Option<LeaseTerms>),
+    now: Timestamp,
+) {
     let Some(own) = state.hosts.get(host) else {
         return;
     };
@@ -256,6 +266,8 @@ fn adopt(state: &mut State, host: &HostName, grant: (&MemberId, Epoch), now: Tim
             Ordered::Run
         };
         member.restart_asked = Some(now);
+        // What its keeper ends it by, whatever the set says: without a lease it never ends by itself.
+        member.lease = lease;
     }
 }
 

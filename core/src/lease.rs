@@ -105,7 +105,7 @@ impl Leases {
         }
     }
 
-    /// What a member of a set is granted with; nothing for one that does not move by itself.
+    /// What a member of a set is granted with, before it is known where; nothing for one that does not move by itself.
     pub fn terms(&self, spec: &StatefulSetSpec) -> Option<LeaseTerms> {
         match spec.failure_policy {
             FailurePolicy::Hold => None,
@@ -117,6 +117,7 @@ impl Leases {
                     length_ms: millis(length),
                     grace_ms: millis(spec.fence_grace(length).min(most)),
                     kill_ms: millis(self.kill_margin),
+                    self_fences: false,
                 })
             }
         }
@@ -133,6 +134,10 @@ pub struct LeaseTerms {
     pub grace_ms: u64,
     /// From the end to the member being surely gone, in milliseconds.
     pub kill_ms: u64,
+    /// Whether its host reboots itself when the member is not gone in time: each of its keepers was
+    /// started with that, because a host refuses to start it without.
+    #[serde(default)]
+    pub self_fences: bool,
 }
 
 impl LeaseTerms {

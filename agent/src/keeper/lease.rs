@@ -10,6 +10,7 @@ use std::{
 
 use berth_core::{
     keeper::{Act, Deadline, Event, LeasedRun},
+    lease::LeaseTerms,
     time::Timestamp,
     waiting::Reason,
 };
@@ -103,6 +104,11 @@ impl Keeper {
     /// When the newest acknowledged renewal was sent.
     pub(crate) fn renewed(&self) -> Option<Timestamp> {
         Some(self.lease.as_ref()?.deadline.renewed())
+    }
+
+    /// The terms of the lease that ends its member.
+    pub(crate) fn lease_terms(&self) -> Option<LeaseTerms> {
+        Some(self.lease.as_ref()?.deadline.terms())
     }
 
     /// Takes in a renewal. A keeper whose member has no lease needs none.

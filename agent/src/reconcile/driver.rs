@@ -398,7 +398,7 @@ fn wanted(order: &MemberOrder, filled: impl Fn(&berth_core::ids::Uid) -> bool) -
         desired: order.desired,
         revision: order.revision.clone(),
         founding: order.values.founding,
-        leased: order.lease.is_some(),
+        lease: order.lease,
         passed_gate: false,
         volumes: volumes
             .map(|v| (v.name.clone(), v.filled || filled(&v.claim_uid)))

@@ -15,7 +15,6 @@ use berth_core::{
     order::{OrderDelta, OrderHead},
     rendered::RenderedMember,
     report::MemberReport,
-    time::Timestamp,
     waiting::Reason,
 };
 use thiserror::Error;

@@ -586,6 +586,7 @@ fn leased(name: &str, counter: u64) -> MemberOrder {
             length_ms: 1_000,
             grace_ms: 250,
             kill_ms: 1_000,
+            self_fences: false,
         }),
         ..order(name, counter, Desired::Run)
     }

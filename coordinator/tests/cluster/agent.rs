@@ -413,6 +413,11 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
                 .iter()
                 .map(|(id, order)| (id.clone(), order.epoch))
                 .collect(),
+            leases: ledger
+                .members
+                .iter()
+                .filter_map(|(id, order)| Some((id.clone(), order.lease?)))
+                .collect(),
             zone: ledger
                 .zone
                 .as_ref()

@@ -135,6 +135,7 @@ fn lease_over(case: &Case<'_>, id: &MemberId, member: &Member) -> bool {
         volume.is_some_and(|volume| volume.source.host().is_none())
     });
     over && !host.contact.connected
+        && terms.self_fences
         && host.record.self_fences
         && (!writes || host.contact.fenced.is_some())
 }

@@ -8,6 +8,7 @@ const DEFAULT: LeaseTerms = LeaseTerms {
     length_ms: 15_000,
     grace_ms: 3_750,
     kill_ms: 2_000,
+    self_fences: false,
 };
 
 #[test]
@@ -140,7 +141,7 @@ proptest! {
         (host, coordinator) in (-20..=20_i64, -20..=20_i64),
         fates in proptest::collection::vec(fate(), 1..12),
     ) {
-        let terms = LeaseTerms { length_ms, grace_ms: length_ms / 4, kill_ms: 2_000 };
+        let terms = LeaseTerms { length_ms, grace_ms: length_ms / 4, kill_ms: 2_000, self_fences: false };
         let host = Clock { rate: host, origin: 77_000 };
         let coordinator = Clock { rate: coordinator, origin: 1_000_000 };
         let mut renewals = Renewals::default();

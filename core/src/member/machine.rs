@@ -6,6 +6,7 @@ use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing
 use crate::{
     bug::{self, Bug},
     ids::{Epoch, RunId},
+    lease::LeaseTerms,
     order::Desired,
     time::Timestamp,
     waiting::Reason,
@@ -356,8 +357,17 @@ impl Machine {
     /// Whether it must not be started, because what it rests on is not there.
     pub(super) fn lacks_lease(&self) -> bool {
         match &self.standing {
-            Standing::Ordered(wanted) => wanted.leased && !self.lease,
+            Standing::Ordered(wanted) => wanted.lease.is_some() && !self.lease,
             Standing::Unordered | Standing::Removed => false,
+        }
+    }
+
+    /// Whether what the coordinator goes by is what a keeper ends its member by: it tells that a
+    /// member is gone by the terms of the order.
+    fn is_ended_by(&self, lease: Option<LeaseTerms>) -> bool {
+        match &self.standing {
+            Standing::Ordered(wanted) => wanted.lease == lease,
+            Standing::Unordered | Standing::Removed => true,
         }
     }
 
@@ -387,7 +397,8 @@ impl Machine {
             }
             (Place::Prepared(_) | Place::PortsFree(_), _) => Some(Action::Cleanup),
             (Place::Up(up), goal) => {
-                let stays = goal == Goal::Run(up.run.epoch) && !self.restart;
+                let stays =
+                    goal == Goal::Run(up.run.epoch) && !self.restart && self.is_ended_by(up.lease);
                 match (up.stopping(), stays) {
                     (true, _) => Some(Action::Kill),
                     (false, true) => None,

@@ -21,6 +21,7 @@ use std::{
 use crate::{
     bug::{self, Bug},
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
+    lease::LeaseTerms,
     notify::Said,
     order::Desired,
     probe::{Outcome, ProbeSpecs},
@@ -49,8 +50,8 @@ pub struct Wanted {
     pub desired: Desired,
     /// The revision of its template: another one may have removed the cause of a failure.
     pub revision: TemplateHash,
-    /// Whether it may only be started while the host holds a lease.
-    pub leased: bool,
+    /// The lease that it rests on, if any: it is started only while the host holds one.
+    pub lease: Option<LeaseTerms>,
     /// Its volumes by claim template, and whether each is known to be filled.
     pub volumes: BTreeMap<String, bool>,
     /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
@@ -123,6 +124,8 @@ pub struct Running {
     pub init_done: bool,
     /// Whether a stop was asked for by an earlier agent.
     pub stopping: bool,
+    /// The lease that its keeper ends it by, if any.
+    pub lease: Option<LeaseTerms>,
     /// The processes, in the order of the template.
     pub processes: Vec<ProcessState>,
     /// Their probes.

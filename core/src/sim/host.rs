@@ -390,7 +390,7 @@ impl SimHost {
             revision: order.revision.clone(),
             founding: order.values.founding,
             passed_gate: self.ledger.has_passed(id, order.epoch),
-            leased: order.lease.is_some(),
+            lease: order.lease,
             volumes: order
                 .volumes
                 .into_iter()

@@ -129,7 +129,9 @@ impl State {
                 ordinal: *ordinal,
             };
             let host = self.hosts.get(&member.host);
-            host.is_some_and(|host| host.record.self_fences)
+            let promised = member.lease.is_none_or(|lease| lease.self_fences);
+            promised
+                && host.is_some_and(|host| host.record.self_fences)
                 && self.written_elsewhere(&id).is_none()
         });
         match by_lease {

@@ -126,6 +126,9 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
         .open(&log)
         .map_err(|e| path_failed("open", &log, e))?;
     let run = dirs.run.clone();
+    if let Some(lease) = &launch.lease {
+        lease.check_host(host.config.self_reboot.is_some())?;
+    }
     let spec = LaunchSpec {
         launch,
         identities,
