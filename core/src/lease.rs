@@ -156,6 +156,12 @@ impl LeaseTerms {
         Duration::from_millis(self.kill_ms)
     }
 
+    /// The host's end: how long after the newest acknowledged renewal was sent a stream is given up.
+    /// As much time is left for another one before the member is asked to stop.
+    pub fn patience(&self) -> Duration {
+        self.length().saturating_sub(self.grace()) / 2
+    }
+
     /// The host's end: `D`, when what runs on a renewal that was sent then is to be dead.
     pub fn deadline(&self, sent: Timestamp) -> Timestamp {
         sent.plus(self.length())
@@ -246,9 +252,11 @@ impl Renewals {
         }
     }
 
-    /// When the oldest renewal was sent that is not acknowledged.
-    pub fn unanswered(&self) -> Option<Timestamp> {
-        self.open.values().next().copied()
+    /// Since when nothing is known to have come through: when the newest acknowledged renewal was
+    /// sent or, before the first one, the first of all.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        let first = self.open.values().next().copied();
+        self.acknowledged.runs.or(first)
     }
 
     /// When the newest acknowledged renewals were sent.

@@ -32,6 +32,32 @@ fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
 }
 
 #[test]
+fn a_stream_is_given_up_while_there_is_time_for_another_before_anybody_stops() {
+    let mut renewals = Renewals::default();
+    assert_eq!(renewals.silent_since(), None);
+    let first = renewals.send(Timestamp(1_000));
+    renewals.send(Timestamp(4_000));
+    assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
+    renewals.acknowledge(first, true);
+    renewals.send(Timestamp(7_000));
+    assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
+    for terms in [
+        DEFAULT,
+        LeaseTerms {
+            length_ms: 1_000,
+            grace_ms: 499,
+            ..DEFAULT
+        },
+    ] {
+        let given_up = Timestamp(1_000).plus(terms.patience());
+        let stops = Timestamp(1_000 + terms.length_ms - terms.grace_ms);
+        assert!(stops.since(given_up) >= terms.patience());
+        // A renewal that is due by then can have been answered.
+        assert!(terms.patience() > renew_every(terms.length()));
+    }
+}
+
+#[test]
 fn an_earlier_coordinator_may_have_acknowledged_until_the_term_began() {
     let over = |began, renewed: Option<u64>| {
         let over = DEFAULT.surely_over(Timestamp(began), renewed.map(Timestamp));
