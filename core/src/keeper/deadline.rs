@@ -82,6 +82,11 @@ impl Deadline {
         self.run.renewed = self.run.renewed.max(sent);
     }
 
+    /// What it is the end of, with the newest renewal.
+    pub fn run(&self) -> LeasedRun {
+        self.run
+    }
+
     /// The terms of the grant.
     pub fn terms(&self) -> LeaseTerms {
         self.run.terms
