@@ -9,6 +9,7 @@ mod config;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,7 +20,7 @@ pub use config::{FenceCommand, Fencing, FencingError, FencingFile, HostFencing, 
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
+    process::{ChildStderr, Command},
     time::timeout,
 };
 
@@ -33,7 +34,10 @@ const OFF: i32 = 2;
 /// From a failure to the next attempt.
 const RETRY: Duration = Duration::from_secs(10);
 /// So much of what a command says is told.
-const SAID: u64 = 400;
+const SAID: usize = 400;
+/// How long a command that ended may have children that hold its output open: what they say is waited
+/// for no longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a host is not confirmed to be fenced.
 #[derive(Debug, Error)]
@@ -217,11 +221,18 @@ impl FenceCommand {
                 // One that does not read it says so by its exit.
                 stdin.write_all(input.as_bytes()).await.ok();
             }
-            let mut said = String::new();
-            if let Some(stderr) = child.stderr.take() {
-                stderr.take(SAID).read_to_string(&mut said).await.ok();
-            }
-            Ok((child.wait().await?.code(), said))
+            let mut said = Vec::new();
+            let exit = {
+                let mut reading = pin!(read_beginning(child.stderr.take(), &mut said));
+                tokio::select! {
+                    exit = child.wait() => {
+                        timeout(LAST_WORDS, reading).await.ok();
+                        exit?
+                    }
+                    () = &mut reading => child.wait().await?,
+                }
+            };
+            Ok((exit.code(), String::from_utf8_lossy(&said).into_owned()))
         };
         match timeout(self.timeout, work).await {
             Ok(ended) => ended.map_err(failed),
@@ -231,6 +242,17 @@ impl FenceCommand {
                 Err(FenceError::Timeout { action, limit })
             }
         }
+    }
+}
+
+/// Keeps the beginning of what a command writes, and reads all of it: one that writes more is not to
+/// end because nobody reads.
+async fn read_beginning(stderr: Option<ChildStderr>, said: &mut Vec<u8>) {
+    let Some(mut stderr) = stderr else { return };
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut bytes).await {
+        let read = bytes.iter().take(count);
+        said.extend(read.take(SAID.saturating_sub(said.len())));
     }
 }
 

@@ -55,6 +55,35 @@ async fn what_does_not_say_off_confirms_nothing() {
 }
 
 #[tokio::test]
+async fn one_that_says_much_is_heard_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    // More than a pipe holds, in characters of which one lies across the end of what is told.
+    let talks = "input=$(cat); i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); \
+                 printf 'x\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}' >&2; done";
+    let off = format!("{talks}; case $input in *action=status*) exit 2;; esac");
+    command(script(&dir, &off), LONG).confirm().await.unwrap();
+    let on = command(script(&dir, talks), LONG).confirm().await;
+    let error = on.unwrap_err().to_string();
+    let expected = "action status ended with code 0: x\u{fc}\u{fc}";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(error.len() < SAID + 50, "{}", error.len());
+}
+
+#[tokio::test]
+async fn one_whose_children_hold_its_output_open_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let leaves = "(exec sleep 1000) & echo $! >> PIDS; echo on >&2; exit 1";
+    let pids = dir.path().join("pids");
+    let program = script(&dir, &leaves.replace("PIDS", &pids.display().to_string()));
+    let error = command(program, LONG).confirm().await.unwrap_err();
+    assert_eq!(error.to_string(), "action off ended with code 1: on");
+    for pid in fs::read_to_string(pids).unwrap().lines() {
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_that_does_not_end_is_killed_with_its_children() {
     let dir = tempfile::tempdir().unwrap();
     let (pid, program) = (dir.path().join("pid"), "sleep 1000 & echo $! > PID; wait");
