@@ -62,7 +62,8 @@ impl State {
     }
 
     /// Which hosts are to be fenced now, by what the members that wait on them need; only where a
-    /// command is there for it. Whoever can be switched off is: that proves most.
+    /// command is there for it, and never one that is in contact. Whoever can be switched off is:
+    /// that proves most.
     pub fn to_fence<'a>(
         &self,
         waiting: impl Iterator<Item = &'a Reason>,
@@ -73,6 +74,10 @@ impl State {
             else {
                 continue;
             };
+            let known = self.hosts.get(host);
+            if known.is_none_or(|known| known.contact.connected) {
+                continue;
+            }
             let fences = self.fences.get(host).copied().unwrap_or_default();
             let writes = matches!(reason, Reason::UnfencedWriter { .. });
             if fences.power {

@@ -216,6 +216,28 @@ fn a_host_is_fenced_by_what_proves_most() {
 }
 
 #[test]
+fn a_host_that_is_back_is_not_fenced_for_what_was_found_before() {
+    let mut friends = running(false);
+    let host = cut(&mut friends);
+    let fences = Fences {
+        power: true,
+        storage: true,
+    };
+    friends.state.fences.insert(host.clone(), fences);
+    let claim = member("db", 0).claim("data").unwrap();
+    let found = [
+        Reason::FenceNotConfirmed { host: host.clone() },
+        Reason::UnfencedWriter {
+            host: host.clone(),
+            claim,
+        },
+    ];
+    assert_eq!(friends.state.to_fence(found.iter()).len(), 1);
+    friends.contact(&host, true);
+    assert!(friends.state.to_fence(found.iter()).is_empty());
+}
+
+#[test]
 fn a_host_that_is_off_need_not_be_waited_for() {
     let mut friends = running(true);
     let host = cut(&mut friends);
