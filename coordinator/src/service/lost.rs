@@ -4,19 +4,16 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::{HostName, MemberId},
+    ids::HostName,
     state::{
         State,
         lost::{self, NotLost, left_on},
     },
     store::{Batch, RecordKind},
 };
-use berth_proto::{
-    convert::object::namespace,
-    v1::{ConfirmHostDeadResponse, ForceMemberRequest, RemoveHostResponse},
-};
+use berth_proto::v1::{ConfirmHostDeadResponse, ForceMemberRequest, RemoveHostResponse};
 
-use super::{apply::commit, status::ServiceError};
+use super::{apply::commit, members, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL, WARNING},
@@ -74,11 +71,7 @@ pub(super) async fn force(
     context: &Context,
     request: ForceMemberRequest,
 ) -> Result<u64, ServiceError> {
-    let namespace = namespace(&request.namespace)?;
-    let text = format!("{namespace}/{}", request.member);
-    let id: MemberId = text.parse().map_err(|_| ServiceError::NotFound {
-        what: format!("member {text}"),
-    })?;
+    let id = members::id(&request.namespace, &request.member)?;
     let subject = format!("Member/{}", id.name());
     loop {
         let now = context.clock.now();
@@ -86,7 +79,7 @@ pub(super) async fn force(
             let view = context.view.read();
             let after = lost::force(&view.state, &id, now).map_err(refused)?;
             let what = format!("that {id} does not run; nothing proves it");
-            confirmed(&subject, (&text, &request.typed_name), &what)?;
+            confirmed(&subject, (&id.to_string(), &request.typed_name), &what)?;
             let mut batch = Batch::default();
             changes(&view, &after, &id.set, &mut batch)?;
             if !batch.puts.is_empty() {
