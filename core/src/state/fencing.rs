@@ -36,19 +36,25 @@ pub enum Fenced {
 pub enum Enforcement {
     /// Nothing moves without a proof: a member whose host is out of contact stays down elsewhere.
     Hold,
+    /// It has no member that could be lost.
+    NoMember,
     /// Its hosts kill it when their lease is over, and reboot if they cannot.
     Lease,
     /// A fence command confirms that its old host is off, or cannot write.
     Fenced,
+    /// Nothing can: a member whose host is lost stays down, as in a set that holds.
+    Nothing,
 }
 
 impl Enforcement {
-    /// The word that is shown.
+    /// What is shown.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Hold => "none",
+            Self::Hold => "hold",
+            Self::NoMember => "no member",
             Self::Lease => "lease",
             Self::Fenced => "fenced",
+            Self::Nothing => "nothing: a lost member stays down; configure a fence command",
         }
     }
 }
@@ -127,19 +133,28 @@ impl State {
         if set.spec.failure_policy == FailurePolicy::Hold {
             return Enforcement::Hold;
         }
-        let by_lease = set.members.iter().all(|(ordinal, member)| {
-            let set = key.clone();
+        let each = set.members.iter().map(|(ordinal, member)| {
             let id = MemberId {
-                set,
+                set: key.clone(),
                 ordinal: *ordinal,
             };
-            let host = self.hosts.get(&member.host);
-            host.is_some_and(|host| host.record.self_fences)
-                && self.written_elsewhere(&id).is_none()
+            self.enforced(&id, &member.host)
         });
-        match by_lease {
-            true => Enforcement::Lease,
-            false => Enforcement::Fenced,
+        each.max().unwrap_or(Enforcement::NoMember)
+    }
+
+    /// What would prove a member gone from its host, and its last writes with it.
+    fn enforced(&self, id: &MemberId, host: &HostName) -> Enforcement {
+        let known = self.hosts.get(host);
+        let reboots = known.is_some_and(|known| known.record.self_fences);
+        let fences = self.fences.get(host).copied().unwrap_or_default();
+        let writes = self.written_elsewhere(id).is_some();
+        if reboots && !writes {
+            Enforcement::Lease
+        } else if fences.power || (reboots && fences.storage) {
+            Enforcement::Fenced
+        } else {
+            Enforcement::Nothing
         }
     }
 }
