@@ -105,23 +105,37 @@ impl Leases {
         }
     }
 
-    /// What a member of a set is granted with, before it is known where; nothing for one that does not move by itself.
+    /// The length of a set's lease, if the `fenceGrace` of the set is half of it or more: a member
+    /// would be stopped after one renewal that comes late.
+    pub fn too_short_for(&self, spec: &StatefulSetSpec) -> Option<Duration> {
+        let length = self.length(spec.lease_class());
+        let moves = spec.failure_policy == FailurePolicy::Failover;
+        (moves && spec.fence_grace(length) > longest_grace(length)).then_some(length)
+    }
+
+    /// What a member of a set is granted with, before it is known where; nothing for one that does
+    /// not move by itself.
     pub fn terms(&self, spec: &StatefulSetSpec) -> Option<LeaseTerms> {
         match spec.failure_policy {
             FailurePolicy::Hold => None,
             FailurePolicy::Failover => {
                 let length = self.length(spec.lease_class());
-                // A class that was configured shorter than the set was written for: never half of it.
-                let most = (length / 2).saturating_sub(Duration::from_millis(1));
+                let grace = spec.fence_grace(length).min(longest_grace(length));
                 Some(LeaseTerms {
                     length_ms: millis(length),
-                    grace_ms: millis(spec.fence_grace(length).min(most)),
+                    grace_ms: millis(grace),
                     kill_ms: millis(self.kill_margin),
                     self_fences: false,
                 })
             }
         }
     }
+}
+
+/// How long before the end of a lease a member is asked to stop at the earliest, also where a class
+/// was configured shorter than the set was written for: always less than half of it.
+pub fn longest_grace(lease: Duration) -> Duration {
+    (lease / 2).saturating_sub(Duration::from_millis(1))
 }
 
 /// What a grant says of the lease that it rests on. Durable with the grant; in the order.

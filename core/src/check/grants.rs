@@ -185,42 +185,31 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         return Ok(());
     }
     let hosts = past.mismatched.keys().chain(&past.awaited);
-    let host = hosts.map(HostName::as_str).next().unwrap_or("the store");
+    let unknown = hosts.map(HostName::as_str).next().map_or_else(
+        || "what was decided since the backup is not known".to_owned(),
+        |host| format!("what {host} has is not known"),
+    );
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
         set.is_some_and(|set| is_wanted(set, id.ordinal))
     };
-    match case.step {
-        Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
-            "{id} would start, and what {host} has is not known"
-        )),
+    let would = match case.step {
+        Step::Assign { member: id, .. } | Step::Start { member: id, .. } => {
+            format!("{id} would start")
+        }
         Step::Release {
             member: id,
             proof: Proof::LeaseOver | Proof::Fenced,
             ..
-        } => Err(format!(
-            "{id} would be given up, and {host} follows another history"
-        )),
-        Step::Stop { member: id, .. } if replaces(id) => Err(format!(
-            "{id} would be replaced, and what {host} has is not known"
-        )),
-        Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
-            "claim {key} would be given a volume, and what {host} has is not known"
-        )),
-        Step::DropClaim { key, .. } => Err(format!(
-            "claim {key} would be deleted, and what {host} has is not known"
-        )),
-        Step::PurgeVolume { name } => Err(format!(
-            "volume {} would be removed, and what {host} has is not known",
-            name.name
-        )),
-        Step::TakeSnapshot { snapshot, .. } => Err(format!(
-            "snapshot {} would be taken, and what {host} has is not known",
-            snapshot.of
-        )),
-        Step::PinSnapshot { key, .. } => Err(format!(
-            "snapshot {key} would mean the claim of now, and {host} follows another history"
-        )),
+        } => format!("{id} would be given up"),
+        Step::Stop { member: id, .. } if replaces(id) => format!("{id} would be replaced"),
+        Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => {
+            format!("claim {key} would be given a volume")
+        }
+        Step::DropClaim { key, .. } => format!("claim {key} would be deleted"),
+        Step::PurgeVolume { name } => format!("volume {} would be removed", name.name),
+        Step::TakeSnapshot { snapshot, .. } => format!("snapshot {} would be taken", snapshot.of),
+        Step::PinSnapshot { key, .. } => format!("snapshot {key} would mean the claim of now"),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }
         | Step::TieClaim { .. }
@@ -239,8 +228,9 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::DropRevision { .. }
         | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
-    }
+        | Step::PublishZone { .. } => return Ok(()),
+    };
+    Err(format!("{would}, and {unknown}"))
 }
 
 pub(super) fn wanted(case: &Case<'_>) -> Verdict {

@@ -132,7 +132,11 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     let spec = LaunchSpec {
         launch,
         identities,
-        reboot: host.config.self_reboot.clone(),
+        reboot: host
+            .config
+            .self_reboot
+            .as_ref()
+            .map(|reboot| reboot.path().to_owned()),
         dirs,
     };
     let spec = serde_json::to_vec(&spec).map_err(|e| step_failed("encode the launch", e))?;

@@ -274,6 +274,28 @@ fn a_host_is_fenced_by_what_proves_most() {
 }
 
 #[test]
+fn a_host_that_is_back_is_not_fenced_for_what_was_found_before() {
+    let mut friends = running(false);
+    let host = cut(&mut friends);
+    let fences = Fences {
+        power: true,
+        storage: true,
+    };
+    friends.state.fences.insert(host.clone(), fences);
+    let claim = member("db", 0).claim("data").unwrap();
+    let found = [
+        Reason::FenceNotConfirmed { host: host.clone() },
+        Reason::UnfencedWriter {
+            host: host.clone(),
+            claim,
+        },
+    ];
+    assert_eq!(friends.state.to_fence(found.iter()).len(), 1);
+    friends.contact(&host, true);
+    assert!(friends.state.to_fence(found.iter()).is_empty());
+}
+
+#[test]
 fn a_host_that_is_off_need_not_be_waited_for() {
     let mut friends = running(true);
     let host = cut(&mut friends);
@@ -365,16 +387,52 @@ fn no_member_that_moves_starts_on_a_volume_without_an_owner_record() {
 
 #[test]
 fn what_enforces_it_is_told_of_a_set() {
+    use Enforcement::{Fenced, Hold, Lease, NoMember, Nothing};
     let told = |friends: &Friends| {
         let set = &friends.state.sets[&key("db")];
         friends.state.enforcement(&key("db"), set)
     };
-    assert_eq!(told(&running(false)), Enforcement::Lease);
-    assert_eq!(told(&running(true)), Enforcement::Fenced);
-    let mut friends = running(false);
-    fences_itself(&mut friends.state, 2, false);
-    assert_eq!(told(&friends), Enforcement::Fenced);
+    let (none, power, storage) = ((false, false), (true, false), (false, true));
+    for (writes, reboots, (power, storage), expected) in [
+        (false, true, none, Lease),
+        (false, true, power, Lease),
+        (false, false, none, Nothing),
+        (false, false, power, Fenced),
+        (false, false, storage, Nothing),
+        (true, true, none, Nothing),
+        (true, true, power, Fenced),
+        (true, true, storage, Fenced),
+        (true, false, none, Nothing),
+        (true, false, power, Fenced),
+        (true, false, storage, Nothing),
+    ] {
+        // The other member's host enforces it by what proves most.
+        let mut friends = running(writes);
+        let all = Fences {
+            power: true,
+            storage: true,
+        };
+        friends
+            .state
+            .fences
+            .extend((1..=4).map(|n| (host_name(n), all)));
+        let host = placed_on(&friends);
+        let known = friends.state.hosts.get_mut(&host).unwrap();
+        known.record.self_fences = reboots;
+        let own = Fences { power, storage };
+        friends.state.fences.insert(host, own);
+        assert_eq!(told(&friends), expected, "{writes} {reboots} {own:?}");
+    }
+    let mut empty = running(false);
+    empty
+        .state
+        .sets
+        .get_mut(&key("db"))
+        .unwrap()
+        .members
+        .clear();
+    assert_eq!(told(&empty), NoMember);
     let mut hold = state(1);
     put_set(&mut hold, "db", spec(1, false));
-    assert_eq!(told(&Friends::new(hold)), Enforcement::Hold);
+    assert_eq!(told(&Friends::new(hold)), Hold);
 }
