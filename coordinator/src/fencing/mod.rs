@@ -133,11 +133,15 @@ pub(crate) fn push(
         else {
             continue;
         };
+        // Its agent is there: what it has it says with its first report.
+        if context.sessions.has_stream(&host) {
+            continue;
+        }
         match due {
             Some(at) => next = Some(next.map_or(at, |next: Timestamp| next.min(at))),
             None if work.running.insert(host.clone()) => {
                 let away = Away {
-                    since: known.contact.since,
+                    heard: heard(&known.contact),
                     host,
                 };
                 tokio::spawn(fence(context.clone(), away, what, command));
@@ -148,16 +152,24 @@ pub(crate) fn push(
     next
 }
 
-/// A host, and since when it is out of contact.
+/// When contact with a host last began or ended, and its newest stream: a stream may begin and end
+/// without a report.
+type LastHeard = (Timestamp, Option<Timestamp>, u64);
+
+fn heard(contact: &Contact) -> LastHeard {
+    (contact.since, contact.heard, contact.stream)
+}
+
+/// A host that is out of contact, and what was last heard of it.
 struct Away {
     host: HostName,
-    since: Timestamp,
+    heard: LastHeard,
 }
 
 impl Away {
-    /// Whether it was out of contact all the time.
+    /// Whether nothing was heard of it since.
     fn lasts(&self, contact: &Contact) -> bool {
-        !contact.connected && contact.since == self.since
+        !contact.connected && heard(contact) == self.heard
     }
 }
 
@@ -166,7 +178,8 @@ async fn fence(context: Context, away: Away, what: Fenced, command: FenceCommand
     let lasts = {
         let view = context.view.read();
         let known = view.state.hosts.get(host);
-        known.is_some_and(|known| away.lasts(&known.contact))
+        // A stream is entered before the contact tells of it.
+        known.is_some_and(|known| away.lasts(&known.contact)) && !context.sessions.has_stream(host)
     };
     // What was found may be of the moment before its agent came back.
     let event = if lasts {

@@ -243,3 +243,13 @@ async fn a_host_that_came_back_and_went_is_not_switched_off_for_what_was_found_b
     assert!(!world.ran());
     assert_eq!(world.fenced(), None);
 }
+
+#[tokio::test]
+async fn a_host_that_opened_a_stream_is_not_switched_off_before_it_reports() {
+    let world = World::new();
+    world
+        .fence(|contact| contact.join(7, None, contact.since))
+        .await;
+    assert!(!world.ran());
+    assert_eq!(world.fenced(), None);
+}
