@@ -78,6 +78,8 @@ pub(crate) struct Ledger {
     /// The renewals that were sent, and when the newest acknowledged one was.
     renewals: Vec<Instant>,
     pub(crate) renewed: Option<Instant>,
+    /// Whether that was acknowledged for what runs only.
+    pub(crate) running_only: bool,
     known: BTreeSet<MemberId>,
 }
 
@@ -282,6 +284,7 @@ async fn run(
                 let mut ledger = ledger.lock().unwrap();
                 let at = usize::try_from(ack.number).unwrap();
                 ledger.renewed = ledger.renewals.get(at).copied();
+                ledger.running_only = ack.running_only;
             }
             coordinator_message::Message::LogCancel(_) => {}
         }
