@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use berth_agent::{
     config::{Config, ConfigFile},
-    host::linux::{LinuxConfig, LinuxHost, LocalPolicy},
+    host::linux::{LinuxConfig, LinuxHost, LocalPolicy, SelfReboot},
 };
 use berth_core::manifest::read_config;
 use clap::Parser;
@@ -24,6 +24,9 @@ struct Args {
     /// Writes the log as JSON, a line each.
     #[arg(long)]
     log_json: bool,
+    /// For tests of hosts that share a machine: what would reboot this one is written here instead.
+    #[arg(long, value_name = "FILE", hide = true)]
+    record_reboots: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     log(args.log_json);
     let config = config(&args)?;
+    let reboot = config.self_reboot.clone().map(SelfReboot::Sysrq);
     let host = LinuxHost::new(LinuxConfig {
         data_dir: config.data_dir.clone(),
         run_dir: config.run_dir.clone(),
@@ -41,7 +45,7 @@ fn main() -> anyhow::Result<()> {
             file: args.config,
             ..config.policy.clone()
         },
-        self_reboot: config.self_reboot.clone(),
+        self_reboot: args.record_reboots.map(SelfReboot::Recorded).or(reboot),
         keeper_program: LinuxConfig::OWN_PROGRAM.into(),
     })
     .map_err(|reason| anyhow::anyhow!("{reason}"))?;

@@ -22,6 +22,7 @@ const TERMS: LeaseTerms = LeaseTerms {
     length_ms: 3_000,
     grace_ms: 1_000,
     kill_ms: 2_000,
+    self_fences: false,
 };
 
 fn leased(bed: &Bed, renewed: Timestamp) -> KeeperLaunch {

@@ -14,9 +14,10 @@ use thiserror::Error;
 
 use crate::{
     ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
+    lease::LeaseTerms,
     order::OrderHead,
     plan::{Step, step::Proof},
-    state::{Founding, Member, Ordered, State},
+    state::{Founding, Member, Observation, Ordered, State},
     time::Timestamp,
 };
 
@@ -32,8 +33,8 @@ pub struct Past {
     pub restored: Option<Timestamp>,
     /// Hosts whose agents have what this store never sent, until an operator accepts that.
     pub mismatched: BTreeMap<HostName, Mismatched>,
-    /// Hosts that were not heard of since this history began: what was granted to them before is
-    /// not known.
+    /// Hosts that did not say yet, under an order of this history, that they have nothing but what
+    /// was granted to them: what they were granted before is not known, or not gone.
     pub awaited: BTreeSet<HostName>,
 }
 
@@ -60,6 +61,9 @@ pub struct Heard {
     pub highest_epochs: BTreeMap<MemberId, Epoch>,
     /// The members that are in its order, or left it and are not gone, with their epochs.
     pub members: BTreeMap<MemberId, Epoch>,
+    /// The leases that those of them rest on which have one, as they were told: nothing else says
+    /// when they end.
+    pub leases: BTreeMap<MemberId, LeaseTerms>,
     /// The zone that it serves.
     pub zone: ZoneSerial,
 }
@@ -76,6 +80,13 @@ impl Past {
     /// Whether nothing may start or move until an operator accepts the history.
     pub fn is_latched(&self) -> bool {
         self.restored.is_some() || !self.mismatched.is_empty()
+    }
+
+    /// Whether agents may start what they were ordered. An acknowledged renewal is what a member of a
+    /// Failover set is started on, so while the store may not know of every grant its renewals are
+    /// for what runs: an older order that an agent has may be of a grant that was given up since.
+    pub fn lets_start(&self) -> bool {
+        !self.is_latched() && self.awaited.is_empty()
     }
 }
 
@@ -98,11 +109,15 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
     let mut after = state.clone();
     after.term = seen.fold(state.term, Term::max).next();
     after.history = history;
-    let awaited = |name: &&HostName| {
-        let host = state.hosts.get(*name);
-        host.is_some_and(|host| host.record.directives.dead.is_none())
-    };
-    let known = state.hosts.keys().filter(awaited);
+    // What an operator said of hosts is of a time that may be over: one that was dead may be back.
+    let dead = state.hosts.iter();
+    let dead = dead.filter(|(_, host)| host.record.directives.dead.is_some());
+    for (name, _) in dead {
+        if let Some(host) = after.hosts.get_mut(name) {
+            host.record.directives.dead = None;
+        }
+    }
+    let known = state.hosts.keys();
     let followed = past.mismatched.values().map(|host| &host.history);
     let followed = followed.filter(|history| **history != HistoryId::default());
     let mut former = past.former.clone();
@@ -119,13 +134,18 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
 
 /// What is known once an awaited host was heard of: its grants are those that its ledger has. What
 /// the store believed beside them is gone there; what it did not know of is stopped and placed anew
-/// as the disruption budget allows, or at once if its data is not where the store has it.
+/// as the disruption budget allows, or at once if its data is not where the store has it. A ledger
+/// that never had an order proves nothing: keepers may have outlived the one before.
+///
+/// It is awaited still: what it has of grants that others took the place of is to stop first, and it
+/// may not have told all ([`answered`]). So is a host whose grant turns out to be an older one.
 ///
 /// Of a member that was granted meanwhile its set counts as founded: it may have been.
 #[must_use]
 pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) -> State {
     let mut after = state.clone();
-    for id in state.index().on_host.of(host) {
+    let has_ledger = heard.head.history != HistoryId::default();
+    for id in state.index().on_host.of(host).filter(|_| has_ledger) {
         if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
             drop_grant(&mut after, id, now);
         }
@@ -140,17 +160,44 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
         }
     }
     for (id, epoch) in &heard.members {
-        if granted(&after, id).is_none_or(|member| member.epoch < *epoch) {
-            adopt(&mut after, host, (id, *epoch), now);
+        let older = granted(&after, id);
+        if older.is_none_or(|member| member.epoch < *epoch) {
+            // Whoever was ordered the older one is to say that it is gone.
+            let older = older.filter(|member| member.ordered != Ordered::Nothing);
+            let there = older.map(|member| member.host.clone());
+            after.past.awaited.extend(there);
+            let lease = heard.leases.get(id).copied();
+            adopt(&mut after, host, (id, *epoch, lease), now);
         }
     }
-    after.past.awaited.remove(host);
     // A zone that is served never comes back under a serial that was another one's.
     if heard.zone > after.zone.serial {
         after.zone.serial = heard.zone;
         after.zone.hash = ContentHash::default();
     }
     after
+}
+
+/// What is known once an awaited host has answered an order of this history: if it has nothing but
+/// what is granted to it, it is awaited no more. `None` if that changes nothing.
+///
+/// A set that the store does not know holds nothing up: what is left of it is told with every report.
+pub fn answered(state: &State, host: &HostName) -> Option<State> {
+    let contact = &state.hosts.get(host)?.contact;
+    if !state.past.awaited.contains(host) || !contact.connected || !contact.settled {
+        return None;
+    }
+    let left_over = |(id, seen): (&MemberId, &Observation)| {
+        let member = granted(state, id);
+        let is_its = |m: &Member| m.host == *host && m.epoch == seen.report.epoch;
+        state.sets.contains_key(&id.set) && !member.is_some_and(is_its)
+    };
+    if contact.members.iter().any(left_over) {
+        return None;
+    }
+    let mut after = state.clone();
+    after.past.awaited.remove(host);
+    Some(after)
 }
 
 fn granted<'a>(state: &'a State, id: &MemberId) -> Option<&'a Member> {
@@ -182,8 +229,12 @@ fn count_as_founded(state: &mut State, key: &SetKey, id: &MemberId) {
 }
 
 /// A grant that the store did not know of.
-fn adopt(state: &mut State, host: &HostName, grant: (&MemberId, Epoch), now: Timestamp) {
-    let (id, epoch) = grant;
+fn adopt(
+    state: &mut State,
+    host: &HostName,
+    (id, epoch, lease): (&MemberId, Epoch, Option<LeaseTerms>),
+    now: Timestamp,
+) {
     let Some(own) = state.hosts.get(host) else {
         return;
     };
@@ -215,6 +266,8 @@ fn adopt(state: &mut State, host: &HostName, grant: (&MemberId, Epoch), now: Tim
             Ordered::Run
         };
         member.restart_asked = Some(now);
+        // What its keeper ends it by, whatever the set says: without a lease it never ends by itself.
+        member.lease = lease;
     }
 }
 

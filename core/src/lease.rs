@@ -105,22 +105,37 @@ impl Leases {
         }
     }
 
-    /// What a member of a set is granted with; nothing for one that does not move by itself.
+    /// The length of a set's lease, if the `fenceGrace` of the set is half of it or more: a member
+    /// would be stopped after one renewal that comes late.
+    pub fn too_short_for(&self, spec: &StatefulSetSpec) -> Option<Duration> {
+        let length = self.length(spec.lease_class());
+        let moves = spec.failure_policy == FailurePolicy::Failover;
+        (moves && spec.fence_grace(length) > longest_grace(length)).then_some(length)
+    }
+
+    /// What a member of a set is granted with, before it is known where; nothing for one that does
+    /// not move by itself.
     pub fn terms(&self, spec: &StatefulSetSpec) -> Option<LeaseTerms> {
         match spec.failure_policy {
             FailurePolicy::Hold => None,
             FailurePolicy::Failover => {
                 let length = self.length(spec.lease_class());
-                // A class that was configured shorter than the set was written for: never half of it.
-                let most = (length / 2).saturating_sub(Duration::from_millis(1));
+                let grace = spec.fence_grace(length).min(longest_grace(length));
                 Some(LeaseTerms {
                     length_ms: millis(length),
-                    grace_ms: millis(spec.fence_grace(length).min(most)),
+                    grace_ms: millis(grace),
                     kill_ms: millis(self.kill_margin),
+                    self_fences: false,
                 })
             }
         }
     }
+}
+
+/// How long before the end of a lease a member is asked to stop at the earliest, also where a class
+/// was configured shorter than the set was written for: always less than half of it.
+pub fn longest_grace(lease: Duration) -> Duration {
+    (lease / 2).saturating_sub(Duration::from_millis(1))
 }
 
 /// What a grant says of the lease that it rests on. Durable with the grant; in the order.
@@ -133,6 +148,10 @@ pub struct LeaseTerms {
     pub grace_ms: u64,
     /// From the end to the member being surely gone, in milliseconds.
     pub kill_ms: u64,
+    /// Whether its host reboots itself when the member is not gone in time: each of its keepers was
+    /// started with that, because a host refuses to start it without.
+    #[serde(default)]
+    pub self_fences: bool,
 }
 
 impl LeaseTerms {
@@ -149,6 +168,12 @@ impl LeaseTerms {
     /// From the end to the member being surely gone.
     pub fn kill_margin(&self) -> Duration {
         Duration::from_millis(self.kill_ms)
+    }
+
+    /// The host's end: how long after the newest acknowledged renewal was sent a stream is given up.
+    /// As much time is left for another one before the member is asked to stop.
+    pub fn patience(&self) -> Duration {
+        self.length().saturating_sub(self.grace()) / 2
     }
 
     /// The host's end: `D`, when what runs on a renewal that was sent then is to be dead.
@@ -192,7 +217,36 @@ pub struct Renewals {
     /// Those that are not acknowledged, with the time they were sent at.
     open: BTreeMap<u64, Timestamp>,
     last: u64,
-    acknowledged: Option<Timestamp>,
+    acknowledged: Acknowledged,
+}
+
+/// When the newest renewals of a host were sent that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// The newest of all: what runs may run on.
+    pub runs: Option<Timestamp>,
+    /// The newest that something may be started on. A store that may not know of every grant
+    /// acknowledges for what runs only.
+    pub starts: Option<Timestamp>,
+}
+
+impl Acknowledged {
+    /// One that was sent then, for what runs only or for starts too.
+    pub fn of(sent: Timestamp, running_only: bool) -> Self {
+        Self {
+            runs: Some(sent),
+            starts: (!running_only).then_some(sent),
+        }
+    }
+
+    /// The newest of these and those.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            runs: self.runs.max(other.runs),
+            starts: self.starts.max(other.starts),
+        }
+    }
 }
 
 impl Renewals {
@@ -204,20 +258,23 @@ impl Renewals {
     }
 
     /// Notes the acknowledgement of a renewal, and so of all before it.
-    pub fn acknowledge(&mut self, number: u64) {
+    pub fn acknowledge(&mut self, number: u64, running_only: bool) {
         if let Some(sent) = self.open.get(&number).copied() {
-            self.acknowledged = self.acknowledged.max(Some(sent));
+            let newer = Acknowledged::of(sent, running_only);
+            self.acknowledged = self.acknowledged.max(newer);
             self.open = self.open.split_off(&number.saturating_add(1));
         }
     }
 
-    /// When the oldest renewal was sent that is not acknowledged.
-    pub fn unanswered(&self) -> Option<Timestamp> {
-        self.open.values().next().copied()
+    /// Since when nothing is known to have come through: when the newest acknowledged renewal was
+    /// sent or, before the first one, the first of all.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        let first = self.open.values().next().copied();
+        self.acknowledged.runs.or(first)
     }
 
-    /// When the newest acknowledged renewal was sent.
-    pub fn newest(&self) -> Option<Timestamp> {
+    /// When the newest acknowledged renewals were sent.
+    pub fn newest(&self) -> Acknowledged {
         self.acknowledged
     }
 }

@@ -28,6 +28,7 @@ use crate::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
         ZoneSerial,
     },
+    lease::LeaseTerms,
     machine::MachineIds,
     order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
     spec::Sealed,
@@ -245,12 +246,20 @@ impl Ledger {
         all.map(|(id, order)| (id.clone(), order.epoch)).collect()
     }
 
+    /// The leases that those rest on which have one.
+    fn leases(&self) -> BTreeMap<MemberId, LeaseTerms> {
+        let all = self.leaving.iter().chain(&self.members);
+        all.filter_map(|(id, order)| Some((id.clone(), order.lease?)))
+            .collect()
+    }
+
     /// What a host with this zone says to a coordinator.
     pub fn heard(&self, zone: ZoneSerial) -> Heard {
         Heard {
             head: self.head.clone(),
             highest_epochs: self.highest_epochs.clone(),
             members: self.present(),
+            leases: self.leases(),
             zone,
         }
     }

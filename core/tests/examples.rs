@@ -11,6 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     admission::{Admission, Existing, Objects, Options, admit},
     ids::{Epoch, MemberId, Ordinal, TemplateHash},
+    lease::Leases,
     manifest::{Source, parse},
     order::{ConfigData, Desired, MemberOrder, Peer, RenderValues},
     rendered::RenderedProcess,
@@ -33,6 +34,7 @@ fn apply(text: &str) -> Admission {
         founders: &BTreeMap::new(),
         bound: &BTreeMap::new(),
         held: &BTreeMap::new(),
+        leases: Leases::default(),
     };
     let parsed = parse(&[source], "default");
     let admission = parsed.and_then(|objects| admit(existing, objects, Options::default()));

@@ -91,6 +91,7 @@ impl<'a> Hosts<'a> {
         let config = self.configure(host, host, &home);
         let mut command = self.network.on(host, machine::program("berth-agent"));
         command.arg("--config").arg(config);
+        command.arg("--record-reboots").arg(self.reboots(host));
         let agent = Background::start(command.stderr(self.log_of(host)));
         self.agents.insert(host.to_owned(), agent);
     }
@@ -110,6 +111,7 @@ impl<'a> Hosts<'a> {
         command.arg("mount --bind $0 /etc/machine-id && exec \"$@\"");
         command.arg(id).arg(machine::program("berth-agent"));
         command.arg("--config").arg(config);
+        command.arg("--record-reboots").arg(home.join("reboot"));
         let name = format!("{of}-copy");
         let agent = Background::start(command.stderr(self.log_of(&name)));
         self.agents.insert(name, agent);
@@ -134,8 +136,7 @@ impl<'a> Hosts<'a> {
             "host: {host}\ncoordinator: {COORDINATOR}\nadvertiseAddress: 10.99.0.{number}\n\
              pools: {{ default: {0}/volumes{images} }}\ndataDir: {0}/data\nrunDir: {0}/run\n\
              logDir: {0}/log\nlocal: \"unix:{0}/agent.sock\"\n\
-             dns: {{ listen: [\"127.0.0.153:53\"] }}\n\
-             policy: {{ selfReboot: {0}/reboot }}\n",
+             dns: {{ listen: [\"127.0.0.153:53\"] }}\n",
             own.display()
         );
         // What would reboot the machine only records it here.

@@ -267,6 +267,7 @@ impl Keeper {
             stopping: self.machine.stopping(),
             stopped: self.machine.finished(),
             renewed: self.renewed(),
+            lease: self.lease_terms(),
             processes: all.filter(|p| !p.init || at_work(p)).collect(),
         }
     }

@@ -92,7 +92,8 @@ fn keeper(spec: LaunchSpec, cgroup: Option<Cgroup>) -> i32 {
     };
     // Mounts may have taken long.
     let in_time = keeper.lease.as_ref().map_or(Ok(()), Lease::check);
-    match in_time.and_then(|()| keeper.begin()) {
+    let guarded = in_time.and_then(|()| keeper.lease.as_mut().map_or(Ok(()), Lease::guard));
+    match guarded.and_then(|()| keeper.begin()) {
         Ok(()) => say(&LaunchMessage::Ready),
         // Everything that was started dies with PID 1.
         Err(reason) => return fail(reason),

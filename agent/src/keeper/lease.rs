@@ -1,5 +1,6 @@
 //! The keeper's hold on the end of its member's lease: a timer on a clock that counts through
-//! suspends, and the file that reboots the host. What is to be done when is decided in core.
+//! suspends, and the file that reboots the host. What is to be done when is decided in core. The loop
+//! does it as long as it can; [`super::guard`] holds the same end beside it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,6 +11,7 @@ use std::{
 
 use berth_core::{
     keeper::{Act, Deadline, Event, LeasedRun},
+    lease::LeaseTerms,
     time::Timestamp,
     waiting::Reason,
 };
@@ -21,14 +23,18 @@ use rustix::{
     },
 };
 
-use super::{run::Keeper, wire::KeeperReply};
+use super::{
+    guard::{Guard, Own},
+    run::Keeper,
+    wire::KeeperReply,
+};
 use crate::{
     clock::boottime,
     host::{path_failed, step_failed},
 };
 
 /// The word that makes the kernel reboot at once, without writing anything back.
-const REBOOT: &[u8] = b"b";
+pub(super) const REBOOT: &[u8] = b"b";
 
 /// The end of a lease, while a member runs on one.
 #[derive(Debug)]
@@ -37,6 +43,32 @@ pub(crate) struct Lease {
     timer: OwnedFd,
     /// Opened before the keeper has mounts of its own.
     reboot: Option<File>,
+    /// Holds the end whatever the loop waits for.
+    guard: Option<Guard>,
+}
+
+/// A timer on the clock of leases.
+pub(super) fn timer(at_once: bool) -> rustix::io::Result<OwnedFd> {
+    let mut flags = TimerfdFlags::CLOEXEC;
+    flags.set(TimerfdFlags::NONBLOCK, at_once);
+    timerfd_create(TimerfdClockId::Boottime, flags)
+}
+
+/// Lets a timer go off then; at 0 never.
+pub(super) fn arm(timer: &OwnedFd, at: Timestamp) -> rustix::io::Result<()> {
+    let at = Timespec {
+        tv_sec: i64::try_from(at.0 / 1000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(at.0 % 1000 * 1_000_000).unwrap_or(0),
+    };
+    let once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let when = Itimerspec {
+        it_interval: once,
+        it_value: at,
+    };
+    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &when).map(drop)
 }
 
 impl Lease {
@@ -46,8 +78,7 @@ impl Lease {
     /// `StepFailed`, also if the lease is over already.
     pub(crate) fn open(run: LeasedRun, reboot: Option<&Path>) -> Result<Self, Reason> {
         let failed = |e: rustix::io::Errno| step_failed("make a timer for the lease", e);
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags).map_err(failed)?;
+        let timer = timer(true).map_err(failed)?;
         let open = |path: &Path| {
             let file = OpenOptions::new().write(true).open(path);
             file.map_err(|e| path_failed("open", path, e))
@@ -56,6 +87,7 @@ impl Lease {
             deadline: Deadline::new(run),
             timer,
             reboot: reboot.map(open).transpose()?,
+            guard: None,
         };
         lease.check()?;
         lease.arm().map_err(failed)?;
@@ -76,21 +108,24 @@ impl Lease {
     }
 
     fn arm(&self) -> rustix::io::Result<()> {
-        let at = self.deadline.wake_at().unwrap_or_default().0;
-        let at = Timespec {
-            tv_sec: i64::try_from(at / 1000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(at % 1000 * 1_000_000).unwrap_or(0),
+        // When nothing is left to do it is switched off.
+        arm(&self.timer, self.deadline.wake_at().unwrap_or_default())
+    }
+
+    /// Begins to hold the end by a thread of its own: from now on nothing that the loop waits for
+    /// makes it late. Namespaces are to be there by then.
+    ///
+    /// # Errors
+    /// `StepFailed`.
+    pub(crate) fn guard(&mut self) -> Result<(), Reason> {
+        let failed = |e: &dyn ToString| step_failed("hold the lease", e.to_string());
+        let timer = timer(false).map_err(|e| failed(&e))?;
+        let reboot = self.reboot.as_ref().map(File::try_clone).transpose();
+        let hands = Own {
+            reboot: reboot.map_err(|e| failed(&e))?,
         };
-        let once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let when = Itimerspec {
-            it_interval: once,
-            it_value: at,
-        };
-        // All zeros, when nothing is left to do, switch it off.
-        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &when).map(drop)
+        self.guard = Some(Guard::begin(self.deadline.run(), timer, hands)?);
+        Ok(())
     }
 }
 
@@ -105,10 +140,18 @@ impl Keeper {
         Some(self.lease.as_ref()?.deadline.renewed())
     }
 
+    /// The terms of the lease that ends its member.
+    pub(crate) fn lease_terms(&self) -> Option<LeaseTerms> {
+        Some(self.lease.as_ref()?.deadline.terms())
+    }
+
     /// Takes in a renewal. A keeper whose member has no lease needs none.
     pub(crate) fn renew(&mut self, sent: Timestamp) -> KeeperReply {
         if let Some(lease) = &mut self.lease {
             lease.deadline.renew(sent);
+            if let Some(guard) = &lease.guard {
+                guard.renew(sent);
+            }
         }
         self.arm_lease();
         KeeperReply::Done

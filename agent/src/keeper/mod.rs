@@ -1,4 +1,4 @@
-//! The keeper: a small single-threaded process per member, PID 1 of the member's PID namespace, so
+//! The keeper: a small process per member, PID 1 of the member's PID namespace, so
 //! that its death kills every descendant. It is this binary, re-executed before anything else is
 //! initialised, and it lives on when the agent dies.
 //!
@@ -6,8 +6,9 @@
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
 //! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops),
-//! `notify` (what processes say), `files`, `logs` and `clients`; `lease` holds the end of a lease. What a process may is in
-//! `privileges`, what it may use in `cgroup`, `limits` and `hierarchy`. No threads, no tokio.
+//! `notify` (what processes say), `files`, `logs` and `clients`; `lease` holds the end of a lease, and `guard` holds it when the loop cannot: the only thread
+//! beside the loop. What a process may is in
+//! `privileges`, what it may use in `cgroup`, `limits` and `hierarchy`. No tokio.
 
 mod attach;
 mod beneath;
@@ -15,6 +16,7 @@ mod cgroup;
 mod clients;
 mod effects;
 mod files;
+mod guard;
 mod hierarchy;
 mod hooks;
 mod jobs;

@@ -22,8 +22,9 @@ use nix::{
 /// # Errors
 /// What the kernel says.
 pub(crate) fn fork(body: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    // SAFETY: the process has one thread, so the child finds every lock (of the allocator, of
-    // stdio) free and may do whatever the parent may.
+    // SAFETY: one thread of the process takes locks: the only other one, the guard of a lease, calls
+    // nothing but the kernel once it runs, and forks wait until it does. So the child finds every
+    // lock (of the allocator, of stdio) free and may do whatever the parent may.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => exit_now(body()),
@@ -43,7 +44,7 @@ pub(crate) fn fork_into(cgroup: BorrowedFd<'_>, body: impl FnOnce() -> i32) -> R
         ..CloneArgs::default()
     };
     let size = size_of::<CloneArgs>();
-    // SAFETY: without CLONE_VM and a stack, clone3 is fork; as there, one thread means free locks.
+    // SAFETY: without CLONE_VM and a stack, clone3 is fork; as there, the child finds free locks.
     // The C library's own hooks are left out: they would refresh its note of the thread's id,
     // which only its locks between threads use.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) };

@@ -5,6 +5,7 @@
 use berth_core::{
     ids::{MemberId, ProcessName, RunId},
     keeper::Exit,
+    lease::LeaseTerms,
     notify::Said,
     rendered::RenderedMember,
     time::Timestamp,
@@ -43,6 +44,9 @@ pub struct KeeperStatus {
     /// no lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewed: Option<Timestamp>,
+    /// The lease that it ends its member by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseTerms>,
     /// The init process that is at work, if any, then the processes in the order of the template.
     pub processes: Vec<ProcessStatus>,
 }

@@ -157,9 +157,9 @@ impl<H: Host> Driver<H> {
                 let held = self.actor.ledger.read().held.contains(&member);
                 self.step(&member, Event::Held(held));
             }
-            Command::Renewed(sent) => {
+            Command::Renewed(newest) => {
                 self.claim_machine();
-                self.renewed(sent);
+                self.renewed(newest);
             }
             Command::MachineClaimed => self.lift_bar(),
             Command::Event(member, event) => {
@@ -431,7 +431,7 @@ fn wanted(order: &MemberOrder, filled: impl Fn(&berth_core::ids::Uid) -> bool) -
         desired: order.desired,
         revision: order.revision.clone(),
         founding: order.values.founding,
-        leased: order.lease.is_some(),
+        lease: order.lease,
         passed_gate: false,
         volumes: volumes
             .map(|v| (v.name.clone(), v.filled || filled(&v.claim_uid)))

@@ -26,6 +26,7 @@ pub(super) fn running(handle: &KeeperHandle, rendered: Option<&RenderedMember>) 
         run: handle.run.clone(),
         init_done: handle.status.init_done,
         stopping: handle.status.stopping,
+        lease: handle.status.lease,
         processes: processes.collect(),
         volumes: handle.volumes.clone(),
         probes: rendered.map(probes).unwrap_or_default(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use berth_core::{
     ids::{Epoch, MemberId, RunId},
     keeper::{Act, Deadline, LeasedRun},
-    lease::LeaseTerms,
+    lease::{Acknowledged, LeaseTerms},
     member::Event,
     time::Timestamp,
 };
@@ -27,9 +27,9 @@ use crate::host::{Host, KeeperClient};
 /// The lease of the host. Times are those of the host's clock of leases.
 #[derive(Default)]
 pub(super) struct Leases {
-    /// When the newest acknowledged renewal was sent. Not kept on disk: keepers of an earlier agent
-    /// know it, and without one there is nothing that it was for.
-    renewed: Option<Timestamp>,
+    /// When the newest acknowledged renewals were sent. Not kept on disk: keepers of an earlier agent
+    /// know what they run on, and a start waits for the next one.
+    renewed: Acknowledged,
     timers: Timers,
 }
 
@@ -48,7 +48,7 @@ impl Leases {
     /// What a start that begins now runs on.
     pub(super) fn run_of(&self, slot: &SlotLease) -> Option<LeasedRun> {
         let (_, terms) = slot.ordered?;
-        let renewed = self.renewed.unwrap_or_default();
+        let renewed = self.renewed.runs.unwrap_or_default();
         Some(LeasedRun { terms, renewed })
     }
 
@@ -132,8 +132,11 @@ impl<H: Host> Driver<H> {
     }
 
     /// A renewal was acknowledged.
-    pub(super) fn renewed(&mut self, sent: Timestamp) {
-        self.leases.renewed = self.leases.renewed.max(Some(sent));
+    pub(super) fn renewed(&mut self, newest: Acknowledged) {
+        self.leases.renewed = self.leases.renewed.max(newest);
+        let Some(sent) = newest.runs else {
+            return;
+        };
         let members: Vec<MemberId> = self.slots.keys().cloned().collect();
         for member in members {
             self.renew(&member, sent);
@@ -166,7 +169,7 @@ impl<H: Host> Driver<H> {
 
     /// A member was started or adopted; the keeper of an earlier agent may know of a renewal.
     pub(super) fn lease_begins(&mut self, member: &MemberId, known: Option<Timestamp>) {
-        self.leases.renewed = self.leases.renewed.max(known);
+        self.leases.renewed.runs = self.leases.renewed.runs.max(known);
         let Some(slot) = self.slots.get_mut(member) else {
             return;
         };
@@ -175,10 +178,10 @@ impl<H: Host> Driver<H> {
         slot.lease.deadline = None;
         // Of a run of an earlier order the keeper alone knows the terms.
         if let Some((_, terms)) = ordered.filter(|(epoch, _)| runs == Some(*epoch)) {
-            let renewed = known.or(self.leases.renewed).unwrap_or_default();
+            let renewed = known.or(self.leases.renewed.runs).unwrap_or_default();
             slot.lease.deadline = Some(Deadline::new(LeasedRun { terms, renewed }));
             // What was acknowledged while it was being started.
-            if let Some(sent) = self.leases.renewed {
+            if let Some(sent) = self.leases.renewed.runs {
                 self.renew(member, sent);
             }
         }
@@ -198,7 +201,7 @@ impl<H: Host> Driver<H> {
     /// Tells a member's machine whether the host holds a lease, if that is news.
     fn look_at_lease(&mut self, member: &MemberId) {
         let now = self.actor.host.boottime();
-        let renewed = self.leases.renewed;
+        let renewed = self.leases.renewed.starts;
         let Some(slot) = self.slots.get_mut(member) else {
             return;
         };

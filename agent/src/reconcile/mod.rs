@@ -9,12 +9,12 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use berth_core::{
     ids::{MemberId, RunId, TemplateHash},
+    lease::Acknowledged,
     ledger::{Acceptance, Record, Refusal},
     member::Event,
     order::{OrderDelta, OrderHead},
     rendered::RenderedMember,
     report::MemberReport,
-    time::Timestamp,
     waiting::Reason,
 };
 use thiserror::Error;
@@ -76,8 +76,8 @@ pub enum LocalError {
 enum Command {
     /// The ledger has another order for these members.
     Order(BTreeSet<MemberId>),
-    /// A renewal of the host's lease was acknowledged that was sent then.
-    Renewed(Timestamp),
+    /// A renewal of the host's lease was acknowledged: which count by now.
+    Renewed(Acknowledged),
     /// The ledger is of this machine now, and was of another one.
     MachineClaimed,
     /// The operator's hold of a member may have changed: the ledger says how it stands.
@@ -221,10 +221,10 @@ impl Members {
         work.await.unwrap_or(Err(LedgerError::Failed))
     }
 
-    /// Takes in that a renewal of the host's lease was acknowledged that was sent then. It counts for
+    /// Takes in that a renewal of the host's lease was acknowledged: which count by now. It is for
     /// what was ordered before.
-    pub fn renewed(&self, sent: Timestamp) {
-        self.send(Command::Renewed(sent));
+    pub fn renewed(&self, newest: Acknowledged) {
+        self.send(Command::Renewed(newest));
     }
 
     /// What changed after a version; everything if there is none.

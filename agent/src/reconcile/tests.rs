@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use berth_core::{
     ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
     keeper::Exit,
-    lease::LeaseTerms,
+    lease::{Acknowledged, LeaseTerms},
     order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
     prerequisite::Fact,
     report::Phase,
@@ -606,6 +606,7 @@ fn leased(name: &str, counter: u64) -> MemberOrder {
             length_ms: 1_000,
             grace_ms: 250,
             kill_ms: 1_000,
+            self_fences: false,
         }),
         ..order(name, counter, Desired::Run)
     }
@@ -622,7 +623,7 @@ async fn a_member_with_a_lease_runs_while_it_is_renewed_and_no_longer() {
     world.until("web-0", lacks_lease).await;
     assert_eq!(world.starts(), 0);
     let sent = world.host.boottime();
-    world.members.renewed(sent);
+    world.members.renewed(Acknowledged::of(sent, false));
     world.until("web-0", ready).await;
     let lease = world.host.launched(&id("web-0")).unwrap().lease.unwrap();
     assert_eq!(lease.renewed, sent);
@@ -631,8 +632,25 @@ async fn a_member_with_a_lease_runs_while_it_is_renewed_and_no_longer() {
     assert!(world.host.alive().is_empty());
     assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
     assert_eq!(world.starts(), 1);
-    world.members.renewed(world.host.boottime());
+    let sent = world.host.boottime();
+    world.members.renewed(Acknowledged::of(sent, false));
     world.until("web-0", ready).await;
+}
+
+#[tokio::test]
+async fn nothing_is_started_on_an_acknowledgement_for_what_runs() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    world.order(vec![leased("web-0", 1)]).await;
+    let sent = world.host.boottime();
+    world.members.renewed(Acknowledged::of(sent, true));
+    world.until("web-0", lacks_lease).await;
+    assert_eq!(world.starts(), 0);
+    world.members.renewed(Acknowledged::of(sent, false));
+    world.until("web-0", ready).await;
+    // What runs runs on with it.
+    let sent = world.host.boottime().plus(Duration::from_secs(60));
+    world.members.renewed(Acknowledged::of(sent, true));
+    assert_eq!(world.starts(), 1);
 }
 
 #[tokio::test]
@@ -640,7 +658,7 @@ async fn a_new_agent_learns_from_the_keepers_how_long_the_lease_lasts() {
     let mut world = World::new(FakeHost::new(&["default"]));
     world.order(vec![leased("web-0", 1)]).await;
     let sent = world.host.boottime();
-    world.members.renewed(sent);
+    world.members.renewed(Acknowledged::of(sent, false));
     world.until("web-0", ready).await;
     let world = world.restart_agent().await;
     world.until("web-0", ready).await;

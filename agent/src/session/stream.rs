@@ -25,7 +25,7 @@ use berth_proto::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
@@ -62,6 +62,15 @@ struct Open {
     version: watch::Receiver<u64>,
     /// Tells what changes of the pools.
     _pools: AbortOnDropHandle<()>,
+}
+
+/// What an open session does next.
+enum Next {
+    Message(Option<In>),
+    /// There is something to report.
+    Changed,
+    /// A renewal is due.
+    Renew,
 }
 
 impl<H: Host> Session<H> {
@@ -161,26 +170,46 @@ impl<H: Host> Session<H> {
     ) -> Result<(), SessionError> {
         self.report(open).await?;
         loop {
-            tokio::select! {
+            let give_up = self.give_up_at(open);
+            let next = tokio::select! {
                 message = incoming.message() => {
-                    let message = message?.ok_or(SessionError::Closed)?;
-                    if let Some(message) = message.message {
-                        self.take(open, message).await?;
-                        let lease = self.shortest_lease().unwrap_or(open.longest);
-                        if renew.period() != renew_every(lease) {
-                            *renew = every(lease);
-                        }
-                    }
+                    Next::Message(message?.ok_or(SessionError::Closed)?.message)
                 }
                 changed = open.version.changed() => {
                     changed.map_err(|_| SessionError::Stopping)?;
-                    self.report(open).await?;
+                    Next::Changed
                 }
-                _ = renew.tick() => {
-                    self.check_answers(open)?;
-                    let number = open.renewals.send(self.host.boottime());
-                    send(&open.out, Out::Renew(v1::Renew { number })).await?;
+                _ = renew.tick() => Next::Renew,
+                () = until(give_up) => return Err(SessionError::Unanswered),
+            };
+            // What cannot be sent waits no longer than what does not come.
+            tokio::select! {
+                done = self.take_next(open, renew, next) => done?,
+                () = until(give_up) => return Err(SessionError::Unanswered),
+            }
+        }
+    }
+
+    async fn take_next(
+        &self,
+        open: &mut Open,
+        renew: &mut Interval,
+        next: Next,
+    ) -> Result<(), SessionError> {
+        match next {
+            Next::Message(None) => Ok(()),
+            Next::Message(Some(message)) => {
+                self.take(open, message).await?;
+                let lease = self.shortest_lease().unwrap_or(open.longest);
+                if renew.period() != renew_every(lease) {
+                    *renew = every(lease);
                 }
+                Ok(())
+            }
+            Next::Changed => self.report(open).await,
+            Next::Renew => {
+                let number = open.renewals.send(self.host.boottime());
+                send(&open.out, Out::Renew(v1::Renew { number })).await
             }
         }
     }
@@ -192,16 +221,16 @@ impl<H: Host> Session<H> {
         leases.map(|terms| terms.length()).min()
     }
 
-    /// A stream on which nothing comes back is given up while there is time for another one.
-    fn check_answers(&self, open: &Open) -> Result<(), SessionError> {
-        let waits = open
-            .renewals
-            .unanswered()
-            .map(|sent| self.host.boottime().since(sent));
-        match (waits, self.shortest_lease()) {
-            (Some(waits), Some(lease)) if waits > lease / 2 => Err(SessionError::Unanswered),
-            (Some(_) | None, _) => Ok(()),
-        }
+    /// When a stream on which nothing comes back is given up: while there is time for another one
+    /// before a member is asked to stop.
+    fn give_up_at(&self, open: &Open) -> Option<Instant> {
+        let patience = {
+            let ledger = self.ledger.read();
+            let leases = ledger.members.values().filter_map(|order| order.lease);
+            leases.map(|terms| terms.patience()).min()?
+        };
+        let at = open.renewals.silent_since()?.plus(patience);
+        Some(Instant::now() + at.since(self.host.boottime()))
     }
 
     async fn take(&self, open: &mut Open, message: In) -> Result<(), SessionError> {
@@ -209,11 +238,10 @@ impl<H: Host> Session<H> {
             In::Order(order) => self.take_order(open, order).await,
             In::Zone(chunk) => self.take_zone(open, chunk).await,
             In::RenewAck(ack) => {
-                open.renewals.acknowledge(ack.number);
-                let newest = open.renewals.newest().filter(|_| !open.refused);
-                newest
-                    .into_iter()
-                    .for_each(|sent| self.members.renewed(sent));
+                open.renewals.acknowledge(ack.number, ack.running_only);
+                if !open.refused {
+                    self.members.renewed(open.renewals.newest());
+                }
                 Ok(())
             }
             In::LogRequest(request) => {
@@ -312,6 +340,13 @@ impl<H: Host> Session<H> {
             generation,
         };
         send(&open.out, Out::Report(report.try_into()?)).await
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn etcd() -> v1::SetStatus {
         updated_replicas: 2,
         gate: "OrderedStarted".into(),
         founded: true,
-        at_most_one: "none".into(),
+        at_most_one: "hold".into(),
         generation: 1,
         members: vec![running("etcd", 0), starting, held],
         ..Default::default()

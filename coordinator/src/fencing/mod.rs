@@ -2,24 +2,32 @@
 //! options as `key=value` lines on the input, `action=off`, then `action=status`, which exits with 2
 //! when the host is off. `reboot` is never asked for: it proves nothing.
 //!
-//! Whom to fence is decided in core, by what members wait for. What a command confirms is true of a
-//! host that was away all the time: if its agent came back meanwhile, it counts for nothing.
+//! Whom to fence is decided in core, by what members wait for. A host whose agent came back since
+//! that was found is not switched off any more. What a command confirms is true of a host that was
+//! away all the time: if its agent came back meanwhile, it counts for nothing.
 
 mod config;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use berth_core::{ids::HostName, plan::Report, state::Fenced, time::Timestamp};
+use berth_core::{
+    ids::HostName,
+    plan::Report,
+    state::{Contact, Fenced, State},
+    store::Note,
+    time::Timestamp,
+};
 pub use config::{FenceCommand, Fencing, FencingError, FencingFile, HostFencing, known};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
+    process::{ChildStderr, Command},
     time::timeout,
 };
 
@@ -33,7 +41,10 @@ const OFF: i32 = 2;
 /// From a failure to the next attempt.
 const RETRY: Duration = Duration::from_secs(10);
 /// So much of what a command says is told.
-const SAID: u64 = 400;
+const SAID: usize = 400;
+/// How long a command that ended may have children that hold its output open: what they say is waited
+/// for no longer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a host is not confirmed to be fenced.
 #[derive(Debug, Error)]
@@ -103,21 +114,37 @@ impl Fencer {
     }
 }
 
-/// Begins to fence the hosts that members wait for; when to try one again.
-pub(crate) fn push(context: &Context, report: &Report, now: Timestamp) -> Option<Timestamp> {
-    let wanted = context.view.read().state.to_fence(report.waiting.values());
+/// Begins to fence the hosts that members wait for, by what was found of a state; when to try one
+/// again.
+pub(crate) fn push(
+    context: &Context,
+    state: &State,
+    report: &Report,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let wanted = state.to_fence(report.waiting.values());
     let mut work = context.fencer.work();
     work.again.retain(|host, _| wanted.contains_key(host));
     let mut next = None;
     for (host, what) in wanted {
         let due = work.again.get(&host).copied().filter(|at| *at > now);
-        let Some(command) = context.fencer.command(&host, what) else {
+        let (Some(command), Some(known)) =
+            (context.fencer.command(&host, what), state.hosts.get(&host))
+        else {
             continue;
         };
+        // Its agent is there: what it has it says with its first report.
+        if context.sessions.has_stream(&host) {
+            continue;
+        }
         match due {
             Some(at) => next = Some(next.map_or(at, |next: Timestamp| next.min(at))),
             None if work.running.insert(host.clone()) => {
-                tokio::spawn(fence(context.clone(), host, what, command));
+                let away = Away {
+                    heard: heard(&known.contact),
+                    host,
+                };
+                tokio::spawn(fence(context.clone(), away, what, command));
             }
             None => {}
         }
@@ -125,40 +152,73 @@ pub(crate) fn push(context: &Context, report: &Report, now: Timestamp) -> Option
     next
 }
 
-async fn fence(context: Context, host: HostName, what: Fenced, command: FenceCommand) {
-    let since = away_since(&context, &host);
-    tracing::warn!(%host, program = %command.program.display(), "the host is fenced");
-    let result = command.confirm().await;
-    let now = context.clock.now();
-    let event = match result {
-        Ok(()) => {
-            let mut view = context.view.write();
-            let contact = view.contact(&host);
-            let away = contact.filter(|contact| !contact.connected && Some(contact.since) == since);
-            let word = match what {
-                Fenced::Off => "it is confirmed to be off",
-                Fenced::Storage => "it is confirmed to be cut off from its storage",
-            };
-            away.map(|contact| {
-                contact.fenced = Some(what);
-                notes::host(now, &host, NORMAL, "HostFenced", word.to_owned())
-            })
-        }
-        Err(error) => {
-            let again = now.plus(RETRY);
-            context.fencer.work().again.insert(host.clone(), again);
-            Some(notes::host(
-                now,
-                &host,
-                WARNING,
-                "FenceFailed",
-                chain(&error),
-            ))
-        }
+/// When contact with a host last began or ended, and its newest stream: a stream may begin and end
+/// without a report.
+type LastHeard = (Timestamp, Option<Timestamp>, u64);
+
+fn heard(contact: &Contact) -> LastHeard {
+    (contact.since, contact.heard, contact.stream)
+}
+
+/// A host that is out of contact, and what was last heard of it.
+struct Away {
+    host: HostName,
+    heard: LastHeard,
+}
+
+impl Away {
+    /// Whether nothing was heard of it since.
+    fn lasts(&self, contact: &Contact) -> bool {
+        !contact.connected && heard(contact) == self.heard
+    }
+}
+
+async fn fence(context: Context, away: Away, what: Fenced, command: FenceCommand) {
+    let host = &away.host;
+    let lasts = {
+        let view = context.view.read();
+        let known = view.state.hosts.get(host);
+        // A stream is entered before the contact tells of it.
+        known.is_some_and(|known| away.lasts(&known.contact)) && !context.sessions.has_stream(host)
     };
-    context.fencer.work().running.remove(&host);
+    // What was found may be of the moment before its agent came back.
+    let event = if lasts {
+        tracing::warn!(%host, program = %command.program.display(), "the host is fenced");
+        match command.confirm().await {
+            Ok(()) => confirmed(&context, &away, what),
+            Err(error) => Some(not_confirmed(&context, host, &error)),
+        }
+    } else {
+        None
+    };
+    context.fencer.work().running.remove(host);
     context.note(event.into_iter().collect());
     context.trigger.fire();
+}
+
+fn confirmed(context: &Context, away: &Away, what: Fenced) -> Option<Note> {
+    let mut view = context.view.write();
+    let contact = view.contact(&away.host).filter(|c| away.lasts(c))?;
+    contact.fenced = Some(what);
+    let word = match what {
+        Fenced::Off => "it is confirmed to be off",
+        Fenced::Storage => "it is confirmed to be cut off from its storage",
+    };
+    let now = context.clock.now();
+    Some(notes::host(
+        now,
+        &away.host,
+        NORMAL,
+        "HostFenced",
+        word.to_owned(),
+    ))
+}
+
+fn not_confirmed(context: &Context, host: &HostName, error: &FenceError) -> Note {
+    let now = context.clock.now();
+    let mut work = context.fencer.work();
+    work.again.insert(host.clone(), now.plus(RETRY));
+    notes::host(now, host, WARNING, "FenceFailed", chain(error))
 }
 
 /// An error with its causes.
@@ -168,11 +228,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-fn away_since(context: &Context, host: &HostName) -> Option<Timestamp> {
-    let view = context.view.read();
-    Some(view.state.hosts.get(host)?.contact.since)
 }
 
 impl FenceCommand {
@@ -217,11 +272,18 @@ impl FenceCommand {
                 // One that does not read it says so by its exit.
                 stdin.write_all(input.as_bytes()).await.ok();
             }
-            let mut said = String::new();
-            if let Some(stderr) = child.stderr.take() {
-                stderr.take(SAID).read_to_string(&mut said).await.ok();
-            }
-            Ok((child.wait().await?.code(), said))
+            let mut said = Vec::new();
+            let exit = {
+                let mut reading = pin!(read_beginning(child.stderr.take(), &mut said));
+                tokio::select! {
+                    exit = child.wait() => {
+                        timeout(LAST_WORDS, reading).await.ok();
+                        exit?
+                    }
+                    () = &mut reading => child.wait().await?,
+                }
+            };
+            Ok((exit.code(), String::from_utf8_lossy(&said).into_owned()))
         };
         match timeout(self.timeout, work).await {
             Ok(ended) => ended.map_err(failed),
@@ -231,6 +293,17 @@ impl FenceCommand {
                 Err(FenceError::Timeout { action, limit })
             }
         }
+    }
+}
+
+/// Keeps the beginning of what a command writes, and reads all of it: one that writes more is not to
+/// end because nobody reads.
+async fn read_beginning(stderr: Option<ChildStderr>, said: &mut Vec<u8>) {
+    let Some(mut stderr) = stderr else { return };
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut bytes).await {
+        let read = bytes.iter().take(count);
+        said.extend(read.take(SAID.saturating_sub(said.len())));
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
+use berth_core::{volume::PoolInfo, waiting::Reason};
 use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::{clock::Clock, context::Trigger, sessions::Sessions, state::SharedView, store};
 
 fn script(dir: &TempDir, text: &str) -> PathBuf {
     let path = dir.path().join("fence_test");
@@ -51,6 +55,35 @@ async fn what_does_not_say_off_confirms_nothing() {
         let program = script(&dir, text);
         let error = command(program, LONG).confirm().await.unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_says_much_is_heard_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    // More than a pipe holds, in characters of which one lies across the end of what is told.
+    let talks = "input=$(cat); i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); \
+                 printf 'x\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}' >&2; done";
+    let off = format!("{talks}; case $input in *action=status*) exit 2;; esac");
+    command(script(&dir, &off), LONG).confirm().await.unwrap();
+    let on = command(script(&dir, talks), LONG).confirm().await;
+    let error = on.unwrap_err().to_string();
+    let expected = "action status ended with code 0: x\u{fc}\u{fc}";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(error.len() < SAID + 50, "{}", error.len());
+}
+
+#[tokio::test]
+async fn one_whose_children_hold_its_output_open_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let leaves = "(exec sleep 1000) & echo $! >> PIDS; echo on >&2; exit 1";
+    let pids = dir.path().join("pids");
+    let program = script(&dir, &leaves.replace("PIDS", &pids.display().to_string()));
+    let error = command(program, LONG).confirm().await.unwrap_err();
+    assert_eq!(error.to_string(), "action off ended with code 1: on");
+    for pid in fs::read_to_string(pids).unwrap().lines() {
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 }
 
@@ -120,4 +153,103 @@ fn a_command_that_cannot_be_run_is_refused_where_it_is_written() {
     let fencing = file.check().unwrap();
     let fences = known(&fencing).into_values().next().unwrap();
     assert!(fences.power && !fences.storage);
+}
+
+/// A coordinator without a loop whose host, out of contact, can be switched off; the command notes
+/// that it ran.
+struct World {
+    context: Context,
+    dir: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "echo ran >> $0.log; case $(cat) in *action=status*) exit 2;; esac";
+        let power = command(script(&dir, text), LONG);
+        let fencing = HostFencing {
+            power: Some(power),
+            storage: None,
+        };
+        let fencing = Fencing::from([(host(), fencing)]);
+        let mut view = crate::fixture::World::new(PoolInfo::default()).view;
+        view.state.fences = known(&fencing);
+        let (store, _) = store::open(&dir.path().join(store::FILE), store::KEEP)
+            .unwrap()
+            .start(Box::new(|_| ()), Box::new(|error| panic!("{error}")))
+            .unwrap();
+        let context = Context {
+            store,
+            view: SharedView::new(view),
+            sessions: Sessions::default(),
+            trigger: Trigger::default(),
+            board: watch::channel(Arc::default()).1,
+            clock: Clock::start(),
+            fencer: Fencer::new(fencing),
+            shutdown: CancellationToken::new(),
+        };
+        Self { context, dir }
+    }
+
+    /// Pushes what was found of the state of now, changes the host's contact before anything is run,
+    /// and waits for the end of it.
+    async fn fence(&self, change: impl FnOnce(&mut Contact)) {
+        let member = "default/db-0".parse().unwrap();
+        let report = Report {
+            waiting: [(member, Reason::FenceNotConfirmed { host: host() })].into(),
+            ..Report::default()
+        };
+        let state = self.context.view.read().state.clone();
+        assert_eq!(push(&self.context, &state, &report, Timestamp(5)), None);
+        change(self.context.view.write().contact(&host()).unwrap());
+        self.context.trigger.fired().await;
+        assert!(self.context.fencer.work().running.is_empty());
+    }
+
+    fn ran(&self) -> bool {
+        self.dir.path().join("fence_test.log").exists()
+    }
+
+    fn fenced(&self) -> Option<Fenced> {
+        let view = self.context.view.read();
+        view.state.hosts[&host()].contact.fenced
+    }
+}
+
+fn host() -> HostName {
+    "host-1".parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_host_that_stays_away_is_switched_off() {
+    let world = World::new();
+    world.fence(|_| ()).await;
+    assert!(world.ran());
+    assert_eq!(world.fenced(), Some(Fenced::Off));
+}
+
+#[tokio::test]
+async fn a_host_that_came_back_is_not_switched_off() {
+    let world = World::new();
+    world.fence(|contact| contact.connected = true).await;
+    assert!(!world.ran());
+    assert_eq!(world.fenced(), None);
+}
+
+#[tokio::test]
+async fn a_host_that_came_back_and_went_is_not_switched_off_for_what_was_found_before() {
+    let world = World::new();
+    world.fence(|contact| contact.since = Timestamp(9)).await;
+    assert!(!world.ran());
+    assert_eq!(world.fenced(), None);
+}
+
+#[tokio::test]
+async fn a_host_that_opened_a_stream_is_not_switched_off_before_it_reports() {
+    let world = World::new();
+    world
+        .fence(|contact| contact.join(7, None, contact.since))
+        .await;
+    assert!(!world.ran());
+    assert_eq!(world.fenced(), None);
 }

@@ -18,7 +18,7 @@ fn is_given_up(step: &Step) -> bool {
     matches!(
         step,
         Step::Release {
-            proof: Proof::LeaseOver | Proof::Fenced,
+            proof: Proof::LeaseOver | Proof::Fenced | Proof::Forced | Proof::ConfirmedDead,
             ..
         }
     )

@@ -136,7 +136,7 @@ impl Reconciler {
             // What a new order changes in what is known of its host is told too.
             if idle && !recorded {
                 let ask_at = ask::push(&self.context, self.decider.report(), now);
-                let fence_at = fencing::push(&self.context, self.decider.report(), now);
+                let fence_at = fencing::push(&self.context, &planned, self.decider.report(), now);
                 let wakes = [
                     decision.report.wake_at,
                     decision.look_at,

@@ -2,9 +2,9 @@
 
 use berth_core::{
     history::{Past, accept},
-    ids::HistoryId,
-    state::{Contact, State},
-    store::Batch,
+    ids::{HistoryId, HostName},
+    state::State,
+    store::{Batch, RecordKind},
 };
 use berth_proto::{
     convert::status::millis,
@@ -19,8 +19,11 @@ use super::{Streamed, apply::commit, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, WARNING},
-    state::records::history_changes,
-    store::backup,
+    state::{
+        claims::write_as_known,
+        records::{history_changes, host_key},
+    },
+    store::{RecordError, backup},
 };
 
 /// The service.
@@ -86,6 +89,13 @@ impl Admin {
                 }
                 let mut batch = Batch::default();
                 history_changes(&view, &after, &mut batch)?;
+                for (name, host) in &after.hosts {
+                    let before = view.state.hosts.get(name).map(|host| &host.record);
+                    if before != Some(&host.record) {
+                        let key = host_key(RecordKind::Host, name).map_err(RecordError::from)?;
+                        write_as_known(&view, key, &host.record, &mut batch)?;
+                    }
+                }
                 let text = format!("history {} begins in term {}", after.history, after.term);
                 let note = notes::cluster(context.clock.now(), WARNING, "RestoreAccepted", text);
                 batch.notes.push(note);
@@ -105,13 +115,14 @@ impl Admin {
 impl Admin {
     /// What was said on streams that are ended does not count any more.
     fn lose_contact(&self) {
-        let since = self.0.clock.now();
+        let now = self.0.clock.now();
         let mut view = self.0.view.write();
-        for host in view.state.hosts.values_mut() {
-            host.contact = Contact {
-                since,
-                ..Contact::default()
-            };
+        let names: Vec<HostName> = view.state.hosts.keys().cloned().collect();
+        for host in names {
+            let renewed = self.0.sessions.renewed(&host);
+            if let Some(contact) = view.contact(&host) {
+                contact.forget(renewed, now);
+            }
         }
         drop(view);
         self.0.trigger.fire();

@@ -220,6 +220,7 @@ impl Known {
             founders: &self.founders,
             bound: &self.bound,
             held: &self.held,
+            leases: view.state.leases,
         }
     }
 }

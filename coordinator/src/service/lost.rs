@@ -35,6 +35,7 @@ pub(super) async fn confirm_dead(
         let now = context.clock.now();
         let (batch, members) = {
             let view = context.view.read();
+            not_there(context, host)?;
             let after = lost::confirm_dead(&view.state, host, now).map_err(refused)?;
             let what = format!("that {host} is dead and never comes back as it was");
             confirmed(&format!("Host/{host}"), (host.as_str(), typed), &what)?;
@@ -77,6 +78,10 @@ pub(super) async fn force(
         let now = context.clock.now();
         let batch = {
             let view = context.view.read();
+            let set = view.state.sets.get(&id.set);
+            if let Some(member) = set.and_then(|set| set.members.get(&id.ordinal)) {
+                not_there(context, &member.host)?;
+            }
             let after = lost::force(&view.state, &id, now).map_err(refused)?;
             let what = format!("that {id} does not run; nothing proves it");
             confirmed(&subject, (&id.to_string(), &request.typed_name), &what)?;
@@ -140,6 +145,15 @@ fn forgotten(host: &HostName, volumes: &[ObjectKey]) -> String {
     )
 }
 
+/// Whether an agent has a stream and is about to say what its host has: then it is not lost.
+fn not_there(context: &Context, host: &HostName) -> Result<(), ServiceError> {
+    if context.sessions.has_stream(host) {
+        let host = host.clone();
+        return Err(refused(NotLost::InContact { host }));
+    }
+    Ok(())
+}
+
 fn confirmed(subject: &str, (name, typed): (&str, &str), what: &str) -> Result<(), ServiceError> {
     if typed == name {
         return Ok(());
@@ -165,6 +179,7 @@ fn refused(why: NotLost) -> ServiceError {
         NotLost::NeverOrdered { member, .. } => {
             ("NEVER_ORDERED", format!("Member/{}", member.name()))
         }
+        NotLost::Orphaned { member } => ("ORPHANED", format!("Member/{}", member.name())),
         NotLost::HasMembers { host, .. } => ("HAS_MEMBERS", format!("Host/{host}")),
         NotLost::HasData { host, .. } => ("HAS_DATA", format!("Host/{host}")),
     };

@@ -7,11 +7,11 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    history::{Mismatched, take_in},
+    history::{Mismatched, answered, take_in},
     ids::{HistoryId, HostName, SetKey},
     order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
-    state::{HostRecord, State},
+    state::{HostRecord, State, lost::returned},
     store::{Batch, CommitError, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
@@ -135,12 +135,26 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
             return Ok((batch, Verdict::Refused(mismatch)));
         }
     };
-    let known = view.state.hosts.get(host).map(|host| &host.record);
+    let returned = returned(&view.state, host);
+    if let Some(after) = &returned {
+        // What follows is judged on a state without these words.
+        let forced = view.state.index();
+        let forced: BTreeSet<&SetKey> = forced.on_host.of(host).map(|id| &id.set).collect();
+        let differs = |set: &&&SetKey| view.state.sets.get(**set) != after.sets.get(**set);
+        for set in forced.iter().filter(differs).take(SETS) {
+            changes(&view, after, set, &mut batch)?;
+        }
+    }
+    let state = returned.as_ref().unwrap_or(&view.state);
+    let known = state.hosts.get(host).map(|host| &host.record);
     let message = match known {
         None => format!(
             "it joined with the address {}",
             hello.host.advertise_address
         ),
+        Some(_) if returned.is_some() => {
+            "it is back: what was said of it while it was away does not count any more".to_owned()
+        }
         Some(_) => "its address, labels, pools or machine changed".to_owned(),
     };
     let registered = Changed {
@@ -150,7 +164,9 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
     };
     host::put_record(context, &view, registered, &mut batch)?;
     let follows = [&HistoryId::default(), &view.state.history].contains(&&heard.head.history);
-    let verdict = if follows && !view.state.past.awaited.contains(host) {
+    let verdict = if returned.is_some() {
+        Verdict::More
+    } else if follows && !view.state.past.awaited.contains(host) {
         Verdict::Accepted(base)
     } else if known.is_none() {
         // First the host, then what it has.
@@ -185,33 +201,66 @@ fn hear(
     for set in sets.iter().take(SETS) {
         changes(view, &after, set, batch)?;
     }
+    // With every part: what one part takes over is on another host too, which is awaited from then on.
+    history_changes(view, &after, batch)?;
     if sets.len() > SETS {
         return Ok(false);
     }
-    history_changes(view, &after, batch)?;
     if after.zone != view.state.zone {
         let key = zone_key().map_err(RecordError::from)?;
         batch.preconditions.insert(key.clone(), view.as_known(&key));
         put(batch, key, &after.zone)?;
     }
-    // What it has counts as sent by this store, in its history.
-    let had = &hello.heard.head;
-    let mut record = OrderRecord::default();
-    if had.history != HistoryId::default() {
-        let head = OrderHead {
-            history: after.history.clone(),
-            term: after.term,
-            ..had.clone()
-        };
-        record = record.with(head, had.generation);
+    if let Some(record) = counts_as_sent(view, &after, hello) {
+        let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
+        put(batch, key, &record)?;
     }
-    let key = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
-    put(batch, key, &record)?;
     let text = "what it has was taken in after the restore".to_owned();
     batch
         .notes
         .push(notes::host(now, host, NORMAL, "HostHeard", text));
     Ok(true)
+}
+
+/// What is recorded as sent to a host that is taken in, if that is not recorded yet: what it has
+/// counts as sent by this store, in its history. To one that has lost its ledger, what was recorded is
+/// sent again, and it is to answer that.
+fn counts_as_sent(view: &View, after: &State, hello: &Hello) -> Option<OrderRecord> {
+    let had = &hello.heard.head;
+    let none = OrderRecord::default();
+    let recorded = view.sent.get(&hello.host.name).unwrap_or(&none);
+    let in_force = |head: &OrderHead| OrderHead {
+        history: after.history.clone(),
+        term: after.term,
+        ..head.clone()
+    };
+    if had.history == HistoryId::default() {
+        let known = recorded.head.history != after.history && *recorded != none;
+        return known.then(|| OrderRecord {
+            head: in_force(&recorded.head),
+            ..recorded.clone()
+        });
+    }
+    (had.history != after.history).then(|| none.with(in_force(had), had.generation))
+}
+
+/// Writes down that a host has answered, if it was awaited and has nothing but what is granted to it.
+pub(super) async fn take_answer(context: &Context, host: &HostName) -> Result<(), HostError> {
+    loop {
+        let mut batch = Batch::default();
+        {
+            let view = context.view.read();
+            let Some(after) = answered(&view.state, host) else {
+                return Ok(());
+            };
+            history_changes(&view, &after, &mut batch)?;
+        }
+        match context.store.commit(batch).await {
+            Ok(_) => context.trigger.fire(),
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The sets of which something was found on a host.

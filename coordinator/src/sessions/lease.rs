@@ -35,8 +35,13 @@ impl Drop for Ending {
 
 impl Sessions {
     /// Takes in a renewal that arrived now, and acknowledges it: from now on its host may run for
-    /// another lease.
-    pub(super) fn renew(&self, host: &HostName, stream: u64, (number, now): (u64, Timestamp)) {
+    /// another lease, and start what it was ordered if `lets_start`.
+    pub(super) fn renew(
+        &self,
+        (host, stream): (&HostName, u64),
+        (number, now): (u64, Timestamp),
+        lets_start: bool,
+    ) {
         let mut registry = self.registry();
         let Some(slot) = registry.slots.get(host) else {
             return;
@@ -47,7 +52,10 @@ impl Sessions {
             return;
         }
         let ack = CoordinatorMessage {
-            message: Some(Message::RenewAck(RenewAck { number })),
+            message: Some(Message::RenewAck(RenewAck {
+                number,
+                running_only: !lets_start,
+            })),
         };
         let (send, ended) = (slot.send.clone(), slot.ended.clone());
         // Before it can have been heard of.

@@ -241,6 +241,11 @@ impl Sessions {
         ours
     }
 
+    /// Whether the agent of a host has a stream, also one that it did not report on yet.
+    pub fn has_stream(&self, host: &HostName) -> bool {
+        self.registry().slots.contains_key(host)
+    }
+
     /// Whether a stream is its host's newest.
     fn is_newest(&self, host: &HostName, stream: u64) -> bool {
         let registry = self.registry();

@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use berth_core::{
-    ids::{Generation, HostName, ReportNumber, ZoneSerial},
+    ids::{Generation, HostName, ZoneSerial},
     session::Served,
 };
 use berth_proto::{
@@ -19,7 +19,7 @@ use tonic::Status;
 
 use super::{
     Joined, Joining, Machine,
-    hello::{HelloError, accept, check_name},
+    hello::{HelloError, accept, check_name, take_answer},
     host as record,
     outbox::{Outbound, Outbox, outbox},
     report, work,
@@ -122,18 +122,11 @@ impl Session {
             return Err(HelloError::Overtaken);
         }
         // After joining: what an older stream says from now on does not count any more.
+        let now = self.context.clock.now();
         let mut view = self.context.view.write();
         let current = view.state.zone.clone();
         if let Some(contact) = view.contact(&host) {
-            contact.connected = false;
-            contact.settled = false;
-            contact.stream = joined.stream;
-            contact.report = ReportNumber::default();
-            contact.zone_acked = ZoneSerial::default();
-            // What was confirmed was confirmed of a host that was away.
-            contact.fenced = None;
-            // An answer may be on its way on the older stream, and the host may be another by now.
-            contact.asked.clear();
+            contact.join(joined.stream, self.context.sessions.renewed(&host), now);
             if zone == current {
                 contact.zone_acked = current.serial;
             }
@@ -208,13 +201,17 @@ impl Session {
             }
             agent_message::Message::Renew(renew) => {
                 let now = self.context.clock.now();
-                self.context
-                    .sessions
-                    .renew(host, stream, (renew.number, now));
+                let lets_start = self.context.view.read().state.past.lets_start();
+                let sessions = &self.context.sessions;
+                sessions.renew((host, stream), (renew.number, now), lets_start);
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),
-            agent_message::Message::Report(report) => self.report(host, stream, report)?,
+            agent_message::Message::Report(report) => {
+                self.report(host, stream, report)?;
+                let taken = take_answer(&self.context, host).await;
+                taken.map_err(ServiceError::from)?;
+            }
             agent_message::Message::LogData(data) => {
                 self.context.sessions.log_data(host, stream, data);
             }
@@ -334,12 +331,9 @@ impl Session {
         let now = self.context.clock.now();
         let was_connected = {
             let mut view = self.context.view.write();
-            view.contact(host).is_some_and(|contact| {
-                contact.settled = false;
-                contact.renewed = self.context.sessions.renewed(host);
-                contact.since = now;
-                std::mem::take(&mut contact.connected)
-            })
+            let renewed = self.context.sessions.renewed(host);
+            view.contact(host)
+                .is_some_and(|contact| contact.leave(renewed, now))
         };
         self.context.trigger.fire();
         // A stream that ends before its first report is no loss: nothing was known by it.

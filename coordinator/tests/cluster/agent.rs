@@ -80,6 +80,8 @@ pub(crate) struct Ledger {
     /// The renewals that were sent, and when the newest acknowledged one was.
     renewals: Vec<Instant>,
     pub(crate) renewed: Option<Instant>,
+    /// Whether that was acknowledged for what runs only.
+    pub(crate) running_only: bool,
     known: BTreeSet<MemberId>,
 }
 
@@ -288,6 +290,7 @@ async fn run(
                 let mut ledger = ledger.lock().unwrap();
                 let at = usize::try_from(ack.number).unwrap();
                 ledger.renewed = ledger.renewals.get(at).copied();
+                ledger.running_only = ack.running_only;
             }
             coordinator_message::Message::LogCancel(_) => {}
         }
@@ -419,6 +422,11 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
                 .members
                 .iter()
                 .map(|(id, order)| (id.clone(), order.epoch))
+                .collect(),
+            leases: ledger
+                .members
+                .iter()
+                .filter_map(|(id, order)| Some((id.clone(), order.lease?)))
                 .collect(),
             zone: ledger
                 .zone

@@ -27,7 +27,7 @@ spec:
 ";
 
 /// Two agents; the one that runs the member comes first.
-async fn running(coordinator: &Coordinator) -> (Agent, Agent) {
+pub(crate) async fn running(coordinator: &Coordinator) -> (Agent, Agent) {
     let endpoint = coordinator.endpoint();
     let first = Agent::connect(&endpoint, "host-1").await;
     let second = Agent::connect(&endpoint, "host-2").await;

@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 use crate::{
     agent::{Agent, Identity, Ledger},
     common::{Client, Coordinator, set, until},
+    failover::running,
 };
 
 async fn take_backup(client: &Client) -> Backup {
@@ -118,6 +119,31 @@ async fn a_restored_store_starts_nothing_until_it_is_accepted_and_every_host_was
     assert_eq!(stopped, ["default/web-1", "default/web-2"]);
     let last = history(&coordinator).await;
     assert!(last.awaited.is_empty() && !last.latched);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_store_renews_leases_for_what_runs_only() {
+    let coordinator = Coordinator::start().await;
+    let (runs, idle) = running(&coordinator).await;
+    let ledger = Arc::clone(&runs.ledger);
+    assert!(!ledger.lock().unwrap().running_only);
+    let host = match coordinator.members("db").await[0].host.as_str() {
+        "host-1" => "host-1",
+        _ => "host-2",
+    };
+    let backup = take_backup(&coordinator).await;
+    drop((runs, idle));
+    let data = coordinator.data_dir();
+    let coordinator = coordinator.restart_after(|| restore(&backup, &data)).await;
+    // What it has is what the store has; and yet it may have been given up since the backup.
+    let agent = connect(&coordinator, host, &ledger).await;
+    until("a renewal for what runs", async || {
+        let ledger = ledger.lock().unwrap();
+        ledger.running_only.then_some(()).ok_or("none yet")
+    })
+    .await;
+    drop(agent);
     coordinator.stop().await;
 }
 

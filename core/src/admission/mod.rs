@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{ClaimKey, ObjectKey, SetKey},
+    lease::Leases,
     manifest::{ParsedObject, Violation, duplicates},
     spec::{Kind, Object},
 };
@@ -54,6 +55,8 @@ pub struct Existing<'a> {
     pub bound: &'a BTreeMap<ObjectKey, ClaimKey>,
     /// How much the volume of each claim holds that has one, in bytes.
     pub held: &'a BTreeMap<ClaimKey, u64>,
+    /// How long leases are.
+    pub leases: Leases,
 }
 
 /// What the operator wants beyond the objects themselves.

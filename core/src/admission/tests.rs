@@ -56,6 +56,7 @@ pub(super) struct World {
     founders: BTreeMap<SetKey, u32>,
     pub(super) bound: BTreeMap<ObjectKey, ClaimKey>,
     pub(super) held: BTreeMap<ClaimKey, u64>,
+    pub(super) leases: Leases,
 }
 
 impl World {
@@ -71,6 +72,7 @@ impl World {
             founders: &self.founders,
             bound: &self.bound,
             held: &self.held,
+            leases: self.leases,
         }
     }
 

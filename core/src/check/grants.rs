@@ -10,16 +10,34 @@ use crate::{
     plan::{Step, step::Proof},
     report::Phase,
     state::{Contact, Fenced, Member, Ordered, State},
+    time::Timestamp,
 };
 
 pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
-    let Step::Assign { member: id, .. } = case.step else {
+    let (id, own) = if let Step::Assign { member, .. } = case.step {
+        match grant(case.state, member) {
+            Some((_, had)) => return Err(format!("{member} has epoch {} still", had.epoch)),
+            None => (member, None),
+        }
+    } else if let Step::Start { member, epoch } = case.step {
+        let host = grant(case.state, member).map(|(_, granted)| &granted.host);
+        (member, host.map(|host| (host, *epoch)))
+    } else {
         return Ok(());
     };
-    match grant(case.state, id) {
-        Some((_, member)) => Err(format!("{id} has epoch {} still", member.epoch)),
-        None => Ok(()),
+    // Whatever the records say: an agent that tells of another epoch may be running it.
+    for (name, host) in case.state.hosts.iter().filter(|(_, h)| h.contact.connected) {
+        if let Some(seen) = host.contact.members.get(id)
+            && seen.report.phase != Phase::Stopped
+            && own != Some((name, seen.report.epoch))
+        {
+            let epoch = seen.report.epoch;
+            return Err(format!(
+                "{id} would run, and {name} has epoch {epoch} of it"
+            ));
+        }
     }
+    Ok(())
 }
 
 pub(super) fn epoch_grows(case: &Case<'_>) -> Verdict {
@@ -73,13 +91,12 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
         }
         Proof::ConfirmedDead => {
             let host = case.state.hosts.get(&member.host);
-            host.is_some_and(|host| {
-                !host.contact.connected && host.record.directives.dead.is_some()
-            })
+            let dead = host.and_then(|host| host.record.directives.dead.as_ref());
+            dead.is_some_and(|dead| !dead.returned && silent_since(contact, dead.since))
         }
-        Proof::Forced => {
-            member.forced.is_some() && contact.is_some_and(|contact| !contact.connected)
-        }
+        Proof::Forced => member
+            .forced
+            .is_some_and(|said| silent_since(contact, said)),
         Proof::ReportedAbsent => answered.is_some_and(|contact| !contact.members.contains_key(id)),
         Proof::LeaseOver => lease_over(case, id, member),
         // A host that is in contact again is not off.
@@ -93,6 +110,14 @@ pub(super) fn release_proven(case: &Case<'_>) -> Verdict {
     } else {
         Err(format!("{id} is not proven gone by {proof:?}"))
     }
+}
+
+/// Whether a host is out of contact, and no stream of its agent began or ended after that time.
+fn silent_since(contact: Option<&Contact>, since: Timestamp) -> bool {
+    contact.is_some_and(|contact| {
+        let last = contact.heard.unwrap_or_default();
+        !contact.connected && last <= since
+    })
 }
 
 /// Whether the lease of a grant is over on every clock, on a host that keeps its word, and nothing
@@ -115,6 +140,7 @@ fn lease_over(case: &Case<'_>, id: &MemberId, member: &Member) -> bool {
         volume.is_some_and(|volume| volume.source.host().is_none())
     });
     over && !host.contact.connected
+        && terms.self_fences
         && host.record.self_fences
         && (!writes || host.contact.fenced.is_some())
 }
@@ -164,47 +190,34 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         return Ok(());
     }
     let hosts = past.mismatched.keys().chain(&past.awaited);
-    let host = hosts.map(HostName::as_str).next().unwrap_or("the store");
+    let unknown = hosts.map(HostName::as_str).next().map_or_else(
+        || "what was decided since the backup is not known".to_owned(),
+        |host| format!("what {host} has is not known"),
+    );
     let replaces = |id: &MemberId| {
         let set = case.state.sets.get(&id.set);
         set.is_some_and(|set| is_wanted(set, id.ordinal))
     };
-    match case.step {
-        Step::Assign { member: id, .. } | Step::Start { member: id, .. } => Err(format!(
-            "{id} would start, and what {host} has is not known"
-        )),
+    let would = match case.step {
+        Step::Assign { member: id, .. } | Step::Start { member: id, .. } => {
+            format!("{id} would start")
+        }
         Step::Release {
             member: id,
             proof: Proof::LeaseOver | Proof::Fenced,
             ..
-        } => Err(format!(
-            "{id} would be given up, and {host} follows another history"
-        )),
-        Step::Stop { member: id, .. } if replaces(id) => Err(format!(
-            "{id} would be replaced, and what {host} has is not known"
-        )),
-        Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => Err(format!(
-            "claim {key} would be given a volume, and what {host} has is not known"
-        )),
-        Step::DropClaim { key, .. } => Err(format!(
-            "claim {key} would be deleted, and what {host} has is not known"
-        )),
-        Step::PurgeVolume { name } => Err(format!(
-            "volume {} would be removed, and what {host} has is not known",
-            name.name
-        )),
-        Step::TakeSnapshot { snapshot, .. } => Err(format!(
-            "snapshot {} would be taken, and what {host} has is not known",
-            snapshot.of
-        )),
-        Step::PinSnapshot { key, .. } => Err(format!(
-            "snapshot {key} would mean the claim of now, and {host} follows another history"
-        )),
+        } => format!("{id} would be given up"),
+        Step::Stop { member: id, .. } if replaces(id) => format!("{id} would be replaced"),
+        Step::AdoptClaim { key, .. } | Step::BindClaim { key, .. } => {
+            format!("claim {key} would be given a volume")
+        }
+        Step::DropClaim { key, .. } => format!("claim {key} would be deleted"),
+        Step::PurgeVolume { name } => format!("volume {} would be removed", name.name),
+        Step::TakeSnapshot { snapshot, .. } => format!("snapshot {} would be taken", snapshot.of),
+        Step::PinSnapshot { key, .. } => format!("snapshot {key} would mean the claim of now"),
         Step::BeginMove { member: id, .. }
         | Step::CompleteMove { member: id, .. }
-        | Step::EndMove { member: id } => Err(format!(
-            "the data of {id} would change its place, and what {host} has is not known"
-        )),
+        | Step::EndMove { member: id } => format!("the data of {id} would change its place"),
         Step::CreateClaim { .. }
         | Step::GrowClaim { .. }
         | Step::TieClaim { .. }
@@ -223,8 +236,9 @@ pub(super) fn history_known(case: &Case<'_>) -> Verdict {
         | Step::DropRevision { .. }
         | Step::Rollout { .. }
         | Step::ForgetFounding { .. }
-        | Step::PublishZone { .. } => Ok(()),
-    }
+        | Step::PublishZone { .. } => return Ok(()),
+    };
+    Err(format!("{would}, and {unknown}"))
 }
 
 pub(super) fn wanted(case: &Case<'_>) -> Verdict {

@@ -5,6 +5,8 @@ use crate::{
     fixture::{self, NOW, host_name, member, put_set, run_all, spec},
     ids::{ContentHash, Generation},
     plan::plan,
+    report::Phase,
+    spec::FailurePolicy,
     state::ConfirmedDead,
     waiting::Reason,
 };
@@ -44,8 +46,22 @@ fn says(state: &State, host: &HostName) -> Heard {
         },
         highest_epochs: members.clone(),
         members,
+        leases: BTreeMap::new(),
         zone: ZoneSerial(3),
     }
+}
+
+/// A host that has answered its newest order, and has just what is granted to it.
+fn in_contact(state: &State, host: &HostName) -> State {
+    let mut state = state.clone();
+    let ids: Vec<MemberId> = state.index().on_host.of(host).cloned().collect();
+    for id in ids {
+        fixture::report(&mut state, &id, Phase::Running, true);
+    }
+    let contact = &mut state.hosts.get_mut(host).unwrap().contact;
+    contact.connected = true;
+    contact.settled = true;
+    state
 }
 
 fn accepted(state: &State) -> State {
@@ -63,7 +79,7 @@ fn nothing_is_accepted_that_is_not_in_question() {
 }
 
 #[test]
-fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_the_living() {
+fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_every_host() {
     let mut state = cluster();
     let seen = Mismatched {
         term: Term(41),
@@ -71,7 +87,10 @@ fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_the_living(
         ..Mismatched::default()
     };
     state.past.mismatched.insert(host_name(1), seen);
-    let dead = Some(ConfirmedDead { since: NOW });
+    let dead = Some(ConfirmedDead {
+        since: NOW,
+        returned: false,
+    });
     let gone = state.hosts.get_mut(&host_name(3)).unwrap();
     gone.record.directives.dead = dead;
     let after = accept(&state, HistoryId("second".to_owned())).unwrap();
@@ -79,14 +98,19 @@ fn the_new_history_has_a_term_above_all_that_were_seen_and_waits_for_the_living(
     assert_eq!(after.past.began, Term(42));
     let former = ["first", "other"].map(|name| HistoryId(name.to_owned()));
     assert_eq!(after.past.former, BTreeSet::from(former));
-    let awaited = BTreeSet::from([host_name(1), host_name(2)]);
+    // It was dead when the backup was made, and may be alive by now.
+    let awaited = BTreeSet::from([1, 2, 3].map(host_name));
     assert_eq!(after.past.awaited, awaited);
+    assert_eq!(after.hosts[&host_name(3)].record.directives.dead, None);
     assert!(!after.past.is_latched());
 }
 
 #[test]
 fn nothing_starts_until_every_host_was_heard_of() {
     let mut state = accepted(&cluster());
+    for host in state.hosts.values_mut() {
+        host.contact.forget(None, NOW);
+    }
     put_set(&mut state, "web", spec(1, false));
     for n in [1, 2, 3] {
         let (planned, report) = plan(&state, NOW);
@@ -100,7 +124,11 @@ fn nothing_starts_until_every_host_was_heard_of() {
         let host = host_name(u8::try_from(n).unwrap());
         let heard = says(&state, &host);
         state = take_in(&state, &host, &heard, NOW);
+        assert!(!state.past.lets_start());
+        assert!(answered(&state, &host).is_none(), "it did not say so yet");
+        state = answered(&in_contact(&state, &host), &host).unwrap();
     }
+    assert!(state.past.lets_start());
     let (planned, _) = plan(&state, NOW);
     let begins = |s: &Step| matches!(s, Step::Assign { .. });
     assert!(planned.steps.iter().any(begins));
@@ -145,6 +173,69 @@ fn what_was_granted_elsewhere_meanwhile_is_there_and_nowhere_else() {
         let last = take_in(&after, &old, &heard, NOW);
         assert_eq!(on(&last, &id), (there.clone(), newer));
     }
+}
+
+#[test]
+fn a_host_with_an_older_grant_is_awaited_until_it_says_that_it_is_gone() {
+    let state = accepted(&cluster());
+    let id = member("db", 0);
+    let (old, had) = on(&state, &id);
+    let newer = epoch(1, had.counter + 5);
+    let there = host_name(3);
+    // The one that has the older grant was heard of first, and answered.
+    let heard = says(&state, &old);
+    let first = in_contact(&take_in(&state, &old, &heard, NOW), &old);
+    let first = answered(&first, &old).unwrap();
+    let mut heard = says(&first, &there);
+    heard.members.insert(id.clone(), newer);
+    let after = take_in(&first, &there, &heard, NOW);
+    assert_eq!(on(&after, &id), (there, newer));
+    assert!(after.past.awaited.contains(&old), "{:?}", after.past);
+    // Its report tells of the older grant still: nothing is started anywhere.
+    assert!(answered(&after, &old).is_none());
+    let mut gone = after.clone();
+    let contact = &mut gone.hosts.get_mut(&old).unwrap().contact;
+    contact.members.remove(&id);
+    let gone = answered(&gone, &old).unwrap();
+    assert!(!gone.past.awaited.contains(&old));
+}
+
+#[test]
+fn a_lost_ledger_proves_nothing_of_what_its_host_was_granted() {
+    let state = accepted(&cluster());
+    let id = member("db", 1);
+    let (host, had) = on(&state, &id);
+    let after = take_in(&state, &host, &Heard::default(), NOW);
+    assert_eq!(on(&after, &id), (host.clone(), had));
+    assert!(after.past.awaited.contains(&host));
+}
+
+#[test]
+fn a_grant_is_taken_over_with_the_lease_that_it_was_told() {
+    let mut state = accepted(&cluster());
+    let mut wanted = spec(2, false);
+    wanted.failure_policy = FailurePolicy::Failover;
+    put_set(&mut state, "db", wanted);
+    let id = member("db", 0);
+    let there = host_name(3);
+    let mut heard = says(&state, &there);
+    heard.members.insert(id.clone(), epoch(1, 99));
+    let after = take_in(&state, &there, &heard, NOW);
+    let lease = |state: &State| granted(state, &id).unwrap().lease;
+    assert_eq!(
+        lease(&after),
+        None,
+        "it was granted before the set failed over"
+    );
+    let told = LeaseTerms {
+        length_ms: 60_000,
+        grace_ms: 1_000,
+        kill_ms: 500,
+        self_fences: false,
+    };
+    heard.leases.insert(id.clone(), told);
+    let after = take_in(&state, &there, &heard, NOW);
+    assert_eq!(lease(&after), Some(told));
 }
 
 #[test]

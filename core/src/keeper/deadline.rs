@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{lease::LeaseTerms, time::Timestamp};
+use crate::{lease::LeaseTerms, time::Timestamp, waiting::Reason};
 
 /// What a run rests on, as an agent hands it to a keeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,26 @@ pub struct LeasedRun {
     pub terms: LeaseTerms,
     /// When the newest acknowledged renewal was sent, on `CLOCK_BOOTTIME`.
     pub renewed: Timestamp,
+}
+
+impl LeasedRun {
+    /// Whether it may be started on a host that reboots itself when it is told to, or not: the
+    /// coordinator counts on what the grant says.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn check_host(&self, reboots: bool) -> Result<(), Reason> {
+        if reboots || !self.terms.self_fences {
+            return Ok(());
+        }
+        Err(Reason::StepFailed {
+            step: "rest on the lease".to_owned(),
+            error:
+                "the member was granted to a host that reboots itself, and policy.selfReboot is \
+                    not set any more; set it, or run 'berth member restart'"
+                    .to_owned(),
+        })
+    }
 }
 
 /// What is to be done now.
@@ -60,6 +80,16 @@ impl Deadline {
     /// Takes in that a later renewal was acknowledged; an earlier one says nothing.
     pub fn renew(&mut self, sent: Timestamp) {
         self.run.renewed = self.run.renewed.max(sent);
+    }
+
+    /// What it is the end of, with the newest renewal.
+    pub fn run(&self) -> LeasedRun {
+        self.run
+    }
+
+    /// The terms of the grant.
+    pub fn terms(&self) -> LeaseTerms {
+        self.run.terms
     }
 
     /// When the newest acknowledged renewal was sent.
@@ -117,6 +147,7 @@ mod tests {
         length_ms: 3_000,
         grace_ms: 1_000,
         kill_ms: 2_000,
+        self_fences: false,
     };
 
     fn deadline(renewed: u64) -> Deadline {
@@ -128,6 +159,21 @@ mod tests {
 
     fn at(deadline: &mut Deadline, now: u64) -> Option<Act> {
         deadline.due(Timestamp(now))
+    }
+
+    #[test]
+    fn what_was_granted_to_a_host_that_reboots_itself_starts_on_no_other() {
+        let run = |self_fences| LeasedRun {
+            terms: LeaseTerms {
+                self_fences,
+                ..TERMS
+            },
+            renewed: Timestamp(10_000),
+        };
+        assert!(run(true).check_host(false).is_err());
+        for (granted, has) in [(true, true), (false, true), (false, false)] {
+            assert_eq!(run(granted).check_host(has), Ok(()));
+        }
     }
 
     #[test]

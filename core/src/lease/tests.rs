@@ -8,24 +8,53 @@ const DEFAULT: LeaseTerms = LeaseTerms {
     length_ms: 15_000,
     grace_ms: 3_750,
     kill_ms: 2_000,
+    self_fences: false,
 };
 
 #[test]
 fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
     let mut renewals = Renewals::default();
-    assert_eq!(renewals.newest(), None);
+    assert_eq!(renewals.newest(), Acknowledged::default());
     let first = renewals.send(Timestamp(1_000));
     let second = renewals.send(Timestamp(4_000));
-    renewals.acknowledge(first);
-    assert_eq!(renewals.newest(), Some(Timestamp(1_000)));
-    renewals.acknowledge(second);
-    renewals.acknowledge(first);
-    renewals.acknowledge(99);
-    let newest = renewals.newest().unwrap();
+    renewals.acknowledge(first, false);
+    let both = Acknowledged::of(Timestamp(1_000), false);
+    assert_eq!(renewals.newest(), both);
+    renewals.acknowledge(second, true);
+    renewals.acknowledge(first, false);
+    renewals.acknowledge(99, false);
+    assert_eq!(renewals.newest().starts, Some(Timestamp(1_000)));
+    let newest = renewals.newest().runs.unwrap();
     assert_eq!(newest, Timestamp(4_000));
     assert_eq!(DEFAULT.deadline(newest), Timestamp(19_000));
     assert!(DEFAULT.may_run(newest, Timestamp(15_249)));
     assert!(!DEFAULT.may_run(newest, Timestamp(15_250)));
+}
+
+#[test]
+fn a_stream_is_given_up_while_there_is_time_for_another_before_anybody_stops() {
+    let mut renewals = Renewals::default();
+    assert_eq!(renewals.silent_since(), None);
+    let first = renewals.send(Timestamp(1_000));
+    renewals.send(Timestamp(4_000));
+    assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
+    renewals.acknowledge(first, true);
+    renewals.send(Timestamp(7_000));
+    assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
+    for terms in [
+        DEFAULT,
+        LeaseTerms {
+            length_ms: 1_000,
+            grace_ms: 499,
+            ..DEFAULT
+        },
+    ] {
+        let given_up = Timestamp(1_000).plus(terms.patience());
+        let stops = Timestamp(1_000 + terms.length_ms - terms.grace_ms);
+        assert!(stops.since(given_up) >= terms.patience());
+        // A renewal that is due by then can have been answered.
+        assert!(terms.patience() > renew_every(terms.length()));
+    }
 }
 
 #[test]
@@ -138,7 +167,7 @@ proptest! {
         (host, coordinator) in (-20..=20_i64, -20..=20_i64),
         fates in proptest::collection::vec(fate(), 1..12),
     ) {
-        let terms = LeaseTerms { length_ms, grace_ms: length_ms / 4, kill_ms: 2_000 };
+        let terms = LeaseTerms { length_ms, grace_ms: length_ms / 4, kill_ms: 2_000, self_fences: false };
         let host = Clock { rate: host, origin: 77_000 };
         let coordinator = Clock { rate: coordinator, origin: 1_000_000 };
         let mut renewals = Renewals::default();
@@ -161,7 +190,7 @@ proptest! {
         let (mut began, mut renewed) = (coordinator.shows(0), None);
         for (at, kind, number, restarts) in events {
             if kind == 1 {
-                renewals.acknowledge(number);
+                renewals.acknowledge(number, false);
             } else {
                 if restarts {
                     (began, renewed) = (coordinator.shows(at), None);
@@ -169,7 +198,7 @@ proptest! {
                 renewed = renewed.max(Some(coordinator.shows(at)));
             }
             let over = coordinator.last_before(terms.surely_over(began, renewed));
-            if let Some(newest) = renewals.newest() {
+            if let Some(newest) = renewals.newest().runs {
                 let runs_until = host.last_before(terms.deadline(newest));
                 let killed = runs_until + 1_900;
                 prop_assert!(killed <= over, "it may run until {killed}, and is gone from {over}");

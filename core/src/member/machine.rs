@@ -6,6 +6,7 @@ use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing
 use crate::{
     bug::{self, Bug},
     ids::{Epoch, RunId},
+    lease::LeaseTerms,
     order::Desired,
     time::Timestamp,
     waiting::Reason,
@@ -361,9 +362,18 @@ impl Machine {
         let Standing::Ordered(wanted) = &self.standing else {
             return None;
         };
-        let unleased = wanted.leased && !self.lease;
+        let unleased = wanted.lease.is_some() && !self.lease;
         let barred = self.barred.clone();
         barred.or_else(|| unleased.then_some(Reason::LeaseNotHeld))
+    }
+
+    /// Whether what the coordinator goes by is what a keeper ends its member by: it tells that a
+    /// member is gone by the terms of the order.
+    fn is_ended_by(&self, lease: Option<LeaseTerms>) -> bool {
+        match &self.standing {
+            Standing::Ordered(wanted) => wanted.lease == lease,
+            Standing::Unordered | Standing::Removed => true,
+        }
     }
 
     /// What leads towards the goal, whether or not its time has come.
@@ -390,7 +400,8 @@ impl Machine {
             }
             (Place::Prepared(_) | Place::PortsFree(_), _) => Some(Action::Cleanup),
             (Place::Up(up), goal) => {
-                let stays = goal == Goal::Run(up.run.epoch) && !self.restart;
+                let stays =
+                    goal == Goal::Run(up.run.epoch) && !self.restart && self.is_ended_by(up.lease);
                 match (up.stopping(), stays) {
                     (true, _) => Some(Action::Kill),
                     (false, true) => None,

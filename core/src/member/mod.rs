@@ -21,6 +21,7 @@ use std::{
 use crate::{
     bug::{self, Bug},
     ids::{BootId, Epoch, MemberId, ProcessName, RunId, RunNumber, TemplateHash},
+    lease::LeaseTerms,
     order::Desired,
     probe::{Outcome, ProbeSpecs},
     report::MemberReport,
@@ -50,12 +51,12 @@ pub struct Wanted {
     pub desired: Desired,
     /// The revision of its template: another one may have removed the cause of a failure.
     pub revision: TemplateHash,
-    /// Whether it may only be started while the host holds a lease.
-    pub leased: bool,
+    /// The lease that it rests on, if any: it is started only while the host holds one.
+    pub lease: Option<LeaseTerms>,
     /// Its volumes by claim template, and whether each is known to be filled.
     pub volumes: BTreeMap<String, bool>,
-    /// Whether it is rendered as a founder. Such a member is told to be ready only after the ledger
-    /// has it, so that no later start of it is rendered as a founder again.
+    /// Whether it is rendered as a founder: told to be ready only after the ledger has it, so that no
+    /// later start is rendered as a founder again.
     pub founding: bool,
     /// Whether the ledger has it that the member was ready in this epoch.
     pub passed_gate: bool,
@@ -81,6 +82,8 @@ pub struct Running {
     pub init_done: bool,
     /// Whether a stop was asked for by an earlier agent.
     pub stopping: bool,
+    /// The lease that its keeper ends it by.
+    pub lease: Option<LeaseTerms>,
     /// The processes, in the order of the template.
     pub processes: Vec<ProcessState>,
     /// Their probes.
@@ -206,13 +209,11 @@ pub enum Action {
     Adopt,
     /// Remove what a run left, and make sure that nothing is left.
     Cleanup,
-    /// Render, and make the volumes ready for a start in this epoch. Refused once another is
-    /// ordered.
+    /// Render, and ready the volumes for a start in this epoch; refused once another is ordered.
     Prepare(Epoch),
     /// See that the declared ports are free.
     CheckPorts,
-    /// Write the run to the ledger, and in the same write that the volumes it is about to be started
-    /// on are filled; then start the keeper.
+    /// Write to the ledger, at once, the run and that its volumes are filled; then start the keeper.
     Start(RunId),
     /// Tell the keeper to stop everything.
     Stop,

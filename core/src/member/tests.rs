@@ -32,7 +32,7 @@ fn wanted(counter: u64, desired: Desired) -> Standing {
         epoch: epoch(counter),
         desired,
         revision: TemplateHash("r".to_owned()),
-        leased: false,
+        lease: None,
         volumes: [("data".to_owned(), false)].into(),
         founding: true,
         passed_gate: false,
@@ -86,6 +86,8 @@ struct World {
     now: Timestamp,
     /// What lives there.
     keeper: Option<RunId>,
+    /// The lease that a run begins with.
+    lease: Option<LeaseTerms>,
     /// Whether a run left something behind.
     left: bool,
     /// Whether nothing may be started.
@@ -118,6 +120,7 @@ impl World {
             machine: Machine::new(member, BootId("b".into()), None, 7),
             now: Timestamp(0),
             keeper: None,
+            lease: None,
             left: false,
             barred: false,
             pending: None,
@@ -143,6 +146,7 @@ impl World {
             run,
             init_done: !self.init_at_work,
             stopping: false,
+            lease: self.lease,
             processes: vec![ProcessState {
                 pid: (!self.init_at_work).then_some(1),
                 ..ProcessState::new(main_process(), false)

@@ -8,6 +8,7 @@ use std::{
 use super::{ProcessChange, ProcessState, Running, volumes::Volumes};
 use crate::{
     ids::{ProcessName, RunId, TemplateHash},
+    lease::LeaseTerms,
     notify::Said,
     probe::{Outcome, ProbeKind, ProbeSpecs, ProcessProbes, Verdict},
     time::Timestamp,
@@ -55,6 +56,8 @@ struct Restart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Up {
     pub(super) run: RunId,
+    /// The lease that its keeper ends it by.
+    pub(super) lease: Option<LeaseTerms>,
     pub(super) since: Timestamp,
     pub(super) init_done: bool,
     pub(super) processes: Vec<ProcessState>,
@@ -80,6 +83,7 @@ impl Up {
     pub(super) fn new(now: Timestamp, running: Running) -> Self {
         let mut up = Self {
             run: running.run,
+            lease: running.lease,
             since: now,
             init_done: running.init_done,
             processes: running.processes,

@@ -171,6 +171,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
     let Some(placement) = place(draft, &id)? else {
         return Ok(());
     };
+    draft.state.surely_alone(&id)?;
     moves::begin(draft, &id, &placement.host)?;
     let Some(set) = draft.state.sets.get(key) else {
         return Ok(());

@@ -48,7 +48,8 @@ fn gone(state: &State, id: &MemberId, now: Timestamp) -> Option<Gone> {
     if now < until {
         return Some(Gone::Not(Reason::LeaseRunning { host, until }, Some(until)));
     }
-    if !known.record.self_fences {
+    // Its keepers reboot the host, and its agent if they cannot: both are to be able to.
+    if !terms.self_fences || !known.record.self_fences {
         return Some(Gone::Not(Reason::FenceNotConfirmed { host }, None));
     }
     let written = state.written_elsewhere(id);

@@ -109,10 +109,18 @@ impl Open {
                 self.names.insert(id.set.clone());
             }
             let set = state.sets.get(&id.set);
-            if let Some(member) = set.and_then(|set| set.members.get(&id.ordinal)) {
+            let member = set.and_then(|set| set.members.get(&id.ordinal));
+            let own = member.map(|member| &member.host);
+            // One that has another grant of it need not be its own.
+            let other = if let Reason::StopNotConfirmed { host, .. } = reason {
+                Some(host)
+            } else {
+                None
+            };
+            for host in own.into_iter().chain(other) {
                 let hosts = self.hosts.entry(id.set.clone()).or_default();
-                hosts.insert(member.host.clone());
-                let sets = self.at.entry(member.host.clone()).or_default();
+                hosts.insert(host.clone());
+                let sets = self.at.entry(host.clone()).or_default();
                 sets.insert(id.set.clone());
             }
         }
@@ -320,6 +328,12 @@ pub(super) fn rests_on_others(state: &State, id: &MemberId, reason: &Reason) -> 
         let set = state.sets.get(&id.set);
         let member = set.and_then(|set| set.members.get(&id.ordinal));
         return member.is_none_or(|member| member.ordered == Ordered::Nothing);
+    }
+    if let Reason::StopNotConfirmed { host, .. } = reason {
+        // Another grant of it is there: that host is none of the set's.
+        let set = state.sets.get(&id.set);
+        let member = set.and_then(|set| set.members.get(&id.ordinal));
+        return member.is_none_or(|member| member.host != *host);
     }
     reason.rule().rests_on_others()
 }

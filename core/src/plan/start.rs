@@ -103,6 +103,7 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         &host,
         draft.now,
     )?;
+    draft.state.surely_alone(id)?;
     // One may have been deleted since the assignment made it.
     claims::create(draft, claims);
     claims::at_start(draft, id)?;

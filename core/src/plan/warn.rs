@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{ClaimKey, MemberId, ObjectKey, SetKey},
+    lease::longest_grace,
     plan::{budget::floor_of, draft::Draft},
     spec::{GatePolicy, Placement},
     state::{Set, State, VolumeState},
@@ -34,6 +35,7 @@ fn warnings(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
         );
     }
     found.extend(budget(set));
+    found.extend(grace(state, set));
     let (partition, wanted) = (spec.partition(), set.wanted());
     if partition > wanted && wanted > 0 {
         found.push(format!(
@@ -82,6 +84,16 @@ fn budget(set: &Set) -> Option<String> {
     })
 }
 
+/// A grace that was stored when leases were longer.
+fn grace(state: &State, set: &Set) -> Option<String> {
+    let lease = state.leases.too_short_for(&set.spec)?;
+    let most = longest_grace(lease);
+    Some(format!(
+        "fenceGrace is half of the lease of {lease:?} or more, which the coordinator is configured \
+         with by now: members are granted {most:?}; give {most:?} or less"
+    ))
+}
+
 /// Data that earlier claims of the set's names left on volumes, where the set's own claims are new: it
 /// is easily overlooked, and easily had as long as nothing was written.
 fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
@@ -122,11 +134,13 @@ fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         fixture::{assign, fill, friend::Friends, key, member, put_set, spec, state},
         ids::Uid,
-        spec::{RollingUpdate, UpdateStrategy},
+        spec::{FailurePolicy, RollingUpdate, UpdateStrategy},
         state::Claim,
         time::Timestamp,
     };
@@ -148,6 +162,21 @@ mod tests {
             let text = "partition is 4 and there are 3 members: none of them is updated";
             assert_eq!(all.contains(text), told, "{all}");
         }
+    }
+
+    #[test]
+    fn a_grace_that_the_lease_has_no_room_for_by_now_is_told() {
+        let mut state = state(3);
+        let mut wanted = spec(3, false);
+        wanted.failure_policy = FailurePolicy::Failover;
+        wanted.fence_grace = Some("7s".to_owned());
+        put_set(&mut state, "db", wanted);
+        let told = |state: &State| grace(state, &state.sets[&key("db")]);
+        assert_eq!(told(&state), None);
+        state.leases.default = Duration::from_secs(10);
+        let warning = told(&state).unwrap();
+        assert!(warning.contains("the lease of 10s or more"), "{warning}");
+        assert!(warning.ends_with("give 4.999s or less"), "{warning}");
     }
 
     #[test]

@@ -102,7 +102,10 @@ impl World {
                 let ack = ToCoordinator::ZoneAck(serial);
                 self.send_up(name, stream, ack);
             }
-            ToAgent::RenewAck { number } => self.acknowledged(name, number),
+            ToAgent::RenewAck {
+                number,
+                running_only,
+            } => self.acknowledged(name, number, running_only),
             ToAgent::Order(delta) => self.accept(name, stream, &delta),
             ToAgent::Questions(required) => {
                 let answers = required.into_iter().map(|of| Answer {

@@ -19,7 +19,7 @@ use crate::{
         storage::Sent,
         world::World,
     },
-    state::{Claim, Contact, Observation, State, Turn},
+    state::{Claim, Contact, Observation, State, Turn, lost},
     time::Timestamp,
     waiting::Reason,
     zone,
@@ -160,10 +160,7 @@ impl World {
         let now = self.now;
         let renewed = self.coordinator.renewed.get(host).copied();
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
-            host.contact.connected = false;
-            host.contact.settled = false;
-            host.contact.since = now;
-            host.contact.renewed = renewed;
+            host.contact.leave(renewed, now);
         }
         self.say("coord", &format!("loses contact with {host}"));
         self.reconcile();
@@ -201,7 +198,10 @@ impl World {
                 members,
                 forgotten,
                 generation,
-            } => self.take_report(host, complete, members, &forgotten, generation),
+            } => {
+                self.take_report(host, complete, members, &forgotten, generation);
+                self.take_answer(host);
+            }
             ToCoordinator::Answers(answers) => {
                 let now = self.now;
                 if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
@@ -230,15 +230,17 @@ impl World {
             self.mismatched(host, heard, &mismatch);
             return;
         }
+        if let Some(after) = lost::returned(&self.coordinator.state, host) {
+            self.coordinator.state = after;
+        }
         self.hear(host, heard);
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         self.coordinator.streams.insert(host.clone(), stream);
+        let renewed = self.coordinator.renewed.get(host).copied();
+        let now = self.now;
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
-            host.contact.connected = false;
-            host.contact.settled = false;
+            host.contact.join(stream, renewed, now);
             host.contact.zone_acked = zone;
-            host.contact.asked.clear();
-            host.contact.fenced = None;
         }
         let state = &self.coordinator.state;
         let served = Served {

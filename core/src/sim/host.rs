@@ -11,7 +11,7 @@ use crate::{
     bug::{self, Bug},
     ids::{BootId, HostName, MemberId, RunId},
     keeper::{Deadline, LeasedRun},
-    lease::Renewals,
+    lease::{Acknowledged, Renewals},
     ledger::Ledger,
     member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
     prerequisite::{Fact, Finding, Prerequisite},
@@ -70,7 +70,7 @@ pub(super) struct Agent {
     /// The renewals of its stream.
     pub(super) renewals: Renewals,
     /// When the newest acknowledged one was sent, of any stream.
-    pub(super) renewed: Option<Timestamp>,
+    pub(super) renewed: Acknowledged,
     /// On which stream it renews.
     pub(super) renewing: Option<StreamId>,
     /// Whether it refused an order and has no later one.
@@ -338,7 +338,7 @@ impl World {
             welcome: false,
             holds_reports: false,
             renewals: Renewals::default(),
-            renewed: None,
+            renewed: Acknowledged::default(),
             renewing: None,
             refused: false,
         };
@@ -390,7 +390,7 @@ impl SimHost {
             revision: order.revision.clone(),
             founding: order.values.founding,
             passed_gate: self.ledger.has_passed(id, order.epoch),
-            leased: order.lease.is_some(),
+            lease: order.lease,
             volumes: order
                 .volumes
                 .into_iter()

@@ -92,23 +92,29 @@ impl World {
         let known = self.coordinator.state.hosts.get(name);
         if known.is_some_and(|host| host.contact.connected) {
             self.coordinator.renewed.insert(name.clone(), self.now);
-            self.send_down(name, stream, ToAgent::RenewAck { number });
+            let running_only = !self.coordinator.state.past.lets_start();
+            let ack = ToAgent::RenewAck {
+                number,
+                running_only,
+            };
+            self.send_down(name, stream, ack);
         }
     }
 
     /// The agent's end: a renewal is acknowledged, behind all orders that came before.
-    pub(super) fn acknowledged(&mut self, name: &HostName, number: u64) {
+    pub(super) fn acknowledged(&mut self, name: &HostName, number: u64, running_only: bool) {
         let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
         let Some(agent) = host.agent.as_mut() else {
             return;
         };
-        agent.renewals.acknowledge(number);
-        let Some(sent) = agent.renewals.newest().filter(|_| !agent.refused) else {
+        agent.renewals.acknowledge(number, running_only);
+        let newest = agent.renewals.newest();
+        let Some(sent) = newest.runs.filter(|_| !agent.refused) else {
             return;
         };
-        agent.renewed = agent.renewed.max(Some(sent));
+        agent.renewed = agent.renewed.max(newest);
         let ordered = |id: &MemberId| {
             let order = host.ledger.members.get(id);
             order.map(|order| order.epoch)
@@ -140,6 +146,7 @@ impl World {
         }
         let held = agent
             .renewed
+            .starts
             .filter(|sent| terms.may_run(*sent, host.shows(now)));
         if let Some(sent) = held {
             let end = terms.deadline(sent);
@@ -157,7 +164,7 @@ impl World {
         let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
-        let renewed = host.agent.as_ref().and_then(|agent| agent.renewed);
+        let renewed = host.agent.as_ref().and_then(|agent| agent.renewed.runs);
         let run = host.terms(id).map(|terms| LeasedRun {
             terms,
             renewed: renewed.unwrap_or_default(),
@@ -227,7 +234,7 @@ impl World {
         let known = keeper.and_then(|keeper| keeper.deadline.as_ref());
         let known = known.map(Deadline::renewed);
         if let Some(agent) = host.agent.as_mut() {
-            agent.renewed = agent.renewed.max(known);
+            agent.renewed.runs = agent.renewed.runs.max(known);
         }
         self.look_at_lease(name, id);
     }

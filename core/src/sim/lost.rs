@@ -6,17 +6,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    history::{Heard, Mismatched, accept, take_in},
+    history::{Heard, Mismatched, accept, answered, take_in},
     ids::{HistoryId, HostName, MemberId},
     ledger::Ledger,
-    order::OrderHead,
     session::Mismatch,
     sim::{
-        coordinator::{Coordinator, Saved, SentOrder},
+        coordinator::{Coordinator, Saved},
         net::Happening,
         world::World,
     },
-    state::{Contact, lost},
+    state::lost,
     time::Timestamp,
     zone::Zone,
 };
@@ -166,21 +165,30 @@ impl World {
                 self.coordinator.epochs.insert(id, grant.epoch);
             }
         }
-        let mut sent = SentOrder::default();
-        if heard.head.history != HistoryId::default() {
+        let mut sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
+        let has_ledger = heard.head.history != HistoryId::default();
+        if !follows && has_ledger {
             let ledger = self.hosts.get(host).map(|host| &host.ledger);
             sent.members = ledger.map(|l| l.members.clone()).unwrap_or_default();
-            sent.head = OrderHead {
-                history: after.history.clone(),
-                term: after.term,
-                ..heard.head.clone()
-            };
+            sent.head = heard.head.clone();
             sent.hashes = BTreeMap::from([(sent.head.generation, sent.head.hash.clone())]);
+        }
+        if !sent.hashes.is_empty() {
+            sent.head.history = after.history.clone();
+            sent.head.term = after.term;
         }
         self.coordinator.sent.insert(host.clone(), sent);
         self.coordinator.ordered = None;
         self.coordinator.state = after;
         self.say("coord", &format!("takes in what {host} has"));
+    }
+
+    /// A host that is awaited has said what it has.
+    pub(super) fn take_answer(&mut self, host: &HostName) {
+        if let Some(after) = answered(&self.coordinator.state, host) {
+            self.coordinator.state = after;
+            self.say("coord", &format!("awaits {host} no more"));
+        }
     }
 }
 
@@ -202,13 +210,11 @@ impl Coordinator {
         self.ordered = None;
     }
 
-    fn lose_contact(&mut self, since: Timestamp) {
+    fn lose_contact(&mut self, now: Timestamp) {
         self.streams.clear();
         for host in self.state.hosts.values_mut() {
-            host.contact = Contact {
-                since,
-                ..Contact::default()
-            };
+            let renewed = self.renewed.get(&host.record.name).copied();
+            host.contact.forget(renewed, now);
         }
     }
 }
@@ -288,6 +294,44 @@ mod tests {
             assert!(rests, "seed {seed}: {:#?}", world.show());
             let past = &world.coordinator.state.past;
             assert!(past.awaited.is_empty() && !past.is_latched(), "seed {seed}");
+        }
+    }
+
+    /// A member moved while its host was out of contact, and the backup is of before.
+    fn moved_since_the_backup(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(rng.next(), true);
+        for n in 1..=3 {
+            world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
+        }
+        let set: SetKey = "default/a".parse().unwrap();
+        let options = SetOptions {
+            failover: Some(crate::spec::LeaseClass::Fast),
+            ..SetOptions::default()
+        };
+        world.put_set(&set, &options);
+        world.run(rng.millis(10_000, 20_000)).unwrap();
+        world.back_up();
+        let members = &world.coordinator.state.sets[&set].members;
+        let first = members.values().next().map(|member| member.host.clone());
+        let first = first.unwrap();
+        world.cut_link(&first, Duration::from_secs(15));
+        world.run(rng.millis(12_000, 14_000)).unwrap();
+        let members = &world.coordinator.state.sets[&set].members;
+        assert!(members.values().all(|m| m.host != first), "seed {seed}");
+        world
+    }
+
+    #[test]
+    fn a_store_that_does_not_know_of_a_move_lets_nobody_start() {
+        for seed in 0..20 {
+            let mut world = moved_since_the_backup(seed);
+            let mut rng = Rng::new(seed);
+            world.restore_backup(rng.millis(100, 3000));
+            world.run(rng.millis(5000, 20_000)).unwrap();
+            world.accept_restore();
+            let rests = world.settle(Duration::from_secs(300)).unwrap();
+            assert!(rests, "seed {seed}: {:#?}", world.show());
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) enum ToAgent {
     Order(OrderDelta),
     Zone(Box<Zone>),
     Questions(Vec<Prerequisite>),
-    RenewAck { number: u64 },
+    RenewAck { number: u64, running_only: bool },
 }
 
 /// From an agent to the coordinator.

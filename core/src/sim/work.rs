@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     ids::{Epoch, HostName, MemberId, ProcessName, RunId},
+    keeper::Deadline,
     member::{Action, Done, Event, ProcessChange, ProcessState, Running},
     probe::{Outcome, ProbeSpecs},
     sim::{
@@ -177,6 +178,7 @@ impl World {
             run: keeper.run.clone(),
             init_done: true,
             stopping: keeper.stopping,
+            lease: keeper.deadline.as_ref().map(Deadline::terms),
             processes: vec![ProcessState {
                 pid: keeper.alive.then_some(1),
                 restarts: keeper.restarts,

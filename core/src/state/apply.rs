@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
+    lease::LeaseTerms,
     order::Peer,
     plan::{Step, step::Proof},
     spec::ReclaimPolicy,
@@ -149,7 +150,12 @@ impl State {
             gone: None,
             after,
         };
-        let lease = self.leases.terms(&set.spec);
+        let on = self.hosts.get(host);
+        let self_fences = on.is_some_and(|host| host.record.self_fences);
+        let lease = self.leases.terms(&set.spec).map(|terms| LeaseTerms {
+            self_fences,
+            ..terms
+        });
         let earlier = set.last_grants.insert(id.ordinal, grant);
         let previous_address = earlier
             .map(|grant| grant.address)

@@ -32,6 +32,10 @@ pub struct HostDirectives {
 pub struct ConfirmedDead {
     /// Since when.
     pub since: Timestamp,
+    /// Whether its agent came back since: it proves nothing any more, and the host takes no member
+    /// before it is uncordoned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returned: bool,
 }
 
 /// A host that is being drained; it is cordoned too.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Set, State};
+use super::{Claim, Member, Set, State};
 use crate::{
     ids::{ClaimKey, HostName, MemberId, SetKey},
     spec::FailurePolicy,
@@ -36,19 +36,25 @@ pub enum Fenced {
 pub enum Enforcement {
     /// Nothing moves without a proof: a member whose host is out of contact stays down elsewhere.
     Hold,
+    /// It has no member that could be lost.
+    NoMember,
     /// Its hosts kill it when their lease is over, and reboot if they cannot.
     Lease,
     /// A fence command confirms that its old host is off, or cannot write.
     Fenced,
+    /// Nothing can: a member whose host is lost stays down, as in a set that holds.
+    Nothing,
 }
 
 impl Enforcement {
-    /// The word that is shown.
+    /// What is shown.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Hold => "none",
+            Self::Hold => "hold",
+            Self::NoMember => "no member",
             Self::Lease => "lease",
             Self::Fenced => "fenced",
+            Self::Nothing => "nothing: a lost member stays down; configure a fence command",
         }
     }
 }
@@ -62,7 +68,8 @@ impl State {
     }
 
     /// Which hosts are to be fenced now, by what the members that wait on them need; only where a
-    /// command is there for it. Whoever can be switched off is: that proves most.
+    /// command is there for it, and never one that is in contact. Whoever can be switched off is:
+    /// that proves most.
     pub fn to_fence<'a>(
         &self,
         waiting: impl Iterator<Item = &'a Reason>,
@@ -73,6 +80,10 @@ impl State {
             else {
                 continue;
             };
+            let known = self.hosts.get(host);
+            if known.is_none_or(|known| known.contact.connected) {
+                continue;
+            }
             let fences = self.fences.get(host).copied().unwrap_or_default();
             let writes = matches!(reason, Reason::UnfencedWriter { .. });
             if fences.power {
@@ -122,19 +133,30 @@ impl State {
         if set.spec.failure_policy == FailurePolicy::Hold {
             return Enforcement::Hold;
         }
-        let by_lease = set.members.iter().all(|(ordinal, member)| {
-            let set = key.clone();
+        let each = set.members.iter().map(|(ordinal, member)| {
             let id = MemberId {
-                set,
+                set: key.clone(),
                 ordinal: *ordinal,
             };
-            let host = self.hosts.get(&member.host);
-            host.is_some_and(|host| host.record.self_fences)
-                && self.written_elsewhere(&id).is_none()
+            self.enforced(&id, member)
         });
-        match by_lease {
-            true => Enforcement::Lease,
-            false => Enforcement::Fenced,
+        each.max().unwrap_or(Enforcement::NoMember)
+    }
+
+    /// What would prove a member gone from its host, and its last writes with it.
+    fn enforced(&self, id: &MemberId, member: &Member) -> Enforcement {
+        let known = self.hosts.get(&member.host);
+        // As it was granted: its keepers may be older than what its host can by now.
+        let granted = member.lease.is_none_or(|lease| lease.self_fences);
+        let reboots = granted && known.is_some_and(|known| known.record.self_fences);
+        let fences = self.fences.get(&member.host).copied().unwrap_or_default();
+        let writes = self.written_elsewhere(id).is_some();
+        if reboots && !writes {
+            Enforcement::Lease
+        } else if fences.power || (reboots && fences.storage) {
+            Enforcement::Fenced
+        } else {
+            Enforcement::Nothing
         }
     }
 }

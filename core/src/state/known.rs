@@ -3,7 +3,9 @@
 use super::{Contact, Member, Observation, Ordered, State};
 use crate::{
     bug::{self, Bug},
-    ids::{Epoch, MemberId},
+    ids::{Epoch, HostName, MemberId},
+    report::Phase,
+    waiting::Reason,
 };
 
 /// What is known of one epoch of a member. Unknown never frees an ordinal.
@@ -38,6 +40,48 @@ impl State {
         host.map_or(Knowledge::Unknown, |host| {
             host.contact.knowledge(id, member.epoch)
         })
+    }
+
+    /// A host in contact that has a member under a grant which is not the present one, and of which
+    /// nothing proves that it is gone. What the records say of such a grant does not count: an agent
+    /// that has it knows better.
+    pub fn still_there(&self, id: &MemberId) -> Option<(&HostName, Epoch)> {
+        let set = self.sets.get(&id.set)?;
+        let member = set.members.get(&id.ordinal);
+        let last = set.last_grants.get(&id.ordinal);
+        let proven = |host: &HostName, epoch: Epoch| {
+            last.is_some_and(|last| {
+                let after = last.after.as_ref();
+                (last.gone.is_some() && last.host == *host && last.epoch == epoch)
+                    || after.is_some_and(|former| former.host == *host && former.epoch == epoch)
+            })
+        };
+        let index = self.index();
+        let hosts = index.reported_on.of(id);
+        let mut hosts = hosts.filter_map(|name| self.hosts.get_key_value(name));
+        hosts.find_map(|(name, host)| {
+            let contact = &host.contact;
+            let seen = contact.members.get(id).filter(|_| contact.connected)?;
+            let epoch = seen.report.epoch;
+            let granted = member.is_some_and(|m| m.host == *name && m.epoch == epoch);
+            let stopped =
+                seen.report.phase == Phase::Stopped && (contact.settled || proven(name, epoch));
+            (!granted && !stopped).then_some((name, epoch))
+        })
+    }
+
+    /// Why a member may neither be granted nor started: another grant of it is still there.
+    ///
+    /// # Errors
+    /// Where.
+    pub fn surely_alone(&self, id: &MemberId) -> Result<(), Reason> {
+        match self.still_there(id) {
+            Some((host, epoch)) if !bug::on(Bug::UnknownIsAbsent) => {
+                let host = host.clone();
+                Err(Reason::StopNotConfirmed { host, epoch })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Whether a member is ready, wanted where it is, and of the revision that its set goes to: it

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     ids::{HostName, MemberId, ObjectKey},
-    state::{ConfirmedDead, Ordered, State},
+    state::{ConfirmedDead, Contact, Host, Ordered, State},
     time::Timestamp,
 };
 
@@ -52,6 +52,15 @@ pub enum NotLost {
         member: MemberId,
         /// Its host.
         host: HostName,
+    },
+    /// Its set is gone, and nothing is decided of its members.
+    #[error(
+        "the set of {member} was deleted and its members run on; nothing is placed anew before the \
+         set is applied again"
+    )]
+    Orphaned {
+        /// The member.
+        member: MemberId,
     },
     /// Members are on the host.
     #[error(
@@ -102,9 +111,12 @@ pub fn confirm_dead(state: &State, host: &HostName, now: Timestamp) -> Result<St
     }
     let mut after = state.clone();
     after.past.awaited.remove(host);
-    if let Some(known) = after.hosts.get_mut(host) {
-        let dead = &mut known.record.directives.dead;
-        dead.get_or_insert(ConfirmedDead { since: now });
+    let told = known.is_some_and(|known| known.is_dead());
+    if let Some(known) = after.hosts.get_mut(host).filter(|_| !told) {
+        known.record.directives.dead = Some(ConfirmedDead {
+            since: now,
+            returned: false,
+        });
     }
     Ok(after)
 }
@@ -117,9 +129,12 @@ pub fn confirm_dead(state: &State, host: &HostName, now: Timestamp) -> Result<St
 pub fn force(state: &State, id: &MemberId, now: Timestamp) -> Result<State, NotLost> {
     let set = state.sets.get(&id.set);
     let member = set.and_then(|set| set.members.get(&id.ordinal));
-    let Some(member) = member else {
+    let (Some(set), Some(member)) = (set, member) else {
         return Err(NotLost::NoMember(id.clone()));
     };
+    if set.orphaned.is_some() {
+        return Err(NotLost::Orphaned { member: id.clone() });
+    }
     let host = member.host.clone();
     let known = state.hosts.get(&host);
     if known.is_some_and(|known| known.contact.connected) {
@@ -132,12 +147,43 @@ pub fn force(state: &State, id: &MemberId, now: Timestamp) -> Result<State, NotL
         let member = id.clone();
         return Err(NotLost::NeverOrdered { member, host });
     }
+    let told = member.forced;
+    let told = told.is_some_and(|said| known.is_none_or(|known| known.contact.counts(said)));
     let mut after = state.clone();
-    let set = after.sets.get_mut(&id.set);
+    let set = after.sets.get_mut(&id.set).filter(|_| !told);
     if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
-        member.forced.get_or_insert(now);
+        member.forced = Some(now);
     }
     Ok(after)
+}
+
+/// The agent of a host is there: what operators said of it while it was away is of a time that is
+/// over. `None` if nobody said anything.
+pub fn returned(state: &State, host: &HostName) -> Option<State> {
+    let index = state.index();
+    let forced = index.on_host.of(host).filter(|id| {
+        let set = state.sets.get(&id.set);
+        let member = set.and_then(|set| set.members.get(&id.ordinal));
+        member.is_some_and(|member| member.forced.is_some())
+    });
+    let forced: Vec<&MemberId> = forced.collect();
+    let dead = state.hosts.get(host)?.record.directives.dead.as_ref();
+    let dead = dead.filter(|dead| !dead.returned);
+    if forced.is_empty() && dead.is_none() {
+        return None;
+    }
+    let mut after = state.clone();
+    for id in forced {
+        let set = after.sets.get_mut(&id.set);
+        if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
+            member.forced = None;
+        }
+    }
+    let known = after.hosts.get_mut(host);
+    if let Some(dead) = known.and_then(|known| known.record.directives.dead.as_mut()) {
+        dead.returned = true;
+    }
+    Some(after)
 }
 
 /// A host is forgotten. Its agent, should it come back, joins as any other. Volumes of nobody that
@@ -183,13 +229,26 @@ impl State {
     pub fn word_for(&self, id: &MemberId) -> Option<Word> {
         let member = self.sets.get(&id.set)?.members.get(&id.ordinal)?;
         let host = self.hosts.get(&member.host)?;
-        if host.contact.connected {
-            return None;
-        }
-        if host.record.directives.dead.is_some() {
+        if host.is_dead() {
             return Some(Word::HostDead);
         }
-        member.forced.map(|_| Word::Forced)
+        let said = member.forced?;
+        host.contact.counts(said).then_some(Word::Forced)
+    }
+}
+
+impl Contact {
+    /// Whether what an operator said then of what is lost still counts: nothing was heard since.
+    fn counts(&self, said: Timestamp) -> bool {
+        !self.connected && self.heard.is_none_or(|heard| heard <= said)
+    }
+}
+
+impl Host {
+    /// Whether an operator confirmed it dead, and it was not there since.
+    pub fn is_dead(&self) -> bool {
+        let dead = self.record.directives.dead.as_ref();
+        dead.is_some_and(|dead| !dead.returned && self.contact.counts(dead.since))
     }
 }
 
@@ -289,6 +348,46 @@ mod tests {
             .directives
             .dead = None;
         assert_eq!(moves(&state).1, Some(host_name(1)));
+    }
+
+    #[test]
+    fn a_word_ends_when_the_host_is_back() {
+        let state = lost(false);
+        let (host, id) = (host_name(1), member("db", 0));
+        let words = [
+            confirm_dead(&state, &host, NOW).unwrap(),
+            force(&state, &id, NOW).unwrap(),
+        ];
+        let later = NOW.plus(std::time::Duration::from_secs(1));
+        for (nth, said) in words.iter().enumerate() {
+            assert!(moves(said).0.is_some(), "{nth}");
+            // It was there for a moment, as this coordinator saw, or an earlier one wrote down.
+            let mut seen = said.clone();
+            let contact = &mut seen.hosts.get_mut(&host).unwrap().contact;
+            contact.join(7, None, later);
+            contact.leave(None, later);
+            let written = returned(said, &host).unwrap();
+            assert_eq!(returned(&written, &host), None);
+            for back in [seen, written] {
+                assert_eq!(moves(&back).0, None, "{nth}");
+                let later = later.plus(std::time::Duration::from_secs(1));
+                let again = match nth {
+                    0 => confirm_dead(&back, &host, later).unwrap(),
+                    _ => force(&back, &id, later).unwrap(),
+                };
+                assert!(moves(&again).0.is_some(), "{nth}: it can be said again");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_forced_of_whose_set_nothing_is_decided() {
+        let mut state = lost(false);
+        state.sets.get_mut(&key("db")).unwrap().orphaned = Some(NOW);
+        assert!(matches!(
+            force(&state, &member("db", 0), NOW),
+            Err(NotLost::Orphaned { .. })
+        ));
     }
 
     #[test]

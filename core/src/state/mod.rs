@@ -15,15 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     history::Past,
     ids::{
-        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal,
-        ReportNumber, SetKey, TemplateHash, Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Term, Uid, ZoneSerial,
     },
     keeper::cgroup::Controller,
     lease::{LeaseTerms, Leases},
     map::Map,
     memo::Memo,
     order::{Desired, Peer},
-    prerequisite::{Asked, Prerequisite},
     report::{MemberReport, Phase},
     spec::{
         AccessMode, AddressPool, ConfigMap, ConfigUpdate, OnChange, PersistentVolume,
@@ -36,6 +35,7 @@ use crate::{
 };
 
 pub mod apply;
+mod contact;
 mod copies;
 mod directives;
 mod fencing;
@@ -51,6 +51,7 @@ pub mod orders;
 mod revision;
 pub mod rollout;
 
+pub use contact::Contact;
 pub use directives::{ConfirmedDead, Draining, HostDirectives, Offline, OwnHost};
 pub use fencing::{Enforcement, Fenced, Fences};
 pub use gates::MemberCondition;
@@ -171,37 +172,6 @@ pub struct HostRecord {
     /// What operators decided of it.
     #[serde(default)]
     pub directives: HostDirectives,
-}
-
-/// What is known of a host now.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Contact {
-    /// Whether its agent's stream is open and its first full report has arrived.
-    pub connected: bool,
-    /// Whether its last report is about the newest order for the host. While it is not, a member
-    /// that it does not mention may still be on its way there: only a settled host proves that a
-    /// member is absent. [`State::apply`] clears it with every step that changes the host's order;
-    /// the coordinator sets it when a report arrives that names the newest generation.
-    pub settled: bool,
-    /// When `connected` last changed.
-    pub since: Timestamp,
-    /// The stream of its agent, numbered since the coordinator started: what was said on an older one
-    /// does not count.
-    pub stream: u64,
-    /// The last report on it.
-    pub report: ReportNumber,
-    /// When the last renewal of its lease arrived that was acknowledged, as it stood when contact was
-    /// lost: written down then, because nothing asks before.
-    pub renewed: Option<Timestamp>,
-    /// What a fence command confirmed since contact was lost.
-    pub fenced: Option<Fenced>,
-    /// The zone that its agent serves.
-    pub zone_acked: ZoneSerial,
-    /// What the agent reported last, by member. Kept when contact is lost, to be shown; the plan
-    /// reads it only through [`State::knowledge`].
-    pub members: Map<MemberId, Observation>,
-    /// What its agent was asked of prerequisites on this stream, and said.
-    pub asked: BTreeMap<Prerequisite, Asked>,
 }
 
 /// A report and when it was received.

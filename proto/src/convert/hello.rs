@@ -9,6 +9,7 @@ use berth_core::{
     history::Heard,
     ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
     keeper::cgroup::Controller,
+    lease::LeaseTerms,
     state::{HostDirectives, HostRecord, ZoneHead},
     volume::{PoolInfo, PoolKind, Pools},
 };
@@ -51,6 +52,7 @@ impl From<Hello> for v1::Hello {
             head: Some(hello.heard.head.into()),
             highest_epochs: to_epochs(hello.heard.highest_epochs),
             members: to_epochs(hello.heard.members),
+            leases: to_leases(hello.heard.leases),
             zone_serial: hello.zone.serial.0,
             zone_hash: hello.zone.hash.0,
         }
@@ -86,6 +88,7 @@ impl TryFrom<v1::Hello> for Hello {
                 head: hello.head.unwrap_or_default().into(),
                 highest_epochs: from_epochs("highest_epochs", &hello.highest_epochs)?,
                 members: from_epochs("members", &hello.members)?,
+                leases: from_leases(hello.leases)?,
                 zone: ZoneSerial(hello.zone_serial),
             },
             zone: ZoneHead {
@@ -109,6 +112,34 @@ fn from_epochs(
         .iter()
         .map(|(member, epoch)| Ok((id(field, member)?, id(field, epoch)?)));
     parsed.collect()
+}
+
+fn to_leases(leases: BTreeMap<MemberId, LeaseTerms>) -> HashMap<String, v1::LeaseTerms> {
+    let terms = |(member, terms): (MemberId, LeaseTerms)| {
+        let terms = v1::LeaseTerms {
+            length_ms: terms.length_ms,
+            grace_ms: terms.grace_ms,
+            kill_ms: terms.kill_ms,
+            self_fences: terms.self_fences,
+        };
+        (member.to_string(), terms)
+    };
+    leases.into_iter().map(terms).collect()
+}
+
+fn from_leases(
+    leases: HashMap<String, v1::LeaseTerms>,
+) -> Result<BTreeMap<MemberId, LeaseTerms>, ConvertError> {
+    let terms = |(member, terms): (String, v1::LeaseTerms)| {
+        let terms = LeaseTerms {
+            length_ms: terms.length_ms,
+            grace_ms: terms.grace_ms,
+            kill_ms: terms.kill_ms,
+            self_fences: terms.self_fences,
+        };
+        Ok((id("leases", &member)?, terms))
+    };
+    leases.into_iter().map(terms).collect()
 }
 
 impl From<Pools> for v1::Pools {
@@ -212,11 +243,19 @@ mod tests {
                 },
                 highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
                 members: [("default/etcd-1".parse().unwrap(), Epoch::default())].into(),
+                leases: [("default/etcd-1".parse().unwrap(), LEASE)].into(),
                 zone: ZoneSerial::default(),
             },
             zone: ZoneHead::default(),
         }
     }
+
+    const LEASE: LeaseTerms = LeaseTerms {
+        length_ms: 15_000,
+        grace_ms: 3_750,
+        kill_ms: 2_000,
+        self_fences: true,
+    };
 
     #[test]
     fn a_hello_arrives_as_it_was_sent() {

@@ -107,6 +107,7 @@ impl State {
         let epoch = launch.run.epoch;
         self.log.push(format!("start {member} {epoch}"));
         let renewed = launch.lease.map(|lease| lease.renewed);
+        let lease = launch.lease.map(|lease| lease.terms);
         let run = FakeRun {
             launch,
             pid: self.next_pid(),
@@ -116,6 +117,7 @@ impl State {
                 stopping: false,
                 stopped: false,
                 renewed,
+                lease,
                 processes,
             },
             listeners: Vec::new(),

@@ -126,10 +126,17 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
         .open(&log)
         .map_err(|e| path_failed("open", &log, e))?;
     let run = dirs.run.clone();
+    if let Some(lease) = &launch.lease {
+        lease.check_host(host.config.self_reboot.is_some())?;
+    }
     let spec = LaunchSpec {
         launch,
         identities,
-        reboot: host.config.self_reboot.clone(),
+        reboot: host
+            .config
+            .self_reboot
+            .as_ref()
+            .map(|reboot| reboot.path().to_owned()),
         dirs,
     };
     let spec = serde_json::to_vec(&spec).map_err(|e| step_failed("encode the launch", e))?;

@@ -44,6 +44,7 @@ mod pools;
 mod ports;
 mod prerequisites;
 mod runs;
+mod self_reboot;
 mod strays;
 mod transfer;
 mod users;
@@ -52,6 +53,7 @@ mod work;
 
 pub use policy::LocalPolicy;
 pub(crate) use prerequisites::look_here;
+pub use self_reboot::SelfReboot;
 
 /// Where a member's configuration appears to its processes.
 const CONFIG_MOUNTS: &str = "/run/berth/config";
@@ -70,7 +72,7 @@ pub struct LinuxConfig {
     /// What processes may have here.
     pub policy: LocalPolicy,
     /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
-    pub self_reboot: Option<PathBuf>,
+    pub self_reboot: Option<SelfReboot>,
     /// The program that becomes a keeper or a helper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
     pub keeper_program: PathBuf,
 }
@@ -106,10 +108,8 @@ impl LinuxHost {
         for dir in [&config.data_dir, &config.run_dir, &config.log_dir] {
             fs::create_dir_all(dir).map_err(|e| path_failed("make", dir, e))?;
         }
-        if let Some(file) = &config.self_reboot {
-            // Better found out now than when it is needed.
-            let opened = fs::OpenOptions::new().write(true).open(file);
-            opened.map_err(|e| path_failed("open policy.selfReboot", file, e))?;
+        if let Some(reboot) = &config.self_reboot {
+            reboot.check()?;
         }
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
@@ -169,9 +169,10 @@ impl Host for LinuxHost {
     }
 
     fn reboot(&self) -> Result<(), Reason> {
-        let Some(file) = &self.inner.config.self_reboot else {
+        let Some(reboot) = &self.inner.config.self_reboot else {
             return Ok(());
         };
+        let file = reboot.path();
         fs::write(file, "b").map_err(|e| path_failed("write", file, e))
     }
 

@@ -101,3 +101,26 @@ pub(super) fn order(rule: Rule) -> Option<Bad> {
         _ => return None,
     })
 }
+
+#[test]
+fn what_is_not_known_of_the_past_is_named() {
+    let (mut state, steps) = grants(Rule::HistoryKnown).unwrap();
+    let plan = Plan { steps };
+    let told = |state: &State| {
+        let breaches = check_plan(state, &plan, NOW);
+        let mut found = breaches.iter().filter(|b| b.rule == Rule::HistoryKnown);
+        let start = found.find(|breach| breach.detail.contains("would start"));
+        start.unwrap().detail.clone()
+    };
+    let host = "default/db-0 would start, and what host-4 has is not known";
+    assert_eq!(told(&state), host);
+    state.past.mismatched.clear();
+    state.past.awaited.insert(host_name(4));
+    assert_eq!(told(&state), host);
+    state.past.awaited.clear();
+    state.past.restored = Some(NOW);
+    assert_eq!(
+        told(&state),
+        "default/db-0 would start, and what was decided since the backup is not known"
+    );
+}

@@ -260,6 +260,41 @@ fn that_it_served_once_is_told_as_long_as_the_epoch_lasts() {
     assert!(world.report().passed_gate);
 }
 
+const LEASE: LeaseTerms = LeaseTerms {
+    length_ms: 3_000,
+    grace_ms: 750,
+    kill_ms: 2_000,
+    self_fences: true,
+};
+
+#[test]
+fn what_is_ended_by_other_terms_than_ordered_is_stopped() {
+    let shorter = LeaseTerms {
+        length_ms: 1_500,
+        ..LEASE
+    };
+    for (runs, ordered) in [(None, Some(LEASE)), (Some(LEASE), Some(shorter))] {
+        let mut world = World::new(ProbeSpecs::default());
+        let order = |lease| {
+            let Standing::Ordered(wanted) = wanted(1, Desired::Run) else {
+                panic!("it is ordered");
+            };
+            Event::Order(Standing::Ordered(Wanted { lease, ..wanted }))
+        };
+        world.lease = runs;
+        world.step(Event::Lease(true));
+        world.step(order(runs));
+        world.settle();
+        assert!(world.report().ready);
+        world.lease = ordered;
+        let first = world.keeper.clone();
+        world.step(order(ordered));
+        world.settle();
+        assert_ne!(world.keeper, first, "{ordered:?}");
+        assert!(world.report().ready);
+    }
+}
+
 #[test]
 fn a_member_with_a_lease_starts_only_while_its_host_holds_one() {
     let mut world = World::new(ProbeSpecs::default());
@@ -268,10 +303,11 @@ fn a_member_with_a_lease_starts_only_while_its_host_holds_one() {
             panic!("it is ordered");
         };
         Standing::Ordered(Wanted {
-            leased: true,
+            lease: Some(LEASE),
             ..wanted
         })
     };
+    world.lease = Some(LEASE);
     world.step(Event::Order(leased(1)));
     world.settle();
     assert_eq!(world.report().waiting, Some(Reason::LeaseNotHeld));

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::{
+    check::{Rule, check_plan},
     fixture::{friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
     history::Mismatched,
     ids::{HostName, Ordinal},
     lease::Leases,
-    plan::{Step, step::Proof},
+    plan::{Step, plan, step::Proof},
     spec::FailurePolicy,
     state::{Enforcement, Fenced, Fences, State},
     time::Timestamp,
@@ -96,6 +97,63 @@ fn a_member_moves_when_the_lease_of_its_host_is_surely_over() {
     let after = &friends.state.sets[&key("db")].members[&Ordinal(0)];
     assert!(after.host != host && after.epoch > before.epoch);
     assert_eq!(waits(&friends), None);
+}
+
+#[test]
+fn nothing_starts_while_an_agent_in_contact_tells_of_another_grant() {
+    let mut friends = running(false);
+    let id = member("db", 0);
+    let host = cut(&mut friends);
+    friends.settle();
+    friends.now = friends.now.plus(OVER);
+    // It moves; before it is started its old host is back, and has it still.
+    let moves = friends.plan();
+    let now = friends.now;
+    for step in moves.steps {
+        friends.state.apply(&step, now);
+    }
+    let granted = friends.state.sets[&id.set].members[&id.ordinal].clone();
+    assert_ne!(granted.host, host);
+    friends.contact(&host, true);
+    let starts = |friends: &Friends| {
+        let plan = plan(&friends.state, friends.now.plus(Duration::from_secs(5)));
+        let start = |step: &Step| matches!(step, Step::Start { member, .. } if *member == id);
+        (
+            plan.0.steps.iter().any(start),
+            plan.1.waiting.get(&id).cloned(),
+        )
+    };
+    let (started, reason) = starts(&friends);
+    assert!(!started);
+    assert!(
+        matches!(&reason, Some(Reason::StopNotConfirmed { host: there, .. }) if *there == host),
+        "{reason:?}"
+    );
+    let step = Step::Start {
+        member: id.clone(),
+        epoch: granted.epoch,
+    };
+    let by_force = crate::plan::Plan { steps: vec![step] };
+    let broken = |friends: &Friends| {
+        let found = check_plan(&friends.state, &by_force, friends.now);
+        found.iter().any(|breach| breach.rule == Rule::OneEpoch)
+    };
+    assert!(broken(&friends));
+    let contact = &mut friends.state.hosts.get_mut(&host).unwrap().contact;
+    contact.members.remove(&id);
+    assert!(!broken(&friends) && starts(&friends).0);
+}
+
+#[test]
+fn a_host_that_reboots_itself_only_since_the_grant_is_not_believed() {
+    let mut friends = running(false);
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    let lease = &mut set.members.get_mut(&Ordinal(0)).unwrap().lease;
+    lease.as_mut().unwrap().self_fences = false;
+    let host = cut(&mut friends);
+    friends.now = friends.now.plus(OVER);
+    friends.settle();
+    assert_eq!(waits(&friends), Some(&Reason::FenceNotConfirmed { host }));
 }
 
 #[test]
@@ -216,6 +274,28 @@ fn a_host_is_fenced_by_what_proves_most() {
 }
 
 #[test]
+fn a_host_that_is_back_is_not_fenced_for_what_was_found_before() {
+    let mut friends = running(false);
+    let host = cut(&mut friends);
+    let fences = Fences {
+        power: true,
+        storage: true,
+    };
+    friends.state.fences.insert(host.clone(), fences);
+    let claim = member("db", 0).claim("data").unwrap();
+    let found = [
+        Reason::FenceNotConfirmed { host: host.clone() },
+        Reason::UnfencedWriter {
+            host: host.clone(),
+            claim,
+        },
+    ];
+    assert_eq!(friends.state.to_fence(found.iter()).len(), 1);
+    friends.contact(&host, true);
+    assert!(friends.state.to_fence(found.iter()).is_empty());
+}
+
+#[test]
 fn a_host_that_is_off_need_not_be_waited_for() {
     let mut friends = running(true);
     let host = cut(&mut friends);
@@ -307,16 +387,52 @@ fn no_member_that_moves_starts_on_a_volume_without_an_owner_record() {
 
 #[test]
 fn what_enforces_it_is_told_of_a_set() {
+    use Enforcement::{Fenced, Hold, Lease, NoMember, Nothing};
     let told = |friends: &Friends| {
         let set = &friends.state.sets[&key("db")];
         friends.state.enforcement(&key("db"), set)
     };
-    assert_eq!(told(&running(false)), Enforcement::Lease);
-    assert_eq!(told(&running(true)), Enforcement::Fenced);
-    let mut friends = running(false);
-    fences_itself(&mut friends.state, 2, false);
-    assert_eq!(told(&friends), Enforcement::Fenced);
+    let (none, power, storage) = ((false, false), (true, false), (false, true));
+    for (writes, reboots, (power, storage), expected) in [
+        (false, true, none, Lease),
+        (false, true, power, Lease),
+        (false, false, none, Nothing),
+        (false, false, power, Fenced),
+        (false, false, storage, Nothing),
+        (true, true, none, Nothing),
+        (true, true, power, Fenced),
+        (true, true, storage, Fenced),
+        (true, false, none, Nothing),
+        (true, false, power, Fenced),
+        (true, false, storage, Nothing),
+    ] {
+        // The other member's host enforces it by what proves most.
+        let mut friends = running(writes);
+        let all = Fences {
+            power: true,
+            storage: true,
+        };
+        friends
+            .state
+            .fences
+            .extend((1..=4).map(|n| (host_name(n), all)));
+        let host = placed_on(&friends);
+        let known = friends.state.hosts.get_mut(&host).unwrap();
+        known.record.self_fences = reboots;
+        let own = Fences { power, storage };
+        friends.state.fences.insert(host, own);
+        assert_eq!(told(&friends), expected, "{writes} {reboots} {own:?}");
+    }
+    let mut empty = running(false);
+    empty
+        .state
+        .sets
+        .get_mut(&key("db"))
+        .unwrap()
+        .members
+        .clear();
+    assert_eq!(told(&empty), NoMember);
     let mut hold = state(1);
     put_set(&mut hold, "db", spec(1, false));
-    assert_eq!(told(&Friends::new(hold)), Enforcement::Hold);
+    assert_eq!(told(&Friends::new(hold)), Hold);
 }
