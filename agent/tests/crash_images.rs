@@ -18,6 +18,7 @@ use berth_core::{
     ids::{Epoch, MemberId, RunId, RunNumber, Term},
     ledger::{Ledger, Record, decode},
 };
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// Records that are written one by one: enough for the file to be written anew in between.
 const RECORDS: usize = 1_040;
@@ -30,43 +31,28 @@ const OPENED: usize = 50;
 /// What a disk writes whole, or not at all.
 const SECTOR: usize = 512;
 
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
-    }
-}
-
 fn number(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn records(rng: &mut Rng) -> Vec<Record> {
-    let member: MemberId = format!("default/x-{}", rng.below(5)).parse().unwrap();
+fn records(rng: &mut StdRng) -> Vec<Record> {
+    let member: MemberId = format!("default/x-{}", rng.random_range(0..5))
+        .parse()
+        .unwrap();
     let run = RunId {
         epoch: Epoch {
             term: Term(1),
-            counter: rng.next() % 9,
+            counter: rng.random_range(0..9),
         },
-        boot: berth_core::ids::BootId("boot".repeat(1 + rng.below(40))),
-        number: RunNumber(rng.next() % 99),
+        boot: berth_core::ids::BootId("boot".repeat(1 + rng.random_range(0..40))),
+        number: RunNumber(rng.random_range(0..99)),
     };
     let held = Record::Held {
         member: member.clone(),
-        held: rng.below(2) == 0,
+        held: rng.random_bool(0.5),
     };
     let run = Record::Run { member, run };
-    if rng.below(2) == 0 {
+    if rng.random_bool(0.5) {
         vec![run]
     } else {
         vec![run, held]
@@ -82,7 +68,7 @@ struct Step {
 }
 
 /// What an agent writes.
-fn record(rng: &mut Rng) -> Vec<Step> {
+fn record(rng: &mut StdRng) -> Vec<Step> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -103,12 +89,12 @@ fn record(rng: &mut Rng) -> Vec<Step> {
 
 /// What may be in the file while it goes from one step to the next: the old one with a part of what is
 /// appended; the new one, if it was written anew, takes its place whole.
-fn image(before: &[u8], after: &[u8], rng: &mut Rng) -> Vec<u8> {
+fn image(before: &[u8], after: &[u8], rng: &mut StdRng) -> Vec<u8> {
     let Some(appended) = after.strip_prefix(before) else {
-        return [before, after][rng.below(2)].to_vec();
+        return [before, after][rng.random_range(0..2)].to_vec();
     };
-    let mut part = appended[..rng.below(appended.len() + 1)].to_vec();
-    match rng.below(3) {
+    let mut part = appended[..rng.random_range(0..=appended.len())].to_vec();
+    match rng.random_range(0..3) {
         0 => {}
         // The file is as long as it was to be, and not all of it is there.
         1 => {
@@ -118,7 +104,7 @@ fn image(before: &[u8], after: &[u8], rng: &mut Rng) -> Vec<u8> {
         _ => {
             part = appended.to_vec();
             for sector in part.chunks_mut(SECTOR) {
-                if rng.below(2) == 0 {
+                if rng.random_bool(0.5) {
                     sector.fill(0);
                 }
             }
@@ -136,7 +122,7 @@ fn held(ledger: &Ledger, steps: &[Step]) -> Option<usize> {
 fn every_crash_image_holds_what_was_acknowledged() {
     let begun = Instant::now();
     let images = number("BERTH_CRASH_IMAGES").unwrap_or(IMAGES);
-    let mut rng = Rng(number("BERTH_CRASH_SEED").unwrap_or(7) as u64);
+    let mut rng = StdRng::seed_from_u64(number("BERTH_CRASH_SEED").unwrap_or(7) as u64);
     let steps = record(&mut rng);
     let (mut opened, mut refused) = (0, 0);
     let next_to_it = |at: &usize| steps[at + 1].at == steps[*at].at + 1;
@@ -144,10 +130,10 @@ fn every_crash_image_holds_what_was_acknowledged() {
     for number in 0..images {
         let at = pairs[number % pairs.len()];
         let mut file = image(&steps[at].file, &steps[at + 1].file, &mut rng);
-        let flipped = rng.below(4) == 0;
+        let flipped = rng.random_ratio(1, 4);
         if flipped {
-            let byte = rng.below(file.len());
-            file[byte] ^= 1 << rng.below(8);
+            let byte = rng.random_range(0..file.len());
+            file[byte] ^= 1 << rng.random_range(0..8);
         }
         let why = format!("image {number} between the writes {at} and {}", at + 1);
         match decode(&file) {

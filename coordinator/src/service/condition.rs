@@ -9,9 +9,9 @@ use berth_core::{
     store::Batch,
     time::Timestamp,
 };
-use berth_proto::{convert::object::namespace, convert::status::millis, v1};
+use berth_proto::{convert::status::millis, v1};
 
-use super::{apply::commit, restart::not_found, status::ServiceError};
+use super::{apply::commit, members, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -26,9 +26,7 @@ pub(super) async fn set(
     context: &Context,
     request: v1::SetMemberConditionRequest,
 ) -> Result<u64, ServiceError> {
-    let namespace = namespace(&request.namespace)?;
-    let text = format!("{namespace}/{}", request.member);
-    let id: MemberId = text.parse().map_err(|_| not_found(&text))?;
+    let id = members::id(&request.namespace, &request.member)?;
     check(&request)?;
     loop {
         let batch = prepare(&context.view.read(), &id, &request, context.clock.now())?;
@@ -63,7 +61,7 @@ fn prepare(
     request: &v1::SetMemberConditionRequest,
     now: Timestamp,
 ) -> Result<Batch, ServiceError> {
-    let missing = || not_found(&id.to_string());
+    let missing = || members::not_found(&id.to_string());
     let set = view.state.sets.get(&id.set).ok_or_else(missing)?;
     let Some(member) = set.members.get(&id.ordinal) else {
         if !set.is_declared(id.ordinal) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::{ClaimKey, MemberId, SetKey},
+    ids::{ClaimKey, SetKey},
     spec::Kind,
     state::{
         State,
@@ -14,12 +14,9 @@ use berth_core::{
     store::{Batch, Note},
     time::Timestamp,
 };
-use berth_proto::{
-    convert::object::namespace,
-    v1::{RefoundRequest, ReplaceMemberRequest},
-};
+use berth_proto::v1::{RefoundRequest, ReplaceMemberRequest};
 
-use super::{apply::commit, sets, status::ServiceError};
+use super::{apply::commit, members, sets, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -34,11 +31,7 @@ pub(super) async fn replace(
     context: &Context,
     request: ReplaceMemberRequest,
 ) -> Result<u64, ServiceError> {
-    let namespace = namespace(&request.namespace)?;
-    let text = format!("{namespace}/{}", request.member);
-    let id: MemberId = text.parse().map_err(|_| ServiceError::NotFound {
-        what: format!("member {text}"),
-    })?;
+    let id = members::id(&request.namespace, &request.member)?;
     let about = About {
         set: &id.set,
         subject: format!("Member/{}", id.name()),
@@ -106,7 +99,8 @@ async fn give_up(
 }
 
 fn confirmed(about: &About<'_>) -> Result<(), ServiceError> {
-    if about.typed == about.name {
+    let full = format!("{}/{}", about.set.namespace, about.name);
+    if about.typed == about.name || about.typed == full {
         return Ok(());
     }
     Err(ServiceError::Refused {
@@ -121,16 +115,8 @@ fn confirmed(about: &About<'_>) -> Result<(), ServiceError> {
 
 fn refused(about: &About<'_>, why: &NotLeaving) -> ServiceError {
     let rule = match why {
-        NotLeaving::NoMember(id) => {
-            return ServiceError::NotFound {
-                what: format!("member {id}"),
-            };
-        }
-        NotLeaving::NoSet(key) => {
-            return ServiceError::NotFound {
-                what: format!("{} {key}", Kind::StatefulSet),
-            };
-        }
+        NotLeaving::NoMember(id) => return members::not_found(&id.to_string()),
+        NotLeaving::NoSet(key) => return sets::not_found(key),
         NotLeaving::Deleting(_) => "DELETING",
         NotLeaving::Orphaned(_) => "ORPHANED",
         NotLeaving::HostUnknown { .. } => "HOST_UNKNOWN",

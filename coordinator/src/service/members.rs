@@ -34,6 +34,20 @@ const QUEUE: usize = 256;
 #[derive(Debug)]
 pub(super) struct Members(pub(super) Context);
 
+/// The member of a request.
+pub(super) fn id(namespace_: &str, name: &str) -> Result<MemberId, ServiceError> {
+    let namespace = namespace(namespace_)?;
+    let text = format!("{namespace}/{name}");
+    text.parse().map_err(|_| not_found(&text))
+}
+
+/// No member has this name.
+pub(super) fn not_found(name: &str) -> ServiceError {
+    ServiceError::NotFound {
+        what: format!("member {name}"),
+    }
+}
+
 /// Which members are asked for. An empty namespace with an empty set means all; an empty namespace
 /// with a set means `default`.
 #[derive(Debug, Clone)]
@@ -165,14 +179,11 @@ impl Members {
     }
 
     /// The member that a log is asked of, and its host.
-    fn find(&self, namespace_: &str, member: &str) -> Result<(MemberId, HostName), ServiceError> {
-        let namespace = namespace(namespace_)?;
-        let what = format!("member {namespace}/{member}");
-        let not_found = || ServiceError::NotFound { what: what.clone() };
-        let text = format!("{namespace}/{member}");
-        let id: MemberId = text.parse().map_err(|_| not_found())?;
+    fn find(&self, namespace: &str, member: &str) -> Result<(MemberId, HostName), ServiceError> {
+        let id = id(namespace, member)?;
+        let missing = || not_found(&id.to_string());
         let view = self.0.view.read();
-        let set = view.state.sets.get(&id.set).ok_or_else(not_found)?;
+        let set = view.state.sets.get(&id.set).ok_or_else(missing)?;
         match set.members.get(&id.ordinal) {
             Some(member) => {
                 let host = member.host.clone();
@@ -180,10 +191,10 @@ impl Members {
             }
             None if set.is_declared(id.ordinal) => Err(ServiceError::Refused {
                 rule: "UNASSIGNED",
-                subject: what,
+                subject: format!("member {id}"),
                 message: format!("{id} has no host yet; 'berth status' says why"),
             }),
-            None => Err(not_found()),
+            None => Err(missing()),
         }
     }
 }

@@ -6,9 +6,9 @@ use berth_core::{
     store::Batch,
     time::Timestamp,
 };
-use berth_proto::{convert::object::namespace, v1::SetOfflineRequest};
+use berth_proto::v1::SetOfflineRequest;
 
-use super::{apply::commit, restart::not_found, sets::refuse_orphaned, status::ServiceError};
+use super::{apply::commit, members, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -23,9 +23,7 @@ pub(super) async fn set(
     context: &Context,
     request: &SetOfflineRequest,
 ) -> Result<bool, ServiceError> {
-    let namespace = namespace(&request.namespace)?;
-    let text = format!("{namespace}/{}", request.member);
-    let id: MemberId = text.parse().map_err(|_| not_found(&text))?;
+    let id = members::id(&request.namespace, &request.member)?;
     if request.reason.chars().count() > MAX_REASON {
         return Err(ServiceError::Refused {
             rule: "REASON_TOO_LONG",
@@ -62,7 +60,7 @@ fn prepare(
     now: Timestamp,
 ) -> Result<Batch, ServiceError> {
     let mut batch = Batch::default();
-    let missing = || not_found(&id.to_string());
+    let missing = || members::not_found(&id.to_string());
     let set = view.state.sets.get(&id.set).ok_or_else(missing)?;
     let known = set.offline.get(&id.ordinal);
     if known.is_none() && !set.is_declared(id.ordinal) {

@@ -7,9 +7,9 @@ use berth_core::{
     store::Batch,
     time::Timestamp,
 };
-use berth_proto::{convert::object::namespace, v1::RestartMemberRequest};
+use berth_proto::v1::RestartMemberRequest;
 
-use super::{apply::commit, sets::refuse_orphaned, status::ServiceError};
+use super::{apply::commit, members, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -21,9 +21,7 @@ pub(super) async fn restart(
     context: &Context,
     request: RestartMemberRequest,
 ) -> Result<u64, ServiceError> {
-    let namespace = namespace(&request.namespace)?;
-    let text = format!("{namespace}/{}", request.member);
-    let id: MemberId = text.parse().map_err(|_| not_found(&text))?;
+    let id = members::id(&request.namespace, &request.member)?;
     loop {
         let batch = prepare(
             &context.view.read(),
@@ -34,13 +32,6 @@ pub(super) async fn restart(
         if let Some(revision) = commit(context, batch).await? {
             return Ok(revision);
         }
-    }
-}
-
-/// No member has this name.
-pub(super) fn not_found(name: &str) -> ServiceError {
-    ServiceError::NotFound {
-        what: format!("member {name}"),
     }
 }
 
@@ -73,7 +64,7 @@ fn prepare(
 
 /// The member, if it was ordered to run and can be stopped.
 fn runs<'a>(state: &'a State, id: &MemberId) -> Result<(&'a Set, &'a Member), ServiceError> {
-    let missing = || not_found(&id.to_string());
+    let missing = || members::not_found(&id.to_string());
     let set = state.sets.get(&id.set).ok_or_else(missing)?;
     let refuse = |rule, message: String| ServiceError::Refused {
         rule,
@@ -89,6 +80,11 @@ fn runs<'a>(state: &'a State, id: &MemberId) -> Result<(&'a Set, &'a Member), Se
         return Err(refuse("UNASSIGNED", message));
     };
     let host = &member.host;
+    if set.is_offline(id.ordinal) {
+        let name = id.name();
+        let message = format!("{id} is offline; 'berth member online {name}' brings it back");
+        return Err(refuse("OFFLINE", message));
+    }
     let message = match member.ordered {
         Ordered::Nothing => format!("{id} has not been started yet; 'berth status' says why"),
         Ordered::Stop => format!("{id} is being stopped already"),

@@ -22,6 +22,7 @@ use berth_core::{
     spec::Kind,
     store::{Keep, Key, RecordKind, Value},
 };
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use redb::StorageBackend;
 
 use super::*;
@@ -103,23 +104,6 @@ impl StorageBackend for Recorder {
     }
 }
 
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
-    }
-}
-
 fn open_image(bytes: Vec<u8>) -> Result<Opened, StoreError> {
     let disk = Recorder(Arc::new(Mutex::new((bytes, Vec::new()))));
     let database = Database::builder()
@@ -135,7 +119,7 @@ fn record() -> (Vec<Op>, Vec<Model>) {
         .unwrap();
     let disk = Recorder::default();
     let mut models = Vec::new();
-    let mut rng = Rng(1);
+    let mut rng = StdRng::seed_from_u64(1);
     // A second start in the middle: what it does to the file may be cut off too.
     for _ in 0..2 {
         let database = Database::builder()
@@ -162,19 +146,19 @@ fn record() -> (Vec<Op>, Vec<Model>) {
 }
 
 /// Some records are put and some deleted; a few are larger than a page.
-fn batch(rng: &mut Rng) -> Batch {
+fn batch(rng: &mut StdRng) -> Batch {
     let mut batch = Batch::default();
-    for _ in 0..=rng.below(4) {
-        let name = format!("default/k{}", rng.below(12));
-        let kind = [RecordKind::Object(Kind::ConfigMap), RecordKind::Host][rng.below(2)];
+    for _ in 0..=rng.random_range(0..4) {
+        let name = format!("default/k{}", rng.random_range(0..12));
+        let kind = [RecordKind::Object(Kind::ConfigMap), RecordKind::Host][rng.random_range(0..2)];
         let key = Key::new(kind, name.parse().unwrap());
-        let size = if rng.below(8) == 0 {
+        let size = if rng.random_ratio(1, 8) {
             6000
         } else {
-            1 + rng.below(200)
+            1 + rng.random_range(0..200)
         };
-        let letter = b'a' + u8::try_from(rng.below(26)).unwrap();
-        if rng.below(4) == 0 {
+        let letter = rng.random_range(b'a'..=b'z');
+        if rng.random_ratio(1, 4) {
             batch.puts.remove(&key);
             batch.deletes.insert(key);
         } else {
@@ -195,23 +179,23 @@ struct Cut<'a> {
 }
 
 /// What may be on the disk: of what was not synced everything, nothing, or any part of it.
-fn image(cut: &Cut<'_>, rng: &mut Rng) -> Vec<u8> {
+fn image(cut: &Cut<'_>, rng: &mut StdRng) -> Vec<u8> {
     let mut bytes = cut.synced.to_vec();
-    let mode = rng.below(4);
+    let mode = rng.random_range(0..4);
     for op in cut.pending {
         match (mode, op) {
             (0, _) => {}
             (1, _) => apply(&mut bytes, op),
             // Any of them, as a disk that writes in another order leaves it.
             (2, _) => {
-                if rng.below(2) == 0 || matches!(op, Op::SetLen(_)) {
+                if rng.random_bool(0.5) || matches!(op, Op::SetLen(_)) {
                     apply(&mut bytes, op);
                 }
             }
             // Some sectors of each.
             (_, Op::Write(at, data)) => {
                 for (index, sector) in data.chunks(SECTOR).enumerate() {
-                    if rng.below(2) == 0 {
+                    if rng.random_bool(0.5) {
                         apply(&mut bytes, &Op::Write(at + index * SECTOR, sector.to_vec()));
                     }
                 }
@@ -223,15 +207,15 @@ fn image(cut: &Cut<'_>, rng: &mut Rng) -> Vec<u8> {
 }
 
 /// Turns a bit over, most likely where something was written.
-fn flip(bytes: &mut [u8], rng: &mut Rng) {
-    let mut byte = rng.below(bytes.len());
+fn flip(bytes: &mut [u8], rng: &mut StdRng) {
+    let mut byte = rng.random_range(0..bytes.len());
     for _ in 0..100 {
         if bytes[byte] != 0 {
             break;
         }
-        byte = rng.below(bytes.len());
+        byte = rng.random_range(0..bytes.len());
     }
-    bytes[byte] ^= 1 << rng.below(8);
+    bytes[byte] ^= 1 << rng.random_range(0..8);
 }
 
 /// Opens an image; which commit it holds, or why it is refused.
@@ -248,7 +232,7 @@ fn every_crash_image_holds_what_was_acknowledged() {
     let begun = Instant::now();
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let images = number("BERTH_CRASH_IMAGES").unwrap_or(IMAGES);
-    let mut rng = Rng(number("BERTH_CRASH_SEED").unwrap_or(7));
+    let mut rng = StdRng::seed_from_u64(number("BERTH_CRASH_SEED").unwrap_or(7));
     let (ops, models) = record();
     assert!(models.last().unwrap().revision() > Revision(COMMITS / 2));
     let each = usize::try_from(images).unwrap().div_ceil(ops.len());
@@ -265,7 +249,7 @@ fn every_crash_image_holds_what_was_acknowledged() {
         for _ in 0..each {
             let mut bytes = image(&cut, &mut rng);
             tried += 1;
-            let flipped = rng.below(4) == 0 && !bytes.is_empty();
+            let flipped = rng.random_ratio(1, 4) && !bytes.is_empty();
             if flipped {
                 flip(&mut bytes, &mut rng);
             }

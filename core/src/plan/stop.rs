@@ -21,7 +21,7 @@ use crate::{
     spec::GatePolicy,
     state::{Ordered, Set, State},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// How long an unhealthy member holds back scaling in.
@@ -84,7 +84,7 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
         && let Err(spent) = budget::lets_go(&draft.state, key, facts.set, ordinal, draft.now)
     {
         draft.wake(spent.wake);
-        draft.wait(key, ordinal, spent.reason());
+        draft.wait(key, ordinal, spent.reason(Departure::ScaleIn));
         return;
     }
     let member = MemberId {
@@ -114,9 +114,11 @@ fn halted(
     if let Some(found) = set.declared().find_map(holds) {
         return Some(found);
     }
-    holds(target)?;
+    let (_, itself_until) = holds(target)?;
     let lower = set.members.keys().copied().take_while(|n| *n < target);
-    lower.filter(|n| !set.is_declared(*n)).find_map(holds)
+    let (shut, until) = lower.filter(|n| !set.is_declared(*n)).find_map(holds)?;
+    // It goes as soon as either of them is healthy.
+    Some((shut, until.min(itself_until)))
 }
 
 /// Until when an unhealthy member holds scaling in back; `None` for a healthy one, and for one that

@@ -156,6 +156,35 @@ fn what_stays_unhealthy_does_not_hold_back_scaling_in_for_ever() {
 }
 
 #[test]
+fn what_becomes_available_first_ends_the_wait_of_scaling_in() {
+    let mut spec = spec(2, false);
+    spec.min_ready_seconds = 2;
+    let mut friends = friends(2, spec);
+    for _ in 0..2 {
+        friends.settle();
+        friends.now = friends.now.plus(Duration::from_secs(2));
+    }
+    friends.settle();
+    assert_eq!(friends.running().len(), 2);
+    friends.unready.extend([0, 1].map(|n| member("db", n)));
+    friends.agents();
+    friends.unready.remove(&member("db", 1));
+    friends.agents();
+    scale(&mut friends, 0);
+    friends.settle();
+    assert_eq!(
+        friends.running().len(),
+        2,
+        "the highest is not available yet"
+    );
+    let wake = friends.report.wake_at.expect("it asks to plan again");
+    assert_eq!(wake, friends.now.plus(Duration::from_secs(2)));
+    friends.now = wake;
+    friends.settle();
+    assert_eq!(friends.log[2..], ["-db-1", "-db-0"]);
+}
+
+#[test]
 fn a_replacement_of_an_unhealthy_member_makes_no_room_for_scaling_in() {
     let mut friends = friends(3, spec(3, false));
     friends.settle();
