@@ -45,6 +45,36 @@ bugs! {
     StopConfirmedEarly: AtMostOne,
     /// An agent that starts does not look for keepers that its predecessor left.
     KeepersNotLookedFor: AtMostOne,
+    /// The coordinator waits one renewal less than a lease for a host to be empty.
+    LeaseOffByOne: AtMostOne,
+    /// The coordinator takes all clocks to run at one rate.
+    ClockRateIgnored: AtMostOne,
+    /// A coordinator that starts does not count leases from its own start.
+    OwnStartNotCounted: AtMostOne,
+    /// A host counts its lease from when an acknowledgement arrived.
+    DeadlineFromReceipt: AtMostOne,
+    /// A host counts a renewal from when it was sent, acknowledged or not.
+    RenewalUnacknowledged: AtMostOne,
+    /// A lease is held by a clock that stands still while its host sleeps.
+    LeaseSleeps: AtMostOne,
+    /// A lease is held by a clock that somebody may set.
+    LeaseOnWallClock: AtMostOne,
+    /// A keeper leaves the end of a lease to its agent.
+    LeaseLeftToAgent: AtMostOne,
+    /// A host that cannot empty a member in time does not reboot itself.
+    RebootSkipped: AtMostOne,
+    /// A fence command of which nobody knows what it did counts as one that worked.
+    FenceUnknownBelieved: AtMostOne,
+    /// What an old epoch left in the memory of its host may be written beside its successor.
+    WriterUnfenced: AtMostOne,
+    /// A host that boots starts what was moved away from it meanwhile.
+    OldLedgerStarted: AtMostOne,
+    /// A store that was restored starts members before an operator accepts that.
+    RestoreUnnoticed: AtMostOne,
+    /// Once a restore was accepted, hosts that were not heard of count as empty.
+    RestoreNotAwaited: AtMostOne,
+    /// After a restore members get epochs that followed on the backup once before.
+    EpochReusedAfterRestore: AtMostOne,
     /// A start does not wait for lower ordinals.
     GateSkipped: Order,
     /// An ordered set stops all members that leave at once.
@@ -77,6 +107,10 @@ bugs! {
     OrderSentFirst: Durability,
     /// An agent acknowledges an order before its ledger is on disk.
     LedgerAfterAck: Durability,
+    /// An agent that starts skips the last order in its ledger.
+    OrderSkippedOnReplay: Durability,
+    /// The history that goes on after a restore has a term that hosts have seen later ones of.
+    TermNotRaised: Durability,
     /// A founder that served once is rendered as a founder at its next start.
     FounderTwice: FoundedOnce,
     /// The founders are frozen anew with every start of the first boot.

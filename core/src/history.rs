@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    bug::{self, Bug},
     ids::{ContentHash, Epoch, HistoryId, HostName, MemberId, SetKey, Term, ZoneSerial},
     lease::LeaseTerms,
     order::OrderHead,
@@ -79,7 +80,8 @@ impl Heard {
 impl Past {
     /// Whether nothing may start or move until an operator accepts the history.
     pub fn is_latched(&self) -> bool {
-        self.restored.is_some() || !self.mismatched.is_empty()
+        let latched = self.restored.is_some() || !self.mismatched.is_empty();
+        latched && !bug::on(Bug::RestoreUnnoticed)
     }
 
     /// Whether agents may start what they were ordered. An acknowledged renewal is what a member of a
@@ -106,6 +108,7 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
         return Err(NothingToAccept);
     }
     let seen = past.mismatched.values().map(|host| host.term);
+    let seen = seen.filter(|_| !bug::on(Bug::TermNotRaised));
     let mut after = state.clone();
     after.term = seen.fold(state.term, Term::max).next();
     after.history = history;
@@ -127,7 +130,11 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
         former,
         restored: None,
         mismatched: BTreeMap::new(),
-        awaited: known.chain(past.mismatched.keys()).cloned().collect(),
+        awaited: known
+            .chain(past.mismatched.keys())
+            .filter(|_| !bug::on(Bug::RestoreNotAwaited))
+            .cloned()
+            .collect(),
     };
     Ok(after)
 }

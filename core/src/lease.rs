@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    bug::{self, Bug},
     spec::{FailurePolicy, LeaseClass, StatefulSetSpec},
     time::Timestamp,
 };
@@ -190,12 +191,24 @@ impl LeaseTerms {
     /// The coordinator's end: from when on the member is surely gone, if its host's last renewal
     /// arrived then and the coordinator's term began at `term_began`.
     pub fn surely_over(&self, term_began: Timestamp, renewed: Option<Timestamp>) -> Timestamp {
-        let from = renewed.map_or(term_began, |renewed| renewed.max(term_began));
+        let began = if bug::on(Bug::OwnStartNotCounted) {
+            Timestamp::default()
+        } else {
+            term_began
+        };
+        let from = renewed.map_or(began, |renewed| renewed.max(began));
+        let error = if bug::on(Bug::ClockRateIgnored) {
+            0
+        } else {
+            RATE_ERROR_MILLI
+        };
+        let length = if bug::on(Bug::LeaseOffByOne) {
+            self.length_ms - self.length_ms / u64::from(RENEWALS)
+        } else {
+            self.length_ms
+        };
         // L(1+r)/(1-r), rounded up.
-        let slowest = self
-            .length_ms
-            .saturating_mul(1000 + RATE_ERROR_MILLI)
-            .div_ceil(1000 - RATE_ERROR_MILLI);
+        let slowest = length.saturating_mul(1000 + error).div_ceil(1000 - error);
         from.plus(Duration::from_millis(slowest))
             .plus(self.kill_margin())
     }
@@ -254,6 +267,9 @@ impl Renewals {
     pub fn send(&mut self, now: Timestamp) -> u64 {
         self.last += 1;
         self.open.insert(self.last, now);
+        if bug::on(Bug::RenewalUnacknowledged) {
+            self.acknowledge(self.last);
+        }
         self.last
     }
 

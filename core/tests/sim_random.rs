@@ -30,7 +30,7 @@ use std::{
 use berth_core::{
     sim::{
         Tally, Violation,
-        random::{Outcome, hour, lean, play},
+        random::{Outcome, fail_over, hour, lean, play, restore},
     },
     waiting::Rule,
 };
@@ -47,11 +47,7 @@ const BUSY: (u64, u64, u64) = (5, 3, 20);
 /// Steps that no history here takes, and why.
 const NO_STEP: [(&str, &[&str]); 0] = [];
 /// Reasons of the planner that no history here gives, and where they are tested instead.
-const NO_REASON: [(&str, &[&str]); 3] = [
-    (
-        "agents here know no other history: core/src/plan/tests/places.rs",
-        &["HistoryMismatch"],
-    ),
+const NO_REASON: [(&str, &[&str]); 2] = [
     (
         "the pool is there and large: tests/scripts/pool_exhausted.txt",
         &["AddressPoolMissing", "AddressPoolExhausted"],
@@ -62,17 +58,27 @@ const NO_REASON: [(&str, &[&str]); 3] = [
     ),
 ];
 /// Everything that goes wrong here.
-const FAULTS: [&str; 11] = [
+const FAULTS: [&str; 21] = [
     "agent crash",
+    "agent freeze",
+    "clock step",
     "coordinator crash",
+    "fence fails",
+    "fence unknown",
     "helper hangs",
+    "host fenced",
+    "host lost",
+    "host suspend",
     "keeper death",
     "ledger sync fails",
     "link cut",
     "link stalls",
+    "member hangs",
     "power loss",
     "process death",
+    "self-reboot",
     "step fails",
+    "store restored",
     "user missing",
 ];
 
@@ -136,7 +142,7 @@ fn promises_hold_in_short_histories() {
     let mut seeds = regressions();
     eprintln!("short seeds {from} to {} and {seeds:?}", from + SHORT);
     seeds.extend(from..from + SHORT);
-    for history in [play, lean] {
+    for history in [play, lean, fail_over, restore] {
         let (_, failed) = play_all(&seeds, history);
         assert!(failed.is_empty(), "seeds {failed:?} fail; see above");
     }

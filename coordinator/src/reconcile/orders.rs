@@ -60,7 +60,9 @@ pub(super) fn next(
     let recorded = view.sent.get(host).unwrap_or(&none);
     let hash = order_hash(&members);
     let never_sent = recorded.orders.is_empty() && members.is_empty();
-    let head = if hash == recorded.head.hash || never_sent {
+    // What an agent has of a former history was taken in; who has nothing gets nothing of one.
+    let same = hash == recorded.head.hash && recorded.head.history == after.history;
+    let head = if same || never_sent {
         recorded.head.clone()
     } else {
         let head = OrderHead {
@@ -202,5 +204,51 @@ impl Send {
 
     pub(super) fn order(&self) -> &SentOrder {
         &self.order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_core::{
+        ids::{HistoryId, Term},
+        store::{Keep, Model},
+    };
+
+    use super::*;
+
+    #[test]
+    fn who_joins_anew_gets_no_order_of_a_former_history() {
+        let keep = Keep {
+            commits: 1,
+            events: 1,
+        };
+        let history = HistoryId("new".to_owned());
+        let mut view = View::load(&Model::new(keep), &history, Term(2), "berth.internal");
+        let host: HostName = "host-1".parse().unwrap();
+        let former = OrderHead {
+            history: HistoryId("former".to_owned()),
+            term: Term(1),
+            generation: Generation(3),
+            hash: order_hash(&BTreeMap::new()),
+        };
+        let none = Generation::default();
+        let record = OrderRecord::default().with(former, none);
+        view.sent.insert(host.clone(), record);
+        let link = Link {
+            stream: 1,
+            base: Base::Complete,
+            hello: OrderHead::default(),
+            order: None,
+            acked: none,
+            zone: None,
+            work: BTreeMap::new(),
+        };
+        let mut batch = Batch::default();
+        let send = next(&view, &view.state, &host, &link, &mut batch);
+        let sent = send.unwrap().unwrap();
+        let head = &sent.order.head;
+        assert_eq!((&head.history, head.generation), (&history, Generation(4)));
+        assert!(sent.change.is_some_and(|order| order.head == *head));
+        assert_eq!(batch.puts.len(), 1, "it is recorded before it is sent");
     }
 }

@@ -201,6 +201,11 @@ pub(super) fn epoch(draft: &Draft, set: &Set, ordinal: Ordinal) -> Epoch {
     if let Some(last) = last.filter(|_| bug::on(Bug::EpochReused)) {
         return last;
     }
+    if let Some(last) = last.filter(|_| bug::on(Bug::EpochReusedAfterRestore))
+        && !draft.state.past.former.is_empty()
+    {
+        return last.next(last.term);
+    }
     let next = last.unwrap_or_default().next(draft.state.term);
     Epoch {
         counter: next.counter.max(draft.state.zone.serial.next().0),

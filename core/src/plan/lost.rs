@@ -2,6 +2,7 @@
 //! so that they can be started elsewhere. A member of a Hold set has no lease, and stays.
 
 use crate::{
+    bug::{self, Bug},
     ids::MemberId,
     plan::{draft::Draft, step::Proof},
     state::{Fenced, Ordered, State},
@@ -52,7 +53,9 @@ fn gone(state: &State, id: &MemberId, now: Timestamp) -> Option<Gone> {
     if !terms.self_fences || !known.record.self_fences {
         return Some(Gone::Not(Reason::FenceNotConfirmed { host }, None));
     }
-    let written = state.written_elsewhere(id);
+    let written = state
+        .written_elsewhere(id)
+        .filter(|_| !bug::on(Bug::WriterUnfenced));
     Some(match written.filter(|_| contact.fenced.is_none()) {
         Some(claim) => Gone::Not(Reason::UnfencedWriter { host, claim }, None),
         None => Gone::Proven(Proof::LeaseOver),

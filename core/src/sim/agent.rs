@@ -90,6 +90,8 @@ impl World {
                     }
                 }
                 agent.welcome = true;
+                // Who cut it off from its storage lets it in again.
+                host.fenced_off = false;
                 self.report_all(name);
                 self.begin_renewing(name);
             }
@@ -142,10 +144,12 @@ impl World {
                     self.crash_agent(name, back);
                     return;
                 }
-                if bug::on(Bug::LedgerAfterAck) {
+                if bug::on(Bug::LedgerAfterAck) || bug::on(Bug::OrderSkippedOnReplay) {
                     host.unwritten = Some(host.ledger.clone());
                 }
+                let before = host.ledger.members.clone();
                 host.ledger.apply(&record);
+                host.keep_moved(before);
                 changed
             }
         };
@@ -345,6 +349,11 @@ impl World {
     fn write(&mut self, name: &HostName, record: &Record) {
         if let Some(host) = self.hosts.get_mut(name) {
             host.ledger.apply(record);
+            if let Some(unwritten) = &mut host.unwritten
+                && bug::on(Bug::OrderSkippedOnReplay)
+            {
+                unwritten.apply(record);
+            }
         }
     }
 

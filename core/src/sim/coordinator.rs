@@ -14,6 +14,7 @@ use crate::{
     report::MemberReport,
     session::{SentOrders, Served, match_hello},
     sim::{
+        fence::Fencer,
         leaving::TRASH,
         net::{Happening, StreamId, ToAgent, ToCoordinator},
         storage::Sent,
@@ -52,6 +53,7 @@ pub(super) struct Coordinator {
     /// A backup of what is durable.
     pub(super) saved: Option<Box<Saved>>,
     pub(super) streams: BTreeMap<HostName, StreamId>,
+    pub(super) fencer: Fencer,
     /// When each host's last renewal arrived.
     pub(super) renewed: BTreeMap<HostName, Timestamp>,
     /// The claims that volumes had when those were deleted. Durable.
@@ -93,6 +95,7 @@ impl Coordinator {
             epochs: BTreeMap::new(),
             saved: None,
             streams: BTreeMap::new(),
+            fencer: Fencer::default(),
             renewed: BTreeMap::new(),
             former: Map::new(),
             failed: BTreeMap::new(),
@@ -121,6 +124,7 @@ impl World {
         self.coordinator.streams.clear();
         self.coordinator.failed.clear();
         self.coordinator.works.clear();
+        self.coordinator.fencer.crash();
         self.coordinator.decider = Decider::default();
         self.coordinator.ordered = None;
         self.lose_unsynced();
@@ -341,7 +345,12 @@ impl World {
                     self.nothing_is_left();
                 }
                 let ask_at = self.ask();
-                if let Some(at) = [wake_at, look_at, ask_at].into_iter().flatten().min() {
+                let fence_at = self.fence();
+                if let Some(at) = [wake_at, look_at, ask_at, fence_at]
+                    .into_iter()
+                    .flatten()
+                    .min()
+                {
                     self.schedule_at(at, Happening::CoordinatorWakes);
                 }
                 return;

@@ -13,11 +13,15 @@ use crate::{
     keeper::{Deadline, LeasedRun},
     lease::{Acknowledged, Renewals},
     ledger::Ledger,
-    member::{Action, AttemptId, Machine, ProcessChange, Standing, Wanted},
+    member::{Action, AttemptId, Event, Machine, ProcessChange, Standing, Wanted},
+    order::{Desired, MemberOrder},
     prerequisite::{Fact, Finding, Prerequisite},
     sim::{
+        freeze::Frozen,
+        lease::Clock,
         net::{Happening, StreamId},
         world::World,
+        writes::Dirty,
     },
     state::{Contact, Host, HostDirectives, HostRecord},
     time::Timestamp,
@@ -26,7 +30,7 @@ use crate::{
 };
 
 /// An agent that started has begun to bring its members back by then, coordinator or not.
-const BACK: Duration = Duration::from_secs(20);
+pub(super) const BACK: Duration = Duration::from_secs(20);
 
 /// A host.
 #[derive(Debug)]
@@ -50,11 +54,23 @@ pub(super) struct SimHost {
     /// Whether the next write of the ledger fails, and has reached the disk all the same.
     pub(super) sync_fails: Option<bool>,
     pub(super) agent: Option<Agent>,
-    /// At which rate its clock of leases runs, in thousandths of the real one.
-    pub(super) rate: u64,
+    /// Its clock of leases.
+    pub(super) clock: Clock,
+    /// What of it stands still.
+    pub(super) frozen: Option<Frozen>,
+    /// So often something of it stood still.
+    pub(super) freezes: u64,
+    /// When it last went on.
+    pub(super) thawed: Timestamp,
+    /// What is in its memory and not on a server yet, by the member that wrote it.
+    pub(super) dirty: BTreeMap<MemberId, Dirty>,
+    /// Whether servers take nothing from it.
+    pub(super) fenced_off: bool,
+    /// What a planted bug does not drop from the ledger when it is written: as it was at the last boot.
+    pub(super) moved: BTreeMap<MemberId, MemberOrder>,
     /// What the last start of each member runs on.
     pub(super) starting: BTreeMap<MemberId, Option<LeasedRun>>,
-    boots: u64,
+    pub(super) boots: u64,
     lives: u64,
 }
 
@@ -90,6 +106,21 @@ pub(super) struct Keeper {
     pub(super) ready_at: Timestamp,
     /// The end of its lease, if it runs on one.
     pub(super) deadline: Option<Deadline>,
+    /// Whether the kernel does not take its processes apart, and what came of that.
+    pub(super) jam: Jam,
+}
+
+/// Whether what is killed is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Jam {
+    /// At once.
+    Free,
+    /// Not as long as this lasts.
+    Jammed,
+    /// It was killed, and is not gone.
+    Killed,
+    /// It was killed as its host woke after the end of its lease: it never ran since then.
+    Overslept,
 }
 
 /// Something that an agent waits for.
@@ -112,6 +143,8 @@ pub(super) enum AgentWork {
     Renew(StreamId),
     /// The lease does not leave a member time any more.
     LeaseEnds(MemberId),
+    /// A keeper says something.
+    Hears(MemberId, Box<Event>),
 }
 
 /// The pool of the nth host: one copies images in one instant, the others while nobody writes.
@@ -158,7 +191,13 @@ impl World {
             unwritten: None,
             sync_fails: None,
             agent: None,
-            rate: 1000,
+            clock: Clock::default(),
+            frozen: None,
+            freezes: 0,
+            thawed: Timestamp::default(),
+            dirty: BTreeMap::new(),
+            fenced_off: false,
+            moved: BTreeMap::new(),
             starting: BTreeMap::new(),
             boots: 1,
             lives: 0,
@@ -169,12 +208,14 @@ impl World {
 
     /// The agent's process dies; what it keeps lives on.
     pub fn crash_agent(&mut self, name: &HostName, back_after: Duration) {
-        let Some(host) = self.hosts.get_mut(name) else {
+        let awake = self.hosts.get_mut(name).filter(|host| !host.sleeps());
+        let Some(host) = awake else {
             return;
         };
         if host.agent.take().is_none() {
             return;
         }
+        host.frozen = None;
         self.say("fault", &format!("the agent of {name} crashes"));
         self.tally.fault("agent crash");
         self.break_stream(name);
@@ -183,22 +224,30 @@ impl World {
 
     /// The host loses power: agent, keepers and processes are gone.
     pub fn crash_host(&mut self, name: &HostName, back_after: Duration) {
-        let Some(host) = self.hosts.get_mut(name) else {
-            return;
-        };
-        if !host.up {
-            return;
+        if self.switch_off(name) {
+            self.say("fault", &format!("{name} loses power"));
+            self.tally.fault("power loss");
+            self.break_stream(name);
+            self.schedule(back_after, Happening::HostStarts(name.clone()));
         }
+    }
+
+    /// Nothing runs on a host any more, and what was in its memory is gone; whether it was up.
+    pub(super) fn switch_off(&mut self, name: &HostName) -> bool {
+        let Some(host) = self.hosts.get_mut(name).filter(|host| host.up) else {
+            return false;
+        };
         host.up = false;
         host.agent = None;
+        host.frozen = None;
         host.keepers.clear();
-        if let Some(ledger) = host.unwritten.take() {
+        host.dirty.clear();
+        if bug::on(Bug::LedgerAfterAck)
+            && let Some(ledger) = host.unwritten.take()
+        {
             host.ledger = ledger;
         }
-        self.say("fault", &format!("{name} loses power"));
-        self.tally.fault("power loss");
-        self.break_stream(name);
-        self.schedule(back_after, Happening::HostStarts(name.clone()));
+        true
     }
 
     /// The network to a host is cut for a while.
@@ -249,7 +298,7 @@ impl World {
 
     /// A member's process dies; its keeper starts it again.
     pub fn kill_process(&mut self, id: &MemberId) {
-        let Some((name, run)) = self.keeper_of(id) else {
+        let Some((name, run)) = self.keeper_awake(id) else {
             return;
         };
         let keeper = self
@@ -279,7 +328,7 @@ impl World {
 
     /// A member's keeper dies, and every process with it.
     pub fn kill_keeper(&mut self, id: &MemberId) {
-        if let Some((name, run)) = self.keeper_of(id) {
+        if let Some((name, run)) = self.keeper_awake(id) {
             self.say("fault", &format!("the keeper of {id} dies"));
             self.tally.fault("keeper death");
             self.keeper_ends(&name, id, &run);
@@ -294,8 +343,17 @@ impl World {
             .collect()
     }
 
-    fn keeper_of(&self, id: &MemberId) -> Option<(HostName, RunId)> {
-        self.hosts.iter().find_map(|(name, host)| {
+    /// The members that run on a host.
+    pub(super) fn running_on(&self, name: &HostName) -> Vec<MemberId> {
+        let host = self.hosts.get(name);
+        host.map(|host| host.keepers.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// The keeper of a member, on a host that does not sleep.
+    pub(super) fn keeper_awake(&self, id: &MemberId) -> Option<(HostName, RunId)> {
+        let awake = self.hosts.iter().filter(|(_, host)| !host.sleeps());
+        awake.into_iter().find_map(|(name, host)| {
             let keeper = host.keepers.get(id)?;
             Some((name.clone(), keeper.run.clone()))
         })
@@ -311,6 +369,10 @@ impl World {
         };
         host.up = true;
         host.boots += 1;
+        if bug::on(Bug::OldLedgerStarted) {
+            let moved = std::mem::take(&mut host.moved);
+            host.ledger.members.extend(moved);
+        }
         self.say(name.as_str(), "boots");
         self.start_agent(name);
     }
@@ -323,6 +385,11 @@ impl World {
             return;
         }
         host.lives += 1;
+        if bug::on(Bug::OrderSkippedOnReplay)
+            && let Some(ledger) = host.unwritten.take()
+        {
+            host.ledger = ledger;
+        }
         let boot = host.boot(name);
         let members = host.ledger.members.keys().chain(host.ledger.leaving.keys());
         let members: BTreeSet<MemberId> = members.cloned().collect();
@@ -366,6 +433,18 @@ impl SimHost {
             false => Fact::Value("999".to_owned()),
         };
         required.judge(&fact)
+    }
+
+    /// With a bug planted, keeps what an order took away from here.
+    pub(super) fn keep_moved(&mut self, before: BTreeMap<MemberId, MemberOrder>) {
+        if !bug::on(Bug::OldLedgerStarted) {
+            return;
+        }
+        let runs = |order: &MemberOrder| order.desired == Desired::Run;
+        self.moved
+            .extend(before.into_iter().filter(|(_, order)| runs(order)));
+        let stays = |id: &MemberId| self.ledger.members.get(id).is_some_and(runs);
+        self.moved.retain(|id, _| !stays(id));
     }
 
     pub(super) fn boot(&self, name: &HostName) -> BootId {

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::{
+    bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
     keeper::{Act, Deadline, LeasedRun},
-    lease::{LeaseTerms, renew_every},
+    lease::{Acknowledged, LeaseTerms, renew_every},
     member::Event,
     order::MemberOrder,
     sim::{
@@ -17,15 +18,63 @@ use crate::{
     time::Timestamp,
 };
 
-impl SimHost {
-    /// What the host's clock shows at a real time.
-    fn shows(&self, real: Timestamp) -> Timestamp {
-        Timestamp(real.0.saturating_mul(self.rate) / 1000)
+/// The clock of a host's leases: it has a rate of its own, and counts through sleeps. With a bug
+/// planted it is another one, which does not, or which somebody sets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    /// In thousandths of the real rate.
+    rate: u64,
+    /// For how long the host slept, in milliseconds.
+    slept: u64,
+    /// By how much its wall clock was set, in milliseconds.
+    set: i64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            rate: 1000,
+            slept: 0,
+            set: 0,
+        }
+    }
+}
+
+impl Clock {
+    pub(super) fn sleeps(&mut self, slept: Duration) {
+        let slept = u64::try_from(slept.as_millis()).unwrap_or(u64::MAX);
+        self.slept = self.slept.saturating_add(slept);
     }
 
-    /// The real time at which the host's clock has surely come to this.
+    /// What it lags behind, and what it was set by: nothing, for the clock that leases are held by.
+    fn faults(&self) -> (u64, i64) {
+        let slept = bug::on(Bug::LeaseSleeps).then_some(self.slept);
+        let set = bug::on(Bug::LeaseOnWallClock).then_some(self.set);
+        (slept.unwrap_or_default(), set.unwrap_or_default())
+    }
+
+    /// What it shows at a real time.
+    fn shows(&self, real: Timestamp) -> Timestamp {
+        let (slept, set) = self.faults();
+        let counted = real.0.saturating_sub(slept).saturating_mul(self.rate) / 1000;
+        Timestamp(counted.saturating_add_signed(set))
+    }
+
+    /// The real time at which it has surely come to this.
     fn real(&self, shown: Timestamp) -> Timestamp {
-        Timestamp(shown.0.saturating_mul(1000).div_ceil(self.rate))
+        let (slept, set) = self.faults();
+        let counted = shown.0.saturating_sub_signed(set).saturating_mul(1000);
+        Timestamp(counted.div_ceil(self.rate).saturating_add(slept))
+    }
+}
+
+impl SimHost {
+    fn shows(&self, real: Timestamp) -> Timestamp {
+        self.clock.shows(real)
+    }
+
+    fn real(&self, shown: Timestamp) -> Timestamp {
+        self.clock.real(shown)
     }
 
     fn terms(&self, id: &MemberId) -> Option<LeaseTerms> {
@@ -43,7 +92,16 @@ impl World {
     /// From now on the clock of a host runs at this rate, in thousandths of the real one.
     pub fn set_rate(&mut self, name: &HostName, rate: u64) {
         if let Some(host) = self.hosts.get_mut(name) {
-            host.rate = rate;
+            host.clock.rate = rate;
+        }
+    }
+
+    /// Somebody sets the wall clock of a host, by so many milliseconds.
+    pub fn set_clock(&mut self, name: &HostName, by: i64) {
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.clock.set = host.clock.set.saturating_add(by);
+            self.say("fault", &format!("the clock of {name} is set by {by} ms"));
+            self.tally.fault("clock step");
         }
     }
 
@@ -103,6 +161,7 @@ impl World {
 
     /// The agent's end: a renewal is acknowledged, behind all orders that came before.
     pub(super) fn acknowledged(&mut self, name: &HostName, number: u64, running_only: bool) {
+        let now = self.now;
         let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
@@ -110,7 +169,10 @@ impl World {
             return;
         };
         agent.renewals.acknowledge(number, running_only);
-        let newest = agent.renewals.newest();
+        let mut newest = agent.renewals.newest();
+        if bug::on(Bug::DeadlineFromReceipt) && newest.runs.is_some() {
+            newest = Acknowledged::of(host.clock.shows(now), running_only);
+        }
         let Some(sent) = newest.runs.filter(|_| !agent.refused) else {
             return;
         };
@@ -204,18 +266,21 @@ impl World {
             return;
         };
         let shown = host.shows(now);
+        let idle =
+            bug::on(Bug::LeaseLeftToAgent) && (host.agent.is_none() || host.frozen.is_some());
         let Some(keeper) = host.keepers.get_mut(id).filter(|keeper| keeper.run == *run) else {
             return;
         };
-        let Some(deadline) = &mut keeper.deadline else {
+        let Some(deadline) = keeper.deadline.as_mut().filter(|_| !idle) else {
             return;
         };
-        while let Some(act) = deadline.due(shown) {
+        if let Some(act) = deadline.due(shown) {
             match act {
                 Act::Stop(_) => keeper.stopping = true,
-                Act::Kill => return self.keeper_ends(name, id, run),
-                Act::Reboot => {}
+                Act::Kill => self.keeper_ends(name, id, run),
+                Act::Reboot => return self.reboot_itself(name),
             }
+            return self.lease_due(name, id, run);
         }
         if let Some(at) = deadline.wake_at() {
             let at = host.real(at);

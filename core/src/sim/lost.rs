@@ -29,11 +29,14 @@ impl World {
         host.up = false;
         host.lost = true;
         host.agent = None;
+        host.frozen = None;
         host.keepers.clear();
+        host.dirty.clear();
         host.ledger = Ledger::default();
         host.zone = Zone::default();
         self.truth.forget_answers_of(name);
         self.say("fault", &format!("{name} is lost with its disk"));
+        self.tally.fault("host lost");
         self.break_stream(name);
     }
 
@@ -70,6 +73,20 @@ impl World {
         }
     }
 
+    /// Confirms the hosts dead that are lost, and puts other machines into their places, which take
+    /// members again.
+    pub(super) fn replace_lost(&mut self) {
+        let lost = self.hosts.iter().filter(|(_, host)| host.lost);
+        let lost: Vec<HostName> = lost.map(|(name, _)| name.clone()).collect();
+        for name in lost {
+            self.confirm_dead(&name);
+            self.replace_machine(&name);
+        }
+        for host in self.coordinator.state.hosts.values_mut() {
+            host.record.directives.dead = None;
+        }
+    }
+
     /// Forces a member of which nothing runs.
     pub fn force(&mut self, id: &MemberId) {
         let gone = |host: &super::host::SimHost| {
@@ -99,6 +116,7 @@ impl World {
         };
         self.crash_coordinator(back_after);
         self.say("operator", "restores the backup");
+        self.tally.fault("store restored");
         let now = self.now;
         self.coordinator.put_back(*saved);
         // Who restores a backup takes back what was answered since.
@@ -153,6 +171,12 @@ impl World {
         let state = &self.coordinator.state;
         let follows = [&HistoryId::default(), &state.history].contains(&&heard.head.history);
         if follows && !state.past.awaited.contains(host) {
+            // Who joins anew gets nothing that is of a former history.
+            let sent = self.coordinator.sent.get_mut(host);
+            if let Some(sent) = sent.filter(|s| state.past.former.contains(&s.head.history)) {
+                *sent = SentOrder::default();
+                self.coordinator.ordered = None;
+            }
             return;
         }
         let after = take_in(state, host, heard, self.now);

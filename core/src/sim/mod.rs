@@ -10,6 +10,8 @@
 
 mod agent;
 mod coordinator;
+mod fence;
+mod freeze;
 mod host;
 mod lease;
 mod leaving;
@@ -24,7 +26,9 @@ mod tally;
 pub mod truth;
 mod work;
 mod world;
+mod writes;
 
+pub use freeze::Freeze;
 pub use tally::Tally;
 pub use truth::Violation;
 pub use world::World;

@@ -3,12 +3,13 @@
 
 use crate::{
     history::Heard,
-    ids::{Generation, HostName, MemberId, ZoneSerial},
+    ids::{Epoch, Generation, HostName, MemberId, ZoneSerial},
     order::OrderDelta,
     prerequisite::{Answer, Prerequisite},
     report::MemberReport,
     session::Served,
-    sim::{host::AgentWork, world::World},
+    sim::{fence::Fence, host::AgentWork, world::World},
+    state::Fenced,
     volume::work::VolumeWork,
     zone::Zone,
 };
@@ -64,6 +65,12 @@ pub(super) enum Happening {
         stream: StreamId,
         message: Box<ToCoordinator>,
     },
+    /// An agent that was stopped reads what had arrived until then.
+    Read {
+        host: HostName,
+        stream: StreamId,
+        message: Box<ToAgent>,
+    },
     /// The coordinator finds out that a stream is broken.
     CoordinatorNotices { host: HostName, stream: StreamId },
     /// The agent finds out.
@@ -89,6 +96,30 @@ pub(super) enum Happening {
         host: HostName,
         run: Box<(MemberId, crate::ids::RunId)>,
     },
+    /// What stands still goes on, if this is what it waits for.
+    Thaws { host: HostName, freeze: u64 },
+    /// What stands still, if it still does, is not heard of any more on its stream.
+    FallsSilent {
+        host: HostName,
+        freeze: u64,
+        stream: StreamId,
+    },
+    /// The kernel can take the processes of a run apart again.
+    Unjams {
+        host: HostName,
+        run: Box<(MemberId, crate::ids::RunId)>,
+    },
+    /// A host writes back what an epoch of a member left in its memory.
+    WritesBack {
+        host: HostName,
+        boot: u64,
+        member: MemberId,
+        epoch: Epoch,
+    },
+    /// A fence command does what it is there for.
+    FenceActs { host: HostName, what: Fenced },
+    /// A fence command has ended.
+    FenceEnds { host: HostName, fence: Fence },
     /// A keeper looks at the end of its lease, if this run is still what it keeps.
     LeaseDue {
         host: HostName,

@@ -14,13 +14,15 @@ use crate::{
     volume::class::BUILT_IN,
 };
 
+mod hosts;
 mod hour;
 mod leaning;
+mod past;
 mod rest;
 mod sets;
 
 pub use hour::{QUIET, hour};
-use leaning::{Leaning, Link};
+use leaning::{HOST, Leaning, Link, PAST};
 use sets::{failover, one_of, options, updates};
 
 /// Longer than any coordinator is away.
@@ -64,6 +66,26 @@ pub fn lean(seed: u64) -> Result<Outcome, Violation> {
     minutes(plot)
 }
 
+/// As [`play`], with hosts that stand still, hang and are fenced, and members that fail over.
+///
+/// # Errors
+/// As [`play`].
+pub fn fail_over(seed: u64) -> Result<Outcome, Violation> {
+    let mut plot = Plot::new(seed, Leaning::Hosts);
+    plot.begin()?;
+    minutes(plot)
+}
+
+/// As [`play`], with a store that is restored and hosts that are lost.
+///
+/// # Errors
+/// As [`play`].
+pub fn restore(seed: u64) -> Result<Outcome, Violation> {
+    let mut plot = Plot::new(seed, Leaning::Past);
+    plot.begin()?;
+    minutes(plot)
+}
+
 fn minutes(mut plot: Plot) -> Result<Outcome, Violation> {
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {
@@ -101,13 +123,17 @@ impl Plot {
         let mut world = World::new(rng.next(), true);
         let mut hosts = Vec::new();
         // The other histories are what they were before members could move by themselves.
-        let moves = seed.is_multiple_of(4);
+        let harsh = matches!(leaning, Leaning::Hosts | Leaning::Past);
+        let moves = seed.is_multiple_of(4) || harsh;
         for n in 1..=HOSTS {
             hosts.extend(add_host(&mut world, n));
         }
         for (n, host) in (0_u64..).zip(hosts.iter().filter(|_| moves)) {
             // As wrong as a clock may be, in both directions.
             world.set_rate(host, 980 + 20 * (n % 3));
+        }
+        if harsh {
+            hosts::equip(&mut world, &mut rng, &hosts);
         }
         let mut sets = Vec::new();
         let mut before: Option<&str> = None;
@@ -126,7 +152,8 @@ impl Plot {
             }
         }
         world.put_class();
-        if let (true, Ok(key)) = (rng.chance(50), "default/dev".parse()) {
+        let pooled = rng.chance(50) && leaning != Leaning::Past;
+        if let (true, Ok(key)) = (pooled, "default/dev".parse()) {
             world.put_pool(&key, "127.77.0.0/16", true);
         }
         Self {
@@ -208,6 +235,8 @@ impl Plot {
                 self.world.coordinator.crash_after = Some(steps);
                 self.apply();
             }
+            HOST => self.host_fault()?,
+            PAST => self.past()?,
             _ => self.host_verb(),
         }
         Ok(())
@@ -457,7 +486,11 @@ impl Plot {
     fn member_fault(&mut self) {
         let aimed = match self.leaning {
             Leaning::Even => self.member(),
-            Leaning::Mixed | Leaning::Volumes | Leaning::Members => {
+            Leaning::Mixed
+            | Leaning::Volumes
+            | Leaning::Members
+            | Leaning::Hosts
+            | Leaning::Past => {
                 let running = self.world.running();
                 self.rng.pick(&running).cloned()
             }

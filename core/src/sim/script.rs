@@ -7,8 +7,12 @@ use thiserror::Error;
 
 use crate::{
     ids::{HostName, MemberId, SetKey},
-    sim::{Violation, World, operator::SetOptions},
-    spec::{Amount, Dependency, GatePolicy, Retention, Spread, UpdateKind, WhenUnsatisfiable},
+    sim::{Freeze, Violation, World, operator::SetOptions},
+    spec::{
+        Amount, Dependency, GatePolicy, LeaseClass, Retention, Spread, UpdateKind,
+        WhenUnsatisfiable,
+    },
+    state::Fences,
 };
 
 /// The commands, as they are shown to who writes a script.
@@ -19,7 +23,7 @@ class                        a class `nfs` that makes directories on a server
 volume NAME MEMBER           a volume by hand, of class `hand`, for the claim of a member
 claim NAME CLASS             a claim by hand; of class `hand` it asks for its member's volume
 set NAME KEY[=VALUE]...      replicas policy bootstrap cold spread port minReady pool revision
-                             class shared start update partition maxUnavailable minAvailable
+                             class shared start update failover partition maxUnavailable minAvailable
                              deadline whenDeleted whenScaled needs; words: claim fixed quorum
                              autoRollback paused
 change NAME KEY[=VALUE]...   the same of a set that is there; paused=no
@@ -31,6 +35,9 @@ kill process MEMBER          kill keeper MEMBER
 crash coordinator|agent HOST|host HOST SECONDS              cut HOST SECONDS
 stall HOST to|from SECONDS   fail ledger HOST (the next write; its agent ends)
 lose HOST (with its disk)    confirm HOST (dead)            return HOST (another machine)
+freeze HOST SECONDS (its agent)                             sleep HOST SECONDS (all of it)
+hang MEMBER SECONDS (whoever kills it)                      clock HOST SECONDS (is set by)
+means HOST [reboot] [power] [storage] (what makes sure that it holds nothing)
 force MEMBER                 backup                         restore SECONDS (until it is up)
 accept (the restore)
 break MEMBER (never ready)   mend MEMBER                    cordon HOST / uncordon HOST";
@@ -211,6 +218,14 @@ impl Player {
             ["force", id] => self.world.force(&member(id)?),
             ["backup"] => self.world.back_up(),
             ["accept"] => self.world.accept_restore(),
+            ["means", host, words @ ..] => {
+                let fences = Fences {
+                    power: words.contains(&"power"),
+                    storage: words.contains(&"storage"),
+                };
+                self.world
+                    .equip(&name(host)?, words.contains(&"reboot"), fences);
+            }
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
             _ => return None,
@@ -235,6 +250,19 @@ impl Player {
     /// What goes wrong.
     fn fault(&mut self, words: &[&str]) -> Option<()> {
         match words {
+            ["freeze", host, time] => {
+                self.world
+                    .freeze(&name(host)?, Freeze::Agent, seconds(time)?);
+            }
+            ["sleep", host, time] => {
+                self.world
+                    .freeze(&name(host)?, Freeze::Host, seconds(time)?);
+            }
+            ["hang", id, time] => self.world.jam(&member(id)?, seconds(time)?),
+            ["clock", host, by] => {
+                let by: i64 = by.parse().ok()?;
+                self.world.set_clock(&name(host)?, by.saturating_mul(1000));
+            }
             ["kill", "process", id] => self.world.kill_process(&member(id)?),
             ["kill", "keeper", id] => self.world.kill_keeper(&member(id)?),
             ["crash", "coordinator", time] => self.world.crash_coordinator(seconds(time)?),
@@ -295,6 +323,14 @@ fn update(text: &str) -> Option<UpdateKind> {
     }
 }
 
+fn class(text: &str) -> Option<LeaseClass> {
+    match text {
+        "Default" => Some(LeaseClass::Default),
+        "Fast" => Some(LeaseClass::Fast),
+        _ => None,
+    }
+}
+
 fn amount(text: &str) -> Amount {
     text.parse()
         .map_or_else(|_| Amount::of_text(text), Amount::Number)
@@ -318,6 +354,7 @@ fn read_option(set: &mut SetOptions, option: &str) -> Option<()> {
         "partition" => set.partition = value.parse().ok()?,
         "maxUnavailable" => set.max_unavailable = Some(amount(value)),
         "minAvailable" => set.min_available = Some(amount(value)),
+        "failover" => set.failover = Some(class(value)?),
         "deadline" => set.deadline = Some(value.parse().ok()?),
         "autoRollback" => set.auto_rollback = true,
         "paused" => set.paused = value != "no",

@@ -12,12 +12,14 @@ use thiserror::Error;
 
 use crate::{
     bug,
-    ids::{ClaimKey, HostName, MemberId, Ordinal, RunId, SetKey, TemplateHash, Uid, ZoneSerial},
+    ids::{
+        ClaimKey, Epoch, HostName, MemberId, Ordinal, RunId, SetKey, TemplateHash, Uid, ZoneSerial,
+    },
     member::Action,
     order::{ConfigData, Desired, MemberOrder, Peer},
     plan::Step,
     promise::Promise,
-    sim::{World, storage::Place},
+    sim::{World, host::Jam, storage::Place},
     spec::GatePolicy,
     state::State,
     volume::VolumeSource,
@@ -73,6 +75,8 @@ pub(super) struct Truth {
     /// not wanted either when it was ordered. One that is given up later stops when it can. Who has no
     /// entry was never ordered to stop by the coordinator: it waits for all above it.
     before: BTreeMap<MemberId, BTreeSet<Ordinal>>,
+    /// The newest epoch that wrote to each place on a server.
+    pub(super) writers: BTreeMap<(Place, MemberId), Epoch>,
     /// Who served once and founds nothing any more.
     founded: BTreeSet<MemberId>,
     /// What was answered, and so has to survive.
@@ -178,8 +182,10 @@ impl World {
             return None;
         }
         let mut seen: BTreeMap<&MemberId, &HostName> = BTreeMap::new();
-        for (name, host) in &self.hosts {
-            for id in host.keepers.keys() {
+        // Of a host that sleeps nothing runs, and nothing of what did not outlast its sleep.
+        for (name, host) in self.hosts.iter().filter(|(_, host)| !host.sleeps()) {
+            let run = host.keepers.iter();
+            for (id, _) in run.filter(|(_, keeper)| keeper.jam != Jam::Overslept) {
                 if let Some(other) = seen.insert(id, name) {
                     return Some(("I2", format!("{id} runs on {other} and on {name}")));
                 }

@@ -8,7 +8,7 @@ use crate::{
     member::{Action, Done, Event, ProcessChange, ProcessState, Running},
     probe::{Outcome, ProbeSpecs},
     sim::{
-        host::{AgentWork, Keeper},
+        host::{AgentWork, Jam, Keeper},
         net::Happening,
         world::World,
     },
@@ -55,10 +55,12 @@ impl World {
             AgentWork::Wake(member) if same => self.tell(name, &member, Event::Tick),
             AgentWork::Renew(stream) if same => self.renew(name, life, stream),
             AgentWork::LeaseEnds(member) if same => self.look_at_lease(name, &member),
+            AgentWork::Hears(member, event) if same => self.tell(name, &member, *event),
             AgentWork::Probe { .. }
             | AgentWork::Wake(_)
             | AgentWork::Renew(_)
-            | AgentWork::LeaseEnds(_) => {}
+            | AgentWork::LeaseEnds(_)
+            | AgentWork::Hears(..) => {}
         }
     }
 
@@ -84,6 +86,7 @@ impl World {
                         error: "a keeper lives".to_owned(),
                     });
                 }
+                self.written_back(name, id);
                 Ok(Done::Done)
             }
             Action::Prepare(epoch) => self.prepare(name, id, *epoch).map(|()| Done::Done),
@@ -151,7 +154,9 @@ impl World {
             stopping: false,
             ready_at,
             deadline,
+            jam: Jam::Free,
         };
+        self.begin_writing(name, id, run.epoch);
         self.say(name.as_str(), &format!("{id} runs, epoch {}", run.epoch));
         self.truth_of_start(name, id, run);
         if let Some(host) = self.hosts.get_mut(name)
@@ -209,13 +214,22 @@ impl World {
         let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
-        if host.keepers.get(id).is_none_or(|keeper| keeper.run != *run) {
+        let Some(keeper) = host.keepers.get_mut(id).filter(|keeper| keeper.run == *run) else {
+            return;
+        };
+        keeper.stopping = true;
+        if keeper.jam != Jam::Free {
+            keeper.alive = false;
+            if keeper.jam == Jam::Jammed {
+                keeper.jam = Jam::Killed;
+            }
             return;
         }
         host.keepers.remove(id);
         self.say(name.as_str(), &format!("{id} is gone"));
+        self.leave_writes(name, id, run.epoch);
         let run = run.clone();
-        self.tell(name, id, Event::KeeperGone { run });
+        self.keeper_says(name, id, Event::KeeperGone { run });
     }
 
     pub(super) fn process_starts(&mut self, name: &HostName, id: &MemberId, run: &RunId) {
@@ -254,7 +268,7 @@ impl World {
             init: false,
             change,
         };
-        self.tell(name, id, event);
+        self.keeper_says(name, id, event);
     }
 
     /// What a readiness probe sees.

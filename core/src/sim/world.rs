@@ -21,6 +21,8 @@ use crate::{
 
 /// When every world begins.
 const BEGIN: Timestamp = Timestamp(1_000_000);
+/// More than this happens in no world that comes to rest: it follows from itself.
+const RUNAWAY: u64 = 1_000_000;
 /// So many lines of the log are kept with a violation.
 const TAIL: usize = 60;
 
@@ -150,7 +152,8 @@ impl World {
     /// The first promise that is broken.
     pub fn settle(&mut self, at_most: Duration) -> Result<bool, Violation> {
         let end = self.now.plus(at_most);
-        while self.now < end {
+        let runaway = self.tally.events + RUNAWAY;
+        while self.now < end && self.tally.events < runaway {
             self.run(Duration::from_millis(100))?;
             if self.at_rest() {
                 return Ok(true);
@@ -176,6 +179,9 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) {
+        let Some(happening) = self.put_off(happening) else {
+            return;
+        };
         match happening {
             Happening::Down {
                 host,
@@ -195,6 +201,26 @@ impl World {
                     self.coordinator_hears(&host, stream, *message);
                 }
             }
+            Happening::Read {
+                host,
+                stream,
+                message,
+            } => self.agent_hears(&host, stream, *message),
+            Happening::Thaws { host, freeze } => self.thaws(&host, freeze),
+            Happening::FallsSilent {
+                host,
+                freeze,
+                stream,
+            } => self.falls_silent(&host, freeze, stream),
+            Happening::Unjams { host, run } => self.unjams(&host, &run.0, &run.1),
+            Happening::WritesBack {
+                host,
+                boot,
+                member,
+                epoch,
+            } => self.writes_back(&host, boot, &member, epoch),
+            Happening::FenceActs { host, what } => self.fence_acts(&host, what),
+            Happening::FenceEnds { host, fence } => self.fence_ends(&host, &fence),
             Happening::CoordinatorNotices { host, stream } => self.contact_lost(&host, stream),
             Happening::AgentNotices { host, stream } => self.stream_lost(&host, stream),
             Happening::Connect(host) => self.connect(&host),

@@ -24,10 +24,12 @@ const WAKES: u64 = 5;
 /// # Errors
 /// The promise that was broken, or `liveness` if the world did not come to rest, or not stay at rest.
 pub fn hour(seed: u64) -> Result<Outcome, Violation> {
-    let leaning = match seed % 3 {
-        0 => Leaning::Mixed,
-        1 => Leaning::Volumes,
-        _ => Leaning::Members,
+    let leaning = match (seed % 8, seed % 3) {
+        (1, _) => Leaning::Hosts,
+        (5, _) => Leaning::Past,
+        (_, 0) => Leaning::Mixed,
+        (_, 1) => Leaning::Volumes,
+        (_, _) => Leaning::Members,
     };
     let mut plot = Plot::new(seed, leaning);
     let more = u8::try_from(plot.rng.below(3)).unwrap_or_default();

@@ -16,6 +16,10 @@ pub(super) enum Leaning {
     Volumes,
     /// Members, and who decides about them.
     Members,
+    /// Hosts that fail over: what stands still, hangs, is cut off and fenced.
+    Hosts,
+    /// Stores that are restored, and hosts that are lost.
+    Past,
 }
 
 /// What becomes of the link to a host, or of what came over it.
@@ -39,6 +43,20 @@ const MEMBERS: [u64; 20] = [
     35, 35, 35, 35, 35, 35, 35, 80, 80, 72, 72, 87, 0, 0, 0, 30, 30, 55, 65, 72,
 ];
 
+/// The number of [`super::Plot::host_fault`].
+pub(super) const HOST: u64 = 100;
+/// The number of [`super::Plot::past`].
+pub(super) const PAST: u64 = 101;
+/// Hosts: what befalls them, coordinators that crash, sets that change, members that fail.
+const HOSTS: [u64; 20] = [
+    HOST, HOST, HOST, HOST, HOST, HOST, HOST, HOST, HOST, HOST, HOST, 80, 80, 80, 72, 65, 55, 0, 0,
+    35,
+];
+/// What is restored and lost; hosts, coordinators, sets that change and members that fail.
+const PASTS: [u64; 20] = [
+    PAST, PAST, PAST, PAST, PAST, PAST, HOST, 80, 72, 72, 65, 65, 55, 0, 0, 0, 0, 35, 30, 94,
+];
+
 impl Leaning {
     /// What happens next.
     pub(super) fn dice(self, rng: &mut Rng) -> u64 {
@@ -46,6 +64,8 @@ impl Leaning {
             Self::Even | Self::Mixed => return rng.below(100),
             Self::Volumes => &VOLUMES,
             Self::Members => &MEMBERS,
+            Self::Hosts => &HOSTS,
+            Self::Past => &PASTS,
         };
         rng.pick(from).copied().unwrap_or_default()
     }
@@ -79,6 +99,22 @@ impl Leaning {
             Self::Members => {
                 options.fixed = !options.per_host && rng.chance(70);
                 options.claim |= rng.chance(50);
+            }
+            Self::Hosts => {
+                options.per_host = false;
+                options.shared = None;
+                if options.claim {
+                    options.class = Some(SERVER.to_owned());
+                }
+            }
+            // Of data that was made after a backup a restored store knows nothing: an operator gives it
+            // back or away, which is not played here.
+            Self::Past => {
+                options.per_host = false;
+                options.fixed = false;
+                options.shared = None;
+                options.claim = false;
+                options.quorum = false;
             }
         }
     }

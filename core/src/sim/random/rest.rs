@@ -32,6 +32,8 @@ impl Plot {
         self.world.run(BACK)?;
         self.provide();
         for _ in 0..TIDY {
+            // What connects only now may have seen more than was accepted.
+            self.world.accept_restore();
             self.world.tidy_volumes();
             self.world.run(BACK)?;
         }
@@ -62,6 +64,9 @@ impl Plot {
         self.world.rough = false;
         self.world.coordinator.crash_after = None;
         self.world.ambush = false;
+        self.world.thaw_all();
+        self.world.replace_lost();
+        self.world.repair_hosts();
         for (host, rack) in self.hosts.clone().iter().zip(RACKS.into_iter().cycle()) {
             self.world.drain(host, false, false);
             self.world.lack(host, false);

@@ -9,7 +9,7 @@ use crate::{
     order::{Desired, OrderHead},
     plan::Step,
     report::Phase,
-    sim::World,
+    sim::{World, host::BACK},
     spec::StatefulSetSpec,
 };
 
@@ -118,6 +118,10 @@ impl World {
         let Some(agent) = host.agent.as_ref().filter(|agent| agent.life == life) else {
             return;
         };
+        // One that stood still has the time once more.
+        if host.frozen.is_some() || now < host.thawed.plus(BACK) {
+            return;
+        }
         let idle = host.ledger.members.iter().find(|(id, order)| {
             let Some(machine) = agent.machines.get(*id) else {
                 return true;

@@ -1,0 +1,60 @@
+//! What is taken back, and what is gone for good: stores that are restored from backups, and machines that
+//! never come again.
+
+use crate::sim::Violation;
+
+use super::Plot;
+
+impl Plot {
+    /// A backup is taken or put back, or a machine is lost.
+    pub(super) fn past(&mut self) -> Result<(), Violation> {
+        match self.rng.below(8) {
+            0..=2 => self.world.back_up(),
+            3 => self.restore_backup()?,
+            4 => self.world.accept_restore(),
+            5 => self.lose()?,
+            6 => {
+                if let Some(id) = self.member() {
+                    self.world.force(&id);
+                }
+            }
+            _ => self.world.replace_lost(),
+        }
+        Ok(())
+    }
+
+    /// The backup is put back; mostly that is accepted while some hosts are away.
+    fn restore_backup(&mut self) -> Result<(), Violation> {
+        let back = self.rng.millis(100, 3000);
+        self.world.restore_backup(back);
+        if self.rng.chance(60)
+            && let Some(host) = self.host()
+        {
+            let heals = self.rng.millis(10, 20_000);
+            self.world.cut_link(&host, heals);
+        }
+        let pause = self.rng.millis(3000, 9000);
+        self.world.run(pause)?;
+        if self.rng.chance(80) {
+            self.world.accept_restore();
+        }
+        Ok(())
+    }
+
+    /// A machine is lost; mostly an operator finds it, and sometimes another takes its place.
+    fn lose(&mut self) -> Result<(), Violation> {
+        let Some(host) = self.host() else {
+            return Ok(());
+        };
+        self.world.lose_host(&host);
+        let pause = self.rng.millis(1000, 9000);
+        self.world.run(pause)?;
+        if self.rng.chance(80) {
+            self.world.confirm_dead(&host);
+        }
+        if self.rng.chance(50) {
+            self.world.replace_lost();
+        }
+        Ok(())
+    }
+}
