@@ -61,7 +61,6 @@ impl Report {
     }
 
     /// What it says of some sets, and of what is no set's.
-    #[must_use]
     pub(crate) fn about(&self, scope: &Scope) -> Self {
         let Scope::Only(sets) = scope else {
             return self.clone();
