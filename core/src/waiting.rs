@@ -18,7 +18,7 @@ mod text;
 mod trouble;
 
 pub use details::{
-    BoundVolume, CopyOf, Forbidden, Growth, Moving, Privilege, ProbeFailure, UserIds,
+    BoundVolume, CopyOf, Departure, Forbidden, Growth, Moving, Privilege, ProbeFailure, UserIds,
 };
 pub use frees::Way;
 pub use reason::Reason;

@@ -11,7 +11,7 @@ use std::{
 use berth_proto::{
     transport::{self, Endpoint},
     v1::{
-        ListEventsRequest, ListMembersRequest, MemberStatus, WatchMembersRequest,
+        self, ListEventsRequest, ListMembersRequest, MemberStatus, WatchMembersRequest,
         event_service_client::EventServiceClient, member_service_client::MemberServiceClient,
     },
 };
@@ -177,12 +177,16 @@ impl Cluster {
         let log = Arc::new(Mutex::new(Vec::new()));
         let writer = log.clone();
         let task = tokio::spawn(async move {
-            while let Ok(Some(event)) = stream.message().await {
-                if let Some(member) = event.member {
-                    writer.lock().unwrap().push(Seen {
-                        deleted: event.deleted,
-                        member,
-                    });
+            loop {
+                match stream.message().await {
+                    Ok(Some(v1::MemberEvent {
+                        member: Some(member),
+                        deleted,
+                        ..
+                    })) => writer.lock().unwrap().push(Seen { member, deleted }),
+                    Ok(Some(_)) => {}
+                    // Whoever waits for it waits in vain, and is told why.
+                    end => return eprintln!("the record of the members ended: {end:?}"),
                 }
             }
         });

@@ -14,7 +14,7 @@ use crate::{
         facts::facts,
     },
     state::{Member, Ordered, Set, State},
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// Stops what is to leave, as far as the budget goes.
@@ -64,17 +64,16 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
     if let Some(reason) = draft.mismatch() {
         return Err(reason);
     }
-    let waits = if facts.set.is_offline(id.ordinal) {
-        Reason::OfflineAsked
+    let (departure, waits) = if facts.set.is_offline(id.ordinal) {
+        (Departure::Offline, Reason::OfflineAsked)
     } else if facts.set.is_to_move(id.ordinal) {
         let host = facts.member.host.clone();
         assign::other_host(draft, id, &host).map_err(|why| assign::nowhere(host.clone(), why))?;
-        Reason::MoveAsked { host }
+        (Departure::Move, Reason::MoveAsked { host })
     } else {
         may_leave(draft, id, &facts.member.host)?;
-        Reason::DrainAsked {
-            host: facts.member.host.clone(),
-        }
+        let host = facts.member.host.clone();
+        (Departure::Drain, Reason::DrainAsked { host })
     };
     if others_stop(&draft.state, id, facts.set) {
         return Err(waits);
@@ -90,7 +89,7 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
         Ok(()) => Ok(Some(epoch)),
         Err(spent) => {
             draft.wake(spent.wake);
-            Err(spent.reason())
+            Err(spent.reason(departure))
         }
     }
 }

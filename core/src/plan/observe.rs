@@ -81,10 +81,10 @@ fn filled(
     let known = state.volume_of(claim).and_then(|volume| volume.address);
     let address = report.and_then(|report| report.address);
     let address = address.filter(|_| known.is_none());
-    let arrival = state
+    let moved_in = state
         .volume_of(claim)
-        .and_then(|volume| volume.arrival.as_ref());
-    let moved = arrival.is_some_and(|arrival| !arrival.started);
+        .and_then(|volume| volume.moved_in.as_ref());
+    let moved = moved_in.is_some_and(|moved_in| !moved_in.started);
     let news =
         moved || !claim.filled || (claim.owner.is_none() && owner.is_some()) || address.is_some();
     news.then_some(Step::FillClaim {
