@@ -88,9 +88,9 @@ pub(super) fn move_beside(case: &Case<'_>) -> Verdict {
         };
         let from = claim.volume.as_ref();
         let old = from.and_then(|name| case.state.volumes.get(name));
-        let arrival = volume.arrival.as_ref();
-        let of = arrival.is_some_and(|arrival| {
-            Some(&arrival.from) == from && arrival.epoch == *epoch && !arrival.started
+        let moved_in = volume.moved_in.as_ref();
+        let of = moved_in.is_some_and(|moved_in| {
+            Some(&moved_in.from) == from && moved_in.epoch == *epoch && !moved_in.started
         });
         let own = volume.claim.as_ref().map(|bound| &bound.uid) == Some(&claim.uid);
         let wrong = if case.state.volumes.contains_key(name) {
@@ -99,7 +99,7 @@ pub(super) fn move_beside(case: &Case<'_>) -> Verdict {
             "is not for the data of its claim"
         } else if !of || old.is_some_and(|old| !volume.owners.starts_with(&old.owners)) {
             "does not say where its data comes from"
-        } else if arrival.is_some_and(|arrival| arrival.complete) {
+        } else if moved_in.is_some_and(|moved_in| moved_in.complete) {
             "is complete before anything is copied"
         } else if volume.capacity < old.map_or(0, |old| old.capacity) || is_elsewhere(old, volume) {
             "is not like the one that it is to replace"
@@ -141,9 +141,9 @@ pub(super) fn move_complete(case: &Case<'_>) -> Verdict {
         let claim = case.state.claims.get(key);
         let from = claim.and_then(|claim| claim.volume.as_ref());
         let new = case.state.volumes.get(to);
-        let arrival = new.and_then(|new| new.arrival.as_ref());
-        let there = arrival.is_some_and(|arrival| {
-            arrival.complete && arrival.epoch == *epoch && Some(&arrival.from) == from
+        let moved_in = new.and_then(|new| new.moved_in.as_ref());
+        let there = moved_in.is_some_and(|moved_in| {
+            moved_in.complete && moved_in.epoch == *epoch && Some(&moved_in.from) == from
         });
         if !there || new.map(|new| &new.state) != Some(&VolumeState::Live) {
             return Err(format!(

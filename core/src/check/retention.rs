@@ -123,13 +123,13 @@ pub(super) fn trash_expired(case: &Case<'_>) -> Verdict {
         .state
         .trash_keep
         .is_some_and(|keep| kept.is_some_and(|kept| kept >= keep));
-    let copy = volume.departure.as_ref();
-    let copy = copy.and_then(|departure| case.state.volumes.get(&departure.to));
+    let copy = volume.moved_out.as_ref();
+    let copy = copy.and_then(|moved_out| case.state.volumes.get(&moved_out.to));
     let only_copy = copy.is_some_and(|copy| {
         let untried = copy
-            .arrival
+            .moved_in
             .as_ref()
-            .is_some_and(|arrival| !arrival.started);
+            .is_some_and(|moved_in| !moved_in.started);
         untried && copy.claim.is_some()
     });
     let wrong = if only_copy {

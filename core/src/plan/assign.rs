@@ -115,9 +115,10 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
 
 /// Why a member that is to move stays where it is.
 pub(super) fn nowhere(host: HostName, reason: Reason) -> Reason {
-    match reason {
-        Reason::NoEligibleHost { hosts } => Reason::MoveNowhere { host, hosts },
-        reason => reason,
+    if let Reason::NoEligibleHost { hosts } = reason {
+        Reason::MoveNowhere { host, hosts }
+    } else {
+        reason
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, Ordinal, SetKey},
     plan::{Step, assign, draft::Draft, step::NewPlace},
     spec::Placement,
-    state::{Arrival, Claim, Copying, GoesWith, Move, Set, State, Volume, VolumeState},
+    state::{Claim, Copying, GoesWith, Move, MovedIn, Set, State, Volume, VolumeState},
     time::Timestamp,
     volume::{copy, provision},
     waiting::{Moving, Reason},
@@ -87,8 +87,8 @@ fn stays(claim: &Claim) -> bool {
 fn departs(state: &State, claim: &Claim, to: &ObjectKey) -> bool {
     let live = |volume: &&Volume| volume.state == VolumeState::Live;
     let from = state.volume_of(claim).filter(live);
-    let departure = from.and_then(|from| from.departure.as_ref());
-    departure.is_some_and(|departure| departure.to == *to)
+    let moved_out = from.and_then(|from| from.moved_out.as_ref());
+    moved_out.is_some_and(|moved_out| moved_out.to == *to)
         && state.volumes.get(to).filter(live).is_some()
 }
 
@@ -106,8 +106,8 @@ pub(super) fn complete(draft: &mut Draft, id: &MemberId) -> Result<(), Reason> {
     let mut volumes = copying.volumes.values();
     let missing = volumes.find(|name| {
         let volume = draft.state.volumes.get(name);
-        let arrival = volume.and_then(|volume| volume.arrival.as_ref());
-        !arrival.is_some_and(|arrival| arrival.complete)
+        let moved_in = volume.and_then(|volume| volume.moved_in.as_ref());
+        !moved_in.is_some_and(|moved_in| moved_in.complete)
     });
     if let Some(missing) = missing {
         let to = draft.state.volumes.get(missing);
@@ -193,13 +193,13 @@ impl Beside<'_> {
         let volume = Volume {
             source,
             capacity: self.claim.wanted_capacity(self.volume),
-            arrival: Some(Arrival {
+            moved_in: Some(MovedIn {
                 from: self.claim.volume.clone()?,
                 epoch,
                 complete: false,
                 started: false,
             }),
-            departure: None,
+            moved_out: None,
             deletions: 0,
             created_at: now,
             ..self.volume.clone()

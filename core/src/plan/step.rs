@@ -373,20 +373,29 @@ impl fmt::Display for Step {
             Self::DropRevision { set, revision } => write!(f, "drop revision {revision} of {set}"),
             Self::Rollout { set, turn } => rollout(f, set, turn),
             Self::ForgetFounding { set } => write!(f, "forget who founded {set}"),
-            Self::BeginMove {
-                member, volumes, ..
-            } => {
-                let to = volumes.first().and_then(|new| new.volume.source.host());
-                let names: Vec<&str> = volumes.iter().map(|new| new.claim.name.as_str()).collect();
-                write!(f, "copy the data of {member} ({})", names.join(", "))?;
-                to.map_or(Ok(()), |to| write!(f, " to {to}"))
+            Self::BeginMove { .. } | Self::CompleteMove { .. } | Self::EndMove { .. } => {
+                moving(f, self)
             }
-            Self::CompleteMove { member, .. } => {
-                write!(f, "let {member} have its data where it was copied to")
-            }
-            Self::EndMove { member } => write!(f, "give up the move of {member}"),
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
+    }
+}
+
+fn moving(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+    if let Step::BeginMove {
+        member, volumes, ..
+    } = step
+    {
+        let to = volumes.first().and_then(|new| new.volume.source.host());
+        let names: Vec<&str> = volumes.iter().map(|new| new.claim.name.as_str()).collect();
+        write!(f, "copy the data of {member} ({})", names.join(", "))?;
+        to.map_or(Ok(()), |to| write!(f, " to {to}"))
+    } else if let Step::CompleteMove { member, .. } = step {
+        write!(f, "let {member} have its data where it was copied to")
+    } else if let Step::EndMove { member } = step {
+        write!(f, "give up the move of {member}")
+    } else {
+        Ok(())
     }
 }
 

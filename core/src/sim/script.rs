@@ -202,9 +202,6 @@ impl Player {
             ["undrain", host] => self.world.drain(&name(host)?, false, false),
             ["rack", host, rack] => self.world.rack(&name(host)?, Some(*rack)),
             ["norack", host] => self.world.rack(&name(host)?, None),
-            ["move", id, host] => self.world.move_member(&member(id)?, Some(&name(host)?)),
-            ["move", id] => self.world.move_member(&member(id)?, None),
-            ["stay", id] => self.world.stay(&member(id)?),
             ["offline", id] => self.world.offline(&member(id)?, true),
             ["online", id] => self.world.offline(&member(id)?, false),
             ["orphan", name] => self.world.orphan_set(&key(name)?),
@@ -228,6 +225,17 @@ impl Player {
             }
             ["cordon", host] => self.world.cordon(&host.parse().ok()?, true),
             ["uncordon", host] => self.world.cordon(&host.parse().ok()?, false),
+            _ => return self.moves(words),
+        }
+        Some(())
+    }
+
+    /// Who goes to another host.
+    fn moves(&mut self, words: &[&str]) -> Option<()> {
+        match words {
+            ["move", id, host] => self.world.move_member(&member(id)?, Some(&name(host)?)),
+            ["move", id] => self.world.move_member(&member(id)?, None),
+            ["stay", id] => self.world.stay(&member(id)?),
             _ => return None,
         }
         Some(())

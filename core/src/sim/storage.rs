@@ -322,8 +322,8 @@ impl World {
             }
             VolumeTask::Receive { epoch, .. } => {
                 let record = state.volumes.get(&work.volume);
-                let arrival = record.and_then(|volume| volume.arriving());
-                let asked = arrival.is_some_and(|arrival| arrival.epoch == epoch);
+                let moved_in = record.and_then(|volume| volume.arriving());
+                let asked = moved_in.is_some_and(|moved_in| moved_in.epoch == epoch);
                 let from = work.from.as_ref();
                 from.filter(|_| asked).map(|from| &from.source)
             }

@@ -134,19 +134,7 @@ impl Truth {
             Step::PassGate { member, .. } => {
                 self.founded.insert(member.clone());
             }
-            Step::Stop { member, .. } => {
-                let set = state.sets.get(&member.set);
-                if set.is_some_and(|set| set.is_declared(member.ordinal)) {
-                    self.replaced.insert(member.clone());
-                } else {
-                    self.replaced.remove(member);
-                }
-                let above = set.into_iter().flat_map(|set| {
-                    let all = set.members.keys().copied();
-                    all.filter(|n| *n > member.ordinal && !set.is_declared(*n))
-                });
-                self.before.insert(member.clone(), above.collect());
-            }
+            Step::Stop { member, .. } => self.stopped(state, member),
             Step::CreateClaim { .. }
             | Step::AdoptClaim { .. }
             | Step::PinSnapshot { .. }
@@ -172,6 +160,20 @@ impl Truth {
             | Step::Rollout { .. }
             | Step::PublishZone { .. } => {}
         }
+    }
+
+    fn stopped(&mut self, state: &State, member: &MemberId) {
+        let set = state.sets.get(&member.set);
+        if set.is_some_and(|set| set.is_declared(member.ordinal)) {
+            self.replaced.insert(member.clone());
+        } else {
+            self.replaced.remove(member);
+        }
+        let above = set.into_iter().flat_map(|set| {
+            let all = set.members.keys().copied();
+            all.filter(|n| *n > member.ordinal && !set.is_declared(*n))
+        });
+        self.before.insert(member.clone(), above.collect());
     }
 }
 

@@ -89,13 +89,9 @@ impl State {
                     set.rollout.take(turn, now);
                 }
             }
-            Step::BeginMove {
-                member,
-                epoch,
-                volumes,
-            } => self.begin_move(member, *epoch, volumes),
-            Step::CompleteMove { member, epoch } => self.complete_move(member, *epoch),
-            Step::EndMove { member } => self.end_move(member),
+            Step::BeginMove { .. } | Step::CompleteMove { .. } | Step::EndMove { .. } => {
+                self.apply_move(step);
+            }
             Step::PublishZone { zone } => self.zone = zone.clone(),
         }
     }
@@ -365,8 +361,8 @@ impl State {
             volume.adopt = false;
             volume.filled = true;
             volume.address = address.or(volume.address);
-            if let Some(arrival) = &mut volume.arrival {
-                arrival.started = true;
+            if let Some(moved_in) = &mut volume.moved_in {
+                moved_in.started = true;
             }
         }
         let Some(member) = &claim.member else {

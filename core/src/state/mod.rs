@@ -61,7 +61,7 @@ pub(crate) use index::first_label;
 pub(crate) use index::tests::assert_current;
 pub use index::{Index, Socket};
 pub use known::Knowledge;
-pub use moving::{Arrival, Copying, Departure, Move};
+pub use moving::{Copying, Move, MovedIn, MovedOut};
 pub use revision::{CHANGE_CAUSES, Revision};
 pub use rollout::{Rollout, RolloutPhase, Turn};
 
@@ -415,10 +415,10 @@ pub struct Volume {
     pub origin: Option<Origin>,
     /// The move that brought its data, or brings it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arrival: Option<Arrival>,
+    pub moved_in: Option<MovedIn>,
     /// The last move that began to take its data elsewhere, whether it came to that or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub departure: Option<Departure>,
+    pub moved_out: Option<MovedOut>,
     /// What is to become of it, if it is not just there.
     pub state: VolumeState,
     /// How often its data was sent to the trash: each time it has another name there, so that what

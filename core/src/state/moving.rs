@@ -54,7 +54,7 @@ pub struct Copying {
 /// What a volume has to do with a move that brought its data. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Arrival {
+pub struct MovedIn {
     /// The volume that the data comes from.
     pub from: ObjectKey,
     /// The move's epoch.
@@ -68,7 +68,7 @@ pub struct Arrival {
 /// That a move takes, or took, the data of a volume elsewhere. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Departure {
+pub struct MovedOut {
     /// The volume that the data goes to.
     pub to: ObjectKey,
     /// The move's epoch. The owner record beside the data has it from before the first byte is
@@ -280,18 +280,18 @@ impl State {
     /// Whether a volume in the trash is all there is of data that nobody was started on since it was
     /// moved elsewhere.
     pub fn is_kept_for_move(&self, volume: &Volume) -> bool {
-        let departure = volume.departure.as_ref();
-        let copy = departure.and_then(|departure| self.volumes.get(&departure.to));
+        let moved_out = volume.moved_out.as_ref();
+        let copy = moved_out.and_then(|moved_out| self.volumes.get(&moved_out.to));
         copy.is_some_and(|copy| {
-            let arrival = copy.arrival.as_ref();
-            copy.claim.is_some() && arrival.is_some_and(|arrival| !arrival.started)
+            let moved_in = copy.moved_in.as_ref();
+            copy.claim.is_some() && moved_in.is_some_and(|moved_in| !moved_in.started)
         })
     }
 }
 
 impl Volume {
     /// The move that still brings its data.
-    pub fn arriving(&self) -> Option<&Arrival> {
-        self.arrival.as_ref().filter(|arrival| !arrival.complete)
+    pub fn arriving(&self) -> Option<&MovedIn> {
+        self.moved_in.as_ref().filter(|moved_in| !moved_in.complete)
     }
 }

@@ -222,7 +222,7 @@ fn volume(state: &State, name: &str, key: ClaimKey, claim: &Claim) -> Option<Vol
         limited: class::must_limit(state, &volume.class),
         shared: false,
         owner: claim.owner.clone(),
-        departed: volume.departure.as_ref().map(|departure| departure.epoch),
+        departed: volume.moved_out.as_ref().map(|moved_out| moved_out.epoch),
     })
 }
 

@@ -44,14 +44,14 @@ pub struct Owned {
 /// What the host that has the data of a volume is asked, when another one receives it; `None` if
 /// nothing is to be sent there.
 pub fn sending(state: &State, to: &ObjectKey) -> Option<(HostName, VolumeWork)> {
-    let arrival = state.volumes.get(to)?.arriving()?;
-    let from = state.volumes.get(&arrival.from)?;
-    let departs = from.departure.as_ref()?;
+    let moved_in = state.volumes.get(to)?.arriving()?;
+    let from = state.volumes.get(&moved_in.from)?;
+    let departs = from.moved_out.as_ref()?;
     (departs.to == *to).then_some(())?;
     let host = from.source.host()?.clone();
-    let epoch = arrival.epoch;
+    let epoch = moved_in.epoch;
     let work = VolumeWork {
-        volume: arrival.from.clone(),
+        volume: moved_in.from.clone(),
         owners: from.owners.clone(),
         filled: from.filled,
         source: from.source.clone(),

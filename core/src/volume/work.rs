@@ -314,13 +314,13 @@ pub fn done(volume: &Volume, task: VolumeTask, now: Timestamp) -> Option<After> 
             })));
         }
         (VolumeState::Live, VolumeTask::Receive { epoch, .. }) => {
-            let mut arrival = volume.arriving()?.clone();
-            if arrival.epoch != epoch {
+            let mut moved_in = volume.arriving()?.clone();
+            if moved_in.epoch != epoch {
                 return None;
             }
-            arrival.complete = true;
+            moved_in.complete = true;
             return Some(After::Is(Box::new(Volume {
-                arrival: Some(arrival),
+                moved_in: Some(moved_in),
                 ..volume.clone()
             })));
         }

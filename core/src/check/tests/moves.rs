@@ -53,7 +53,7 @@ pub(super) fn moves(rule: Rule) -> Option<Bad> {
             let Step::BeginMove { volumes, .. } = &mut begin else {
                 return None;
             };
-            volumes[0].volume.arrival.as_mut()?.complete = true;
+            volumes[0].volume.moved_in.as_mut()?.complete = true;
             (state, vec![begin])
         }
         Rule::MoveComplete => {

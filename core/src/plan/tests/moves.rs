@@ -269,7 +269,7 @@ fn what_was_left_is_kept_until_a_member_was_started_on_the_copy() {
     assert!(!purges(&mut friends), "nobody tried the copy");
     friends.settle();
     let new = &friends.state.volumes[&volume(&moved)];
-    assert!(new.arrival.as_ref().unwrap().started);
+    assert!(new.moved_in.as_ref().unwrap().started);
     assert_eq!(friends.state.volumes[&before].state, VolumeState::Purging);
 }
 

@@ -2,13 +2,34 @@
 
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey},
-    plan::step::{NewPlace, Proof},
-    state::{Copying, Departure, FormerGrant, Grant, State, VolumeState},
+    plan::{
+        Step,
+        step::{NewPlace, Proof},
+    },
+    state::{Copying, FormerGrant, Grant, MovedOut, State, VolumeState},
     volume::change::thrown,
 };
 
 impl State {
-    pub(super) fn begin_move(&mut self, id: &MemberId, epoch: Epoch, volumes: &[NewPlace]) {
+    /// Makes a step of a move take effect.
+    pub(super) fn apply_move(&mut self, step: &Step) {
+        if let Step::BeginMove {
+            member,
+            epoch,
+            volumes,
+        } = step
+        {
+            self.begin_move(member, *epoch, volumes);
+        }
+        if let Step::CompleteMove { member, epoch } = step {
+            self.complete_move(member, *epoch);
+        }
+        if let Step::EndMove { member } = step {
+            self.end_move(member);
+        }
+    }
+
+    fn begin_move(&mut self, id: &MemberId, epoch: Epoch, volumes: &[NewPlace]) {
         let Some(set) = self.sets.get_mut(&id.set) else {
             return;
         };
@@ -29,7 +50,7 @@ impl State {
             let from = from.and_then(|claim| claim.volume.clone());
             if let Some(from) = from.and_then(|from| self.volumes.get_mut(&from)) {
                 let to = new.name.clone();
-                from.departure = Some(Departure { to, epoch });
+                from.moved_out = Some(MovedOut { to, epoch });
             }
             self.volumes.insert(new.name.clone(), new.volume.clone());
         }
@@ -37,7 +58,7 @@ impl State {
 
     /// All claims change place together. The old volumes are no claim's any more: they are trash, and
     /// keep in their owner record whose data it was.
-    pub(super) fn complete_move(&mut self, id: &MemberId, epoch: Epoch) {
+    fn complete_move(&mut self, id: &MemberId, epoch: Epoch) {
         let Some(copying) = self.take_copying(id, Some(epoch)) else {
             return;
         };
@@ -53,7 +74,7 @@ impl State {
     }
 
     /// The member goes back to its data, where it was all the time.
-    pub(super) fn end_move(&mut self, id: &MemberId) {
+    fn end_move(&mut self, id: &MemberId) {
         let copying = self.take_copying(id, None);
         let begun = copying.into_iter().flat_map(|copying| copying.volumes);
         for (_, to) in begun {

@@ -279,9 +279,9 @@ impl First {
             let first = first.or_insert_with(|| source.clone());
             // A move brings the data along, all of it.
             if volume
-                .arrival
+                .moved_in
                 .as_ref()
-                .is_some_and(|arrival| arrival.complete)
+                .is_some_and(|moved_in| moved_in.complete)
             {
                 first.clone_from(source);
             }
