@@ -268,7 +268,7 @@ impl Renewals {
         self.last += 1;
         self.open.insert(self.last, now);
         if bug::on(Bug::RenewalUnacknowledged) {
-            self.acknowledge(self.last);
+            self.acknowledge(self.last, false);
         }
         self.last
     }

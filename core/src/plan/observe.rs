@@ -79,14 +79,14 @@ fn filled(
     let known = || state.volume_of(claim).and_then(|volume| volume.address);
     let address = report.and_then(|report| report.address);
     let address = address.filter(|_| known().is_none());
-    let arrives = || {
-        let arrival = state.volume_of(claim)?.arrival.as_ref();
-        arrival.filter(|arrival| !arrival.started)
+    let moved = || {
+        let moved_in = state.volume_of(claim)?.moved_in.as_ref();
+        moved_in.filter(|moved_in| !moved_in.started)
     };
     let news = !claim.filled
         || (claim.owner.is_none() && owner.is_some())
         || address.is_some()
-        || arrives().is_some();
+        || moved().is_some();
     news.then_some(Step::FillClaim {
         key,
         owner,

@@ -11,7 +11,7 @@ use crate::{
     ledger::Ledger,
     session::Mismatch,
     sim::{
-        coordinator::{Coordinator, Saved},
+        coordinator::{Coordinator, Saved, SentOrder},
         net::Happening,
         world::World,
     },

@@ -204,7 +204,10 @@ fn what_cannot_come_to_an_end_is_given_up() {
     let dead = |state: &mut State, host: u8| {
         let host = state.hosts.get_mut(&host_name(host)).unwrap();
         host.contact.connected = false;
-        host.record.directives.dead = Some(ConfirmedDead { since: NOW });
+        host.record.directives.dead = Some(ConfirmedDead {
+            since: NOW,
+            returned: false,
+        });
     };
     let ways: [(&str, Box<dyn Fn(&mut State)>); 4] = [
         ("the target died", Box::new(move |state| dead(state, 3))),
