@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     history::Past,
     ids::{
-        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal,
-        SetKey, TemplateHash, Term, Uid, ZoneSerial,
+        ClaimKey, ContentHash, Epoch, HistoryId, HostName, MemberId, ObjectKey, Ordinal, SetKey,
+        TemplateHash, Term, Uid, ZoneSerial,
     },
     keeper::cgroup::Controller,
     lease::{LeaseTerms, Leases},
