@@ -142,7 +142,8 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
 /// What is known once an awaited host was heard of: its grants are those that its ledger has. What
 /// the store believed beside them is gone there; what it did not know of is stopped and placed anew
 /// as the disruption budget allows, or at once if its data is not where the store has it. A ledger
-/// that never had an order proves nothing: keepers may have outlived the one before.
+/// that never had an order proves nothing: keepers may have outlived the one before, so what was
+/// granted there is to stop.
 ///
 /// It is awaited still: what it has of grants that others took the place of is to stop first, and it
 /// may not have told all ([`answered`]). So is a host whose grant turns out to be an older one.
@@ -152,8 +153,14 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
 pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) -> State {
     let mut after = state.clone();
     let has_ledger = heard.head.history != HistoryId::default();
-    for id in state.index().on_host.of(host).filter(|_| has_ledger) {
-        if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
+    for id in state.index().on_host.of(host) {
+        if !has_ledger {
+            // It may be granted elsewhere by now: it is not started again, and goes when that is said.
+            let set = after.sets.get_mut(&id.set);
+            if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
+                member.ordered = Ordered::Stop;
+            }
+        } else if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
             drop_grant(&mut after, id, now);
         }
     }

@@ -207,6 +207,7 @@ fn a_lost_ledger_proves_nothing_of_what_its_host_was_granted() {
     let (host, had) = on(&state, &id);
     let after = take_in(&state, &host, &Heard::default(), NOW);
     assert_eq!(on(&after, &id), (host.clone(), had));
+    assert_eq!(granted(&after, &id).unwrap().ordered, Ordered::Stop);
     assert!(after.past.awaited.contains(&host));
 }
 
