@@ -351,13 +351,7 @@ impl fmt::Display for Step {
                 address,
                 ..
             } => write!(f, "assign {member} to {host} at {address}, epoch {epoch}"),
-            Self::Found { set, founders } if founders.is_empty() => {
-                write!(f, "count {set} as founded")
-            }
-            Self::Found { set, founders } => {
-                let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
-                write!(f, "found {set} with {}", names.join(", "))
-            }
+            Self::Found { set, founders } => found(f, set, founders),
             Self::Carry {
                 member, revision, ..
             } => write!(f, "{member} carries revision {revision}, the same for it"),
@@ -379,6 +373,14 @@ impl fmt::Display for Step {
             Self::PublishZone { zone } => write!(f, "publish zone {}", zone.serial),
         }
     }
+}
+
+fn found(f: &mut fmt::Formatter<'_>, set: &SetKey, founders: &[Peer]) -> fmt::Result {
+    if founders.is_empty() {
+        return write!(f, "count {set} as founded");
+    }
+    let names: Vec<&str> = founders.iter().map(|peer| peer.name.as_str()).collect();
+    write!(f, "found {set} with {}", names.join(", "))
 }
 
 fn moving(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {

@@ -199,6 +199,9 @@ fn a_move_that_is_given_up_goes_back_with_a_new_epoch() {
     assert_eq!(late, None, "it comes too late");
 }
 
+/// What befalls a move.
+type Way = Box<dyn Fn(&mut State)>;
+
 #[test]
 fn what_cannot_come_to_an_end_is_given_up() {
     let dead = |state: &mut State, host: u8| {
@@ -209,7 +212,7 @@ fn what_cannot_come_to_an_end_is_given_up() {
             returned: false,
         });
     };
-    let ways: [(&str, Box<dyn Fn(&mut State)>); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("the target died", Box::new(move |state| dead(state, 3))),
         ("the source died", Box::new(move |state| dead(state, 1))),
         (

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fixture::{friend::Friends, host_name, key, member, put_set},
-    ids::{HostName, MemberId, Ordinal},
+    ids::{MemberId, Ordinal},
     prerequisite::{Answer, Fact},
     spec::StatefulSetSpec,
     state::{Draining, MemberCondition, Offline, State, leaving, moving},
@@ -284,8 +284,7 @@ pub(super) fn happen(friends: &mut Friends, kinds: &[Kind], event: &Event, seen:
         Event::ConfirmDead { host } => lost::confirm_dead(friends, *host),
         Event::Force { set, ordinal } => lost::force(friends, &member(SETS[*set], *ordinal)),
         Event::Move { set, ordinal, host } => {
-            let host = host.map(host_name);
-            go_elsewhere(friends, &member(SETS[*set], *ordinal), host.as_ref());
+            go_elsewhere(friends, &member(SETS[*set], *ordinal), *host);
         }
         Event::Stay { set, ordinal } => stay(friends, &member(SETS[*set], *ordinal)),
         Event::Copy(event) => {
@@ -403,8 +402,9 @@ fn take_offline(friends: &mut Friends, id: &MemberId, offline: bool) {
     }
 }
 
-fn go_elsewhere(friends: &mut Friends, id: &MemberId, host: Option<&HostName>) {
-    if let Ok(after) = moving::ask(&friends.state, id, host, friends.now) {
+fn go_elsewhere(friends: &mut Friends, id: &MemberId, host: Option<u8>) {
+    let host = host.map(host_name);
+    if let Ok(after) = moving::ask(&friends.state, id, host.as_ref(), friends.now) {
         friends.state = after;
     }
 }
