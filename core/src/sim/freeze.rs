@@ -132,22 +132,22 @@ impl World {
             return Some(happening);
         }
         // What has arrived is read, whatever becomes of its stream until then.
-        let happening = match happening {
-            Happening::Down {
+        let happening = if let Happening::Down {
+            host,
+            stream,
+            message,
+        } = happening
+        {
+            if !self.whole(&host, stream) {
+                return None;
+            }
+            Happening::Read {
                 host,
                 stream,
                 message,
-            } => {
-                if !self.whole(&host, stream) {
-                    return None;
-                }
-                Happening::Read {
-                    host,
-                    stream,
-                    message,
-                }
             }
-            other => other,
+        } else {
+            happening
         };
         let (name, _) = happening.befalls()?;
         let frozen = self.hosts.get_mut(name)?.frozen.as_mut()?;

@@ -10,6 +10,7 @@
 
 mod agent;
 mod coordinator;
+mod faults;
 mod fence;
 mod freeze;
 mod host;

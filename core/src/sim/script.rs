@@ -144,7 +144,10 @@ impl Player {
                 }
                 Ok(Some(()))
             }
-            _ => Ok(self.change(words).or_else(|| self.fault(words))),
+            _ => Ok(self
+                .change(words)
+                .or_else(|| self.host_verb(words))
+                .or_else(|| self.fault(words))),
         }
     }
 
@@ -197,11 +200,6 @@ impl Player {
             }
             ["restart", id] => self.world.restart(&member(id)?),
             ["delete", name] => self.world.delete_set(&key(name)?),
-            ["drain", host] => self.world.drain(&name(host)?, true, false),
-            ["drain", host, "pinned"] => self.world.drain(&name(host)?, true, true),
-            ["undrain", host] => self.world.drain(&name(host)?, false, false),
-            ["rack", host, rack] => self.world.rack(&name(host)?, Some(*rack)),
-            ["norack", host] => self.world.rack(&name(host)?, None),
             ["offline", id] => self.world.offline(&member(id)?, true),
             ["online", id] => self.world.offline(&member(id)?, false),
             ["orphan", name] => self.world.orphan_set(&key(name)?),
@@ -210,11 +208,24 @@ impl Player {
                 let id = member(id)?;
                 self.world.give_up(&id.set, Some(&id));
             }
-            ["confirm", host] => self.world.confirm_dead(&name(host)?),
-            ["return", host] => self.world.replace_machine(&name(host)?),
             ["force", id] => self.world.force(&member(id)?),
             ["backup"] => self.world.back_up(),
             ["accept"] => self.world.accept_restore(),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// What an operator does to hosts.
+    fn host_verb(&mut self, words: &[&str]) -> Option<()> {
+        match words {
+            ["drain", host] => self.world.drain(&name(host)?, true, false),
+            ["drain", host, "pinned"] => self.world.drain(&name(host)?, true, true),
+            ["undrain", host] => self.world.drain(&name(host)?, false, false),
+            ["rack", host, rack] => self.world.rack(&name(host)?, Some(*rack)),
+            ["norack", host] => self.world.rack(&name(host)?, None),
+            ["confirm", host] => self.world.confirm_dead(&name(host)?),
+            ["return", host] => self.world.replace_machine(&name(host)?),
             ["means", host, words @ ..] => {
                 let fences = Fences {
                     power: words.contains(&"power"),
