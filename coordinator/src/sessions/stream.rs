@@ -5,6 +5,8 @@ use std::time::Duration;
 use berth_core::{
     ids::{Generation, HostName, ReportNumber, ZoneSerial},
     session::Served,
+    state::Ordered,
+    time::Timestamp,
 };
 use berth_proto::{
     convert::{ConvertError, hello::Hello, host::Answers, report::AgentReport},
@@ -45,6 +47,12 @@ where
         session.serve(incoming).await;
     });
     ReceiverStream::new(outgoing)
+}
+
+/// The shortest lease of the members of a host, and since when it is that.
+struct Shortest {
+    length: Duration,
+    since: Timestamp,
 }
 
 struct Session {
@@ -155,15 +163,18 @@ impl Session {
             () = self.send.closed() => return,
             synced = joined.synced => if synced.is_err() { return },
         }
+        let mut lease = None;
         loop {
-            let patience = self.patience(host);
+            lease = self.shortest_lease(host, lease);
+            let patience = lease.as_ref().map(|lease| self.patience(host, lease));
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                tracing::warn!(%host, "the agent renews no lease; its stream is ended");
+                return;
+            }
             let message = tokio::select! {
                 () = joined.ended.cancelled() => return,
                 () = self.context.shutdown.cancelled() => return,
-                () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
-                    tracing::warn!(%host, "the agent renews no lease; its stream is ended");
-                    return;
-                }
+                () = sleep(patience.unwrap_or_default()), if patience.is_some() => continue,
                 message = incoming.next() => message,
             };
             let Some(Ok(AgentMessage { message })) = message else {
@@ -178,16 +189,29 @@ impl Session {
         }
     }
 
-    /// How long a host may be silent: for the shortest lease of its members. After that nothing is
-    /// known of them, and they can be started elsewhere the sooner the stream is given up.
-    fn patience(&self, host: &HostName) -> Option<Duration> {
+    /// The shortest lease of what a host was ordered, if any has one. `seen` is what it was before: an
+    /// agent that has just been given a shorter one has its whole length to renew it.
+    fn shortest_lease(&self, host: &HostName, seen: Option<Shortest>) -> Option<Shortest> {
         let view = self.context.view.read();
         let index = view.state.index();
         let leases = index.on_host.of(host).filter_map(|id| {
-            let set = view.state.sets.get(&id.set)?;
-            set.members.get(&id.ordinal)?.lease
+            let member = view.state.sets.get(&id.set)?.members.get(&id.ordinal)?;
+            member.lease.filter(|_| member.ordered != Ordered::Nothing)
         });
-        leases.map(|terms| terms.length()).min()
+        let length = leases.map(|terms| terms.length()).min()?;
+        let same = seen.filter(|seen| seen.length == length);
+        Some(same.unwrap_or_else(|| Shortest {
+            length,
+            since: self.context.clock.now(),
+        }))
+    }
+
+    /// How long a host may renew nothing from now on, whatever else it says: its members stop when
+    /// their leases are over, and can be started elsewhere the sooner the stream is given up.
+    fn patience(&self, host: &HostName, lease: &Shortest) -> Duration {
+        let renewed = self.context.sessions.renewed(host);
+        let from = renewed.map_or(lease.since, |renewed| renewed.max(lease.since));
+        from.plus(lease.length).since(self.context.clock.now())
     }
 
     async fn take(
