@@ -100,7 +100,7 @@ impl Session {
 
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
         let base = accept(&self.context, &hello).await?;
-        check_name(&self.context, &hello)?;
+        check_name(&self.context, &self.context.view.read(), &hello)?;
         let served = served(&self.context);
         let former = served.former.iter().map(|history| history.0.clone());
         let welcome = Message::Welcome(Welcome {
