@@ -93,7 +93,7 @@ impl Session {
     }
 
     /// What an agent goes by whose members have no lease of their own.
-    fn longest_lease_ms(&self) -> u64 {
+    fn default_lease_ms(&self) -> u64 {
         let leases = self.context.view.read().state.leases;
         u64::try_from(leases.default.as_millis()).unwrap_or(u64::MAX)
     }
@@ -107,7 +107,7 @@ impl Session {
             history: served.history.0.clone(),
             term: served.term.0,
             former: former.collect(),
-            lease_ms: self.longest_lease_ms(),
+            lease_ms: self.default_lease_ms(),
         });
         let message = CoordinatorMessage {
             message: Some(welcome),
