@@ -3,8 +3,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
 
@@ -13,17 +13,11 @@ use berth_core::{
     time::Timestamp,
     waiting::Reason,
 };
-use rustix::{
-    mm::{MlockAllFlags, mlockall},
-    time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    },
-};
+use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::{run::Keeper, wire::KeeperReply};
 use crate::{
-    clock::boottime,
+    clock::{Alarm, boottime},
     host::{path_failed, step_failed},
 };
 
@@ -34,7 +28,7 @@ const REBOOT: &[u8] = b"b";
 #[derive(Debug)]
 pub(crate) struct Lease {
     deadline: Deadline,
-    timer: OwnedFd,
+    timer: Alarm,
     /// Opened before the keeper has mounts of its own.
     reboot: Option<File>,
 }
@@ -45,9 +39,8 @@ impl Lease {
     /// # Errors
     /// `StepFailed`, also if the lease is over already.
     pub(crate) fn open(run: LeasedRun, reboot: Option<&Path>) -> Result<Self, Reason> {
-        let failed = |e: rustix::io::Errno| step_failed("make a timer for the lease", e);
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags).map_err(failed)?;
+        let failed = |e: io::Error| step_failed("make a timer for the lease", e);
+        let timer = Alarm::new().map_err(failed)?;
         let open = |path: &Path| {
             let file = OpenOptions::new().write(true).open(path);
             file.map_err(|e| path_failed("open", path, e))
@@ -75,22 +68,9 @@ impl Lease {
         }
     }
 
-    fn arm(&self) -> rustix::io::Result<()> {
-        let at = self.deadline.wake_at().unwrap_or_default().0;
-        let at = Timespec {
-            tv_sec: i64::try_from(at / 1000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(at % 1000 * 1_000_000).unwrap_or(0),
-        };
-        let once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let when = Itimerspec {
-            it_interval: once,
-            it_value: at,
-        };
-        // All zeros, when nothing is left to do, switch it off.
-        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &when).map(drop)
+    /// It is off when nothing is left to do.
+    fn arm(&self) -> io::Result<()> {
+        self.timer.set(self.deadline.wake_at())
     }
 }
 
