@@ -314,11 +314,11 @@ impl Ledger {
             Record::Forgotten { member } => {
                 self.leaving.remove(member);
                 if !self.members.contains_key(member) {
-                    // The next grant has a higher epoch, which no hold and no run is about. That
-                    // the member passed its gate holds beyond this one: it was told with every
-                    // report, and the coordinator recorded it before it took the member out of the
-                    // order.
-                    self.held.remove(member);
+                    // The next grant has a higher epoch, which no run is about. That the member
+                    // passed its gate holds beyond this one: it was told with every report, and the
+                    // coordinator recorded it before it took the member out of the order. What the
+                    // operator holds on this host stays held, whatever is granted anew: somebody may
+                    // have its disk in hand.
                     self.runs.remove(member);
                     self.passed_gate.remove(member);
                 }

@@ -17,7 +17,9 @@ mod rule;
 mod text;
 mod trouble;
 
-pub use details::{BoundVolume, CopyOf, Forbidden, Growth, Privilege, ProbeFailure, UserIds};
+pub use details::{
+    BoundVolume, CopyOf, Departure, Forbidden, Growth, Privilege, ProbeFailure, UserIds,
+};
 pub use frees::Way;
 pub use reason::Reason;
 pub use refusal::{CopyRefusal, HostRefusal, Refusal, VolumeMisfit, VolumeRefusal};

@@ -11,8 +11,8 @@ use std::{
 use berth_proto::{
     transport::{self, Endpoint},
     v1::{
-        ListMembersRequest, MemberStatus, WatchMembersRequest,
-        member_service_client::MemberServiceClient,
+        self, ListEventsRequest, ListMembersRequest, MemberStatus, WatchMembersRequest,
+        event_service_client::EventServiceClient, member_service_client::MemberServiceClient,
     },
 };
 use tokio::task::JoinHandle;
@@ -145,6 +145,24 @@ impl Cluster {
         .await
     }
 
+    /// The stops and releases of a set's members so far, in the order in which they were decided, as
+    /// `Stopping web-1`. A watch may see several changes as one, and so in no order.
+    pub async fn departures(&self, set: &str) -> Vec<String> {
+        let request = ListEventsRequest {
+            namespace: "default".into(),
+            ..ListEventsRequest::default()
+        };
+        let mut client = EventServiceClient::new(self.channel().await);
+        let answer = client.list(request).await.expect("events").into_inner();
+        let told = answer.events.into_iter().filter_map(|event| {
+            let member = event.subject.strip_prefix("Member/")?;
+            let leaves = ["Stopping", "Released"].contains(&&*event.reason);
+            let is_of_set = member.rsplit_once('-')?.0 == set;
+            (leaves && is_of_set).then(|| format!("{} {member}", event.reason))
+        });
+        told.collect()
+    }
+
     /// Records every status of a set's members from now on.
     pub async fn record(&self, set: &str) -> Recording {
         let request = WatchMembersRequest {
@@ -159,17 +177,28 @@ impl Cluster {
         let log = Arc::new(Mutex::new(Vec::new()));
         let writer = log.clone();
         let task = tokio::spawn(async move {
-            while let Ok(Some(event)) = stream.message().await {
-                if let Some(member) = event.member {
-                    writer.lock().unwrap().push(Seen {
-                        deleted: event.deleted,
-                        member,
-                    });
+            loop {
+                match stream.message().await {
+                    Ok(Some(v1::MemberEvent {
+                        member: Some(member),
+                        deleted,
+                        ..
+                    })) => writer.lock().unwrap().push(Seen { member, deleted }),
+                    Ok(Some(_)) => {}
+                    // Whoever waits for it waits in vain, and is told why.
+                    end => return eprintln!("the record of the members ended: {end:?}"),
                 }
             }
         });
         Recording { log, task }
     }
+}
+
+/// What [`Cluster::departures`] tells of members that go one after the other, the first one first.
+pub fn one_by_one(members: &[&str]) -> Vec<String> {
+    let each = members.iter();
+    each.flat_map(|member| ["Stopping", "Released"].map(|reason| format!("{reason} {member}")))
+        .collect()
 }
 
 /// One line on a member, for failures.

@@ -1,7 +1,7 @@
 //! Real etcd: three members from the example's manifest, and every daemon and process killed once.
 
 use berth_tests::{
-    cluster::Seen,
+    cluster::one_by_one,
     dev::Dev,
     etcd::{self, DOMAIN},
     machine::{alive, kill_9, parent_of},
@@ -173,34 +173,12 @@ async fn a_changed_replica_count_is_refused_with_the_reason() {
 async fn a_deleted_set_stops_from_the_highest_ordinal_and_keeps_its_volumes() {
     let dev = three_members().await;
     etcd::put(DNS, 0, "kept", "for ever").await;
-    let recording = dev.cluster().record("etcd").await;
 
     dev.cluster()
         .berth(&["delete", "sts", "etcd", "--confirm", "etcd", "--wait"]);
 
-    let log = recording
-        .until("all members to be gone", |log| {
-            log.iter().filter(|seen| seen.deleted).count() == 3
-        })
-        .await;
-    let gone = |n: u32| {
-        log.iter()
-            .position(|s| s.deleted && s.member.ordinal == n)
-            .unwrap()
-    };
-    assert!(
-        gone(2) < gone(1) && gone(1) < gone(0),
-        "the highest goes first"
-    );
-    // A watch may miss that a short stop was under way; what it saw must be in order.
-    for n in 0..2 {
-        let stopping = |s: &Seen| s.member.ordinal == n && s.member.phase == "Stopping";
-        let seen = log.iter().position(stopping);
-        assert!(
-            seen.is_none_or(|at| gone(n + 1) < at),
-            "etcd-{n} stopped too early"
-        );
-    }
+    let departures = dev.cluster().departures("etcd").await;
+    assert_eq!(departures, one_by_one(&["etcd-2", "etcd-1", "etcd-0"]));
     let claims = dev.cluster().berth(&["get", "pvc"]);
     for ordinal in 0..3 {
         assert!(claims.contains(&format!("data-etcd-{ordinal}")), "{claims}");

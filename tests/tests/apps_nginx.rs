@@ -7,7 +7,11 @@ use std::{
 };
 
 use berth_proto::v1::MemberStatus;
-use berth_tests::{cluster::Seen, dev::Dev, machine, wait};
+use berth_tests::{
+    cluster::{Seen, one_by_one},
+    dev::Dev,
+    machine, wait,
+};
 
 fn manifest() -> String {
     machine::checkout()
@@ -112,30 +116,14 @@ async fn scaling_goes_up_from_the_lowest_and_down_from_the_highest() {
         );
     }
 
-    let recording = dev.cluster().record("web").await;
     dev.cluster()
         .berth(&["scale", "sts/web", "--replicas", "1", "--yes"]);
     dev.cluster().ready("web", 1).await;
-    let log = recording
-        .until("four members gone", |log| {
-            order(log, |s| s.deleted).len() == 4
-        })
-        .await;
-    assert_eq!(order(&log, |s| s.deleted), [4, 3, 2, 1]);
-    for n in 1..4_u32 {
-        let stopping = log
-            .iter()
-            .position(|s| s.member.ordinal == n && s.member.phase == "Stopping");
-        let above_gone = log
-            .iter()
-            .position(|s| s.member.ordinal == n + 1 && s.deleted)
-            .unwrap();
-        assert!(
-            stopping.is_none_or(|at| above_gone < at),
-            "web-{n} stopped before web-{} was gone",
-            n + 1
-        );
-    }
+    let departures = dev.cluster().departures("web").await;
+    assert_eq!(
+        departures,
+        one_by_one(&["web-4", "web-3", "web-2", "web-1"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

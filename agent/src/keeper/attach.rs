@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use berth_core::{spec::Sealed, waiting::Reason};
+use berth_core::{ids::ProcessName, spec::Sealed, waiting::Reason};
 use nix::{
     fcntl::{OFlag, open},
     sys::{
@@ -43,6 +43,12 @@ struct Ends {
 }
 
 impl Keeper {
+    fn no_process(&self, name: &ProcessName) -> String {
+        let there = self.processes.iter();
+        let there: Vec<String> = there.map(|known| known.rendered.name.to_string()).collect();
+        format!("there is no process {name}; it has {}", there.join(", "))
+    }
+
     /// Begins a program for a connection.
     ///
     /// # Errors
@@ -61,7 +67,7 @@ impl Keeper {
         }
         let slot = self.machine.slot(&order.process);
         let process = slot.and_then(|slot| self.processes.get(slot.0));
-        let process = process.ok_or_else(|| failed("there is no such process"))?;
+        let process = process.ok_or_else(|| failed(&self.no_process(&order.process)))?;
         let leaf = cgroup::beside(self.cgroup.as_ref(), &process.rendered.name)?;
         let made = match &order.terminal {
             Some(terminal) => on_terminal(process, terminal),

@@ -253,12 +253,16 @@ impl Members {
             .ok_or(LocalError::Unknown { member })
     }
 
-    /// Stops a member and keeps it stopped, or lets go of it. Durable when this returns.
+    /// Stops a member and keeps it stopped, whatever is ordered of it, or lets go of it. Durable when
+    /// this returns.
     ///
     /// # Errors
     /// If there is no such member, or the ledger fails.
     pub async fn hold(&self, member: &MemberId, held: bool) -> Result<(), LocalError> {
-        self.look(member).await?;
+        // One that is not ordered here any more may be held still.
+        if held || !self.ledger.read().held.contains(member) {
+            self.look(member).await?;
+        }
         let one_at_a_time = Arc::clone(&self.ordering).lock_owned().await;
         let member = member.clone();
         let then = Command::Held(member.clone());

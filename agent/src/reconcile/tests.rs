@@ -441,9 +441,29 @@ async fn a_local_stop_outlives_the_agent_until_it_is_let_go() {
     world.members.hold(&id("web-0"), false).await.unwrap();
     world.until("web-0", ready).await;
     assert!(matches!(
-        world.members.hold(&id("web-9"), true).await,
+        world.members.hold(&id("web-9"), false).await,
         Err(LocalError::Unknown { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_local_stop_outlives_what_is_ordered_until_it_is_let_go() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let member = id("web-0");
+    world.order(vec![order("web-0", 1, Desired::Run)]).await;
+    world.until("web-0", ready).await;
+    world.members.hold(&member, true).await.unwrap();
+    world.until("web-0", stopped).await;
+    world.order(vec![]).await;
+    world.until_gone("web-0").await;
+    world.order(vec![order("web-0", 2, Desired::Run)]).await;
+    let report = world.until("web-0", |r| r.waiting.is_some()).await;
+    assert_eq!(report.waiting, Some(Reason::HeldByOperator));
+    world.order(vec![]).await;
+    world.until_gone("web-0").await;
+    world.members.hold(&member, false).await.unwrap();
+    world.order(vec![order("web-0", 3, Desired::Run)]).await;
+    world.until("web-0", ready).await;
 }
 
 /// The asker's connection may be lost at any moment.

@@ -32,7 +32,8 @@ pub(crate) enum LocalCommand {
     Status(LocalMemberArgs),
     /// What a member's process wrote.
     Logs(LocalLogsArgs),
-    /// Stop a member, and keep it stopped until `berth local start`, also after a reboot.
+    /// Stop a member, and keep it stopped on this host until `berth local start`, whatever is ordered
+    /// of it, also after a reboot.
     Stop(LocalMemberArgs),
     /// Start a member that `berth local stop` stopped.
     Start(LocalMemberArgs),

@@ -268,7 +268,7 @@ pub(crate) fn host(host: &v1::HostStatus, now: Timestamp) -> String {
         ("Address", host.address.clone()),
         ("In contact", yes(host.connected)),
         ("For", since(host.since_ms, now)),
-        ("Takes members", yes(!host.unschedulable)),
+        ("Takes members", yes(!host.unschedulable && !host.dead)),
         ("Draining", draining(host)),
         ("Confirmed dead", yes(host.dead)),
         ("Labels", tables::labels(&host.labels)),

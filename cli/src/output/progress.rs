@@ -11,11 +11,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The line for a member, if it says something new.
+    /// The line for a member, if it gets on, or waits for something else. That what it waits for is
+    /// told in other words, a list of hosts that grows shorter, is no news.
     pub(crate) fn member(&mut self, member: &v1::MemberStatus) -> Option<String> {
-        let line = line(&member.name, &member.phase, &state(member));
-        let old = self.shown.insert(member.name.clone(), line.clone());
-        (old.as_ref() != Some(&line)).then_some(line)
+        let rule = member.waiting.as_ref().map(|waiting| &*waiting.rule);
+        let told = line(&member.name, &member.phase, readiness(member)) + rule.unwrap_or_default();
+        let old = self.shown.insert(member.name.clone(), told.clone());
+        (old.as_ref() != Some(&told)).then(|| line(&member.name, &member.phase, &state(member)))
     }
 
     /// The line for a member that is gone.
@@ -32,12 +34,16 @@ fn line(name: &str, phase: &str, state: &str) -> String {
         .to_owned()
 }
 
-fn state(member: &v1::MemberStatus) -> String {
-    let readiness = match (member.ready, member.available) {
+fn readiness(member: &v1::MemberStatus) -> &'static str {
+    match (member.ready, member.available) {
         (true, true) => "ready",
         (true, false) => "ready, not long enough to count as available",
         (false, _) => "",
-    };
+    }
+}
+
+fn state(member: &v1::MemberStatus) -> String {
+    let readiness = readiness(member);
     match &member.waiting {
         Some(waiting) if readiness.is_empty() => reason(waiting),
         Some(waiting) => format!("{readiness}; {}", reason(waiting)),
@@ -76,6 +82,10 @@ mod tests {
             line,
             "  etcd-0         Starting   StartupProbe: connection refused"
         );
+        assert_eq!(progress.member(&member), None);
+        if let Some(waiting) = &mut member.waiting {
+            waiting.message = "connection reset".to_owned();
+        }
         assert_eq!(progress.member(&member), None);
         member.phase = "Running".to_owned();
         member.ready = true;

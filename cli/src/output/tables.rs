@@ -33,7 +33,7 @@ pub(crate) fn hosts(hosts: &[v1::HostStatus], wide: bool, now: Timestamp) -> Str
             row.push(host.agent_version.clone());
             row.push(labels(&host.labels));
         }
-        row.push(host.mismatch.clone());
+        row.push(why(host));
         table.row(row);
     }
     table.render()
@@ -50,6 +50,18 @@ fn in_contact(host: &v1::HostStatus) -> String {
         format!("{connected}, cordoned")
     } else {
         connected
+    }
+}
+
+/// Why it is not used although it is in contact.
+fn why(host: &v1::HostStatus) -> String {
+    if host.mismatch.is_empty() && host.connected && host.dead {
+        format!(
+            "it was confirmed dead; 'berth host uncordon {}' takes it back",
+            host.name
+        )
+    } else {
+        host.mismatch.clone()
     }
 }
 

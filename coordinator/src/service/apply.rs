@@ -83,7 +83,9 @@ pub(super) fn prepare(view: &View, want: Want, now: Timestamp) -> Result<Prepare
             changes(view, &after, key, &mut batch)?;
         }
     }
-    batch.notes.extend(want.told);
+    if !batch.is_empty() {
+        batch.notes.extend(want.told);
+    }
     let disruptions = disruptions(&view.state, &after, now);
     Ok(Prepared {
         admission,

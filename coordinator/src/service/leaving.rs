@@ -99,7 +99,8 @@ async fn give_up(
 }
 
 fn confirmed(about: &About<'_>) -> Result<(), ServiceError> {
-    if about.typed == about.name {
+    let full = format!("{}/{}", about.set.namespace, about.name);
+    if about.typed == about.name || about.typed == full {
         return Ok(());
     }
     Err(ServiceError::Refused {

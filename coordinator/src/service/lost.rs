@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
-    ids::HostName,
+    ids::{HostName, ObjectKey},
     state::{
         State,
         lost::{self, NotLost, left_on},
@@ -107,19 +107,19 @@ pub(super) async fn remove(
         let (batch, volumes) = {
             let view = context.view.read();
             let after = lost::remove_host(&view.state, host).map_err(refused)?;
-            let what = format!("that {host} is forgotten");
-            confirmed(&format!("Host/{host}"), (host.as_str(), typed), &what)?;
             let volumes = left_on(&view.state, host);
+            let forgotten = forgotten(host, &volumes);
+            let what = format!("that {forgotten}");
+            confirmed(&format!("Host/{host}"), (host.as_str(), typed), &what)?;
             let mut batch = Batch::default();
             let gone = volumes.iter().cloned().collect();
             claim_changes(&view, &after, &BTreeSet::new(), gone, &mut batch)?;
             let key = host_key(RecordKind::Host, host).map_err(RecordError::from)?;
             batch.preconditions.insert(key.clone(), view.as_known(&key));
             batch.deletes.insert(key);
-            let text = "it is forgotten".to_owned();
             batch
                 .notes
-                .push(notes::host(now, host, NORMAL, "HostRemoved", text));
+                .push(notes::host(now, host, NORMAL, "HostRemoved", forgotten));
             let volumes = volumes.iter().map(|name| name.name.to_string()).collect();
             (batch, volumes)
         };
@@ -127,6 +127,17 @@ pub(super) async fn remove(
             return Ok(RemoveHostResponse { volumes });
         }
     }
+}
+
+fn forgotten(host: &HostName, volumes: &[ObjectKey]) -> String {
+    let volumes: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
+    if volumes.is_empty() {
+        return format!("{host} is forgotten");
+    }
+    format!(
+        "{host} is forgotten, and with it the volumes of no claim there, whose data stays where it is: {}",
+        volumes.join(", ")
+    )
 }
 
 fn confirmed(subject: &str, (name, typed): (&str, &str), what: &str) -> Result<(), ServiceError> {
@@ -147,7 +158,10 @@ fn refused(why: NotLost) -> ServiceError {
             return ServiceError::NotFound { what };
         }
         NotLost::NoMember(id) => ("UNASSIGNED", format!("Member/{}", id.name())),
-        NotLost::InContact { host } => ("IN_CONTACT", format!("Host/{host}")),
+        NotLost::InContact { host } | NotLost::Joined { host } => {
+            ("IN_CONTACT", format!("Host/{host}"))
+        }
+        NotLost::Mismatched { host } => ("MISMATCHED", format!("Host/{host}")),
         NotLost::NeverOrdered { member, .. } => {
             ("NEVER_ORDERED", format!("Member/{}", member.name()))
         }

@@ -80,6 +80,11 @@ fn runs<'a>(state: &'a State, id: &MemberId) -> Result<(&'a Set, &'a Member), Se
         return Err(refuse("UNASSIGNED", message));
     };
     let host = &member.host;
+    if set.is_offline(id.ordinal) {
+        let name = id.name();
+        let message = format!("{id} is offline; 'berth member online {name}' brings it back");
+        return Err(refuse("OFFLINE", message));
+    }
     let message = match member.ordered {
         Ordered::Nothing => format!("{id} has not been started yet; 'berth status' says why"),
         Ordered::Stop => format!("{id} is being stopped already"),

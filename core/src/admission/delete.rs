@@ -98,8 +98,8 @@ fn claim(
     refuse: &mut dyn FnMut(&str, String),
 ) {
     deletion.disruptions.push(format!(
-        "claim {key} is removed; its volume keeps the data until 'berth volume release', or \
-         moves it to the trash if its reclaim policy is Delete"
+        "claim {key} is removed; its volume keeps the data until 'berth volume delete', or moves \
+         it to the trash if its reclaim policy is Delete"
     ));
     for set in sharers(existing, key) {
         refuse(

@@ -273,6 +273,26 @@ fn another_header_is_refused() {
 }
 
 #[test]
+fn a_hold_outlives_what_was_granted() {
+    let mut ledger = ledger();
+    let member = id("a/x-0");
+    ledger.apply(&Record::Held {
+        member: member.clone(),
+        held: true,
+    });
+    ledger.members.remove(&member);
+    ledger.apply(&Record::Forgotten {
+        member: member.clone(),
+    });
+    assert!(ledger.held.contains(&member));
+    ledger.apply(&Record::Held {
+        member: member.clone(),
+        held: false,
+    });
+    assert!(!ledger.held.contains(&member));
+}
+
+#[test]
 fn news_is_told_from_what_is_known() {
     let mut ledger = ledger();
     let held = Record::Held {

@@ -15,7 +15,7 @@ use crate::{
     spec::{Amount, DisruptionBudget},
     state::{Set, State},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// What a member is taken down for.
@@ -39,8 +39,9 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    pub(super) fn reason(self) -> Reason {
+    pub(super) fn reason(self, departure: Departure) -> Reason {
         Reason::BudgetSpent {
+            departure,
             available: self.available,
             floor: self.floor,
         }

@@ -13,7 +13,7 @@ use crate::{
         facts::facts,
     },
     state::{Member, Ordered, Set, State},
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// Stops what is to leave, as far as the budget goes.
@@ -61,13 +61,12 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
     if let Some(reason) = draft.mismatch() {
         return Err(reason);
     }
-    let waits = if facts.set.is_offline(id.ordinal) {
-        Reason::OfflineAsked
+    let (departure, waits) = if facts.set.is_offline(id.ordinal) {
+        (Departure::Offline, Reason::OfflineAsked)
     } else {
         may_leave(draft, id, &facts.member.host)?;
-        Reason::DrainAsked {
-            host: facts.member.host.clone(),
-        }
+        let host = facts.member.host.clone();
+        (Departure::Drain, Reason::DrainAsked { host })
     };
     if others_stop(&draft.state, id, facts.set) {
         return Err(waits);
@@ -83,7 +82,7 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
         Ok(()) => Ok(Some(epoch)),
         Err(spent) => {
             draft.wake(spent.wake);
-            Err(spent.reason())
+            Err(spent.reason(departure))
         }
     }
 }

@@ -49,7 +49,7 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
     let facts = facts(state, &id.set, id.ordinal)?;
     let host = facts.member.host.clone();
     if !facts.in_contact {
-        return Some(Reason::HostUnknown { host });
+        return Some(silence(state, host));
     }
     match facts.member.ordered {
         // The start stage has said why, or has just started it.
@@ -59,6 +59,18 @@ fn reason(state: &State, id: &MemberId) -> Option<Reason> {
             let stale = retention::stale(state, id, facts.set, facts.member);
             stale.or_else(|| Some(stopping(state, &facts, host)))
         }
+    }
+}
+
+/// Why nothing is heard of a host.
+fn silence(state: &State, host: HostName) -> Reason {
+    if state.past.mismatched.contains_key(&host) {
+        // Its agent talks, and is not listened to.
+        Reason::HistoryMismatch { hosts: vec![host] }
+    } else if state.past.awaited.contains(&host) {
+        Reason::HostsAwaited { hosts: vec![host] }
+    } else {
+        Reason::HostUnknown { host }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     state::{Member, Ordered, Revision, Set},
     template::same_but_for_files,
     time::Timestamp,
+    waiting::Departure,
 };
 
 /// Whether an update brings a member that runs to the target without replacing it.
@@ -90,7 +91,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         let ordinal = *ordinal;
         draft.wake(wake);
         draft.wake(spent.wake);
-        draft.wait(key, ordinal, spent.reason());
+        draft.wait(key, ordinal, spent.reason(Departure::Update));
         return;
     }
     let step = next.and_then(|ordinal| {

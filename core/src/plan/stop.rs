@@ -21,7 +21,7 @@ use crate::{
     spec::GatePolicy,
     state::{Ordered, Set, State},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// How long an unhealthy member holds back scaling in.
@@ -84,7 +84,7 @@ fn stop(draft: &mut Draft, key: &SetKey, ordinal: Ordinal, ordered: bool) {
         && let Err(spent) = budget::lets_go(&draft.state, key, facts.set, ordinal, draft.now)
     {
         draft.wake(spent.wake);
-        draft.wait(key, ordinal, spent.reason());
+        draft.wait(key, ordinal, spent.reason(Departure::ScaleIn));
         return;
     }
     let member = MemberId {

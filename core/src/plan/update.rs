@@ -23,7 +23,7 @@ use crate::{
     spec::{GatePolicy, UpdateKind},
     state::{Member, Ordered, Set},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// Replaces members of an older revision, and those that are to be restarted.
@@ -142,9 +142,11 @@ fn victim(
         (Some((ordinal, cause)), _) => budget::allows(&draft.state, key, set, ordinal, cause, now)
             .map(|()| ordinal)
             .map_err(|spent| {
-                // The members of a rollout need not be told of one by one.
-                let told = cause == Cause::Request || set.spec.disruption_budget.is_some();
-                (told.then_some((ordinal, spent)), spent.wake)
+                let departure = match cause {
+                    Cause::Request => Departure::Restart,
+                    Cause::Update => Departure::Update,
+                };
+                (Some((ordinal, spent.reason(departure))), spent.wake)
             }),
         (None, _) => Err((None, None)),
     };
@@ -153,8 +155,8 @@ fn victim(
         Err((spent, soon)) => {
             draft.wake(soon);
             draft.wake(wake);
-            if let Some((ordinal, spent)) = spent {
-                draft.wait(key, ordinal, spent.reason());
+            if let Some((ordinal, reason)) = spent {
+                draft.wait(key, ordinal, reason);
             }
             None
         }

@@ -30,6 +30,21 @@ pub enum NotLost {
         /// The host.
         host: HostName,
     },
+    /// The agent of the host has what this store never sent.
+    #[error(
+        "the agent of {host} talks, and has what is not known here; 'berth admin history' shows \
+         what, and 'berth admin accept-restore' takes it in"
+    )]
+    Mismatched {
+        /// The host.
+        host: HostName,
+    },
+    /// The host is in contact, so that its agent would join again at once.
+    #[error("{host} is in contact; stop its agent first ('systemctl stop berth-agent' there)")]
+    Joined {
+        /// The host.
+        host: HostName,
+    },
     /// Nothing was ever ordered of the member there.
     #[error("{member} was never ordered to run on {host}; it goes elsewhere by itself")]
     NeverOrdered {
@@ -82,6 +97,9 @@ pub fn confirm_dead(state: &State, host: &HostName, now: Timestamp) -> Result<St
     if known.is_some_and(|known| known.contact.connected) {
         return Err(NotLost::InContact { host: host.clone() });
     }
+    if state.past.mismatched.contains_key(host) {
+        return Err(NotLost::Mismatched { host: host.clone() });
+    }
     let mut after = state.clone();
     after.past.awaited.remove(host);
     if let Some(known) = after.hosts.get_mut(host) {
@@ -107,6 +125,9 @@ pub fn force(state: &State, id: &MemberId, now: Timestamp) -> Result<State, NotL
     if known.is_some_and(|known| known.contact.connected) {
         return Err(NotLost::InContact { host });
     }
+    if state.past.mismatched.contains_key(&host) {
+        return Err(NotLost::Mismatched { host });
+    }
     if member.ordered == Ordered::Nothing {
         let member = id.clone();
         return Err(NotLost::NeverOrdered { member, host });
@@ -129,9 +150,6 @@ pub fn remove_host(state: &State, host: &HostName) -> Result<State, NotLost> {
         return Err(NotLost::NoHost(host.clone()));
     };
     let host = host.clone();
-    if known.contact.connected {
-        return Err(NotLost::InContact { host });
-    }
     let members: Vec<MemberId> = state.index().on_host.of(&host).cloned().collect();
     if !members.is_empty() {
         return Err(NotLost::HasMembers { host, members });
@@ -141,6 +159,9 @@ pub fn remove_host(state: &State, host: &HostName) -> Result<State, NotLost> {
     let claims: Vec<ObjectKey> = claims.map(|(key, _)| key.clone()).collect();
     if !claims.is_empty() {
         return Err(NotLost::HasData { host, claims });
+    }
+    if known.contact.connected {
+        return Err(NotLost::Joined { host });
     }
     let mut after = state.clone();
     for name in left_on(state, &host) {
@@ -186,6 +207,7 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{self, NOW, host_name, key, member, put_set, run_all, spec},
+        history::Mismatched,
         ids::Ordinal,
         plan::{Step, plan, step::Proof},
         waiting::{HostRefusal, Reason, Refusal},
@@ -293,8 +315,22 @@ mod tests {
         ));
         assert!(matches!(
             remove_host(&state, &two),
-            Err(NotLost::InContact { .. })
+            Err(NotLost::Joined { .. })
         ));
+    }
+
+    #[test]
+    fn words_are_not_for_hosts_that_are_not_listened_to() {
+        let mut state = lost(false);
+        let (host, id) = (host_name(1), member("db", 0));
+        let past = &mut state.past;
+        past.mismatched.insert(host.clone(), Mismatched::default());
+        let (_, report) = plan(&state, NOW);
+        let hosts = vec![host.clone()];
+        assert_eq!(report.waiting[&id], Reason::HistoryMismatch { hosts });
+        for refused in [confirm_dead(&state, &host, NOW), force(&state, &id, NOW)] {
+            assert!(matches!(refused, Err(NotLost::Mismatched { .. })));
+        }
     }
 
     #[test]

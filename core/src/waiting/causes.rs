@@ -37,8 +37,8 @@ impl Rule {
                  coordinator is cut."
             }
             Self::FenceNotConfirmed => {
-                "No fence command is configured for the host, or it fails; and its agent's \
-                 configuration has no policy.selfReboot."
+                "No fence command is configured for the host, or it fails (`berth events` tells how), and \
+                 its agent's policy.selfReboot names no file."
             }
             Self::UnfencedWriter => {
                 "Neither a fence command nor a storage fence is configured for the host, or it fails."

@@ -43,6 +43,33 @@ impl fmt::Display for BoundVolume {
     }
 }
 
+/// Why a member that runs is to be taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Departure {
+    /// An operator wants it restarted.
+    Restart,
+    /// It is to run the new revision.
+    Update,
+    /// An operator wants it offline.
+    Offline,
+    /// Its host is being drained.
+    Drain,
+    /// It is not wanted any more.
+    ScaleIn,
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restart => "it is to be restarted",
+            Self::Update => "it is to be updated",
+            Self::Offline => "it is to go offline",
+            Self::Drain => "it is to leave its host, which is being drained",
+            Self::ScaleIn => "it is not wanted any more",
+        })
+    }
+}
+
 /// What a process is to have on its host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -156,7 +156,10 @@ impl Rule {
             ],
             Self::RevisionOutdated => &[Event("the member is replaced")],
             Self::RestartAsked => &[Event("the other members are available")],
-            Self::OfflineAsked => &[Event("the other members are available")],
+            Self::OfflineAsked => &[
+                Event("the other members are available"),
+                Verb("berth member online MEMBER", "to keep it"),
+            ],
             Self::Offline => &[Verb("berth member online MEMBER", "")],
             Self::DrainAsked => &[Event("the other members are available")],
             Self::DrainPinned => &[
@@ -172,7 +175,11 @@ impl Rule {
                 Event("another host fits"),
             ],
             Self::OlderRevisionThere => &[Event("that member is gone")],
-            Self::BudgetSpent => &[Event("more members are available")],
+            Self::BudgetSpent => &[
+                Event("more members are available"),
+                Verb("berth member online MEMBER", "if it is to go offline"),
+                Verb("berth host uncordon HOST", "if its host is being drained"),
+            ],
             Self::UpdatesPaused => &[
                 Verb("berth rollout resume sts/SET", ""),
                 Verb("berth apply -f FILE", "without paused"),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    details::{BoundVolume, CopyOf, Forbidden, Growth, Privilege, ProbeFailure, UserIds},
+    details::{
+        BoundVolume, CopyOf, Departure, Forbidden, Growth, Privilege, ProbeFailure, UserIds,
+    },
     refusal::{CopyRefusal, HostRefusal, VolumeRefusal},
 };
 use crate::{
@@ -281,6 +283,8 @@ pub enum Reason {
     },
     /// Taking the member down would leave fewer available than the disruption budget asks for.
     BudgetSpent {
+        /// Why it is to be taken down.
+        departure: Departure,
         /// How many others are available.
         available: u32,
         /// How many must be.

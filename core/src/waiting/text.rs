@@ -195,9 +195,14 @@ impl fmt::Display for Reason {
                 "ordinal {ordinal} still has another revision, and Recreate starts none before all \
                  of those are gone"
             ),
-            Self::BudgetSpent { available, floor } => write!(
+            Self::BudgetSpent {
+                departure,
+                available,
+                floor,
+            } => write!(
                 f,
-                "{available} other members are available, and the disruption budget asks for {floor}"
+                "{departure}; {available} other members are available, and the disruption budget \
+                 asks for {floor}"
             ),
             Self::UpdatesPaused => {
                 f.write_str("it runs an older revision of the template, and updates are paused")

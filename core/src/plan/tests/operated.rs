@@ -5,7 +5,7 @@ use crate::{
     ids::Ordinal,
     spec::{Amount, DisruptionBudget, GatePolicy, Placement, Retention, Spread, StatefulSetSpec},
     state::{Draining, Offline, State, leaving::refound},
-    waiting::{Reason, Refusal},
+    waiting::{Departure, Reason, Refusal},
 };
 
 fn settled(hosts: u8, wanted: StatefulSetSpec) -> Friends {
@@ -76,6 +76,7 @@ fn an_offline_member_stops_within_the_budget_and_keeps_its_place() {
     friends.settle();
     assert_eq!(friends.log, [""; 0], "another member is not available");
     let spent = Reason::BudgetSpent {
+        departure: Departure::Offline,
         available: 1,
         floor: 2,
     };
@@ -201,6 +202,7 @@ fn a_drain_waits_for_what_is_down_already() {
     friends.settle();
     assert_eq!(friends.log, [""; 0]);
     let spent = Reason::BudgetSpent {
+        departure: Departure::Drain,
         available: 1,
         floor: 2,
     };

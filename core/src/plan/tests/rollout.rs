@@ -13,7 +13,7 @@ use crate::{
         StatefulSetSpec, UpdateKind, UpdateStrategy,
     },
     state::{Offline, RolloutPhase, Set},
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 /// The spec with a template of its own.
@@ -516,6 +516,7 @@ fn scaling_in_waits_for_the_budget_and_says_so() {
     assert_eq!(
         reason(&friends, 3),
         Some(Reason::BudgetSpent {
+            departure: Departure::ScaleIn,
             available: 1,
             floor: 2
         })
@@ -548,6 +549,7 @@ fn updates_and_restarts_share_one_budget() {
     assert_eq!(
         reason(&friends, 3),
         Some(Reason::BudgetSpent {
+            departure: Departure::Update,
             available: 2,
             floor: 3
         })

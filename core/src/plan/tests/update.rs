@@ -8,7 +8,7 @@ use crate::{
     report::Phase,
     spec::{EnvVar, Override, StatefulSetSpec},
     state::orders,
-    waiting::Reason,
+    waiting::{Departure, Reason},
 };
 
 fn revision(n: u32) -> StatefulSetSpec {
@@ -179,6 +179,7 @@ fn a_restart_that_was_asked_for_comes_once_and_one_at_a_time() {
     assert_eq!(
         friends.report.waiting[&member("db", 0)],
         Reason::BudgetSpent {
+            departure: Departure::Restart,
             available: 1,
             floor: 2
         }
