@@ -13,6 +13,7 @@ pub mod bug;
 pub mod check;
 pub mod condition;
 pub mod decide;
+pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod history;

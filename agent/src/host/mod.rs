@@ -182,6 +182,9 @@ pub trait Host: Send + Sync + 'static {
     /// The time on the clock of leases: it counts through suspends, and begins with the boot.
     fn boottime(&self) -> Timestamp;
 
+    /// Waits until a time has come on the clock of leases, also if that is while the machine sleeps.
+    fn wait_until(&self, at: Timestamp) -> impl Future<Output = ()> + Send;
+
     /// Reboots the machine at once: a member is not gone at the end of its lease, and may be started
     /// elsewhere. Does nothing where the host's policy does not let it.
     ///

@@ -11,6 +11,17 @@ use std::{
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
+/// Registers a descriptor with the runtime.
+///
+/// # Errors
+/// What the kernel says; a plain file cannot be waited for.
+#[expect(unsafe_code, reason = "tokio wants the promise below")]
+pub(crate) fn registered(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor belongs to the `OwnedFd` that is moved in, which always returns the
+    // same one and closes it only when it is dropped, together with the registration.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
 /// A directory that is watched: files in it that are written, made, or renamed.
 #[derive(Debug)]
 pub(crate) struct DirWatch {
@@ -19,14 +30,12 @@ pub(crate) struct DirWatch {
 
 impl DirWatch {
     /// Begins to watch. Changes from now on are noticed.
-    #[expect(unsafe_code, reason = "tokio wants the promise below")]
     pub(crate) fn new(dir: &Path) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(events.as_fd(), dir, what | WatchFlags::DELETE_SELF)?;
-        // SAFETY: the descriptor is owned by the `AsyncFd`, and closed only with it.
-        let events = unsafe { AsyncFd::register(events) };
-        Ok(Self { events: events? })
+        let events = registered(events, Interest::READABLE)?;
+        Ok(Self { events })
     }
 
     /// Returns when something has changed since the last call.
@@ -52,12 +61,10 @@ pub(crate) struct MountWatch {
 
 impl MountWatch {
     /// Begins to watch. Changes from now on are noticed.
-    #[expect(unsafe_code, reason = "tokio wants the promise below")]
     pub(crate) fn new() -> io::Result<Self> {
         let file = OwnedFd::from(File::open("/proc/self/mountinfo")?);
-        // SAFETY: the descriptor is owned by the `AsyncFd`, and closed only with it.
-        let mounts = unsafe { AsyncFd::register_with_interest(file, Interest::PRIORITY) };
-        Ok(Self { mounts: mounts? })
+        let mounts = registered(file, Interest::PRIORITY)?;
+        Ok(Self { mounts })
     }
 
     /// Returns when something was mounted or unmounted since the last call.

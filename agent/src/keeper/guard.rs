@@ -8,8 +8,7 @@
 
 use std::{
     fs::File,
-    io::Write as _,
-    os::fd::OwnedFd,
+    io::{self, Write as _},
     sync::{
         Arc, Barrier,
         atomic::{AtomicU64, Ordering},
@@ -26,10 +25,12 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use rustix::io::Errno;
 
-use super::lease::{REBOOT, arm};
-use crate::{clock::boottime, host::step_failed};
+use super::lease::REBOOT;
+use crate::{
+    clock::{Alarm, boottime},
+    host::step_failed,
+};
 
 /// Enough for a thread that calls the kernel and nothing else.
 const STACK: usize = 64 << 10;
@@ -69,13 +70,13 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Begins to hold the end of a lease by this timer, which is the guard's alone.
+    /// Begins to hold the end of a lease by this alarm, which is the guard's alone.
     ///
     /// # Errors
     /// `StepFailed`.
     pub(super) fn begin(
         run: LeasedRun,
-        timer: OwnedFd,
+        alarm: Alarm,
         mut hands: impl Hands,
     ) -> Result<Self, Reason> {
         let renewed = Arc::new(AtomicU64::new(run.renewed.0));
@@ -85,7 +86,7 @@ impl Guard {
             let mut deadline = Deadline::new(run);
             // From here on it does nothing but call the kernel.
             runs.wait();
-            while wait(&timer, &mut deadline, &heard, &mut hands) {}
+            while wait(&alarm, &mut deadline, &heard, &mut hands) {}
         };
         let thread = thread::Builder::new().name("lease".to_owned());
         let began = thread.stack_size(STACK).spawn(guard);
@@ -102,7 +103,7 @@ impl Guard {
 
 /// Does what is due, and waits for what comes next; whether anything does.
 fn wait(
-    timer: &OwnedFd,
+    alarm: &Alarm,
     deadline: &mut Deadline,
     renewed: &AtomicU64,
     hands: &mut impl Hands,
@@ -119,10 +120,10 @@ fn wait(
     let Some(at) = deadline.wake_at() else {
         return false;
     };
-    let mut count = [0; 8];
-    let waited = arm(timer, at).and_then(|()| rustix::io::read(timer, &mut count).map(drop));
+    let waited = alarm.set(Some(at)).and_then(|()| alarm.wait());
     match waited {
-        Ok(()) | Err(Errno::INTR) => true,
+        Ok(()) => true,
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => true,
         Err(_) => {
             // Nothing would end the member in time any more.
             hands.kill();
@@ -140,7 +141,7 @@ mod tests {
 
     use berth_core::lease::LeaseTerms;
 
-    use super::{super::lease::timer, *};
+    use super::*;
 
     const SOON: Duration = Duration::from_secs(60);
 
@@ -166,7 +167,7 @@ mod tests {
         let renewed = boottime();
         let (send, told) = channel();
         let run = LeasedRun { terms, renewed };
-        let guard = Guard::begin(run, timer(false).unwrap(), Told(send)).unwrap();
+        let guard = Guard::begin(run, Alarm::new().unwrap(), Told(send)).unwrap();
         (guard, told, renewed)
     }
 

@@ -4,8 +4,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
 
@@ -15,13 +15,7 @@ use berth_core::{
     time::Timestamp,
     waiting::Reason,
 };
-use rustix::{
-    mm::{MlockAllFlags, mlockall},
-    time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-        timerfd_settime,
-    },
-};
+use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::{
     guard::{Guard, Own},
@@ -29,7 +23,7 @@ use super::{
     wire::KeeperReply,
 };
 use crate::{
-    clock::boottime,
+    clock::{Alarm, boottime},
     host::{path_failed, step_failed},
 };
 
@@ -40,35 +34,11 @@ pub(super) const REBOOT: &[u8] = b"b";
 #[derive(Debug)]
 pub(crate) struct Lease {
     deadline: Deadline,
-    timer: OwnedFd,
+    timer: Alarm,
     /// Opened before the keeper has mounts of its own.
     reboot: Option<File>,
     /// Holds the end whatever the loop waits for.
     guard: Option<Guard>,
-}
-
-/// A timer on the clock of leases.
-pub(super) fn timer(at_once: bool) -> rustix::io::Result<OwnedFd> {
-    let mut flags = TimerfdFlags::CLOEXEC;
-    flags.set(TimerfdFlags::NONBLOCK, at_once);
-    timerfd_create(TimerfdClockId::Boottime, flags)
-}
-
-/// Lets a timer go off then; at 0 never.
-pub(super) fn arm(timer: &OwnedFd, at: Timestamp) -> rustix::io::Result<()> {
-    let at = Timespec {
-        tv_sec: i64::try_from(at.0 / 1000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(at.0 % 1000 * 1_000_000).unwrap_or(0),
-    };
-    let once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let when = Itimerspec {
-        it_interval: once,
-        it_value: at,
-    };
-    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &when).map(drop)
 }
 
 impl Lease {
@@ -77,8 +47,8 @@ impl Lease {
     /// # Errors
     /// `StepFailed`, also if the lease is over already.
     pub(crate) fn open(run: LeasedRun, reboot: Option<&Path>) -> Result<Self, Reason> {
-        let failed = |e: rustix::io::Errno| step_failed("make a timer for the lease", e);
-        let timer = timer(true).map_err(failed)?;
+        let failed = |e: io::Error| step_failed("make a timer for the lease", e);
+        let timer = Alarm::new().map_err(failed)?;
         let open = |path: &Path| {
             let file = OpenOptions::new().write(true).open(path);
             file.map_err(|e| path_failed("open", path, e))
@@ -107,25 +77,25 @@ impl Lease {
         }
     }
 
-    fn arm(&self) -> rustix::io::Result<()> {
-        // When nothing is left to do it is switched off.
-        arm(&self.timer, self.deadline.wake_at().unwrap_or_default())
-    }
-
     /// Begins to hold the end by a thread of its own: from now on nothing that the loop waits for
     /// makes it late. Namespaces are to be there by then.
     ///
     /// # Errors
     /// `StepFailed`.
     pub(crate) fn guard(&mut self) -> Result<(), Reason> {
-        let failed = |e: &dyn ToString| step_failed("hold the lease", e.to_string());
-        let timer = timer(false).map_err(|e| failed(&e))?;
+        let failed = |e: io::Error| step_failed("hold the lease", e);
+        let alarm = Alarm::new().map_err(failed)?;
         let reboot = self.reboot.as_ref().map(File::try_clone).transpose();
         let hands = Own {
-            reboot: reboot.map_err(|e| failed(&e))?,
+            reboot: reboot.map_err(failed)?,
         };
-        self.guard = Some(Guard::begin(self.deadline.run(), timer, hands)?);
+        self.guard = Some(Guard::begin(self.deadline.run(), alarm, hands)?);
         Ok(())
+    }
+
+    /// It is off when nothing is left to do.
+    fn arm(&self) -> io::Result<()> {
+        self.timer.set(self.deadline.wake_at())
     }
 }
 

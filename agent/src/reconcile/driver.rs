@@ -90,11 +90,12 @@ impl<H: Host> Driver<H> {
     /// Runs until the token is cancelled, or the ledger fails.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), LedgerError> {
         self.begin();
-        let ledger = self.actor.ledger.clone();
+        let actor = Arc::clone(&self.actor);
+        let ledger = actor.ledger.clone();
         let mut failure = pin!(ledger.failed());
         let result = loop {
             let wake = self.timers.next().map(|at| self.clock.instant(at));
-            let lease = self.lease_wake();
+            let lease = self.leases.wake_at();
             tokio::select! {
                 command = self.queue.recv() => {
                     let Some(command) = command else { break Ok(()) };
@@ -107,8 +108,9 @@ impl<H: Host> Driver<H> {
                         self.step(&member, Event::Tick);
                     }
                 }
-                () = async { sleep_until(lease.unwrap_or_else(tokio::time::Instant::now)).await },
-                    if lease.is_some() => self.leases_due(),
+                () = actor.host.wait_until(lease.unwrap_or_default()), if lease.is_some() => {
+                    self.leases_due();
+                }
                 error = &mut failure => break Err(error),
                 () = shutdown.cancelled() => break Ok(()),
             }

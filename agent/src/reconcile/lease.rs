@@ -15,7 +15,6 @@ use berth_core::{
     member::Event,
     time::Timestamp,
 };
-use tokio::time::Instant;
 
 use super::{
     act::{Actor, answer},
@@ -50,6 +49,11 @@ impl Leases {
         let (_, terms) = slot.ordered?;
         let renewed = self.renewed.runs.unwrap_or_default();
         Some(LeasedRun { terms, renewed })
+    }
+
+    /// When the first deadline comes.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.timers.next()
     }
 
     pub(super) fn forget(&mut self, member: &MemberId) {
@@ -97,12 +101,6 @@ impl<H: Host> Actor<H> {
 }
 
 impl<H: Host> Driver<H> {
-    /// When the first deadline comes.
-    pub(super) fn lease_wake(&self) -> Option<Instant> {
-        let at = self.leases.timers.next()?;
-        Some(Instant::now() + at.since(self.actor.host.boottime()))
-    }
-
     /// Does what is due.
     pub(super) fn leases_due(&mut self) {
         let now = self.actor.host.boottime();

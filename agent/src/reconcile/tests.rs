@@ -654,6 +654,29 @@ async fn nothing_is_started_on_an_acknowledgement_for_what_runs() {
 }
 
 #[tokio::test]
+async fn a_lease_that_a_suspend_outlasts_is_over_when_the_machine_wakes_up() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    // No test waits for its end.
+    let length = Duration::from_secs(3600);
+    let lease = leased("web-0", 1).lease.map(|terms| LeaseTerms {
+        length_ms: 3_600_000,
+        ..terms
+    });
+    let order = MemberOrder {
+        lease,
+        ..leased("web-0", 1)
+    };
+    world.order(vec![order]).await;
+    world
+        .members
+        .renewed(Acknowledged::of(world.host.boottime(), false));
+    world.until("web-0", ready).await;
+    world.host.suspend(length);
+    world.until("web-0", lacks_lease).await;
+    assert!(world.host.alive().is_empty());
+}
+
+#[tokio::test]
 async fn a_new_agent_learns_from_the_keepers_how_long_the_lease_lasts() {
     let mut world = World::new(FakeHost::new(&["default"]));
     world.order(vec![leased("web-0", 1)]).await;

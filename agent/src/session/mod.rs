@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use berth_core::{ids::BootId, session::WelcomeRefusal, state::HostRecord};
+use berth_core::{error::chain, ids::BootId, session::WelcomeRefusal, state::HostRecord};
 use berth_proto::{
     convert::ConvertError,
     transport::{ConnectError, Endpoint},
@@ -154,15 +154,6 @@ fn loss(ended: &SessionError, stopping: bool, failures: u32) -> Loss {
     } else {
         Loss::Lasting
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Whether a session held for so long that its end is a new event. One that ends sooner, such as

@@ -17,6 +17,7 @@ use std::{
 };
 
 use berth_core::{
+    error::chain,
     ids::HostName,
     plan::Report,
     state::{Contact, Fenced, State},
@@ -219,15 +220,6 @@ fn not_confirmed(context: &Context, host: &HostName, error: &FenceError) -> Note
     let mut work = context.fencer.work();
     work.again.insert(host.clone(), now.plus(RETRY));
     notes::host(now, host, WARNING, "FenceFailed", chain(error))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 impl FenceCommand {

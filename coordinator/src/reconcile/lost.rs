@@ -13,6 +13,10 @@ use berth_core::{
 
 use crate::{context::Context, sessions::Ending, state::View};
 
+/// A proof that a plan rests on does not hold any more: to be planned again.
+#[derive(Debug)]
+pub(super) struct NotProven;
+
 /// Whether a step gives up what no agent reported gone.
 fn is_given_up(step: &Step) -> bool {
     matches!(
@@ -37,12 +41,15 @@ fn hosts(view: &View, steps: &[Step]) -> BTreeSet<HostName> {
 }
 
 /// Ends the leases of the hosts whose members these steps give up. What is returned is held until the
-/// orders that follow are sent; `Err` if a proof does not hold any more.
+/// orders that follow are sent.
+///
+/// # Errors
+/// If a proof does not hold any more.
 pub(super) fn end_leases(
     context: &Context,
     steps: &[Step],
     now: Timestamp,
-) -> Result<Option<Ending>, ()> {
+) -> Result<Option<Ending>, NotProven> {
     if !steps.iter().any(is_given_up) {
         return Ok(None);
     }
@@ -61,8 +68,12 @@ pub(super) fn end_leases(
         .cloned()
         .collect();
     let breaches = check_plan(&view.state, &Plan { steps: given_up }, now);
-    let proven = !breaches
-        .iter()
-        .any(|breach| breach.rule == Rule::ReleaseProven);
-    if proven { Ok(Some(ending)) } else { Err(()) }
+    let mut refused = breaches.iter();
+    match refused.find(|breach| breach.rule == Rule::ReleaseProven) {
+        None => Ok(Some(ending)),
+        Some(breach) => {
+            tracing::debug!(?hosts, %breach, "a host was heard of meanwhile; planning again");
+            Err(NotProven)
+        }
+    }
 }

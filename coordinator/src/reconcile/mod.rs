@@ -39,6 +39,7 @@ use crate::{
 
 use berth_core::zone::build as zone_of;
 pub use events::{Line, line};
+use lost::NotProven;
 pub use refusals::Refusals;
 use zone::ZoneKeeper;
 
@@ -216,7 +217,7 @@ impl Reconciler {
             let sets = piece.sets.clone();
             match lost::end_leases(&self.context, &rest[..taken], now) {
                 Ok(ended) => self.ending.extend(ended),
-                Err(()) => return Ok(()),
+                Err(NotProven) => return Ok(()),
             }
             match self.commit(piece.batch).await? {
                 Outcome::Done => {}

@@ -5,9 +5,8 @@
 //! `PreconditionFailure` says what stands against a request, by type: `DISRUPTION` would be lifted
 //! by a confirmation, the others would not.
 
-use std::error::Error as StdError;
-
 use berth_core::{
+    error::chain,
     manifest::Violation,
     store::{CommitError, HistoryGap},
 };
@@ -213,20 +212,6 @@ pub fn hello_status(error: &HelloError) -> Status {
         HelloError::Record(HostError::Record(_)) => Status::data_loss(text),
         HelloError::Record(HostError::Store(error)) => store_status(error),
     }
-}
-
-/// An error and what it rests on, as one text.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

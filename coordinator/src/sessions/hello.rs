@@ -119,8 +119,8 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
 }
 
 fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloError> {
-    check_name(context, hello)?;
     let view = context.view.read();
+    check_name(context, &view, hello)?;
     let host = &hello.host.name;
     let mut batch = Batch::default();
     let heard = &hello.heard;
@@ -305,8 +305,8 @@ fn latch(
 
 /// Whether this machine may have the host's name, as far as the record tells. Asked again when the
 /// stream joins: members may have been ordered, or the record changed, in between.
-pub(super) fn check_name(context: &Context, hello: &Hello) -> Result<(), HelloError> {
-    let checked = check_machine(&context.view.read().state, &hello.host);
+pub(super) fn check_name(context: &Context, view: &View, hello: &Hello) -> Result<(), HelloError> {
+    let checked = check_machine(&view.state, &hello.host);
     checked.map_err(|mismatch| {
         let error = HelloError::Mismatch(mismatch);
         warn(context, hello, "HostNameTaken", &error);

@@ -5,6 +5,8 @@ use std::{pin::pin, time::Duration};
 use berth_core::{
     ids::{Generation, HostName, ZoneSerial},
     session::Served,
+    state::Ordered,
+    time::Timestamp,
 };
 use berth_proto::{
     convert::{ConvertError, hello::Hello, host::Answers, report::AgentReport},
@@ -46,6 +48,12 @@ where
     outgoing
 }
 
+/// The shortest lease of the members of a host, and since when it is that.
+struct Shortest {
+    length: Duration,
+    since: Timestamp,
+}
+
 struct Session {
     context: Context,
     send: Outbox,
@@ -84,21 +92,21 @@ impl Session {
     }
 
     /// What an agent goes by whose members have no lease of their own.
-    fn longest_lease_ms(&self) -> u64 {
+    fn default_lease_ms(&self) -> u64 {
         let leases = self.context.view.read().state.leases;
         u64::try_from(leases.default.as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
         let base = accept(&self.context, &hello).await?;
-        check_name(&self.context, &hello)?;
+        check_name(&self.context, &self.context.view.read(), &hello)?;
         let served = served(&self.context);
         let former = served.former.iter().map(|history| history.0.clone());
         let welcome = Message::Welcome(Welcome {
             history: served.history.0.clone(),
             term: served.term.0,
             former: former.collect(),
-            lease_ms: self.longest_lease_ms(),
+            lease_ms: self.default_lease_ms(),
         });
         let message = CoordinatorMessage {
             message: Some(welcome),
@@ -148,8 +156,14 @@ impl Session {
             () = &mut gone => return,
             synced = joined.synced => if synced.is_err() { return },
         }
+        let mut lease = None;
         loop {
-            let patience = self.patience(host);
+            lease = self.shortest_lease(host, lease);
+            let patience = lease.as_ref().map(|lease| self.patience(host, lease));
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                tracing::warn!(%host, "the agent renews no lease; its stream is ended");
+                return;
+            }
             let message = tokio::select! {
                 () = joined.ended.cancelled() => return,
                 () = self.context.shutdown.cancelled() => return,
@@ -157,10 +171,7 @@ impl Session {
                     tracing::warn!(%host, "the agent reads nothing; its stream is ended");
                     return;
                 }
-                () = sleep(patience.unwrap_or_default()), if patience.is_some() => {
-                    tracing::warn!(%host, "the agent renews no lease; its stream is ended");
-                    return;
-                }
+                () = sleep(patience.unwrap_or_default()), if patience.is_some() => continue,
                 message = incoming.next() => message,
             };
             let Some(Ok(AgentMessage { message })) = message else {
@@ -175,16 +186,29 @@ impl Session {
         }
     }
 
-    /// How long a host may be silent: for the shortest lease of its members. After that nothing is
-    /// known of them, and they can be started elsewhere the sooner the stream is given up.
-    fn patience(&self, host: &HostName) -> Option<Duration> {
+    /// The shortest lease of what a host was ordered, if any has one. `seen` is what it was before: an
+    /// agent that has just been given a shorter one has its whole length to renew it.
+    fn shortest_lease(&self, host: &HostName, seen: Option<Shortest>) -> Option<Shortest> {
         let view = self.context.view.read();
         let index = view.state.index();
         let leases = index.on_host.of(host).filter_map(|id| {
-            let set = view.state.sets.get(&id.set)?;
-            set.members.get(&id.ordinal)?.lease
+            let member = view.state.sets.get(&id.set)?.members.get(&id.ordinal)?;
+            member.lease.filter(|_| member.ordered != Ordered::Nothing)
         });
-        leases.map(|terms| terms.length()).min()
+        let length = leases.map(|terms| terms.length()).min()?;
+        let same = seen.filter(|seen| seen.length == length);
+        Some(same.unwrap_or_else(|| Shortest {
+            length,
+            since: self.context.clock.now(),
+        }))
+    }
+
+    /// How long a host may renew nothing from now on, whatever else it says: its members stop when
+    /// their leases are over, and can be started elsewhere the sooner the stream is given up.
+    fn patience(&self, host: &HostName, lease: &Shortest) -> Duration {
+        let renewed = self.context.sessions.renewed(host);
+        let from = renewed.map_or(lease.since, |renewed| renewed.max(lease.since));
+        from.plus(lease.length).since(self.context.clock.now())
     }
 
     async fn take(

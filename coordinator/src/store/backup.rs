@@ -76,14 +76,24 @@ pub enum RestoreError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The new store cannot be put in its place.
-    #[error("cannot put the restored store in the place of {path}; check its directory")]
+    #[error(
+        "cannot put the restored store in the place of {path}{}; check its directory",
+        also(aside.as_deref())
+    )]
     Place {
         /// The store.
         path: PathBuf,
+        /// The second name that the store that was there has by now.
+        aside: Option<PathBuf>,
         /// What the system said.
         #[source]
         source: io::Error,
     },
+}
+
+fn also(aside: Option<&Path>) -> String {
+    let told = |aside: &Path| format!(" (what was there is also {})", aside.display());
+    aside.map(told).unwrap_or_default()
 }
 
 impl From<IdError> for RestoreError {
@@ -174,6 +184,7 @@ pub fn restore(
 ) -> Result<Option<PathBuf>, RestoreError> {
     let place = |source| RestoreError::Place {
         path: path.to_owned(),
+        aside: None,
         source,
     };
     let there = path.try_exists().map_err(place)?;
@@ -191,15 +202,31 @@ pub fn restore(
     }
     write(backup, &new, now)?;
     let aside = there.then(|| path.with_extension(format!("replaced-{}", now.0)));
-    if let Some(aside) = &aside {
-        fs::rename(path, aside).map_err(place)?;
-    }
-    fs::rename(&new, path).map_err(place)?;
-    if let Some(directory) = path.parent() {
-        let directory = fs::File::open(directory).map_err(place)?;
-        directory.sync_all().map_err(place)?;
-    }
+    put_in_place(&new, path, aside.as_deref())?;
     Ok(aside)
+}
+
+/// Puts a new store in the place of one that may be there, which gets a second name first: at every
+/// moment there is a store, the one or the other.
+fn put_in_place(new: &Path, path: &Path, aside: Option<&Path>) -> Result<(), RestoreError> {
+    let failed = |aside: Option<&Path>| {
+        let (path, aside) = (path.to_owned(), aside.map(Path::to_owned));
+        move |source| RestoreError::Place {
+            path,
+            aside,
+            source,
+        }
+    };
+    let synced = || match path.parent() {
+        Some(directory) => fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    };
+    if let Some(aside) = aside {
+        fs::hard_link(path, aside).map_err(failed(None))?;
+        synced().map_err(failed(Some(aside)))?;
+    }
+    let placed = fs::rename(new, path).and_then(|()| synced());
+    placed.map_err(failed(aside))
 }
 
 /// Whether a store that is there may be one of the backup's cluster, and nobody uses it. One that
@@ -242,4 +269,30 @@ fn marked(backup: &Backup, now: Timestamp) -> Result<(Key, Revision, Value), Res
     history.past.restored = Some(now);
     let value = record::encode(&history)?;
     Ok((key, backup.header.revision, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_store_at_every_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, new, aside] = ["store", "new", "aside"].map(|name| directory.path().join(name));
+        fs::write(&path, "old").unwrap();
+        // The last step fails: there is nothing to put in its place.
+        let error = put_in_place(&new, &path, Some(&aside)).unwrap_err();
+        let told = format!("(what was there is also {})", aside.display());
+        assert!(error.to_string().contains(&told), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        fs::write(&new, "new").unwrap();
+        // A name that is taken is not taken over.
+        let error = put_in_place(&new, &path, Some(&aside)).unwrap_err();
+        assert!(!error.to_string().contains("what was there"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        fs::remove_file(&aside).unwrap();
+        put_in_place(&new, &path, Some(&aside)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&aside).unwrap(), b"old");
+    }
 }

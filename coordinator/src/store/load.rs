@@ -13,7 +13,7 @@ use berth_core::{
     ids::{HistoryId, Revision, Term},
     store::{Change, Entry, Event, Keep, Key, Model, Value, backup::Header},
 };
-use redb::{Database, ReadableDatabase as _, ReadableTable, Table};
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable, Table, WriteTransaction};
 
 use super::{
     Entered, Opened, StoreError,
@@ -39,6 +39,16 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     options.open(path).map(drop).map_err(wrap(path))
 }
 
+/// Begins what is written whole or not at all. In two phases: what is written is synced before it
+/// counts, so after an unclean end the newest that counts was whole. With one phase a bit that the disk
+/// turned over in it looks like a write that was cut off, and what was acknowledged is rolled back.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
+}
+
 /// Reads a database after all its checksums were looked at. Only so a bit that the disk turned over is
 /// met before anything is decided on it. What a power cut leaves was mended when it was opened: what
 /// does not match now was written whole once, and is not what it was.
@@ -46,7 +56,7 @@ pub(super) fn verified(mut database: Database, keep: Keep) -> Result<Opened, Sto
     match database.check_integrity() {
         Ok(true) => load(database, keep),
         Ok(false) => Err(StoreError::Damaged),
-        Err(error) => Err(StoreError::Disk(error.into())),
+        Err(error) => Err(read_failed(error.into())),
     }
 }
 
@@ -75,7 +85,7 @@ pub(super) fn fill(
     records: &[(Key, Revision, Value)],
 ) -> Result<(), StoreError> {
     let write = || -> Result<(), Failure> {
-        let transaction = database.begin_write()?;
+        let transaction = begin(database)?;
         {
             let mut table = transaction.open_table(RECORDS)?;
             for (key, revision, value) in records {
@@ -116,14 +126,23 @@ impl<E: Into<redb::Error>> From<E> for Failure {
 
 fn flatten(failure: Failure) -> StoreError {
     match failure {
-        Failure::Redb(error) => StoreError::Disk(error),
+        Failure::Redb(error) => read_failed(error),
         Failure::Ours(error) => error,
+    }
+}
+
+/// What does not match its checksum is damage, and not a disk that fails now.
+fn read_failed(error: redb::Error) -> StoreError {
+    if matches!(error, redb::Error::Corrupted(_)) {
+        StoreError::Damaged
+    } else {
+        StoreError::Disk(error)
     }
 }
 
 /// Makes the tables, raises the term, and makes what is made once if there is none.
 fn enter(database: &Database) -> Result<Entered, Failure> {
-    let transaction = database.begin_write()?;
+    let transaction = begin(database)?;
     let entered = {
         transaction.open_table(RECORDS)?;
         transaction.open_table(HISTORY)?;

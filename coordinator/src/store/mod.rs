@@ -14,7 +14,10 @@
 //!
 //! One thread writes. It takes all batches that have arrived, judges them one after another
 //! ([`Staging`](berth_core::store::Staging)), writes them in one transaction, and answers and
-//! publishes only after the fsync. If the write or the fsync fails, what is on disk is not known
+//! publishes only after the fsync. Each transaction is synced twice, before it counts and after: so
+//! after a power cut too, a bit that the disk turned over is noticed and no acknowledged change is
+//! silently rolled back (but for the one byte at the beginning of the file that says which of the last
+//! two transactions counts: nothing checks it). If the write or the fsync fails, what is on disk is not known
 //! any more, so the process ends: the next start reads what the disk really has.
 
 pub mod backup;
@@ -71,8 +74,8 @@ pub enum StoreError {
     },
     /// The file is no store, or not any more.
     #[error(
-        "the store {path} is damaged and was left as it is; restore a backup with \
-         'berth-coordinator restore FILE --replace'"
+        "the store {path} is damaged; restore a backup with 'berth-coordinator restore FILE \
+         --replace', or, if no coordinator ever started with it, remove it and start anew"
     )]
     Unreadable {
         /// The file.

@@ -3,11 +3,13 @@
 use std::sync::{Arc, RwLock};
 
 use berth_core::store::{Batch, Commit, CommitError, Model, model::watched};
-use redb::{Database, Durability, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot, watch as notify};
 
 use super::{
-    Fatal, Observer, StoreError, lock,
+    Fatal, Observer, StoreError,
+    load::begin,
+    lock,
     tables::{EVENTS, HISTORY, META, RECORDS, meta},
 };
 
@@ -96,10 +98,7 @@ impl Writer {
     }
 
     fn write(&self, done: &[&Commit]) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin_write().map_err(redb::Error::from)?;
-        transaction
-            .set_durability(Durability::Immediate)
-            .map_err(redb::Error::from)?;
+        let transaction = begin(&self.database)?;
         for commit in done {
             write_records(&transaction, commit)?;
             write_events(&transaction, commit)?;

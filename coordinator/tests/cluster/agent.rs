@@ -77,6 +77,8 @@ pub(crate) struct Ledger {
     pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
     /// Whether it renews no lease, as one that hangs.
     pub(crate) silent: bool,
+    /// Whether it reports again and again, as one that has much to tell.
+    pub(crate) talks: bool,
     /// The renewals that were sent, and when the newest acknowledged one was.
     renewals: Vec<Instant>,
     pub(crate) renewed: Option<Instant>,
@@ -239,6 +241,13 @@ async fn run(
                 let renewal = renew(&mut ledger.lock().unwrap());
                 if let Some(renewal) = renewal {
                     say(renewal).await;
+                }
+                let told = {
+                    let mut ledger = ledger.lock().unwrap();
+                    ledger.talks.then(|| report(&mut ledger, &mut number, false))
+                };
+                if let Some(told) = told {
+                    say(told).await;
                 }
                 continue;
             }

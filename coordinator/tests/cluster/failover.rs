@@ -80,9 +80,21 @@ async fn a_member_starts_elsewhere_only_after_the_lease_of_its_host_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_renews_nothing_is_given_up_though_its_stream_is_open() {
+    gives_up_a_host_that_renews_nothing(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_renews_nothing_is_given_up_though_it_reports() {
+    gives_up_a_host_that_renews_nothing(true).await;
+}
+
+async fn gives_up_a_host_that_renews_nothing(talks: bool) {
     let coordinator = Coordinator::start().await;
     let (hangs, other) = running(&coordinator).await;
-    hangs.ledger.lock().unwrap().silent = true;
+    {
+        let mut ledger = hangs.ledger.lock().unwrap();
+        (ledger.silent, ledger.talks) = (true, talks);
+    }
     let again = started(&other).await;
     let sent = hangs.ledger.lock().unwrap().renewed.unwrap();
     assert!(again.duration_since(sent) >= LEASE);

@@ -4,8 +4,6 @@
 //! record per line, and the last line has the hash of all before it: a file that was cut off or
 //! changed is told from a whole one, and nothing of it is used.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
@@ -191,11 +189,9 @@ fn whole(bytes: &[u8]) -> Result<&[u8], BackupError> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str, line: usize) -> Result<T, BackupError> {
-    serde_json::from_str(text).map_err(|error| {
-        let mut because = String::new();
-        // Writing into a string cannot fail.
-        write!(because, "{error}").ok();
-        BackupError::Line { line, because }
+    serde_json::from_str(text).map_err(|error| BackupError::Line {
+        line,
+        because: error.to_string(),
     })
 }
 

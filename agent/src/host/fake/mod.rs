@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use berth_core::{
@@ -21,7 +22,10 @@ use berth_core::{
     waiting::Reason,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 use super::{
     AttachOrder, AttachedProgram, ExecResult, Host, HostFacts, KeeperHandle, KeeperLaunch,
@@ -148,6 +152,11 @@ impl FakeHost {
         state.reboot();
     }
 
+    /// The machine sleeps for so long, and wakes up: only the clock of leases has gone on.
+    pub fn suspend(&self, length: Duration) {
+        self.lock().asleep.send_modify(|asleep| *asleep += length);
+    }
+
     /// From now on stops of the member do not end before [`Self::finish_stop`].
     pub fn hold_stop(&self, member: &MemberId) {
         self.lock().held_stops.insert(member.clone());
@@ -240,7 +249,21 @@ impl Host for FakeHost {
     }
 
     fn boottime(&self) -> Timestamp {
-        Timestamp(0).plus(self.lock().booted.elapsed())
+        let state = self.lock();
+        let asleep = *state.asleep.borrow();
+        Timestamp(0).plus(state.booted.elapsed() + asleep)
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        let mut asleep = self.lock().asleep.subscribe();
+        loop {
+            let left = at.since(self.boottime());
+            tokio::select! {
+                () = sleep(left) => return,
+                // The other end is in the host.
+                _ = asleep.changed() => {}
+            }
+        }
     }
 
     fn reboot(&self) -> Result<(), Reason> {

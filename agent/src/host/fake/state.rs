@@ -1,6 +1,9 @@
 //! What the fake host knows, and its volumes, with the same guards as the real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use berth_core::{
     ids::{BootId, ClaimKey, Epoch, MemberId, ObjectKey, RunId, Uid},
@@ -47,6 +50,8 @@ pub(super) struct State {
     pub(super) boots: u64,
     /// The beginning of the clock of leases.
     pub(super) booted: tokio::time::Instant,
+    /// For how long it was suspended since.
+    pub(super) asleep: watch::Sender<Duration>,
     pub(super) pools: BTreeSet<String>,
     pub(super) mounts: watch::Sender<u64>,
     pub(super) held_pools: watch::Sender<bool>,
@@ -75,6 +80,7 @@ impl State {
             boot: BootId("boot-1".to_owned()),
             boots: 1,
             booted: tokio::time::Instant::now(),
+            asleep: watch::channel(Duration::ZERO).0,
             pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
             mounts: watch::Sender::new(0),
             held_pools: watch::Sender::new(false),

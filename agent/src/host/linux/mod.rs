@@ -24,13 +24,19 @@ use berth_core::{
     waiting::Reason,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 use super::{
     AttachOrder, AttachedProgram, Host, HostFacts, KeeperHandle, KeeperLaunch, PrepareVolumes,
     PreparedVolume, RunRecord, VolumePart, dir_name, path_failed, step_failed, storage::Pool,
 };
-use crate::{clock::boottime, keeper::host_controllers};
+use crate::{
+    clock::{Alarm, boottime},
+    keeper::host_controllers,
+};
 
 mod attach;
 mod cleanup;
@@ -166,6 +172,19 @@ impl Host for LinuxHost {
 
     fn boottime(&self) -> Timestamp {
         boottime()
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        let rung = async {
+            let alarm = Alarm::new()?;
+            alarm.set(Some(at))?;
+            alarm.due().await
+        };
+        if let Err(error) = rung.await {
+            // Right but for a suspend.
+            tracing::warn!(%error, "there is no timer for the lease");
+            sleep(at.since(boottime())).await;
+        }
     }
 
     fn reboot(&self) -> Result<(), Reason> {

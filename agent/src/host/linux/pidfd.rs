@@ -1,10 +1,6 @@
 //! Waiting for the end of a process that is not our child. When the process is PID 1 of a PID
 //! namespace, its descriptor becomes readable only after the kernel has killed and taken every
 //! other process of the namespace: this is the proof that a member is gone.
-#![expect(
-    unsafe_code,
-    reason = "tokio's only registration of a foreign descriptor"
-)]
 
 use std::os::fd::OwnedFd;
 
@@ -15,6 +11,8 @@ use rustix::{
     },
 };
 use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::host::watch::registered;
 
 /// A process on the host.
 #[derive(Debug)]
@@ -35,10 +33,7 @@ impl PidFd {
             Err(Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // SAFETY: the descriptor belongs to the `OwnedFd` that is moved in, which always returns
-        // the same one and closes it only when it is dropped, together with the registration.
-        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-        Ok(Some(Self(fd?)))
+        Ok(Some(Self(registered(fd, Interest::READABLE)?)))
     }
 
     /// Kills it, and with it, if it is a keeper, its member.
