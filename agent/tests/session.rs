@@ -215,6 +215,7 @@ async fn no_disk_holds_up_the_hello_of_a_host_with_leases() {
             length_ms: 3_000,
             grace_ms: 500,
             kill_ms: 1_000,
+            self_fences: false,
         }),
         ..member_order("web-0", Desired::Run, &COMMAND)
     };

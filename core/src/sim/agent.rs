@@ -154,6 +154,11 @@ impl World {
             }
         };
         self.truth.acknowledges(name, &host.ledger.head);
+        for (id, order) in &host.ledger.members {
+            if changed.contains(id) {
+                self.truth.takes(name, id, order.epoch);
+            }
+        }
         let boot = host.boot(name);
         for id in &changed {
             let last = host.ledger.runs.get(id).cloned();

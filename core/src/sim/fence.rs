@@ -148,10 +148,10 @@ impl World {
         let known = self.coordinator.state.hosts.get(&host);
         let since = known.map(|host| host.contact.since).unwrap_or_default();
         let (acts, says) = match self.rough.then(|| self.rng.below(8)) {
-            None | Some(0..=3) => (true, Some(true)),
-            Some(4) => (false, Some(false)),
-            Some(5) => (true, Some(false)),
-            Some(6) => (true, None),
+            None | Some(0..=2) => (true, Some(true)),
+            Some(3) => (false, Some(false)),
+            Some(4) => (true, Some(false)),
+            Some(5) => (true, None),
             Some(_) => (false, None),
         };
         match says {

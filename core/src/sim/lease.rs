@@ -140,6 +140,9 @@ impl World {
         };
         let number = agent.renewals.send(shown);
         self.send_up(name, stream, ToCoordinator::Renew { number });
+        if bug::on(Bug::RenewalUnacknowledged) {
+            self.acknowledged(name, number);
+        }
         let work = AgentWork::Renew(stream);
         let host = name.clone();
         self.schedule(renew_every(lease), Happening::Agent { host, life, work });

@@ -138,6 +138,7 @@ impl World {
             "operator",
             &format!("accepts the restore, term {}", after.term),
         );
+        self.truth_of_term(after.term);
         self.coordinator.state = after;
         self.coordinator.lose_contact(self.now);
         let hosts: Vec<HostName> = self.wires.keys().cloned().collect();

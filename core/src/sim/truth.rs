@@ -75,6 +75,8 @@ pub(super) struct Truth {
     /// not wanted either when it was ordered. One that is given up later stops when it can. Who has no
     /// entry was never ordered to stop by the coordinator: it waits for all above it.
     before: BTreeMap<MemberId, BTreeSet<Ordinal>>,
+    /// Where each epoch of a member was ordered first.
+    ordered: BTreeMap<(MemberId, Epoch), HostName>,
     /// The newest epoch that wrote to each place on a server.
     pub(super) writers: BTreeMap<(Place, MemberId), Epoch>,
     /// Who served once and founds nothing any more.
@@ -95,6 +97,16 @@ impl Truth {
     /// A founder passed its gate: its agent recorded it.
     pub(super) fn served(&mut self, id: &MemberId) {
         self.founded.insert(id.clone());
+    }
+
+    /// I2: an epoch is the grant of a member to one host. That is what tells an old order from a new one.
+    pub(super) fn takes(&mut self, host: &HostName, id: &MemberId, epoch: Epoch) {
+        let first = self.ordered.entry((id.clone(), epoch));
+        let first = first.or_insert_with(|| host.clone()).clone();
+        if first != *host {
+            let detail = format!("epoch {epoch} of {id} was ordered of {first} and is of {host}");
+            self.breaks("I2", detail);
+        }
     }
 
     /// Judges what the coordinator decided: what it must never take back.

@@ -18,6 +18,8 @@ const SHORT: u64 = 25_000;
 const LONG: u64 = 150_000;
 /// By how much clocks are set, in milliseconds.
 const HOUR: i64 = 3_600_000;
+/// Longer than any lease, and what the coordinator waits for one.
+const LEASE: Duration = Duration::from_secs(19);
 /// How late what is read late comes.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -61,26 +63,38 @@ impl Plot {
 
     /// Something befalls a host, or a member that runs on one.
     pub(super) fn host_fault(&mut self) -> Result<(), Violation> {
-        let Some(host) = self.host() else {
+        let Some(host) = self.busy_host() else {
             return Ok(());
         };
         // Mostly about as long as leases are, sometimes much longer.
         let longest = if self.rng.chance(20) { LONG } else { SHORT };
         let lasts = self.rng.millis(1000, longest);
         match self.rng.below(10) {
-            0 | 1 => self.world.freeze(&host, Freeze::Agent, lasts),
-            2 | 3 => self.world.freeze(&host, Freeze::Host, lasts),
-            4 => self.jam(&host, lasts),
+            0 => self.world.freeze(&host, Freeze::Agent, lasts),
+            1 => self.world.freeze(&host, Freeze::Agent, lasts + LEASE),
+            2 => self.world.freeze(&host, Freeze::Host, lasts),
+            3 => self.world.freeze(&host, Freeze::Host, lasts + LEASE),
+            4 => self.jam(&host, lasts + LEASE),
             5 | 6 => {
                 let hour = if self.rng.chance(50) { HOUR } else { -HOUR };
                 self.world.set_clock(&host, hour);
                 self.world.cut_link(&host, lasts);
             }
             7 => self.world.cut_link(&host, lasts),
-            8 => self.lose_renewals(&host, lasts)?,
-            _ => self.read_late(&host, lasts)?,
+            8 => self.lose_renewals(&host, lasts + LEASE)?,
+            _ => self.read_late(&host, lasts + LEASE)?,
         }
         Ok(())
+    }
+
+    /// A host, mostly one that members run on.
+    fn busy_host(&mut self) -> Option<HostName> {
+        let busy = |host: &&HostName| !self.world.running_on(host).is_empty();
+        let busy: Vec<HostName> = self.hosts.iter().filter(busy).cloned().collect();
+        if busy.is_empty() || self.rng.chance(20) {
+            return self.host();
+        }
+        self.rng.pick(&busy).cloned()
     }
 
     /// A member hangs, mostly on the host that is cut off.

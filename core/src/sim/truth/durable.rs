@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    ids::{Generation, HostName, MemberId, SetKey, Uid},
+    ids::{Generation, HostName, MemberId, SetKey, Term, Uid},
     member::{Action, Standing},
     order::{Desired, OrderHead},
     plan::Step,
@@ -42,6 +42,8 @@ impl Truth {
     /// What was answered is taken back by operators.
     pub(in crate::sim) fn forget_answers(&mut self) {
         self.answered = Answered::default();
+        // Sets that were founded since may be founded anew, or as they were before.
+        self.founders.clear();
     }
 
     /// An agent tells the coordinator that it has an order.
@@ -69,6 +71,21 @@ impl World {
         });
         if let Some((key, _)) = lost {
             let detail = format!("the store has not what was answered of {key}");
+            self.truth.breaks("I6", detail);
+        }
+    }
+
+    /// I6: a history that is accepted begins in a term above all that the hosts have seen that were
+    /// found to follow another one: what they have counts as older, and is taken in.
+    pub(in crate::sim) fn truth_of_term(&mut self, term: Term) {
+        let heard = self.coordinator.state.past.mismatched.keys();
+        let later = heard.filter_map(|name| {
+            let host = self.hosts.get(name)?;
+            let seen = host.ledger.heard(host.zone.serial).term();
+            (seen >= term)
+                .then(|| format!("{name} has seen term {seen}, and {term} is to follow it"))
+        });
+        if let Some(detail) = later.min() {
             self.truth.breaks("I6", detail);
         }
     }
