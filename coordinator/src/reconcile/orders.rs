@@ -202,6 +202,10 @@ impl Send {
         &self.host
     }
 
+    pub(super) fn change(&self) -> Option<&OrderDelta> {
+        self.change.as_ref()
+    }
+
     pub(super) fn order(&self) -> &SentOrder {
         &self.order
     }

@@ -1,7 +1,7 @@
 //! Plans into records and back, without a store or an agent: whatever is committed, the view that
 //! follows from the records is the state that the plan meant, now and after a restart.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
     admission::{Options, admit},
@@ -17,7 +17,7 @@ use berth_core::{
     zone,
 };
 
-use super::{Links, cut};
+use super::{Links, cut, orders};
 use crate::{
     service::{Known, to_batch},
     sessions::{Link, SentOrder},
@@ -222,7 +222,7 @@ impl World {
 fn synced() -> Link {
     let order = SentOrder {
         head: OrderHead::default(),
-        members: std::sync::Arc::default(),
+        members: Arc::default(),
     };
     Link {
         stream: 0,
@@ -373,4 +373,47 @@ fn what_was_planned_for_another_spec_is_not_committed() {
     assert!(matches!(refused, CommitError::Conflict { .. }), "{refused}");
     world.settle();
     assert_eq!(world.running("web"), 3);
+}
+
+#[test]
+fn an_order_that_was_held_back_is_sent_later_as_what_is_lacking_by_then() {
+    let mut world = World::new(1);
+    world.apply(POOL);
+    world.apply(&set("web", 1, ""));
+    world.settle();
+    let host: HostName = "host-0".parse().unwrap();
+    let next = |world: &World| {
+        let mut batch = Batch::default();
+        let link = &world.links[&host];
+        let sent = orders::next(&world.view, &world.view.state, &host, link, &mut batch).unwrap();
+        assert!(batch.is_empty(), "it is recorded already");
+        sent
+    };
+    let before = world.links[&host].order.clone().unwrap();
+    world.apply(&set("db", 1, ""));
+    world.apply(&set("more", 1, ""));
+    world.settle();
+    let newest = world.view.sent[&host].head.clone();
+    assert!(next(&world).is_none(), "it was sent all");
+
+    let held_back = |order: SentOrder| Link {
+        order: Some(order),
+        behind: true,
+        ..synced()
+    };
+    world.links.insert(host.clone(), held_back(before.clone()));
+    let lacking = next(&world).unwrap();
+    let change = lacking.change().unwrap();
+    assert_eq!(change.base, Some(before.head.generation));
+    assert_eq!((&change.head, change.upserts.len()), (&newest, 2));
+
+    // What was decided meanwhile was taken back: the agent is told the newest generation all the same.
+    let as_now = SentOrder {
+        head: before.head.clone(),
+        members: Arc::clone(&lacking.order().members),
+    };
+    world.links.insert(host.clone(), held_back(as_now));
+    let lacking = next(&world).unwrap();
+    let change = lacking.change().unwrap();
+    assert_eq!((&change.head, change.upserts.len()), (&newest, 0));
 }

@@ -73,8 +73,6 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeSet<Prerequisite>,
     /// Whether works are not answered.
     pub(crate) works_silently: bool,
-    /// Who has it keeps the agent from reading.
-    pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
     /// Whether it renews no lease, as one that hangs.
     pub(crate) silent: bool,
     /// Whether it reports again and again, as one that has much to tell.
@@ -230,13 +228,9 @@ async fn run(
     let mut assembly = ZoneAssembly::default();
     let mut number = 0;
     let mut beat = interval(Duration::from_millis(100));
-    let reading = Arc::clone(&ledger.lock().unwrap().reading);
     loop {
         let message = tokio::select! {
-            message = async {
-                let _reading = reading.lock().await;
-                incoming.message().await
-            } => message,
+            message = incoming.message() => message,
             _ = beat.tick() => {
                 let renewal = renew(&mut ledger.lock().unwrap());
                 if let Some(renewal) = renewal {

@@ -11,7 +11,6 @@ mod agent;
 mod common;
 mod exec;
 mod failover;
-mod flow;
 mod killed;
 mod leaving;
 mod lost;
