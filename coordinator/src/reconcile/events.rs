@@ -1,7 +1,7 @@
 //! Steps in words: as events for people, and as the lines of `plan`.
 
 use berth_core::{
-    ids::{ClaimKey, SetKey},
+    ids::{ClaimKey, MemberId, SetKey},
     plan::{Step, Subject},
     spec::Kind,
     state::{GoesWith, State, Turn},
@@ -206,6 +206,11 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         | Step::ForgetFounding { .. }
         | Step::PublishZone { .. } => return None,
     };
+    Some(told(state, step, now, id, reason))
+}
+
+/// The event of a step about a member.
+fn told(state: &State, step: &Step, now: Timestamp, id: &MemberId, reason: &'static str) -> Note {
     let mut text = line(step).text;
     if let Step::EndMove { member } = step {
         let set = state.sets.get(&member.set);
@@ -213,7 +218,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
         let why = asked.and_then(|asked| asked.given_up.as_deref());
         let why = why.unwrap_or("it cannot come to an end any more");
         let text = format!("{why}; it goes back to where its data is");
-        return Some(notes::member(now, id, WARNING, reason, text));
+        return notes::member(now, id, WARNING, reason, text);
     }
     if let Step::Start { member, .. } = step {
         // A start names no host; the assignment does.
@@ -223,7 +228,7 @@ pub(super) fn event(state: &State, step: &Step, now: Timestamp) -> Option<Note> 
             text = format!("{text} on {}", assigned.host);
         }
     }
-    Some(notes::member(now, id, NORMAL, reason, text))
+    notes::member(now, id, NORMAL, reason, text)
 }
 
 /// What people want to know of a rollout.

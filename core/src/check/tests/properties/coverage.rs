@@ -13,7 +13,7 @@ use crate::variant::name;
 const ENOUGH: u32 = 400;
 
 /// What may be rarer than one in a hundred, and why.
-const RARE: [(&str, &[&str]); 11] = [
+const RARE: [(&str, &[&str]); 12] = [
     (
         "a host answers what it has to an asking set, and lacks it",
         &["RequirementUnmet"],
@@ -69,6 +69,10 @@ const RARE: [(&str, &[&str]); 11] = [
             "HostDrained",
             "OfflineAsked",
         ],
+    ),
+    (
+        "a member is on its way to another host just when that is taken back",
+        &["Stay"],
     ),
     (
         "two sets that need each other go together",

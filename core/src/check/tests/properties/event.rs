@@ -202,7 +202,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(set, ordinal)| Event::Force { set, ordinal }),
         4 => (0..SETS.len(), 0..4_u32, prop::option::weighted(0.8, 1..=HOSTS))
             .prop_map(|(set, ordinal, host)| Event::Move { set, ordinal, host }),
-        1 => (0..SETS.len(), 0..4_u32)
+        4 => (0..SETS.len(), 0..4_u32)
             .prop_map(|(set, ordinal)| Event::Stay { set, ordinal }),
         7 => storage::copying().prop_map(Event::Copy),
     ]
