@@ -193,7 +193,7 @@ fn a_host_with_an_older_grant_is_awaited_until_it_says_that_it_is_gone() {
     assert!(after.past.awaited.contains(&old), "{:?}", after.past);
     // Its report tells of the older grant still: nothing is started anywhere.
     assert!(answered(&after, &old).is_none());
-    let mut gone = after.clone();
+    let mut gone = after;
     let contact = &mut gone.hosts.get_mut(&old).unwrap().contact;
     contact.members.remove(&id);
     let gone = answered(&gone, &old).unwrap();
