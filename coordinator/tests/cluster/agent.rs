@@ -295,7 +295,8 @@ async fn run(
                 ledger.renewed = ledger.renewals.get(at).copied();
                 ledger.running_only = ack.running_only;
             }
-            coordinator_message::Message::LogCancel(_) => {}
+            coordinator_message::Message::LogCancel(_)
+            | coordinator_message::Message::SendOrder(_) => {}
         }
     }
 }

@@ -141,7 +141,7 @@ impl World {
         let number = agent.renewals.send(shown);
         self.send_up(name, stream, ToCoordinator::Renew { number });
         if bug::on(Bug::RenewalUnacknowledged) {
-            self.acknowledged(name, number);
+            self.acknowledged(name, number, false);
         }
         let work = AgentWork::Renew(stream);
         let host = name.clone();

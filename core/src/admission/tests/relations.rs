@@ -95,7 +95,7 @@ fn deletion_asks_for_the_name_of_what_holds_members_or_data() {
             .disruptions,
         [
             "claim default/data-etcd-3 is removed; its volume keeps the data until 'berth volume \
-          release', or moves it to the trash if its reclaim policy is Delete"
+          delete', or moves it to the trash if its reclaim policy is Delete"
         ]
     );
     assert_eq!(
