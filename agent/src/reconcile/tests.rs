@@ -704,7 +704,9 @@ async fn the_ledger_of_another_machine_starts_nothing_before_a_coordinator_is_he
     let other = |r: &MemberReport| matches!(r.waiting, Some(Reason::OtherMachine(_)));
     world.until("web-0", other).await;
     assert_eq!(world.starts(), 1);
-    world.members.renewed(world.host.boottime());
+    world
+        .members
+        .renewed(Acknowledged::of(world.host.boottime(), false));
     world.until("web-0", ready).await;
     // From now on it is this machine's.
     world.host.reboot();

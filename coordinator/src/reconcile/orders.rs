@@ -246,6 +246,7 @@ mod tests {
             acked: none,
             zone: None,
             work: BTreeMap::new(),
+            behind: false,
         };
         let mut batch = Batch::default();
         let send = next(&view, &view.state, &host, &link, &mut batch);

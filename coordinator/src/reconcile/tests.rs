@@ -409,7 +409,7 @@ fn an_order_that_was_held_back_is_sent_later_as_what_is_lacking_by_then() {
 
     // What was decided meanwhile was taken back: the agent is told the newest generation all the same.
     let as_now = SentOrder {
-        head: before.head.clone(),
+        head: before.head,
         members: Arc::clone(&lacking.order().members),
     };
     world.links.insert(host.clone(), held_back(as_now));

@@ -172,7 +172,10 @@ mod tests {
     }
 
     fn ack() -> Outgoing {
-        message(Message::RenewAck(RenewAck { number: 1 }))
+        message(Message::RenewAck(RenewAck {
+            number: 1,
+            running_only: false,
+        }))
     }
 
     #[tokio::test]
