@@ -18,8 +18,8 @@ mod text;
 mod trouble;
 
 pub use details::{
-    BoundVolume, CopyOf, DisruptionCause, Forbidden, Growth, Moving, NoSpace, OtherMachine,
-    Privilege, ProbeFailure, UserIds,
+    BoundVolume, CopyOf, DisruptionCause, Forbidden, Growth, MissingConfig, Moving, NoSpace,
+    OtherMachine, Privilege, ProbeFailure, ShutGate, UserIds,
 };
 pub use frees::Way;
 pub use reason::Reason;

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Member, Observation, Set};
-use crate::{time::Timestamp, waiting::Reason};
+use crate::{
+    time::Timestamp,
+    waiting::{Reason, ShutGate},
+};
 
 /// A condition of a member, as it was set last. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +39,7 @@ impl Set {
                     None => String::new(),
                 };
                 let condition = condition.clone();
-                Some(Reason::ReadinessGate { condition, message })
+                Some(Reason::ReadinessGate(ShutGate { condition, message }))
             })
     }
 

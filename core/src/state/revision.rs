@@ -15,7 +15,7 @@ use crate::{
     spec::{MemberTemplate, Override, overrides::effective},
     template::{missing_config, set_revision},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{MissingConfig, Reason},
 };
 
 /// The annotations of a set that say why it was changed, the first that is there.
@@ -54,11 +54,11 @@ impl Revision {
         // Validation refuses what is no object's name.
         let name = missing.name.parse().ok()?;
         let namespace = namespace.clone();
-        Some(Reason::ConfigMissing {
+        Some(Reason::ConfigMissing(MissingConfig {
             kind: missing.kind.to_string(),
             key: ObjectKey { namespace, name },
             entry: missing.entry,
-        })
+        }))
     }
 }
 

@@ -27,6 +27,49 @@ impl fmt::Display for ProbeFailure {
     }
 }
 
+/// A config object that a set uses, or an entry of one, and that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingConfig {
+    /// `ConfigMap` or `Secret`.
+    pub kind: String,
+    /// Its key.
+    pub key: ObjectKey,
+    /// The entry in it that the set uses, if the object is there without it.
+    pub entry: Option<String>,
+}
+
+impl fmt::Display for MissingConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, entry } = self;
+        match entry {
+            Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
+            None => write!(f, "{kind} {key} does not exist"),
+        }
+    }
+}
+
+/// A condition that a member waits for and that is not true.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShutGate {
+    /// The condition's type.
+    pub condition: String,
+    /// Why it is false, if it was said; empty if it was not set in this epoch.
+    pub message: String,
+}
+
+impl fmt::Display for ShutGate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { condition, message } = self;
+        if message.is_empty() {
+            write!(f, "condition {condition} is not set")
+        } else {
+            write!(f, "condition {condition} is false: {message}")
+        }
+    }
+}
+
 /// A claim and the volume that it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

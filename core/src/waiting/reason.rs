@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BoundVolume, CopyOf, CopyRefusal, DisruptionCause, Forbidden, Growth, HostRefusal, Moving,
-    NoSpace, OtherMachine, Privilege, ProbeFailure, UserIds, VolumeRefusal,
+    BoundVolume, CopyOf, CopyRefusal, DisruptionCause, Forbidden, Growth, HostRefusal,
+    MissingConfig, Moving, NoSpace, OtherMachine, Privilege, ProbeFailure, ShutGate, UserIds,
+    VolumeRefusal,
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
@@ -107,14 +108,7 @@ pub enum Reason {
         epoch: Epoch,
     },
     /// The set uses a config object, or an entry of one, that does not exist.
-    ConfigMissing {
-        /// `ConfigMap` or `Secret`.
-        kind: String,
-        /// Its key.
-        key: ObjectKey,
-        /// The entry in it that the set uses, if the object is there without it.
-        entry: Option<String>,
-    },
+    ConfigMissing(MissingConfig),
     /// It runs with a revision whose files its agent has not written yet.
     ConfigNotDelivered {
         /// Its host.
@@ -477,12 +471,7 @@ pub enum Reason {
         error: Option<String>,
     },
     /// The processes are ready, and a condition that the member waits for is not true.
-    ReadinessGate {
-        /// The condition's type.
-        condition: String,
-        /// Why it is false, if it was said; empty if it was not set in this epoch.
-        message: String,
-    },
+    ReadinessGate(ShutGate),
     /// A process ended and is started again after a pause.
     BackOff {
         /// The process.

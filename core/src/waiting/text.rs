@@ -73,10 +73,7 @@ impl fmt::Display for Reason {
             Self::StopNotConfirmed { host, epoch } => {
                 write!(f, "epoch {epoch} on {host} is not proven gone")
             }
-            Self::ConfigMissing { kind, key, entry } => match entry {
-                Some(entry) => write!(f, "{kind} {key} has no key '{entry}'"),
-                None => write!(f, "{kind} {key} does not exist"),
-            },
+            Self::ConfigMissing(missing) => missing.fmt(f),
             Self::ConfigNotDelivered { host } => {
                 write!(f, "{host} has not written the files of its revision yet")
             }
@@ -321,12 +318,7 @@ impl fmt::Display for Reason {
                 process,
                 error: Some(error),
             } => write!(f, "postStart of {process}: {error}"),
-            Self::ReadinessGate { condition, message } if message.is_empty() => {
-                write!(f, "condition {condition} is not set")
-            }
-            Self::ReadinessGate { condition, message } => {
-                write!(f, "condition {condition} is false: {message}")
-            }
+            Self::ReadinessGate(gate) => gate.fmt(f),
             Self::BackOff {
                 process,
                 exit,

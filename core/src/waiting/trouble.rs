@@ -46,7 +46,7 @@ impl Reason {
             | Self::Ordered { .. }
             | Self::StartupProbe { .. }
             | Self::ReadinessProbe { .. }
-            | Self::ReadinessGate { .. }
+            | Self::ReadinessGate(_)
             | Self::InitProcess { exit: None, .. }
             | Self::PostStart { error: None, .. }
             // Told with the refusal, once for the set.
@@ -68,7 +68,7 @@ impl Reason {
             | Self::MemberMoving(_)
             | Self::AddressPoolMissing { .. }
             | Self::AddressPoolExhausted { .. }
-            | Self::ConfigMissing { .. }
+            | Self::ConfigMissing(_)
             | Self::DependencyMissing { .. }
             | Self::FoundingDiskLost { .. }
             | Self::HeldByOperator

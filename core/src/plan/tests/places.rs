@@ -8,7 +8,7 @@ use crate::{
     plan::{Step, Subject, plan, plan_without},
     spec::{ConfigMap, EnvFromSource, GatePolicy, Spread, StatefulSetSpec},
     state::{Ordered, State},
-    waiting::{HostRefusal, Reason, Refusal},
+    waiting::{HostRefusal, MissingConfig, Reason, Refusal},
 };
 
 fn placed(friends: &Friends, set: &str) -> Vec<(String, String)> {
@@ -300,11 +300,11 @@ fn a_missing_config_object_is_named_and_holds_up_only_its_own_member() {
             ..EnvFromSource::default()
         });
     let mut friends = one("db", wanted, state(1));
-    let missing = Reason::ConfigMissing {
+    let missing = Reason::ConfigMissing(MissingConfig {
         kind: "ConfigMap".to_owned(),
         key: key("conf"),
         entry: None,
-    };
+    });
     assert_eq!(friends.report.waiting[&member("db", 0)], missing);
     friends
         .state
