@@ -229,15 +229,16 @@ impl Reach<'_> {
             let (Some(before), Some(after)) = (before, after) else {
                 continue;
             };
-            if before.contact.settled != after.contact.settled {
+            // What it was asked may be what a member requires of a host.
+            let answers = before.contact.asked != after.contact.asked;
+            self.others |= answers;
+            if answers || before.contact.settled != after.contact.settled {
                 self.sets
                     .extend(self.open.at.get(name).into_iter().flatten().cloned());
             }
             if before.contact.zone_acked != after.contact.zone_acked {
                 self.sets.extend(self.open.names.iter().cloned());
             }
-            // What it was asked may be what a member requires of a host.
-            self.others |= before.contact.asked != after.contact.asked;
             let reports = after.contact.members.changes(&before.contact.members);
             self.sets
                 .extend(reports.map(|change| change.key.set.clone()));
