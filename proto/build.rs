@@ -6,6 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = [
+        "berth/v1/access.proto",
         "berth/v1/exec.proto",
         "berth/v1/objects.proto",
         "berth/v1/admin.proto",

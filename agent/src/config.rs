@@ -1,14 +1,15 @@
 //! The agent's configuration file.
 
+mod policy;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use berth_core::{
     ids::{HostName, IdError},
-    spec::capability,
     volume::PoolKind,
 };
 use berth_proto::transport::{Endpoint, EndpointError};
@@ -17,19 +18,32 @@ use thiserror::Error;
 
 use crate::{
     dns::{DnsConfig, Upstreams},
-    host::{linux::LocalPolicy, storage::Pool},
+    host::{
+        linux::{LocalPolicy, SelfReboot},
+        storage::Pool,
+    },
+    identity::Joined,
 };
 
-/// The file as it is written. Every field but the first three has a default.
+pub use policy::PolicyFile;
+
+/// Where metrics are served by default: another port than that of a coordinator on the same host.
+const METRICS_PORT: u16 = 7402;
+
+/// The file as it is written. Every field has a default; the first three have those that the host
+/// joined with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfigFile {
     /// The host's name, unique in the cluster.
-    pub host: String,
+    #[serde(default)]
+    pub host: Option<String>,
     /// Where the coordinator is.
-    pub coordinator: String,
+    #[serde(default)]
+    pub coordinator: Option<String>,
     /// The address that members without one of their own have.
-    pub advertise_address: IpAddr,
+    #[serde(default)]
+    pub advertise_address: Option<IpAddr>,
     /// Labels for placement.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -48,6 +62,9 @@ pub struct ConfigFile {
     /// The DNS server.
     #[serde(default)]
     pub dns: DnsFile,
+    /// For Prometheus.
+    #[serde(default)]
+    pub metrics: MetricsFile,
     /// The socket for `berth local`.
     #[serde(default = "default_local")]
     pub local: String,
@@ -112,55 +129,19 @@ impl Default for DnsFile {
     }
 }
 
-/// What members may do on this host. What it leaves out is as in [`LocalPolicy::default`].
+/// For Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct PolicyFile {
-    /// Whether processes may run as root.
-    pub allow_root: bool,
-    /// The users that processes may run as; any but root if empty.
-    pub allowed_users: Vec<String>,
-    /// What `b` is written to, to reboot the host at once, when a member is not gone at the end of its
-    /// lease: `/proc/sysrq-trigger`. Left out, the host never reboots itself.
-    pub self_reboot: Option<PathBuf>,
-    /// The groups that processes may be in beside those of their user.
-    pub allowed_groups: Vec<String>,
-    /// The capabilities that processes may keep, with or without `CAP_`.
-    pub allowed_capabilities: Vec<String>,
+pub struct MetricsFile {
+    /// Where metrics are served, if anywhere.
+    pub listen: Vec<SocketAddr>,
 }
 
-impl Default for PolicyFile {
+impl Default for MetricsFile {
     fn default() -> Self {
-        let usual = LocalPolicy::default();
         Self {
-            allow_root: usual.allow_root,
-            allowed_users: usual.allowed_users,
-            self_reboot: None,
-            allowed_groups: usual.allowed_groups,
-            allowed_capabilities: usual.allowed_capabilities,
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS_PORT))],
         }
-    }
-}
-
-impl PolicyFile {
-    /// With every capability by its one name, and which of them are none.
-    fn check(self) -> (LocalPolicy, Vec<ConfigError>) {
-        let mut allowed_capabilities = Vec::new();
-        let mut errors = Vec::new();
-        for (index, name) in self.allowed_capabilities.into_iter().enumerate() {
-            match capability(&name) {
-                Some(known) => allowed_capabilities.push(known.to_owned()),
-                None => errors.push(ConfigError::Capability { index, name }),
-            }
-        }
-        let policy = LocalPolicy {
-            file: LocalPolicy::default().file,
-            allow_root: self.allow_root,
-            allowed_users: self.allowed_users,
-            allowed_groups: self.allowed_groups,
-            allowed_capabilities,
-        };
-        (policy, errors)
     }
 }
 
@@ -185,19 +166,45 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// The DNS server.
     pub dns: DnsConfig,
+    /// Where metrics are served.
+    pub metrics: Vec<SocketAddr>,
     /// Who the members ask for names.
     pub resolver: IpAddr,
     /// The socket for `berth local`.
     pub local: Endpoint,
     /// What members may do on this host.
     pub policy: LocalPolicy,
-    /// What is written to, to reboot the host.
-    pub self_reboot: Option<PathBuf>,
+    /// What reboots the host when a member is not gone at the end of its lease.
+    pub self_reboot: Option<SelfReboot>,
+}
+
+impl ConfigFile {
+    /// With what the host joined with, where the file says nothing.
+    #[must_use]
+    pub fn or_joined(self, joined: Option<Joined>) -> Self {
+        let Some(joined) = joined else {
+            return self;
+        };
+        Self {
+            host: self.host.or_else(|| Some(joined.host.to_string())),
+            coordinator: self
+                .coordinator
+                .or_else(|| Some(joined.coordinator.to_string())),
+            advertise_address: self.advertise_address.or(Some(joined.advertise_address)),
+            ..self
+        }
+    }
 }
 
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    /// Neither the file nor a join says it.
+    #[error("{field}: missing; run 'berth-agent join ADDRESS TOKEN', or write it")]
+    Missing {
+        /// Which.
+        field: &'static str,
+    },
     /// The host's name.
     #[error("host: no name of a host; correct it")]
     Host {
@@ -245,6 +252,9 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// Two ways for the host to reboot itself.
+    #[error("policy.watchdog: policy.selfReboot is given, too; give one of the two")]
+    TwoReboots,
     /// No address for the DNS server.
     #[error("dns.listen: no address; give one, such as 127.0.0.153:53")]
     NoDns,
@@ -261,15 +271,19 @@ impl TryFrom<ConfigFile> for Config {
 
     fn try_from(file: ConfigFile) -> Result<Self, Vec<ConfigError>> {
         let mut errors = Vec::new();
-        let host = file
-            .host
-            .parse()
-            .map_err(|source| ConfigError::Host { source });
+        let missing = |field| ConfigError::Missing { field };
+        let host = file.host.as_deref().ok_or_else(|| missing("host"));
+        let host =
+            host.and_then(|text| text.parse().map_err(|source| ConfigError::Host { source }));
         let endpoint = |field, text: &str| {
             let parsed = text.parse::<Endpoint>();
             parsed.map_err(|source| ConfigError::Endpoint { field, source })
         };
-        let coordinator = endpoint("coordinator", &file.coordinator);
+        let coordinator = file.coordinator.as_deref();
+        let coordinator = coordinator.ok_or_else(|| missing("coordinator"));
+        let coordinator = coordinator.and_then(|text| endpoint("coordinator", text));
+        let advertised = file.advertise_address;
+        let advertised = advertised.ok_or_else(|| missing("advertiseAddress"));
         let local = endpoint("local", &file.local);
         let pools: BTreeMap<String, Pool> = file
             .pools
@@ -278,47 +292,72 @@ impl TryFrom<ConfigFile> for Config {
             .collect();
         errors.extend(relative_paths(&file, &pools));
         errors.extend(overlaps(&file, &pools));
-        let self_reboot = file.policy.self_reboot.clone();
+        let self_reboot = file.policy.reboot();
         let (policy, unknown) = file.policy.check();
         errors.extend(unknown);
-        let first = file.dns.listen.first().copied().ok_or(ConfigError::NoDns);
-        let resolver = first.and_then(|address| match address.port() {
-            53 => Ok(address.ip()),
-            _ => Err(ConfigError::DnsPort { address }),
-        });
+        let resolver = file.dns.resolver();
         let mut keep = |error: ConfigError| errors.push(error);
         let host: Option<HostName> = host.map_err(&mut keep).ok();
         let coordinator = coordinator.map_err(&mut keep).ok();
         let local = local.map_err(&mut keep).ok();
+        let advertised = advertised.map_err(&mut keep).ok();
         let resolver = resolver.map_err(&mut keep).ok();
-        let (Some(host), Some(coordinator), Some(local), Some(resolver), true) =
-            (host, coordinator, local, resolver, errors.is_empty())
+        let self_reboot = self_reboot.map_err(&mut keep).ok().flatten();
+        let (
+            Some(host),
+            Some(coordinator),
+            Some(advertise_address),
+            Some(local),
+            Some(resolver),
+            true,
+        ) = (
+            host,
+            coordinator,
+            advertised,
+            local,
+            resolver,
+            errors.is_empty(),
+        )
         else {
             return Err(errors);
         };
         Ok(Self {
             host,
             coordinator,
-            advertise_address: file.advertise_address,
+            advertise_address,
             labels: file.labels,
             pools,
-            dns: DnsConfig {
-                listen: file.dns.listen,
-                upstreams: file
-                    .dns
-                    .upstreams
-                    .map_or(Upstreams::System, Upstreams::These),
-                data_dir: file.data_dir.clone(),
-                origin: file.zone,
-            },
+            dns: dns(file.dns, &file.data_dir, file.zone),
             data_dir: file.data_dir,
             run_dir: file.run_dir,
             log_dir: file.log_dir,
+            metrics: file.metrics.listen,
             resolver,
             local,
             policy,
             self_reboot,
         })
+    }
+}
+
+impl DnsFile {
+    /// Who the members ask for names.
+    fn resolver(&self) -> Result<IpAddr, ConfigError> {
+        let address = self.listen.first().copied().ok_or(ConfigError::NoDns)?;
+        match address.port() {
+            53 => Ok(address.ip()),
+            _ => Err(ConfigError::DnsPort { address }),
+        }
+    }
+}
+
+fn dns(file: DnsFile, data_dir: &Path, origin: String) -> DnsConfig {
+    let upstreams = file.upstreams;
+    DnsConfig {
+        listen: file.listen,
+        upstreams: upstreams.map_or(Upstreams::System, Upstreams::These),
+        data_dir: data_dir.to_owned(),
+        origin,
     }
 }
 
@@ -358,6 +397,16 @@ fn relative_paths(file: &ConfigFile, pools: &BTreeMap<String, Pool>) -> Vec<Conf
     paths.push(("logDir".to_owned(), &file.log_dir));
     let reboot = file.policy.self_reboot.as_ref();
     paths.extend(reboot.map(|path| ("policy.selfReboot".to_owned(), path)));
+    let watchdog = file.policy.watchdog.as_ref();
+    paths.extend(watchdog.map(|path| ("policy.watchdog".to_owned(), path)));
+    let lists = [
+        ("allowedCommands", &file.policy.allowed_commands),
+        ("allowedPaths", &file.policy.allowed_paths),
+    ];
+    for (key, list) in lists {
+        let listed = list.iter().enumerate();
+        paths.extend(listed.map(|(index, path)| (format!("policy.{key}[{index}]"), path)));
+    }
     let relative = paths.into_iter().filter(|(_, path)| !path.is_absolute());
     relative
         .map(|(field, path)| ConfigError::Relative {
@@ -409,6 +458,7 @@ mod tests {
         assert_eq!(config.resolver, IpAddr::from([127, 0, 0, 153]));
         assert_eq!(config.local.to_string(), "unix:/run/berth/agent.sock");
         assert_eq!(config.policy, LocalPolicy::default());
+        assert_eq!(config.metrics, ["127.0.0.1:7402".parse().unwrap()]);
     }
 
     #[test]
@@ -462,7 +512,8 @@ mod tests {
             r#"{"host": "Host", "coordinator": "here", "advertiseAddress": "10.0.0.1",
                 "dataDir": "data", "pools": {"fast": "fast"},
                 "dns": {"listen": ["127.0.0.1:5353"]},
-                "policy": {"allowedCapabilities": ["SYS_NICE", "ALL"]}}"#,
+                "policy": {"allowedCapabilities": ["SYS_NICE", "ALL"],
+                    "selfReboot": "/proc/sysrq-trigger", "watchdog": "/dev/watchdog0"}}"#,
         )
         .unwrap_err();
         let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -473,12 +524,13 @@ mod tests {
             "pools.fast",
             "dns.listen[0]",
             "policy.allowedCapabilities[1]",
+            "policy.watchdog",
         ] {
             assert!(
                 told.iter().any(|t| t.starts_with(field)),
                 "{field}: {told:?}"
             );
         }
-        assert_eq!(told.len(), 6);
+        assert_eq!(told.len(), 7);
     }
 }

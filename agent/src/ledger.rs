@@ -19,6 +19,7 @@ use std::{
 };
 
 use berth_core::ledger::{DecodeError, Ledger, Record, decode, encode_frame, encode_new};
+use berth_pki::PkiError;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
@@ -69,14 +70,9 @@ pub enum LedgerError {
         /// The key.
         path: PathBuf,
     },
-    /// Others could read the key.
-    #[error(
-        "{path} can be read by others; run 'chmod 600 {path}', and give new values to the secrets"
-    )]
-    KeyOpen {
-        /// The key.
-        path: PathBuf,
-    },
+    /// The key's file cannot be used.
+    #[error(transparent)]
+    KeyFile(Arc<PkiError>),
     /// A record has no form on disk.
     #[error("a record cannot be encoded; report this")]
     Encode {
@@ -497,7 +493,7 @@ mod tests {
         let open = fs::Permissions::from_mode(0o640);
         fs::set_permissions(&key, open).unwrap();
         let error = LedgerStore::open(dir.path()).unwrap_err();
-        assert!(matches!(error, LedgerError::KeyOpen { .. }), "{error}");
+        assert!(matches!(error, LedgerError::KeyFile(_)), "{error}");
     }
 
     #[tokio::test]

@@ -9,12 +9,15 @@ mod clock;
 pub mod config;
 pub mod dns;
 pub mod host;
+pub mod identity;
 pub mod keeper;
 pub mod ledger;
 pub mod local;
 pub mod logs;
+mod metrics;
 mod probe;
 pub mod reconcile;
 pub mod session;
+pub mod trusted;
 
 pub use agent::{RunError, run};

@@ -1,15 +1,24 @@
 //! `berth-agent`: the agent, and, re-executed, the keeper of one member.
 
-use std::{io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal as _,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 use berth_agent::{
     config::{Config, ConfigFile},
-    host::linux::{LinuxConfig, LinuxHost, LocalPolicy, SelfReboot},
+    host::linux::{LinuxConfig, LinuxHost, LocalPolicy, Scopes, SelfReboot},
+    identity::{self, Joined, Wish},
+    reconcile::Members,
+    trusted,
 };
-use berth_core::manifest::read_config;
-use clap::Parser;
-use sd_notify::NotifyState;
+use berth_core::{ids::HostName, manifest::read_config};
+use berth_pki::memory;
+use berth_proto::supervisor;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -27,15 +36,51 @@ struct Args {
     /// For tests of hosts that share a machine: what would reboot this one is written here instead.
     #[arg(long, value_name = "FILE", hide = true)]
     record_reboots: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What else it can do than run.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this machine a host of a cluster.
+    ///
+    /// The token says which cluster: before anything is sent, whoever answers at the address must
+    /// prove to be its coordinator. The key is made here and never leaves this machine. What the host
+    /// is called, where the coordinator is and the address of this host are remembered; the
+    /// configuration file may say otherwise.
+    Join(JoinArgs),
+}
+
+/// How to join.
+#[derive(Debug, clap::Args)]
+struct JoinArgs {
+    /// Where the coordinator is: IP:PORT.
+    #[arg(value_name = "ADDRESS")]
+    coordinator: SocketAddr,
+    /// What `berth admin token create` printed; read from the standard input if it is `-`.
+    token: String,
+    /// The host's name in the cluster [default: `host` of the configuration file, or this machine's
+    /// name]
+    #[arg(long)]
+    name: Option<HostName>,
+    /// The address of this machine that the other hosts reach [default: the one by which it reaches
+    /// the coordinator]
+    #[arg(long, value_name = "IP")]
+    advertise_address: Option<IpAddr>,
 }
 
 fn main() -> anyhow::Result<()> {
+    // Also as keeper and as helper: what they are told has secrets in it.
+    memory::keep_to_itself()?;
     berth_agent::keeper::main_if_keeper();
     berth_agent::host::storage::helper::main_if_helper();
     let args = Args::parse();
     log(args.log_json);
+    if let Some(Command::Join(join)) = &args.command {
+        return joined(&args, join);
+    }
     let config = config(&args)?;
-    let reboot = config.self_reboot.clone().map(SelfReboot::Sysrq);
     let host = LinuxHost::new(LinuxConfig {
         data_dir: config.data_dir.clone(),
         run_dir: config.run_dir.clone(),
@@ -45,7 +90,11 @@ fn main() -> anyhow::Result<()> {
             file: args.config,
             ..config.policy.clone()
         },
-        self_reboot: args.record_reboots.map(SelfReboot::Recorded).or(reboot),
+        self_reboot: args
+            .record_reboots
+            .map(SelfReboot::Recorded)
+            .or_else(|| config.self_reboot.clone()),
+        scopes: Scopes::here(),
         keeper_program: LinuxConfig::OWN_PROGRAM.into(),
     })
     .map_err(|reason| anyhow::anyhow!("{reason}"))?;
@@ -70,17 +119,80 @@ fn log(json: bool) {
     }
 }
 
-fn config(args: &Args) -> anyhow::Result<Config> {
+fn file(args: &Args) -> anyhow::Result<ConfigFile> {
     let file = args.config.display().to_string();
-    let text =
-        std::fs::read_to_string(&args.config).with_context(|| format!("cannot read {file}"))?;
+    // Whatever it would say has a default.
+    let text = trusted::read(&args.config)?.unwrap_or_default();
     let read = read_config::<ConfigFile>(&file, &text);
-    let told = |lines: Vec<String>| anyhow::anyhow!("{}", lines.join("\n"));
-    let parsed = read.map_err(|all| told(all.iter().map(ToString::to_string).collect()))?;
-    parsed.try_into().map_err(|errors: Vec<_>| {
-        let line = |error| format!("{file}: {:#}", anyhow::Error::new(error));
-        told(errors.into_iter().map(line).collect())
+    read.map_err(|all| {
+        let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
     })
+}
+
+fn config(args: &Args) -> anyhow::Result<Config> {
+    let file = file(args)?;
+    let joined = Joined::read(&file.data_dir)?;
+    file.or_joined(joined).try_into().map_err(|errors: Vec<_>| {
+        let at = args.config.display();
+        let line = |error| format!("{at}: {:#}", anyhow::Error::new(error));
+        let lines: Vec<String> = errors.into_iter().map(line).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })
+}
+
+/// Joins, and says so.
+fn joined(args: &Args, join: &JoinArgs) -> anyhow::Result<()> {
+    let file = file(args)?;
+    let token = match join.token.as_str() {
+        "-" => std::io::read_to_string(std::io::stdin()).context("cannot read the token")?,
+        token => token.to_owned(),
+    };
+    let own_name = || nix::unistd::gethostname().ok()?.into_string().ok();
+    let name = match (&join.name, &file.host) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => name.parse().context("host of the configuration file")?,
+        (None, None) => {
+            let name = own_name().unwrap_or_default().to_lowercase();
+            let name = name.split('.').next().unwrap_or_default().to_owned();
+            name.parse().with_context(|| {
+                format!("this machine's name '{name}' is no name of a host; give --name")
+            })?
+        }
+    };
+    let wish = Wish {
+        coordinator: join.coordinator,
+        token: token.parse()?,
+        name,
+        advertise_address: join.advertise_address.or(file.advertise_address),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let done = runtime.block_on(identity::join(wish, &file.data_dir))?;
+    for (field, said, joined) in [
+        ("host", file.host, done.host.to_string()),
+        (
+            "coordinator",
+            file.coordinator,
+            done.coordinator.to_string(),
+        ),
+    ] {
+        if let Some(said) = said.filter(|said| *said != joined) {
+            bail!(
+                "the host joined as {} at {}, and {} says {field}: {said}; correct it",
+                done.host,
+                done.coordinator,
+                args.config.display()
+            );
+        }
+    }
+    tracing::info!(
+        host = %done.host, coordinator = %done.coordinator, address = %done.advertise_address,
+        "joined; start the agent: systemctl enable --now berth-agent"
+    );
+    Ok(())
 }
 
 async fn run(config: Config, host: LinuxHost) -> anyhow::Result<()> {
@@ -94,34 +206,16 @@ async fn run(config: Config, host: LinuxHost) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping; the members run on");
-        notify(&[NotifyState::Stopping]);
+        supervisor::stopping();
         asked.cancel();
     });
-    let watchdog = tokio::spawn(watchdog());
-    let ready = || notify(&[NotifyState::Ready]);
+    let ready = |members: Members| {
+        supervisor::ready();
+        tokio::spawn(supervisor::watchdog(move || members.clone().turn()));
+    };
     let result = berth_agent::run(config, Arc::new(host), shutdown.clone(), ready).await;
-    watchdog.abort();
     if let Err(error) = result {
         bail!(error);
     }
     Ok(())
-}
-
-/// Tells systemd that the runtime still turns, twice as often as it asks.
-async fn watchdog() {
-    let Some(limit) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut tick = tokio::time::interval((limit / 2).max(Duration::from_millis(100)));
-    loop {
-        tick.tick().await;
-        notify(&[NotifyState::Watchdog]);
-    }
-}
-
-/// Without systemd there is nobody to tell.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot tell systemd");
-    }
 }

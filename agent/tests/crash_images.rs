@@ -11,7 +11,7 @@
     reason = "how many images were tried is the result"
 )]
 
-use std::{fs, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use berth_agent::ledger::LedgerStore;
 use berth_core::{
@@ -22,8 +22,11 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 /// Records that are written one by one: enough for the file to be written anew in between.
 const RECORDS: usize = 1_040;
-/// Of these many the images are made, from both sides of that.
-const STEPS: usize = 80;
+/// After about so many the file is written anew.
+const ANEW: usize = 1_000;
+/// Images are made of the first of them, and of the last few before that and all after it.
+const STEPS: usize = 100;
+const FEW: usize = 10;
 /// Images of one run.
 const IMAGES: usize = 10_000;
 /// Every so many of them is opened by an agent, which syncs.
@@ -67,17 +70,30 @@ struct Step {
     ledger: Ledger,
 }
 
+/// Where files are that a test reads back as images: what is synced there is synced at once, and the
+/// images stand for the disk.
+fn directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let mut built = tempfile::Builder::new();
+    built.prefix("berth-images");
+    if memory.is_dir() {
+        built.tempdir_in(memory).unwrap()
+    } else {
+        built.tempdir().unwrap()
+    }
+}
+
 /// What an agent writes.
 fn record(rng: &mut StdRng) -> Vec<Step> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let store = LedgerStore::open(dir.path()).unwrap();
     let mut steps = Vec::new();
-    let interesting = |at: usize| at < STEPS / 2 || (at > 1000 - STEPS / 2 && at < 1000);
     for at in 0..RECORDS {
-        if interesting(at) || at >= 1000 {
+        // Few of a long file: each of its images is read whole.
+        if !(STEPS..=ANEW - FEW).contains(&at) {
             let file = fs::read(dir.path().join("ledger")).unwrap();
             let ledger = store.read().clone();
             steps.push(Step { at, file, ledger });
@@ -147,7 +163,7 @@ fn every_crash_image_holds_what_was_acknowledged() {
             }
         }
         if number % OPENED == 0 {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = directory();
             fs::write(dir.path().join("ledger"), &file).unwrap();
             // What a rewrite left behind is in nobody's way.
             fs::write(dir.path().join("ledger.new"), &file[..file.len() / 2]).unwrap();

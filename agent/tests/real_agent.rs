@@ -7,177 +7,44 @@
     reason = "a test stops at the first surprise"
 )]
 
-use std::{
-    fs::{self, File},
-    process::{Child, Command},
-};
+use std::fs;
 
 use berth_core::{
-    ids::MemberId,
     order::Desired,
     report::{MemberReport, Phase},
     waiting::{Privilege, Reason},
-};
-use berth_proto::v1::{
-    LogCancel, LogRequest, agent_message::Message as FromAgent,
-    coordinator_message::Message as ToAgent,
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tempfile::TempDir;
 
+mod machine;
 mod stub;
 
-use stub::{Agent, Stub, complete, member_order, ready, socket};
+use machine::{Machine, log_with, pid};
+use stub::{Agent, complete, member_order, ready};
 
 const SCRIPT: &str = "echo hello from $0; echo data > /data/file; exec sleep 600";
 
-/// A host's directories, and the agent that runs there. What is left is killed at the end.
-struct Machine {
-    dir: TempDir,
-    agent: Child,
-    /// The member's name. It keeps the tests' control groups apart.
-    name: String,
+/// Orders the machine's member to run; the process id of its process.
+async fn run(machine: &Machine, agent: &mut Agent) -> u32 {
+    let order = member_order(&machine.name, Desired::Run, &command());
+    assert_eq!(agent.order(&complete(1, vec![order])).await, "");
+    pid(&agent.until(&machine.member(), ready).await)
 }
 
-impl Machine {
-    /// `address` keeps the name servers of tests apart.
-    fn new(name: &str, address: &str) -> Self {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let at = dir.path().display();
-        fs::create_dir(dir.path().join("pool")).unwrap();
-        let config = format!(
-            "host: host-1\n\
-             coordinator: unix:{at}/coordinator.sock\n\
-             advertiseAddress: 127.0.0.1\n\
-             pools: {{default: {at}/pool}}\n\
-             dataDir: {at}/data\n\
-             runDir: {at}/run\n\
-             logDir: {at}/log\n\
-             dns: {{listen: ['{address}:53'], upstreams: []}}\n\
-             local: unix:{at}/agent.sock\n"
-        );
-        fs::write(dir.path().join("agent.yaml"), config).unwrap();
-        let agent = start(&dir);
-        let name = name.to_owned();
-        Self { dir, agent, name }
-    }
-
-    fn member(&self) -> MemberId {
-        format!("default/{}", self.name).parse().unwrap()
-    }
-
-    /// Orders the member to run; the process id of its process.
-    async fn run(&self, agent: &mut Agent) -> u32 {
-        let order = member_order(&self.name, Desired::Run, &command());
-        assert_eq!(agent.order(&complete(1, vec![order])).await, "");
-        pid(&agent.until(&self.member(), ready).await)
-    }
-
-    /// The member's keeper.
-    fn keeper(&self) -> Pid {
-        let record = self.dir.path().join("run");
-        let record = record.join(format!("default_{}/record.json", self.name));
-        let record: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
-        Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
-    }
-
-    /// Takes every member out of the order.
-    async fn forget(&self, agent: &mut Agent, generation: u64) {
-        assert_eq!(agent.order(&complete(generation, vec![])).await, "");
-        agent.until_gone(&self.member()).await;
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("agent.log")).unwrap()
-    }
-
-    fn restart(&mut self) {
-        self.agent = start(&self.dir);
-    }
-
-    /// Signals the agent and waits for its end.
-    fn end(&mut self, signal: Signal) -> bool {
-        let pid = Pid::from_raw(i32::try_from(self.agent.id()).unwrap());
-        kill(pid, signal).unwrap();
-        self.agent.wait().unwrap().success()
-    }
-
-    async fn stub(&self) -> Stub {
-        Stub::listen(&socket(self.dir.path(), "coordinator.sock")).await
-    }
-}
-
-fn start(dir: &TempDir) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(dir.path().join("agent.log"))
-        .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_berth-agent"))
-        .arg("--config")
-        .arg(dir.path().join("agent.yaml"))
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        drop(self.agent.kill());
-        drop(self.agent.wait());
-        // Killing a keeper kills its member.
-        for run in fs::read_dir(self.dir.path().join("run"))
-            .into_iter()
-            .flatten()
-        {
-            let record = run.unwrap().path().join("record.json");
-            let text = fs::read_to_string(record).unwrap_or_default();
-            let record: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-            if let Some(pid) = record["pid"].as_i64() {
-                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                if name.trim() == "berth-keeper" {
-                    let keeper = Pid::from_raw(i32::try_from(pid).unwrap());
-                    // Gone already is as good.
-                    let _ = kill(keeper, Signal::SIGKILL);
-                }
-            }
-        }
-        if std::thread::panicking() {
-            let log = fs::read_to_string(self.dir.path().join("agent.log"));
-            std::io::Write::write_all(&mut std::io::stderr(), log.unwrap().as_bytes()).unwrap();
-        }
-    }
-}
-
-fn pid(report: &MemberReport) -> u32 {
-    report.processes[0].pid.unwrap()
+/// The keeper of the machine's member.
+fn keeper(machine: &Machine) -> Pid {
+    let record = machine.dir.path().join("run");
+    let record = record.join(format!("default_{}/record.json", machine.name));
+    let record: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+    Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
 }
 
 fn command() -> [&'static str; 4] {
     ["/bin/sh", "-c", SCRIPT, "real"]
-}
-
-/// Follows a log until it holds a text.
-async fn log_with(agent: &mut Agent, member: &MemberId, text: &str) {
-    let request = LogRequest {
-        id: 1,
-        member: member.to_string(),
-        follow: true,
-        ..LogRequest::default()
-    };
-    agent.send(ToAgent::LogRequest(request)).await;
-    let mut log = String::new();
-    while !log.contains(text) {
-        if let FromAgent::LogData(data) = agent.next().await.unwrap() {
-            assert!(!data.end, "{log}{}", data.error);
-            log.push_str(&String::from_utf8(data.data).unwrap());
-        }
-    }
-    agent.send(ToAgent::LogCancel(LogCancel { id: 1 })).await;
 }
 
 #[tokio::test]
@@ -186,7 +53,7 @@ async fn a_process_keeps_its_pid_over_the_death_and_the_end_of_its_agent() {
     let mut stub = machine.stub().await;
     let mut agent = stub.agent().await;
     assert!(agent.hello.host.pools.keys().eq(["default"]));
-    let first = machine.run(&mut agent).await;
+    let first = run(&machine, &mut agent).await;
     log_with(&mut agent, &machine.member(), "hello from real\n").await;
 
     assert!(!machine.end(Signal::SIGKILL));
@@ -221,7 +88,7 @@ async fn a_killed_process_and_a_killed_keeper_come_back() {
     let mut machine = Machine::new("kill-0", "127.0.77.2");
     let mut stub = machine.stub().await;
     let mut agent = stub.agent().await;
-    let first = machine.run(&mut agent).await;
+    let first = run(&machine, &mut agent).await;
     kill(
         Pid::from_raw(i32::try_from(first).unwrap()),
         Signal::SIGKILL,
@@ -231,7 +98,7 @@ async fn a_killed_process_and_a_killed_keeper_come_back() {
     let second = pid(&agent.until(&machine.member(), again).await);
     assert_ne!(first, second);
 
-    kill(machine.keeper(), Signal::SIGKILL).unwrap();
+    kill(keeper(&machine), Signal::SIGKILL).unwrap();
     let other = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number.0 == 2;
     let third = pid(&agent.until(&machine.member(), other).await);
     assert!(!fs::exists(format!("/proc/{second}")).unwrap());
@@ -255,7 +122,7 @@ async fn a_keeper_that_does_not_answer_is_killed_after_the_grace_period() {
     };
     agent.order(&complete(1, order(Desired::Run))).await;
     let process = pid(&agent.until(&machine.member(), ready).await);
-    let keeper = machine.keeper();
+    let keeper = keeper(&machine);
     kill(keeper, Signal::SIGSTOP).unwrap();
 
     agent.order(&complete(2, order(Desired::Stop))).await;

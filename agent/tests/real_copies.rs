@@ -15,7 +15,7 @@ use std::{
 
 use berth_agent::host::{
     Host,
-    linux::{LinuxConfig, LinuxHost, LocalPolicy},
+    linux::{LinuxConfig, LinuxHost, LocalPolicy, Scopes},
     storage::Pool,
 };
 use berth_core::{
@@ -349,6 +349,7 @@ fn killed_at(bed: &Bed, call: &str, n: u32) -> LinuxHost {
         pools: [("images".to_owned(), images)].into(),
         policy: LocalPolicy::default(),
         self_reboot: None,
+        scopes: Scopes::None,
         keeper_program: program,
     };
     LinuxHost::new(config).unwrap()

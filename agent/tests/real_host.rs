@@ -6,7 +6,11 @@
     reason = "a failed step fails the test"
 )]
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt as _},
+    path::Path,
+};
 
 use berth_agent::host::{ExecOrder, Host, KeeperHandle};
 use berth_core::{
@@ -152,4 +156,40 @@ async fn a_members_resolver_survives_the_replacement_of_the_hosts() {
         }
     }
     assert!(fs::read_to_string(&resolver).unwrap().contains("192.0.2.3"));
+}
+
+#[tokio::test]
+async fn a_configuration_directory_begins_with_what_its_user_may_read() {
+    let bed = Bed::new("seed");
+    let seed = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mode = |name: &str, mode| {
+        let file = seed.path().join(name);
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("", 0o755);
+    fs::write(seed.path().join("options"), "for all").unwrap();
+    fs::write(seed.path().join("key"), "for root").unwrap();
+    mode("key", 0o600);
+    let launch = || {
+        let mut launch = bed.launch(vec![shell("main", "sleep 1000")]);
+        launch.rendered.config_copy_from = Some(seed.path().display().to_string());
+        launch
+    };
+
+    let error = bed.host.start_keeper(launch()).await.unwrap_err();
+    let key = seed.path().join("key");
+    let told = format!("copy {}: Permission denied", key.display());
+    assert!(error.to_string().contains(&told), "{error}");
+
+    mode("key", 0o640);
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    std::os::unix::fs::chown(&key, None, Some(nobody.gid.as_raw())).unwrap();
+    bed.host.start_keeper(launch()).await.unwrap();
+    let dir = bed.dir.path().join("data/config/default_seed-0");
+    let about = fs::metadata(dir.join("key")).unwrap();
+    assert_eq!(
+        (about.uid(), about.mode() & 0o777),
+        (nobody.uid.as_raw(), 0o640)
+    );
+    assert_eq!(fs::read_to_string(dir.join("options")).unwrap(), "for all");
 }

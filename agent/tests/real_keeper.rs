@@ -26,7 +26,7 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
         "echo host $(hostname) pid $$ user $(id -u) groups $(id -G) dir $(pwd) $A
          grep -E '^(CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status
          cat /mnt/berth-test/greeting; echo; ls /tmp | wc -l; touch /tmp/mine && echo tmp is mine
-         cat /etc/resolv.conf /etc/hosts; ulimit -n; umask; cat /proc/self/oom_score_adj
+         cat /etc/resolv.conf /etc/hosts; grep ^hosts: /etc/nsswitch.conf; ulimit -n; umask; cat /proc/self/oom_score_adj
          readlink /proc/self/fd/0; echo to stderr >&2; touch /mnt/berth-test/x
          echo ready; while :; do sleep 60; done",
     );
@@ -55,6 +55,7 @@ async fn a_member_has_its_own_namespaces_and_no_privileges() {
     let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
     for expected in [
         "host spaces-0 pid ".to_owned(),
+        "hosts: files dns".to_owned(),
         format!("user {} groups {} dir /usr a value", nobody.uid, nobody.gid),
         "CapEff:\t0000000000000000".to_owned(),
         "CapBnd:\t0000000000000000".to_owned(),
@@ -567,6 +568,7 @@ async fn files_are_written_for_the_user_and_before_the_start() {
         path: path.to_string_lossy().into_owned(),
         mode: 0o400,
         content: berth_core::spec::Sealed::new("secret = 1\n".to_owned()),
+        secret: false,
         when: berth_core::spec::FileWhen::Start,
         on_change: berth_core::spec::OnChange::Ignore,
     });
@@ -585,6 +587,61 @@ async fn files_are_written_for_the_user_and_before_the_start() {
         .unwrap_err();
     assert!(error.to_string().contains("configDir"), "{error}");
     assert!(!std::path::Path::new("/etc/berth-test.conf").exists());
+}
+
+#[tokio::test]
+async fn a_file_from_a_secret_is_in_memory_only_and_gone_with_the_member() {
+    use berth_core::spec::FileWhen;
+    let bed = Bed::new("secret");
+    let config = bed.host.config_dir(&bed.member());
+    let on_disk = bed.dir.path().join("data/config/default_secret-0");
+    let files = [
+        ("sub/start.key", FileWhen::Start),
+        ("once.key", FileWhen::Once),
+        ("missing.key", FileWhen::IfMissing),
+    ];
+    let mut main = shell("main", "");
+    let mut script = String::new();
+    for (name, when) in files {
+        let path = config.join(name);
+        // What it is, where it is, and who may read it.
+        let at = path.display();
+        let line = format!("stat -L -c '%U %a %F' {at}; stat -L -f -c %T {at}; cat {at}; ");
+        script.push_str(&line);
+        main.files.push(berth_core::rendered::RenderedFile {
+            path: path.to_string_lossy().into_owned(),
+            mode: 0o400,
+            content: berth_core::spec::Sealed::default(),
+            secret: true,
+            when,
+            on_change: berth_core::spec::OnChange::Ignore,
+        });
+    }
+    let script = format!("{script} echo end; {WAIT_FOREVER}");
+    main.argv = shell("main", &script).argv;
+    // The second start is of another keeper: what the first one had in memory is gone.
+    for text in ["canary-1\n", "canary-2\n"] {
+        for file in &mut main.files {
+            file.content = berth_core::spec::Sealed::new(text.to_owned());
+        }
+        let launch = bed.launch(vec![main.clone()]);
+        let handle = bed.host.start_keeper(launch).await.unwrap();
+        let each = format!("nobody 400 regular file\ntmpfs\n{text}");
+        let whole = format!("{}end\n", each.repeat(files.len()));
+        assert_eq!(bed.log_with("main.log", &whole).await, whole);
+        handle.client.kill().await.unwrap();
+        bed.host.cleanup(&bed.member()).await.unwrap();
+        for (name, _) in files {
+            let path = on_disk.join(name);
+            assert!(path.is_symlink() && !path.exists(), "{}", path.display());
+        }
+        let kept = on_disk.join(".berth-secrets");
+        assert_eq!(
+            fs::read_dir(kept).unwrap().count(),
+            0,
+            "nothing is on the disk"
+        );
+    }
 }
 
 /// A file as a process sees it.
@@ -606,6 +663,7 @@ async fn what_is_rendered_anew_is_for_later_starts_and_for_whom_it_signals() {
             path: conf.to_string_lossy().into_owned(),
             mode: 0o644,
             content: berth_core::spec::Sealed::new(text.to_owned()),
+            secret: false,
             when: berth_core::spec::FileWhen::Start,
             on_change,
         });
@@ -669,6 +727,7 @@ async fn a_restart_for_a_changed_file_is_not_lost_when_the_file_of_another_canno
             path: path.to_string_lossy().into_owned(),
             mode: 0o644,
             content: berth_core::spec::Sealed::new(text.to_owned()),
+            secret: false,
             when: berth_core::spec::FileWhen::Start,
             on_change,
         };

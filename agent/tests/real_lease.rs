@@ -28,7 +28,11 @@ const TERMS: LeaseTerms = LeaseTerms {
 fn leased(bed: &Bed, renewed: Timestamp) -> KeeperLaunch {
     let mut launch = bed.launch(vec![shell("main", STUBBORN)]);
     let terms = TERMS;
-    launch.lease = Some(LeasedRun { terms, renewed });
+    launch.lease = Some(LeasedRun {
+        terms,
+        renewed,
+        reboot_ms: 0,
+    });
     launch
 }
 

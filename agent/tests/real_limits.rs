@@ -138,7 +138,7 @@ async fn a_limit_that_is_not_enforced_is_told_or_holds_the_start() {
     let refused = bed.host.start_keeper(bed.launch(vec![main])).await;
     let reason = refused.unwrap_err();
     assert!(
-        matches!(&reason, Reason::LimitsNotEnforced { limits, .. } if *limits == told),
+        matches!(&reason, Reason::LimitsNotEnforced(unenforced) if unenforced.limits == told),
         "{reason}"
     );
 }
@@ -230,6 +230,7 @@ async fn a_changed_file_is_told_by_the_signal_that_the_process_names() {
             path: path.to_str().unwrap().to_owned(),
             mode: 0o644,
             content: berth_core::spec::Sealed::new(text.to_owned()),
+            secret: false,
             when: berth_core::spec::FileWhen::Start,
             on_change: berth_core::spec::OnChange::Signal,
         });

@@ -8,19 +8,12 @@
 
 use std::sync::Arc;
 
-use berth_agent::{
-    RunError,
-    config::Config,
-    dns::{DnsConfig, Upstreams},
-    host::{fake::FakeHost, linux::LocalPolicy, storage::Pool},
-};
 use berth_core::{
     ids::{ContentHash, MemberId, ZoneSerial},
     lease::LeaseTerms,
     order::{Desired, MemberOrder},
     report::{MemberReport, Phase},
     spec::Port,
-    volume::PoolKind,
     volume::{
         VolumeSource,
         work::{VolumeDone, VolumeTask, VolumeWork},
@@ -34,96 +27,20 @@ use berth_proto::{
     v1::{
         LocalListRequest, LocalMemberRequest, LocalStatusRequest, LogRequest,
         agent_message::Message as FromAgent, coordinator_message::Message as ToAgent,
-        local_service_client::LocalServiceClient,
     },
 };
-use tempfile::TempDir;
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 
+mod bed;
 mod stub;
 
-use stub::{Agent, DEADLINE, Stub, complete, member_order, ready, socket};
+use bed::Bed;
+use stub::{Agent, complete, member_order, ready, socket};
 
 const COMMAND: [&str; 1] = ["/bin/server"];
 
 fn id(name: &str) -> MemberId {
     format!("default/{name}").parse().unwrap()
-}
-
-/// An agent on a host in memory.
-struct Bed {
-    dir: TempDir,
-    host: FakeHost,
-    agent: Option<(CancellationToken, JoinHandle<Result<(), RunError>>)>,
-}
-
-impl Bed {
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            host: FakeHost::new(&["default"]),
-            agent: None,
-        }
-    }
-
-    fn config(&self) -> Config {
-        let dir = self.dir.path();
-        Config {
-            host: "host-1".parse().unwrap(),
-            coordinator: socket(dir, "coordinator.sock"),
-            advertise_address: [127, 0, 0, 1].into(),
-            labels: [("rack".to_owned(), "a".to_owned())].into(),
-            pools: [(
-                "default".to_owned(),
-                Pool {
-                    path: dir.join("pool"),
-                    kind: PoolKind::Directory,
-                },
-            )]
-            .into(),
-            data_dir: dir.join("data"),
-            self_reboot: None,
-            run_dir: dir.join("run"),
-            log_dir: dir.join("log"),
-            dns: DnsConfig {
-                listen: vec![([127, 0, 0, 1], 0).into()],
-                upstreams: Upstreams::These(Vec::new()),
-                data_dir: dir.join("data"),
-                origin: "berth.internal".to_owned(),
-            },
-            resolver: [127, 0, 0, 1].into(),
-            local: socket(dir, "agent.sock"),
-            policy: LocalPolicy::default(),
-        }
-    }
-
-    async fn stub(&self) -> Stub {
-        Stub::listen(&socket(self.dir.path(), "coordinator.sock")).await
-    }
-
-    async fn start(&mut self) {
-        let stop = CancellationToken::new();
-        let (opened, open) = oneshot::channel();
-        let ready = move || opened.send(()).unwrap();
-        let host = Arc::new(self.host.clone());
-        let run = berth_agent::run(self.config(), host, stop.clone(), ready);
-        let task = tokio::spawn(run);
-        timeout(DEADLINE, open).await.unwrap().unwrap();
-        self.agent = Some((stop, task));
-    }
-
-    async fn stop(&mut self) {
-        let (stop, task) = self.agent.take().unwrap();
-        stop.cancel();
-        timeout(DEADLINE, task).await.unwrap().unwrap().unwrap();
-    }
-
-    async fn local(&self) -> LocalServiceClient<Channel> {
-        let channel = connect(&socket(self.dir.path(), "agent.sock")).await;
-        LocalServiceClient::new(channel.unwrap())
-    }
 }
 
 fn request(name: &str) -> LocalMemberRequest {

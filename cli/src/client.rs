@@ -1,12 +1,13 @@
 //! Opens connections, all through the one transport module.
 
 use berth_proto::{
-    transport::{self, Endpoint},
+    transport::{self, Endpoint, Remote},
     v1::{
-        admin_service_client::AdminServiceClient, event_service_client::EventServiceClient,
-        host_service_client::HostServiceClient, local_service_client::LocalServiceClient,
-        member_service_client::MemberServiceClient, object_service_client::ObjectServiceClient,
-        set_service_client::SetServiceClient, volume_service_client::VolumeServiceClient,
+        access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
+        event_service_client::EventServiceClient, host_service_client::HostServiceClient,
+        local_service_client::LocalServiceClient, member_service_client::MemberServiceClient,
+        object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
+        volume_service_client::VolumeServiceClient,
     },
 };
 use tonic::transport::Channel;
@@ -24,17 +25,22 @@ pub(crate) struct Coordinator {
 
 impl Coordinator {
     /// Connects.
-    pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Self, CliError> {
-        let channel =
-            transport::connect(endpoint)
-                .await
-                .map_err(|error| CliError::Unreachable {
-                    peer: "the coordinator".to_owned(),
-                    source: Box::new(error),
-                    hint: "check that berth-coordinator runs and that you may use its socket \
-                           (root), or name another one with --endpoint or BERTH_ENDPOINT"
-                        .to_owned(),
-                })?;
+    pub(crate) async fn connect(remote: &Remote) -> Result<Self, CliError> {
+        let hint = match remote.endpoint {
+            Endpoint::Unix(_) => {
+                "check that berth-coordinator runs and that you may use its socket (root), or name \
+                 another one with --endpoint or BERTH_ENDPOINT, or a context with --context"
+            }
+            Endpoint::Tcp(_) => {
+                "check that berth-coordinator runs there; `berth config show` shows as whom you ask"
+            }
+        };
+        let channel = remote.connect().await;
+        let channel = channel.map_err(|error| CliError::Unreachable {
+            peer: "the coordinator".to_owned(),
+            source: Box::new(error),
+            hint: hint.to_owned(),
+        })?;
         Ok(Self { channel })
     }
 
@@ -66,6 +72,11 @@ impl Coordinator {
     /// The coordinator's store.
     pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Tokens and operators.
+    pub(crate) fn access(&self) -> AccessServiceClient<Channel> {
+        AccessServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// Events.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, io, path::PathBuf};
 
-use berth_core::store::backup::BackupError;
+use berth_core::{audit::ChainError, store::backup::BackupError};
 use thiserror::Error;
 
 use crate::exit::Exit;
@@ -54,6 +54,15 @@ pub(crate) enum CliError {
         /// What is wrong with it.
         #[source]
         source: BackupError,
+    },
+    /// An audit log is not what was written.
+    #[error("the audit log in {} is broken", path.display())]
+    Audit {
+        /// The directory.
+        path: PathBuf,
+        /// Where.
+        #[source]
+        source: ChainError,
     },
     /// Standard output or the terminal failed.
     #[error("cannot {doing}")]
@@ -140,7 +149,9 @@ impl CliError {
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Runtime(_) | Self::Terminal { .. } | Self::Failed { .. } => Exit::Failure,
+            Self::Runtime(_) | Self::Terminal { .. } | Self::Audit { .. } | Self::Failed { .. } => {
+                Exit::Failure
+            }
             Self::Usage { .. } | Self::Missing { .. } | Self::File { .. } | Self::Backup { .. } => {
                 Exit::Usage
             }
@@ -178,6 +189,7 @@ impl CliError {
             Self::Runtime(_) => "raise the limits on open files and processes",
             Self::File { .. } => "check the path and who may use it",
             Self::Backup { .. } => "take another one with `berth admin backup FILE`",
+            Self::Audit { .. } => "compare it with a copy from elsewhere",
             Self::Terminal { .. } => "check where the output goes",
             Self::Usage { hint, .. }
             | Self::Missing { hint, .. }

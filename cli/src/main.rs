@@ -3,6 +3,7 @@
 mod args;
 mod client;
 mod commands;
+mod contexts;
 mod error;
 mod exit;
 mod output;

@@ -45,7 +45,10 @@ pub(crate) fn from_status(doing: &str, status: &Status) -> CliError {
     if lost(status) {
         return CliError::Unreachable {
             peer: format!("the other end, to {doing}"),
-            source: Box::new(status.clone()),
+            source: match berth_pki::problem::explain(status) {
+                Some(why) => why.into(),
+                None => Box::new(status.clone()),
+            },
             hint: "it went away or never was there; check that it runs, then try again".to_owned(),
         };
     }

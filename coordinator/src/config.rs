@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,13 +11,21 @@ use berth_core::{
     ids::check_label,
     lease::{LeaseError, Leases},
     manifest::{Violation, read_config},
+    network::Network,
     spec::period::{PeriodError, parse_period},
 };
 use berth_proto::transport::{Endpoint, EndpointError};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::fencing::{Fencing, FencingError, FencingFile};
+use crate::{
+    fencing::{Fencing, FencingError, FencingFile},
+    pki::{TlsConfig, TlsError, TlsFile},
+    secrets::{KeyError, KeySource, SecretsFile},
+};
+
+/// Where metrics are served by default: beside the port that the documents use for gRPC.
+const METRICS_PORT: u16 = 7401;
 
 /// What the file says. Every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -34,6 +43,38 @@ struct File {
     leases: LeaseFile,
     /// How hosts that are out of contact are switched off.
     fencing: FencingFile,
+    /// What is taken from hosts.
+    hosts: HostsFile,
+    /// For whoever watches.
+    metrics: MetricsFile,
+    /// Certificates.
+    tls: TlsFile,
+    /// How secrets are kept.
+    secrets: SecretsFile,
+}
+
+/// For Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct MetricsFile {
+    /// Where metrics are served, if anywhere.
+    listen: Vec<SocketAddr>,
+}
+
+impl Default for MetricsFile {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, METRICS_PORT))],
+        }
+    }
+}
+
+/// What is taken from hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct HostsFile {
+    /// Where their addresses are; anywhere if empty.
+    allowed_networks: Vec<Network>,
 }
 
 /// How long leases are.
@@ -92,12 +133,19 @@ impl Default for Trash {
 impl Default for File {
     fn default() -> Self {
         Self {
-            listen: vec!["unix:/run/berth/coordinator.sock".to_owned()],
+            listen: vec![
+                "unix:/run/berth/coordinator/api.sock".to_owned(),
+                "0.0.0.0:7400".to_owned(),
+            ],
             data_dir: PathBuf::from("/var/lib/berth/coordinator"),
             zone: "berth.internal".to_owned(),
             trash: Trash::default(),
             leases: LeaseFile::default(),
             fencing: FencingFile::default(),
+            hosts: HostsFile::default(),
+            metrics: MetricsFile::default(),
+            tls: TlsFile::default(),
+            secrets: SecretsFile::default(),
         }
     }
 }
@@ -117,6 +165,14 @@ pub struct Config {
     pub leases: Leases,
     /// How hosts are fenced.
     pub fencing: Fencing,
+    /// Where the addresses of hosts are; anywhere if empty.
+    pub host_networks: Vec<Network>,
+    /// Where metrics are served.
+    pub metrics: Vec<SocketAddr>,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// Where the keys are that secrets are sealed with.
+    pub secrets: KeySource,
 }
 
 /// Why there is no configuration.
@@ -160,6 +216,12 @@ pub enum ConfigError {
     /// A host cannot be fenced so.
     #[error(transparent)]
     Fencing(#[from] FencingError),
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The keys for secrets.
+    #[error(transparent)]
+    Secrets(#[from] KeyError),
     /// The time in the trash is none.
     #[error("trash.keep: '{keep}' is no time; write one such as 7d or 12h, or forever")]
     Keep {
@@ -228,11 +290,15 @@ impl Config {
             listen: listen
                 .collect::<Result<_, _>>()
                 .map_err(ConfigError::Endpoint)?,
+            secrets: file.secrets.check(&file.data_dir)?,
             data_dir: file.data_dir,
             zone,
             trash_keep: keep(&file.trash.keep)?,
             leases: file.leases.check()?,
             fencing: file.fencing.check()?,
+            host_networks: file.hosts.allowed_networks,
+            metrics: file.metrics.listen,
+            tls: file.tls.check(|text| keep(text).ok().flatten())?,
         })
     }
 
@@ -251,11 +317,12 @@ mod tests {
         let config = Config::parse("c.yaml", "").unwrap();
         assert_eq!(
             config.listen[0].to_string(),
-            "unix:/run/berth/coordinator.sock"
+            "unix:/run/berth/coordinator/api.sock"
         );
         assert_eq!(config.data_dir, Path::new("/var/lib/berth/coordinator"));
         assert_eq!(config.zone, "berth.internal");
         assert_eq!(config.trash_keep, Some(Duration::from_secs(7 * 24 * 3600)));
+        assert_eq!(config.metrics, ["127.0.0.1:7401".parse().unwrap()]);
     }
 
     #[test]
@@ -267,6 +334,9 @@ mod tests {
             told("zones: x")
         );
         assert!(told("listen: [nowhere]").starts_with("listen: 'nowhere'"));
+        assert!(told("metrics: {listen: [here]}").contains("c.yaml:1"));
+        let text = told("hosts: {allowedNetworks: [192.0.2.1/24]}");
+        assert!(text.contains("'192.0.2.1/24' is not a range"), "{text}");
         assert!(told("listen: []").starts_with("listen is empty"));
         assert!(told("zone: a..b").starts_with("zone: 'a..b'"));
         for keep in ["7", "d", "-1d", "1w", "99999999999999999d", ""] {

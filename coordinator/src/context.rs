@@ -9,14 +9,24 @@ use berth_core::{
     condition::Condition,
     ids::{ClaimKey, MemberId, SetKey},
     map::Map,
+    network::Network,
     plan::Subject,
-    store::Note,
+    store::{Batch, CommitError, Note},
     waiting::Waiting,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, fencing::Fencer, sessions::Sessions, state::SharedView, store::Store};
+use crate::{
+    audit::AuditLog,
+    clock::Clock,
+    fencing::Fencer,
+    metrics::Counters,
+    pki::Pki,
+    sessions::Sessions,
+    state::{SharedView, View},
+    store::{Store, StoreError},
+};
 
 /// The parts that everything else works with.
 #[derive(Debug, Clone)]
@@ -35,6 +45,14 @@ pub struct Context {
     pub clock: Clock,
     /// Fences hosts.
     pub fencer: Fencer,
+    /// What is counted, for whoever watches.
+    pub counters: Arc<Counters>,
+    /// Certifies hosts and operators.
+    pub pki: Pki,
+    /// Where the addresses of hosts are; anywhere if empty.
+    pub host_networks: Arc<[Network]>,
+    /// Who asked for what.
+    pub audit: AuditLog,
     /// Cancelled when the coordinator ends.
     pub shutdown: CancellationToken,
 }
@@ -43,6 +61,41 @@ impl Context {
     /// Writes events down, without waiting.
     pub fn note(&self, notes: Vec<Note>) {
         self.store.note(notes);
+    }
+
+    /// Commits what was decided on the view, and gives back the store's revision; `None` if others came
+    /// first, and all is to be decided anew. Nothing to write is written at once.
+    ///
+    /// # Errors
+    /// If the store cannot write, or refuses it for another reason.
+    pub async fn commit(&self, batch: Batch) -> Result<Option<u64>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Some(self.store.read().revision().0));
+        }
+        match self.store.commit(batch).await {
+            Ok(commit) => {
+                self.trigger.fire();
+                Ok(Some(commit.revision.0))
+            }
+            Err(StoreError::Refused(CommitError::Conflict { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Decides and commits, as often as others come first.
+    ///
+    /// # Errors
+    /// As [`Self::commit`], and what the decision fails with.
+    pub async fn settle<E: From<StoreError>>(
+        &self,
+        decide: impl Fn(&View) -> Result<Batch, E>,
+    ) -> Result<(), E> {
+        loop {
+            let batch = decide(&self.view.read())?;
+            if self.commit(batch).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -67,16 +120,35 @@ pub struct Board {
 
 /// Wakes the reconcile loop. Firing it many times before the loop looks wakes it once.
 #[derive(Debug, Clone, Default)]
-pub struct Trigger(Arc<Notify>);
+pub struct Trigger(Arc<Loop>);
+
+#[derive(Debug, Default)]
+struct Loop {
+    fired: Notify,
+    /// How often it has turned.
+    turns: watch::Sender<u64>,
+}
 
 impl Trigger {
     /// Something changed.
     pub fn fire(&self) {
-        self.0.notify_one();
+        self.0.fired.notify_one();
     }
 
     /// Waits until something changed.
     pub async fn fired(&self) {
-        self.0.notified().await;
+        self.0.fired.notified().await;
+    }
+
+    /// The loop has turned once more.
+    pub fn turned(&self) {
+        self.0.turns.send_modify(|turns| *turns += 1);
+    }
+
+    /// Wakes the loop and waits until it has turned.
+    pub async fn turn(self) -> bool {
+        let mut turns = self.0.turns.subscribe();
+        self.fire();
+        turns.changed().await.is_ok()
     }
 }

@@ -15,10 +15,7 @@ use berth_core::{
 };
 use serde::Serialize;
 
-use crate::state::{
-    View,
-    records::{host_key, put},
-};
+use crate::state::{View, keys::host_key, records::put};
 
 /// Any time.
 pub(crate) const NOW: Timestamp = Timestamp(1_000_000);
@@ -56,6 +53,7 @@ impl World {
             product_uuid: String::new(),
             controllers: std::collections::BTreeSet::new(),
             self_fences: false,
+            watchdog: false,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         };

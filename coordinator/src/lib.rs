@@ -3,15 +3,19 @@
 //! [`run`] wires the parts: [`store`] keeps records, [`state`] is the planner's view of them,
 //! [`reconcile`] decides and orders, [`sessions`] talk to the agents, [`service`] to operators.
 
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod context;
 pub mod fencing;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod metrics;
 pub mod moving;
 pub mod notes;
+pub mod pki;
 pub mod reconcile;
+pub mod secrets;
 pub mod service;
 pub mod sessions;
 pub mod state;
@@ -21,16 +25,21 @@ pub mod volume_work;
 use std::{io, sync::Arc, time::Duration};
 
 use berth_core::store::{Commit, Key};
-use berth_proto::transport::{Incoming, ListenError, listen};
-use sd_notify::NotifyState;
+use berth_pki::PkiError;
+use berth_proto::{
+    supervisor,
+    transport::{Endpoint, Incoming, ListenError, listen, listen_tls},
+};
 use thiserror::Error;
-use tokio::{sync::watch, task::JoinSet, time::interval};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use audit::{AuditError, AuditLog};
 use clock::Clock;
 use config::Config;
 use context::{Board, Context, Trigger};
 use fencing::Fencer;
+use pki::Pki;
 use reconcile::Reconciler;
 use service::ServeError;
 use sessions::Sessions;
@@ -55,6 +64,12 @@ pub enum RunError {
     /// No thread for the store.
     #[error("the store's thread cannot be started; look at the system's limits")]
     Thread(#[source] io::Error),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -65,7 +80,7 @@ pub enum RunError {
 
 /// Runs until `shutdown` is cancelled, then ends its streams and closes the store. `fatal` is
 /// called when the store's disk failed: it must end the process, because what is on disk is not
-/// known any more.
+/// known any more. `ready` is told where it listens.
 ///
 /// # Errors
 /// If the store cannot be opened, or a listener cannot be opened or fails.
@@ -73,14 +88,18 @@ pub async fn run(
     config: Config,
     shutdown: CancellationToken,
     fatal: Fatal,
+    ready: impl FnOnce(&[Endpoint]) + Send,
 ) -> Result<(), RunError> {
-    let opened = store::open(&config.store_path(), KEEP)?;
+    let keys = config.secrets.clone().or_credential();
+    let opened = store::open(&config.store_path(), KEEP, &keys)?;
     let (term, history) = (opened.entered.term, &opened.entered.history);
     let mut view = View::load(opened.model(), history, term, &config.zone);
     view.state.trash_keep = config.trash_keep;
     view.state.leases = config.leases;
     view.state.fences = fencing::known(&config.fencing);
     let clock = Clock::start();
+    let pki = Pki::open(config.tls.clone(), &config.data_dir, clock.now())?;
+    let audit = AuditLog::open(&config.data_dir, clock)?;
     // The store is ours alone by now: no earlier coordinator acknowledges anything any more.
     view.state.term_began = clock.now();
     if let Some(key) = view.unreadable.first() {
@@ -101,14 +120,30 @@ pub async fn run(
         board: found,
         clock,
         fencer: Fencer::new(config.fencing.clone()),
+        counters: Arc::default(),
+        pki,
+        host_networks: config.host_networks.into(),
+        audit,
         shutdown,
     };
     let mut listeners = Vec::new();
     for endpoint in &config.listen {
-        listeners.push(listen(endpoint).await?);
+        listeners.push(match endpoint {
+            Endpoint::Unix(_) => listen(endpoint).await?,
+            Endpoint::Tcp(address) => listen_tls(*address, context.pki.tls()).await?,
+        });
     }
+    let there: Vec<Endpoint> = listeners.iter().map(|at| at.local().clone()).collect();
     tell_history(&context);
+    let mut watched = JoinSet::new();
+    for address in config.metrics {
+        let context = context.clone();
+        let gather = move || std::future::ready(metrics::gather(&context));
+        watched.spawn(berth_proto::metrics::serve(address, gather));
+    }
+    ready(&there);
     let served = serve(context, Reconciler::new, board, listeners).await;
+    watched.shutdown().await;
     // All handles are gone by now, so the writer ends and the file is free.
     let closed = tokio::task::spawn_blocking(move || thread.join()).await;
     if !matches!(closed, Ok(Ok(()))) {
@@ -120,7 +155,8 @@ pub async fn run(
 fn tell_history(context: &Context) {
     let view = context.view.read();
     let (term, history) = (view.state.term, &view.state.history);
-    tracing::info!(%term, %history, "ready");
+    let authority = context.pki.hash();
+    tracing::info!(%term, %history, %authority, "ready");
     if view.state.past.is_latched() {
         tracing::error!(
             "the store's history is in question: nothing is started or moved until 'berth admin \
@@ -142,9 +178,11 @@ async fn serve(
     }
     drop(routes);
     let looping = tokio::spawn(reconciler(context.clone(), board).run());
-    // Errors mean that nobody asked to be told.
-    sd_notify::notify(&[NotifyState::Ready]).ok();
-    let watchdog = tokio::spawn(watchdog(context.shutdown.clone()));
+    supervisor::ready();
+    let trigger = context.trigger.clone();
+    let watchdog = tokio::spawn(supervisor::watchdog(move || trigger.clone().turn()));
+    let fresh = context.pki.clone();
+    let fresh = tokio::spawn(fresh.keep_fresh(context.clock, context.shutdown.clone()));
     let mut result = Ok(());
     tokio::select! {
         () = context.shutdown.cancelled() => {}
@@ -154,7 +192,7 @@ async fn serve(
             }
         }
     }
-    sd_notify::notify(&[NotifyState::Stopping]).ok();
+    supervisor::stopping();
     context.shutdown.cancel();
     context.sessions.end_all("the coordinator is ending");
     let ended = async { while servers.join_next().await.is_some() {} };
@@ -165,17 +203,6 @@ async fn serve(
     // It ends at the next await after the shutdown; waited for, so that its handles are gone.
     looping.await.ok();
     watchdog.abort();
+    fresh.abort();
     result
-}
-
-/// Tells systemd that the runtime is alive, if it wants to know.
-async fn watchdog(shutdown: CancellationToken) {
-    let Some(period) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut ticks = interval(period / 2);
-    while !shutdown.is_cancelled() {
-        ticks.tick().await;
-        sd_notify::notify(&[NotifyState::Watchdog]).ok();
-    }
 }

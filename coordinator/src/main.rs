@@ -13,6 +13,8 @@ use berth_coordinator::{
     run,
     store::{StoreError, backup},
 };
+use berth_pki::memory;
+use berth_proto::transport::Endpoint;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -52,10 +54,11 @@ fn main() -> ExitCode {
     let colour = std::io::stderr().is_terminal();
     log.with_writer(std::io::stderr).with_ansi(colour).init();
     let arguments = Arguments::parse();
-    let done = match &arguments.command {
+    let private = memory::keep_to_itself().map_err(anyhow::Error::from);
+    let done = private.and_then(|()| match &arguments.command {
         None => start(&arguments),
         Some(Command::Restore { file, replace }) => restore(&arguments.config, file, *replace),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,9 +69,10 @@ fn main() -> ExitCode {
 }
 
 fn restore(config: &Path, file: &Path, replace: bool) -> anyhow::Result<()> {
-    let store = Config::load(config)?.store_path();
+    let config = Config::load(config)?;
+    let (store, keys) = (config.store_path(), config.secrets.or_credential());
     let backup = backup::read(file)?;
-    let aside = backup::restore(&backup, &store, replace, Clock::start().now())?;
+    let aside = backup::restore(&backup, &store, &keys, replace, Clock::start().now())?;
     let header = &backup.header;
     let (cluster, revision, records) = (&header.cluster, header.revision, header.records);
     tracing::info!(cluster, %revision, records, store = %store.display(), "restored");
@@ -90,7 +94,12 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
         asked.cancel();
     });
-    Ok(run(config, shutdown, Box::new(end)).await?)
+    let listens = |endpoints: &[Endpoint]| {
+        for endpoint in endpoints {
+            tracing::info!(%endpoint, "listens");
+        }
+    };
+    Ok(run(config, shutdown, Box::new(end), listens).await?)
 }
 
 #[expect(

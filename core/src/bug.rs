@@ -113,6 +113,8 @@ bugs! {
     TermNotRaised: Durability,
     /// A founder that served once is rendered as a founder at its next start.
     FounderTwice: FoundedOnce,
+    /// A founder that was given up on a host which told nothing founds again elsewhere.
+    UntoldFounderFounds: FoundedOnce,
     /// The founders are frozen anew with every start of the first boot.
     FoundersNotFrozen: FoundedOnce,
     /// Who founded a set is forgotten with the set, although claims of it are left.

@@ -69,6 +69,7 @@ fn host(n: u8) -> Host {
             controllers: std::collections::BTreeSet::new(),
             agent_labels: BTreeMap::from([("n".to_owned(), n.to_string())]),
             self_fences: false,
+            watchdog: false,
             directives: HostDirectives::default(),
         },
         contact: Contact {

@@ -165,11 +165,7 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
         }
     }
     for (id, epoch) in &heard.highest_epochs {
-        let last = state.sets.get(&id.set).and_then(|set| {
-            let last = set.last_grants.get(&id.ordinal);
-            last.map(|grant| grant.epoch)
-        });
-        if last < Some(*epoch) {
+        if was_ordered_since(state, id, *epoch) {
             count_as_founded(&mut after, &id.set, id);
         }
     }
@@ -218,6 +214,14 @@ fn granted<'a>(state: &'a State, id: &MemberId) -> Option<&'a Member> {
     state.sets.get(&id.set)?.members.get(&id.ordinal)
 }
 
+/// Whether an epoch that an agent had in its order was granted or ordered later than the store knows.
+fn was_ordered_since(state: &State, id: &MemberId, epoch: Epoch) -> bool {
+    let set = state.sets.get(&id.set);
+    let last = set.and_then(|set| set.last_grants.get(&id.ordinal));
+    let unordered = |member: &Member| member.epoch == epoch && member.ordered == Ordered::Nothing;
+    last.is_none_or(|last| last.epoch < epoch) || granted(state, id).is_some_and(unordered)
+}
+
 fn drop_grant(state: &mut State, id: &MemberId, now: Timestamp) {
     if let Some(member) = granted(state, id) {
         let gone = Step::Release {
@@ -237,9 +241,10 @@ fn count_as_founded(state: &mut State, key: &SetKey, id: &MemberId) {
         founders: Vec::new(),
         open: Vec::new(),
         filled: BTreeMap::new(),
+        untold: BTreeSet::new(),
     };
-    let founding = state.foundings.or_insert_with(key.clone(), none);
-    founding.open.retain(|open| *open != id.ordinal);
+    state.foundings.or_insert_with(key.clone(), none);
+    state.founds_no_more(id);
 }
 
 /// A grant that the store did not know of.

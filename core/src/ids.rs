@@ -143,6 +143,8 @@ label_id! {
     ObjectName,
     /// The name of one process of a member, unique within the member.
     ProcessName,
+    /// Somebody who works with the coordinator, or a program that does; unique in the cluster.
+    UserName,
 }
 
 impl Default for Namespace {
@@ -352,9 +354,13 @@ impl MemberId {
     /// # Errors
     /// If the joined name is longer than a label; validation of the set excludes it.
     pub fn claim(&self, template: &str) -> Result<ClaimKey, IdError> {
+        // Asked for every member several times in a plan: one piece of memory is enough.
+        let mut name = String::with_capacity(MAX_LABEL);
+        let ordinal = self.ordinal.to_string();
+        name.extend([template, "-", self.set.name.as_str(), "-", &ordinal]);
         Ok(ObjectKey {
             namespace: self.set.namespace.clone(),
-            name: format!("{template}-{}", self.name()).parse()?,
+            name: name.parse()?,
         })
     }
 }

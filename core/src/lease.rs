@@ -223,7 +223,7 @@ pub fn renew_every(shortest: Duration) -> Duration {
     shortest / RENEWALS
 }
 
-/// The host's end of one stream: which renewals were sent and when, and which of them counts. Times
+/// The host's end of one stream: which renewals were sent and when, and which of them count. Times
 /// are those of one clock that counts through suspends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Renewals {
@@ -231,6 +231,7 @@ pub struct Renewals {
     open: BTreeMap<u64, Timestamp>,
     last: u64,
     acknowledged: Acknowledged,
+    refused: bool,
 }
 
 /// When the newest renewals of a host were sent that count.
@@ -267,12 +268,20 @@ impl Renewals {
     pub fn send(&mut self, now: Timestamp) -> u64 {
         self.last += 1;
         self.open.insert(self.last, now);
+        if bug::on(Bug::RenewalUnacknowledged) {
+            self.acknowledged = self.acknowledged.max(Acknowledged::of(now, false));
+        }
         self.last
     }
 
-    /// Notes the acknowledgement of a renewal, and so of all before it.
-    pub fn acknowledge(&mut self, number: u64, running_only: bool) {
+    /// Notes the acknowledgement of a renewal, and so of all before it, that arrives now.
+    pub fn acknowledge(&mut self, number: u64, running_only: bool, now: Timestamp) {
         if let Some(sent) = self.open.get(&number).copied() {
+            let sent = if bug::on(Bug::DeadlineFromReceipt) {
+                now
+            } else {
+                sent
+            };
             let newer = Acknowledged::of(sent, running_only);
             self.acknowledged = self.acknowledged.max(newer);
             self.open = self.open.split_off(&number.saturating_add(1));
@@ -286,11 +295,27 @@ impl Renewals {
         self.acknowledged.runs.or(first)
     }
 
-    /// When the newest acknowledged renewals were sent.
+    /// Notes whether the newest order was refused: what is acknowledged then is not for what the host
+    /// has.
+    pub fn refuse(&mut self, refused: bool) {
+        self.refused = refused;
+    }
+
+    /// When the newest renewals were sent that count for what the host has. To be told to its
+    /// [`HostLeases`] whenever there may be others.
     pub fn newest(&self) -> Acknowledged {
-        self.acknowledged
+        if self.refused {
+            Acknowledged::default()
+        } else {
+            self.acknowledged
+        }
     }
 }
+
+mod granting;
+mod host;
+pub use granting::{Granted, Granting};
+pub use host::{HostLeases, LeaseEffect, LeaseEvent};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@
 //! | members that left the order | their processes and mounts are still to be removed |
 //! | highest epoch per member | an older grant is never obeyed, whatever the order says |
 //! | members held by the operator | `local stop` outlives agent and host |
+//! | the boot that is being ended | an agent that starts anew meanwhile starts no member again |
 //! | last run per member | no two starts ever have the same run id |
 //! | filled claims | a volume that was lost is a fault, not a new volume |
 //! | members that passed their gate | they are never rendered as founders again |
@@ -60,6 +61,8 @@ pub struct Ledger {
     pub filled: BTreeSet<Uid>,
     /// The epoch in which a member was ready once.
     pub passed_gate: BTreeMap<MemberId, Epoch>,
+    /// The boot in which the host's members were stopped because it goes down.
+    pub shutdown: Option<BootId>,
     /// The machine that it is of; not known of one that an older agent wrote.
     pub machine: Option<MachineIds>,
 }
@@ -323,6 +326,7 @@ impl Ledger {
             | Record::NewHistory { .. }
             | Record::Run { .. } => true,
             Record::Held { member, held } => self.held.contains(member) != *held,
+            Record::Shutdown { boot } => self.shutdown != *boot,
             Record::Filled { claims } => !claims.is_subset(&self.filled),
             Record::PassedGate { member, epoch } => self.passed_gate.get(member) != Some(epoch),
             Record::Forgotten { member } => self.leaving.contains_key(member),
@@ -351,6 +355,7 @@ impl Ledger {
             Record::Run { member, run } => {
                 self.runs.insert(member.clone(), run.clone());
             }
+            Record::Shutdown { boot } => self.shutdown.clone_from(boot),
             Record::Filled { claims } => self.filled.extend(claims.iter().cloned()),
             Record::PassedGate { member, epoch } => {
                 self.passed_gate.insert(member.clone(), *epoch);

@@ -5,10 +5,13 @@
 //! the coordinator knows; [`mod@plan`] decides and [`check`] refuses; [`order`] and [`report`] are
 //! what coordinator and agent tell each other; [`volume`] is where data lies; [`zone`] is what names
 //! resolve to; [`prerequisite`] is what hosts
-//! must have; [`session`], [`lease`] and [`ledger`] say what is believed of that; [`member`], [`probe`] and
-//! [`keeper`] run one member on its host; [`waiting`] says why something does not happen.
+//! must have; [`session`], [`lease`] and [`ledger`] say what is believed of that; [`shutdown`] is the end of a host's
+//! day; [`member`], [`probe`] and [`keeper`] run one member on its host; [`waiting`] says why something does
+//! not happen; [`access`] says who may do what, and who may join.
 
+pub mod access;
 pub mod admission;
+pub mod audit;
 pub mod bug;
 pub mod check;
 pub mod condition;
@@ -26,6 +29,7 @@ pub mod manifest;
 pub mod map;
 pub mod member;
 pub mod memo;
+pub mod network;
 pub mod notify;
 pub mod order;
 pub mod plan;
@@ -38,6 +42,7 @@ pub mod report;
 #[cfg(any(test, feature = "sim"))]
 mod sample;
 pub mod session;
+pub mod shutdown;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod spec;

@@ -216,6 +216,9 @@ pub struct RenderedFile {
     pub mode: u32,
     /// The text; sealed, because it may come from a Secret.
     pub content: Sealed,
+    /// Whether it comes from a Secret: then it is kept in memory only.
+    #[serde(default)]
+    pub secret: bool,
     /// When it is written.
     pub when: crate::spec::FileWhen,
     /// What happens to the process when the text would change.

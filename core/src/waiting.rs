@@ -19,7 +19,7 @@ mod trouble;
 
 pub use details::{
     BoundVolume, CopyOf, DisruptionCause, Forbidden, Growth, MissingConfig, Moving, NoSpace,
-    OtherMachine, Privilege, ProbeFailure, ShutGate, UserIds,
+    OtherMachine, Privilege, ProbeFailure, ShutGate, Unenforced, UserIds,
 };
 pub use frees::Way;
 pub use reason::Reason;

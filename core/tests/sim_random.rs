@@ -2,7 +2,8 @@
 //! once everything is mended the cluster comes to rest.
 //!
 //! `BERTH_SIM_SEEDS` says how many hours are played, `BERTH_SIM_FROM` which seed is the first. A seed
-//! that fails belongs into `regressions/sim_seeds.txt`; those are played in every run.
+//! that fails belongs into `regressions/sim_seeds.txt`, an hour into `regressions/sim_hours.txt`; those
+//! are played in every run.
 
 #![expect(
     clippy::print_stderr,
@@ -152,8 +153,13 @@ fn promises_hold_in_short_histories() {
 fn promises_hold_in_busy_hours() {
     let from = number("BERTH_SIM_FROM").unwrap_or(0);
     let count = number("BERTH_SIM_SEEDS").unwrap_or(FEW);
-    eprintln!("hours of the seeds {from} to {}", from + count);
-    let seeds: Vec<u64> = (from..from + count).collect();
+    let failed_once = listed(include_str!("regressions/sim_hours.txt"));
+    eprintln!(
+        "hours of the seeds {from} to {} and {failed_once:?}",
+        from + count
+    );
+    let seeds: BTreeSet<u64> = (from..from + count).chain(failed_once).collect();
+    let seeds: Vec<u64> = seeds.into_iter().collect();
     let begun = Instant::now();
     let (tallies, failed) = play_all(&seeds, hour);
     let took = begun.elapsed().as_secs_f64();

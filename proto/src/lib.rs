@@ -1,7 +1,9 @@
-//! Berth's wire: the generated gRPC code, the conversion between wire and core, and the one module
-//! that opens connections and listeners.
+//! Berth's wire: the generated gRPC code, the conversion between wire and core, the one module that
+//! opens connections and listeners, and what both daemons tell systemd and Prometheus.
 
 pub mod convert;
+pub mod metrics;
+pub mod supervisor;
 pub mod transport;
 
 pub mod v1 {

@@ -29,6 +29,14 @@ impl Dev {
     /// # Panics
     /// If they do not start, with what they logged.
     pub fn start(hosts: u32) -> Self {
+        Self::with_logs(hosts, "info")
+    }
+
+    /// The same, with logs of a level of `BERTH_LOG`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn with_logs(hosts: u32, level: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("berth-")
             .tempdir()
@@ -37,6 +45,7 @@ impl Dev {
         let mut child = Command::new(machine::program("berth"))
             .args(["dev", "--hosts", &hosts.to_string(), "--dir"])
             .arg(dir.path().join("dev"))
+            .env("BERTH_LOG", level)
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("log"))
             .spawn()

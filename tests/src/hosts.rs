@@ -10,16 +10,22 @@ use std::{
 
 use berth_proto::{
     transport::{self, Endpoint},
-    v1::{LocalListRequest, MemberStatus, local_service_client::LocalServiceClient},
+    v1::{
+        ListHostsRequest, LocalListRequest, MemberStatus, host_service_client::HostServiceClient,
+        local_service_client::LocalServiceClient,
+    },
 };
 
 use crate::{
     cluster::Cluster,
     machine,
     netns::{Background, Network},
+    wait,
 };
 
 const COORDINATOR: &str = "10.99.0.254:7400";
+/// Where Debian puts what steps the wall clock of one process (faketime).
+const FAKE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 /// Of each log, when a test has failed.
 const LAST_LINES: usize = 25;
 
@@ -28,24 +34,49 @@ const LAST_LINES: usize = 25;
 pub struct Hosts<'a> {
     network: &'a Network,
     dir: PathBuf,
+    /// Lines of the coordinator's configuration.
+    more: String,
     coordinator: Option<Background>,
     agents: BTreeMap<String, Background>,
+    /// Whether hosts that cannot empty a member reboot: on record.
+    self_reboot: bool,
 }
 
 impl<'a> Hosts<'a> {
     /// Starts the coordinator and one agent per host; all that they write is in `dir`.
     pub fn start(network: &'a Network, dir: &Path) -> Self {
+        Self::start_with(network, dir, "")
+    }
+
+    /// As [`Self::start`], with more lines in the coordinator's configuration.
+    pub fn start_with(network: &'a Network, dir: &Path, more: &str) -> Self {
+        Self::begin(network, dir, more, true)
+    }
+
+    /// As [`Self::start_with`], on hosts that do not reboot themselves: they are to be fenced.
+    pub fn start_without_self_reboot(network: &'a Network, dir: &Path, more: &str) -> Self {
+        Self::begin(network, dir, more, false)
+    }
+
+    fn begin(network: &'a Network, dir: &Path, more: &str, self_reboot: bool) -> Self {
         let mut hosts = Self {
             network,
             dir: dir.to_owned(),
+            more: more.to_owned(),
             coordinator: None,
             agents: BTreeMap::new(),
+            self_reboot,
         };
         hosts.start_coordinator();
         for host in network.hosts() {
             hosts.start_agent(host);
         }
         hosts
+    }
+
+    /// The cables.
+    pub fn network(&self) -> &'a Network {
+        self.network
     }
 
     /// The operator's view of it.
@@ -59,13 +90,15 @@ impl<'a> Hosts<'a> {
         let config = dir.join("coordinator.yaml");
         let text = format!(
             "listen: [\"unix:{0}/coordinator.sock\", \"{COORDINATOR}\"]\n\
-             dataDir: {0}/coordinator\n",
-            dir.display()
+             dataDir: {0}/coordinator\n{1}",
+            dir.display(),
+            self.more
         );
         fs::write(&config, text).unwrap();
         let program = machine::program("berth-coordinator");
         let mut command = Command::new(program);
         command.arg("--config").arg(config);
+        self.give_clock("coordinator", &mut command);
         self.coordinator = Some(Background::start(
             command.stderr(self.log_of("coordinator")),
         ));
@@ -89,11 +122,48 @@ impl<'a> Hosts<'a> {
     pub fn start_agent(&mut self, host: &str) {
         let home = self.home(host);
         let config = self.configure(host, host, &home);
+        if !home.join("data/pki/identity.pem").exists() {
+            self.join(host, &config);
+        }
         let mut command = self.network.on(host, machine::program("berth-agent"));
         command.arg("--config").arg(config);
-        command.arg("--record-reboots").arg(self.reboots(host));
+        if self.self_reboot {
+            command.arg("--record-reboots").arg(self.reboots(host));
+        }
+        self.give_clock(host, &mut command);
         let agent = Background::start(command.stderr(self.log_of(host)));
         self.agents.insert(host.to_owned(), agent);
+    }
+
+    /// As [`step_clock`].
+    pub fn step_clock(&self, name: &str, seconds: i32) {
+        step_clock(&self.dir, name, seconds);
+    }
+
+    fn give_clock(&self, name: &str, command: &mut Command) {
+        let clock = clock(&self.dir, name);
+        if clock.exists() {
+            command
+                .env("LD_PRELOAD", FAKE_CLOCK)
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DISABLE_SHM", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+    }
+
+    /// Has a host join, as its operator would.
+    fn join(&self, host: &str, config: &Path) {
+        let cluster = self.cluster();
+        let token = wait::until_sync("a token", || {
+            let made = cluster.try_berth(&["admin", "token", "create", "--host", host]);
+            let said = String::from_utf8_lossy(&made.stderr).into_owned();
+            made.status.success().then_some(made.stdout).ok_or(said)
+        });
+        let token = String::from_utf8(token).expect("text");
+        let mut command = self.network.on(host, machine::program("berth-agent"));
+        command.arg("--config").arg(config);
+        machine::run(command.args(["join", COORDINATOR, token.trim()]));
     }
 
     /// Starts the agent of a copy of a host's disk, on the machine of another host, which has this
@@ -166,6 +236,21 @@ impl<'a> Hosts<'a> {
         fs::remove_dir_all(self.home(host).join("run")).unwrap();
     }
 
+    /// Waits until every host of the network is in contact.
+    pub async fn all_in_contact(&self) {
+        let cluster = self.cluster();
+        let count = self.network.hosts().len();
+        wait::until("all hosts to be in contact", async || {
+            let mut client = HostServiceClient::new(cluster.channel().await);
+            let reply = client.list(ListHostsRequest {}).await;
+            let hosts = reply.map_err(|status| status.to_string())?;
+            let hosts = hosts.into_inner().hosts;
+            let back = hosts.len() == count && hosts.iter().all(|host| host.connected);
+            back.then_some(()).ok_or_else(|| format!("{hosts:?}"))
+        })
+        .await;
+    }
+
     /// The members of a host, as its own agent knows them.
     ///
     /// # Errors
@@ -192,6 +277,14 @@ impl<'a> Hosts<'a> {
         self.agents.get(host).expect("a running agent").id()
     }
 
+    /// The process of the coordinator.
+    ///
+    /// # Panics
+    /// If it has been killed.
+    pub fn coordinator_pid(&self) -> u32 {
+        self.coordinator.as_ref().expect("a coordinator").id()
+    }
+
     /// The folder of a host's agent: `volumes`, `data`, `run`, `log`.
     pub fn home(&self, host: &str) -> PathBuf {
         self.dir.join(host)
@@ -212,6 +305,17 @@ impl<'a> Hosts<'a> {
         let mut options = File::options();
         options.create(true).append(true).open(path).unwrap()
     }
+}
+
+/// Steps the wall clock of the coordinator (`coordinator`) or of a host's agent to so many seconds off
+/// the machine's, for the [`Hosts`] of a folder. Daemons that are started after the first step have one
+/// that can be stepped.
+pub fn step_clock(dir: &Path, name: &str, seconds: i32) {
+    fs::write(clock(dir, name), format!("{seconds:+}")).unwrap();
+}
+
+fn clock(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.clock"))
 }
 
 impl Drop for Hosts<'_> {

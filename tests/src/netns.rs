@@ -87,6 +87,26 @@ impl Network {
         ip(&[format!("link set {} up", port(host))]);
     }
 
+    /// Nobody hears a host any more, and it hears everybody.
+    pub fn mute(&self, host: &str) {
+        ip_in(host, &["route add blackhole 10.99.0.254/32".to_owned()]);
+    }
+
+    /// Ends [`Self::mute`].
+    pub fn unmute(&self, host: &str) {
+        ip_in(host, &["route del blackhole 10.99.0.254/32".to_owned()]);
+    }
+
+    /// A host does not hear the coordinator any more, which hears it.
+    pub fn deafen(&self, host: &str) {
+        ip(&[format!("route add blackhole {}/32", address(host))]);
+    }
+
+    /// Ends [`Self::deafen`].
+    pub fn undeafen(&self, host: &str) {
+        ip(&[format!("route del blackhole {}/32", address(host))]);
+    }
+
     /// All processes on a host, whoever started them.
     pub fn processes(&self, host: &str) -> Vec<u32> {
         let namespace = fs::metadata(format!("{NETNS}/{host}")).expect("a host of this network");
@@ -145,6 +165,10 @@ fn port(host: &str) -> String {
 }
 
 /// One process for many lines: in an emulated guest, each process counts.
+fn address(host: &str) -> String {
+    format!("10.99.0.{}", host.trim_start_matches('h'))
+}
+
 fn ip(lines: &[String]) {
     batch(Command::new("ip").args(["-batch", "-"]), lines);
 }

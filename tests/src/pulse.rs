@@ -16,10 +16,11 @@ use tokio::task::JoinHandle;
 
 use crate::{cluster::summary, wait};
 
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between an answer and the next question: questions without a pause would be all that an emulated
+/// host does.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How many answers show that it goes on.
-const MORE: u32 = 20;
+const MORE: u32 = 10;
 
 #[derive(Debug)]
 struct Seen {
@@ -52,9 +53,8 @@ impl Pulse {
         }));
         let ours = Arc::clone(&seen);
         let task = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(PAUSE);
             loop {
-                ticks.tick().await;
+                tokio::time::sleep(PAUSE).await;
                 let Ok(reply) = client.list(LocalListRequest {}).await else {
                     continue;
                 };

@@ -9,8 +9,14 @@ use std::{
 /// may be busy with something else, and an emulated guest is ten times slower than they are.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Between two looks at something that has no event.
+/// The least time between two looks at something that has no event.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long to leave what is looked at alone: looking is not to take its processor away, and in an
+/// emulated guest a look takes longer than the pause.
+fn pause(look: Duration) -> Duration {
+    LOOK_AGAIN.max(look * 2)
+}
 
 /// Waits until `look` says `Ok`, and gives that back.
 ///
@@ -18,8 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After [`PATIENCE`], with `what` and the last thing seen.
 pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + PATIENCE;
-    let mut ticks = tokio::time::interval(LOOK_AGAIN);
     loop {
+        let began = Instant::now();
         match look().await {
             Ok(value) => return value,
             Err(seen) => {
@@ -29,7 +35,7 @@ pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Resul
                 );
             }
         }
-        ticks.tick().await;
+        tokio::time::sleep(pause(began.elapsed())).await;
     }
 }
 
@@ -40,6 +46,7 @@ pub async fn until<T, E: Debug>(what: &str, mut look: impl AsyncFnMut() -> Resul
 pub fn until_sync<T, E: Debug>(what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
+        let began = Instant::now();
         match look() {
             Ok(value) => return value,
             Err(seen) => assert!(
@@ -47,6 +54,6 @@ pub fn until_sync<T, E: Debug>(what: &str, mut look: impl FnMut() -> Result<T, E
                 "waited in vain for {what}; last seen: {seen:?}"
             ),
         }
-        std::thread::park_timeout(LOOK_AGAIN);
+        std::thread::park_timeout(pause(began.elapsed()));
     }
 }

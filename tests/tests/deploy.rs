@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use berth_agent::config::{Config as AgentConfig, ConfigFile};
+use berth_agent::{
+    config::{Config as AgentConfig, ConfigFile},
+    identity::Joined,
+};
 use berth_coordinator::config::Config as CoordinatorConfig;
 use berth_core::manifest::read_config;
 use berth_tests::machine::checkout;
@@ -26,11 +29,15 @@ fn the_coordinators_file_shows_its_defaults() {
 fn the_agents_file_shows_its_defaults() {
     let path = "deploy/config/agent.yaml";
     let shown: ConfigFile = read_config(path, &read(path)).expect(path);
-    let required = "host: host-1\ncoordinator: unix:/run/berth/coordinator.sock\n\
-                    advertiseAddress: 192.0.2.11\n";
-    let defaults: ConfigFile = read_config("required", required).expect("the defaults");
+    let defaults: ConfigFile = read_config("empty", "").expect("the defaults");
     assert_eq!(shown, defaults);
-    AgentConfig::try_from(shown).expect("a configuration that an agent starts with");
+    let joined = Joined {
+        host: "host-1".parse().expect("a name"),
+        coordinator: ([192, 0, 2, 10], 7400).into(),
+        advertise_address: [192, 0, 2, 11].into(),
+    };
+    AgentConfig::try_from(shown.or_joined(Some(joined)))
+        .expect("a configuration that an agent starts with");
 }
 
 #[test]
@@ -47,15 +54,24 @@ fn members_outlive_a_stopped_agent_unit() {
 }
 
 #[test]
-fn members_have_a_cgroup_that_holds_no_process_of_its_own() {
+fn a_host_that_goes_down_waits_for_its_members() {
     let members = settings("deploy/systemd/berth-members.service");
-    for line in ["Type=oneshot", "RemainAfterExit=yes", "Delegate=yes"] {
+    for line in [
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        "ExecStop=/usr/bin/berth local shutdown",
+        "TimeoutStopSec=infinity",
+    ] {
         assert!(members.contains(line), "{line}: {members:?}");
     }
-    let agent = settings("deploy/systemd/berth-agent.service");
-    for word in ["After=", "Wants="] {
-        let named = |line: &&str| line.starts_with(word) && line.contains("berth-members.service");
-        assert!(agent.iter().any(|line| named(&line.as_ref())), "{word}");
+    // Units stop in the opposite order.
+    let after = members.iter().find(|line| line.starts_with("After="));
+    for unit in [
+        "berth-agent.service",
+        "network-online.target",
+        "remote-fs.target",
+    ] {
+        assert!(after.is_some_and(|line| line.contains(unit)), "{unit}");
     }
 }
 

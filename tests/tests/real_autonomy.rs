@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use berth_proto::v1::{ListHostsRequest, MemberStatus, host_service_client::HostServiceClient};
+use berth_proto::v1::MemberStatus;
 use berth_tests::{cluster::Cluster, hosts::Hosts, machine, netns::Network, wait};
 
 const HOSTS: [&str; 3] = ["h1", "h2", "h3"];
@@ -79,21 +79,6 @@ impl<'a> Site<'a> {
         .await;
     }
 
-    /// Waits until all hosts are in contact.
-    async fn all_back(&self) {
-        wait::until("all hosts to be in contact", async || {
-            let client = HostServiceClient::new(self.cluster.channel().await);
-            let reply = client.clone().list(ListHostsRequest {}).await;
-            let hosts = reply
-                .map_err(|status| status.to_string())?
-                .into_inner()
-                .hosts;
-            let back = hosts.len() == HOSTS.len() && hosts.iter().all(|host| host.connected);
-            back.then_some(()).ok_or_else(|| format!("{hosts:?}"))
-        })
-        .await;
-    }
-
     /// How often a member was started, as it wrote it down itself.
     fn starts(&self, member: &MemberStatus) -> Vec<String> {
         let home = self.hosts.home(&member.host);
@@ -142,7 +127,7 @@ async fn a_site_that_lost_power_is_as_before_in_whatever_order_it_comes_back() {
             site.boot(what);
         }
         let after = site.cluster.ready("keep", 3).await;
-        site.all_back().await;
+        site.hosts.all_in_contact().await;
         assert_eq!(places(&after), places(&before), "round {round}");
         for member in after.values() {
             let starts = site.starts(member);
@@ -277,13 +262,13 @@ async fn planned_restarts_under_the_fast_class_stop_no_member() {
     for _ in 0..3 {
         site.hosts.stop_coordinator();
         site.hosts.start_coordinator();
-        site.all_back().await;
+        site.hosts.all_in_contact().await;
         for host in HOSTS {
             site.hosts.stop_agent(host);
             site.hosts.start_agent(host);
             site.on_host(host, "are ready", |m| m.ready).await;
         }
-        site.all_back().await;
+        site.hosts.all_in_contact().await;
     }
     // Both ends at once, as when all packages are upgraded.
     site.hosts.stop_coordinator();
@@ -294,7 +279,7 @@ async fn planned_restarts_under_the_fast_class_stop_no_member() {
     for host in HOSTS {
         site.hosts.start_agent(host);
     }
-    site.all_back().await;
+    site.hosts.all_in_contact().await;
     let after = site.cluster.ready("fast", 3).await;
     assert_eq!(places(&after), places(&before));
     assert_eq!(pids(&after), pids(&before));

@@ -5,8 +5,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use berth_proto::v1::{ListHostsRequest, MemberStatus, host_service_client::HostServiceClient};
-use berth_tests::{cluster::Cluster, hosts::Hosts, machine, netns::Network, wait};
+use berth_proto::v1::MemberStatus;
+use berth_tests::{cluster::Cluster, hosts::Hosts, machine, netns::Network};
 
 const MEMBER: &str = "db-0";
 
@@ -64,21 +64,6 @@ impl Stage<'_> {
         assert_eq!(overlap, "", "two ran at once");
     }
 
-    /// Waits until all hosts are in contact.
-    async fn all_back(&self) {
-        wait::until("all hosts to be in contact", async || {
-            let client = HostServiceClient::new(self.cluster.channel().await);
-            let reply = client.clone().list(ListHostsRequest {}).await;
-            let hosts = reply
-                .map_err(|status| status.to_string())?
-                .into_inner()
-                .hosts;
-            let back = hosts.len() == 3 && hosts.iter().all(|host| host.connected);
-            back.then_some(()).ok_or_else(|| format!("{hosts:?}"))
-        })
-        .await;
-    }
-
     fn starts(&self) -> u32 {
         let text = fs::read_to_string(self.shared.join("starts")).unwrap();
         text.trim().parse().unwrap()
@@ -118,20 +103,20 @@ async fn a_member_of_a_lost_host_runs_again_elsewhere_and_never_twice() {
     stage.network.cut(&lost);
     stage.moved_from(&lost).await;
     stage.network.mend(&lost);
-    stage.all_back().await;
+    stage.hosts.all_in_contact().await;
 
     let lost = stage.host().await;
     let agent = stage.hosts.agent_pid(&lost);
     signal(agent, "STOP");
     stage.moved_from(&lost).await;
     signal(agent, "CONT");
-    stage.all_back().await;
+    stage.hosts.all_in_contact().await;
 
     let lost = stage.host().await;
     stage.hosts.kill_agent(&lost);
     stage.moved_from(&lost).await;
     stage.hosts.start_agent(&lost);
-    stage.all_back().await;
+    stage.hosts.all_in_contact().await;
 
     let lost = stage.host().await;
     stage.hosts.kill_coordinator();
@@ -139,7 +124,7 @@ async fn a_member_of_a_lost_host_runs_again_elsewhere_and_never_twice() {
     stage.hosts.start_coordinator();
     stage.moved_from(&lost).await;
     stage.network.mend(&lost);
-    stage.all_back().await;
+    stage.hosts.all_in_contact().await;
 
     assert!(stage.starts() >= 5, "each loss was followed by a start");
     let described = stage.cluster.berth(&["describe", "sts", "db"]);

@@ -41,12 +41,23 @@ const HOMES: [Home; 6] = [
             "agent/src/keeper/",
             // Starts the sibling programs and stops them.
             "cli/src/commands/dev",
+            // Tells systemd-resolved.
+            "cli/src/commands/dns.rs",
             // The operator's own terminal.
             "cli/src/terminal.rs",
             // The clock of leases.
             "agent/src/clock.rs",
+            // This machine's name, which a host that joins has if nobody gives another.
+            "agent/src/main.rs",
+            // Whose a file or a process at the other end of a socket is.
+            "proto/src/transport/",
+            "pki/src/private.rs",
+            "agent/src/trusted.rs",
+            "pki/src/memory.rs",
             // The operators' own fence commands.
             "coordinator/src/fencing/",
+            // How full the store's own disk is.
+            "coordinator/src/store/room.rs",
         ],
         why: "effects on the machine go through the Host trait",
     },
@@ -66,11 +77,15 @@ const HOMES: [Home; 6] = [
         ],
         places: &[
             "proto/src/transport/",
+            // Metrics, for whoever may read them: loopback unless configured.
+            "proto/src/metrics/",
             "agent/src/dns/",
             "agent/src/probe/",
             // The keeper's own socket, and the look whether a declared port is free.
             "agent/src/keeper/",
             "agent/src/host/",
+            // Which address of this machine others reach: nothing is sent.
+            "agent/src/identity/",
             // The daemons' readiness (sd_notify), and the look whether a DNS address is free.
             "cli/src/commands/dev",
         ],
@@ -156,7 +171,9 @@ fn files_are_short() {
 #[test]
 fn tests_never_sleep() {
     let mut found = Vec::new();
-    for file in others() {
+    // Where waiting itself is: between two looks at something that has no event.
+    let waits = ["tests/src/wait.rs", "tests/src/pulse.rs"];
+    for file in others().filter(|file| !waits.contains(&file.path.as_str())) {
         for line in file.test_lines() {
             if is_code(line) && line.text.contains("sleep(") {
                 found.push(format!("{}:{}", file.path, line.number));

@@ -4,6 +4,7 @@
 //! question in a circle.
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -14,7 +15,7 @@ use hickory_resolver::{
     config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{op::ResponseCode, rr::Record},
-    system_conf::read_system_conf,
+    system_conf::{parse_resolv_conf, read_system_conf},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -33,6 +34,8 @@ const DEADLINE: Duration = Duration::from_millis(4500);
 /// Questions that may wait for upstreams at a time; more are refused, so that upstreams that hang
 /// cost a bounded amount of memory.
 const IN_FLIGHT: usize = 512;
+/// Where systemd-resolved says whom it asks; not there without it.
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 /// The well-known port.
 const PORT: u16 = 53;
 
@@ -113,7 +116,10 @@ fn server(address: SocketAddr) -> NameServerConfig {
 
 /// The system's resolvers; none if it has none, which is no reason not to serve our own names.
 fn system() -> Vec<NameServerConfig> {
-    match read_system_conf() {
+    // Behind systemd-resolved those that it asks itself: it may ask us (`berth host dns enable`).
+    let behind = fs::read(RESOLVED).ok();
+    let behind = behind.and_then(|text| parse_resolv_conf(text).ok());
+    match behind.map_or_else(read_system_conf, Ok) {
         Ok((config, _)) => config.name_servers().to_vec(),
         Err(error) => {
             tracing::warn!(%error, "the system's resolvers cannot be read");

@@ -174,6 +174,21 @@ impl Index {
         Record::from_rdata(Name::from(apex), 0, RData::SOA(soa))
     }
 
+    /// Whether a name has an address, maybe among others.
+    pub(super) fn has_address(&self, name: &str, address: IpAddr) -> bool {
+        let Ok(name) = parse(self.serial, name) else {
+            return false;
+        };
+        let Found::Node(node) = self.find(&name.into()) else {
+            return false;
+        };
+        let (kind, data) = match address {
+            IpAddr::V4(v4) => (RecordType::A, RData::A(A(v4))),
+            IpAddr::V6(v6) => (RecordType::AAAA, RData::AAAA(AAAA(v6))),
+        };
+        node.records(kind).contains(&data)
+    }
+
     /// Serial and hash of the zone.
     pub(super) fn head(&self) -> (ZoneSerial, ContentHash) {
         (self.serial, self.hash.clone())

@@ -216,6 +216,11 @@ impl DnsServer {
         self.shared.index.load().head()
     }
 
+    /// Whether this name is answered with this address, maybe among others.
+    pub fn has_address(&self, name: &str, address: IpAddr) -> bool {
+        self.shared.index.load().has_address(name, address)
+    }
+
     /// Where it listens; with the ports that were chosen, if 0 was asked for.
     pub fn local(&self) -> &[SocketAddr] {
         &self.local

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     net::IpAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use berth_core::{
@@ -146,6 +147,13 @@ pub trait Host: Send + Sync + 'static {
         launch: KeeperLaunch,
     ) -> impl Future<Output = Result<KeeperHandle, Reason>> + Send;
 
+    /// Whether the host lets a member be as it is rendered: asked before its keeper is told of another
+    /// rendering. A start asks by itself.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    fn permits(&self, rendered: &RenderedMember) -> Result<(), Reason>;
+
     /// Begins a program in a member that runs, as one of its processes would be. It is killed when
     /// what is returned is dropped, and when the member stops.
     ///
@@ -270,6 +278,10 @@ pub struct HostFacts {
     pub controllers: BTreeSet<Controller>,
     /// Whether it reboots itself when a member is not gone at the end of its lease.
     pub self_fences: bool,
+    /// Whether it does so by a watchdog.
+    pub watchdog: bool,
+    /// How long it takes to be down once it begins to.
+    pub reboot_takes: Duration,
 }
 
 /// The volumes of a member to make ready.

@@ -3,16 +3,20 @@
 //! agent write elsewhere.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::File,
     io::Write,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Component, Path},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, mkdirat, openat,
-        openat2, renameat, statat, unlinkat,
+        AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fchmod, fchown, fstat,
+        mkdirat, openat, openat2, readlinkat, renameat, statat, symlinkat, unlinkat,
     },
     io::{Errno, Result},
     process::geteuid,
@@ -59,21 +63,52 @@ impl Beneath {
 
     /// Writes a file, whole or not at all, and the directories above it.
     pub(crate) fn write(&self, path: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
-        let name = path.file_name().ok_or(Errno::INVAL)?;
-        let dir = self.make_dirs(path.parent().unwrap_or_else(|| Path::new("")))?;
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(".new");
-        match unlinkat(&dir, &temporary, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let (dir, name, temporary) = self.place(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = openat(&dir, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
         fchown(&file, Some(self.uid), Some(self.gid))?;
         fchmod(&file, Mode::from_raw_mode(mode & 0o7777))?;
         File::from(file).write_all(content)?;
         Ok(renameat(&dir, &temporary, &dir, name)?)
+    }
+
+    /// Makes a symbolic link in the place of whatever is there, and the directories above it.
+    pub(crate) fn link(&self, path: &Path, target: &Path) -> Result<()> {
+        let (dir, name, temporary) = self.place(path)?;
+        symlinkat(target, &dir, &temporary)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        chownat(&dir, &temporary, Some(self.uid), Some(self.gid), flags)?;
+        renameat(&dir, &temporary, &dir, name)
+    }
+
+    /// Whether there is a symbolic link to `target`.
+    pub(crate) fn links_to(&self, path: &Path, target: &Path) -> Result<bool> {
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let link = self
+            .resolve(parent.unwrap_or_else(|| Path::new(".")), flags)
+            .and_then(|dir| readlinkat(&dir, name, Vec::new()));
+        match link {
+            Ok(link) => Ok(link.as_bytes() == target.as_os_str().as_bytes()),
+            // It is something else, or nothing.
+            Err(Errno::INVAL | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where something is put: its directory, which is made, its name, and a name that it has before,
+    /// at which nothing is.
+    fn place<'a>(&self, path: &'a Path) -> Result<(OwnedFd, &'a OsStr, OsString)> {
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        let dir = self.make_dirs(path.parent().unwrap_or_else(|| Path::new("")))?;
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        temporary.push(".new");
+        match unlinkat(&dir, &temporary, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok((dir, name, temporary)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes a directory and those above it, and opens it.
@@ -147,6 +182,21 @@ mod tests {
         assert_eq!(mode & 0o7777, 0o400);
         let names = fs::read_dir(dir.path().join("a/b")).unwrap().count();
         assert_eq!(names, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_link_takes_the_place_of_a_file_and_is_told_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let beneath = open(dir.path());
+        let (path, target) = (Path::new("a/key"), Path::new("/elsewhere/key"));
+        assert!(!beneath.links_to(path, target).unwrap(), "nothing is there");
+        beneath.write(path, 0o400, b"old").unwrap();
+        assert!(!beneath.links_to(path, target).unwrap(), "a file is there");
+        beneath.link(path, target).unwrap();
+        assert!(beneath.links_to(path, target).unwrap());
+        assert!(!beneath.links_to(path, Path::new("/other")).unwrap());
+        assert_eq!(fs::read_link(dir.path().join(path)).unwrap(), target);
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use berth_core::{
     ids::ProcessName,
     keeper::cgroup::{member_settings, settings},
     rendered::{RenderedMember, RenderedProcess},
-    waiting::Reason,
+    waiting::{Reason, Unenforced},
 };
 use nix::{errno::Errno, unistd::Pid};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -64,6 +64,12 @@ fn name(run: &Path) -> Option<String> {
     Some(format!("berth-{member}-{:08x}", hash.finish() >> 32))
 }
 
+/// The name of the scope of systemd that a launcher is in, if it is in one: each launch has its own,
+/// since systemd may still know the scope of the one before.
+pub(crate) fn scope_name(run: &Path, launcher: u32) -> Option<String> {
+    Some(format!("{}-{launcher}.{}", name(run)?, hierarchy::SCOPE))
+}
+
 /// Makes the place where a process starts, with its limits, before it is there.
 ///
 /// # Errors
@@ -88,10 +94,10 @@ pub(crate) fn begin(
         },
     };
     if process.limits.require && !begun.unenforced.is_empty() {
-        return Err(Reason::LimitsNotEnforced {
+        return Err(Reason::LimitsNotEnforced(Unenforced {
             process: process.name.clone(),
             limits: begun.unenforced,
-        });
+        }));
     }
     Ok(begun)
 }
@@ -118,10 +124,20 @@ impl Cgroup {
     /// Makes the cgroup of the member with this run directory. `None` if the host has none that can
     /// be written to.
     pub(crate) fn make(run: &Path, member: &RenderedMember) -> Option<Self> {
-        let base = hierarchy::base()?;
-        let dir = base.join(name(run)?);
-        fs::create_dir_all(dir.join(KEEPER)).ok()?;
-        hierarchy::enable(&base);
+        let own = hierarchy::own()?;
+        let scope = scope_name(run, std::process::id())?;
+        let dir = if own.ends_with(scope) {
+            fs::create_dir_all(own.join(KEEPER)).ok()?;
+            // A cgroup with a process in it hands no controllers on.
+            hierarchy::write(&own.join(KEEPER).join("cgroup.procs"), "0").ok()?;
+            own
+        } else {
+            let base = hierarchy::base(&own);
+            let dir = base.join(name(run)?);
+            fs::create_dir_all(dir.join(KEEPER)).ok()?;
+            hierarchy::enable(&base);
+            dir
+        };
         hierarchy::enable(&dir);
         let all = member.init_processes.iter().chain(&member.processes);
         let shares = member_settings(all.map(|process| &process.limits));

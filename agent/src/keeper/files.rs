@@ -1,5 +1,6 @@
 //! A process's files, written before each of its starts: beneath the member's configuration
-//! directory, a volume, or its `/tmp`; nowhere else, because everything else is the host's.
+//! directory, a volume, or its `/tmp`; nowhere else, because everything else is the host's. The text of
+//! one that comes from a Secret is written to no disk: a link is put there, to where it is in memory.
 
 use std::{
     collections::BTreeSet,
@@ -11,13 +12,19 @@ use std::{
 
 use berth_core::{rendered::RenderedFile, spec::FileWhen, waiting::Reason};
 
-use super::{beneath::Beneath, spec::Identity};
+use super::{
+    beneath::Beneath,
+    secrets::{Secrets, relative},
+    spec::Identity,
+};
 use crate::host::{path_failed, step_failed};
 
 /// Where files may be written, and which of those that are written once were.
 #[derive(Debug)]
 pub(crate) struct Files {
     roots: Vec<PathBuf>,
+    /// Where texts from Secrets are.
+    secrets: Option<Secrets>,
     once: File,
     written: BTreeSet<String>,
 }
@@ -33,6 +40,7 @@ impl Files {
         file.read_to_string(&mut text).map_err(failed)?;
         Ok(Self {
             roots: vec![PathBuf::from("/tmp")],
+            secrets: None,
             once: file,
             written: text.lines().map(str::to_owned).collect(),
         })
@@ -46,6 +54,13 @@ impl Files {
         read.map_err(|e| step_failed("read the files that were written once", e))?;
         self.written = text.lines().map(str::to_owned).collect();
         Ok(())
+    }
+
+    /// Lets files be written beneath the member's configuration directory; those from Secrets are
+    /// kept there, in memory.
+    pub(crate) fn allow_config(&mut self, dir: &Path) {
+        self.allow(dir);
+        self.secrets = Some(Secrets::of(dir));
     }
 
     /// Lets files be written beneath a directory of the member.
@@ -82,14 +97,25 @@ impl Files {
             FileWhen::Once => !self.written.contains(&file.path),
             FileWhen::IfMissing => !dir.exists(inside)?,
         };
-        if !due {
-            return Ok(());
+        let content = file.content.expose().as_bytes();
+        match &self.secrets {
+            Some(secrets) if file.secret => {
+                let (target, copy) = (secrets.path(path), relative(path));
+                let kept = secrets.open(identity.uid, identity.gid)?;
+                // What was written in an earlier run is gone, and the link to it is not.
+                let lost = dir.links_to(inside, &target)? && !kept.exists(copy)?;
+                if !due && !lost {
+                    return Ok(());
+                }
+                kept.write(copy, file.mode, content)?;
+                dir.link(inside, &target)?;
+            }
+            Some(_) | None if !due => return Ok(()),
+            Some(_) | None => dir.write(inside, file.mode, content)?,
         }
-        dir.write(inside, file.mode, file.content.expose().as_bytes())?;
-        if file.when == FileWhen::Once {
+        if file.when == FileWhen::Once && self.written.insert(file.path.clone()) {
             writeln!(self.once, "{}", file.path)?;
             self.once.sync_data()?;
-            self.written.insert(file.path.clone());
         }
         Ok(())
     }
@@ -108,6 +134,7 @@ mod tests {
             path: path.to_str().unwrap().to_owned(),
             mode: 0o644,
             content: Sealed::new(text.to_owned()),
+            secret: false,
             when,
             on_change: OnChange::Ignore,
         }

@@ -7,8 +7,7 @@
 //! inherit a lock that nobody opens.
 
 use std::{
-    fs::File,
-    io::{self, Write as _},
+    io,
     sync::{
         Arc, Barrier,
         atomic::{AtomicU64, Ordering},
@@ -26,7 +25,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::lease::REBOOT;
+use super::trigger::Trigger;
 use crate::{
     clock::{Alarm, boottime},
     host::step_failed,
@@ -46,7 +45,7 @@ pub(super) trait Hands: Send + 'static {
 /// The keeper's own: it is PID 1 of the member's namespace.
 pub(super) struct Own {
     /// What reboots the host.
-    pub(super) reboot: Option<File>,
+    pub(super) reboot: Option<Trigger>,
 }
 
 impl Hands for Own {
@@ -56,9 +55,9 @@ impl Hands for Own {
     }
 
     fn reboot(&mut self) {
-        if let Some(file) = &mut self.reboot {
+        if let Some(trigger) = &mut self.reboot {
             // The loop complains of it, if it can.
-            let _ = file.write_all(REBOOT);
+            let _ = trigger.fire();
         }
     }
 }
@@ -166,7 +165,11 @@ mod tests {
         };
         let renewed = boottime();
         let (send, told) = channel();
-        let run = LeasedRun { terms, renewed };
+        let run = LeasedRun {
+            terms,
+            renewed,
+            reboot_ms: 0,
+        };
         let guard = Guard::begin(run, Alarm::new().unwrap(), Told(send)).unwrap();
         (guard, told, renewed)
     }

@@ -1,9 +1,9 @@
 //! Where members have their cgroups (v2), and which controllers they have there.
 //!
-//! The kernel gives controllers only to the children of a cgroup that has no process itself. The
-//! cgroup of the agent's unit has one, and systemd could not start the agent again in a cgroup that
-//! has given its controllers away. So members live in the cgroup of a unit beside it, which has no
-//! process at all (`deploy/systemd/berth-members.service`).
+//! The kernel gives controllers only to the children of a cgroup that has no process itself. Where
+//! systemd gives each keeper a scope, that is the member's cgroup, and the launcher that is in it goes
+//! into the leaf of the keeper first. Else members live below the agent: it has a process in its
+//! cgroup, so that they have no limits there, unless it was put into a leaf of its own (`agent`).
 
 use std::{
     collections::BTreeSet,
@@ -13,28 +13,47 @@ use std::{
 
 use berth_core::keeper::cgroup::Controller;
 
-/// The unit whose cgroup is the members'.
-const MEMBERS: &str = "berth-members.service";
+/// How the names of scopes end.
+pub(crate) const SCOPE: &str = "scope";
 /// The leaf that an agent may be put into, so that the cgroup around it has no process.
 const AGENT: &str = "agent";
 
-/// The directory in which members have their cgroups; `None` on a host without cgroup v2.
-pub(crate) fn base() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = find(&mounts, &groups)?;
-    Some(home(&own, Path::is_dir))
+/// The directory of the cgroup that this process is in; `None` on a host without cgroup v2.
+pub(crate) fn own() -> Option<PathBuf> {
+    find(
+        &mountinfo()?,
+        &fs::read_to_string("/proc/self/cgroup").ok()?,
+    )
 }
 
-/// What this host can hold processes to.
-pub(crate) fn host_controllers() -> BTreeSet<Controller> {
-    let Some(base) = base() else {
-        return BTreeSet::new();
+/// The directory in which members of an agent without scopes have their cgroups, which is in `own`.
+pub(crate) fn base(own: &Path) -> PathBuf {
+    let parent = own.parent().filter(|_| own.ends_with(AGENT));
+    parent.unwrap_or(own).to_owned()
+}
+
+fn mountinfo() -> Option<String> {
+    fs::read_to_string("/proc/self/mountinfo").ok()
+}
+
+/// What this host can hold processes to: in scopes, what systemd hands on; else what members get
+/// below the agent.
+pub(crate) fn host_controllers(scopes: bool) -> BTreeSet<Controller> {
+    let given = if scopes {
+        // The root of the tree has what there is.
+        mountinfo()
+            .and_then(|mounts| find(&mounts, "0::/"))
+            .map(|root| root.join("cgroup.controllers"))
+    } else {
+        own().map(|own| {
+            let base = base(&own);
+            enable(&base);
+            base.join("cgroup.subtree_control")
+        })
     };
-    enable(&base);
-    let given = fs::read_to_string(base.join("cgroup.subtree_control"));
-    let given = given.unwrap_or_default();
+    let given = given.and_then(|file| fs::read_to_string(file).ok());
     given
+        .unwrap_or_default()
         .split_whitespace()
         .filter_map(Controller::of_name)
         .collect()
@@ -64,7 +83,17 @@ pub(crate) fn write(file: &Path, value: &str) -> io::Result<()> {
 }
 
 /// Removes a cgroup with all that are in it. An error means that a process is still in one.
+///
+/// That of a scope is left to systemd, which removes it once it is empty: if it were gone before systemd
+/// looked, systemd would keep the scope for ever.
 pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    if dir.extension().is_some_and(|kind| kind == SCOPE) {
+        let events = fs::read_to_string(dir.join("cgroup.events"));
+        return match events {
+            Ok(events) if events.contains("populated 1") => Err(io::ErrorKind::ResourceBusy.into()),
+            Ok(_) | Err(_) => Ok(()),
+        };
+    }
     for inner in children(dir) {
         remove(&inner)?;
     }
@@ -92,19 +121,6 @@ fn find(mountinfo: &str, cgroup: &str) -> Option<PathBuf> {
     let (root, point) = (fields.next()?, fields.next()?);
     let below = Path::new(own).strip_prefix(root).ok()?;
     Some(Path::new(point).join(below))
-}
-
-/// Where the members of an agent live whose own cgroup this is.
-fn home(own: &Path, is_there: impl Fn(&Path) -> bool) -> PathBuf {
-    let unit = if own.ends_with(AGENT) {
-        own.parent().unwrap_or(own)
-    } else {
-        own
-    };
-    let beside = unit.parent().map(|slice| slice.join(MEMBERS));
-    beside
-        .filter(|dir| is_there(dir))
-        .unwrap_or_else(|| unit.to_owned())
 }
 
 #[cfg(test)]
@@ -137,14 +153,26 @@ mod tests {
     }
 
     #[test]
-    fn members_live_in_the_unit_that_is_made_for_them_else_with_their_agent() {
+    fn a_scope_is_gone_when_it_is_empty_and_is_not_removed_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let scope = dir.path().join("berth-x.scope");
+        fs::create_dir(&scope).unwrap();
+        let events = |populated| format!("populated {populated}\nfrozen 0\n");
+        fs::write(scope.join("cgroup.events"), events(1)).unwrap();
+        assert_eq!(
+            remove(&scope).unwrap_err().kind(),
+            io::ErrorKind::ResourceBusy
+        );
+        fs::write(scope.join("cgroup.events"), events(0)).unwrap();
+        remove(&scope).unwrap();
+        assert!(scope.is_dir());
+        remove(&dir.path().join("gone.scope")).unwrap();
+    }
+
+    #[test]
+    fn members_live_beside_an_agent_that_has_a_leaf_else_with_it() {
         let unit = Path::new("/c/system.slice/berth-agent.service");
-        let made = |_: &Path| true;
-        let none = |_: &Path| false;
-        assert_eq!(home(unit, none), unit);
-        assert_eq!(home(&unit.join("agent"), none), unit);
-        let members = Path::new("/c/system.slice/berth-members.service");
-        assert_eq!(home(unit, made), members);
-        assert_eq!(home(&unit.join("agent"), made), members);
+        assert_eq!(base(unit), unit);
+        assert_eq!(base(&unit.join("agent")), unit);
     }
 }

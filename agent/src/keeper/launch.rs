@@ -126,7 +126,7 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let lease = spec
         .launch
         .lease
-        .map(|run| Lease::open(run, spec.reboot.as_deref()));
+        .map(|run| Lease::open(run, spec.reboot.as_ref()));
     let lease = lease.transpose()?;
     let run_dir = open_path(&spec.dirs.run)?;
     let null = Path::new("/dev/null");
@@ -156,7 +156,7 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let run_dir = PathBuf::from(format!("/proc/self/fd/{}", run_dir.as_raw_fd()));
     record::write(&run_dir, &RunRecord { volumes, ..record })?;
     sethostname(&member.hostname).map_err(failed("set the host name"))?;
-    files.allow(Path::new(&member.config_dir));
+    files.allow_config(Path::new(&member.config_dir));
     mounts.volumes.targets().for_each(|path| files.allow(path));
     processes::check_programs(member)?;
     Ok(Keeper {

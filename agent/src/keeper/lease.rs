@@ -1,12 +1,10 @@
 //! The keeper's hold on the end of its member's lease: a timer on a clock that counts through
-//! suspends, and the file that reboots the host. What is to be done when is decided in core. The loop
+//! suspends, and what reboots the host. What is to be done when is decided in core. The loop
 //! does it as long as it can; [`super::guard`] holds the same end beside it.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     os::fd::{AsFd, BorrowedFd},
-    path::Path,
 };
 
 use berth_core::{
@@ -20,15 +18,13 @@ use rustix::mm::{MlockAllFlags, mlockall};
 use super::{
     guard::{Guard, Own},
     run::Keeper,
+    trigger::Trigger,
     wire::KeeperReply,
 };
 use crate::{
     clock::{Alarm, boottime},
-    host::{path_failed, step_failed},
+    host::{linux::SelfReboot, step_failed},
 };
-
-/// The word that makes the kernel reboot at once, without writing anything back.
-pub(super) const REBOOT: &[u8] = b"b";
 
 /// The end of a lease, while a member runs on one.
 #[derive(Debug)]
@@ -36,7 +32,7 @@ pub(crate) struct Lease {
     deadline: Deadline,
     timer: Alarm,
     /// Opened before the keeper has mounts of its own.
-    reboot: Option<File>,
+    reboot: Option<Trigger>,
     /// Holds the end whatever the loop waits for.
     guard: Option<Guard>,
 }
@@ -46,17 +42,13 @@ impl Lease {
     ///
     /// # Errors
     /// `StepFailed`, also if the lease is over already.
-    pub(crate) fn open(run: LeasedRun, reboot: Option<&Path>) -> Result<Self, Reason> {
+    pub(crate) fn open(run: LeasedRun, reboot: Option<&SelfReboot>) -> Result<Self, Reason> {
         let failed = |e: io::Error| step_failed("make a timer for the lease", e);
         let timer = Alarm::new().map_err(failed)?;
-        let open = |path: &Path| {
-            let file = OpenOptions::new().write(true).open(path);
-            file.map_err(|e| path_failed("open", path, e))
-        };
         let lease = Self {
             deadline: Deadline::new(run),
             timer,
-            reboot: reboot.map(open).transpose()?,
+            reboot: reboot.map(Trigger::open).transpose()?,
             guard: None,
         };
         lease.check()?;
@@ -85,7 +77,7 @@ impl Lease {
     pub(crate) fn guard(&mut self) -> Result<(), Reason> {
         let failed = |e: io::Error| step_failed("hold the lease", e);
         let alarm = Alarm::new().map_err(failed)?;
-        let reboot = self.reboot.as_ref().map(File::try_clone).transpose();
+        let reboot = self.reboot.as_ref().map(Trigger::try_clone).transpose();
         let hands = Own {
             reboot: reboot.map_err(failed)?,
         };
@@ -160,8 +152,9 @@ impl Keeper {
     fn reboot(&mut self) {
         let error = "the member is not gone in time; the host reboots if it may";
         self.complain(&step_failed("end the lease", error));
-        let file = self.lease.as_mut().and_then(|lease| lease.reboot.as_mut());
-        if let Some(Err(error)) = file.map(|file| file.write_all(REBOOT)) {
+        let lease = self.lease.as_mut();
+        let trigger = lease.and_then(|lease| lease.reboot.as_mut());
+        if let Some(Err(error)) = trigger.map(Trigger::fire) {
             self.complain(&step_failed("reboot", error));
         }
     }

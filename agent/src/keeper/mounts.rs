@@ -1,6 +1,6 @@
 //! The member's mount namespace: its volumes and configuration at their paths (whoever may enter
 //! the directories above them on the host), a private `/tmp`, its own `/proc`,
-//! `/etc/resolv.conf` and `/etc/hosts`. Everything else is the host's.
+//! `/etc/resolv.conf`, `/etc/hosts` and `/etc/nsswitch.conf`. Everything else is the host's.
 //!
 //! Sources are opened before anything is mounted, and bound through their descriptors: a volume or
 //! a run directory beneath `/tmp` is found although `/tmp` is covered by then.
@@ -52,6 +52,9 @@ struct Bind {
 }
 
 const NONE: Option<&str> = None;
+
+/// The member's own where the host has one.
+const NSSWITCH: &str = "nsswitch.conf";
 
 /// File systems in memory that programs talk through; they are the host's, and nothing on it.
 const SHARED_MEMORY: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
@@ -118,10 +121,11 @@ impl Mounts {
             )
         };
         // The volumes last: they may cover the run directory while they are opened.
-        let (config, files) = (
-            Bind::new(&spec.dirs.config, &rendered.config_dir, MsFlags::empty())?,
-            vec![file("resolv.conf")?, file("hosts")?],
-        );
+        let config = Bind::new(&spec.dirs.config, &rendered.config_dir, MsFlags::empty())?;
+        let mut files = vec![file("resolv.conf")?, file("hosts")?];
+        if run.join(NSSWITCH).exists() {
+            files.push(file(NSSWITCH)?);
+        }
         Ok(Self {
             volumes: Volumes::open(spec, at)?,
             config,

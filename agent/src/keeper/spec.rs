@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use berth_core::{ids::ProcessName, waiting::Reason};
 use serde::{Deserialize, Serialize};
 
-use crate::host::KeeperLaunch;
+use crate::host::{KeeperLaunch, linux::SelfReboot};
 
 /// What a keeper is to do, with every name resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +16,9 @@ pub struct LaunchSpec {
     pub launch: KeeperLaunch,
     /// Who each of its processes runs as.
     pub identities: BTreeMap<ProcessName, Identity>,
-    /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
+    /// What reboots the host when a member is not gone at the end of its lease.
     #[serde(default)]
-    pub reboot: Option<PathBuf>,
+    pub reboot: Option<SelfReboot>,
     /// Where the keeper keeps its own things.
     pub dirs: LaunchDirs,
 }

@@ -1,7 +1,7 @@
 //! What `berth local` talks to: this host's members, over a socket that only root can use. It
 //! needs no coordinator, and what is asked here is durable before it is answered.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use berth_core::{
     ids::{HostName, MemberId},
@@ -9,8 +9,9 @@ use berth_core::{
 };
 use berth_proto::v1::{
     self, LocalListRequest, LocalListResponse, LocalMemberRequest, LocalMemberResponse,
-    LocalStatusRequest, LocalStatusResponse, LogChunk, LogsRequest,
-    local_service_server::LocalService,
+    LocalNamesRequest, LocalNamesResponse, LocalResumeRequest, LocalResumeResponse,
+    LocalShutdownProgress, LocalShutdownRequest, LocalStatusRequest, LocalStatusResponse, LogChunk,
+    LogsRequest, local_service_server::LocalService,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,12 +26,15 @@ use crate::{
 };
 
 mod serve;
+mod shutdown;
 mod status;
 
 pub use serve::{ServeError, serve};
 
 /// Chunks of a log that wait to be sent.
 const CHUNKS: usize = 4;
+/// The port of DNS where none is said.
+const DNS_PORT: u16 = 53;
 
 /// The service.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub struct Local<H> {
     pub ledger: LedgerStore,
     /// What is true.
     pub members: Members,
+    /// The zone of its names, and where the agent serves them.
+    pub names: (String, Vec<SocketAddr>),
     /// Whether a session with the coordinator is open.
     pub connected: watch::Receiver<bool>,
 }
@@ -62,7 +68,8 @@ impl<H: Host> LocalService for Local<H> {
         &self,
         _request: Request<LocalListRequest>,
     ) -> Result<Response<LocalListResponse>, Status> {
-        let changes = self.members.changes(None).await;
+        // Not a complete report, as the coordinator asks for, which then needs no word of what is gone.
+        let changes = self.members.changes(Some(0)).await;
         let changes = changes.ok_or_else(|| refuse(LocalError::Stopping))?;
         let mut members = Vec::new();
         for report in changes.members {
@@ -181,6 +188,46 @@ impl<H: Host> LocalService for Local<H> {
         let id = parse(request.into_inner())?;
         self.members.restart(&id).await.map_err(refuse)?;
         Ok(Response::new(LocalMemberResponse {}))
+    }
+
+    async fn names(
+        &self,
+        _request: Request<LocalNamesRequest>,
+    ) -> Result<Response<LocalNamesResponse>, Status> {
+        let (zone, servers) = &self.names;
+        let servers = servers.iter().map(|server| match server.port() {
+            DNS_PORT => server.ip().to_string(),
+            _ => server.to_string(),
+        });
+        Ok(Response::new(LocalNamesResponse {
+            zone: zone.clone(),
+            servers: servers.collect(),
+        }))
+    }
+
+    type ShutdownStream = ReceiverStream<Result<LocalShutdownProgress, Status>>;
+
+    async fn shutdown(
+        &self,
+        _request: Request<LocalShutdownRequest>,
+    ) -> Result<Response<Self::ShutdownStream>, Status> {
+        let boot = Some(self.host.facts().boot);
+        self.members.shut_down(boot).await.map_err(refuse)?;
+        // The driver has begun: what is told from here on is of the shutdown.
+        if !self.members.clone().turn().await {
+            return Err(refuse(LocalError::Stopping));
+        }
+        let (out, progress) = mpsc::channel(CHUNKS);
+        tokio::spawn(shutdown::follow(self.members.clone(), out));
+        Ok(Response::new(ReceiverStream::new(progress)))
+    }
+
+    async fn resume(
+        &self,
+        _request: Request<LocalResumeRequest>,
+    ) -> Result<Response<LocalResumeResponse>, Status> {
+        self.members.shut_down(None).await.map_err(refuse)?;
+        Ok(Response::new(LocalResumeResponse {}))
     }
 }
 

@@ -1,12 +1,12 @@
 //! The listener of the local service, with health and reflection as on every listener.
 
 use berth_proto::{
-    transport::{Endpoint, ListenError, listen},
+    transport::{Endpoint, ListenError, PeerInfo, listen},
     v1::{self, local_service_server::LocalServiceServer},
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tonic::{Request, Status, service::InterceptorLayer, transport::Server};
 
 use super::Local;
 use crate::host::Host;
@@ -44,6 +44,7 @@ pub async fn serve<H: Host>(
         .map_err(ServeError::Descriptors)?;
     Ok(async move {
         Server::builder()
+            .layer(InterceptorLayer::new(owner_only))
             .add_service(health_service)
             .add_service(reflection)
             .add_service(LocalServiceServer::new(local))
@@ -51,4 +52,14 @@ pub async fn serve<H: Host>(
             .await
             .map_err(ServeError::Serve)
     })
+}
+
+/// Members run beside this socket, as users of the host.
+fn owner_only(request: Request<()>) -> Result<Request<()>, Status> {
+    match request.extensions().get() {
+        Some(peer) if PeerInfo::is_owner(peer) => Ok(request),
+        _ => Err(Status::unauthenticated(
+            "this host is looked after by root; use sudo",
+        )),
+    }
 }

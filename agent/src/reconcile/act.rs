@@ -19,7 +19,7 @@ use berth_core::{
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Command, keeper};
+use super::{Command, keeper, names::Names};
 use crate::{
     host::{
         DnsSettings, Host, KeeperClient, KeeperHandle, KeeperLaunch, PrepareVolumes,
@@ -70,6 +70,7 @@ pub(super) struct Actor<H> {
     pub(super) host: Arc<H>,
     pub(super) ledger: LedgerStore,
     pub(super) resolver: IpAddr,
+    pub(super) names: Names,
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -262,6 +263,9 @@ impl<H: Host> Actor<H> {
         needs: Needs,
     ) -> Result<(Acted, Option<KeeperHandle>), Reason> {
         let prepared = needs.prepared.ok_or_else(|| lost("start"))?;
+        let order = self.ledger.read().effective(member);
+        let order = order.filter(|order| order.epoch == run.epoch);
+        self.names.check(&order.ok_or_else(|| lost("start"))?)?;
         let claims = prepared.claims.clone();
         let records = vec![
             Record::Run {
@@ -313,6 +317,9 @@ impl<H: Host> Actor<H> {
                 Err(reason) => return tracing::warn!(%member, "{reason}"),
             };
             if known.as_ref() != Some(&rendered) {
+                if let Err(reason) = actor.host.permits(&rendered) {
+                    return tracing::warn!(%member, "{reason}");
+                }
                 let told = client.update((*rendered).clone());
                 if let Err(reason) = answer("update", told).await {
                     return tracing::warn!(%member, "{reason}");

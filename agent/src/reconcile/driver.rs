@@ -9,6 +9,7 @@ use std::{
 
 use berth_core::{
     ids::{MemberId, RunId},
+    lease::{HostLeases, LeaseEvent},
     ledger::Record,
     member::{Done, Effect, Event, Machine, Standing, Wanted},
     order::MemberOrder,
@@ -26,7 +27,7 @@ use super::{
     Changes, Command, Seen,
     act::{Acted, Actor, Needs, Prepared},
     board::Board,
-    lease::{Leases, SlotLease},
+    shutdown,
     timers::Timers,
 };
 use crate::{
@@ -40,14 +41,13 @@ const LIST_AGAIN: Duration = Duration::from_secs(1);
 
 /// A member and what its effects need.
 pub(super) struct Slot {
-    machine: Machine,
+    pub(super) machine: Machine,
     prepared: Option<Arc<Prepared>>,
     rendered: Option<Arc<RenderedMember>>,
     pub(super) client: Option<KeeperClient>,
     /// What its keeper surely starts processes from; not known of an adopted one.
     told: Option<Arc<RenderedMember>>,
     pub(super) run: Option<RunId>,
-    pub(super) lease: SlotLease,
     /// The reason that it was last seen to wait for, and since when.
     waiting: (Option<Reason>, Timestamp),
 }
@@ -61,24 +61,28 @@ pub(super) struct Driver<H> {
     on_record: BTreeSet<MemberId>,
     board: Board,
     timers: Timers,
-    pub(super) leases: Leases,
+    pub(super) leases: HostLeases,
     /// Why nothing may be started: the ledger is of another machine.
     barred: Option<Reason>,
-    clock: Clock,
+    /// Whether the host goes down.
+    pub(super) shutting_down: bool,
+    pub(super) clock: Clock,
 }
 
 impl<H: Host> Driver<H> {
     pub(super) fn new(actor: Arc<Actor<H>>, queue: mpsc::UnboundedReceiver<Command>) -> Self {
+        let leases = HostLeases::of_host(actor.host.facts().reboot_takes);
         let barred = actor.ledger.read().barred(&actor.host.facts().machine);
         Self {
             barred,
+            shutting_down: shutdown::is_under_way(&actor),
             actor,
             queue,
             slots: BTreeMap::new(),
             on_record: BTreeSet::new(),
             board: Board::new(),
             timers: Timers::default(),
-            leases: Leases::default(),
+            leases,
             clock: Clock::new(),
         }
     }
@@ -109,7 +113,7 @@ impl<H: Host> Driver<H> {
                     }
                 }
                 () = actor.host.wait_until(lease.unwrap_or_default()), if lease.is_some() => {
-                    self.leases_due();
+                    self.lease(LeaseEvent::Tick);
                 }
                 error = &mut failure => break Err(error),
                 () = shutdown.cancelled() => break Ok(()),
@@ -134,6 +138,7 @@ impl<H: Host> Driver<H> {
         for member in members {
             self.order(&member);
         }
+        self.stop_in_turn();
         let actor = Arc::clone(&self.actor);
         self.actor.spawn(async move {
             loop {
@@ -159,14 +164,19 @@ impl<H: Host> Driver<H> {
                 let held = self.actor.ledger.read().held.contains(&member);
                 self.step(&member, Event::Held(held));
             }
+            Command::Shutdown => self.shutdown_changed(),
+            // Who asked may have given up.
+            Command::Turn(reply) => drop(reply.send(())),
             Command::Renewed(newest) => {
-                self.claim_machine();
-                self.renewed(newest);
+                if newest.runs.is_some() {
+                    self.claim_machine();
+                }
+                self.lease(LeaseEvent::Renewed(newest));
             }
             Command::MachineClaimed => self.lift_bar(),
             Command::Event(member, event) => {
                 if let Event::KeeperGone { run } = &event {
-                    self.lease_ended(&member, run);
+                    self.lease(LeaseEvent::Ended(member.clone(), run.clone()));
                 }
                 self.step(&member, event);
             }
@@ -226,10 +236,10 @@ impl<H: Host> Driver<H> {
             let mut machine = Machine::new(member.clone(), boot, last_run, seed());
             // Nothing is done before the first order, so this only sets what is true already.
             machine.step(self.clock.now(), Event::Held(held));
-            machine.step(self.clock.now(), Event::Barred(self.barred.clone()));
+            machine.step(self.clock.now(), Event::Barred(self.bar()));
             self.slots.insert(member.clone(), Slot::new(machine));
         }
-        self.lease_ordered(member, terms);
+        self.lease(LeaseEvent::Ordered(member.clone(), terms));
         self.step(member, Event::Order(standing));
     }
 
@@ -250,8 +260,14 @@ impl<H: Host> Driver<H> {
         tracing::warn!("the coordinator knows this machine as the host; its members are started");
         let members: Vec<MemberId> = self.slots.keys().cloned().collect();
         for member in members {
-            self.step(&member, Event::Barred(None));
+            self.step(&member, Event::Barred(self.bar()));
         }
+    }
+
+    /// Why nothing may be started.
+    pub(super) fn bar(&self) -> Option<Reason> {
+        let going = || self.shutting_down.then_some(Reason::HostShuttingDown);
+        self.barred.clone().or_else(going)
     }
 
     fn remove_strays(&mut self) {
@@ -284,16 +300,17 @@ impl<H: Host> Driver<H> {
                 renewed,
             } => {
                 let done = *done;
-                up = Some(renewed);
                 slot.run = run_of(&done);
+                up = Some((slot.run.clone(), renewed));
                 let started = matches!(done, Done::Started(_));
                 slot.told = rendered.clone().filter(|_| started);
                 (slot.client, slot.rendered) = (client, rendered);
                 done
             }
         });
-        if let Some(renewed) = up {
-            self.lease_begins(member, renewed);
+        if let Some((run, known)) = up {
+            let member = member.clone();
+            self.lease(LeaseEvent::Runs { member, run, known });
         }
         // A start and an adoption write down which volumes are filled.
         self.order(member);
@@ -330,7 +347,7 @@ impl<H: Host> Driver<H> {
                     prepared: slot.prepared.clone(),
                     client: slot.client.clone(),
                     run: slot.run.clone(),
-                    lease: self.leases.run_of(&slot.lease),
+                    lease: self.leases.run_of(member),
                 };
                 self.actor.act(id, step, action, needs);
             }
@@ -373,7 +390,10 @@ impl<H: Host> Driver<H> {
                 let record = Record::Forgotten { member: id.clone() };
                 self.actor.note(record, Some(Command::Forgotten(id)));
             }
-            Effect::Changed => self.board.change(member),
+            Effect::Changed => {
+                self.board.change(member);
+                self.stop_in_turn();
+            }
         }
     }
 
@@ -385,7 +405,7 @@ impl<H: Host> Driver<H> {
         tracing::info!(%member, "forgotten");
         self.slots.remove(member);
         self.timers.set(member, None);
-        self.leases.forget(member);
+        self.lease(LeaseEvent::Forgotten(member.clone()));
         self.board.forget(member);
     }
 
@@ -420,7 +440,6 @@ impl Slot {
             client: None,
             told: None,
             run: None,
-            lease: SlotLease::default(),
             waiting: (None, Timestamp(0)),
         }
     }

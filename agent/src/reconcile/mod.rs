@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    dns::DnsServer,
     host::{Host, RunRecord},
     ledger::{LedgerError, LedgerStore},
 };
@@ -31,12 +32,15 @@ mod board;
 mod driver;
 mod keeper;
 mod lease;
+mod names;
+mod shutdown;
 mod timers;
 
 pub use board::Changes;
 
 use act::{Acted, Actor};
 use driver::Driver;
+use names::Names;
 
 /// Why an order is not taken.
 #[derive(Debug, Error)]
@@ -82,6 +86,10 @@ enum Command {
     MachineClaimed,
     /// The operator's hold of a member may have changed: the ledger says how it stands.
     Held(MemberId),
+    /// The host goes down, or does so no more: the ledger says how it stands.
+    Shutdown,
+    /// The driver has turned.
+    Turn(oneshot::Sender<()>),
     /// Something happened to a member.
     Event(MemberId, Event),
     /// An action ended.
@@ -130,6 +138,7 @@ pub struct Members {
     commands: mpsc::UnboundedSender<Command>,
     ledger: LedgerStore,
     version: watch::Receiver<u64>,
+    names: Names,
     /// Orders and an operator's wishes are taken one after another: each is held against what the
     /// one before left, and their commands come in the order of their records.
     ordering: Arc<Mutex<()>>,
@@ -150,10 +159,12 @@ pub fn start<H: Host>(
     shutdown: CancellationToken,
 ) -> (Members, Reconciler) {
     let (commands, queue) = mpsc::unbounded_channel();
+    let names = Names::default();
     let actor = Actor {
         host,
         ledger: ledger.clone(),
         resolver,
+        names: names.clone(),
         commands: commands.clone(),
         tasks: TaskTracker::new(),
         stop: shutdown.child_token(),
@@ -163,6 +174,7 @@ pub fn start<H: Host>(
         commands,
         ledger,
         version: driver.watch(),
+        names,
         ordering: Arc::new(Mutex::new(())),
     };
     let task = tokio::spawn(driver.run(shutdown));
@@ -221,10 +233,15 @@ impl Members {
         work.await.unwrap_or(Err(LedgerError::Failed))
     }
 
-    /// Takes in that a renewal of the host's lease was acknowledged: which count by now. It is for
-    /// what was ordered before.
+    /// Takes in which renewals of the host's lease count by now: for what was ordered before.
     pub fn renewed(&self, newest: Acknowledged) {
         self.send(Command::Renewed(newest));
+    }
+
+    /// From now on a coordinator in contact says which names there are, and this server has them; or
+    /// none does. What the server does not answer for is not started meanwhile.
+    pub fn names_told(&self, server: Option<&Arc<DnsServer>>) {
+        self.names.told(server);
     }
 
     /// What changed after a version; everything if there is none.
@@ -283,6 +300,13 @@ impl Members {
         }
         self.send(Command::Event(member, Event::Restart));
         Ok(())
+    }
+
+    /// Waits until the driver has taken what is in its queue by now; false if it has ended.
+    pub async fn turn(self) -> bool {
+        let (reply, turned) = oneshot::channel();
+        self.send(Command::Turn(reply));
+        turned.await.is_ok()
     }
 
     /// A driver that has ended needs no command: its agent is going down.

@@ -11,7 +11,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use berth_core::{
     ids::{Epoch, Generation, HistoryId, RunNumber, TemplateHash, Term, Uid},
     keeper::Exit,
-    lease::{Acknowledged, LeaseTerms},
     order::{ConfigData, Desired, MemberOrder, RenderValues, VolumeOrder, order_hash},
     prerequisite::Fact,
     report::Phase,
@@ -25,6 +24,10 @@ use crate::host::{
     fake::{Call, FakeHost},
     step_failed,
 };
+
+mod lease;
+mod local;
+mod shutdown;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -424,68 +427,6 @@ async fn a_member_that_was_ready_once_is_no_founder_any_more() {
 }
 
 #[tokio::test]
-async fn a_local_stop_outlives_the_agent_until_it_is_let_go() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![order("web-0", 1, Desired::Run)]).await;
-    world.until("web-0", ready).await;
-    world.members.hold(&id("web-0"), true).await.unwrap();
-    world.until("web-0", stopped).await;
-    let world = world.restart_agent().await;
-    let report = world.until("web-0", stopped).await;
-    assert_eq!(report.waiting, Some(Reason::HeldByOperator));
-    assert!(world.members.look(&id("web-0")).await.unwrap().held);
-    assert!(matches!(
-        world.members.restart(&id("web-0")).await,
-        Err(LocalError::Held { .. })
-    ));
-    world.members.hold(&id("web-0"), false).await.unwrap();
-    world.until("web-0", ready).await;
-    assert!(matches!(
-        world.members.hold(&id("web-9"), false).await,
-        Err(LocalError::Unknown { .. })
-    ));
-}
-
-#[tokio::test]
-async fn a_local_stop_outlives_what_is_ordered_until_it_is_let_go() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    let member = id("web-0");
-    world.order(vec![order("web-0", 1, Desired::Run)]).await;
-    world.until("web-0", ready).await;
-    world.members.hold(&member, true).await.unwrap();
-    world.until("web-0", stopped).await;
-    world.order(vec![]).await;
-    world.until_gone("web-0").await;
-    world.order(vec![order("web-0", 2, Desired::Run)]).await;
-    let report = world.until("web-0", |r| r.waiting.is_some()).await;
-    assert_eq!(report.waiting, Some(Reason::HeldByOperator));
-    world.order(vec![]).await;
-    world.until_gone("web-0").await;
-    world.members.hold(&member, false).await.unwrap();
-    world.order(vec![order("web-0", 3, Desired::Run)]).await;
-    world.until("web-0", ready).await;
-}
-
-/// The asker's connection may be lost at any moment.
-#[tokio::test]
-async fn a_local_stop_is_carried_out_though_nobody_waits_for_it() {
-    use futures_util::FutureExt as _;
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![order("web-0", 1, Desired::Run)]).await;
-    world.until("web-0", ready).await;
-    let member = id("web-0");
-    let looked = world.members.look(&member).await;
-    assert!(!looked.unwrap().held);
-    let mut asked = Box::pin(world.members.hold(&member, true));
-    // Let go of while it is under way; it may also be quick, and done.
-    while (&mut asked).now_or_never().is_none() && world.members.ordering.try_lock().is_ok() {
-        tokio::task::yield_now().await;
-    }
-    drop(asked);
-    world.until("web-0", stopped).await;
-}
-
-#[tokio::test]
 async fn a_lost_connection_is_no_lost_keeper() {
     let mut world = World::new(FakeHost::new(&["default"]));
     world.order(vec![order("web-0", 1, Desired::Run)]).await;
@@ -520,16 +461,6 @@ async fn a_member_whose_storage_hangs_is_unready_and_the_others_are_not() {
     world.host.kill_keeper(&id("web-1"));
     let anew = |r: &MemberReport| r.run.as_ref().is_some_and(|run| run.number >= RunNumber(3));
     world.until("web-1", anew).await;
-}
-
-#[tokio::test]
-async fn a_local_restart_is_another_run() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![order("web-0", 1, Desired::Run)]).await;
-    world.until("web-0", ready).await;
-    world.members.restart(&id("web-0")).await.unwrap();
-    let again = |r: &MemberReport| r.ready && r.run.as_ref().unwrap().number == RunNumber(2);
-    world.until("web-0", again).await;
 }
 
 #[tokio::test]
@@ -597,97 +528,6 @@ async fn only_what_changed_is_reported_after_a_version() {
     let changes = tokio::time::timeout(DEADLINE, wait).await.unwrap();
     assert_eq!(changes.members.len(), 1);
     assert_eq!(changes.members[0].member, id("web-1"));
-}
-
-/// A member that runs on a lease of one second.
-fn leased(name: &str, counter: u64) -> MemberOrder {
-    MemberOrder {
-        lease: Some(LeaseTerms {
-            length_ms: 1_000,
-            grace_ms: 250,
-            kill_ms: 1_000,
-            self_fences: false,
-        }),
-        ..order(name, counter, Desired::Run)
-    }
-}
-
-fn lacks_lease(report: &MemberReport) -> bool {
-    report.waiting == Some(Reason::LeaseNotHeld)
-}
-
-#[tokio::test]
-async fn a_member_with_a_lease_runs_while_it_is_renewed_and_no_longer() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![leased("web-0", 1)]).await;
-    world.until("web-0", lacks_lease).await;
-    assert_eq!(world.starts(), 0);
-    let sent = world.host.boottime();
-    world.members.renewed(Acknowledged::of(sent, false));
-    world.until("web-0", ready).await;
-    let lease = world.host.launched(&id("web-0")).unwrap().lease.unwrap();
-    assert_eq!(lease.renewed, sent);
-    // The keeper in memory does not look at the clock, as one that hangs: the agent kills it.
-    world.until("web-0", lacks_lease).await;
-    assert!(world.host.alive().is_empty());
-    assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
-    assert_eq!(world.starts(), 1);
-    let sent = world.host.boottime();
-    world.members.renewed(Acknowledged::of(sent, false));
-    world.until("web-0", ready).await;
-}
-
-#[tokio::test]
-async fn nothing_is_started_on_an_acknowledgement_for_what_runs() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![leased("web-0", 1)]).await;
-    let sent = world.host.boottime();
-    world.members.renewed(Acknowledged::of(sent, true));
-    world.until("web-0", lacks_lease).await;
-    assert_eq!(world.starts(), 0);
-    world.members.renewed(Acknowledged::of(sent, false));
-    world.until("web-0", ready).await;
-    // What runs runs on with it.
-    let sent = world.host.boottime().plus(Duration::from_secs(60));
-    world.members.renewed(Acknowledged::of(sent, true));
-    assert_eq!(world.starts(), 1);
-}
-
-#[tokio::test]
-async fn a_lease_that_a_suspend_outlasts_is_over_when_the_machine_wakes_up() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    // No test waits for its end.
-    let length = Duration::from_secs(3600);
-    let lease = leased("web-0", 1).lease.map(|terms| LeaseTerms {
-        length_ms: 3_600_000,
-        ..terms
-    });
-    let order = MemberOrder {
-        lease,
-        ..leased("web-0", 1)
-    };
-    world.order(vec![order]).await;
-    world
-        .members
-        .renewed(Acknowledged::of(world.host.boottime(), false));
-    world.until("web-0", ready).await;
-    world.host.suspend(length);
-    world.until("web-0", lacks_lease).await;
-    assert!(world.host.alive().is_empty());
-}
-
-#[tokio::test]
-async fn a_new_agent_learns_from_the_keepers_how_long_the_lease_lasts() {
-    let mut world = World::new(FakeHost::new(&["default"]));
-    world.order(vec![leased("web-0", 1)]).await;
-    let sent = world.host.boottime();
-    world.members.renewed(Acknowledged::of(sent, false));
-    world.until("web-0", ready).await;
-    let world = world.restart_agent().await;
-    world.until("web-0", ready).await;
-    assert_eq!(world.starts(), 1);
-    world.until("web-0", lacks_lease).await;
-    assert!(world.host.boottime() >= sent.plus(Duration::from_secs(1)));
 }
 
 #[tokio::test]

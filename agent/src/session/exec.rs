@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use berth_core::{ids::MemberId, keeper::Exit};
 use berth_proto::{
-    transport::{self, Endpoint},
+    transport::Remote,
     v1::{
         self, ExecCommand, ExecEnd, ExecInput, ExecOrder, ExecOutput,
         agent_service_client::AgentServiceClient, exec_input, exec_output::Output,
@@ -28,7 +28,7 @@ const ENV: &str = "/usr/bin/env";
 
 /// What a program needs.
 pub(super) struct Runner<H> {
-    pub(super) coordinator: Endpoint,
+    pub(super) coordinator: Remote,
     pub(super) host: Arc<H>,
     pub(super) ledger: LedgerStore,
 }
@@ -42,7 +42,7 @@ impl<H: Host> Runner<H> {
     }
 
     async fn serve(&self, order: ExecOrder) -> Result<(), Status> {
-        let channel = transport::connect(&self.coordinator).await;
+        let channel = self.coordinator.connect().await;
         let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
         let (out, queue) = mpsc::channel(QUEUE);
         say(&out, Output::Ticket(order.ticket)).await;

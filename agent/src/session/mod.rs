@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use berth_core::{error::chain, ids::BootId, session::WelcomeRefusal, state::HostRecord};
 use berth_proto::{
     convert::ConvertError,
-    transport::{ConnectError, Endpoint},
+    transport::{ConnectError, Remote},
 };
 use thiserror::Error;
 use tokio::{
@@ -49,6 +49,9 @@ pub enum SessionError {
     /// The stream broke, or the coordinator ended it and said why.
     #[error("the coordinator ended the session")]
     Stream(#[from] tonic::Status),
+    /// TLS was not agreed on after all.
+    #[error("{0}")]
+    Untrusted(String),
     /// The coordinator ended it without a word.
     #[error("the coordinator closed the stream; the agent connects again")]
     Closed,
@@ -78,11 +81,33 @@ pub enum SessionError {
     Ledger(#[from] LedgerError),
 }
 
+impl SessionError {
+    /// In plain words, if it is a matter of certificates: that the other end does not take one is found
+    /// out with the first call only.
+    fn explained(self) -> Self {
+        let why = match &self {
+            Self::Stream(status) => berth_pki::problem::explain(status),
+            Self::Connect(_)
+            | Self::Untrusted(_)
+            | Self::Closed
+            | Self::Stopping
+            | Self::Silent
+            | Self::Unanswered
+            | Self::Unread
+            | Self::Refused(_)
+            | Self::Message(_)
+            | Self::Zone(_)
+            | Self::Ledger(_) => None,
+        };
+        why.map_or(self, Self::Untrusted)
+    }
+}
+
 /// What a session needs.
 #[derive(Debug)]
 pub struct Session<H> {
     /// Where the coordinator is.
-    pub coordinator: Endpoint,
+    pub coordinator: Remote,
     /// What is said of this host, but for its pools.
     pub record: HostRecord,
     /// Its pools.

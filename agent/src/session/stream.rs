@@ -17,7 +17,6 @@ use berth_proto::{
         report::AgentReport,
         zone::ZoneAssembly,
     },
-    transport,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
         agent_service_client::AgentServiceClient, coordinator_message::Message as In,
@@ -53,9 +52,6 @@ struct Open {
     renewals: Renewals,
     /// The lease of members that have none of their own.
     longest: Duration,
-    /// Whether an order was refused on this stream: what is acknowledged after it is not for what this
-    /// host has.
-    refused: bool,
     tails: Tails,
     /// The number of the last report, and up to which version it told everything.
     reported: (ReportNumber, Option<u64>),
@@ -81,9 +77,10 @@ impl<H: Host> Session<H> {
                 self.connected.send_replace(true);
                 tracing::info!(coordinator = %self.coordinator, "connected");
                 let ended = self.serve(&mut open, &mut incoming, &mut renew).await;
+                self.members.names_told(None);
                 ended.err().unwrap_or(SessionError::Closed)
             }
-            Err(error) => error,
+            Err(error) => error.explained(),
         }
     }
 
@@ -91,7 +88,7 @@ impl<H: Host> Session<H> {
         &self,
         failures: u32,
     ) -> Result<(Open, Streaming<CoordinatorMessage>, Interval), SessionError> {
-        let connect = transport::connect(&self.coordinator);
+        let connect = self.coordinator.connect();
         let limit = attempt_limit(failures, self.shortest_lease());
         let connected = timeout(limit, connect).await;
         let channel = connected.map_err(|_| SessionError::Silent)??;
@@ -134,7 +131,6 @@ impl<H: Host> Session<H> {
             zone: ZoneAssembly::default(),
             renewals: Renewals::default(),
             longest,
-            refused: false,
             reported: (ReportNumber(0), None),
             version: self.members.version(),
         };
@@ -209,6 +205,7 @@ impl<H: Host> Session<H> {
             Next::Changed => self.report(open).await,
             Next::Renew => {
                 let number = open.renewals.send(self.host.boottime());
+                self.members.renewed(open.renewals.newest());
                 send(&open.out, Out::Renew(v1::Renew { number })).await
             }
         }
@@ -238,10 +235,9 @@ impl<H: Host> Session<H> {
             In::Order(order) => self.take_order(open, order).await,
             In::Zone(chunk) => self.take_zone(open, chunk).await,
             In::RenewAck(ack) => {
-                open.renewals.acknowledge(ack.number, ack.running_only);
-                if !open.refused {
-                    self.members.renewed(open.renewals.newest());
-                }
+                let now = self.host.boottime();
+                open.renewals.acknowledge(ack.number, ack.running_only, now);
+                self.members.renewed(open.renewals.newest());
                 Ok(())
             }
             In::LogRequest(request) => {
@@ -300,7 +296,7 @@ impl<H: Host> Session<H> {
             Ok(_) => String::new(),
             Err(OrderError::Refused(refusal)) => {
                 tracing::error!(generation = %delta.head.generation, "order refused: {refusal}");
-                open.refused = true;
+                open.renewals.refuse(true);
                 refusal.to_string()
             }
             Err(OrderError::Ledger(error)) => return Err(error.into()),
@@ -315,6 +311,7 @@ impl<H: Host> Session<H> {
         };
         let serial = zone.serial.0;
         self.dns.publish(zone, &hash).await?;
+        self.members.names_told(Some(&self.dns));
         let hash = hash.0;
         send(&open.out, Out::ZoneAck(v1::ZoneAck { serial, hash })).await
     }

@@ -7,7 +7,7 @@ use std::{pin::pin, sync::Arc};
 use berth_core::{ids::HostName, volume::work::VolumeWork, waiting::Reason};
 use berth_proto::{
     convert::work::{Numbered, Sending},
-    transport::{self, Endpoint},
+    transport::Remote,
     v1::{
         SendOrder, TransferEnd, TransferHead, TransferPart, TransferWish,
         agent_service_client::AgentServiceClient, transfer_part::Part,
@@ -28,7 +28,7 @@ const QUEUE: usize = 4;
 
 /// An end of a transfer.
 pub(super) struct Ends<H> {
-    pub(super) coordinator: Endpoint,
+    pub(super) coordinator: Remote,
     pub(super) name: HostName,
     pub(super) host: Arc<H>,
     pub(super) ledger: LedgerStore,
@@ -39,7 +39,7 @@ impl<H: Host> Ends<H> {
         &self,
         first: Part,
     ) -> Result<(mpsc::Sender<TransferPart>, Streaming<TransferPart>), Status> {
-        let channel = transport::connect(&self.coordinator).await;
+        let channel = self.coordinator.connect().await;
         let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
         let (out, queue) = mpsc::channel(QUEUE);
         say(&out, first).await;

@@ -37,7 +37,7 @@ pub(crate) struct Stub {
 /// One open session with an agent.
 pub(crate) struct Agent {
     pub(crate) hello: Hello,
-    out: mpsc::Sender<Result<CoordinatorMessage, Status>>,
+    pub(crate) out: mpsc::Sender<Result<CoordinatorMessage, Status>>,
     incoming: Streaming<AgentMessage>,
     reports: BTreeMap<MemberId, MemberReport>,
 }

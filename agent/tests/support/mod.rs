@@ -11,7 +11,7 @@ use std::{
 use berth_agent::host::{
     DnsSettings, Host, KeeperEvent, KeeperHandle, KeeperLaunch, PrepareVolumes, PreparedVolume,
     RunRecord, VolumeOwner,
-    linux::{LinuxConfig, LinuxHost, LocalPolicy},
+    linux::{LinuxConfig, LinuxHost, LocalPolicy, Scopes},
     storage::Pool,
 };
 use berth_core::{
@@ -222,6 +222,7 @@ fn host_in(dir: &Path) -> LinuxHost {
             ..LocalPolicy::default()
         },
         self_reboot: None,
+        scopes: Scopes::None,
         keeper_program: agent_program(),
     })
     .unwrap()

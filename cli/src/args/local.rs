@@ -8,6 +8,15 @@ use super::{FormatArgs, WhichLogs};
 /// `berth local`.
 #[derive(Debug, Args)]
 pub(crate) struct LocalArgs {
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+    #[command(subcommand)]
+    pub(crate) command: LocalCommand,
+}
+
+/// Which agent.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
     /// Where the agent of this host listens: unix:/PATH.
     #[arg(
         long,
@@ -19,8 +28,6 @@ pub(crate) struct LocalArgs {
         value_name = "ENDPOINT"
     )]
     pub(crate) socket: Endpoint,
-    #[command(subcommand)]
-    pub(crate) command: LocalCommand,
 }
 
 /// What to ask the agent.
@@ -39,6 +46,13 @@ pub(crate) enum LocalCommand {
     Start(LocalMemberArgs),
     /// Stop a member's processes and start them again.
     Restart(LocalMemberArgs),
+    /// Stop all members of this host in order, because it goes down, and wait until they are gone.
+    ///
+    /// They start again when the host has booted, or with `berth local resume`. It needs no
+    /// coordinator. `systemctl stop berth-members` does the same, as does every shutdown of the host.
+    Shutdown,
+    /// Take a shutdown back: the members start again.
+    Resume,
 }
 
 /// One member.

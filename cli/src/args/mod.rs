@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+mod access;
 mod admin;
 mod debug;
+mod dns;
 mod exec;
 mod local;
 mod rollout;
@@ -16,10 +18,16 @@ mod snapshot;
 mod verbs;
 mod waiting;
 
-pub(crate) use admin::{AcceptRestoreArgs, AdminCommand, BackupArgs, CheckBackupArgs};
+pub(crate) use access::{
+    ConfigCommand, TokenCommand, TokenCreateArgs, UserCommand, UserCreateArgs,
+};
+pub(crate) use admin::{
+    AcceptRestoreArgs, AdminCommand, AuditCommand, AuditVerifyArgs, BackupArgs, CheckBackupArgs,
+};
 pub(crate) use debug::{DebugCommand, SimulateArgs};
+pub(crate) use dns::{DnsArgs, DnsCommand};
 pub(crate) use exec::ExecArgs;
-pub(crate) use local::{LocalArgs, LocalCommand};
+pub(crate) use local::{AgentArgs, LocalArgs, LocalCommand};
 pub(crate) use rollout::{
     ChangeArgs, HistoryArgs, RolloutCommand, SetArgs, StatusArgs as RolloutStatusArgs, UndoArgs,
 };
@@ -44,29 +52,47 @@ pub(crate) struct Cli {
 /// What every command understands.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where the coordinator listens: unix:/PATH or IP:PORT.
+    /// Where the coordinator listens: unix:/PATH or IP:PORT. It goes before that of the context
+    /// [default: unix:/run/berth/coordinator/api.sock].
     #[arg(
         long,
         global = true,
         env = "BERTH_ENDPOINT",
         hide_env_values = true,
-        default_value = "unix:/run/berth/coordinator.sock",
         help_heading = "Connection",
         value_name = "ENDPOINT"
     )]
-    pub(crate) endpoint: Endpoint,
-    /// The namespace.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// Which coordinator, and as whom: the name of a context, or its file [default: the one of `berth
+    /// config use`].
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_CONTEXT",
+        hide_env_values = true,
+        help_heading = "Connection",
+        value_name = "CONTEXT"
+    )]
+    pub(crate) context: Option<String>,
+    /// The namespace [default: the context's, or `default`].
     #[arg(
         short,
         long,
         global = true,
         env = "BERTH_NAMESPACE",
         hide_env_values = true,
-        default_value = "default",
         help_heading = "Connection",
         value_name = "NAMESPACE"
     )]
-    pub(crate) namespace: String,
+    pub(crate) namespace: Option<String>,
+}
+
+impl Global {
+    /// The namespace, where no context says it.
+    pub(crate) fn namespace(&self) -> String {
+        let namespace = self.namespace.clone();
+        namespace.unwrap_or_else(|| "default".to_owned())
+    }
 }
 
 /// What to do.
@@ -135,9 +161,12 @@ pub(crate) enum Command {
     /// Copies of volumes as they were at one time.
     #[command(subcommand, visible_alias = "snapshots")]
     Snapshot(SnapshotCommand),
-    /// The coordinator's own store: backups, and which history goes on.
+    /// Who may join and who may do what, and the coordinator's own store.
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Contexts: which coordinators there are, and as whom you work with them.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Ask the agent of this host, without a coordinator.
     Local(LocalArgs),
     /// What helps to understand Berth itself; no cluster is touched.
@@ -145,6 +174,9 @@ pub(crate) enum Command {
     Debug(DebugCommand),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Write the manual pages into a directory: one for each command.
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Print the version.
     Version,
 }
@@ -395,6 +427,13 @@ pub(crate) struct CompletionsArgs {
     /// Which shell.
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `berth man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// A directory that is there.
+    pub(crate) dir: PathBuf,
 }
 
 #[cfg(test)]

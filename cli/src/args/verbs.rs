@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{FormatArgs, Limit};
+use super::{DnsArgs, FormatArgs, Limit};
 
 /// `berth host`.
 #[derive(Debug, Subcommand)]
@@ -35,6 +35,10 @@ pub(crate) enum HostCommand {
     /// where they are, whatever the labels, except those of sets with placement: PerHost, which
     /// stop where the label is taken away; that needs --yes.
     Label(LabelArgs),
+    /// Whether this host itself resolves the names of members.
+    ///
+    /// Acts on the host where it is run, as root, and asks its agent; no coordinator is needed.
+    Dns(DnsArgs),
     /// Say that a host that is out of contact is dead, so that its members may run elsewhere.
     ///
     /// Asks for its name. It proves to Berth that nothing of what the host had runs, nor ever will:

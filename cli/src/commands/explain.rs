@@ -98,6 +98,7 @@ mod tests {
         "rollout resume",
         "set refound",
         "local start",
+        "local resume",
         "apply",
         "delete",
         "scale",

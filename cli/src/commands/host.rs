@@ -32,6 +32,8 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
         HostCommand::Drain(args) => drain::run(context, args).await,
         HostCommand::Label(args) => label::run(context, args).await,
         HostCommand::ConfirmDead(args) => lost::confirm_dead(context, args).await,
+        // It needs no coordinator, and is done before one is asked.
+        HostCommand::Dns(_) => Ok(()),
         HostCommand::Remove(args) => lost::remove(context, args).await,
     }
 }

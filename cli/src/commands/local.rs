@@ -14,7 +14,7 @@ use crate::{
 
 /// Asks the agent.
 pub(crate) async fn run(args: LocalArgs, namespace: String) -> Result<(), CliError> {
-    let agent = client::agent(&args.socket).await?;
+    let agent = client::agent(&args.agent.socket).await?;
     let local = Local { agent, namespace };
     match args.command {
         LocalCommand::List(args) => local.list(args).await,
@@ -28,6 +28,8 @@ pub(crate) async fn run(args: LocalArgs, namespace: String) -> Result<(), CliErr
         LocalCommand::Stop(args) => local.change(Verb::Stop, &args.member).await,
         LocalCommand::Start(args) => local.change(Verb::Start, &args.member).await,
         LocalCommand::Restart(args) => local.change(Verb::Restart, &args.member).await,
+        LocalCommand::Shutdown => local.shutdown().await,
+        LocalCommand::Resume => local.resume().await,
     }
 }
 
@@ -115,6 +117,32 @@ impl Local {
         let (doing, done) = verb.words();
         answer.map_err(|status| failure(&format!("{doing} {name}"), &status))?;
         output::data(&format!("{name} {done}"))
+    }
+
+    /// Follows the shutdown to its end: the unit that runs this is what the host waits for.
+    async fn shutdown(mut self) -> Result<(), CliError> {
+        let doing = "stop the members of this host";
+        let failed = |status: tonic::Status| refusal::from_status(doing, &status);
+        let answer = self.agent.shutdown(v1::LocalShutdownRequest {}).await;
+        let mut progress = answer.map_err(failed)?.into_inner();
+        while let Some(message) = progress.message().await.map_err(failed)? {
+            for member in &message.stopped {
+                output::data(&format!("{member} stopped"))?;
+            }
+            if message.left.is_empty() {
+                return output::data("no member of this host runs");
+            }
+            output::note(&format!("waiting for {}", message.left.join(", ")));
+        }
+        let status = tonic::Status::unavailable("the agent ended; run it again");
+        Err(failed(status))
+    }
+
+    async fn resume(mut self) -> Result<(), CliError> {
+        let answer = self.agent.resume(v1::LocalResumeRequest {}).await;
+        let doing = "start the members of this host";
+        answer.map_err(|status| refusal::from_status(doing, &status))?;
+        output::data("the members of this host are started")
     }
 
     fn member(&self, text: &str) -> Result<v1::LocalMemberRequest, CliError> {

@@ -2,20 +2,25 @@
 //! `output`; it decides nothing that the coordinator could decide.
 
 use crate::{
-    args::{AdminCommand, Cli, Command, Global, SetCommand},
+    args::{AdminCommand, AuditCommand, Cli, Command, Global, HostCommand, SetCommand},
     client::Coordinator,
+    contexts,
     error::CliError,
     exit::Exit,
 };
 
+mod access;
 mod admin;
 mod apply;
+mod audit;
 mod completions;
+mod config;
 mod confirm;
 mod debug;
 mod delete;
 mod describe;
 mod dev;
+mod dns;
 mod drain;
 mod events;
 mod exec;
@@ -26,6 +31,7 @@ mod label;
 mod local;
 mod logs;
 mod lost;
+mod man;
 mod member;
 mod patience;
 mod plan;
@@ -73,20 +79,27 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, CliError> {
 }
 
 async fn connect(global: &Global) -> Result<Context, CliError> {
+    let target = contexts::target(global)?;
     Ok(Context {
-        coordinator: Coordinator::connect(&global.endpoint).await?,
-        namespace: global.namespace.clone(),
+        coordinator: Coordinator::connect(&target.remote).await?,
+        namespace: target.namespace,
     })
 }
 
 async fn others(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Dev(args) => return dev::run(args).await,
-        Command::Local(args) => return local::run(args, cli.global.namespace).await,
+        Command::Local(args) => return local::run(args, cli.global.namespace()).await,
         Command::Completions(args) => return completions::run(&args),
+        Command::Man(args) => return man::run(&args),
+        Command::Host(HostCommand::Dns(args)) => return dns::run(&args).await,
         Command::Explain(args) => return explain::run(&cli.global, &args).await,
         Command::Admin(AdminCommand::CheckBackup(args)) => return admin::check(&args),
+        Command::Admin(AdminCommand::Audit(AuditCommand::Verify(args))) => {
+            return audit::verify(&args);
+        }
         Command::Debug(command) => return debug::run(&command),
+        Command::Config(command) => return config::run(command, cli.global.context.as_deref()),
         Command::Version => return version::run(),
         Command::Apply(_)
         | Command::Plan(_)
@@ -123,6 +136,10 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         Command::Member(command) => member::run(&context, command).await,
         Command::Set(SetCommand::Refound(args)) => set::refound(&context, args).await,
         Command::Volume(command) => volume::run(&context, command).await,
+        Command::Admin(AdminCommand::Token(command)) => access::token(&context, command).await,
+        Command::Admin(AdminCommand::User(command)) => {
+            access::user(&context, &cli.global, command).await
+        }
         Command::Admin(command) => admin::run(&context, command).await,
         Command::Snapshot(command) => snapshot::run(&context, command).await,
         Command::Dev(_)
@@ -131,6 +148,8 @@ async fn others(cli: Cli) -> Result<(), CliError> {
         | Command::Exec(_)
         | Command::Explain(_)
         | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Config(_)
         | Command::Debug(_)
         | Command::Version => Ok(()),
     }

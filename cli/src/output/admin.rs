@@ -83,9 +83,14 @@ pub(crate) fn header(header: &Header) -> String {
         revision,
         made,
         records,
+        sealed_with,
     } = header;
+    let secrets = match sealed_with {
+        Some(key) => format!("sealed with the key {key}"),
+        None => "plain".to_owned(),
+    };
     format!(
         "cluster   {cluster}\nmade      {made}\nhistory   {history}, opened {opened} times\n\
-         revision  {revision}\nrecords   {records}"
+         revision  {revision}\nrecords   {records}\nsecrets   {secrets}"
     )
 }

@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use crate::{error::CliError, exit::Exit};
 
+pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod age;
 pub(crate) mod describe;

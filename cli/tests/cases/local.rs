@@ -26,6 +26,9 @@ fn local_commands_ask_the_agent() {
         .map(|verb| berth(&server, &["local", verb, "member/etcd-0"]))
         .collect();
     assert_snapshot!("local_verbs", all.join("\n"));
+    let verbs = ["shutdown", "resume"];
+    let all = verbs.map(|verb| berth(&server, &["local", verb]));
+    assert_snapshot!("local_shutdown", all.join("\n"));
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl admin::AdminService for Admin {
             revision: Revision(9),
             made: Timestamp(5),
             records: 0,
+            sealed_with: Some("0a1b2c3d4e5f6071".into()),
         };
         let mut writer = Writer::default();
         let begin = writer.begin(&header).unwrap();

@@ -750,6 +750,32 @@ impl local::LocalService for Fake {
     ) -> Answer<v1::LocalMemberResponse> {
         known(&request.into_inner())
     }
+
+    type ShutdownStream = Streamed<v1::LocalShutdownProgress>;
+
+    async fn shutdown(&self, _: Request<v1::LocalShutdownRequest>) -> Answer<Self::ShutdownStream> {
+        let progress = |stopped: &[&str], left: &[&str]| v1::LocalShutdownProgress {
+            stopped: stopped.iter().map(ToString::to_string).collect(),
+            left: left.iter().map(ToString::to_string).collect(),
+        };
+        let all = [
+            progress(&[], &["default/etcd-0", "default/etcd-1"]),
+            progress(&["default/etcd-1"], &["default/etcd-0"]),
+            progress(&["default/etcd-0"], &[]),
+        ];
+        Ok(Response::new(Box::pin(iter(all.map(Ok)))))
+    }
+
+    async fn names(&self, _: Request<v1::LocalNamesRequest>) -> Answer<v1::LocalNamesResponse> {
+        Ok(Response::new(v1::LocalNamesResponse {
+            zone: "berth.internal".into(),
+            servers: vec!["127.0.0.153".into()],
+        }))
+    }
+
+    async fn resume(&self, _: Request<v1::LocalResumeRequest>) -> Answer<v1::LocalResumeResponse> {
+        Ok(Response::new(v1::LocalResumeResponse {}))
+    }
 }
 
 fn known(request: &v1::LocalMemberRequest) -> Answer<v1::LocalMemberResponse> {

@@ -2,13 +2,22 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use berth_core::{volume::PoolInfo, waiting::Reason};
+use berth_core::{time::Timestamp, volume::PoolInfo, waiting::Reason};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{clock::Clock, context::Trigger, sessions::Sessions, state::SharedView, store};
+use crate::{
+    audit::AuditLog,
+    clock::Clock,
+    context::Trigger,
+    pki::{Pki, TlsConfig},
+    secrets::KeySource,
+    sessions::Sessions,
+    state::SharedView,
+    store,
+};
 
 fn script(dir: &TempDir, text: &str) -> PathBuf {
     let path = dir.path().join("fence_test");
@@ -174,7 +183,8 @@ impl World {
         let fencing = Fencing::from([(host(), fencing)]);
         let mut view = crate::fixture::World::new(PoolInfo::default()).view;
         view.state.fences = known(&fencing);
-        let (store, _) = store::open(&dir.path().join(store::FILE), store::KEEP)
+        let keys = KeySource::Made(dir.path().join("key"));
+        let (store, _) = store::open(&dir.path().join(store::FILE), store::KEEP, &keys)
             .unwrap()
             .start(Box::new(|_| ()), Box::new(|error| panic!("{error}")))
             .unwrap();
@@ -185,7 +195,11 @@ impl World {
             trigger: Trigger::default(),
             board: watch::channel(Arc::default()).1,
             clock: Clock::start(),
+            audit: AuditLog::open(dir.path(), Clock::start()).unwrap(),
+            counters: Arc::default(),
             fencer: Fencer::new(fencing),
+            pki: Pki::open(TlsConfig::default(), dir.path(), Timestamp(0)).unwrap(),
+            host_networks: Arc::default(),
             shutdown: CancellationToken::new(),
         };
         Self { context, dir }

@@ -20,7 +20,8 @@ use super::{Links, events, orders};
 use crate::{
     state::{
         View,
-        records::{changes, claim_changes, pin_changes, put, snapshot_changes, zone_key},
+        keys::zone_key,
+        records::{changes, claim_changes, pin_changes, put, snapshot_changes},
     },
     store::RecordError,
 };

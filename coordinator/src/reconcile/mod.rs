@@ -17,7 +17,11 @@ mod refusals;
 mod work;
 mod zone;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use berth_core::{
     decide::{Decider, Decision},
@@ -108,6 +112,7 @@ impl Reconciler {
                 }
             };
             let context = &self.context;
+            context.trigger.turned();
             tokio::select! {
                 () = context.trigger.fired() => {}
                 () = until(context, wake_at) => {}
@@ -162,7 +167,9 @@ impl Reconciler {
             // A copy costs nothing, and nobody waits for the plan.
             view.state.clone()
         };
+        let begun = Instant::now();
         let decision = self.decider.decide(&state, now);
+        self.context.counters.planned(begun.elapsed());
         let refused: Refusals = decision.breaches.iter().cloned().collect();
         let scope = &decision.scope;
         let looked_at = |about: &Option<Subject>| match about {

@@ -24,7 +24,8 @@ use crate::{
     sessions::{Link, SentOrder},
     state::{
         View,
-        records::{OrderRecord, host_key, put},
+        keys::host_key,
+        records::{OrderRecord, put},
     },
     store::RecordError,
 };

@@ -21,10 +21,7 @@ use super::{Links, cut, orders};
 use crate::{
     service::{Known, to_batch},
     sessions::{Link, SentOrder},
-    state::{
-        View,
-        records::{host_key, put},
-    },
+    state::{View, keys::host_key, records::put},
 };
 
 const KEEP: Keep = Keep {
@@ -70,6 +67,7 @@ impl World {
                 product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
                 self_fences: false,
+                watchdog: false,
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             };

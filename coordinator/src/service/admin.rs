@@ -15,14 +15,11 @@ use berth_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, apply::commit, status::ServiceError};
+use super::{Streamed, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, WARNING},
-    state::{
-        claims::write_as_known,
-        records::{history_changes, host_key},
-    },
+    state::{claims::write_as_known, keys::host_key, records::history_changes},
     store::{RecordError, backup},
 };
 
@@ -101,7 +98,7 @@ impl Admin {
                 batch.notes.push(note);
                 (batch, after)
             };
-            if commit(context, batch).await?.is_some() {
+            if context.commit(batch).await?.is_some() {
                 // Each agent learns of the new history with its next hello.
                 let why = "the history of the store was accepted; connect again";
                 context.sessions.end_all(why);

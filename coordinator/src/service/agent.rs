@@ -1,14 +1,19 @@
 //! AgentService: hands the stream to the sessions.
 
-use berth_proto::v1::{
-    AgentMessage, ExecInput, ExecOutput, TransferPart, agent_service_server::AgentService,
+use berth_proto::{
+    transport::PeerInfo,
+    v1::{AgentMessage, ExecInput, ExecOutput, TransferPart, agent_service_server::AgentService},
 };
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Streamed, exec, transfer};
+use super::{
+    Streamed,
+    access::{caller_of, rights},
+    exec, transfer,
+};
 use crate::{
     context::Context,
-    sessions::{self, Outbound},
+    sessions::{self, Opener, Outbound},
 };
 
 /// The service.
@@ -25,7 +30,7 @@ impl AgentService for Agents {
         &self,
         request: Request<Streaming<ExecOutput>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        let inputs = exec::arrived(&self.0, request.into_inner()).await?;
+        let inputs = exec::arrived(&self.0, &rights(&request), request.into_inner()).await?;
         Ok(Response::new(inputs))
     }
 
@@ -33,7 +38,7 @@ impl AgentService for Agents {
         &self,
         request: Request<Streaming<TransferPart>>,
     ) -> Result<Response<Self::TransferStream>, Status> {
-        let parts = transfer::open(&self.0, request.into_inner()).await?;
+        let parts = transfer::open(&self.0, &rights(&request), request.into_inner()).await?;
         Ok(Response::new(parts))
     }
 
@@ -41,7 +46,13 @@ impl AgentService for Agents {
         &self,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let outgoing = sessions::run(self.0.clone(), request.into_inner());
+        let from = match request.extensions().get() {
+            Some(PeerInfo::Remote { address, .. }) => Some(address.ip()),
+            Some(PeerInfo::Local { .. }) | None => None,
+        };
+        let caller = caller_of(&request);
+        let opener = Opener { caller, from };
+        let outgoing = sessions::run(self.0.clone(), opener, request.into_inner());
         Ok(Response::new(outgoing))
     }
 }

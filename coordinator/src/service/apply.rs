@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use berth_core::{
+    access::Rights,
     admission::{Admission, Change, Existing, Options, Outcome, admit},
     ids::{ClaimKey, ObjectKey, SetKey},
     manifest::{self, ParsedObject, Source, Violation},
@@ -10,7 +11,7 @@ use berth_core::{
     plan::outlook::outlook,
     spec::{Kind, Object},
     state::State,
-    store::{Batch, CommitError, Key, Note, RecordKind},
+    store::{Batch, Key, Note, RecordKind},
     time::Timestamp,
 };
 use berth_proto::{
@@ -18,7 +19,7 @@ use berth_proto::{
     v1::{self, AppliedObject, ApplyRequest, ApplyResponse, applied_object},
 };
 
-use super::status::ServiceError;
+use super::{access, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -26,12 +27,12 @@ use crate::{
         View, claims,
         records::{changes, revise},
     },
-    store::StoreError,
 };
 
 /// Stores objects, all or none.
 pub(super) async fn apply(
     context: &Context,
+    rights: &Rights,
     request: ApplyRequest,
 ) -> Result<ApplyResponse, ServiceError> {
     let options = Options {
@@ -40,6 +41,7 @@ pub(super) async fn apply(
         by_verb: false,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    access::about_objects(rights, &objects)?;
     let want = |_: &View| {
         Ok(Want {
             objects: objects.clone(),
@@ -113,24 +115,9 @@ pub(super) async fn store(
         if !disruptions.is_empty() && !confirmed {
             return Err(ServiceError::Unconfirmed { disruptions });
         }
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok((admission, revision));
         }
-    }
-}
-
-/// Commits what was admitted; `None` if something changed in between and all is to be judged anew.
-pub(super) async fn commit(context: &Context, batch: Batch) -> Result<Option<u64>, ServiceError> {
-    if batch.is_empty() {
-        return Ok(Some(context.store.read().revision().0));
-    }
-    match context.store.commit(batch).await {
-        Ok(commit) => {
-            context.trigger.fire();
-            Ok(Some(commit.revision.0))
-        }
-        Err(StoreError::Refused(CommitError::Conflict { .. })) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -11,7 +11,7 @@ use berth_core::{
 };
 use berth_proto::{convert::status::millis, v1};
 
-use super::{apply::commit, members, status::ServiceError};
+use super::{members, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -30,7 +30,7 @@ pub(super) async fn set(
     check(&request)?;
     loop {
         let batch = prepare(&context.view.read(), &id, &request, context.clock.now())?;
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }

@@ -12,11 +12,7 @@ use berth_core::{
 use berth_proto::v1::{DeleteRequest, DeleteResponse};
 
 use super::{
-    apply::{Known, commit},
-    objects::named,
-    render, snapshots,
-    status::ServiceError,
-    usage, volume_changes,
+    apply::Known, objects::named, render, snapshots, status::ServiceError, usage, volume_changes,
 };
 use crate::{
     context::Context,
@@ -49,7 +45,7 @@ pub(super) async fn delete(
             Some(0)
         } else {
             // Something may have changed in between, and what stands against it, too.
-            commit(context, batch).await?
+            context.commit(batch).await?
         };
         if let Some(revision) = revision {
             let Deletion {

@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status};
 
-use super::{Streamed, status::ServiceError};
+use super::{Streamed, access, status::ServiceError};
 use crate::context::Context;
 
 /// Events that a list gives when it names no limit.
@@ -57,6 +57,7 @@ impl EventService for Events {
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
+        access::about_all(&request, &request.get_ref().namespace)?;
         let request = request.into_inner();
         let filter = Filter {
             namespace: request.namespace,
@@ -79,6 +80,7 @@ impl EventService for Events {
         &self,
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        access::about_all(&request, &request.get_ref().namespace)?;
         let request = request.into_inner();
         let filter = Filter {
             namespace: request.namespace,

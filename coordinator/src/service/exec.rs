@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use berth_core::access::Rights;
 use berth_proto::v1::{ExecOutput, ExecRequest, exec_output, exec_request::Message};
 use futures_util::{StreamExt as _, stream};
 use tokio::{sync::mpsc, time::timeout};
@@ -10,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::{Streamed, members::Members, status::ServiceError};
+use super::{Streamed, access, members::Members, status::ServiceError};
 use crate::{
     context::Context,
     sessions::{ExecEnds, ExecTicket},
@@ -24,12 +25,14 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 /// Runs a program for an operator.
 pub(super) async fn run(
     members: &Members,
+    rights: &Rights,
     mut requests: Streaming<ExecRequest>,
 ) -> Result<Streamed<ExecOutput>, Status> {
     let first = requests.message().await?.and_then(|first| first.message);
     let Some(Message::Command(command)) = first else {
         return Err(Status::invalid_argument("the first message is the command"));
     };
+    access::in_namespace(rights, &command.namespace)?;
     let (member, host) = members.runs(&command.namespace, &command.member)?;
     let mut command = command;
     command.namespace = member.set.namespace.to_string();
@@ -60,9 +63,10 @@ pub(super) async fn run(
     Ok(Box::pin(answer))
 }
 
-/// Takes an agent's stream for a program that somebody waits for.
+/// Takes an agent's stream for a program that somebody waits for, and that this host was told to run.
 pub(super) async fn arrived(
     context: &Context,
+    rights: &Rights,
     mut output: Streaming<ExecOutput>,
 ) -> Result<Streamed<berth_proto::v1::ExecInput>, Status> {
     let first = output.message().await?.and_then(|first| first.output);
@@ -71,7 +75,7 @@ pub(super) async fn arrived(
     };
     let (input, queue) = mpsc::channel(QUEUE);
     let ends = ExecEnds { output, input };
-    if !context.sessions.exec_arrived(&ticket, ends) {
+    if !context.sessions.exec_arrived(&ticket, rights, ends) {
         return Err(Status::not_found("nobody waits for this program any more"));
     }
     Ok(Box::pin(ReceiverStream::new(queue).map(Ok)))

@@ -16,11 +16,11 @@ use berth_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{apply::commit, drain, labels, lost, status::ServiceError, view};
+use super::{drain, labels, lost, status::ServiceError, view};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{View, claims::write_as_known, records::host_key},
+    state::{View, claims::write_as_known, keys::host_key},
 };
 
 /// The service.
@@ -65,7 +65,7 @@ impl Hosts {
                 }
                 self.batch(&view, name, decision)?
             };
-            if commit(&self.0, batch).await?.is_some() {
+            if self.0.commit(batch).await?.is_some() {
                 return Ok(true);
             }
         }

@@ -16,7 +16,7 @@ use berth_core::{
 };
 use berth_proto::v1::{RefoundRequest, ReplaceMemberRequest};
 
-use super::{apply::commit, members, sets, status::ServiceError};
+use super::{members, sets, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -92,7 +92,7 @@ async fn give_up(
             }
             batch
         };
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
+    access::Revocation,
     ids::{HostName, ObjectKey},
     state::{
         State,
@@ -13,14 +14,15 @@ use berth_core::{
 };
 use berth_proto::v1::{ConfirmHostDeadResponse, ForceMemberRequest, RemoveHostResponse};
 
-use super::{apply::commit, members, status::ServiceError};
+use super::{members, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL, WARNING},
     state::{
         View,
         claims::write_as_known,
-        records::{changes, claim_changes, history_changes, host_key},
+        keys::host_key,
+        records::{changes, claim_changes, history_changes},
     },
     store::RecordError,
 };
@@ -50,7 +52,7 @@ pub(super) async fn confirm_dead(
             (batch, members)
         };
         let changed = !batch.puts.is_empty();
-        if !changed || commit(context, batch).await?.is_some() {
+        if !changed || context.commit(batch).await?.is_some() {
             return Ok(ConfirmHostDeadResponse { changed, members });
         }
     }
@@ -95,7 +97,7 @@ pub(super) async fn force(
             }
             batch
         };
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }
@@ -122,13 +124,17 @@ pub(super) async fn remove(
             let key = host_key(RecordKind::Host, host).map_err(RecordError::from)?;
             batch.preconditions.insert(key.clone(), view.as_known(&key));
             batch.deletes.insert(key);
+            // Whoever has its certificate is not that host any more.
+            let revoked = host_key(RecordKind::Revocation, host).map_err(RecordError::from)?;
+            write_as_known(&view, revoked, &Revocation { until: now }, &mut batch)?;
             batch
                 .notes
                 .push(notes::host(now, host, NORMAL, "HostRemoved", forgotten));
             let volumes = volumes.iter().map(|name| name.name.to_string()).collect();
             (batch, volumes)
         };
-        if commit(context, batch).await?.is_some() {
+        if context.commit(batch).await?.is_some() {
+            context.sessions.revoke(host, "this host was removed");
             return Ok(RemoveHostResponse { volumes });
         }
     }
@@ -172,9 +178,7 @@ fn refused(why: NotLost) -> ServiceError {
             return ServiceError::NotFound { what };
         }
         NotLost::NoMember(id) => ("UNASSIGNED", format!("Member/{}", id.name())),
-        NotLost::InContact { host } | NotLost::Joined { host } => {
-            ("IN_CONTACT", format!("Host/{host}"))
-        }
+        NotLost::InContact { host } => ("IN_CONTACT", format!("Host/{host}")),
         NotLost::Mismatched { host } => ("MISMATCHED", format!("Host/{host}")),
         NotLost::NeverOrdered { member, .. } => {
             ("NEVER_ORDERED", format!("Member/{}", member.name()))

@@ -24,8 +24,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Streamed, condition, exec, leaving, lost, moves, offline, restart, status::ServiceError,
-    view::Look,
+    Streamed, access, condition, exec, leaving, lost, moves, offline, restart,
+    status::ServiceError, view::Look,
 };
 use crate::{context::Context, sessions::LogChunks, state::View};
 
@@ -207,6 +207,11 @@ impl MemberService for Members {
         &self,
         request: Request<ListMembersRequest>,
     ) -> Result<Response<ListMembersResponse>, Status> {
+        access::about_set(
+            &request,
+            &request.get_ref().namespace,
+            &request.get_ref().set,
+        )?;
         let request = request.into_inner();
         let filter = Filter::new(request.namespace, request.set);
         let (members, _) = look(&self.0, &filter);
@@ -219,6 +224,11 @@ impl MemberService for Members {
         &self,
         request: Request<WatchMembersRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        access::about_set(
+            &request,
+            &request.get_ref().namespace,
+            &request.get_ref().set,
+        )?;
         let request = request.into_inner();
         let filter = Filter::new(request.namespace, request.set);
         let (send, receive) = mpsc::channel(QUEUE);
@@ -230,6 +240,7 @@ impl MemberService for Members {
         &self,
         request: Request<SetMemberConditionRequest>,
     ) -> Result<Response<SetMemberConditionResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = condition::set(&self.0, request.into_inner()).await?;
         Ok(Response::new(SetMemberConditionResponse { revision }))
     }
@@ -238,6 +249,7 @@ impl MemberService for Members {
         &self,
         request: Request<RestartMemberRequest>,
     ) -> Result<Response<RestartMemberResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = restart::restart(&self.0, request.into_inner()).await?;
         Ok(Response::new(RestartMemberResponse { revision }))
     }
@@ -246,6 +258,7 @@ impl MemberService for Members {
         &self,
         request: Request<SetOfflineRequest>,
     ) -> Result<Response<SetOfflineResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let changed = offline::set(&self.0, &request.into_inner()).await?;
         Ok(Response::new(SetOfflineResponse { changed }))
     }
@@ -254,6 +267,7 @@ impl MemberService for Members {
         &self,
         request: Request<ReplaceMemberRequest>,
     ) -> Result<Response<ReplaceMemberResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = leaving::replace(&self.0, request.into_inner()).await?;
         Ok(Response::new(ReplaceMemberResponse { revision }))
     }
@@ -262,6 +276,7 @@ impl MemberService for Members {
         &self,
         request: Request<MoveMemberRequest>,
     ) -> Result<Response<MoveMemberResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = moves::ask(&self.0, request.into_inner()).await?;
         Ok(Response::new(MoveMemberResponse { revision }))
     }
@@ -270,6 +285,7 @@ impl MemberService for Members {
         &self,
         request: Request<CancelMoveRequest>,
     ) -> Result<Response<CancelMoveResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = moves::cancel(&self.0, request.into_inner()).await?;
         Ok(Response::new(CancelMoveResponse { revision }))
     }
@@ -288,7 +304,7 @@ impl MemberService for Members {
         &self,
         request: Request<Streaming<ExecRequest>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        let answer = exec::run(self, request.into_inner()).await?;
+        let answer = exec::run(self, &access::rights(&request), request.into_inner()).await?;
         Ok(Response::new(answer))
     }
 
@@ -298,6 +314,7 @@ impl MemberService for Members {
         &self,
         request: Request<LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let request = request.into_inner();
         let (member, host) = self.find(&request.namespace, &request.member)?;
         let wanted = LogRequest {

@@ -1,16 +1,21 @@
 //! The RPCs. Each converts what came in, asks the parts that decide, and converts what goes out;
 //! [`status`] is the one table from errors to gRPC codes.
 
+mod access;
+mod accesses;
 mod admin;
 mod agent;
 mod apply;
+mod audit;
 mod classes;
 mod condition;
 mod delete;
 mod drain;
 mod events;
 mod exec;
+mod health;
 mod hosts;
+mod identity;
 mod labels;
 mod leaving;
 mod lost;
@@ -39,9 +44,10 @@ use std::{io, pin::Pin, time::Duration};
 use berth_proto::{
     transport::Incoming,
     v1::{
-        FILE_DESCRIPTOR_SET, admin_service_server::AdminServiceServer,
-        agent_service_server::AgentServiceServer, event_service_server::EventServiceServer,
-        host_service_server::HostServiceServer, member_service_server::MemberServiceServer,
+        FILE_DESCRIPTOR_SET, access_service_server::AccessServiceServer,
+        admin_service_server::AdminServiceServer, agent_service_server::AgentServiceServer,
+        event_service_server::EventServiceServer, host_service_server::HostServiceServer,
+        identity_service_server::IdentityServiceServer, member_service_server::MemberServiceServer,
         object_service_server::ObjectServiceServer, set_service_server::SetServiceServer,
         volume_service_server::VolumeServiceServer,
     },
@@ -54,6 +60,8 @@ use crate::context::Context;
 
 /// The largest message: a manifest of 1 MiB and what is around it.
 const MESSAGE: usize = (1 << 20) + (64 << 10);
+/// The largest message of those that somebody without a certificate may send, too.
+const SMALL: usize = 64 << 10;
 /// Streams of one connection; a client that opens more waits.
 const STREAMS: u32 = 256;
 /// How often an idle connection is asked whether it lives, and after which it is given up.
@@ -82,35 +90,36 @@ pub enum ServeError {
 /// # Errors
 /// If reflection's schema is damaged.
 pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(ServeError::Reflection)?;
-    let (reporter, health) = tonic_health::server::health_reporter();
+    let schema = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let reflection = schema().build_v1().map_err(ServeError::Reflection)?;
+    // What clients ask for that are older than the other, among them the one for Python.
+    let alpha = schema().build_v1alpha().map_err(ServeError::Reflection)?;
     let objects = ObjectServiceServer::new(objects::Objects(context.clone()));
     let agents = AgentServiceServer::new(agent::Agents(context.clone()));
     let sets = SetServiceServer::new(sets::Sets(context.clone()));
-    reporter
-        .set_serving::<ObjectServiceServer<objects::Objects>>()
-        .await;
-    reporter
-        .set_serving::<AgentServiceServer<agent::Agents>>()
-        .await;
-    reporter.set_serving::<SetServiceServer<sets::Sets>>().await;
     let members = MemberServiceServer::new(members::Members(context.clone()));
     let hosts = HostServiceServer::new(hosts::Hosts(context.clone()));
     let events = EventServiceServer::new(events::Events(context.clone()));
     let admin = AdminServiceServer::new(admin::Admin(context.clone()));
+    let accesses = AccessServiceServer::new(accesses::Accesses(context.clone()));
+    let identities = identity::Identities::new(context.clone());
+    let identities = IdentityServiceServer::new(identities);
     let volumes = VolumeServiceServer::new(volumes::Volumes(context.clone()));
     Ok(Routes::new(reflection)
-        .add_service(health)
+        .add_service(alpha)
+        .add_service(health::service(context).await)
         .add_service(objects.max_decoding_message_size(MESSAGE))
         .add_service(agents.max_decoding_message_size(MESSAGE))
         .add_service(sets.max_decoding_message_size(MESSAGE))
         .add_service(members.max_decoding_message_size(MESSAGE))
         .add_service(hosts.max_decoding_message_size(MESSAGE))
         .add_service(events.max_decoding_message_size(MESSAGE))
+        .add_service(accesses.max_decoding_message_size(SMALL))
+        .add_service(identities.max_decoding_message_size(SMALL))
         .add_service(admin.max_decoding_message_size(MESSAGE))
         .add_service(volumes.max_decoding_message_size(MESSAGE)))
 }
@@ -124,6 +133,8 @@ pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Resu
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(audit::Audit(context.clone()))
+        .layer(access::Guard(context.clone()))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, context.shutdown.clone().cancelled_owned())
         .await?;

@@ -14,7 +14,7 @@ use berth_core::{
 };
 use berth_proto::v1::{CancelMoveRequest, MoveMemberRequest};
 
-use super::{apply::commit, members, status::ServiceError};
+use super::{members, status::ServiceError};
 use crate::{
     context::Context,
     moving::give_up,
@@ -41,7 +41,7 @@ pub(super) async fn ask(
             request.confirmed,
             now,
         )?;
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }
@@ -58,7 +58,7 @@ pub(super) async fn cancel(
         let why = "an operator gave the move up";
         let batch = give_up(&context.view.read(), &id, why, now)?;
         let batch = batch.map_err(|why| refused(&id, &why))?;
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }

@@ -16,7 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{
-    apply, classes, delete, persistent, plan, render, status::ServiceError, view::Look, watch,
+    access, apply, classes, delete, persistent, plan, render, status::ServiceError, view::Look,
+    watch,
 };
 use crate::context::Context;
 
@@ -92,19 +93,28 @@ impl ObjectService for Objects {
         &self,
         request: Request<ApplyRequest>,
     ) -> Result<Response<ApplyResponse>, Status> {
-        let applied = apply::apply(&self.0, request.into_inner()).await?;
+        let applied =
+            apply::apply(&self.0, &access::rights(&request), request.into_inner()).await?;
         Ok(Response::new(applied))
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        Ok(Response::new(plan::plan(&self.0, request.into_inner())?))
+        Ok(Response::new(plan::plan(
+            &self.0,
+            &access::rights(&request),
+            request.into_inner(),
+        )?))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<Object>, Status> {
+        access::about_ref(&request, request.get_ref().r#ref.as_ref())?;
+        access::secrets(&request, request.get_ref().show_secrets)?;
         Ok(Response::new(get(&self.0, request.into_inner())?))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        access::about_all(&request, &request.get_ref().namespace)?;
+        access::secrets(&request, request.get_ref().show_secrets)?;
         Ok(Response::new(list(&self.0, &request.into_inner())?))
     }
 
@@ -114,6 +124,7 @@ impl ObjectService for Objects {
         &self,
         request: Request<WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
+        access::about_all(&request, &request.get_ref().namespace)?;
         Ok(Response::new(watch::start(&self.0, request.into_inner())?))
     }
 
@@ -121,6 +132,7 @@ impl ObjectService for Objects {
         &self,
         request: Request<DeleteRequest>,
     ) -> Result<Response<DeleteResponse>, Status> {
+        access::about_ref(&request, request.get_ref().r#ref.as_ref())?;
         let deleted = delete::delete(&self.0, request.into_inner()).await?;
         Ok(Response::new(deleted))
     }

@@ -8,7 +8,7 @@ use berth_core::{
 };
 use berth_proto::v1::SetOfflineRequest;
 
-use super::{apply::commit, members, sets::refuse_orphaned, status::ServiceError};
+use super::{members, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -46,7 +46,7 @@ pub(super) async fn set(
         if batch.is_empty() {
             return Ok(false);
         }
-        if commit(context, batch).await?.is_some() {
+        if context.commit(batch).await?.is_some() {
             return Ok(true);
         }
     }

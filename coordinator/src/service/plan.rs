@@ -2,6 +2,7 @@
 //! execute on the state after, and what is foreseen to follow from it.
 
 use berth_core::{
+    access::Rights,
     admission::{Change, FieldChange, Options, Outcome, diff},
     ids::SetKey,
     plan::{
@@ -13,6 +14,7 @@ use berth_core::{
 use berth_proto::v1::{self, AppliedObject, PlanRequest, PlanResponse, PlannedStep};
 
 use super::{
+    access,
     apply::{Prepared, Want, applied, parse, prepare},
     status::ServiceError,
 };
@@ -24,13 +26,18 @@ use crate::{
 };
 
 /// What applying would do.
-pub(super) fn plan(context: &Context, request: PlanRequest) -> Result<PlanResponse, ServiceError> {
+pub(super) fn plan(
+    context: &Context,
+    rights: &Rights,
+    request: PlanRequest,
+) -> Result<PlanResponse, ServiceError> {
     let options = Options {
         take_replicas: request.take_replicas,
         take_paused: request.take_paused,
         by_verb: false,
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
+    access::about_objects(rights, &objects)?;
     preview(context, |_| {
         Ok(Want {
             objects,

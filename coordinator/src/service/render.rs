@@ -71,7 +71,10 @@ pub(super) fn shown_as(kind: RecordKind) -> Option<Kind> {
         | RecordKind::Host
         | RecordKind::Order
         | RecordKind::Zone
-        | RecordKind::History => None,
+        | RecordKind::History
+        | RecordKind::JoinToken
+        | RecordKind::User
+        | RecordKind::Revocation => None,
     }
 }
 
@@ -141,7 +144,10 @@ fn read(
         | RecordKind::Host
         | RecordKind::Order
         | RecordKind::Zone
-        | RecordKind::History => match decode::<Object>(value)? {
+        | RecordKind::History
+        | RecordKind::JoinToken
+        | RecordKind::User
+        | RecordKind::Revocation => match decode::<Object>(value)? {
             Object::PersistentVolume(object) => persistent(Some(&object), state.volumes.get(name)),
             Object::VolumeSnapshot(object) => {
                 let status = snapshots::status(look, name, &object);

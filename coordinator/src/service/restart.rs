@@ -9,7 +9,7 @@ use berth_core::{
 };
 use berth_proto::v1::RestartMemberRequest;
 
-use super::{apply::commit, members, sets::refuse_orphaned, status::ServiceError};
+use super::{members, sets::refuse_orphaned, status::ServiceError};
 use crate::{
     context::Context,
     notes::{self, NORMAL},
@@ -29,7 +29,7 @@ pub(super) async fn restart(
             request.confirmed,
             context.clock.now(),
         )?;
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(revision);
         }
     }

@@ -21,7 +21,8 @@ use berth_proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
-    apply::{Known, commit, to_batch},
+    access,
+    apply::{Known, to_batch},
     leaving,
     objects::named,
     rollout,
@@ -117,7 +118,7 @@ async fn scale(context: &Context, request: ScaleRequest) -> Result<ScaleResponse
             }
             (previous, batch)
         };
-        if let Some(revision) = commit(context, batch).await? {
+        if let Some(revision) = context.commit(batch).await? {
             return Ok(ScaleResponse {
                 previous_replicas: previous,
                 revision,
@@ -142,6 +143,7 @@ impl SetService for Sets {
         &self,
         request: Request<ScaleRequest>,
     ) -> Result<Response<ScaleResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         Ok(Response::new(scale(&self.0, request.into_inner()).await?))
     }
 
@@ -149,6 +151,7 @@ impl SetService for Sets {
         &self,
         request: Request<RefoundRequest>,
     ) -> Result<Response<RefoundResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let revision = leaving::refound(&self.0, request.into_inner()).await?;
         Ok(Response::new(RefoundResponse { revision }))
     }
@@ -157,6 +160,7 @@ impl SetService for Sets {
         &self,
         request: Request<SetStatusRequest>,
     ) -> Result<Response<SetStatus>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let request = request.into_inner();
         let key = key(&request.namespace, &request.name)?;
         let status = statuses(&self.0, |other| *other == key).pop();
@@ -167,6 +171,7 @@ impl SetService for Sets {
         &self,
         request: Request<HistoryRequest>,
     ) -> Result<Response<HistoryResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let history = rollout::history(&self.0, request.into_inner())?;
         Ok(Response::new(history))
     }
@@ -175,6 +180,7 @@ impl SetService for Sets {
         &self,
         request: Request<UndoRequest>,
     ) -> Result<Response<RolloutResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let response = rollout::undo(&self.0, request.into_inner()).await?;
         Ok(Response::new(response))
     }
@@ -183,6 +189,7 @@ impl SetService for Sets {
         &self,
         request: Request<RolloutRestartRequest>,
     ) -> Result<Response<RolloutResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let response = rollout::restart(&self.0, request.into_inner()).await?;
         Ok(Response::new(response))
     }
@@ -191,6 +198,7 @@ impl SetService for Sets {
         &self,
         request: Request<RolloutPauseRequest>,
     ) -> Result<Response<RolloutResponse>, Status> {
+        access::about_one(&request, &request.get_ref().namespace)?;
         let response = rollout::pause(&self.0, request.into_inner()).await?;
         Ok(Response::new(response))
     }
@@ -199,6 +207,7 @@ impl SetService for Sets {
         &self,
         request: Request<ListSetStatusRequest>,
     ) -> Result<Response<ListSetStatusResponse>, Status> {
+        access::about_all(&request, &request.get_ref().namespace)?;
         let namespace = request.into_inner().namespace;
         let wanted = |key: &SetKey| namespace.is_empty() || key.namespace.as_str() == namespace;
         let sets = statuses(&self.0, wanted);

@@ -58,6 +58,9 @@ pub enum ServiceError {
         /// What stands against it, and what to do.
         message: String,
     },
+    /// It is not for whoever asks.
+    #[error("{0}")]
+    Denied(String),
     /// The history does not reach back so far.
     #[error(transparent)]
     Gap(#[from] HistoryGap),
@@ -103,6 +106,7 @@ impl From<ServiceError> for Status {
         let text = error.to_string();
         match error {
             ServiceError::NotFound { .. } => Self::not_found(text),
+            ServiceError::Denied(_) => Self::permission_denied(text),
             ServiceError::Invalid(violations) => invalid(text, &violations),
             ServiceError::Convert(error) => {
                 let field = convert_field(&error);
@@ -184,10 +188,13 @@ fn store_status(error: &StoreError) -> Status {
             CommitError::Contradiction { .. } => Status::internal(text),
         },
         StoreError::Closed => Status::unavailable(text),
+        StoreError::Full { .. } => Status::resource_exhausted(text),
         StoreError::Open { .. }
         | StoreError::Unreadable { .. }
         | StoreError::Prepare { .. }
         | StoreError::Disk(_)
+        | StoreError::Keys(_)
+        | StoreError::Sealed { .. }
         | StoreError::Format { .. } => Status::internal(text),
         StoreError::Damaged | StoreError::Corrupt { .. } => Status::data_loss(text),
     }
@@ -207,6 +214,8 @@ pub fn hello_status(error: &HelloError) -> Status {
     match error {
         HelloError::None | HelloError::Form(_) => Status::invalid_argument(text),
         HelloError::NameTaken { .. } => Status::already_exists(text),
+        HelloError::Access(_) => Status::unauthenticated(text),
+        HelloError::OtherHost { .. } | HelloError::Address(_) => Status::permission_denied(text),
         HelloError::Mismatch(_) => Status::failed_precondition(text),
         HelloError::Overtaken => Status::aborted(text),
         HelloError::Record(HostError::Record(_)) => Status::data_loss(text),

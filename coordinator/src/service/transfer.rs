@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use berth_core::{
+    access::Rights,
     ids::{HostName, MemberId, ObjectKey},
     volume::{transfer::sending, work::VolumeWork},
 };
@@ -25,12 +26,13 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 /// Takes an agent's stream, whichever end it is.
 pub(super) async fn open(
     context: &Context,
+    rights: &Rights,
     mut parts: Streaming<TransferPart>,
 ) -> Result<Streamed<TransferPart>, Status> {
     let first = parts.message().await?.and_then(|first| first.part);
     match first {
-        Some(Part::Wish(wish)) => receive(context, wish).await,
-        Some(Part::Ticket(ticket)) => send(context, &ticket, parts),
+        Some(Part::Wish(wish)) => receive(context, rights, wish).await,
+        Some(Part::Ticket(ticket)) => send(context, rights, &ticket, parts),
         Some(Part::Head(_) | Part::Data(_) | Part::End(_)) | None => Err(Status::invalid_argument(
             "the first part is a wish or a ticket",
         )),
@@ -46,8 +48,9 @@ struct Asked {
 }
 
 /// What a wish asks for, if its host was given that work and it is still to be done.
-fn asked(context: &Context, wish: &TransferWish) -> Option<Asked> {
+fn asked(context: &Context, rights: &Rights, wish: &TransferWish) -> Option<Asked> {
     let host: HostName = wish.host.parse().ok()?;
+    rights.speak_for(&host).then_some(())?;
     let volume: ObjectKey = wish.volume.parse().ok()?;
     let view = context.view.read();
     let record = view.state.volumes.get(&volume)?;
@@ -66,8 +69,12 @@ fn asked(context: &Context, wish: &TransferWish) -> Option<Asked> {
     })
 }
 
-async fn receive(context: &Context, wish: TransferWish) -> Result<Streamed<TransferPart>, Status> {
-    let asked = asked(context, &wish);
+async fn receive(
+    context: &Context,
+    rights: &Rights,
+    wish: TransferWish,
+) -> Result<Streamed<TransferPart>, Status> {
+    let asked = asked(context, rights, &wish);
     let asked = asked.ok_or_else(|| Status::not_found("this data is not asked for any more"))?;
     let Asked {
         volume,
@@ -130,13 +137,14 @@ impl Relay {
 /// The stream of a host that sends: it is answered with nothing, until nobody listens any more.
 fn send(
     context: &Context,
+    rights: &Rights,
     ticket: &str,
     parts: Streaming<TransferPart>,
 ) -> Result<Streamed<TransferPart>, Status> {
     let (listener, mut listens) = oneshot::channel();
     if !context
         .sessions
-        .sender_arrived(ticket, Arriving { parts, listener })
+        .sender_arrived(ticket, rights, Arriving { parts, listener })
     {
         return Err(Status::not_found("nobody waits for this data any more"));
     }

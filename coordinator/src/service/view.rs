@@ -361,6 +361,7 @@ mod tests {
                 product_uuid: String::new(),
                 controllers: std::collections::BTreeSet::new(),
                 self_fences: false,
+                watchdog: false,
                 agent_labels: BTreeMap::new(),
                 directives: berth_core::state::HostDirectives::default(),
             },

@@ -22,7 +22,7 @@ use berth_proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{apply::commit, persistent, status::ServiceError, usage, volume_changes};
+use super::{persistent, status::ServiceError, usage, volume_changes};
 use crate::{context::Context, state::View};
 
 /// The service.
@@ -42,16 +42,10 @@ impl Volumes {
         decide: impl Fn(&View, &ObjectKey) -> Result<Option<Change>, Refusal> + Send + Sync,
     ) -> Result<Response<v1::Volume>, Status> {
         let key = key(name)?;
-        loop {
-            let batch = {
-                let view = self.0.view.read();
-                let decided = decide(&view, &key);
-                volume_changes::batch(&view, &key, decided, self.0.clock.now())?
-            };
-            if commit(&self.0, batch).await?.is_some() {
-                return self.one(&key);
-            }
-        }
+        let decide =
+            |view: &View| volume_changes::batch(view, &key, decide(view, &key), self.0.clock.now());
+        self.0.settle(decide).await?;
+        self.one(&key)
     }
 
     fn one(&self, key: &ObjectKey) -> Result<Response<v1::Volume>, Status> {

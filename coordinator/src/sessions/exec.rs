@@ -2,7 +2,9 @@
 //! for each. The two ends meet here by a ticket; what goes between them is bounded at every step, so
 //! that a slow reader holds back the program and fills nothing.
 
-use berth_core::ids::HostName;
+use std::collections::BTreeMap;
+
+use berth_core::{access::Rights, ids::HostName};
 use berth_proto::v1::{
     ExecCommand, ExecInput, ExecOrder, ExecOutput, coordinator_message::Message,
 };
@@ -62,6 +64,17 @@ impl Drop for ExecTicket {
     }
 }
 
+/// Takes out who waits for a ticket, if it was given to a host that these rights are of.
+pub(super) fn arrived<T>(
+    waiting: &mut BTreeMap<String, (HostName, T)>,
+    ticket: &str,
+    rights: &Rights,
+) -> Option<T> {
+    let (host, _) = waiting.get(ticket)?;
+    let theirs = rights.speak_for(host).then(|| waiting.remove(ticket));
+    theirs.flatten().map(|(_, waits)| waits)
+}
+
 impl Sessions {
     /// Tells a host's agent to run a program.
     ///
@@ -75,7 +88,9 @@ impl Sessions {
             let slot = registry.slots.get(host);
             let slot = slot.ok_or_else(|| ExecError::NoContact { host: host.clone() })?;
             let stream = slot.link.stream;
-            registry.programs.insert(ticket.clone(), arrives);
+            registry
+                .programs
+                .insert(ticket.clone(), (host.clone(), arrives));
             stream
         };
         let order = ExecOrder {
@@ -90,9 +105,9 @@ impl Sessions {
         })
     }
 
-    /// An agent's stream for a program; false if nobody waits for it.
-    pub fn exec_arrived(&self, ticket: &str, ends: ExecEnds) -> bool {
-        let waits = self.registry().programs.remove(ticket);
+    /// An agent's stream for a program; false if nobody waits for it from there.
+    pub fn exec_arrived(&self, ticket: &str, rights: &Rights, ends: ExecEnds) -> bool {
+        let waits = arrived(&mut self.registry().programs, ticket, rights);
         waits.is_some_and(|waits| waits.send(ends).is_ok())
     }
 }

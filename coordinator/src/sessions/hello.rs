@@ -7,23 +7,29 @@
 use std::collections::BTreeSet;
 
 use berth_core::{
+    access::{AccessError, Caller},
     history::{Mismatched, answered, take_in},
     ids::{HistoryId, HostName, SetKey},
+    network::{AddressRefusal, check_address},
     order::OrderHead,
     session::{Base, Mismatch, check_machine, match_hello},
     state::{HostRecord, State, lost::returned},
-    store::{Batch, CommitError, RecordKind},
+    store::{Batch, RecordKind},
 };
 use berth_proto::convert::{ConvertError, hello::Hello};
 use thiserror::Error;
 
-use super::host::{self, Changed, HostError};
+use super::{
+    Opener,
+    host::{self, Changed, HostError},
+};
 use crate::{
     context::Context,
     notes::{self, NORMAL, WARNING},
     state::{
         View,
-        records::{OrderRecord, changes, history_changes, host_key, put, zone_key},
+        keys::{host_key, zone_key},
+        records::{OrderRecord, changes, history_changes, put},
     },
     store::{RecordError, StoreError},
 };
@@ -53,6 +59,21 @@ pub enum HelloError {
         /// Who is refused.
         ours: String,
     },
+    /// A host speaks for itself only.
+    #[error(
+        "the certificate is of another host than {said}, which the agent says to be; correct 'host' in \
+         its configuration, or join it as {said}"
+    )]
+    OtherHost {
+        /// Who the agent says to be.
+        said: HostName,
+    },
+    /// It says to have an address that is not its own.
+    #[error(transparent)]
+    Address(#[from] AddressRefusal),
+    /// Its certificate is not taken any more.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// What the agent has is not what was sent.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
@@ -87,21 +108,21 @@ enum Verdict {
 
 /// Judges a hello and makes durable what follows from it. What comes back is what the agent's first
 /// order is sent as.
-pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, HelloError> {
+pub(super) async fn accept(
+    context: &Context,
+    opener: &Opener,
+    hello: &Hello,
+) -> Result<Base, HelloError> {
     let host = &hello.host.name;
     if let Some(error) = context.sessions.taken(hello) {
         warn(context, hello, "HostNameTaken", &error);
         return Err(error);
     }
     loop {
-        let (batch, verdict) = judge(context, hello)?;
+        let (batch, verdict) = judge(context, opener, hello)?;
         let news = !batch.puts.is_empty();
-        if news {
-            match context.store.commit(batch).await {
-                Ok(_) => context.trigger.fire(),
-                Err(StoreError::Refused(CommitError::Conflict { .. })) => continue,
-                Err(error) => return Err(error.into()),
-            }
+        if context.commit(batch).await?.is_none() {
+            continue;
         }
         match verdict {
             Verdict::Accepted(base) => return Ok(base),
@@ -118,9 +139,25 @@ pub(super) async fn accept(context: &Context, hello: &Hello) -> Result<Base, Hel
     }
 }
 
-fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloError> {
+/// Whether whoever says a hello speaks for that host.
+pub(super) fn check_caller(view: &View, caller: &Caller, hello: &Hello) -> Result<(), HelloError> {
+    let rights = view.access.rights(caller)?;
+    if rights.speak_for(&hello.host.name) {
+        return Ok(());
+    }
+    let said = hello.host.name.clone();
+    Err(HelloError::OtherHost { said })
+}
+
+fn judge(
+    context: &Context,
+    opener: &Opener,
+    hello: &Hello,
+) -> Result<(Batch, Verdict), HelloError> {
     let view = context.view.read();
+    check_caller(&view, &opener.caller, hello)?;
     check_name(context, &view, hello)?;
+    check_place(context, &view, opener, hello)?;
     let host = &hello.host.name;
     let mut batch = Batch::default();
     let heard = &hello.heard;
@@ -128,6 +165,9 @@ fn judge(context: &Context, hello: &Hello) -> Result<(Batch, Verdict), HelloErro
     let order = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
     let recorded = view.as_known(&order);
     batch.preconditions.insert(order, recorded);
+    let revoked = host_key(RecordKind::Revocation, host).map_err(RecordError::from)?;
+    let recorded = view.as_known(&revoked);
+    batch.preconditions.insert(revoked, recorded);
     let base = match match_hello(&sent, &heard.head, &heard.highest_epochs) {
         Ok(base) => base,
         Err(mismatch) => {
@@ -246,21 +286,14 @@ fn counts_as_sent(view: &View, after: &State, hello: &Hello) -> Option<OrderReco
 
 /// Writes down that a host has answered, if it was awaited and has nothing but what is granted to it.
 pub(super) async fn take_answer(context: &Context, host: &HostName) -> Result<(), HostError> {
-    loop {
+    let decide = |view: &View| {
         let mut batch = Batch::default();
-        {
-            let view = context.view.read();
-            let Some(after) = answered(&view.state, host) else {
-                return Ok(());
-            };
-            history_changes(&view, &after, &mut batch)?;
+        if let Some(after) = answered(&view.state, host) {
+            history_changes(view, &after, &mut batch)?;
         }
-        match context.store.commit(batch).await {
-            Ok(_) => context.trigger.fire(),
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+        Ok(batch)
+    };
+    context.settle(decide).await
 }
 
 /// The sets of which something was found on a host.
@@ -310,6 +343,21 @@ pub(super) fn check_name(context: &Context, view: &View, hello: &Hello) -> Resul
     checked.map_err(|mismatch| {
         let error = HelloError::Mismatch(mismatch);
         warn(context, hello, "HostNameTaken", &error);
+        error
+    })
+}
+
+/// Whether this host may have the address that it says.
+fn check_place(
+    context: &Context,
+    view: &View,
+    opener: &Opener,
+    hello: &Hello,
+) -> Result<(), HelloError> {
+    let allowed = &context.host_networks;
+    check_address(&view.state, &hello.host, opener.from, allowed).map_err(|refusal| {
+        let error = HelloError::Address(refusal);
+        warn(context, hello, "HostAddressRefused", &error);
         error
     })
 }

@@ -3,7 +3,7 @@
 use berth_core::{
     ids::HostName,
     state::HostRecord,
-    store::{Batch, CommitError, RecordKind},
+    store::{Batch, RecordKind},
     volume::pool::{Pools, changes},
 };
 use thiserror::Error;
@@ -11,10 +11,7 @@ use thiserror::Error;
 use crate::{
     context::Context,
     notes::{self, NORMAL},
-    state::{
-        View,
-        records::{host_key, put},
-    },
+    state::{View, keys::host_key, records::put},
     store::{RecordError, StoreError},
 };
 
@@ -64,13 +61,9 @@ pub(super) async fn pools(
     name: &HostName,
     pools: &Pools,
 ) -> Result<(), HostError> {
-    loop {
+    let decide = |view: &View| {
         let mut batch = Batch::default();
-        {
-            let view = context.view.read();
-            let Some(known) = view.state.hosts.get(name).map(|host| &host.record) else {
-                return Ok(());
-            };
+        if let Some(known) = view.state.hosts.get(name).map(|host| &host.record) {
             let after = Changed {
                 record: HostRecord {
                     pools: pools.clone(),
@@ -79,18 +72,10 @@ pub(super) async fn pools(
                 reason: "PoolsChanged",
                 messages: changes(&known.pools, pools),
             };
-            put_record(context, &view, after, &mut batch)?;
+            put_record(context, view, after, &mut batch)?;
         }
-        if batch.puts.is_empty() {
-            return Ok(());
-        }
-        match context.store.commit(batch).await {
-            Ok(_) => break,
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    // What waits for room may have it now.
-    context.trigger.fire();
-    Ok(())
+        Ok(batch)
+    };
+    // What waits for room may have it then.
+    context.settle(decide).await
 }

@@ -20,6 +20,7 @@ mod work;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +28,9 @@ use std::{
 };
 
 use berth_core::{
+    access::Caller,
     ids::{BootId, Generation, HostName, MemberId, ObjectKey},
+    lease::Granting,
     order::{MemberOrder, OrderHead},
     session::Base,
     state::ZoneHead,
@@ -46,13 +49,21 @@ pub use failures::{Failures, Worker};
 pub use hello::HelloError;
 pub use host::HostError;
 pub use lease::Ending;
-use lease::Leased;
 use logs::LogRoutes;
 pub use logs::{LogChunks, LogError};
 pub use outbox::Outbound;
 use outbox::Outbox;
 pub use stream::run;
 pub use transfer::{Arriving, Progress, Transfer};
+
+/// Who opened a stream, and from where.
+#[derive(Debug, Clone)]
+pub struct Opener {
+    /// Who.
+    pub caller: Caller,
+    /// The address that the connection is from; `None` if it is of this machine.
+    pub from: Option<IpAddr>,
+}
 
 /// A complete order and its head.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,11 +151,11 @@ struct Slot {
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
     failures: Failures,
-    leased: Leased,
+    granting: Granting,
     /// Programs whose agents have not opened their streams yet, by ticket.
-    programs: BTreeMap<String, oneshot::Sender<ExecEnds>>,
+    programs: BTreeMap<String, (HostName, oneshot::Sender<ExecEnds>)>,
     /// Hosts that were asked to send data and have not opened their streams yet, by ticket.
-    senders: BTreeMap<String, oneshot::Sender<Arriving>>,
+    senders: BTreeMap<String, (HostName, oneshot::Sender<Arriving>)>,
     /// How far data is on its way, by the volume that is to hold it, with its member.
     transfers: BTreeMap<ObjectKey, (MemberId, Progress)>,
     /// The last refusal of each kind that was told of a host.
@@ -390,6 +401,14 @@ impl Sessions {
         }
         link.work.remove(volume);
         registry.failures.add(volume, id, worker, now, error)
+    }
+
+    /// Ends the stream of a host that may have none any more.
+    pub fn revoke(&self, host: &HostName, why: &str) {
+        let slot = self.registry().slots.remove(host);
+        if let Some(slot) = slot {
+            slot.end(Status::unauthenticated(why));
+        }
     }
 
     /// Ends every stream, and says why.

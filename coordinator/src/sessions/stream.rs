@@ -20,8 +20,8 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
 use super::{
-    Joined, Joining, Machine,
-    hello::{HelloError, accept, check_name, take_answer},
+    Joined, Joining, Machine, Opener,
+    hello::{HelloError, accept, check_caller, check_name, take_answer},
     host as record,
     outbox::{Outbound, Outbox, outbox},
     report, work,
@@ -35,14 +35,18 @@ use crate::{
 /// How long a stream may take to begin with a hello.
 const HELLO: Duration = Duration::from_secs(10);
 
-/// Serves one stream; what comes back goes to the agent.
-pub fn run<S>(context: Context, incoming: S) -> Outbound
+/// Serves one stream of somebody; what comes back goes to the agent.
+pub fn run<S>(context: Context, opener: Opener, incoming: S) -> Outbound
 where
     S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin + 'static,
 {
     let (send, outgoing) = outbox(context.trigger.clone());
     tokio::spawn(async move {
-        let session = Session { context, send };
+        let session = Session {
+            context,
+            opener,
+            send,
+        };
         session.serve(incoming).await;
     });
     outgoing
@@ -56,6 +60,7 @@ struct Shortest {
 
 struct Session {
     context: Context,
+    opener: Opener,
     send: Outbox,
 }
 
@@ -98,7 +103,7 @@ impl Session {
     }
 
     async fn join(&self, hello: Hello) -> Result<Joined, HelloError> {
-        let base = accept(&self.context, &hello).await?;
+        let base = accept(&self.context, &self.opener, &hello).await?;
         check_name(&self.context, &self.context.view.read(), &hello)?;
         let served = served(&self.context);
         let former = served.former.iter().map(|history| history.0.clone());
@@ -125,6 +130,13 @@ impl Session {
             send: self.send.clone(),
         });
         let joined = joined.map_err(|taken| machine.refused(&hello, &taken))?;
+        // Another may have removed the host since the hello was judged: its stream was not there to end.
+        let view = self.context.view.read();
+        if let Err(error) = check_caller(&view, &self.opener.caller, &hello) {
+            self.context.sessions.leave(&host, joined.stream);
+            return Err(error);
+        }
+        drop(view);
         if self.context.view.read().state.history != served.history {
             self.context.sessions.leave(&host, joined.stream);
             return Err(HelloError::Overtaken);
@@ -225,9 +237,9 @@ impl Session {
             }
             agent_message::Message::Renew(renew) => {
                 let now = self.context.clock.now();
-                let lets_start = self.context.view.read().state.past.lets_start();
+                let past = self.context.view.read().state.past.clone();
                 let sessions = &self.context.sessions;
-                sessions.renew((host, stream), (renew.number, now), lets_start);
+                sessions.renew((host, stream), (renew.number, now), &past);
             }
             agent_message::Message::OrderAck(ack) => self.order_ack(host, stream, ack)?,
             agent_message::Message::ZoneAck(ack) => self.zone_ack(host, &ack),

@@ -3,6 +3,7 @@
 //! nothing is kept but how far each is.
 
 use berth_core::{
+    access::Rights,
     ids::{HostName, MemberId, ObjectKey},
     volume::work::VolumeWork,
 };
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::{ExecError, Sessions};
+use super::{ExecError, Sessions, exec::arrived};
 
 /// What is sent, and what the sender learns the end by: it is dropped when nobody listens any more.
 #[derive(Debug)]
@@ -105,7 +106,9 @@ impl Sessions {
                 return Ok(Err(ExecError::NoContact { host: host.clone() }));
             };
             let stream = slot.link.stream;
-            registry.senders.insert(ticket.clone(), arrives);
+            registry
+                .senders
+                .insert(ticket.clone(), (host.clone(), arrives));
             let about = (member.clone(), Progress::default());
             registry.transfers.insert(volume.clone(), about);
             stream
@@ -119,9 +122,9 @@ impl Sessions {
         }))
     }
 
-    /// The stream of a host that sends; false if nobody waits for it.
-    pub fn sender_arrived(&self, ticket: &str, arriving: Arriving) -> bool {
-        let waits = self.registry().senders.remove(ticket);
+    /// The stream of a host that sends; false if nobody waits for it from there.
+    pub fn sender_arrived(&self, ticket: &str, rights: &Rights, arriving: Arriving) -> bool {
+        let waits = arrived(&mut self.registry().senders, ticket, rights);
         waits.is_some_and(|waits| waits.send(arriving).is_ok())
     }
 

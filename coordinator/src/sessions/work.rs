@@ -4,7 +4,7 @@ use berth_core::{
     ids::{HostName, MemberId, ObjectKey},
     spec::Kind,
     state::{Snapshot, Volume},
-    store::{Batch, CommitError, Key, RecordKind},
+    store::{Batch, Key, RecordKind},
     time::Timestamp,
     volume::{
         transfer::TRIES,
@@ -42,25 +42,21 @@ pub(super) async fn take(
         }
         return Ok(());
     }
-    loop {
-        let batch = match prepare(&context.view.read(), host, &done, context.clock.now()) {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(%host, error, "what came of a work cannot be recorded");
-                return Ok(());
-            }
-        };
-        match context.store.commit(batch).await {
-            Ok(_) => {
-                context.trigger.fire();
-                return Ok(());
-            }
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let decide = |view: &View| {
+        let batch = prepare(view, host, &done, context.clock.now());
+        Ok(recordable(batch, &done.of.volume))
+    };
+    context.settle(decide).await
+}
+
+/// What can be recorded of an answer; what cannot is logged, and asked for again.
+fn recordable(batch: Result<Option<Batch>, RecordError>, volume: &ObjectKey) -> Batch {
+    let batch = batch.unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(%volume, error, "what came of a work cannot be recorded");
+        None
+    });
+    batch.unwrap_or_default()
 }
 
 /// The volume that an answer is about, if it answers what is to be done now and the agent speaks
@@ -183,33 +179,14 @@ async fn give_up(
         return Ok(());
     }
     let why = format!("its data could not be copied {TRIES} times: {error}");
-    loop {
-        let batch = {
-            let view = context.view.read();
-            let Some(member) = moved(&view, volume) else {
-                return Ok(());
-            };
-            moving::give_up(&view, &member, &why, context.clock.now())
-        };
-        let batch = match batch {
-            Ok(Ok(batch)) => batch,
-            // It ended otherwise.
-            Ok(Err(_)) => return Ok(()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(%volume, error, "a move cannot be given up");
-                return Ok(());
-            }
-        };
-        match context.store.commit(batch).await {
-            Ok(_) => {
-                context.trigger.fire();
-                return Ok(());
-            }
-            Err(StoreError::Refused(CommitError::Conflict { .. })) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let decide = |view: &View| {
+        // Of no member, or ended otherwise: then nothing is given up.
+        let batch = moved(view, volume)
+            .map(|member| moving::give_up(view, &member, &why, context.clock.now()));
+        let batch = batch.transpose().map(|batch| batch.and_then(Result::ok));
+        Ok(recordable(batch, volume))
+    };
+    context.settle(decide).await
 }
 
 /// The member whose data a volume is to hold.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
+    access::{JoinToken, Revocation, User},
     admission::{ORPHANED, REFOUND},
     ids::{ClaimKey, HistoryId, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term, Uid},
     spec::{Kind, Object, StatefulSet},
@@ -14,7 +15,8 @@ use berth_core::{
 
 use super::{
     View, claims,
-    records::{HistoryRecord, MemberRecord, RevisionRecord, SetRecord, host_name, member_id},
+    keys::{host_name, member_id, token_id, user_name},
+    records::{HistoryRecord, MemberRecord, RevisionRecord, SetRecord},
 };
 use crate::store::{RecordError, decode};
 
@@ -69,6 +71,20 @@ impl View {
             }
             RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
             RecordKind::History => self.insert_history(decode(value)?),
+            RecordKind::JoinToken => {
+                let token = decode::<JoinToken>(value)?;
+                self.access.tokens.insert(token_id(object), token);
+            }
+            RecordKind::User => {
+                let user = decode::<User>(value)?;
+                self.access.users.insert(user_name(object)?, user);
+            }
+            RecordKind::Revocation => {
+                let revocation = decode::<Revocation>(value)?;
+                self.access
+                    .revocations
+                    .insert(host_name(object)?, revocation);
+            }
         }
         Ok(())
     }
@@ -280,6 +296,19 @@ impl View {
             }
             RecordKind::Zone => self.state.zone = ZoneHead::default(),
             RecordKind::History => self.insert_history(HistoryRecord::default()),
+            RecordKind::JoinToken => {
+                self.access.tokens.remove(&token_id(object));
+            }
+            RecordKind::User => {
+                if let Ok(name) = user_name(object) {
+                    self.access.users.remove(&name);
+                }
+            }
+            RecordKind::Revocation => {
+                if let Ok(name) = host_name(object) {
+                    self.access.revocations.remove(&name);
+                }
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod absorb;
 pub mod claims;
+pub mod keys;
 pub mod records;
 
 pub use absorb::take_spec;
@@ -19,6 +20,7 @@ use std::{
 };
 
 use berth_core::{
+    access::Access,
     ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term},
     map::Map,
     session::SentOrders,
@@ -41,6 +43,8 @@ pub struct View {
     pub former_claims: Map<ObjectKey, Claim>,
     /// The orders that were recorded as sent, by host.
     pub sent: BTreeMap<HostName, OrderRecord>,
+    /// Who may do what, and who may join.
+    pub access: Access,
     /// Whether objects or hosts changed since the orders were last compared with what was sent.
     pub orders_stale: bool,
     /// Sets that changed since then.

@@ -12,8 +12,7 @@ use berth_core::{
     admission::REFOUND,
     history::Past,
     ids::{
-        ClaimKey, ContentHash, Generation, HistoryId, HostName, IdError, MemberId, ObjectKey,
-        Ordinal, SetKey, TemplateHash, Uid,
+        ClaimKey, ContentHash, Generation, HistoryId, ObjectKey, Ordinal, SetKey, TemplateHash, Uid,
     },
     order::OrderHead,
     spec::{Kind, MemberTemplate, Object},
@@ -23,7 +22,10 @@ use berth_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::View;
+use super::{
+    View,
+    keys::{history_key, member_key},
+};
 use crate::store::{RecordError, encode};
 
 /// What is decided of a whole set, beside its object.
@@ -120,14 +122,6 @@ pub struct HistoryRecord {
     pub past: Past,
 }
 
-/// The key of the history's record.
-pub fn history_key() -> Result<Key, IdError> {
-    Ok(Key::new(
-        RecordKind::History,
-        ObjectKey::of_cluster("history")?,
-    ))
-}
-
 /// Writes what became of the history, if two states differ in that.
 ///
 /// # Errors
@@ -147,39 +141,6 @@ pub fn history_changes(view: &View, after: &State, batch: &mut Batch) -> Result<
         past: after.past.clone(),
     };
     put(batch, key, &record)
-}
-
-/// The key of a host's record or of its order's.
-pub fn host_key(kind: RecordKind, host: &HostName) -> Result<Key, IdError> {
-    Ok(Key::new(kind, ObjectKey::of_cluster(host.as_str())?))
-}
-
-/// The host that a key names.
-pub(super) fn host_name(key: &ObjectKey) -> Result<HostName, IdError> {
-    key.name.as_str().parse()
-}
-
-/// The member that a key names.
-pub(super) fn member_id(key: &ObjectKey) -> Result<MemberId, IdError> {
-    key.to_string().parse()
-}
-
-/// The key of a member's record.
-fn member_key(set: &SetKey, ordinal: Ordinal) -> Result<Key, IdError> {
-    let id = MemberId {
-        set: set.clone(),
-        ordinal,
-    };
-    let object = ObjectKey {
-        namespace: set.namespace.clone(),
-        name: id.name().parse()?,
-    };
-    Ok(Key::new(RecordKind::Member, object))
-}
-
-/// The key of the zone's record.
-pub fn zone_key() -> Result<Key, IdError> {
-    Ok(Key::new(RecordKind::Zone, ObjectKey::of_cluster("zone")?))
 }
 
 /// Puts a record into a batch.

@@ -7,6 +7,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use berth_core::{
@@ -20,8 +21,11 @@ use berth_core::{
 use redb::Database;
 use thiserror::Error;
 
-use super::{RecordError, Store, StoreError, load, record};
-use crate::state::records::{HistoryRecord, history_key};
+use super::{RecordError, SealError, Store, StoreError, load, record, sealing};
+use crate::{
+    secrets::{KeyError, KeySource, Keyring},
+    state::{keys::history_key, records::HistoryRecord},
+};
 
 /// Bytes of one chunk.
 const CHUNK: usize = 256 << 10;
@@ -68,6 +72,18 @@ pub enum RestoreError {
         store: String,
         /// The cluster of the backup.
         backup: String,
+    },
+    /// The keys for secrets cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Nobody could open its secrets.
+    #[error("{what} cannot be opened; nothing was changed")]
+    Sealed {
+        /// What of it.
+        what: String,
+        /// Why not.
+        #[source]
+        source: SealError,
     },
     /// A record of the backup is not one.
     #[error(transparent)]
@@ -127,6 +143,7 @@ pub fn chunks(
         revision,
         made: now,
         records: records.len(),
+        sealed_with: Some(store.keys.newest().id().to_owned()),
     };
     let mut writer = Writer::default();
     let begin = writer.begin(&header).map_err(|why| StoreError::Corrupt {
@@ -135,6 +152,7 @@ pub fn chunks(
         why: why.to_string(),
     })?;
     let mut rest = records.into_iter();
+    let keys = Arc::clone(&store.keys);
     let mut writer = Some(writer);
     let mut piece = begin;
     Ok(std::iter::from_fn(move || {
@@ -144,7 +162,9 @@ pub fn chunks(
                 // One that cannot be written leaves the backup with one record too few, which
                 // whoever reads it notices.
                 Some((key, revision, value)) => {
-                    piece.extend(lines.record(&key, revision, &value).unwrap_or_default());
+                    let line = sealing::seal(&keys, &key, &value).ok();
+                    let line = line.and_then(|kept| lines.record(&key, revision, &kept).ok());
+                    piece.extend(line.unwrap_or_default());
                 }
                 None => {
                     piece.extend(writer.take().map(Writer::end).unwrap_or_default());
@@ -179,6 +199,7 @@ pub fn read(path: &Path) -> Result<Backup, RestoreError> {
 pub fn restore(
     backup: &Backup,
     path: &Path,
+    keys: &KeySource,
     replace: bool,
     now: Timestamp,
 ) -> Result<Option<PathBuf>, RestoreError> {
@@ -195,12 +216,10 @@ pub fn restore(
             return Err(RestoreError::There { path });
         }
     }
+    let (records, keys) = opened(backup, keys)?;
     let new = path.with_extension("restored");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(place(error)),
-        Err(_) | Ok(()) => {}
-    }
-    write(backup, &new, now)?;
+    load::remove_left(&new)?;
+    write(&backup.header, records, &keys, &new, now)?;
     let aside = there.then(|| path.with_extension(format!("replaced-{}", now.0)));
     put_in_place(&new, path, aside.as_deref())?;
     Ok(aside)
@@ -217,10 +236,7 @@ fn put_in_place(new: &Path, path: &Path, aside: Option<&Path>) -> Result<(), Res
             source,
         }
     };
-    let synced = || match path.parent() {
-        Some(directory) => fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
-    };
+    let synced = || load::sync_directory(path);
     if let Some(aside) = aside {
         fs::hard_link(path, aside).map_err(failed(None))?;
         synced().map_err(failed(Some(aside)))?;
@@ -248,27 +264,56 @@ fn fits(backup: &Backup, path: &Path) -> Result<(), RestoreError> {
     }
 }
 
-fn write(backup: &Backup, path: &Path, now: Timestamp) -> Result<(), RestoreError> {
-    let mut records = backup.records.clone();
-    records.push(marked(backup, now)?);
+type Record = (Key, Revision, Value);
+
+/// The records with their secrets opened, and the keys that open them all.
+fn opened(backup: &Backup, source: &KeySource) -> Result<(Vec<Record>, Keyring), RestoreError> {
+    let sealed = backup.records.iter();
+    let mut sealed = sealed.filter_map(|(_, _, kept)| sealing::key_of(kept));
+    let keys = sealing::keys_for(source, sealed.next())?.map_err(|source| {
+        let what = "what is sealed in the backup".to_owned();
+        RestoreError::Sealed { what, source }
+    })?;
+    let open = |(key, revision, kept): &Record| {
+        let (key, revision) = (key.clone(), *revision);
+        match sealing::open(&keys, &key, kept) {
+            Ok(value) => Ok((key, revision, value)),
+            Err(source) => {
+                let what = format!("record '{key}' of the backup");
+                Err(RestoreError::Sealed { what, source })
+            }
+        }
+    };
+    let records: Result<_, RestoreError> = backup.records.iter().map(open).collect();
+    Ok((records?, keys))
+}
+
+fn write(
+    header: &Header,
+    mut records: Vec<Record>,
+    keys: &Keyring,
+    path: &Path,
+    now: Timestamp,
+) -> Result<(), RestoreError> {
+    records.push(marked(header, &records, now)?);
     load::prepare(path)?;
     let database = Database::create(path);
     let database = database.map_err(|source| StoreError::open(path, source.into()))?;
-    Ok(load::fill(&database, &backup.header, &records)?)
+    Ok(load::fill(&database, header, &records, keys)?)
 }
 
 /// The record of the history with the mark that it was restored. It comes after the one of the
 /// backup, and takes its place.
-fn marked(backup: &Backup, now: Timestamp) -> Result<(Key, Revision, Value), RestoreError> {
+fn marked(header: &Header, records: &[Record], now: Timestamp) -> Result<Record, RestoreError> {
     let key = history_key()?;
-    let known = backup.records.iter().find(|(known, ..)| *known == key);
+    let known = records.iter().find(|(known, ..)| *known == key);
     let mut history: HistoryRecord = match known {
         Some((_, _, value)) => record::decode(value)?,
         None => HistoryRecord::default(),
     };
     history.past.restored = Some(now);
     let value = record::encode(&history)?;
-    Ok((key, backup.header.revision, value))
+    Ok((key, header.revision, value))
 }
 
 #[cfg(test)]

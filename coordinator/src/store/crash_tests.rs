@@ -113,7 +113,7 @@ fn open_image(bytes: Vec<u8>) -> Result<Opened, StoreError> {
     let database = Database::builder()
         .create_with_backend(disk)
         .map_err(redb::Error::from)?;
-    load::verified(database, KEEP_FEW)
+    load::load(load::verified(database)?, KEEP_FEW, Keyring::fixed(&[1]))
 }
 
 /// What a busy store writes, and its model after each commit.
@@ -129,7 +129,12 @@ fn record() -> (Vec<Op>, Vec<Model>) {
         let database = Database::builder()
             .create_with_backend(disk.clone())
             .unwrap();
-        let opened = load::verified(database, KEEP_FEW).unwrap();
+        let opened = load::load(
+            load::verified(database).unwrap(),
+            KEEP_FEW,
+            Keyring::fixed(&[1]),
+        )
+        .unwrap();
         let (store, thread) = opened
             .start(Box::new(|_| ()), Box::new(|error| panic!("{error}")))
             .unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
     str::FromStr,
@@ -13,12 +13,17 @@ use berth_core::{
     ids::{HistoryId, Revision, Term},
     store::{Change, Entry, Event, Keep, Key, Model, Value, backup::Header},
 };
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable, Table, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase as _, ReadableTable, Table, TableError, WriteTransaction,
+};
 
 use super::{
     Entered, Opened, StoreError,
+    room::Room,
+    sealing,
     tables::{EVENTS, FORMAT, HISTORY, META, RECORDS, meta},
 };
+use crate::secrets::Keyring;
 
 /// How far the revision of a restored store is above that of its backup: further than what was lost.
 const LOST: u64 = 1 << 30;
@@ -49,26 +54,48 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
     Ok(transaction)
 }
 
-/// Reads a database after all its checksums were looked at. Only so a bit that the disk turned over is
+/// A database after all its checksums were looked at. Only so a bit that the disk turned over is
 /// met before anything is decided on it. What a power cut leaves was mended when it was opened: what
 /// does not match now was written whole once, and is not what it was.
-pub(super) fn verified(mut database: Database, keep: Keep) -> Result<Opened, StoreError> {
+pub(super) fn verified(mut database: Database) -> Result<Database, StoreError> {
     match database.check_integrity() {
-        Ok(true) => load(database, keep),
+        Ok(true) => Ok(database),
         Ok(false) => Err(StoreError::Damaged),
         Err(error) => Err(read_failed(error.into())),
     }
 }
 
 /// Reads a database.
-pub(super) fn load(database: Database, keep: Keep) -> Result<Opened, StoreError> {
+pub(super) fn load(database: Database, keep: Keep, keys: Keyring) -> Result<Opened, StoreError> {
+    check_format(&database)?;
     let entered = enter(&database).map_err(flatten)?;
-    let model = read(&database, keep).map_err(flatten)?;
+    let model = read(&database, keep, &keys).map_err(flatten)?;
     Ok(Opened {
         database,
         model,
+        keys: Arc::new(keys),
+        room: Room::endless(),
         entered,
     })
+}
+
+/// Removes what a start that was cut off left.
+pub(super) fn remove_left(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Prepare {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+/// Makes what has changed in a file's directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// The cluster that a store is of, if it can be read and says so.
@@ -83,13 +110,16 @@ pub(super) fn fill(
     database: &Database,
     header: &Header,
     records: &[(Key, Revision, Value)],
+    keys: &Keyring,
 ) -> Result<(), StoreError> {
     let write = || -> Result<(), Failure> {
         let transaction = begin(database)?;
         {
             let mut table = transaction.open_table(RECORDS)?;
             for (key, revision, value) in records {
-                table.insert(key.to_string().as_str(), (revision.0, &**value))?;
+                let sealed = sealing::seal(keys, key, value);
+                let value = sealed.map_err(|why| Failure::Ours(StoreError::sealed(key, why)))?;
+                table.insert(key.to_string().as_str(), (revision.0, &*value))?;
             }
             transaction.open_table(HISTORY)?;
             transaction.open_table(EVENTS)?;
@@ -148,7 +178,7 @@ fn enter(database: &Database) -> Result<Entered, Failure> {
         transaction.open_table(HISTORY)?;
         transaction.open_table(EVENTS)?;
         let mut table = transaction.open_table(META)?;
-        check_format(&mut table)?;
+        table.insert(meta::FORMAT, FORMAT.to_string().as_str())?;
         let term = number::<u64, _>(&table, meta::TERM)?
             .map_or(Term(0), Term)
             .next();
@@ -171,22 +201,27 @@ fn named(table: &mut Table<'_, &str, &str>, name: &str) -> Result<String, Failur
     Ok(text)
 }
 
-fn check_format(table: &mut Table<'_, &str, &str>) -> Result<(), Failure> {
-    let found = table.get(meta::FORMAT)?.map(|text| text.value().to_owned());
-    match found {
-        None => {
-            table.insert(meta::FORMAT, FORMAT.to_string().as_str())?;
-            Ok(())
+/// Refuses a store that a newer release wrote.
+pub(super) fn check_format(database: &Database) -> Result<(), StoreError> {
+    let found = || -> Result<Option<String>, Failure> {
+        let table = match database.begin_read()?.open_table(META) {
+            Ok(table) => table,
+            // It was just made.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(table.get(meta::FORMAT)?.map(|text| text.value().to_owned()))
+    };
+    match found().map_err(flatten)? {
+        Some(found) if !found.parse().is_ok_and(|found: u32| found <= FORMAT) => {
+            let known = FORMAT;
+            Err(StoreError::Format { found, known })
         }
-        Some(found) if found.parse().is_ok_and(|found: u32| found <= FORMAT) => Ok(()),
-        Some(found) => Err(Failure::Ours(StoreError::Format {
-            found,
-            known: FORMAT,
-        })),
+        Some(_) | None => Ok(()),
     }
 }
 
-fn read(database: &Database, keep: Keep) -> Result<Model, Failure> {
+fn read(database: &Database, keep: Keep, keys: &Keyring) -> Result<Model, Failure> {
     let transaction = database.begin_read()?;
     let table = transaction.open_table(META)?;
     let revision = number(&table, meta::REVISION)?.map_or(Revision(0), Revision);
@@ -195,39 +230,44 @@ fn read(database: &Database, keep: Keep) -> Result<Model, Failure> {
         keep,
         revision,
         oldest,
-        records(&transaction.open_table(RECORDS)?)?,
-        history(&transaction.open_table(HISTORY)?)?,
+        records(&transaction.open_table(RECORDS)?, keys)?,
+        history(&transaction.open_table(HISTORY)?, keys)?,
         events(&transaction.open_table(EVENTS)?)?,
     ))
 }
 
 fn records(
     table: &impl ReadableTable<&'static str, (u64, &'static [u8])>,
+    keys: &Keyring,
 ) -> Result<BTreeMap<Key, Entry>, Failure> {
     let mut records = BTreeMap::new();
     for row in table.iter()? {
         let (key, value) = row?;
         let (revision, bytes) = value.value();
+        let key = parse("records", key.value())?;
         let entry = Entry {
             revision: Revision(revision),
-            value: Arc::from(bytes),
+            value: opened(keys, &key, bytes)?,
         };
-        records.insert(parse("records", key.value())?, entry);
+        records.insert(key, entry);
     }
     Ok(records)
 }
 
 fn history(
     table: &impl ReadableTable<(u64, u32), super::tables::HistoryRow>,
+    keys: &Keyring,
 ) -> Result<Vec<(Revision, Vec<Change>)>, Failure> {
     let mut history: Vec<(Revision, Vec<Change>)> = Vec::new();
     for row in table.iter()? {
         let (place, row) = row?;
         let revision = Revision(place.value().0);
         let (key, created, value) = row.value();
+        let key = parse("history", key)?;
+        let value = value.map(|value| opened(keys, &key, value)).transpose()?;
         let change = Change {
-            key: parse("history", key)?,
-            value: value.map(Arc::from),
+            key,
+            value,
             created,
         };
         match history.last_mut() {
@@ -236,6 +276,11 @@ fn history(
         }
     }
     Ok(history)
+}
+
+fn opened(keys: &Keyring, key: &Key, kept: &[u8]) -> Result<Value, Failure> {
+    let opened = sealing::open(keys, key, kept);
+    opened.map_err(|why| Failure::Ours(StoreError::sealed(key, why)))
 }
 
 fn events(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<Event>, Failure> {

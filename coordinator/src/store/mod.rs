@@ -9,6 +9,8 @@
 //! | `events` | sequence | JSON | each commit with notes | what happened, and when, is there after a restart |
 //! | `meta` | name | text | open, and each commit | format, cluster id, history id and term as they are before [`HistoryRecord`](crate::state::records::HistoryRecord) says otherwise (the term is raised at every open), revision, where the history begins |
 //!
+//! Values that may hold secrets are sealed in `records` and `history` ([`sealing`]).
+//!
 //! What agents report is not kept: they report it again. What follows from records (orders, the
 //! zone's records) is not kept either; only the heads under which it was sent.
 //!
@@ -23,6 +25,8 @@
 pub mod backup;
 mod load;
 mod record;
+mod room;
+mod sealing;
 mod tables;
 mod watch;
 mod writer;
@@ -36,13 +40,16 @@ use std::{
 
 use berth_core::{
     ids::{HistoryId, Term},
-    store::{Batch, Commit, CommitError, Keep, Model, Note},
+    store::{Batch, Commit, CommitError, Keep, Key, Model, Note},
 };
 use redb::Database;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch as notify};
 
+use crate::secrets::{KeyError, KeySource, Keyring};
+
 pub use record::{RecordError, decode, encode};
+pub use sealing::SealError;
 pub use watch::{EventWatch, Watch, WatchEnd};
 
 /// What of the past is kept: enough for a client that was away for minutes of busy changes.
@@ -109,6 +116,18 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// The keys for secrets cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// A secret in it cannot be opened, or sealed.
+    #[error("{what} cannot be opened")]
+    Sealed {
+        /// What of it.
+        what: String,
+        /// Why not.
+        #[source]
+        source: SealError,
+    },
     /// Written by a newer release.
     #[error(
         "the store has format {found}, this release reads up to {known}; install the newer one"
@@ -118,6 +137,15 @@ pub enum StoreError {
         found: String,
         /// The newest known.
         known: u32,
+    },
+    /// So little room is left on its disk that writing might fail half-way. Nothing was written.
+    #[error(
+        "the disk of the store has {} MiB left and needs {}; nothing was changed: make room in the \
+         coordinator's dataDir and try again", free >> 20, room::RESERVE >> 20
+    )]
+    Full {
+        /// Bytes left.
+        free: u64,
     },
     /// The writer has ended.
     #[error("the store is closed; the coordinator is ending")]
@@ -137,6 +165,8 @@ pub type Fatal = Box<dyn FnOnce(&StoreError) + Send>;
 pub struct Opened {
     database: Database,
     model: Model,
+    keys: Arc<Keyring>,
+    room: room::Room,
     /// What the open found and changed beside the records.
     pub entered: Entered,
 }
@@ -175,15 +205,18 @@ impl Opened {
         let writer = writer::Writer {
             database: self.database,
             model: Arc::clone(&model),
+            keys: Arc::clone(&self.keys),
             queue,
             published,
             observer,
+            room: self.room,
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || writer.run(fatal))?;
         let store = Store {
             entered: Arc::new(self.entered),
+            keys: self.keys,
             requests,
             model,
             watchers,
@@ -192,20 +225,33 @@ impl Opened {
     }
 }
 
-/// Opens the store in a file that is made if it is missing, and raises the term.
+/// Opens the store in a file that is made if it is missing, and raises the term. Secrets in it are
+/// sealed with the newest key from then on.
 ///
 /// # Errors
-/// If the file cannot be opened, read or written.
-pub fn open(path: &Path, keep: Keep) -> Result<Opened, StoreError> {
+/// If the file cannot be opened, read or written, or the keys are not those for it.
+pub fn open(path: &Path, keep: Keep, keys: &KeySource) -> Result<Opened, StoreError> {
     load::prepare(path)?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     let database = builder.create(path);
     let database = database.map_err(|source| StoreError::open(path, source.into()))?;
-    load::verified(database, keep)
+    let database = load::verified(database)?;
+    let (database, keys) = sealing::renewed(database, path, keys)?;
+    let mut opened = load::load(database, keep, keys)?;
+    opened.room = room::Room::around(path);
+    Ok(opened)
 }
 
 impl StoreError {
+    /// Why a record cannot be opened or sealed.
+    fn sealed(key: &Key, source: SealError) -> Self {
+        Self::Sealed {
+            what: format!("record '{key}'"),
+            source,
+        }
+    }
+
     /// Why a file cannot be opened.
     fn open(path: &Path, source: redb::Error) -> Self {
         let path = path.to_owned();
@@ -232,6 +278,7 @@ impl StoreError {
 #[derive(Clone)]
 pub struct Store {
     entered: Arc<Entered>,
+    keys: Arc<Keyring>,
     requests: mpsc::Sender<writer::Request>,
     model: Arc<RwLock<Model>>,
     watchers: notify::Receiver<()>,
@@ -258,7 +305,7 @@ impl Store {
             return Err(StoreError::Closed);
         }
         match answer.await {
-            Ok(result) => Ok(result?),
+            Ok(result) => result,
             Err(_) => Err(StoreError::Closed),
         }
     }

@@ -2,8 +2,9 @@
 
 use redb::TableDefinition;
 
-/// The newest format that this release reads and writes.
-pub(super) const FORMAT: u32 = 1;
+/// The newest format that this release reads, and the one that it writes. In the first, values of
+/// Secrets were plain.
+pub(super) const FORMAT: u32 = 2;
 
 /// Key to revision and value.
 pub(super) const RECORDS: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("records");

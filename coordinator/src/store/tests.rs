@@ -27,7 +27,12 @@ fn open_disk(disk: &Disk) -> Result<Opened, StoreError> {
     let database = Database::builder()
         .create_with_backend(disk.mount())
         .map_err(redb::Error::from)?;
-    load::load(database, SMALL)
+    load::load(database, SMALL, Keyring::fixed(&[1]))
+}
+
+/// The key of a store in a file is beside it.
+pub(super) fn made(path: &Path) -> KeySource {
+    KeySource::Made(path.with_extension("key"))
 }
 
 fn start(opened: Opened) -> (Store, JoinHandle<()>) {
@@ -74,6 +79,7 @@ enum Step {
 fn batches() -> impl Strategy<Value = Batch> {
     let kind = prop_oneof![
         Just(RecordKind::Object(Kind::ConfigMap)),
+        Just(RecordKind::Object(Kind::Secret)),
         Just(RecordKind::Host)
     ];
     let keys = (kind, 0..4_u8).prop_map(|(kind, n)| key(kind, n)).boxed();
@@ -159,6 +165,32 @@ proptest! {
     }
 }
 
+/// A full disk refuses what would be written, and nothing else; room is all that it takes to go on.
+#[tokio::test]
+async fn without_room_nothing_is_written_and_all_can_be_read() {
+    let free = Arc::new(AtomicU64::new(room::RESERVE));
+    let told = Arc::clone(&free);
+    let mut opened = open_disk(&Disk::default()).unwrap();
+    opened.room = room::Room::told_by(move || Ok(told.load(Ordering::SeqCst)));
+    let (store, _writer) = start(opened);
+    store.commit(put(config(0), "kept")).await.unwrap();
+
+    free.fetch_sub(1, Ordering::SeqCst);
+    let before = store.read().revision();
+    let refused = store.commit(put(config(1), "too much")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+    store.note(vec![note(1)]);
+    // What writes nothing is answered: the writer goes on.
+    store.commit(Batch::default()).await.unwrap();
+    assert_eq!(store.read().revision(), before);
+    assert!(store.read().get(&config(0)).is_some());
+    assert!(store.read().get(&config(1)).is_none());
+
+    free.fetch_add(1, Ordering::SeqCst);
+    store.commit(put(config(1), "fits now")).await.unwrap();
+    assert!(store.read().get(&config(1)).is_some());
+}
+
 /// For every sync that a commit needs: if it fails, nobody is told that the commit was done, the
 /// writer ends, and the next start has all commits that were acknowledged.
 #[tokio::test]
@@ -220,7 +252,7 @@ async fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
 async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
-    let opened = open(&path, SMALL).unwrap();
+    let opened = open(&path, SMALL, &made(&path)).unwrap();
     let history = opened.entered.history.clone();
     let (store, thread) = start(opened);
     let mut watch = store.watch(Revision(0)).unwrap();
@@ -231,7 +263,7 @@ async fn a_watch_goes_on_after_a_restart_without_a_gap() {
     drop((watch, store));
     thread.join().unwrap();
 
-    let opened = open(&path, SMALL).unwrap();
+    let opened = open(&path, SMALL, &made(&path)).unwrap();
     assert_eq!(
         opened.entered.history, history,
         "the history id is made once"
@@ -280,26 +312,29 @@ async fn the_file_is_for_its_owner_only_and_is_opened_once() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data/store.redb");
-    let _open = open(&path, KEEP).unwrap();
+    let _open = open(&path, KEEP, &made(&path)).unwrap();
     for path in [path.clone(), directory.path().join("data")] {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
     }
-    assert!(matches!(open(&path, KEEP), Err(StoreError::Open { .. })));
+    assert!(matches!(
+        open(&path, KEEP, &made(&path)),
+        Err(StoreError::Open { .. })
+    ));
 }
 
 #[test]
 fn a_damaged_store_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE);
-    drop(open(&path, KEEP).unwrap());
+    drop(open(&path, KEEP, &made(&path)).unwrap());
     let whole = std::fs::read(&path).unwrap();
     let mut other = whole.clone();
     other[..4].copy_from_slice(b"text");
     let half = whole[..whole.len() / 2].to_vec();
     for damaged in [other, half] {
         std::fs::write(&path, &damaged).unwrap();
-        let refused = open(&path, KEEP).unwrap_err();
+        let refused = open(&path, KEEP, &made(&path)).unwrap_err();
         assert!(
             matches!(refused, StoreError::Unreadable { .. }),
             "{refused:?}"

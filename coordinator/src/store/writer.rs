@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, RwLock};
 
-use berth_core::store::{Batch, Commit, CommitError, Model, model::watched};
+use berth_core::store::{Batch, Change, Commit, Model, Value, model::watched};
 use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot, watch as notify};
 
@@ -10,8 +10,11 @@ use super::{
     Fatal, Observer, StoreError,
     load::begin,
     lock,
+    room::Room,
+    sealing,
     tables::{EVENTS, HISTORY, META, RECORDS, meta},
 };
+use crate::secrets::Keyring;
 
 /// The most batches of one transaction: past this, waiting for the fsync gains nothing.
 const GROUP: usize = 512;
@@ -20,21 +23,23 @@ const GROUP: usize = 512;
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) batch: Batch,
-    pub(super) reply: Option<oneshot::Sender<Result<Commit, CommitError>>>,
+    pub(super) reply: Option<oneshot::Sender<Result<Commit, StoreError>>>,
 }
 
 type Judged = (
-    Option<oneshot::Sender<Result<Commit, CommitError>>>,
-    Result<Commit, CommitError>,
+    Option<oneshot::Sender<Result<Commit, StoreError>>>,
+    Result<Commit, StoreError>,
 );
 
 /// What the thread owns.
 pub(super) struct Writer {
     pub(super) database: Database,
     pub(super) model: Arc<RwLock<Model>>,
+    pub(super) keys: Arc<Keyring>,
     pub(super) queue: mpsc::Receiver<Request>,
     pub(super) published: notify::Sender<()>,
     pub(super) observer: Observer,
+    pub(super) room: Room,
 }
 
 impl Writer {
@@ -57,12 +62,12 @@ impl Writer {
 
     /// Nobody is answered if it fails: what the disk has is not known then.
     fn commit(&self, group: Vec<Request>) -> Result<(), StoreError> {
-        let judged = self.judge(group);
+        let mut judged = self.judge(group);
+        if judged.iter().any(writes) {
+            self.refuse_without_room(&mut judged);
+        }
         let done: Vec<&Commit> = judged.iter().filter_map(|(_, r)| r.as_ref().ok()).collect();
-        if done
-            .iter()
-            .any(|commit| !commit.changes.is_empty() || !commit.events.is_empty())
-        {
+        if judged.iter().any(writes) {
             self.write(&done)?;
         }
         self.publish(&done);
@@ -80,8 +85,22 @@ impl Writer {
     fn judge(&self, group: Vec<Request>) -> Vec<Judged> {
         let model = lock(self.model.read());
         let mut staging = model.stage();
-        let judge = |request: Request| (request.reply, staging.commit(request.batch));
-        group.into_iter().map(judge).collect()
+        let mut judge = |request: Request| {
+            let result = staging.commit(request.batch);
+            (request.reply, result.map_err(StoreError::Refused))
+        };
+        group.into_iter().map(&mut judge).collect()
+    }
+
+    /// What was judged after one that is refused now may be refused for its sake: whoever asked tries
+    /// again.
+    fn refuse_without_room(&self, judged: &mut [Judged]) {
+        for judgement in judged.iter_mut().filter(|judgement| writes(judgement)) {
+            match self.room.lacking() {
+                Some(full) => judgement.1 = Err(full),
+                None => return,
+            }
+        }
     }
 
     fn publish(&self, done: &[&Commit]) {
@@ -100,7 +119,7 @@ impl Writer {
     fn write(&self, done: &[&Commit]) -> Result<(), StoreError> {
         let transaction = begin(&self.database)?;
         for commit in done {
-            write_records(&transaction, commit)?;
+            write_records(&transaction, commit, &self.keys)?;
             write_events(&transaction, commit)?;
         }
         self.trim(&transaction, done)?;
@@ -125,24 +144,42 @@ impl Writer {
     }
 }
 
-fn write_records(transaction: &WriteTransaction, commit: &Commit) -> Result<(), redb::Error> {
-    let mut records = transaction.open_table(RECORDS)?;
+/// Whether something is to be written for it.
+fn writes((_, result): &Judged) -> bool {
+    let some = |commit: &Commit| !commit.changes.is_empty() || !commit.events.is_empty();
+    result.as_ref().is_ok_and(some)
+}
+
+fn write_records(
+    transaction: &WriteTransaction,
+    commit: &Commit,
+    keys: &Keyring,
+) -> Result<(), StoreError> {
+    let sealed = |change: &Change| -> Result<Option<Value>, StoreError> {
+        let value = change.value.as_ref();
+        let sealed = value.map(|value| sealing::seal(keys, &change.key, value));
+        sealed
+            .transpose()
+            .map_err(|why| StoreError::sealed(&change.key, why))
+    };
+    let mut records = transaction.open_table(RECORDS).map_err(redb::Error::from)?;
     for change in &commit.changes {
         let key = change.key.to_string();
-        match &change.value {
-            Some(value) => {
-                records.insert(key.as_str(), (commit.revision.0, &**value))?;
-            }
-            None => {
-                records.remove(key.as_str())?;
-            }
-        }
+        let done = match sealed(change)? {
+            Some(value) => records
+                .insert(key.as_str(), (commit.revision.0, &*value))
+                .map(drop),
+            None => records.remove(key.as_str()).map(drop),
+        };
+        done.map_err(redb::Error::from)?;
     }
-    let mut history = transaction.open_table(HISTORY)?;
+    let mut history = transaction.open_table(HISTORY).map_err(redb::Error::from)?;
     for (index, change) in (0..).zip(watched(&commit.changes)) {
-        let key = change.key.to_string();
-        let row = (key.as_str(), change.created, change.value.as_deref());
-        history.insert((commit.revision.0, index), row)?;
+        let (key, value) = (change.key.to_string(), sealed(change)?);
+        let row = (key.as_str(), change.created, value.as_deref());
+        history
+            .insert((commit.revision.0, index), row)
+            .map_err(redb::Error::from)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 
@@ -394,6 +395,12 @@ fn log(request: &v1::LogRequest) -> Message {
     })
 }
 
+/// Each host has an address of its own.
+fn address(host: &str) -> IpAddr {
+    let sum = |sum: u8, byte: u8| sum.wrapping_mul(31).wrapping_add(byte);
+    [127, 77, 0, host.bytes().fold(0, sum)].into()
+}
+
 fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
     // A machine has one boot, unless the test says otherwise.
     let machine = identity.machine.split_once('/');
@@ -401,7 +408,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
     Hello {
         host: HostRecord {
             name: identity.host.parse().unwrap(),
-            advertise_address: "127.77.0.1".parse().unwrap(),
+            advertise_address: address(identity.host),
             labels: BTreeMap::new(),
             pools: [(
                 "default".to_owned(),
@@ -413,6 +420,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
             product_uuid: String::new(),
             controllers: BTreeSet::new(),
             self_fences: true,
+            watchdog: false,
             agent_labels: BTreeMap::new(),
             directives: berth_core::state::HostDirectives::default(),
         },

@@ -3,7 +3,7 @@
 
 use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use berth_coordinator::config::Config;
+use berth_coordinator::{config::Config, secrets::KeySource};
 use berth_core::lease::Leases;
 use berth_proto::{
     transport::{Endpoint, connect},
@@ -63,12 +63,18 @@ impl Coordinator {
                 ..Leases::default()
             },
             fencing: berth_coordinator::fencing::Fencing::default(),
+            host_networks: Vec::new(),
+            metrics: Vec::new(),
+            tls: berth_coordinator::pki::TlsConfig::default(),
+            secrets: KeySource::Made(directory.path().join("data/secrets.key")),
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let task = tokio::spawn(async move {
             let fatal = Box::new(|error: &_| panic!("the store failed: {error}"));
-            berth_coordinator::run(config, token, fatal).await.unwrap();
+            let ready = |_: &[Endpoint]| ();
+            let run = berth_coordinator::run(config, token, fatal, ready);
+            run.await.unwrap();
         });
         let started = Self {
             directory,

@@ -11,6 +11,7 @@ mod agent;
 mod common;
 mod exec;
 mod failover;
+mod grpc;
 mod killed;
 mod leaving;
 mod lost;

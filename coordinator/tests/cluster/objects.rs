@@ -399,46 +399,6 @@ async fn a_manifest_over_the_limit_is_refused_as_such() {
 }
 
 #[tokio::test]
-async fn reflection_lists_the_services_and_health_says_serving() {
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let coordinator = Coordinator::start().await;
-    let channel = coordinator.channel().await;
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut client = ServerReflectionClient::new(channel.clone());
-    let requests = tokio_stream::iter([request]);
-    let mut replies = client
-        .server_reflection_info(requests)
-        .await
-        .unwrap()
-        .into_inner();
-    let reply = replies.message().await.unwrap().unwrap();
-    let Some(MessageResponse::ListServicesResponse(list)) = reply.message_response else {
-        panic!("{reply:?}");
-    };
-    let names: Vec<String> = list
-        .service
-        .into_iter()
-        .map(|service| service.name)
-        .collect();
-    for service in ["Object", "Set", "Member", "Host", "Event", "Agent"] {
-        let name = format!("berth.v1.{service}Service");
-        assert!(names.contains(&name), "{name} is not in {names:?}");
-    }
-    let health = HealthClient::new(channel)
-        .check(HealthCheckRequest::default())
-        .await;
-    assert_eq!(health.unwrap().into_inner().status, 1, "SERVING");
-    coordinator.stop().await;
-}
-
-#[tokio::test]
 async fn more_mistakes_arrive_than_a_status_carries_by_default() {
     let coordinator = Coordinator::start().await;
     let long = "x".repeat(400);

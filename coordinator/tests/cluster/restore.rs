@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use berth_coordinator::{clock::Clock, store::backup};
+use berth_coordinator::{clock::Clock, secrets::KeySource, store::backup};
 use berth_core::store::backup::Backup;
 use berth_proto::v1::{
     AcceptRestoreRequest, BackupRequest, StoreHistory, StoreHistoryRequest,
@@ -55,9 +55,10 @@ async fn waits_for(client: &Client, set: &str, rule: &str) {
 fn restore(backup: &Backup, data: &Path) {
     let store = data.join(berth_coordinator::store::FILE);
     let now = Clock::start().now();
-    let refused = backup::restore(backup, &store, false, now);
+    let keys = KeySource::Made(data.join("secrets.key"));
+    let refused = backup::restore(backup, &store, &keys, false, now);
     assert!(refused.unwrap_err().to_string().contains("--replace"));
-    let aside = backup::restore(backup, &store, true, now).unwrap();
+    let aside = backup::restore(backup, &store, &keys, true, now).unwrap();
     assert!(aside.unwrap().exists(), "the old one is kept");
 }
 
@@ -157,7 +158,9 @@ async fn a_backup_of_another_cluster_is_refused_and_the_store_stays() {
     let coordinator = coordinator
         .restart_after(|| {
             let store = data.join(berth_coordinator::store::FILE);
-            let refused = backup::restore(&backup, &store, true, Clock::start().now());
+            let keys = KeySource::Made(data.join("secrets.key"));
+            let now = Clock::start().now();
+            let refused = backup::restore(&backup, &store, &keys, true, now);
             let refused = refused.unwrap_err().to_string();
             assert!(refused.contains("of cluster"), "{refused}");
         })

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use berth_proto::v1::{
@@ -205,6 +205,15 @@ impl io::Write for Log {
 impl Log {
     /// All that this thread logs, until the guard is dropped.
     fn start() -> (Self, DefaultGuard) {
+        // With a single subscriber tracing asks only the thread that comes by a line first, which may be
+        // that of another test, and never shows it again. Of two it asks both.
+        static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| {
+            tracing_subscriber::fmt()
+                .with_writer(io::sink)
+                .finish()
+                .into()
+        });
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)

@@ -106,6 +106,22 @@ pub(super) fn founder_disk(case: &Case<'_>) -> Verdict {
     Ok(())
 }
 
+pub(super) fn founder_told(case: &Case<'_>) -> Verdict {
+    let Step::Start { member: id, .. } = case.step else {
+        return Ok(());
+    };
+    let founding = case.state.foundings.get(&id.set);
+    let untold = founding.is_some_and(|founding| {
+        founding.open.contains(&id.ordinal) && founding.untold.contains(&id.ordinal)
+    });
+    if untold {
+        return Err(format!(
+            "nobody knows whether founder {id} served where it was given up"
+        ));
+    }
+    Ok(())
+}
+
 pub(super) fn gate_passed(case: &Case<'_>) -> Verdict {
     let Step::PassGate { member: id, .. } = case.step else {
         return Ok(());

@@ -42,6 +42,7 @@ impl Rule {
             | Self::FoundersComplete
             | Self::FoundedFirst
             | Self::FounderDisk
+            | Self::FounderTold
             | Self::GatePassed
             | Self::FoundingKept
             | Self::FoundedAnew => Some(Promise::FoundedOnce),

@@ -150,6 +150,8 @@ rules! {
     FoundedFirst = founding::founded_first,
     /// A founder that lost its volume during the founding is not started (I7).
     FounderDisk = founding::founder_disk,
+    /// A founder that was given up on a host which did not tell whether it served is not started (I7).
+    FounderTold = founding::founder_told,
     /// Only a member that served in its epoch has passed its gate (I7).
     GatePassed = founding::gate_passed,
     /// Who founded a set is forgotten only with the set and its last claim (I7).

@@ -269,6 +269,7 @@ fn who_was_granted_meanwhile_founds_nothing() {
         founders: Vec::new(),
         open: vec![id.ordinal],
         filled: BTreeMap::new(),
+        untold: BTreeSet::new(),
     };
     state.foundings.insert(id.set.clone(), founding);
     let mut heard = says(&state, &host_name(3));

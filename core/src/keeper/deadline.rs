@@ -18,6 +18,10 @@ pub struct LeasedRun {
     pub terms: LeaseTerms,
     /// When the newest acknowledged renewal was sent, on `CLOCK_BOOTTIME`.
     pub renewed: Timestamp,
+    /// How long its host takes to be down once it reboots itself, in milliseconds. A record of an
+    /// earlier release has none: those hosts were down at once.
+    #[serde(default)]
+    pub reboot_ms: u64,
 }
 
 impl LeasedRun {
@@ -27,16 +31,33 @@ impl LeasedRun {
     /// # Errors
     /// Why not, and what to do.
     pub fn check_host(&self, reboots: bool) -> Result<(), Reason> {
-        if reboots || !self.terms.self_fences {
+        let failed = |error: String| {
+            let step = "rest on the lease".to_owned();
+            Err(Reason::StepFailed { step, error })
+        };
+        if !self.terms.self_fences {
             return Ok(());
         }
-        Err(Reason::StepFailed {
-            step: "rest on the lease".to_owned(),
-            error:
-                "the member was granted to a host that reboots itself, and policy.selfReboot is \
-                    not set any more; set it, or run 'berth member restart'"
+        if !reboots {
+            return failed(
+                "the member was granted to a host that reboots itself, and neither \
+                 policy.selfReboot nor policy.watchdog is set any more; set one, or run \
+                 'berth member restart'"
                     .to_owned(),
-        })
+            );
+        }
+        // Begun as early as a quarter of the margin after the kill, it is over before the margin is.
+        let margin = self.terms.kill_ms;
+        if self.reboot_ms > margin / 2 {
+            let reboot = self.reboot_ms;
+            return failed(format!(
+                "the host takes {reboot} ms to reboot itself, and half of the kill margin is {} ms; \
+                 raise leases.killMargin of the coordinator and run 'berth member restart', or use \
+                 policy.selfReboot",
+                margin / 2
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -114,7 +135,10 @@ impl Deadline {
             // Who was late itself, as after a suspend, sees what its kill did before it concludes.
             Stage::Killed(at) => {
                 let margin = terms.kill_margin();
-                Some(self.end().plus(margin / 2).max(at.plus(margin / 4)))
+                // A host that takes its time to be down begins sooner.
+                let reboot = Duration::from_millis(self.run.reboot_ms);
+                let patience = (margin / 2).saturating_sub(reboot).max(margin / 4);
+                Some(self.end().plus(patience).max(at.plus(margin / 4)))
             }
             Stage::Rebooted => None,
         }
@@ -154,6 +178,7 @@ mod tests {
         Deadline::new(LeasedRun {
             terms: TERMS,
             renewed: Timestamp(renewed),
+            reboot_ms: 0,
         })
     }
 
@@ -169,11 +194,36 @@ mod tests {
                 ..TERMS
             },
             renewed: Timestamp(10_000),
+            reboot_ms: 0,
         };
         assert!(run(true).check_host(false).is_err());
         for (granted, has) in [(true, true), (false, true), (false, false)] {
             assert_eq!(run(granted).check_host(has), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_host_is_down_within_the_margin_however_it_reboots() {
+        let slow = |reboot_ms| LeasedRun {
+            terms: LeaseTerms {
+                self_fences: true,
+                ..TERMS
+            },
+            renewed: Timestamp(10_000),
+            reboot_ms,
+        };
+        for reboot_ms in [0, 300, 1_000] {
+            let run = slow(reboot_ms);
+            assert_eq!(run.check_host(true), Ok(()));
+            let mut one = Deadline::new(run);
+            assert_eq!(at(&mut one, 13_000), Some(Act::Kill));
+            let Timestamp(begins) = one.wake_at().unwrap();
+            assert!(begins >= 13_500, "its kill had no time: {begins}");
+            assert!(begins + reboot_ms <= 15_000, "down too late: {begins}");
+            assert_eq!(at(&mut one, begins), Some(Act::Reboot));
+        }
+        let told = slow(1_001).check_host(true).unwrap_err().to_string();
+        assert!(told.contains("leases.killMargin"), "{told}");
     }
 
     #[test]

@@ -17,12 +17,12 @@ fn a_lease_counts_from_when_its_acknowledged_renewal_was_sent() {
     assert_eq!(renewals.newest(), Acknowledged::default());
     let first = renewals.send(Timestamp(1_000));
     let second = renewals.send(Timestamp(4_000));
-    renewals.acknowledge(first, false);
+    renewals.acknowledge(first, false, Timestamp(6_000));
     let both = Acknowledged::of(Timestamp(1_000), false);
     assert_eq!(renewals.newest(), both);
-    renewals.acknowledge(second, true);
-    renewals.acknowledge(first, false);
-    renewals.acknowledge(99, false);
+    renewals.acknowledge(second, true, Timestamp(6_000));
+    renewals.acknowledge(first, false, Timestamp(6_000));
+    renewals.acknowledge(99, false, Timestamp(6_000));
     assert_eq!(renewals.newest().starts, Some(Timestamp(1_000)));
     let newest = renewals.newest().runs.unwrap();
     assert_eq!(newest, Timestamp(4_000));
@@ -38,7 +38,7 @@ fn a_stream_is_given_up_while_there_is_time_for_another_before_anybody_stops() {
     let first = renewals.send(Timestamp(1_000));
     renewals.send(Timestamp(4_000));
     assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
-    renewals.acknowledge(first, true);
+    renewals.acknowledge(first, true, Timestamp(6_000));
     renewals.send(Timestamp(7_000));
     assert_eq!(renewals.silent_since(), Some(Timestamp(1_000)));
     for terms in [
@@ -190,7 +190,7 @@ proptest! {
         let (mut began, mut renewed) = (coordinator.shows(0), None);
         for (at, kind, number, restarts) in events {
             if kind == 1 {
-                renewals.acknowledge(number, false);
+                renewals.acknowledge(number, false, host.shows(at));
             } else {
                 if restarts {
                     (began, renewed) = (coordinator.shows(at), None);

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Ledger;
 use crate::{
-    ids::{Epoch, HistoryId, MemberId, RunId, Term, Uid},
+    ids::{BootId, Epoch, HistoryId, MemberId, RunId, Term, Uid},
     machine::MachineIds,
     order::{MemberOrder, OrderDelta, hex},
     spec::Sealed,
@@ -50,6 +50,11 @@ pub enum Record {
         member: MemberId,
         /// Whether it is held now.
         held: bool,
+    },
+    /// The members of the host are stopped because it goes down, or may run again.
+    Shutdown {
+        /// The boot that is being ended; none once they may run again.
+        boot: Option<BootId>,
     },
     /// A start is about to be tried.
     Run {
@@ -94,6 +99,7 @@ impl Record {
             }
             Self::NewHistory { .. }
             | Self::Held { .. }
+            | Self::Shutdown { .. }
             | Self::Run { .. }
             | Self::Filled { .. }
             | Self::PassedGate { .. }

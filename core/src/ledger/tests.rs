@@ -293,6 +293,19 @@ fn a_hold_outlives_what_was_granted() {
 }
 
 #[test]
+fn a_shutdown_is_of_one_boot_and_can_be_taken_back() {
+    let mut ledger = ledger();
+    let boot = Some(BootId("b1".to_owned()));
+    for boot in [boot, None] {
+        let record = Record::Shutdown { boot: boot.clone() };
+        assert!(ledger.is_news(&record));
+        ledger.apply(&record);
+        assert!(!ledger.is_news(&record));
+        assert_eq!(ledger.shutdown, boot);
+    }
+}
+
+#[test]
 fn news_is_told_from_what_is_known() {
     let mut ledger = ledger();
     let held = Record::Held {

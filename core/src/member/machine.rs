@@ -20,6 +20,7 @@ impl Machine {
         match event {
             Event::Order(standing) => self.take_order(standing, effects),
             Event::Held(held) => self.take_held(held),
+            Event::ShuttingDown(down) => self.take_shutdown(down),
             Event::Lease(held) => self.lease = held,
             Event::Barred(barred) => self.barred = barred,
             Event::Restart => {
@@ -90,6 +91,11 @@ impl Machine {
 
     fn take_held(&mut self, held: bool) {
         self.held = held;
+        self.try_at_once();
+    }
+
+    fn take_shutdown(&mut self, down: bool) {
+        self.shutting_down = down;
         self.try_at_once();
     }
 
@@ -281,7 +287,7 @@ impl Machine {
         match &self.standing {
             Standing::Unordered => Goal::Leave,
             Standing::Removed => Goal::Stop,
-            Standing::Ordered(_) if self.held => Goal::Stop,
+            Standing::Ordered(_) if self.held || self.shutting_down => Goal::Stop,
             Standing::Ordered(wanted) => match wanted.desired {
                 Desired::Run => Goal::Run(wanted.epoch),
                 Desired::Stop => Goal::Stop,

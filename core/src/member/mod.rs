@@ -105,6 +105,8 @@ pub enum Event {
     Order(Standing),
     /// An operator stopped the member on this host, or let go of it.
     Held(bool),
+    /// The host goes down and it is the member's turn to stop, or it may run again.
+    ShuttingDown(bool),
     /// Whether the host holds a lease that leaves time to run a member under its present order. What
     /// runs is its keeper's business: that holds the same deadline.
     Lease(bool),
@@ -301,6 +303,8 @@ pub struct Machine {
     boot: BootId,
     standing: Standing,
     held: bool,
+    /// Stopped because the host goes down.
+    shutting_down: bool,
     /// Whether the host holds a lease.
     lease: bool,
     /// Why nothing may be started.
@@ -334,6 +338,7 @@ impl Machine {
             boot,
             standing: Standing::Unordered,
             held: false,
+            shutting_down: false,
             lease: false,
             barred: None,
             restart: false,
@@ -363,6 +368,11 @@ impl Machine {
     /// Whether an operator holds it stopped.
     pub fn held(&self) -> bool {
         self.held
+    }
+
+    /// Whether it was told to stop because its host goes down.
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down
     }
 
     /// Takes in what happened; what to do now.

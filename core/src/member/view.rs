@@ -113,8 +113,12 @@ impl Machine {
     fn waiting(&self, phase: Phase) -> Option<Reason> {
         let failed = || self.ending.reason().cloned();
         if phase == Phase::Stopped {
-            let wanted = matches!(self.standing, Standing::Ordered(_));
-            return (self.held && wanted).then_some(Reason::HeldByOperator);
+            if !matches!(self.standing, Standing::Ordered(_)) {
+                return None;
+            }
+            let held = self.held.then_some(Reason::HeldByOperator);
+            let going = || self.shutting_down.then_some(Reason::HostShuttingDown);
+            return held.or_else(going);
         }
         if phase == Phase::Stopping {
             let (processes, volumes) = match &self.place {

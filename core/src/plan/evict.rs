@@ -145,9 +145,9 @@ pub(super) fn kept_down(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal
     let Some(member) = set.members.get(&ordinal) else {
         return set.is_offline(ordinal);
     };
-    let id = MemberId {
-        set: key.clone(),
-        ordinal,
+    let held = || {
+        let set = key.clone();
+        held(state, &MemberId { set, ordinal }, member).is_some()
     };
-    member.ordered == Ordered::Nothing && held(state, &id, member).is_some()
+    member.ordered == Ordered::Nothing && held()
 }

@@ -123,7 +123,7 @@ fn running(state: &State, id: &MemberId, facts: &Facts<'_>) -> Option<Reason> {
     }
     let own = seen.report.waiting.clone();
     let lost = matches!(own, Some(Reason::VolumeEmpty { .. })) && founding::open(state, id);
-    if lost || founding::disk_lost(state, id) {
+    if lost || founding::lost(state, id) {
         let member = id.clone();
         return Some(Reason::FoundingDiskLost { member });
     }

@@ -79,8 +79,9 @@ pub(super) fn open(state: &State, id: &MemberId) -> bool {
     founding.is_some_and(|founding| founding.open.contains(&id.ordinal))
 }
 
-/// Whether a founder lost the volume that it was started on before it passed its gate.
-pub(super) fn disk_lost(state: &State, id: &MemberId) -> bool {
+/// Whether a founder lost what it was started on before it was heard to pass its gate: its volume, or
+/// its host without a word.
+pub(super) fn lost(state: &State, id: &MemberId) -> bool {
     let founding = state.foundings.get(&id.set);
-    open(state, id) && founding.is_some_and(|founding| founding.lost_volume(state, id))
+    open(state, id) && founding.is_some_and(|founding| founding.is_lost(state, id))
 }

@@ -80,7 +80,7 @@ pub(super) fn condemn(draft: &mut Draft, id: &MemberId) {
         Some(GoesWith::Member { epoch: last }) => *last == epoch,
         Some(GoesWith::Set { .. }) | None => false,
     };
-    let loose = claims.into_iter().filter(|(_, claim)| !tied(claim));
+    let loose = claims.filter(|(_, claim)| !tied(claim));
     let keys: Vec<ClaimKey> = loose.map(|(key, _)| key).collect();
     for key in keys {
         let goes_with = Some(GoesWith::Member { epoch });
@@ -163,21 +163,24 @@ pub(super) fn when_scaled(set: &Set) -> Retention {
 }
 
 /// The claims of a member that were made for it, or that it took over, by its set's templates.
-fn own<'a>(state: &'a State, set: &Set, id: &MemberId) -> Vec<(ClaimKey, &'a Claim)> {
+fn own<'a>(
+    state: &'a State,
+    set: &'a Set,
+    id: &'a MemberId,
+) -> impl Iterator<Item = (ClaimKey, &'a Claim)> {
     let templates = set.spec.volume_claim_templates.iter();
-    let claims = templates.filter_map(|template| {
+    templates.filter_map(|template| {
         let key = id.claim(&template.metadata.name).ok()?;
         let claim = state.claims.get(&key)?;
         claim.is_for(id).then_some((key, claim))
-    });
-    claims.collect()
+    })
 }
 
 /// Why a wanted member that stops will not come back to its claims: they go with the epoch that
 /// stops.
 pub(super) fn stale(state: &State, id: &MemberId, set: &Set, member: &Member) -> Option<Reason> {
     let stops = member.ordered == Ordered::Stop && set.is_declared(id.ordinal);
-    let mut claims = own(state, set, id).into_iter().filter(|_| stops);
+    let mut claims = own(state, set, id).filter(|_| stops);
     let (claim, _) = claims.find(|(_, claim)| match claim.goes_with {
         Some(GoesWith::Member { .. } | GoesWith::Asked) => true,
         Some(GoesWith::Set { .. }) | None => false,

@@ -111,9 +111,9 @@ fn came_from(key: &SetKey, set: &Set) -> TemplateHash {
 fn has_work(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut members = set.members.iter();
     members.any(|(ordinal, member)| {
-        set.is_declared(*ordinal)
+        member.revision != *set.target_revision()
+            && set.is_declared(*ordinal)
             && concerns(state, key, set, *ordinal)
-            && member.revision != *set.target_revision()
     })
 }
 

@@ -148,7 +148,7 @@ fn own_faults(state: &State, id: &MemberId, member: &Member) -> Result<(), Reaso
         let host = member.host.clone();
         return Err(Reason::HostUnknown { host });
     }
-    if founding::disk_lost(state, id) {
+    if founding::lost(state, id) {
         let member = id.clone();
         return Err(Reason::FoundingDiskLost { member });
     }

@@ -11,6 +11,10 @@ use crate::{
     volume::Ownership,
 };
 
+mod proof;
+
+pub use proof::Proof;
+
 /// What to do, in the order in which it takes effect; committed together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
@@ -268,40 +272,6 @@ pub struct NewPlace {
     pub name: ObjectKey,
     /// The new volume.
     pub volume: Volume,
-}
-
-/// Why a grant is proven gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Proof {
-    /// It was never ordered to run.
-    NeverOrdered,
-    /// Its agent, in contact, reported it stopped.
-    ReportedStopped,
-    /// Its agent, in contact, has nothing of this epoch and has acknowledged the order.
-    ReportedAbsent,
-    /// Its host is out of contact, and an operator confirmed it dead.
-    ConfirmedDead,
-    /// Nothing proves it: an operator answers for it.
-    Forced,
-    /// Its host is out of contact, and the lease that it rested on is surely over.
-    LeaseOver,
-    /// Its host is out of contact, and a fence command confirmed that it is off.
-    Fenced,
-}
-
-impl fmt::Display for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NeverOrdered => "it was never ordered to run",
-            Self::ReportedStopped => "its agent reported it stopped",
-            Self::ReportedAbsent => "its agent has nothing of it",
-            Self::ConfirmedDead => "its host was confirmed dead by an operator",
-            Self::Forced => "an operator forced it, nothing proves it gone",
-            Self::LeaseOver => "its host is out of contact, and its lease is over",
-            Self::Fenced => "its host is out of contact, and fenced off",
-        })
-    }
 }
 
 impl fmt::Display for Step {

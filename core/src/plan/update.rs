@@ -27,7 +27,7 @@ use crate::{
 
 /// Replaces members of an older revision, and those that are to be restarted.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
-    let old = candidates(draft, key);
+    let mut old = candidates(draft, key);
     if old.is_empty() {
         return;
     }
@@ -50,13 +50,12 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
     }
     if set.spec.update_kind() == UpdateKind::Recreate {
         recreate(draft, key, &old);
+        old = candidates(draft, key);
     }
     let quiet = is_quiet(draft, key);
-    for _ in 0..old.len() {
-        let Some(ordinal) = victim(draft, key, quiet) else {
-            return;
-        };
+    while let Some(ordinal) = victim(draft, key, &old, quiet) {
         stop(draft, key, ordinal);
+        old.retain(|other| *other != ordinal);
     }
 }
 
@@ -105,13 +104,13 @@ pub(super) fn is_recreated(key: &SetKey, set: &Set, member: &Member) -> bool {
         && set.missing_for_target(&key.namespace).is_none()
 }
 
-/// The next member to replace now.
+/// The next member to replace now, of those that are to be replaced.
 fn victim(
     draft: &mut Draft,
     key: &SetKey,
+    old: &[Ordinal],
     quiet: Result<(), Option<Timestamp>>,
 ) -> Option<Ordinal> {
-    let old = candidates(draft, key);
     let now = draft.now;
     let set = draft.set(key)?;
     let parallel = set.spec.pod_management_policy == GatePolicy::Parallel;
@@ -123,19 +122,15 @@ fn victim(
     let (under_way, settles) = under_way(draft, key, set);
     let mut wake = settles;
     if under_way < lanes {
-        let broken_at = |n: &Ordinal| broken_at(&facts_in(&draft.state, key, set, *n)?);
-        let broken = old
-            .iter()
-            .find(|n| broken_at(n).is_some_and(|at| at <= now));
-        if broken.is_some() {
-            return broken.copied();
+        for ordinal in old {
+            let facts = facts_in(&draft.state, key, set, *ordinal);
+            match facts.and_then(|facts| broken_at(&facts)) {
+                Some(at) if at <= now => return Some(*ordinal),
+                at => wake = wake.into_iter().chain(at).min(),
+            }
         }
-        wake = [wake, old.iter().filter_map(broken_at).min()]
-            .into_iter()
-            .flatten()
-            .min();
     }
-    let next = next_healthy(draft, key, set, &old);
+    let next = next_healthy(draft, key, set, old);
     let outcome = match (next, quiet) {
         (Some(_), Err(settles)) => Err((None, settles)),
         (Some((ordinal, cause)), Ok(())) => {

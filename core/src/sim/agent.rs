@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
-    lease::Renewals,
+    lease::{LeaseEvent, Renewals},
     ledger::{Acceptance, Record},
     member::{Action, Effect, Event, Machine, Standing},
     order::OrderDelta,
@@ -42,8 +42,8 @@ impl World {
         let stream = self.streams;
         agent.stream = Some(stream);
         agent.welcome = false;
+        agent.names_told = false;
         agent.renewals = Renewals::default();
-        agent.refused = false;
         let hello = ToCoordinator::Hello {
             heard: Box::new(host.ledger.heard(host.zone.serial)),
             zone: host.zone.serial,
@@ -60,6 +60,7 @@ impl World {
         if let Some(agent) = agent.filter(|agent| agent.stream == Some(stream)) {
             agent.stream = None;
             agent.welcome = false;
+            agent.names_told = false;
             if bug::on(Bug::StreamLossStops) {
                 let members: Vec<_> = agent.machines.keys().cloned().collect();
                 for id in members {
@@ -98,6 +99,7 @@ impl World {
             ToAgent::Zone(zone) => {
                 let serial = zone.serial.max(host.zone.serial);
                 let unserved = bug::on(Bug::ZoneAckedUnserved) && host.zone.serial.0 > 0;
+                agent.names_told = true;
                 if zone.serial >= host.zone.serial && !unserved {
                     host.zone = *zone;
                 }
@@ -127,7 +129,7 @@ impl World {
         let changed = match host.ledger.accept(delta) {
             Err(_) => {
                 if let Some(agent) = host.agent.as_mut() {
-                    agent.refused = true;
+                    agent.renewals.refuse(true);
                 }
                 let refused = ToCoordinator::OrderAck { refused: true };
                 self.send_up(name, stream, refused);
@@ -178,7 +180,7 @@ impl World {
         self.report_all(name);
         let host = self.hosts.get_mut(name);
         if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
-            agent.refused = false;
+            agent.renewals.refuse(false);
         }
         self.begin_renewing(name);
     }
@@ -235,12 +237,15 @@ impl World {
             return;
         };
         let standing = host.standing(id);
-        self.look_at_lease(name, id);
+        self.lease_ordered(name, id);
         self.tell(name, id, Event::Order(standing));
     }
 
     /// Feeds a machine one event and begins what it asks for.
     pub(super) fn tell(&mut self, name: &HostName, id: &MemberId, event: Event) {
+        if let Event::KeeperGone { run } = &event {
+            self.lease(name, LeaseEvent::Ended(id.clone(), run.clone()));
+        }
         let now = self.now;
         let Some(host) = self.hosts.get_mut(name) else {
             return;
@@ -312,6 +317,7 @@ impl World {
                 if let Some(agent) = host.and_then(|host| host.agent.as_mut()) {
                     agent.machines.remove(id);
                 }
+                self.lease(name, LeaseEvent::Forgotten(id.clone()));
                 self.report_one(name, id);
             }
             Effect::Changed => {

@@ -7,6 +7,7 @@ use crate::{
     decide::{Decider, Decision},
     history::Heard,
     ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
+    lease::Granting,
     map::Map,
     plan::{Report, Step},
     prerequisite,
@@ -54,8 +55,8 @@ pub(super) struct Coordinator {
     pub(super) saved: Option<Box<Saved>>,
     pub(super) streams: BTreeMap<HostName, StreamId>,
     pub(super) fencer: Fencer,
-    /// When each host's last renewal arrived.
-    pub(super) renewed: BTreeMap<HostName, Timestamp>,
+    /// Its end of the leases.
+    pub(super) granting: Granting,
     /// The claims that volumes had when those were deleted. Durable.
     pub(super) former: Map<ObjectKey, Claim>,
     /// Who failed last with the work on a volume.
@@ -96,7 +97,7 @@ impl Coordinator {
             saved: None,
             streams: BTreeMap::new(),
             fencer: Fencer::default(),
-            renewed: BTreeMap::new(),
+            granting: Granting::default(),
             former: Map::new(),
             failed: BTreeMap::new(),
             works: BTreeMap::new(),
@@ -143,7 +144,7 @@ impl World {
         self.coordinator.up = true;
         self.coordinator.state.term = self.coordinator.state.term.next();
         self.coordinator.state.term_began = now;
-        self.coordinator.renewed.clear();
+        self.coordinator.granting = Granting::default();
         for host in self.coordinator.state.hosts.values_mut() {
             host.contact = Contact {
                 since: now,
@@ -162,7 +163,7 @@ impl World {
         }
         self.coordinator.streams.remove(host);
         let now = self.now;
-        let renewed = self.coordinator.renewed.get(host).copied();
+        let renewed = self.coordinator.granting.renewed(host);
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.leave(renewed, now);
         }
@@ -240,7 +241,7 @@ impl World {
         self.hear(host, heard);
         let sent = self.coordinator.sent.get(host).cloned().unwrap_or_default();
         self.coordinator.streams.insert(host.clone(), stream);
-        let renewed = self.coordinator.renewed.get(host).copied();
+        let renewed = self.coordinator.granting.renewed(host);
         let now = self.now;
         if let Some(host) = self.coordinator.state.hosts.get_mut(host) {
             host.contact.join(stream, renewed, now);

@@ -11,10 +11,10 @@ use crate::{
     bug::{self, Bug},
     ids::{BootId, HostName, MemberId, RunId},
     keeper::{Deadline, LeasedRun},
-    lease::{Acknowledged, Renewals},
+    lease::{HostLeases, Renewals},
     ledger::Ledger,
     member::{Action, AttemptId, Event, Machine, Standing, Wanted},
-    order::{Desired, MemberOrder},
+    order::{Desired, MemberOrder, RenderValues},
     prerequisite::{Fact, Finding, Prerequisite},
     sim::{
         freeze::Frozen,
@@ -26,7 +26,7 @@ use crate::{
     state::{Contact, Host, HostDirectives, HostRecord},
     time::Timestamp,
     volume::{PoolInfo, PoolKind},
-    zone::Zone,
+    zone::{RecordData, Zone},
 };
 
 /// An agent that started has begun to bring its members back by then, coordinator or not.
@@ -81,16 +81,18 @@ pub(super) struct Agent {
     pub(super) machines: BTreeMap<MemberId, Machine>,
     pub(super) stream: Option<StreamId>,
     pub(super) welcome: bool,
+    /// Whether its stream brought a zone: a coordinator in contact says which names there are.
+    pub(super) names_told: bool,
     /// Whether an order is being taken in.
     pub(super) holds_reports: bool,
     /// The renewals of its stream.
     pub(super) renewals: Renewals,
-    /// When the newest acknowledged one was sent, of any stream.
-    pub(super) renewed: Acknowledged,
+    /// The leases of its members.
+    pub(super) leases: HostLeases,
+    /// When it looks at them next.
+    pub(super) lease_wake: Option<Timestamp>,
     /// On which stream it renews.
     pub(super) renewing: Option<StreamId>,
-    /// Whether it refused an order and has no later one.
-    pub(super) refused: bool,
 }
 
 /// A keeper with its one process.
@@ -141,8 +143,8 @@ pub(super) enum AgentWork {
     Wake(MemberId),
     /// The lease is to be renewed on this stream.
     Renew(StreamId),
-    /// The lease does not leave a member time any more.
-    LeaseEnds(MemberId),
+    /// Something is to be done about a lease.
+    Leases,
     /// A keeper says something.
     Hears(MemberId, Box<Event>),
 }
@@ -175,6 +177,7 @@ impl World {
             controllers: BTreeSet::new(),
             agent_labels: BTreeMap::new(),
             self_fences: true,
+            watchdog: false,
             directives: HostDirectives::default(),
         };
         let contact = Contact::default();
@@ -274,11 +277,12 @@ impl World {
             machines: members.iter().map(machine).collect(),
             stream: None,
             welcome: false,
+            names_told: false,
             holds_reports: false,
             renewals: Renewals::default(),
-            renewed: Acknowledged::default(),
+            leases: HostLeases::default(),
+            lease_wake: None,
             renewing: None,
-            refused: false,
         };
         let life = host.lives;
         host.agent = Some(agent);
@@ -316,6 +320,15 @@ impl SimHost {
             .extend(before.into_iter().filter(|(_, order)| runs(order)));
         let stays = |id: &MemberId| self.ledger.members.get(id).is_some_and(runs);
         self.moved.retain(|id, _| !stays(id));
+    }
+
+    /// Whether it answers for a member.
+    pub(super) fn serves(&self, values: &RenderValues) -> bool {
+        let records = self.zone.records.get(&values.fqdn);
+        let address = values.address.parse::<IpAddr>().ok();
+        let has =
+            |(records, address): (&Vec<RecordData>, IpAddr)| records.contains(&address.into());
+        records.zip(address).is_some_and(has)
     }
 
     pub(super) fn boot(&self, name: &HostName) -> BootId {

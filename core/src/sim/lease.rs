@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::{
     bug::{self, Bug},
     ids::{HostName, MemberId, RunId},
-    keeper::{Act, Deadline, LeasedRun},
-    lease::{Acknowledged, LeaseTerms, renew_every},
+    keeper::{Act, Deadline},
+    lease::{LeaseEffect, LeaseEvent, renew_every},
     member::Event,
     order::MemberOrder,
     sim::{
@@ -77,10 +77,6 @@ impl SimHost {
         self.clock.real(shown)
     }
 
-    fn terms(&self, id: &MemberId) -> Option<LeaseTerms> {
-        self.ledger.members.get(id)?.lease
-    }
-
     fn shortest_lease(&self) -> Option<Duration> {
         let orders = self.ledger.members.values();
         let leases = orders.filter_map(|order: &MemberOrder| order.lease);
@@ -140,23 +136,22 @@ impl World {
         };
         let number = agent.renewals.send(shown);
         self.send_up(name, stream, ToCoordinator::Renew { number });
-        if bug::on(Bug::RenewalUnacknowledged) {
-            self.acknowledged(name, number, false);
-        }
+        self.count_renewals(name);
         let work = AgentWork::Renew(stream);
         let host = name.clone();
         self.schedule(renew_every(lease), Happening::Agent { host, life, work });
     }
 
-    /// The coordinator's end: a renewal arrives at a host in contact.
+    /// The coordinator's end: a renewal arrives. What follows from a commit is sent with it.
     pub(super) fn take_renewal(&mut self, name: &HostName, stream: StreamId, number: u64) {
-        let known = self.coordinator.state.hosts.get(name);
-        if known.is_some_and(|host| host.contact.connected) {
-            self.coordinator.renewed.insert(name.clone(), self.now);
-            let running_only = !self.coordinator.state.past.lets_start();
+        let coordinator = &mut self.coordinator;
+        let known = coordinator.state.hosts.get(name);
+        let current = known.is_some_and(|host| host.contact.connected);
+        let past = &coordinator.state.past;
+        if let Some(granted) = coordinator.granting.renew(name, self.now, current, past) {
             let ack = ToAgent::RenewAck {
                 number,
-                running_only,
+                running_only: granted.running_only,
             };
             self.send_down(name, stream, ack);
         }
@@ -168,73 +163,79 @@ impl World {
         let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
-        let Some(agent) = host.agent.as_mut() else {
-            return;
-        };
-        agent.renewals.acknowledge(number, running_only);
-        let mut newest = agent.renewals.newest();
-        if bug::on(Bug::DeadlineFromReceipt) && newest.runs.is_some() {
-            newest = Acknowledged::of(host.clock.shows(now), running_only);
+        let shown = host.clock.shows(now);
+        if let Some(agent) = host.agent.as_mut() {
+            agent.renewals.acknowledge(number, running_only, shown);
         }
-        let Some(sent) = newest.runs.filter(|_| !agent.refused) else {
-            return;
-        };
-        agent.renewed = agent.renewed.max(newest);
-        let ordered = |id: &MemberId| {
-            let order = host.ledger.members.get(id);
-            order.map(|order| order.epoch)
-        };
-        for (id, keeper) in &mut host.keepers {
-            if ordered(id) == Some(keeper.run.epoch)
-                && let Some(deadline) = &mut keeper.deadline
-            {
-                deadline.renew(sent);
-            }
-        }
-        let members: Vec<MemberId> = host.ledger.members.keys().cloned().collect();
-        for id in members {
-            self.look_at_lease(name, &id);
+        self.count_renewals(name);
+    }
+
+    fn count_renewals(&mut self, name: &HostName) {
+        let host = self.hosts.get(name);
+        let agent = host.and_then(|host| host.agent.as_ref());
+        if let Some(newest) = agent.map(|agent| agent.renewals.newest()) {
+            self.lease(name, LeaseEvent::Renewed(newest));
         }
     }
 
-    /// Tells a machine whether its host holds a lease, and looks again when that is over.
-    pub(super) fn look_at_lease(&mut self, name: &HostName, id: &MemberId) {
+    /// What the ledger has of a member, as far as it is about a lease.
+    pub(super) fn lease_ordered(&mut self, name: &HostName, id: &MemberId) {
+        let host = self.hosts.get(name);
+        let order = host.and_then(|host| host.ledger.members.get(id));
+        let terms = order.and_then(|order| Some((order.epoch, order.lease?)));
+        self.lease(name, LeaseEvent::Ordered(id.clone(), terms));
+    }
+
+    /// Feeds the leases of an agent one event, and does what they ask for.
+    pub(super) fn lease(&mut self, name: &HostName, event: LeaseEvent) {
         let now = self.now;
-        let Some(host) = self.hosts.get(name) else {
+        let Some(host) = self.hosts.get_mut(name) else {
             return;
         };
-        let (Some(terms), Some(agent)) = (host.terms(id), host.agent.as_ref()) else {
+        let shown = host.clock.shows(now);
+        let Some(agent) = host.agent.as_mut() else {
             return;
         };
-        if !agent.machines.contains_key(id) {
-            return;
+        if event == LeaseEvent::Tick {
+            agent.lease_wake = None;
         }
-        let held = agent
-            .renewed
-            .starts
-            .filter(|sent| terms.may_run(*sent, host.shows(now)));
-        if let Some(sent) = held {
-            let end = terms.deadline(sent);
-            let at = Timestamp(end.0.saturating_sub(terms.grace_ms));
-            let (life, at) = (agent.life, host.real(at));
-            let work = AgentWork::LeaseEnds(id.clone());
+        let effects = agent.leases.step(shown, event);
+        let (life, wake) = (agent.life, agent.leases.wake_at());
+        let before = std::mem::replace(&mut agent.lease_wake, wake);
+        if let Some(at) = wake.filter(|_| wake != before) {
+            let (at, work) = (host.clock.real(at), AgentWork::Leases);
             let host = name.clone();
             self.schedule_at(at, Happening::Agent { host, life, work });
         }
-        self.tell(name, id, Event::Lease(held.is_some()));
+        for effect in effects {
+            self.end_or_renew(name, effect);
+        }
+    }
+
+    fn end_or_renew(&mut self, name: &HostName, effect: LeaseEffect) {
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        match effect {
+            LeaseEffect::Held(id, held) => self.tell(name, &id, Event::Lease(held)),
+            LeaseEffect::Renew(id, sent) => {
+                let keeper = host.keepers.get_mut(&id);
+                if let Some(deadline) = keeper.and_then(|keeper| keeper.deadline.as_mut()) {
+                    deadline.renew(sent);
+                }
+            }
+            LeaseEffect::Kill(id, run) => self.keeper_ends(name, &id, &run),
+            LeaseEffect::Reboot(_) => self.reboot_itself(name),
+        }
     }
 
     /// What a start that begins now runs on; a later acknowledgement is for later orders.
     pub(super) fn capture_lease(&mut self, name: &HostName, id: &MemberId) {
-        let Some(host) = self.hosts.get_mut(name) else {
-            return;
-        };
-        let renewed = host.agent.as_ref().and_then(|agent| agent.renewed.runs);
-        let run = host.terms(id).map(|terms| LeasedRun {
-            terms,
-            renewed: renewed.unwrap_or_default(),
-        });
-        host.starting.insert(id.clone(), run);
+        if let Some(host) = self.hosts.get_mut(name) {
+            let agent = host.agent.as_ref();
+            let run = agent.and_then(|agent| agent.leases.run_of(id));
+            host.starting.insert(id.clone(), run);
+        }
     }
 
     /// The deadline of a keeper that starts now; `Err` if it is over.
@@ -293,17 +294,13 @@ impl World {
         }
     }
 
-    /// A new agent learns from a keeper how long the lease lasts.
-    pub(super) fn learn_lease(&mut self, name: &HostName, id: &MemberId) {
-        let Some(host) = self.hosts.get_mut(name) else {
-            return;
-        };
-        let keeper = host.keepers.get(id);
+    /// A member was started or adopted; the keeper of an earlier agent may know of a later renewal.
+    pub(super) fn lease_begins(&mut self, name: &HostName, id: &MemberId, adopted: bool) {
+        let keeper = self.hosts.get(name).and_then(|host| host.keepers.get(id));
+        let run = keeper.map(|keeper| keeper.run.clone());
         let known = keeper.and_then(|keeper| keeper.deadline.as_ref());
-        let known = known.map(Deadline::renewed);
-        if let Some(agent) = host.agent.as_mut() {
-            agent.renewed.runs = agent.renewed.runs.max(known);
-        }
-        self.look_at_lease(name, id);
+        let known = known.filter(|_| adopted).map(Deadline::renewed);
+        let member = id.clone();
+        self.lease(name, LeaseEvent::Runs { member, run, known });
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     ids::{HostName, MemberId, SetKey},
     sim::World,
     state::{leaving, moving},
+    waiting::Reason,
 };
 
 /// How long data stays in the trash.
@@ -48,6 +49,18 @@ impl World {
             self.coordinator.state = after;
             self.reconcile();
         }
+    }
+
+    /// Lets the founders join that must not found any more; whether there were any.
+    pub(super) fn replace_founders(&mut self) -> bool {
+        let waiting = self.coordinator.report.waiting.iter();
+        let lost = waiting.filter(|(_, reason)| matches!(reason, Reason::FoundingDiskLost { .. }));
+        let lost: Vec<MemberId> = lost.map(|(id, _)| id.clone()).collect();
+        for id in &lost {
+            self.say("operator", &format!("lets {id} join"));
+            self.give_up(&id.set, Some(id));
+        }
+        !lost.is_empty()
     }
 
     /// Gives up the data of a member, or of a whole set.

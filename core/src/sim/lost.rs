@@ -120,7 +120,7 @@ impl World {
         let now = self.now;
         self.coordinator.put_back(*saved);
         // Who restores a backup takes back what was answered since.
-        self.truth.forget_answers();
+        self.truth.forget_answers(&self.coordinator.state);
         self.coordinator.state.past.restored = Some(now);
     }
 
@@ -238,7 +238,7 @@ impl Coordinator {
     fn lose_contact(&mut self, now: Timestamp) {
         self.streams.clear();
         for host in self.state.hosts.values_mut() {
-            let renewed = self.renewed.get(&host.record.name).copied();
+            let renewed = self.granting.renewed(&host.record.name);
             host.contact.forget(renewed, now);
         }
     }
@@ -258,7 +258,7 @@ mod tests {
     /// move, come and go, the backup is restored, and accepted while some hosts are away.
     fn restored(seed: u64) -> World {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(rng.next(), true);
+        let mut world = World::new(rng.draw(), true);
         for n in 1..=4 {
             world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
         }
@@ -325,7 +325,7 @@ mod tests {
     /// A member moved while its host was out of contact, and the backup is of before.
     fn moved_since_the_backup(seed: u64) -> World {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(rng.next(), true);
+        let mut world = World::new(rng.draw(), true);
         for n in 1..=3 {
             world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
         }

@@ -30,6 +30,7 @@ mod world;
 mod writes;
 
 pub use freeze::Freeze;
+pub use rng::Rng;
 pub use tally::Tally;
 pub use truth::Violation;
 pub use world::World;

@@ -116,7 +116,7 @@ struct Plot {
 impl Plot {
     fn new(seed: u64, leaning: Leaning) -> Self {
         let mut rng = Rng::new(seed);
-        let mut world = World::new(rng.next(), true);
+        let mut world = World::new(rng.draw(), true);
         let mut hosts = Vec::new();
         // The other histories are what they were before members could move by themselves.
         let harsh = matches!(leaning, Leaning::Hosts | Leaning::Past);

@@ -19,7 +19,11 @@ use crate::{
     order::{ConfigData, Desired, MemberOrder, Peer},
     plan::Step,
     promise::Promise,
-    sim::{World, host::Jam, storage::Place},
+    sim::{
+        World,
+        host::{Jam, SimHost},
+        storage::Place,
+    },
     spec::GatePolicy,
     state::State,
     volume::VolumeSource,
@@ -272,22 +276,39 @@ impl World {
         }
     }
 
-    /// I9: the own host serves the member's name with its address.
+    /// I9: the own host serves the member's name with its address, and so does every one that said so.
     fn served_before_start(&mut self, name: &HostName, id: &MemberId) {
-        let Some(host) = self.hosts.get(name) else {
+        let order = self.hosts.get(name).and_then(|h| h.ledger.effective(id));
+        let Some(order) = order else {
             return;
         };
-        let Some(order) = host.ledger.effective(id) else {
-            return;
-        };
+        let fqdn = order.values.fqdn;
         let address: Option<std::net::IpAddr> = order.values.address.parse().ok();
-        let records = host.zone.records.get(&order.values.fqdn);
-        let served = address.is_some_and(|address| {
-            records.is_some_and(|records| records.contains(&RecordData::from(address)))
-        });
-        if !served {
-            let fqdn = order.values.fqdn;
-            let detail = format!("{id} starts and {name} does not serve {fqdn}");
+        let serves = |host: &SimHost| {
+            let records = host.zone.records.get(&fqdn);
+            let record = address.map(RecordData::from);
+            records
+                .zip(record)
+                .is_some_and(|(records, record)| records.contains(&record))
+        };
+        let state = &self.coordinator.state;
+        let set = state.sets.get(&id.set);
+        let granted = set.and_then(|set| set.members.get(&id.ordinal));
+        let named_in = granted.filter(|member| member.epoch == order.epoch);
+        // Of one that was sent no zone on its stream nobody knows which it has.
+        let told = |host: &SimHost| host.agent.as_ref().is_some_and(|agent| agent.names_told);
+        let said = |other: &HostName| {
+            let contact = state.hosts.get(other).map(|host| &host.contact);
+            let acked = contact.filter(|contact| contact.connected);
+            let acked = acked.map(|contact| contact.zone_acked);
+            let acked = acked.zip(named_in);
+            acked.is_some_and(|(acked, member)| acked >= member.named_in)
+        };
+        let says = |other: &HostName, host| *other == *name || (told(host) && said(other));
+        let mut hosts = self.hosts.iter();
+        let lacks = hosts.find(|(other, host)| says(other, host) && !serves(host));
+        if let Some((lacks, _)) = lacks {
+            let detail = format!("{id} starts and {lacks} does not serve {fqdn}");
             self.truth.breaks("I9", detail);
         }
     }

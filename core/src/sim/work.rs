@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
+    bug::{self, Bug},
     ids::{Epoch, HostName, MemberId, ProcessName, RunId},
     keeper::Deadline,
+    lease::LeaseEvent,
     member::{Action, Done, Event, ProcessChange, ProcessState, Running},
     probe::{Outcome, ProbeSpecs},
     sim::{
@@ -37,10 +39,10 @@ impl World {
             } => {
                 if same {
                     let result = self.act(name, &member, &action);
-                    self.tell(name, &member, Event::Done { step, result });
-                    if action == Action::Adopt {
-                        self.learn_lease(name, &member);
+                    if matches!(result, Ok(Done::Adopted(_) | Done::Started(_))) {
+                        self.lease_begins(name, &member, action == Action::Adopt);
                     }
+                    self.tell(name, &member, Event::Done { step, result });
                 } else if self.rough && self.rng.chance(50) {
                     // The agent died in the middle: the keeper may live all the same.
                     if let Action::Start(run) = &action {
@@ -54,12 +56,12 @@ impl World {
             }
             AgentWork::Wake(member) if same => self.tell(name, &member, Event::Tick),
             AgentWork::Renew(stream) if same => self.renew(name, life, stream),
-            AgentWork::LeaseEnds(member) if same => self.look_at_lease(name, &member),
+            AgentWork::Leases if same => self.lease(name, LeaseEvent::Tick),
             AgentWork::Hears(member, event) if same => self.tell(name, &member, *event),
             AgentWork::Probe { .. }
             | AgentWork::Wake(_)
             | AgentWork::Renew(_)
-            | AgentWork::LeaseEnds(_)
+            | AgentWork::Leases
             | AgentWork::Hears(..) => {}
         }
     }
@@ -92,6 +94,7 @@ impl World {
             Action::Prepare(epoch) => self.prepare(name, id, *epoch).map(|()| Done::Done),
             Action::CheckPorts => Ok(Done::Done),
             Action::Start(run) => {
+                self.check_name(name, id)?;
                 self.spawn(name, id, run);
                 let running = self.adopt(name, id);
                 Ok(running.map_or(Done::Done, Done::Started))
@@ -127,6 +130,23 @@ impl World {
             self.storage.guard(&volume)?;
         }
         Ok(())
+    }
+
+    /// In contact an agent starts nothing that it does not answer for.
+    fn check_name(&self, name: &HostName, id: &MemberId) -> Result<(), Reason> {
+        let Some(host) = self.hosts.get(name) else {
+            return Ok(());
+        };
+        let told = host.agent.as_ref().is_some_and(|agent| agent.names_told);
+        let Some(order) = host.ledger.effective(id).filter(|_| told) else {
+            return Ok(());
+        };
+        // Who goes on serving the zone before believes to serve the newest.
+        if host.serves(&order.values) || bug::on(Bug::ZoneAckedUnserved) {
+            return Ok(());
+        }
+        let hosts = vec![name.clone()];
+        Err(Reason::ZoneNotAcknowledged { hosts })
     }
 
     /// A start whose agent did not live to see it.

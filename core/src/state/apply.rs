@@ -5,7 +5,10 @@
 //! that they cannot differ. It is total: a step about something that does not exist changes
 //! nothing (the checker refuses such a step beforehand).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use crate::{
     ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey, SetKey, TemplateHash, Uid},
@@ -180,6 +183,7 @@ impl State {
             founders: founders.to_vec(),
             open: founders.iter().map(|peer| peer.ordinal).collect(),
             filled: BTreeMap::new(),
+            untold: BTreeSet::new(),
         };
         self.foundings.insert(set.clone(), founding);
     }
@@ -245,6 +249,12 @@ impl State {
                 grant.gone = Some(proof.clone());
             }
         }
+        if let Some(founding) = self.foundings.get_mut(&id.set)
+            && founding.open.contains(&id.ordinal)
+            && !proof.tells_if_it_served()
+        {
+            founding.untold.insert(id.ordinal);
+        }
         if let Some(host) = self.hosts.get_mut(&host) {
             host.contact.forget_ports();
         }
@@ -265,8 +275,14 @@ impl State {
             return;
         };
         member.passed_gate = true;
+        self.founds_no_more(id);
+    }
+
+    /// A member is no founder any more: it served, or comes back as one that joins.
+    pub(crate) fn founds_no_more(&mut self, id: &MemberId) {
         if let Some(founding) = self.foundings.get_mut(&id.set) {
             founding.open.retain(|open| *open != id.ordinal);
+            founding.untold.remove(&id.ordinal);
         }
     }
 
@@ -339,13 +355,11 @@ impl State {
                 *volume = thrown(volume);
             }
         }
-        let founding = claim.member.and_then(|member| {
-            let founding = self.foundings.get_mut(&member.set)?;
-            Some((member.ordinal, founding))
-        });
-        if let Some((ordinal, founding)) = founding {
-            founding.open.retain(|open| *open != ordinal);
-            founding.filled.remove(key);
+        if let Some(member) = claim.member {
+            self.founds_no_more(&member);
+            if let Some(founding) = self.foundings.get_mut(&member.set) {
+                founding.filled.remove(key);
+            }
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Enforcement {
     NoMember,
     /// Its hosts kill it when their lease is over, and reboot if they cannot.
     Lease,
+    /// As with a lease, and what reboots a host is its watchdog.
+    Watchdog,
     /// A fence command confirms that its old host is off, or cannot write.
     Fenced,
     /// Nothing can: a member whose host is lost stays down, as in a set that holds.
@@ -53,6 +55,7 @@ impl Enforcement {
             Self::Hold => "hold",
             Self::NoMember => "no member",
             Self::Lease => "lease",
+            Self::Watchdog => "watchdog",
             Self::Fenced => "fenced",
             Self::Nothing => "nothing: a lost member stays down; configure a fence command",
         }
@@ -151,7 +154,10 @@ impl State {
         let reboots = granted && known.is_some_and(|known| known.record.self_fences);
         let fences = self.fences.get(&member.host).copied().unwrap_or_default();
         let writes = self.written_elsewhere(id).is_some();
-        if reboots && !writes {
+        let watchdog = known.is_some_and(|known| known.record.watchdog);
+        if reboots && !writes && watchdog {
+            Enforcement::Watchdog
+        } else if reboots && !writes {
             Enforcement::Lease
         } else if fences.power || (reboots && fences.storage) {
             Enforcement::Fenced

@@ -41,7 +41,8 @@ pub enum NotLeaving {
 }
 
 /// A member begins anew on fresh volumes: it is stopped as the budget allows, its claims are deleted
-/// when it is proven gone, and it comes back as one that joins, not as a founder.
+/// when it is proven gone, and it comes back as one that joins, not as a founder. The last is all that
+/// is asked of a founder without claims whose host was given up.
 ///
 /// # Errors
 /// Why not.
@@ -57,7 +58,9 @@ pub fn replace(state: &State, id: &MemberId, now: Timestamp) -> Result<State, No
     if !set.is_declared(id.ordinal) {
         return Err(NotLeaving::NoMember(id.clone()));
     }
-    if set.spec.volume_claim_templates.is_empty() {
+    let founding = state.foundings.get(&id.set);
+    let lost = founding.is_some_and(|f| f.open.contains(&id.ordinal) && f.is_lost(state, id));
+    if set.spec.volume_claim_templates.is_empty() && !lost {
         return Err(NotLeaving::NoData(id.clone()));
     }
     let mut after = state.clone();
@@ -77,9 +80,7 @@ pub fn replace(state: &State, id: &MemberId, now: Timestamp) -> Result<State, No
     let own = own.filter(|(_, claim)| claim.is_for(id));
     let keys: Vec<ClaimKey> = own.map(|(key, _)| key.clone()).collect();
     give_up(&mut after, &keys);
-    if let Some(founding) = after.foundings.get_mut(&id.set) {
-        founding.open.retain(|open| *open != id.ordinal);
-    }
+    after.founds_no_more(id);
     Ok(after)
 }
 

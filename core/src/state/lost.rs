@@ -39,12 +39,6 @@ pub enum NotLost {
         /// The host.
         host: HostName,
     },
-    /// The host is in contact, so that its agent would join again at once.
-    #[error("{host} is in contact; stop its agent first ('systemctl stop berth-agent' there)")]
-    Joined {
-        /// The host.
-        host: HostName,
-    },
     /// Nothing was ever ordered of the member there.
     #[error("{member} was never ordered to run on {host}; it goes elsewhere by itself")]
     NeverOrdered {
@@ -186,15 +180,15 @@ pub fn returned(state: &State, host: &HostName) -> Option<State> {
     Some(after)
 }
 
-/// A host is forgotten. Its agent, should it come back, joins as any other. Volumes of nobody that
+/// A host is forgotten, also one that is in contact. Its agent comes back with a new join only. Volumes of nobody that
 /// were left there are forgotten with it.
 ///
 /// # Errors
-/// If it is in contact, or members or data of claims are on it.
+/// If members or data of claims are on it.
 pub fn remove_host(state: &State, host: &HostName) -> Result<State, NotLost> {
-    let Some(known) = state.hosts.get(host) else {
+    if !state.hosts.contains_key(host) {
         return Err(NotLost::NoHost(host.clone()));
-    };
+    }
     let host = host.clone();
     let members: Vec<MemberId> = state.index().on_host.of(&host).cloned().collect();
     if !members.is_empty() {
@@ -205,9 +199,6 @@ pub fn remove_host(state: &State, host: &HostName) -> Result<State, NotLost> {
     let claims: Vec<ObjectKey> = claims.map(|(key, _)| key.clone()).collect();
     if !claims.is_empty() {
         return Err(NotLost::HasData { host, claims });
-    }
-    if known.contact.connected {
-        return Err(NotLost::Joined { host });
     }
     let mut after = state.clone();
     for name in left_on(state, &host) {
@@ -412,10 +403,8 @@ mod tests {
             force(&state, &id, NOW),
             Err(NotLost::InContact { .. })
         ));
-        assert!(matches!(
-            remove_host(&state, &two),
-            Err(NotLost::Joined { .. })
-        ));
+        // Its certificate is not taken any more, whoever has it.
+        assert!(remove_host(&state, &two).is_ok());
     }
 
     #[test]

@@ -169,6 +169,9 @@ pub struct HostRecord {
     /// Whether it reboots itself when it cannot empty a member whose lease is over.
     #[serde(default)]
     pub self_fences: bool,
+    /// Whether it does so by a watchdog: also when its kernel cannot any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watchdog: bool,
     /// What operators decided of it.
     #[serde(default)]
     pub directives: HostDirectives,
@@ -480,6 +483,10 @@ pub struct Founding {
     /// The claims that founders were started on while they were open, with their unique ids: one
     /// that is gone or has another id by now was lost during the founding.
     pub filled: BTreeMap<ClaimKey, Uid>,
+    /// Open founders that were given up on a host which never told whether they served. They may have
+    /// founded the cluster, so they found nothing more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub untold: BTreeSet<Ordinal>,
 }
 
 impl State {

@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    bug::{self, Bug},
     ids::{ClaimKey, HostName, MemberId, Namespace, ObjectKey, SetKey},
     order::{ConfigData, MemberOrder, OrderDelta, OrderHead, Peer, RenderValues, VolumeOrder},
     spec::{ConfigMap, MemberSpec, MemberTemplate, Secret},
@@ -125,8 +126,15 @@ pub fn peer(state: &State, set: &Set, id: &MemberId) -> Peer {
 }
 
 impl Founding {
+    /// Whether a founder must not be started as one again, although nobody heard that it served: a
+    /// volume that it was started on is gone, or its host was given up without a word.
+    pub fn is_lost(&self, state: &State, id: &MemberId) -> bool {
+        let untold = self.untold.contains(&id.ordinal) && !bug::on(Bug::UntoldFounderFounds);
+        untold || self.lost_volume(state, id)
+    }
+
     /// Whether a volume that this founder was started on is gone, while the founder was open.
-    pub fn lost_volume(&self, state: &State, id: &MemberId) -> bool {
+    fn lost_volume(&self, state: &State, id: &MemberId) -> bool {
         let Some(set) = state.sets.get(&id.set) else {
             return false;
         };
@@ -151,7 +159,7 @@ fn values(
 ) -> RenderValues {
     let founding = state.foundings.get(&id.set);
     let open = founding.is_some_and(|founding| {
-        founding.open.contains(&id.ordinal) && !founding.lost_volume(state, id)
+        founding.open.contains(&id.ordinal) && !founding.is_lost(state, id)
     });
     let host = state.hosts.get(&member.host);
     // A member that is no longer wanted still sees itself; nobody else does.

@@ -15,8 +15,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// The newest format that this release reads and writes.
-pub const FORMAT: u32 = 1;
+/// The newest format that this release reads, and the one that it writes. In the first, values of
+/// Secrets were plain.
+pub const FORMAT: u32 = 2;
 const MAGIC: &str = "berth-backup";
 const END: &str = "end ";
 
@@ -36,6 +37,9 @@ pub struct Header {
     pub made: Timestamp,
     /// How many records it has.
     pub records: usize,
+    /// What the key goes by that its secrets are sealed with; none if they are plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_with: Option<String>,
 }
 
 /// A backup.
@@ -149,7 +153,10 @@ pub fn read(bytes: &[u8]) -> Result<Backup, BackupError> {
     let Some(format) = first.and_then(|line| line.strip_prefix(MAGIC)?.strip_prefix(' ')) else {
         return Err(BackupError::Foreign);
     };
-    if format.parse() != Ok(FORMAT) {
+    let known = format
+        .parse()
+        .is_ok_and(|format: u32| (1..=FORMAT).contains(&format));
+    if !known {
         let found = format.to_owned();
         return Err(BackupError::Format { found });
     }
@@ -224,6 +231,7 @@ mod tests {
             revision: Revision(9),
             made: Timestamp(5),
             records: records.len(),
+            sealed_with: None,
         };
         let mut writer = Writer::default();
         let mut bytes = writer.begin(&header).unwrap();
@@ -258,8 +266,8 @@ mod tests {
         let (bytes, _) = backup();
         assert_eq!(read(b"PK\x03\x04 something"), Err(BackupError::Foreign));
         assert_eq!(read(b""), Err(BackupError::Foreign));
-        let found = "2".to_owned();
-        let newer = b"berth-backup 2\n{}\n";
+        let found = "3".to_owned();
+        let newer = b"berth-backup 3\n{}\n";
         assert_eq!(read(newer), Err(BackupError::Format { found }));
         let cut = bytes.len() - 70;
         assert_eq!(read(&bytes[..cut]), Err(BackupError::Cut));

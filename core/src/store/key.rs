@@ -42,11 +42,17 @@ pub enum RecordKind {
     Zone,
     /// What became of the store's history; one record, once there is anything to say.
     History,
+    /// A token with which a host may join, by its id.
+    JoinToken,
+    /// Somebody who may use the coordinator from afar, by name.
+    User,
+    /// Which certificates of a host are not taken any more, by the host's name.
+    Revocation,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Object(Kind::AddressPool),
         Self::Object(Kind::ConfigMap),
         Self::Object(Kind::Secret),
@@ -68,6 +74,9 @@ impl RecordKind {
         Self::Order,
         Self::Zone,
         Self::History,
+        Self::JoinToken,
+        Self::User,
+        Self::Revocation,
     ];
 
     /// The kind's name in keys.
@@ -86,6 +95,9 @@ impl RecordKind {
             Self::Order => "order",
             Self::Zone => "zone",
             Self::History => "history",
+            Self::JoinToken => "jointoken",
+            Self::User => "user",
+            Self::Revocation => "revocation",
         }
     }
 
@@ -101,7 +113,33 @@ impl RecordKind {
             | Self::Host
             | Self::Order
             | Self::Zone
-            | Self::History => false,
+            | Self::History
+            | Self::JoinToken
+            | Self::User
+            | Self::Revocation => false,
+        }
+    }
+
+    /// Whether its records hold values of Secrets: where they are kept, they are sealed.
+    pub fn holds_secrets(self) -> bool {
+        match self {
+            // A revision has the config that its members use.
+            Self::Object(Kind::Secret) | Self::Revision => true,
+            Self::Object(_)
+            | Self::Claim
+            | Self::Volume
+            | Self::Snapshot
+            | Self::FormerClaim
+            | Self::Set
+            | Self::Member
+            | Self::Founding
+            | Self::Host
+            | Self::Order
+            | Self::Zone
+            | Self::History
+            | Self::JoinToken
+            | Self::User
+            | Self::Revocation => false,
         }
     }
 }

@@ -171,6 +171,8 @@ fn files_get_their_text_path_and_mode() {
             ("/run/c/token", 0o400, "s3cret"),
         ]
     );
+    let in_memory: Vec<bool> = got.files.iter().map(|file| file.secret).collect();
+    assert_eq!(in_memory, [false, false, false, true]);
 }
 
 #[test]

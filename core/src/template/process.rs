@@ -214,6 +214,7 @@ fn render_file(
         path: file_path(renderer, at, file)?,
         mode: file_mode(at, file)?,
         content,
+        secret: file.secret.is_some(),
         when: file.when,
         on_change: file.on_change,
     }))

@@ -76,8 +76,9 @@ impl Rule {
                 "Too few hosts fit, so that one of the members waits for a place."
             }
             Self::FoundingDiskLost => {
-                "A disk was replaced or emptied, or a pool is not mounted, while the set came \
-                 up for the first time."
+                "While the set came up for the first time, a disk was replaced or emptied, a pool \
+                 was not mounted, or a host was cut off until its lease was over, fenced, \
+                 confirmed dead, or its member forced."
             }
             Self::ClassMissing => "The class was not applied yet, or its name has a typing error.",
             Self::NoMatchingVolume => {
@@ -182,6 +183,9 @@ impl Rule {
                  was replaced."
             }
             Self::HeldByOperator => "`berth local stop` was used there; it lasts through restarts.",
+            Self::HostShuttingDown => {
+                "The host is powered off or rebooted, or berth-members.service was stopped there."
+            }
             Self::CommandMissing => {
                 "It is not installed there, or its path or its mode is another one."
             }

@@ -49,6 +49,27 @@ impl fmt::Display for MissingConfig {
     }
 }
 
+/// Limits that a process is to start with only.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unenforced {
+    /// The process.
+    pub process: ProcessName,
+    /// What is not enforced, each with why.
+    pub limits: Vec<String>,
+}
+
+impl fmt::Display for Unenforced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { process, limits } = self;
+        let limits = limits.join(", ");
+        write!(
+            f,
+            "process {process} has resources.require, and its host does not enforce {limits}"
+        )
+    }
+}
+
 /// A condition that a member waits for and that is not true.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,6 +148,14 @@ pub enum Privilege {
     Group(String),
     /// To keep this capability.
     Capability(String),
+    /// To start this program.
+    Command(String),
+    /// To have something of the host at this path, or to hide it there.
+    Path(String),
+    /// To mount from this NFS server.
+    NfsServer(String),
+    /// To have this address.
+    Address(String),
 }
 
 impl fmt::Display for Privilege {
@@ -135,16 +164,21 @@ impl fmt::Display for Privilege {
             Self::User(name) => write!(f, "user '{name}'"),
             Self::Group(name) => write!(f, "group '{name}'"),
             Self::Capability(name) => write!(f, "capability {name}"),
+            Self::Command(program) => write!(f, "command {program}"),
+            Self::Path(path) => write!(f, "path {path}"),
+            Self::NfsServer(name) => write!(f, "NFS server {name}"),
+            Self::Address(address) => write!(f, "address '{address}'"),
         }
     }
 }
 
-/// What a host's own configuration keeps from a process, and what in it says so.
+/// What a host's own configuration keeps from a member, and what in it says so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Forbidden {
-    /// The process.
-    pub process: ProcessName,
+    /// The process, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessName>,
     /// What it is to have.
     #[serde(flatten)]
     pub privilege: Privilege,
@@ -162,9 +196,12 @@ impl fmt::Display for Forbidden {
             key,
             file,
         } = self;
+        if let Some(process) = process {
+            write!(f, "process {process}: ")?;
+        }
         write!(
             f,
-            "process {process}: {privilege} is not allowed by {key} in {file} of its host"
+            "{privilege} is not allowed by {key} in {file} of its host"
         )
     }
 }

@@ -213,6 +213,10 @@ impl Rule {
                 ByHand("give a copy another name and an empty dataDir"),
             ],
             Self::HeldByOperator => &[Verb("berth local start MEMBER", "on the host")],
+            Self::HostShuttingDown => &[
+                Event("the host boots"),
+                Verb("berth local resume", "on the host, if it stays up"),
+            ],
             Self::CommandMissing => &[ByHand("install the program on the host")],
             Self::UserMissing => &[ByHand("create the user or the group on the host")],
             Self::Forbidden => &[
@@ -220,7 +224,7 @@ impl Rule {
                 ByHand("allow it in the agent's configuration, and start the agent anew"),
             ],
             Self::LimitsNotEnforced => &[
-                ByHand("boot the host with cgroup v2, and give the agent berth-members.service"),
+                ByHand("boot the host with cgroup v2, and run its agent as a unit of systemd"),
                 Verb("berth apply -f FILE", "without resources.require"),
             ],
             Self::PoolMissing => &[ByHand("add the pool to the configuration of the agent")],

@@ -80,8 +80,9 @@ impl Rule {
                  first starts."
             }
             Self::FoundingDiskLost => {
-                "A founder lost its volume before the set was founded. Whether the others can \
-                 found it without is not known to Berth."
+                "A founder lost its volume, or was given up on a host that told nothing, before \
+                 it was known to serve. Whether it founded the cluster, and whether the others \
+                 can without it, is not known to Berth: it is not started as a founder again."
             }
             Self::ClassMissing => {
                 "The claim names a StorageClass that does not exist, and no volume has it."
@@ -229,6 +230,10 @@ impl Rule {
             }
             Self::HeldByOperator => {
                 "An operator stopped the member on its host, without the coordinator."
+            }
+            Self::HostShuttingDown => {
+                "The members of the host were stopped in order, because it goes down. They start \
+                 again when it has booted."
             }
             Self::CommandMissing => {
                 "The program of a process does not exist on the host, or cannot be executed."

@@ -42,6 +42,7 @@ impl Rule {
             | Self::LeaseNotHeld
             | Self::OtherMachine
             | Self::HeldByOperator
+            | Self::HostShuttingDown
             | Self::CommandMissing
             | Self::UserMissing
             | Self::Forbidden

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BoundVolume, CopyOf, CopyRefusal, DisruptionCause, Forbidden, Growth, HostRefusal,
-    MissingConfig, Moving, NoSpace, OtherMachine, Privilege, ProbeFailure, ShutGate, UserIds,
-    VolumeRefusal,
+    MissingConfig, Moving, NoSpace, OtherMachine, Privilege, ProbeFailure, ShutGate, Unenforced,
+    UserIds, VolumeRefusal,
 };
 use crate::{
     ids::{Epoch, HostName, MemberId, ObjectKey, Ordinal, ProcessName, SetKey},
@@ -326,6 +326,8 @@ pub enum Reason {
     OtherMachine(OtherMachine),
     /// An operator stopped the member on its host.
     HeldByOperator,
+    /// Its host is being shut down: it is stopped until the host has booted.
+    HostShuttingDown,
     /// The program does not exist or cannot be executed on the host.
     CommandMissing {
         /// The process.
@@ -346,12 +348,7 @@ pub enum Reason {
     /// The agent's local policy does not let a process have this.
     Forbidden(Forbidden),
     /// The process is to start only where its `resources` are enforced, and here they are not.
-    LimitsNotEnforced {
-        /// The process.
-        process: ProcessName,
-        /// What is not enforced, each with why.
-        limits: Vec<String>,
-    },
+    LimitsNotEnforced(Unenforced),
     /// The host has no pool of that name.
     PoolMissing {
         /// The pool.

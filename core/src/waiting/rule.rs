@@ -108,6 +108,7 @@ rules! {
     LeaseNotHeld,
     OtherMachine,
     HeldByOperator,
+    HostShuttingDown,
     CommandMissing,
     UserMissing,
     Forbidden,

@@ -86,7 +86,8 @@ impl fmt::Display for Reason {
             Self::FoundingDiskLost { member } => {
                 write!(
                     f,
-                    "founder {member} lost its volume before the set was founded"
+                    "founder {member} lost its volume, or its host without a word, before it was \
+                     known to serve"
                 )
             }
             Self::ClassMissing { claim, class } => {
@@ -232,6 +233,7 @@ impl fmt::Display for Reason {
             }
             Self::OtherMachine(machines) => machines.fmt(f),
             Self::HeldByOperator => f.write_str("stopped by an operator on its host"),
+            Self::HostShuttingDown => f.write_str("its host is being shut down"),
             Self::CommandMissing {
                 process,
                 path,
@@ -243,11 +245,7 @@ impl fmt::Display for Reason {
                 write!(f, "process {process}: {privilege} does not exist")
             }
             Self::Forbidden(forbidden) => write!(f, "{forbidden}"),
-            Self::LimitsNotEnforced { process, limits } => write!(
-                f,
-                "process {process} has resources.require, and its host does not enforce {}",
-                join(limits)
-            ),
+            Self::LimitsNotEnforced(unenforced) => unenforced.fmt(f),
             Self::PoolMissing { pool } => write!(f, "the host has no pool '{pool}'"),
             Self::PortTaken { socket, by, pid } => {
                 write!(f, "{socket} is taken by {by} (pid {pid})")

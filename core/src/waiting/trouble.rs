@@ -72,10 +72,11 @@ impl Reason {
             | Self::DependencyMissing { .. }
             | Self::FoundingDiskLost { .. }
             | Self::HeldByOperator
+            | Self::HostShuttingDown
             | Self::CommandMissing { .. }
             | Self::UserMissing { .. }
             | Self::Forbidden(_)
-            | Self::LimitsNotEnforced { .. }
+            | Self::LimitsNotEnforced(_)
             | Self::PoolMissing { .. }
             | Self::PortTaken { .. }
             | Self::VolumeForeign { .. }

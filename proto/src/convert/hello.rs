@@ -40,6 +40,7 @@ impl From<Hello> for v1::Hello {
         Self {
             controllers: controllers.map(ToString::to_string).collect(),
             self_fences: hello.host.self_fences,
+            watchdog: hello.host.watchdog,
             host: hello.host.name.to_string(),
             advertise_address: hello.host.advertise_address.to_string(),
             labels: hello.host.labels.into_iter().collect(),
@@ -77,6 +78,7 @@ impl TryFrom<v1::Hello> for Hello {
                 .collect(),
             agent_labels: BTreeMap::new(),
             self_fences: hello.self_fences,
+            watchdog: hello.watchdog,
             directives: HostDirectives::default(),
         };
         Ok(Self {
@@ -228,6 +230,7 @@ mod tests {
                 product_uuid: "p".to_owned(),
                 controllers: [Controller::Memory, Controller::Pids].into(),
                 self_fences: true,
+                watchdog: true,
                 agent_labels: BTreeMap::new(),
                 directives: HostDirectives::default(),
             },

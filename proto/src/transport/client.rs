@@ -1,10 +1,13 @@
 //! Connections.
 
-use std::{io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use berth_pki::{problem, tls};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 use tonic::transport::{Channel, Endpoint as Target};
 use tower::service_fn;
 
@@ -17,19 +20,112 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 /// After which a connection that cannot be opened is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What requests call the other end. It is told apart by its certificate, or by its socket.
+const SECURED: &str = "http://berth-coordinator";
+const LOCAL: &str = "http://localhost";
+
 /// The largest refusal that is taken. gRPC sends a status, with a line for each mistake in a
 /// manifest, as header fields, for which the library's own limit of 16 KiB is too low.
 const MAX_STATUS_BYTES: u32 = 1 << 20;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
-#[error("cannot connect to {endpoint}")]
-pub struct ConnectError {
-    /// Where to.
+pub enum ConnectError {
+    /// Nobody answers.
+    #[error("cannot connect to {endpoint}")]
+    Failed {
+        /// Where to.
+        endpoint: Endpoint,
+        /// What the system said.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// Somebody answers, and TLS is not agreed on.
+    #[error("cannot connect to {endpoint}: {why}")]
+    Tls {
+        /// Where to.
+        endpoint: Endpoint,
+        /// What is wrong, in plain words.
+        why: String,
+    },
+    /// Without a certificate there is nothing to say.
+    #[error(
+        "{endpoint} is not on this machine, and there is no certificate to prove with who asks; give \
+         one, or a unix socket"
+    )]
+    NoCertificate {
+        /// Where to.
+        endpoint: Endpoint,
+    },
+}
+
+/// With what a client speaks TLS. All copies of it take the next certificate when there is one.
+#[derive(Debug, Clone)]
+pub struct ClientTls(Arc<ArcSwap<ClientConfig>>);
+
+impl ClientTls {
+    /// With these settings.
+    pub fn new(config: Arc<ClientConfig>) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+
+    /// Has every connection from now on be opened with others.
+    pub fn replace(&self, config: Arc<ClientConfig>) {
+        self.0.store(config);
+    }
+}
+
+/// How a coordinator is reached.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Where it is.
     pub endpoint: Endpoint,
-    /// What the system said.
-    #[source]
-    pub source: tonic::transport::Error,
+    /// With what; a unix socket needs nothing.
+    pub tls: Option<ClientTls>,
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint.fmt(f)
+    }
+}
+
+impl Remote {
+    /// Opens a connection. It notices by itself when the other end is gone.
+    ///
+    /// # Errors
+    /// If nobody answers within three seconds, or it is not the coordinator.
+    pub async fn connect(&self) -> Result<Channel, ConnectError> {
+        let Endpoint::Tcp(address) = &self.endpoint else {
+            return connect(&self.endpoint).await;
+        };
+        let Some(ClientTls(config)) = self.tls.clone() else {
+            let endpoint = self.endpoint.clone();
+            return Err(ConnectError::NoCertificate { endpoint });
+        };
+        let address = *address;
+        let connector = service_fn(move |_| {
+            let config = config.load_full();
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                // Small messages go out at once; a failure costs latency only.
+                stream.set_nodelay(true).ok();
+                let name = tls::coordinator().map_err(io::Error::other)?;
+                let secured = TlsConnector::from(config).connect(name, stream).await?;
+                Ok::<_, io::Error>(TokioIo::new(secured))
+            }
+        });
+        let opened = usual(SECURED).connect_with_connector(connector).await;
+        opened.map_err(|source| failed(&self.endpoint, source))
+    }
+}
+
+fn failed(endpoint: &Endpoint, source: tonic::transport::Error) -> ConnectError {
+    let endpoint = endpoint.clone();
+    match problem::explain(&source) {
+        Some(why) => ConnectError::Tls { endpoint, why },
+        None => ConnectError::Failed { endpoint, source },
+    }
 }
 
 /// Opens a connection to somebody else's server, without TLS, for a single question. Whoever asks
@@ -50,35 +146,29 @@ pub async fn plain(host: &str, port: u32) -> Result<Channel, String> {
     })
 }
 
-/// Opens a connection. It notices by itself when the other end is gone.
+/// Opens a connection to a unix socket of this machine.
 ///
 /// # Errors
-/// If the endpoint does not answer within three seconds.
+/// If the endpoint is another, or does not answer within three seconds.
 pub async fn connect(endpoint: &Endpoint) -> Result<Channel, ConnectError> {
-    let wrap = |source| ConnectError {
-        endpoint: endpoint.clone(),
-        source,
+    let Endpoint::Unix(path) = endpoint else {
+        let endpoint = endpoint.clone();
+        return Err(ConnectError::NoCertificate { endpoint });
     };
-    let target = match endpoint {
-        Endpoint::Unix(_) => Target::from_static("http://localhost"),
-        Endpoint::Tcp(address) => Target::from_shared(format!("http://{address}")).map_err(wrap)?,
-    };
-    let target = target
+    let path = path.clone();
+    let connector = service_fn(move |_| {
+        let path = path.clone();
+        async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(path).await?)) }
+    });
+    let opened = usual(LOCAL).connect_with_connector(connector).await;
+    opened.map_err(|source| failed(endpoint, source))
+}
+
+fn usual(name: &'static str) -> Target {
+    Target::from_static(name)
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_max_header_list_size(MAX_STATUS_BYTES)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
-    match endpoint {
-        Endpoint::Tcp(_) => target.connect().await.map_err(wrap),
-        Endpoint::Unix(path) => {
-            let path = path.clone();
-            let connector = service_fn(move |_| {
-                let path = path.clone();
-                async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(path).await?)) }
-            });
-            target.connect_with_connector(connector).await.map_err(wrap)
-        }
-    }
+        .keep_alive_while_idle(true)
 }

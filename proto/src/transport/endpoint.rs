@@ -1,4 +1,4 @@
-//! Where a listener is: `unix:/run/berth/coordinator.sock`, or `127.0.0.1:7400`.
+//! Where a listener is: `unix:/run/berth/coordinator/api.sock`, or `127.0.0.1:7400`.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn endpoints_are_parsed_and_printed() {
         for text in [
-            "unix:/run/berth/coordinator.sock",
+            "unix:/run/berth/coordinator/api.sock",
             "127.0.0.1:7400",
             "[::1]:7400",
         ] {

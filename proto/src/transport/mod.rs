@@ -1,12 +1,12 @@
 //! The one place that opens gRPC connections and listeners, for all of Berth's programs.
 //!
-//! Both ends stand together because they must agree: today a root-only unix socket and plain TCP;
-//! mTLS becomes the only TCP mode here, and nowhere else.
+//! Both ends stand together because they must agree: unix sockets for root on the same machine, by
+//! what the kernel says of the other end, and mutual TLS for everybody else. There is no third way.
 
 mod client;
 mod endpoint;
 mod server;
 
-pub use client::{ConnectError, connect, plain};
+pub use client::{ClientTls, ConnectError, Remote, connect, plain};
 pub use endpoint::{Endpoint, EndpointError};
-pub use server::{Incoming, ListenError, Peer, listen};
+pub use server::{Incoming, ListenError, Peer, PeerInfo, ServerTls, listen, listen_tls};

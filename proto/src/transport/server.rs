@@ -2,111 +2,276 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net::UnixStream as StdUnixStream},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use berth_pki::Certified;
+use rustix::process::geteuid;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    task::JoinSet,
+    time::{Sleep, sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 use super::Endpoint;
 
+/// How long somebody who connects may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How many may be about to. The others wait in the kernel.
+const HANDSHAKES: usize = 512;
+/// Until the next try when no connection can be taken: most often the process has too many files open.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Why there is no listener.
 #[derive(Debug, Error)]
-#[error("cannot listen on {endpoint}; free it or configure another")]
-pub struct ListenError {
-    /// Where.
-    pub endpoint: Endpoint,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
+pub enum ListenError {
+    /// The system does not let.
+    #[error("cannot listen on {endpoint}; free it or configure another")]
+    Failed {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody is to be talked to in plain text.
+    #[error("{endpoint} is not a unix socket; give unix:/PATH")]
+    NotLocal {
+        /// Where.
+        endpoint: Endpoint,
+    },
 }
 
-/// Accepted connections, for `serve_with_incoming`.
+/// With what a server speaks TLS: each connection takes what there is when it is opened.
+#[derive(Debug, Clone)]
+pub struct ServerTls(Arc<ArcSwap<ServerConfig>>);
+
+impl ServerTls {
+    /// With these settings.
+    pub fn new(config: Arc<ServerConfig>) -> Self {
+        Self(Arc::new(ArcSwap::new(config)))
+    }
+
+    /// Has every connection from now on take others. Those that are open stay.
+    pub fn replace(&self, config: Arc<ServerConfig>) {
+        self.0.store(config);
+    }
+}
+
+/// Accepted connections, for `serve_with_incoming`. Whoever is slow to agree on TLS holds nobody up, and
+/// nothing that happens to a connection ends the listener.
 #[derive(Debug)]
 pub struct Incoming {
     listener: Listener,
     local: Endpoint,
+    handshakes: JoinSet<Option<Peer>>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
 enum Listener {
     Unix(UnixListener),
-    Tcp(TcpListener),
+    Tcp(TcpListener, ServerTls),
 }
 
 /// One accepted connection.
 #[derive(Debug)]
-pub struct Peer(Connection);
+pub struct Peer {
+    connection: Connection,
+    info: PeerInfo,
+}
 
 #[derive(Debug)]
 enum Connection {
     Unix(UnixStream),
-    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Opens a listener. A unix socket is readable and writable by its owner only; one that a dead
-/// process left behind is replaced.
+/// Who is at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerInfo {
+    /// A process of this machine.
+    Local {
+        /// Its user, as the kernel says; `None` if it does not.
+        uid: Option<u32>,
+    },
+    /// Somebody else.
+    Remote {
+        /// From where.
+        address: SocketAddr,
+        /// Who, by a certificate of the authority; `None` if he has none.
+        certified: Option<Certified>,
+    },
+}
+
+impl PeerInfo {
+    /// Whether it is root, or the user that this program runs as, on this machine: whoever is one of
+    /// them can read all that this program has. The mode of a socket keeps others away, too, for as long
+    /// as nobody widens it.
+    pub fn is_owner(&self) -> bool {
+        match self {
+            Self::Local { uid: Some(uid) } => *uid == 0 || *uid == geteuid().as_raw(),
+            Self::Local { uid: None } | Self::Remote { .. } => false,
+        }
+    }
+}
+
+/// Opens a unix socket. It is readable and writable by its owner only; one that a dead process left
+/// behind is replaced.
 ///
 /// # Errors
-/// If the address is taken or not allowed.
+/// If the address is another, is taken or not allowed.
 pub async fn listen(endpoint: &Endpoint) -> Result<Incoming, ListenError> {
-    let wrap = |source| ListenError {
+    let Endpoint::Unix(path) = endpoint else {
+        let endpoint = endpoint.clone();
+        return Err(ListenError::NotLocal { endpoint });
+    };
+    let wrap = |source| ListenError::Failed {
         endpoint: endpoint.clone(),
         source,
     };
-    let (listener, local) = match endpoint {
-        Endpoint::Tcp(address) => {
-            let listener = TcpListener::bind(address).await.map_err(wrap)?;
-            let local = listener.local_addr().map_err(wrap)?;
-            (Listener::Tcp(listener), Endpoint::Tcp(local))
-        }
-        Endpoint::Unix(path) => {
-            if path.exists() && StdUnixStream::connect(path).is_err() {
-                fs::remove_file(path).map_err(wrap)?;
-            }
-            let listener = UnixListener::bind(path).map_err(wrap)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(wrap)?;
-            (Listener::Unix(listener), endpoint.clone())
-        }
+    if path.exists() && StdUnixStream::connect(path).is_err() {
+        fs::remove_file(path).map_err(wrap)?;
+    }
+    let listener = UnixListener::bind(path).map_err(wrap)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(wrap)?;
+    Ok(Incoming::new(Listener::Unix(listener), endpoint.clone()))
+}
+
+/// Opens a port at which TLS is spoken, and nothing else.
+///
+/// # Errors
+/// If the address is taken or not allowed.
+pub async fn listen_tls(address: SocketAddr, tls: ServerTls) -> Result<Incoming, ListenError> {
+    let wrap = |source| ListenError::Failed {
+        endpoint: Endpoint::Tcp(address),
+        source,
     };
-    Ok(Incoming { listener, local })
+    let listener = TcpListener::bind(address).await.map_err(wrap)?;
+    let local = listener.local_addr().map_err(wrap)?;
+    Ok(Incoming::new(
+        Listener::Tcp(listener, tls),
+        Endpoint::Tcp(local),
+    ))
 }
 
 impl Incoming {
+    fn new(listener: Listener, local: Endpoint) -> Self {
+        Self {
+            listener,
+            local,
+            handshakes: JoinSet::new(),
+            pause: None,
+        }
+    }
+
     /// Where it listens; with the port that was chosen, if 0 was asked for.
     pub fn local(&self) -> &Endpoint {
         &self.local
     }
+
+    /// The next connection that needs no handshake; those that do are begun.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Peer>>> {
+        match &self.listener {
+            Listener::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                Some(Peer {
+                    connection: Connection::Unix(stream),
+                    info: PeerInfo::Local { uid },
+                })
+            }),
+            Listener::Tcp(listener, ServerTls(tls)) => {
+                listener.poll_accept(cx).map_ok(|(stream, address)| {
+                    let acceptor = TlsAcceptor::from(tls.load_full());
+                    self.handshakes.spawn(secured(acceptor, stream, address));
+                    None
+                })
+            }
+        }
+    }
+}
+
+/// Agrees on TLS with somebody.
+async fn secured(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) -> Option<Peer> {
+    // Small messages go out at once; a failure costs latency only.
+    stream.set_nodelay(true).ok();
+    let agreed = timeout(HANDSHAKE, acceptor.accept(stream)).await;
+    let stream = match agreed {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "no TLS is agreed on with a client");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%address, "a client does not go on with TLS");
+            return None;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let shown = session.peer_certificates().and_then(<[_]>::first);
+    let certified = match shown.map(|certificate| Certified::read(certificate)) {
+        None => None,
+        Some(Ok(certified)) => Some(certified),
+        Some(Err(error)) => {
+            tracing::debug!(%address, %error, "a client has a certificate of the authority that is of no use");
+            return None;
+        }
+    };
+    Some(Peer {
+        connection: Connection::Tls(Box::new(stream)),
+        info: PeerInfo::Remote { address, certified },
+    })
 }
 
 impl Stream for Incoming {
     type Item = io::Result<Peer>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = match &self.get_mut().listener {
-            Listener::Unix(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, _)| Connection::Unix(stream)),
-            Listener::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
-                // Small messages go out at once; a failure costs latency only.
-                stream.set_nodelay(true).ok();
-                Connection::Tcp(stream)
-            }),
-        };
-        accepted.map(|result| Some(result.map(Peer)))
+        let this = self.get_mut();
+        loop {
+            match this.handshakes.poll_join_next(cx) {
+                Poll::Ready(Some(Ok(Some(peer)))) => return Poll::Ready(Some(Ok(peer))),
+                Poll::Ready(Some(_)) => continue,
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+            if this.handshakes.len() >= HANDSHAKES {
+                return Poll::Pending;
+            }
+            if let Some(pause) = &mut this.pause {
+                if pause.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.pause = None;
+            }
+            match this.poll_accept(cx) {
+                Poll::Ready(Ok(Some(peer))) => return Poll::Ready(Some(Ok(peer))),
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(error)) => {
+                    tracing::warn!(%error, endpoint = %this.local, "a connection cannot be taken");
+                    this.pause = Some(Box::pin(sleep(PAUSE)));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 }
 
 impl Connected for Peer {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = PeerInfo;
+    fn connect_info(&self) -> PeerInfo {
+        self.info.clone()
+    }
 }
 
 impl AsyncRead for Peer {
@@ -115,9 +280,9 @@ impl AsyncRead for Peer {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().connection {
             Connection::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Connection::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -128,23 +293,23 @@ impl AsyncWrite for Peer {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().connection {
             Connection::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Connection::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().connection {
             Connection::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Connection::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().connection {
             Connection::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Connection::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

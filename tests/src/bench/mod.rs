@@ -7,6 +7,7 @@
 pub mod bed;
 pub mod change;
 pub mod dns;
+pub mod failover;
 pub mod limits;
 pub mod load;
 pub mod marks;

@@ -11,13 +11,13 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use berth_tests::bench::{
-    Figure, bed::Bed, change, dns, memory, order, plan, restart, server, start, volumes,
+    Figure, bed::Bed, change, dns, failover, memory, order, plan, restart, server, start, volumes,
 };
 use tokio::runtime::Runtime;
 
 /// All parts, in the order in which they run: memory first, while the agents are still idle.
-const PARTS: [&str; 8] = [
-    "plan", "dns", "order", "memory", "start", "restart", "change", "volumes",
+const PARTS: [&str; 9] = [
+    "plan", "dns", "order", "memory", "start", "restart", "change", "volumes", "failover",
 ];
 
 fn main() -> ExitCode {
@@ -53,6 +53,7 @@ fn figures(names: &[&str], seconds: u64) -> anyhow::Result<()> {
     let mut bed = None;
     for part in PARTS {
         if names.is_empty() || names.contains(&part) {
+            eprintln!("bench: {part} ...");
             let measured = measure(&runtime, &mut bed, part, seconds);
             for figure in measured.with_context(|| part.to_owned())? {
                 println!("{figure}");
@@ -73,6 +74,7 @@ fn measure(
         "dns" => return dns::run(seconds),
         "order" => return runtime.block_on(order::run()),
         "volumes" => return runtime.block_on(volumes::run()),
+        "failover" => return runtime.block_on(failover::run()),
         _ => {}
     }
     let bed = match bed {

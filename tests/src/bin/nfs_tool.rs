@@ -8,6 +8,9 @@
 //! * `umount plain|force|detach TARGET`
 //! * `stat PATH`, `statfs PATH`, `read PATH`, `write PATH TEXT` (created or cut, and synced),
 //!   `chown PATH UID`
+//! * `dirty PATH TEXT BYTES TOLD`: writes so much of a line into a file and leaves that to the kernel,
+//!   then makes a file to say so, and stays. It is a program because every descriptor of a file on NFS
+//!   that is closed, also one of a shell's child, writes out all of the file.
 
 use std::{
     ffi::CString,
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["read", path] => read(path),
         ["write", path, text] => write(path, text),
         ["chown", path, uid] => chown_to(path, uid),
+        ["dirty", path, text, bytes, told] => dirty(path, text, bytes, told),
         _ => return ExitCode::from(USAGE),
     };
     match done {
@@ -98,4 +102,15 @@ fn write(path: &str, text: &str) -> io::Result<()> {
 fn chown_to(path: &str, uid: &str) -> io::Result<()> {
     let uid = uid.parse().map_err(|_| Errno::INVAL)?;
     chown(path, Some(uid), None)
+}
+
+fn dirty(path: &str, text: &str, bytes: &str, told: &str) -> io::Result<()> {
+    let bytes: usize = bytes.parse().map_err(|_| Errno::INVAL)?;
+    let mut file = File::options().write(true).open(path)?;
+    let line = format!("{text}\n");
+    file.write_all(&line.repeat(bytes / line.len()).into_bytes())?;
+    fs::write(told, text)?;
+    loop {
+        std::thread::park();
+    }
 }

@@ -7,6 +7,7 @@
 
 pub mod manifest;
 pub mod server;
+pub mod world;
 
 use std::{
     fs,

@@ -16,6 +16,7 @@ use berth_core::{
     keeper::Exit,
     machine::MachineIds,
     prerequisite::{Fact, Prerequisite},
+    rendered::RenderedMember,
     spec::{Port, Protocol},
     time::Timestamp,
     volume::{PoolInfo, Pools, VolumeHealth, work::VolumeWork},
@@ -245,6 +246,8 @@ impl Host for FakeHost {
             },
             controllers: std::collections::BTreeSet::new(),
             self_fences: true,
+            watchdog: false,
+            reboot_takes: Duration::ZERO,
         }
     }
 
@@ -407,6 +410,10 @@ impl Host for FakeHost {
         }
         self.connect(&member)
             .ok_or_else(|| step_failed("start the keeper", "it is gone"))
+    }
+
+    fn permits(&self, _rendered: &RenderedMember) -> Result<(), Reason> {
+        Ok(())
     }
 
     async fn attach(

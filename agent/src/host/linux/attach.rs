@@ -30,6 +30,10 @@ pub(super) async fn attach(
     member: &MemberId,
     order: AttachOrder,
 ) -> Result<AttachedProgram, Reason> {
+    if let Some(program) = order.argv.first() {
+        let policy = &host.inner.config.policy;
+        policy.command(&order.process, program)?;
+    }
     let step = || format!("run a program in {member}");
     let dir = host.inner.run_dir(member);
     let gone = || step_failed(step(), "the member does not run; `berth status` says why");

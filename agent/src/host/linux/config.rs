@@ -1,33 +1,81 @@
 //! A member's configuration directory: made for the user of its first process, and seeded from a
 //! directory of the host with what is not there yet. The member's own files are written by its
 //! keeper, before each start.
+//!
+//! What is copied is read as that user, by a helper: a manifest that names the directory of a key must
+//! not get the key.
 
 use std::{
     fs,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use berth_core::waiting::Reason;
+use serde::{Deserialize, Serialize};
 
-use super::path_failed;
-use crate::keeper::{Beneath, spec::Identity};
+use super::{
+    LinuxHost,
+    helpers::{self, About},
+    path_failed,
+};
+use crate::{
+    host::storage::{helper::HelperRequest, prepare::as_user},
+    keeper::{Beneath, spec::Identity},
+};
 
-/// Makes the directory, and seeds it.
+/// How long it may take to seed a directory: it may be on a server that hangs.
+const SEED: Duration = Duration::from_secs(60);
+
+/// A directory that is to be seeded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Seed {
+    from: PathBuf,
+    to: PathBuf,
+    owner: Identity,
+}
+
+/// Makes the directory, and gives back how it is to be seeded, if at all.
 pub(super) fn prepare(
     dir: &Path,
     seed: Option<&str>,
     owner: Option<&Identity>,
-) -> Result<(), Reason> {
+) -> Result<Option<Seed>, Reason> {
     let failed = |e| path_failed("make", dir, e);
     fs::create_dir_all(dir).map_err(failed)?;
-    let Some(owner) = owner else { return Ok(()) };
+    let Some(owner) = owner else { return Ok(None) };
     chown(dir, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
-    if let Some(seed) = seed {
-        let beneath = Beneath::open(dir, owner.uid, owner.gid).map_err(|e| failed(e.into()))?;
-        copy(Path::new(seed), Path::new(""), &beneath)?;
-    }
+    Ok(seed.map(|seed| Seed {
+        from: seed.into(),
+        to: dir.to_owned(),
+        owner: owner.clone(),
+    }))
+}
+
+/// Has a directory seeded.
+///
+/// # Errors
+/// `StepFailed` with the path that its user may not read; `VolumeHung`.
+pub(super) async fn seed(host: &LinuxHost, seed: Seed) -> Result<(), Reason> {
+    let about = [About {
+        volume: "configDir".to_owned(),
+        source: seed.from.display().to_string(),
+        step: "copy from it",
+    }];
+    let (inner, request) = (&host.inner, HelperRequest::Seed(seed));
+    let program = &inner.config.keeper_program;
+    helpers::ask(program, &inner.stuck, &about, &request, SEED).await?;
     Ok(())
+}
+
+/// What a helper does of it.
+pub(crate) fn seed_here(seed: &Seed) -> Result<(), Reason> {
+    let Seed { from, to, owner } = seed;
+    let opened = Beneath::open(to, owner.uid, owner.gid);
+    let opened = opened.map_err(|e| path_failed("open", to, std::io::Error::from(e)))?;
+    as_user(owner, || copy(from, Path::new(""), &opened))?
 }
 
 /// Copies files and directories that are missing. Links are followed while reading: they are the
@@ -72,7 +120,9 @@ mod tests {
             groups: Vec::new(),
         };
         for _ in 0..2 {
-            prepare(&config, Some(seed.to_str().unwrap()), Some(&me)).unwrap();
+            let seed = prepare(&config, seed.to_str(), Some(&me)).unwrap().unwrap();
+            let to = Beneath::open(&seed.to, me.uid, me.gid).unwrap();
+            copy(&seed.from, Path::new(""), &to).unwrap();
         }
         let read = |name: &str| fs::read_to_string(config.join(name)).unwrap();
         assert_eq!(read("jvm.options"), "-Xmx1g");
@@ -82,13 +132,9 @@ mod tests {
 
     #[test]
     fn a_missing_seed_is_named() {
-        let dirs = tempfile::tempdir().unwrap();
-        let me = Identity {
-            uid: nix::unistd::getuid().as_raw(),
-            gid: nix::unistd::getgid().as_raw(),
-            groups: Vec::new(),
-        };
-        let error = prepare(&dirs.path().join("c"), Some("/no/such/seed"), Some(&me)).unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let to = Beneath::open(dir.path(), 0, 0).unwrap();
+        let error = copy(Path::new("/no/such/seed"), Path::new(""), &to).unwrap_err();
         assert!(error.to_string().contains("/no/such/seed"), "{error}");
     }
 }

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     host::DnsSettings,
-    keeper::spec::{LaunchDirs, LaunchMessage, LaunchSpec},
+    keeper::{
+        scope_name,
+        spec::{LaunchDirs, LaunchMessage, LaunchSpec},
+    },
 };
 
 /// How long a launch may take; a volume that hangs must not hold an agent for ever.
@@ -36,6 +39,8 @@ struct Prepared {
     /// The keeper's own log.
     log: File,
     run: PathBuf,
+    /// What its configuration directory begins with.
+    seed: Option<config::Seed>,
 }
 
 /// Starts a keeper.
@@ -44,8 +49,21 @@ pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<Keep
     let prepared = host.blocking(move |inner| prepare(inner, launch)).await?;
     let run = prepared.run.clone();
     let program = &host.inner.config.keeper_program;
-    let Prepared { spec, log, .. } = prepared;
+    let Prepared {
+        spec, log, seed, ..
+    } = prepared;
+    if let Some(seed) = seed {
+        config::seed(host, seed).await?;
+    }
     let mut child = spawn(program, &strays::name(host, &member), log)?;
+    // It waits for what to do: whatever it starts is in its scope.
+    if let Some((pid, name)) = child
+        .id()
+        .and_then(|pid| Some((pid, scope_name(&run, pid)?)))
+    {
+        let scopes = &host.inner.config.scopes;
+        scopes.put(&name, &member.to_string(), pid).await;
+    }
     let mut progress = Progress::default();
     let launch = async {
         hand_over(&mut child, &spec).await;
@@ -80,12 +98,15 @@ pub(super) async fn start(host: &LinuxHost, launch: KeeperLaunch) -> Result<Keep
     connect::connect(&run, &record, keeper).await
 }
 
+/// What the host looks up where.
+const NSSWITCH: &str = "/etc/nsswitch.conf";
 /// The keeper's own messages.
 const KEEPER_LOG: &str = "keeper.log";
 
 /// Makes what a keeper needs on the host.
 fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     let rendered = &launch.rendered;
+    host.config.policy.member(rendered)?;
     let member = &rendered.member;
     let mut identities = BTreeMap::new();
     let processes = || rendered.init_processes.iter().chain(&rendered.processes);
@@ -116,9 +137,13 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     make_private(&configs)?;
     let first = rendered.processes.first();
     let owner = first.and_then(|process| identities.get(&process.name));
-    config::prepare(&dirs.config, rendered.config_copy_from.as_deref(), owner)?;
+    let seed = config::prepare(&dirs.config, rendered.config_copy_from.as_deref(), owner)?;
     write_public(&dirs.run.join("resolv.conf"), &resolv_conf(&launch.dns))?;
     write_public(&dirs.run.join("hosts"), &hosts(rendered))?;
+    // Where the host has none, programs go by those two files anyway.
+    if let Ok(host) = fs::read_to_string(NSSWITCH) {
+        write_public(&dirs.run.join("nsswitch.conf"), &nsswitch(&host))?;
+    }
     let log = dirs.log.join(KEEPER_LOG);
     let mut options = OpenOptions::new();
     let options = options.create(true).append(true).mode(0o640);
@@ -132,15 +157,16 @@ fn prepare(host: &Inner, launch: KeeperLaunch) -> Result<Prepared, Reason> {
     let spec = LaunchSpec {
         launch,
         identities,
-        reboot: host
-            .config
-            .self_reboot
-            .as_ref()
-            .map(|reboot| reboot.path().to_owned()),
+        reboot: host.config.self_reboot.clone(),
         dirs,
     };
     let spec = serde_json::to_vec(&spec).map_err(|e| step_failed("encode the launch", e))?;
-    Ok(Prepared { spec, log, run })
+    Ok(Prepared {
+        spec,
+        log,
+        run,
+        seed,
+    })
 }
 
 /// The agent's directories and pools, as they are called and as they really are.
@@ -177,6 +203,16 @@ fn resolv_conf(dns: &DnsSettings) -> String {
         dns.server,
         dns.search.join(" ")
     )
+}
+
+/// Names are looked up in the member's own files: modules such as `resolve` and `mdns4` would ask the
+/// host, which knows other names, or none.
+fn nsswitch(host: &str) -> String {
+    let own = host.lines().map(|line| match line.split_once(':') {
+        Some((database, _)) if database.trim() == "hosts" => "hosts: files dns",
+        Some(_) | None => line,
+    });
+    own.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn hosts(member: &RenderedMember) -> String {
@@ -290,6 +326,16 @@ mod tests {
         assert_eq!(
             resolv_conf(&dns),
             "nameserver 127.0.0.153\nsearch default.svc.x svc.x\noptions ndots:5\n"
+        );
+    }
+
+    #[test]
+    fn names_are_looked_up_by_the_member_itself() {
+        let host = "# as installed\npasswd: files sss\n\n\
+                    hosts:   files resolve [!UNAVAIL=return] dns\nnetworks: files\n";
+        assert_eq!(
+            nsswitch(host),
+            "# as installed\npasswd: files sss\n\nhosts: files dns\nnetworks: files\n"
         );
     }
 }

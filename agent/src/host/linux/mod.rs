@@ -12,12 +12,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use berth_core::{
     ids::{BootId, MemberId, RunId},
     machine::MachineIds,
     prerequisite::{Fact, Prerequisite},
+    rendered::RenderedMember,
     spec::Port,
     time::Timestamp,
     volume::{Pools, VolumeHealth, work::VolumeWork},
@@ -35,7 +37,7 @@ use super::{
 };
 use crate::{
     clock::{Alarm, boottime},
-    keeper::host_controllers,
+    keeper::{Trigger, host_controllers},
 };
 
 mod attach;
@@ -50,6 +52,7 @@ mod pools;
 mod ports;
 mod prerequisites;
 mod runs;
+mod scope;
 mod self_reboot;
 mod strays;
 mod transfer;
@@ -57,8 +60,10 @@ mod users;
 mod volumes;
 mod work;
 
+pub(crate) use config::{Seed, seed_here};
 pub use policy::LocalPolicy;
 pub(crate) use prerequisites::look_here;
+pub use scope::Scopes;
 pub use self_reboot::SelfReboot;
 
 /// Where a member's configuration appears to its processes.
@@ -77,8 +82,10 @@ pub struct LinuxConfig {
     pub pools: BTreeMap<String, Pool>,
     /// What processes may have here.
     pub policy: LocalPolicy,
-    /// What is written to, to reboot the host, when a member is not gone at the end of its lease.
+    /// What reboots the host when a member is not gone at the end of its lease.
     pub self_reboot: Option<SelfReboot>,
+    /// Who gives keepers their scopes.
+    pub scopes: Scopes,
     /// The program that becomes a keeper or a helper; this one, [`LinuxConfig::OWN_PROGRAM`], but in tests.
     pub keeper_program: PathBuf,
 }
@@ -114,14 +121,15 @@ impl LinuxHost {
         for dir in [&config.data_dir, &config.run_dir, &config.log_dir] {
             fs::create_dir_all(dir).map_err(|e| path_failed("make", dir, e))?;
         }
-        if let Some(reboot) = &config.self_reboot {
-            reboot.check()?;
-        }
+        let reboot = config.self_reboot.as_ref();
+        reboot.map_or(Ok(()), SelfReboot::check)?;
         let facts = HostFacts {
             boot: BootId(boot.trim().to_owned()),
             machine: machine_ids(),
-            controllers: host_controllers(),
+            controllers: host_controllers(config.scopes != Scopes::None),
             self_fences: config.self_reboot.is_some(),
+            watchdog: reboot.is_some_and(SelfReboot::is_watchdog),
+            reboot_takes: reboot.map_or(Duration::ZERO, SelfReboot::takes),
         };
         let pools = volumes::KnownPools::read(&config.data_dir)?;
         let found = strays::Found::now(&config.data_dir);
@@ -191,8 +199,8 @@ impl Host for LinuxHost {
         let Some(reboot) = &self.inner.config.self_reboot else {
             return Ok(());
         };
-        let file = reboot.path();
-        fs::write(file, "b").map_err(|e| path_failed("write", file, e))
+        let mut trigger = Trigger::open(reboot)?;
+        trigger.fire().map_err(|e| step_failed("reboot", e))
     }
 
     fn config_dir(&self, member: &MemberId) -> PathBuf {
@@ -249,6 +257,10 @@ impl Host for LinuxHost {
 
     async fn start_keeper(&self, launch: KeeperLaunch) -> Result<KeeperHandle, Reason> {
         launch::start(self, launch).await
+    }
+
+    fn permits(&self, rendered: &RenderedMember) -> Result<(), Reason> {
+        self.inner.config.policy.member(rendered)
     }
 
     async fn attach(

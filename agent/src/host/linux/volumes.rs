@@ -184,6 +184,7 @@ pub(super) fn place(host: &Inner, source: &VolumeSource, bytes: u64) -> Result<P
     let (name, dir) = match source {
         VolumeSource::Local { pool, dir, .. } => (pool, dir),
         VolumeSource::Nfs(source) => {
+            host.config.policy.server(source)?;
             if let Some(dir) = &source.sub_dir {
                 check_name(dir)?;
             }

@@ -26,7 +26,11 @@ use super::{
     work::{self, WorkRequest},
 };
 use crate::{
-    host::{PreparedVolume, linux::look_here, path_failed, step_failed},
+    host::{
+        PreparedVolume,
+        linux::{Seed, look_here, seed_here},
+        path_failed, step_failed,
+    },
     keeper::sys,
 };
 
@@ -61,6 +65,8 @@ pub(crate) enum HelperRequest {
         /// How large the volume is to be.
         bytes: u64,
     },
+    /// Copy what a configuration directory begins with.
+    Seed(Seed),
     /// Look for something that a set requires of the host.
     Require(Prerequisite),
     /// Look at a pool.
@@ -200,6 +206,7 @@ fn work(request: HelperRequest) -> Result<(), Reason> {
         }
         // Its output is for the data alone: it never comes here.
         HelperRequest::Send(_) => {}
+        HelperRequest::Seed(seed) => seed_here(&seed)?,
         HelperRequest::Require(required) => {
             say(&HelperLine::Fact(look_here(&required)));
         }

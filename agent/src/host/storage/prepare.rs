@@ -398,7 +398,7 @@ pub(crate) fn new_id() -> String {
 
 /// Does something as another user. A helper has one thread.
 pub(crate) fn as_user<T>(identity: &Identity, work: impl FnOnce() -> T) -> Result<T, Reason> {
-    let failed = |e: nix::errno::Errno| step_failed("become the volume's user", e.desc());
+    let failed = |e: nix::errno::Errno| step_failed("become the user", e.desc());
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
     setgroups(&groups).map_err(failed)?;
     setegid(Gid::from_raw(identity.gid)).map_err(failed)?;

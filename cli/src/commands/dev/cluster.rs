@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use berth_proto::{transport::Endpoint, v1};
+use berth_proto::{
+    transport::{Endpoint, Remote},
+    v1,
+};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
 use super::{
     checks::Programs,
     daemon::{Daemon, Spec},
+    join,
     layout::{Layout, POOL},
     leftovers, members,
     record::{RecordFile, Resume},
@@ -77,6 +81,10 @@ impl Cluster {
             self.record.clone(),
         ));
         coordinator.ready(START_LIMIT).await.map_err(failed)?;
+        let context = self.connect().await?;
+        for host in &self.layout.hosts {
+            join::join(&context, &self.layout, host, &self.programs.agent).await?;
+        }
         for host in &self.layout.hosts {
             let spec = Spec {
                 title: format!("berth-agent of {}", host.name),
@@ -89,7 +97,6 @@ impl Cluster {
         for outcome in join_all(ready).await {
             outcome.map_err(failed)?;
         }
-        let context = self.connect().await?;
         self.hosts_in_contact(&context).await?;
         make_pool(&context).await?;
         members::resume(&self.layout, &Resume::of(&self.layout.dir)).await;
@@ -102,8 +109,12 @@ impl Cluster {
             self.layout.endpoint().parse().map_err(
                 |error: berth_proto::transport::EndpointError| failed(error.to_string()),
             )?;
+        let remote = Remote {
+            endpoint,
+            tls: None,
+        };
         Ok(Context {
-            coordinator: Coordinator::connect(&endpoint).await?,
+            coordinator: Coordinator::connect(&remote).await?,
             namespace: "default".to_owned(),
         })
     }
@@ -187,7 +198,7 @@ async fn make_pool(context: &Context) -> Result<(), CliError> {
     Ok(())
 }
 
-fn failed(message: String) -> CliError {
+pub(super) fn failed(message: String) -> CliError {
     CliError::Failed {
         message,
         source: None,

@@ -23,6 +23,8 @@ const HOSTS: [u8; 3] = [127, 77, 0];
 const DNS: [u8; 3] = [127, 0, 0];
 const FIRST_DNS: u8 = 153;
 const DNS_PORT: u16 = 53;
+/// Where the coordinator is for its agents; outside of the pool.
+const COORDINATOR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 78, 0, 1), 7400);
 /// The path of a unix socket has at most 107 bytes; the longest one below the directory needs
 /// `/host-100/run/<member of 63 bytes>...`, which agents keep short on their own; this leaves room
 /// for the ones made here.
@@ -75,6 +77,11 @@ impl Layout {
         format!("unix:{}", self.dir.join("coordinator.sock").display())
     }
 
+    /// Where agents reach it: they join and connect as from another machine.
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        COORDINATOR
+    }
+
     /// The coordinator's config file.
     pub(crate) fn coordinator_config(&self) -> PathBuf {
         self.dir.join("coordinator/coordinator.yaml")
@@ -90,7 +97,7 @@ impl Layout {
         let coordinator = self.dir.join("coordinator");
         make(&coordinator)?;
         let config = json!({
-            "listen": [self.endpoint()],
+            "listen": [self.endpoint(), self.address()],
             "dataDir": coordinator.join("data"),
             "zone": ZONE,
         });
@@ -101,7 +108,7 @@ impl Layout {
             for pool in [host.pool(), host.images()] {
                 make(&pool)?;
             }
-            write(&host.config(), &host.agent_config(&self.endpoint()))?;
+            write(&host.config(), &host.agent_config(self.address()))?;
         }
         Ok(())
     }
@@ -126,6 +133,15 @@ impl HostLayout {
         self.dir.join("agent.yaml")
     }
 
+    /// What the agent proves itself with, once the host has joined.
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.data_dir().join("pki/identity.pem")
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
     /// Where the agent listens for `berth local`.
     pub(crate) fn socket(&self) -> String {
         format!("unix:{}", self.dir.join("agent.sock").display())
@@ -146,7 +162,7 @@ impl HostLayout {
         self.dir.join("run")
     }
 
-    fn agent_config(&self, coordinator: &str) -> Value {
+    fn agent_config(&self, coordinator: SocketAddrV4) -> Value {
         json!({
             "host": self.name,
             "coordinator": coordinator,
@@ -155,10 +171,11 @@ impl HostLayout {
                 "default": self.pool(),
                 "images": { "path": self.images(), "type": "image" },
             },
-            "dataDir": self.dir.join("data"),
+            "dataDir": self.data_dir(),
             "runDir": self.run_dir(),
             "logDir": self.dir.join("log"),
             "dns": { "listen": [self.dns] },
+            "metrics": { "listen": [format!("{}:7402", self.address)] },
             "local": self.socket(),
             "zone": ZONE,
         })
@@ -216,7 +233,7 @@ mod tests {
         let layout = Layout::new(dir.path(), 2).unwrap();
         layout.write_configs().unwrap();
         let text = fs::read_to_string(dir.path().join("host-2/agent.yaml")).unwrap();
-        let expected = format!("coordinator: {}", layout.endpoint());
+        let expected = format!("coordinator: {}", layout.address());
         assert!(text.contains(&expected), "{text}");
         assert!(text.contains("127.0.0.154:53"), "{text}");
         assert!(layout.coordinator_config().exists());

@@ -2,7 +2,8 @@
 //! in production, as children of this process.
 //!
 //! Map: [`layout`] says where everything is, [`checks`] what must be given, [`daemon`] keeps one
-//! program running, [`cluster`] brings all of them up, [`members`] stops the members in order at
+//! program running, [`cluster`] brings all of them up, [`join`] has the hosts join
+//! as real ones do, [`members`] stops the members in order at
 //! the end and starts them again next time, [`record`] is what scripts can read about it.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +13,7 @@ use crate::{args::DevArgs, error::CliError, output};
 mod checks;
 mod cluster;
 mod daemon;
+mod join;
 mod layout;
 mod leftovers;
 mod members;

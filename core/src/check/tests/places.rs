@@ -125,8 +125,19 @@ pub(super) fn founding(rule: Rule) -> Option<Bad> {
             friends.state.claims.remove(&data(0));
             friends.state.volumes.clear();
             friends.settle();
+            // That it was lost on its host is another rule's.
+            friends.state.foundings.get_mut(&set)?.untold.clear();
             let steps = start(&friends.state, 0);
             (friends.state, steps)
+        }
+        Rule::FounderTold => {
+            let mut friends = quorum();
+            friends.unready.extend([0, 1, 2].map(|n| member("db", n)));
+            friends.settle();
+            friends.lose(&member("db", 0));
+            friends.settle();
+            let (member, epoch) = (member("db", 0), epoch(&friends.state, 0));
+            (friends.state, vec![Step::Start { member, epoch }])
         }
         Rule::GatePassed => {
             let mut friends = running();

@@ -121,6 +121,22 @@ fn a_local_stop_holds_until_it_is_let_go() {
 }
 
 #[test]
+fn what_stops_because_its_host_goes_down_is_not_held() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    world.settle();
+    world.step(Event::ShuttingDown(true));
+    world.settle();
+    let report = world.report();
+    assert_eq!(report.phase, Phase::Stopped);
+    assert_eq!(report.waiting, Some(Reason::HostShuttingDown));
+    assert!(!world.machine.held());
+    world.step(Event::ShuttingDown(false));
+    world.settle();
+    assert!(world.report().ready);
+}
+
+#[test]
 fn a_restart_is_a_new_run() {
     let mut world = World::new(ProbeSpecs::default());
     world.step(Event::Order(wanted(1, Desired::Run)));

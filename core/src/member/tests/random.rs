@@ -12,6 +12,7 @@ enum Op {
     NextEpoch,
     Remove,
     Held(bool),
+    ShuttingDown(bool),
     Barred(bool),
     Restart,
     Finish { ok: bool, survives: bool },
@@ -30,6 +31,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::NextEpoch),
         1 => Just(Op::Remove),
         1 => any::<bool>().prop_map(Op::Held),
+        1 => any::<bool>().prop_map(Op::ShuttingDown),
         1 => any::<bool>().prop_map(Op::Barred),
         1 => Just(Op::Restart),
         12 => (any::<bool>(), any::<bool>()).prop_map(|(ok, survives)| Op::Finish { ok, survives }),
@@ -61,6 +63,7 @@ fn apply(world: &mut World, generation: &mut Generation, op: Op) {
         }
         Op::Remove => world.step(Event::Order(Standing::Removed)),
         Op::Held(held) => world.step(Event::Held(held)),
+        Op::ShuttingDown(now) => world.step(Event::ShuttingDown(now)),
         Op::Barred(barred) => world.bar(barred),
         Op::Restart => world.step(Event::Restart),
         Op::Finish { ok, survives } => world.finish(ok, survives),
@@ -95,6 +98,7 @@ proptest! {
             apply(&mut world, &mut generation, op);
         }
         world.step(Event::Held(false));
+        world.step(Event::ShuttingDown(false));
         world.bar(false);
         world.step(Event::Order(wanted(generation.0, Desired::Run)));
         world.start_again();

@@ -20,6 +20,7 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
     let spec = std::sync::Arc::clone(&set.spec);
     let ordinals: Vec<_> = set.declared().collect();
     for template in &spec.volume_claim_templates {
+        let requests = &template.spec.resources.requests;
         let wanted = template.spec.storage();
         for ordinal in ordinals.iter().copied() {
             let set = key.clone();
@@ -28,7 +29,11 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
                 continue;
             };
             let claim = draft.state.claims.get(&name).filter(|c| c.is_for(&id));
-            if claim.is_none_or(|claim| claim.spec.storage() >= wanted) {
+            // Nearly all of them ask in the same words.
+            let has_it = |claim: &Claim| {
+                claim.spec.resources.requests == *requests || claim.spec.storage() >= wanted
+            };
+            if claim.is_none_or(has_it) {
                 continue;
             }
             match grown(&draft.state, &id, &name, template) {

@@ -1,11 +1,19 @@
 //! A cluster is founded once, by members that all have names before the first of them starts.
 
+use std::time::Duration;
+
 use crate::{
     fixture::{friend::Friends, key, member, put_set, report, spec, state},
-    ids::{Ordinal, Uid},
+    ids::{MemberId, Ordinal, Uid},
+    plan::{Step, step::Proof},
     report::Phase,
     spec::{GatePolicy, Membership, StatefulSetSpec},
-    state::{State, orders::member_order},
+    state::{
+        State,
+        leaving::{self, NotLeaving},
+        lost::confirm_dead,
+        orders::member_order,
+    },
     waiting::Reason,
 };
 
@@ -120,6 +128,83 @@ fn a_founder_that_lost_its_volume_is_not_founded_again() {
         member_order(&friends.state, &id).is_none(),
         "it is not started"
     );
+}
+
+/// Three founders without volumes, which run and do not serve yet, and their second one.
+fn begun() -> (Friends, MemberId) {
+    let mut state = state(4);
+    let spec = StatefulSetSpec {
+        volume_claim_templates: Vec::new(),
+        ..quorum(3)
+    };
+    put_set(&mut state, "db", spec);
+    let mut friends = Friends::new(state);
+    friends.unready.extend([0, 1, 2].map(|n| member("db", n)));
+    friends.settle();
+    assert_eq!(friends.log.len(), 3);
+    (friends, member("db", 1))
+}
+
+#[test]
+fn a_founder_that_was_given_up_unheard_waits_and_comes_back_as_one_that_joins() {
+    let (mut friends, id) = begun();
+    let host = friends.state.sets[&id.set].members[&id.ordinal]
+        .host
+        .clone();
+    friends.contact(&host, false);
+    friends.state = confirm_dead(&friends.state, &host, friends.now).unwrap();
+    friends.settle();
+    let reason = Reason::FoundingDiskLost { member: id.clone() };
+    assert_eq!(friends.report.waiting[&id], reason);
+    assert_eq!(friends.log.len(), 3, "it is not started elsewhere");
+
+    friends.state = leaving::replace(&friends.state, &id, friends.now).unwrap();
+    friends.plan();
+    friends.agents();
+    friends.plan();
+    assert!(!founding(&friends.state, 1), "it joins");
+    assert_eq!(friends.log[3..], ["+db-1"]);
+    assert!(founding(&friends.state, 0) && founding(&friends.state, 2));
+    let refused = leaving::replace(&friends.state, &id, friends.now);
+    assert!(matches!(refused, Err(NotLeaving::NoData(_))), "{refused:?}");
+}
+
+#[test]
+fn a_founder_that_its_agent_stopped_before_it_served_founds_again() {
+    let (mut friends, id) = begun();
+    let set = friends.state.sets.get_mut(&id.set).unwrap();
+    let member = set.members.get_mut(&id.ordinal).unwrap();
+    member.restart_asked = Some(friends.now);
+    friends.now = friends.now.plus(Duration::from_secs(60));
+    friends.settle();
+    assert_eq!(friends.log[3..], ["-db-1", "+db-1"]);
+    assert!(founding(&friends.state, 1));
+}
+
+#[test]
+fn only_what_was_said_or_never_ordered_tells_whether_a_founder_served() {
+    let tells = [Proof::NeverOrdered, Proof::ReportedStopped];
+    let silent = [
+        Proof::ReportedAbsent,
+        Proof::ConfirmedDead,
+        Proof::Forced,
+        Proof::LeaseOver,
+        Proof::Fenced,
+    ];
+    for (proofs, told) in [(tells.as_slice(), true), (silent.as_slice(), false)] {
+        for proof in proofs {
+            let (mut friends, member) = begun();
+            let epoch = friends.state.sets[&member.set].members[&member.ordinal].epoch;
+            let release = Step::Release {
+                member: member.clone(),
+                epoch,
+                proof: proof.clone(),
+            };
+            friends.state.apply(&release, friends.now);
+            let founding = &friends.state.foundings[&member.set];
+            assert_eq!(founding.is_lost(&friends.state, &member), !told, "{proof}");
+        }
+    }
 }
 
 #[test]

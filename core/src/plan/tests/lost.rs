@@ -387,7 +387,7 @@ fn no_member_that_moves_starts_on_a_volume_without_an_owner_record() {
 
 #[test]
 fn what_enforces_it_is_told_of_a_set() {
-    use Enforcement::{Fenced, Hold, Lease, NoMember, Nothing};
+    use Enforcement::{Fenced, Hold, Lease, NoMember, Nothing, Watchdog};
     let told = |friends: &Friends| {
         let set = &friends.state.sets[&key("db")];
         friends.state.enforcement(&key("db"), set)
@@ -423,6 +423,12 @@ fn what_enforces_it_is_told_of_a_set() {
         friends.state.fences.insert(host, own);
         assert_eq!(told(&friends), expected, "{writes} {reboots} {own:?}");
     }
+    let mut reset = running(false);
+    let host = placed_on(&reset);
+    for known in reset.state.hosts.values_mut() {
+        known.record.watchdog = known.record.name == host;
+    }
+    assert_eq!(told(&reset), Watchdog);
     let mut empty = running(false);
     empty
         .state

@@ -34,6 +34,10 @@ impl Plot {
         for _ in 0..TIDY {
             // What connects only now may have seen more than was accepted.
             self.world.accept_restore();
+            if self.world.replace_founders() {
+                // The rollout of their set may have stalled meanwhile.
+                self.provide();
+            }
             self.world.tidy_volumes();
             self.world.run(BACK)?;
         }

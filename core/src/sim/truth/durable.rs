@@ -11,6 +11,7 @@ use crate::{
     report::Phase,
     sim::{World, host::BACK},
     spec::StatefulSetSpec,
+    state::State,
 };
 
 use super::Truth;
@@ -39,11 +40,15 @@ impl Truth {
         self.answered.orders.remove(host);
     }
 
-    /// What was answered is taken back by operators.
-    pub(in crate::sim) fn forget_answers(&mut self) {
+    /// What was answered is taken back by operators, who are left with this store.
+    pub(in crate::sim) fn forget_answers(&mut self, state: &State) {
         self.answered = Answered::default();
-        // Sets that were founded since may be founded anew, or as they were before.
+        // Sets that were founded since may be founded anew, or as they were before. One that nothing is
+        // left of is another one, if it is made again.
         self.founders.clear();
+        let known =
+            |set: &SetKey| state.sets.contains_key(set) || state.foundings.contains_key(set);
+        self.founded.retain(|id| known(&id.set));
     }
 
     /// An agent tells the coordinator that it has an order.

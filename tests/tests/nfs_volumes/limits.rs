@@ -1,6 +1,5 @@
 //! Hard limits of plain directories, on the file systems that have project quota: xfs and ext4. Here and
 //! not with the other tests of pools, because it takes a kernel that has both.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 

@@ -1,6 +1,5 @@
 //! The test bed for real NFS, without Berth's volumes: that the guest's server and clients do what the
 //! tests of volumes take for granted, most of all how they fail.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{fs, path::PathBuf};
 

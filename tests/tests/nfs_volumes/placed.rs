@@ -1,5 +1,4 @@
 //! Berth's volumes on a real server: directories that were there before, and those that a class makes.
-#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{
     fs,
