@@ -31,7 +31,7 @@ use crate::{
     },
     lease::LeaseTerms,
     machine::MachineIds,
-    order::{Desired, MemberOrder, OrderDelta, OrderHead, order_hash},
+    order::{Desired, MemberOrder, OrderDelta, OrderHead, group, order_hash},
     spec::Sealed,
     volume::VolumeSource,
     waiting::{OtherMachine, Reason},
@@ -48,8 +48,10 @@ pub struct Ledger {
     /// Names the order; its history is empty if there never was one.
     pub head: OrderHead,
     /// The order.
+    #[serde(with = "group::map")]
     pub members: BTreeMap<MemberId, MemberOrder>,
     /// The last order of members that left it and are not known to be gone from this host.
+    #[serde(with = "group::map")]
     pub leaving: BTreeMap<MemberId, MemberOrder>,
     /// The highest epoch of each member that was ever accepted.
     pub highest_epochs: BTreeMap<MemberId, Epoch>,

@@ -19,6 +19,10 @@ use crate::{
     volume::{Ownership, VolumeSource},
 };
 
+pub(crate) mod group;
+
+pub use group::{OrderGroup, grouped, ungrouped};
+
 /// Names one order: nothing about it may differ under the same head.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +46,7 @@ pub struct OrderDelta {
     /// The generation that it changes; `None` if `upserts` is the complete order.
     pub base: Option<Generation>,
     /// Members that are new or changed.
+    #[serde(with = "group::list")]
     pub upserts: Vec<MemberOrder>,
     /// Members that the host is to forget, once they are gone.
     pub removals: Vec<MemberId>,
@@ -69,16 +74,16 @@ impl OrderDelta {
     }
 }
 
-/// Hash over a complete order: SHA-256, in hexadecimal, of its members in the order of their ids,
-/// each as one line of JSON. Both ends compute it from their own copy, so that a lost or doubled
-/// change cannot go unnoticed.
+/// Hash over a complete order: SHA-256, in hexadecimal, of its members in the order of their ids, by
+/// groups that have the same list of peers ([`grouped`]), each as one line of JSON. Both ends compute it
+/// from their own copy, so that a lost or doubled change cannot go unnoticed.
 pub fn order_hash(members: &BTreeMap<MemberId, MemberOrder>) -> ContentHash {
     let mut hasher = Sha256::new();
-    for order in members.values() {
+    for group in grouped(members.values()) {
         // Maps have text keys and there are no floats in an order, so this cannot fail; if it ever
         // did, both ends would hash the same empty line and the content check would still hold for
-        // every other member.
-        hasher.update(serde_json::to_vec(order).unwrap_or_default());
+        // every other group.
+        hasher.update(serde_json::to_vec(&group).unwrap_or_default());
         hasher.update(b"\n");
     }
     ContentHash(hex(&hasher.finalize()))

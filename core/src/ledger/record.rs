@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The first line of the file; another version gets another number.
-const HEADER: &str = "berth-ledger 1";
+const HEADER: &str = "berth-ledger 2";
 /// Characters of the checksum that stand in front of a frame.
 const CHECKSUM: usize = 16;
 

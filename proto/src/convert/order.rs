@@ -2,7 +2,7 @@
 
 use berth_core::{
     ids::{ContentHash, Generation, HistoryId, Term},
-    order::{OrderDelta, OrderHead},
+    order::{OrderDelta, OrderGroup, OrderHead, grouped, ungrouped},
 };
 
 use super::{ConvertError, from_json, id, to_json};
@@ -33,12 +33,13 @@ impl From<v1::OrderHead> for OrderHead {
 impl TryFrom<OrderDelta> for v1::Order {
     type Error = ConvertError;
     fn try_from(delta: OrderDelta) -> Result<Self, ConvertError> {
-        let upserts = delta.upserts.iter();
+        let groups = grouped(&delta.upserts);
         Ok(Self {
             head: Some(delta.head.into()),
             base: delta.base.map(|base| base.0),
-            upserts: upserts
-                .map(|order| to_json("upserts", order))
+            upserts: groups
+                .iter()
+                .map(|group| to_json("upserts", group))
                 .collect::<Result<_, _>>()?,
             removals: delta.removals.iter().map(ToString::to_string).collect(),
         })
@@ -49,14 +50,14 @@ impl TryFrom<v1::Order> for OrderDelta {
     type Error = ConvertError;
     fn try_from(order: v1::Order) -> Result<Self, ConvertError> {
         let head = order.head.ok_or(ConvertError::Missing { field: "head" })?;
-        let upserts = order.upserts.iter();
+        let groups = order.upserts.iter();
+        let groups = groups.map(|bytes| from_json("upserts", bytes));
+        let groups = groups.collect::<Result<Vec<OrderGroup>, _>>()?;
         let removals = order.removals.iter();
         Ok(Self {
             head: head.into(),
             base: order.base.map(Generation),
-            upserts: upserts
-                .map(|bytes| from_json("upserts", bytes))
-                .collect::<Result<_, _>>()?,
+            upserts: ungrouped(groups),
             removals: removals
                 .map(|text| id("removals", text))
                 .collect::<Result<_, _>>()?,

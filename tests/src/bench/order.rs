@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use berth_core::{
     ids::{Epoch, Generation, HistoryId, MemberId, Ordinal, TemplateHash, Term, ZoneSerial},
-    order::{ConfigData, Desired, MemberOrder, Peer, RenderValues, order_hash},
+    order::{ConfigData, Desired, MemberOrder, Peer, RenderValues, grouped, order_hash},
     spec::{MemberSpec, Process},
     zone::{RecordData, Zone},
 };
@@ -294,6 +294,7 @@ fn change(
         generation: Generation(generation).0,
         hash: order_hash(members).to_string(),
     };
+    let upserts = grouped(&upserts);
     let upserts = upserts.iter().map(serde_json::to_vec);
     Ok(v1::Order {
         head: Some(head),
