@@ -14,7 +14,7 @@
 use std::{
     borrow::Borrow,
     fmt,
-    ops::{Index, RangeBounds},
+    ops::{Bound, Index, RangeBounds},
     sync::Arc,
 };
 
@@ -105,7 +105,7 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.root.get(key)
+        self.root.get(key).map(|(key, value)| (key, &**value))
     }
 
     /// Whether a key has a value.
@@ -116,12 +116,29 @@ impl<K: Ord, V> Map<K, V> {
         self.get(key).is_some()
     }
 
+    /// The value of a key, which others may share.
+    pub fn get_shared<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&Arc<V>>
+    where
+        K: Borrow<Q>,
+    {
+        self.root.get(key).map(|(_, value)| value)
+    }
+
+    /// The entries from the first on whose key is not below something, sorted by key.
+    pub fn above(&self, is_below: impl Fn(&K) -> bool) -> impl Iterator<Item = (&K, &V)> {
+        Iter::above(&self.root, is_below)
+    }
+
     /// The entries whose keys are in a range, sorted by key.
     pub fn range<'a, R: RangeBounds<K> + 'a>(
         &'a self,
         range: R,
     ) -> impl Iterator<Item = (&'a K, &'a V)> {
-        let from = Iter::from(&self.root, range.start_bound());
+        let from = Iter::above(&self.root, |key| match range.start_bound() {
+            Bound::Included(start) => key < start,
+            Bound::Excluded(start) => key <= start,
+            Bound::Unbounded => false,
+        });
         let inside = move |key: &K| range.contains(key);
         from.take_while(move |(key, _)| inside(key))
     }

@@ -26,7 +26,10 @@ pub(super) fn one_epoch(case: &Case<'_>) -> Verdict {
         return Ok(());
     };
     // Whatever the records say: an agent that tells of another epoch may be running it.
-    for (name, host) in case.state.hosts.iter().filter(|(_, h)| h.contact.connected) {
+    let index = case.state.index();
+    let reported_on = index.reported_on.of(id);
+    let hosts = reported_on.filter_map(|name| case.state.hosts.get_key_value(name));
+    for (name, host) in hosts.filter(|(_, host)| host.contact.connected) {
         if let Some(seen) = host.contact.members.get(id)
             && seen.report.phase != Phase::Stopped
             && own != Some((name, seen.report.epoch))

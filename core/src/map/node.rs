@@ -121,7 +121,7 @@ impl<K: Clone, V> Node<K, V> {
 }
 
 /// The child that has a key, if any has.
-pub(super) fn child<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &Children<K, V>, key: &Q) -> usize {
+fn child<K: Borrow<Q>, V, Q: Ord + ?Sized>(children: &Children<K, V>, key: &Q) -> usize {
     children
         .partition_point(|(low, _)| low.borrow() <= key)
         .saturating_sub(1)
@@ -135,7 +135,7 @@ fn search<K: Borrow<Q>, V, Q: Ord + ?Sized>(
 }
 
 impl<K, V> Node<K, V> {
-    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &Arc<V>)>
     where
         K: Borrow<Q>,
     {

@@ -1,8 +1,8 @@
 //! Walking over the entries of a [`super::Map`], from both ends.
 
-use std::{fmt, ops::Bound, slice, sync::Arc};
+use std::{fmt, slice, sync::Arc};
 
-use super::node::{Child, Node, child};
+use super::node::{Child, Node};
 
 /// The entries of a map, sorted by key.
 pub struct Iter<'a, K, V> {
@@ -59,29 +59,21 @@ impl<'a, K, V> Iter<'a, K, V> {
         }
     }
 
-    /// From a key on; only forward.
-    pub(super) fn from(root: &'a Node<K, V>, start: Bound<&K>) -> Self
-    where
-        K: Ord,
-    {
+    /// From the first key on that is not below something; only forward.
+    pub(super) fn above(root: &'a Node<K, V>, is_below: impl Fn(&K) -> bool) -> Self {
         let mut front = Vec::new();
         let mut node = root;
         loop {
             match node {
                 Node::Branch(children) => {
-                    let at = match start {
-                        Bound::Included(key) | Bound::Excluded(key) => child(children, key),
-                        Bound::Unbounded => 0,
-                    };
+                    let below = children.partition_point(|(low, _)| is_below(low));
+                    // Its last keys need not be below as its first is.
+                    let at = below.saturating_sub(1);
                     front.push(Level::Branch(children[at + 1..].iter()));
                     node = &children[at].1;
                 }
                 Node::Leaf(entries) => {
-                    let at = entries.partition_point(|(key, _)| match start {
-                        Bound::Included(start) => key < start,
-                        Bound::Excluded(start) => key <= start,
-                        Bound::Unbounded => false,
-                    });
+                    let at = entries.partition_point(|(key, _)| is_below(key));
                     front.push(Level::Leaf(entries[at..].iter()));
                     break;
                 }

@@ -11,7 +11,7 @@
 use crate::{
     bug::{self, Bug},
     ids::{Ordinal, SetKey},
-    plan::facts::{Standing, facts_in},
+    plan::facts::{Roster, Standing},
     spec::{Amount, DisruptionBudget},
     state::{Set, State},
     time::Timestamp,
@@ -43,9 +43,7 @@ impl Spent {
 
 /// Whether a wanted member may be taken down now and brought back.
 pub(super) fn allows(
-    state: &State,
-    key: &SetKey,
-    set: &Set,
+    members: &Roster<'_>,
     victim: Ordinal,
     cause: DisruptionCause,
     now: Timestamp,
@@ -54,8 +52,8 @@ pub(super) fn allows(
         return Ok(());
     }
     let stays = |other: &Ordinal| *other != victim || bug::on(Bug::VictimCounted);
-    let others = set.declared().filter(stays);
-    enough(state, (key, set), others, (cause, floor(set, cause)), now)
+    let others = members.set.declared().filter(stays);
+    enough(members, others, (cause, floor(members.set, cause)), now)
 }
 
 /// Whether a member that is not wanted any more may leave. Without a budget of its own a set goes
@@ -67,14 +65,17 @@ pub(super) fn lets_go(
     victim: Ordinal,
     now: Timestamp,
 ) -> Result<(), Spent> {
-    let serves = facts_in(state, key, set, victim).is_some_and(|facts| facts.available(now));
-    let Some(budget) = set.spec.disruption_budget.as_ref().filter(|_| serves) else {
+    let Some(budget) = &set.spec.disruption_budget else {
         return Ok(());
     };
+    let members = Roster::new(state, key, set);
+    if !members.of(victim).is_some_and(|facts| facts.available(now)) {
+        return Ok(());
+    }
     let others = set.members.keys().copied().filter(|other| *other != victim);
     let floor = floor_of(budget, set.wanted());
     let cause = DisruptionCause::ScaleIn;
-    enough(state, (key, set), others, (cause, floor), now)
+    enough(&members, others, (cause, floor), now)
 }
 
 /// How many others must be available for a member to be taken down. For an update,
@@ -139,8 +140,7 @@ fn share(size: u32, percent: u32) -> u32 {
 }
 
 fn enough(
-    state: &State,
-    (key, set): (&SetKey, &Set),
+    members: &Roster<'_>,
     others: impl Iterator<Item = Ordinal>,
     (cause, floor): (DisruptionCause, u32),
     now: Timestamp,
@@ -148,7 +148,7 @@ fn enough(
     let mut available = 0_u32;
     let mut wake = None;
     for other in others {
-        let facts = facts_in(state, key, set, other).filter(|facts| !facts.falters());
+        let facts = members.of(other).filter(|facts| !facts.falters());
         match facts.map_or(Standing::Down, |facts| facts.standing(now)) {
             Standing::Available => available += 1,
             Standing::ReadyUntil(at) => wake = wake.into_iter().chain([at]).min(),

@@ -10,7 +10,7 @@ use crate::{
     plan::{
         Step, assign, budget,
         draft::Draft,
-        facts::{facts, facts_in},
+        facts::{Roster, facts, facts_in},
     },
     state::{Member, Ordered, Set, State},
     waiting::{DisruptionCause, Reason},
@@ -79,8 +79,8 @@ fn evict(draft: &mut Draft, id: &MemberId) -> Result<Option<crate::ids::Epoch>, 
     }
     // One that does not serve costs nothing.
     let allowed = if facts.ready() {
-        let set = facts.set;
-        budget::allows(&draft.state, &id.set, set, id.ordinal, cause, draft.now)
+        let members = Roster::new(&draft.state, &id.set, facts.set);
+        budget::allows(&members, id.ordinal, cause, draft.now)
     } else {
         Ok(())
     };

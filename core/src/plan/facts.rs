@@ -71,6 +71,30 @@ pub(super) fn all<'a>(
     })
 }
 
+/// The facts of all assigned ordinals of a set, gathered once for all that is asked of them.
+#[derive(Debug)]
+pub(super) struct Roster<'a> {
+    /// The set.
+    pub(super) set: &'a Set,
+    facts: Vec<(Ordinal, Facts<'a>)>,
+}
+
+impl<'a> Roster<'a> {
+    /// That of a set.
+    pub(super) fn new(state: &'a State, key: &'a SetKey, set: &'a Set) -> Self {
+        let members = set.members.iter();
+        let facts = members.map(|(n, member)| (*n, of_member(state, (key, set), *n, member)));
+        let facts = facts.collect();
+        Self { set, facts }
+    }
+
+    /// The facts of an ordinal, if it is assigned.
+    pub(super) fn of(&self, ordinal: Ordinal) -> Option<&Facts<'a>> {
+        let at = self.facts.binary_search_by_key(&ordinal, |(n, _)| *n);
+        at.ok().map(|at| &self.facts[at].1)
+    }
+}
+
 fn of_member<'a>(
     state: &'a State,
     (key, set): (&SetKey, &'a Set),

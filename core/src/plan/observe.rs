@@ -2,43 +2,45 @@
 
 use crate::{
     bug::{self, Bug},
-    ids::{ClaimKey, MemberId, SetKey},
+    ids::{MemberId, SetKey},
     plan::{
         Step,
         draft::Draft,
         facts::{Facts, all, facts},
     },
-    state::State,
+    state::{OwnClaims, State},
     volume::{VolumeReport, access::shared_claims},
 };
 
 /// Records what is newly observed of a set.
 pub(super) fn run(draft: &mut Draft, key: &SetKey) {
+    let claims = draft.state.own_claims(key);
     let news = all(&draft.state, key).filter_map(|(ordinal, facts)| {
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
-        let news = !observed(&draft.state, &id, &facts).is_empty();
+        let news = !observed(&draft.state, &claims, &id, &facts).is_empty();
         news.then_some(id)
     });
     // What is recorded of a claim that several share is no news of the others any more.
     for id in news.collect::<Vec<_>>() {
+        let claims = draft.state.own_claims(key);
         let facts = facts(&draft.state, key, id.ordinal);
-        let steps = facts.map(|facts| observed(&draft.state, &id, &facts));
+        let steps = facts.map(|facts| observed(&draft.state, &claims, &id, &facts));
         for step in steps.unwrap_or_default() {
             draft.push(step);
         }
     }
 }
 
-fn observed(state: &State, id: &MemberId, facts: &Facts<'_>) -> Vec<Step> {
+fn observed(state: &State, claims: &OwnClaims, id: &MemberId, facts: &Facts<'_>) -> Vec<Step> {
     let Some(seen) = facts.seen else {
         return Vec::new();
     };
     let reported = seen.report.filled.iter();
     let mut steps: Vec<Step> = reported
-        .filter_map(|name| filled(state, id, facts, name, &seen.report.volumes))
+        .filter_map(|name| filled((state, claims), id, facts, name, &seen.report.volumes))
         .collect();
     let member = facts.member;
     // Whatever the policy: only a member that served has surely finished its part of the founding.
@@ -56,21 +58,19 @@ fn observed(state: &State, id: &MemberId, facts: &Facts<'_>) -> Vec<Step> {
 /// What is to be recorded of a volume that a member was started on, by the name that its mounts
 /// know: that it holds data, and whose.
 fn filled(
-    state: &State,
+    (state, claims): (&State, &OwnClaims),
     id: &MemberId,
     facts: &Facts<'_>,
     name: &str,
     reports: &[VolumeReport],
 ) -> Option<Step> {
-    let known = |key: ClaimKey| Some((state.claims.get(&key)?, key));
-    let own = id.claim(name).ok().and_then(known);
     let shared = || {
         let template = facts.set.template_of(&facts.member.revision)?;
         let mut shared = shared_claims(id, template);
         let (_, key) = shared.find(|(used, _)| used.name == name)?;
-        known(key)
+        state.claims.get_key_value(&key)
     };
-    let (claim, key) = own.filter(|(claim, _)| claim.is_for(id)).or_else(shared)?;
+    let (key, claim) = claims.named(id.ordinal, name).or_else(shared)?;
     let report = reports.iter().find(|report| report.name == name);
     // Of a volume that holds its own record, that one counts.
     let unrecorded = report.filter(|report| !report.recorded);
@@ -87,8 +87,8 @@ fn filled(
         || (claim.owner.is_none() && owner.is_some())
         || address.is_some()
         || moved().is_some();
-    news.then_some(Step::FillClaim {
-        key,
+    news.then(|| Step::FillClaim {
+        key: key.clone(),
         owner,
         address,
     })

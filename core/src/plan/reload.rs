@@ -11,7 +11,7 @@ use crate::{
         Step,
         budget::{self, Spent},
         draft::Draft,
-        facts::{BROKEN_AFTER, Facts, Standing, facts},
+        facts::{BROKEN_AFTER, Facts, Roster, Standing, facts},
     },
     spec::{ConfigUpdate, UpdateKind},
     state::{Member, Ordered, Revision, Set},
@@ -117,7 +117,8 @@ fn spent(draft: &Draft, key: &SetKey, set: &Set, ordinal: Ordinal) -> Option<Spe
         return None;
     }
     let (state, now) = (&draft.state, draft.now);
-    budget::allows(state, key, set, ordinal, DisruptionCause::Update, now).err()
+    let members = Roster::new(state, key, set);
+    budget::allows(&members, ordinal, DisruptionCause::Update, now).err()
 }
 
 /// Whether a member runs with the target revision, on a host in contact: of another nothing can be

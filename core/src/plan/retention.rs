@@ -12,7 +12,7 @@ use crate::{
     ids::{ClaimKey, MemberId, Ordinal, SetKey},
     plan::{Parked, Scope, Step, Subject, draft::Draft, parked::holds_set},
     spec::{Placement, Retention},
-    state::{Claim, GoesWith, Member, Ordered, Set, State, VolumeState},
+    state::{Claim, GoesWith, Member, Ordered, OwnClaims, Set, State, VolumeState},
     volume::access::sharers,
     waiting::Reason,
 };
@@ -24,9 +24,9 @@ pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
         return;
     };
     let mut steps = Vec::new();
+    let claims = draft.state.own_claims(key);
     for (ordinal, member) in &set.members {
-        let id = member_id(key, *ordinal);
-        for (key, claim) in own(&draft.state, set, &id) {
+        for (key, claim) in own(&claims, set, *ordinal) {
             let goes_with = match &claim.goes_with {
                 // An operator asked for it, whatever the policy.
                 Some(GoesWith::Asked) => continue,
@@ -39,6 +39,7 @@ pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
                 Some(GoesWith::Member { .. } | GoesWith::Set { .. }) | None => living(set),
             };
             if claim.goes_with != goes_with {
+                let key = key.clone();
                 steps.push(Step::TieClaim { key, goes_with });
             }
         }
@@ -47,13 +48,13 @@ pub(super) fn tie(draft: &mut Draft, key: &SetKey) {
         let went = Some(GoesWith::Set {
             uid: set.uid.clone(),
         });
-        let claims = draft.state.claims_of(key);
-        let left = claims.filter(|(_, claim)| {
-            let id = claim.member.as_ref();
-            claim.goes_with == went && id.is_some_and(|id| !set.members.contains_key(&id.ordinal))
+        let left = claims.iter().filter(|(ordinal, _, claim)| {
+            claim.goes_with == went && !set.members.contains_key(ordinal)
         });
-        steps.extend(left.map(|(key, _)| Step::TieClaim {
-            key: key.clone(),
+        let mut left: Vec<ClaimKey> = left.map(|(_, key, _)| key.clone()).collect();
+        left.sort_unstable();
+        steps.extend(left.into_iter().map(|key| Step::TieClaim {
+            key,
             goes_with: None,
         }));
     }
@@ -74,14 +75,14 @@ pub(super) fn condemn(draft: &mut Draft, id: &MemberId) {
         return;
     }
     let epoch = member.epoch;
-    let claims = own(&draft.state, set, id);
+    let claims = draft.state.own_claims(&id.set);
     let tied = |claim: &Claim| match &claim.goes_with {
         Some(GoesWith::Asked) => true,
         Some(GoesWith::Member { epoch: last }) => *last == epoch,
         Some(GoesWith::Set { .. }) | None => false,
     };
-    let loose = claims.filter(|(_, claim)| !tied(claim));
-    let keys: Vec<ClaimKey> = loose.map(|(key, _)| key).collect();
+    let loose = own(&claims, set, id.ordinal).filter(|(_, claim)| !tied(claim));
+    let keys: Vec<ClaimKey> = loose.map(|(key, _)| key.clone()).collect();
     for key in keys {
         let goes_with = Some(GoesWith::Member { epoch });
         draft.push(Step::TieClaim { key, goes_with });
@@ -96,13 +97,13 @@ pub(super) fn drop_claims(draft: &mut Draft, parked: &Parked, scope: &Scope) {
     }
     let state = &draft.state;
     let mut steps = Vec::new();
-    for key in scope.claims(state) {
+    for key in scope.claims(state, |claim| claim.goes_with.is_some()) {
         let Some(claim) = state.claims.get(&key) else {
             continue;
         };
         let Some(id) = &claim.member else { continue };
         let held = || holds_set(parked, &id.set) || sharers(state, &key).next().is_some();
-        if claim.goes_with.is_some() && is_due(state, id, claim) && !held() {
+        if is_due(state, id, claim) && !held() {
             let uid = claim.uid.clone();
             steps.push(Step::DropClaim { key, uid });
         }
@@ -163,28 +164,29 @@ pub(super) fn when_scaled(set: &Set) -> Retention {
 }
 
 /// The claims of a member that were made for it, or that it took over, by its set's templates.
+/// The claims of a member for the templates of its set, in their order.
 fn own<'a>(
-    state: &'a State,
+    claims: &'a OwnClaims,
     set: &'a Set,
-    id: &'a MemberId,
-) -> impl Iterator<Item = (ClaimKey, &'a Claim)> {
+    ordinal: Ordinal,
+) -> impl Iterator<Item = (&'a ClaimKey, &'a Claim)> {
     let templates = set.spec.volume_claim_templates.iter();
-    templates.filter_map(|template| {
-        let key = id.claim(&template.metadata.name).ok()?;
-        let claim = state.claims.get(&key)?;
-        claim.is_for(id).then_some((key, claim))
-    })
+    templates.filter_map(move |template| claims.named(ordinal, &template.metadata.name))
 }
 
 /// Why a wanted member that stops will not come back to its claims: they go with the epoch that
 /// stops.
 pub(super) fn stale(state: &State, id: &MemberId, set: &Set, member: &Member) -> Option<Reason> {
     let stops = member.ordered == Ordered::Stop && set.is_declared(id.ordinal);
-    let mut claims = own(state, set, id).filter(|_| stops);
-    let (claim, _) = claims.find(|(_, claim)| match claim.goes_with {
+    if !stops {
+        return None;
+    }
+    let claims = state.own_claims(&id.set);
+    let (claim, _) = own(&claims, set, id.ordinal).find(|(_, claim)| match claim.goes_with {
         Some(GoesWith::Member { .. } | GoesWith::Asked) => true,
         Some(GoesWith::Set { .. }) | None => false,
     })?;
+    let claim = claim.clone();
     Some(Reason::ClaimStale { claim })
 }
 
@@ -225,12 +227,5 @@ pub(super) fn purge(draft: &mut Draft, parked: &Parked) {
         if !kept && !parked.contains_key(&Subject::Volume(name.clone())) {
             draft.push(Step::PurgeVolume { name: name.clone() });
         }
-    }
-}
-
-fn member_id(set: &SetKey, ordinal: Ordinal) -> MemberId {
-    MemberId {
-        set: set.clone(),
-        ordinal,
     }
 }

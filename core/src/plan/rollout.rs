@@ -12,7 +12,7 @@ use crate::{
         Step,
         draft::Draft,
         evict,
-        facts::{Facts, facts_in},
+        facts::{Facts, Roster},
     },
     state::{Ordered, RolloutPhase, Set, State, Turn, rollout::Progress},
     time::Timestamp,
@@ -48,7 +48,8 @@ fn next(
     now: Timestamp,
 ) -> (Option<Turn>, Option<Timestamp>) {
     let rollout = &set.rollout;
-    let progress = measure(state, key, set, now);
+    let members = Roster::new(state, key, set);
+    let progress = measure(state, key, &members, now);
     if rollout.update != set.revision || rollout.current.0.is_empty() {
         let turn = Turn::Begins {
             revision: set.revision.clone(),
@@ -59,7 +60,7 @@ fn next(
     }
     let target = set.target_revision();
     let forward = *target != rollout.current;
-    if forward && complete(state, key, set) {
+    if forward && complete(&members) {
         let revision = target.clone();
         return (Some(Turn::Completes { revision }), None);
     }
@@ -119,7 +120,8 @@ fn has_work(state: &State, key: &SetKey, set: &Set) -> bool {
 
 /// Whether all members have the target and are ready, and there are no others. A set without
 /// members has no revision behind it, but for the one that its partition keeps.
-fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
+fn complete(members: &Roster<'_>) -> bool {
+    let set = members.set;
     let ready = |facts: &Facts<'_>| {
         facts.member.ordered == Ordered::Run
             && facts.member.revision == *set.target_revision()
@@ -128,7 +130,7 @@ fn complete(state: &State, key: &SetKey, set: &Set) -> bool {
     };
     let mut wanted = set.declared();
     let partitioned = set.spec.partition() > 0;
-    wanted.all(|ordinal| facts_in(state, key, set, ordinal).is_some_and(|facts| ready(&facts)))
+    wanted.all(|ordinal| members.of(ordinal).is_some_and(ready))
         && set.members.keys().all(|ordinal| set.is_declared(*ordinal))
         && !(partitioned && set.members.is_empty())
 }
@@ -139,7 +141,8 @@ fn concerns(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> bool {
 }
 
 /// How far the rollout of a set is.
-fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
+fn measure(state: &State, key: &SetKey, members: &Roster<'_>, now: Timestamp) -> Progress {
+    let set = members.set;
     let mut progress = Progress {
         at: now,
         ..Progress::default()
@@ -147,7 +150,7 @@ fn measure(state: &State, key: &SetKey, set: &Set, now: Timestamp) -> Progress {
     let concerned = |n: &Ordinal| concerns(state, key, set, *n);
     for ordinal in set.declared().filter(concerned) {
         progress.of += 1;
-        progress.lacking += match facts_in(state, key, set, ordinal) {
+        progress.lacking += match members.of(ordinal) {
             Some(facts) if facts.member.revision != *set.target_revision() => 2,
             Some(facts) if facts.available(now) && facts.has_files() => 0,
             Some(_) => 1,

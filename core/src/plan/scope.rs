@@ -17,7 +17,7 @@ use crate::{
     ids::{ClaimKey, HostName, MemberId, ObjectKey, SetKey},
     map::Change,
     plan::Report,
-    state::{Index, Ordered, State},
+    state::{Claim, Index, Ordered, OwnClaims, State},
     time::Timestamp,
     waiting::Reason,
 };
@@ -64,15 +64,20 @@ impl Scope {
         }
     }
 
-    /// The claims of the members of these sets, sorted.
-    pub(super) fn claims(&self, state: &State) -> Vec<ClaimKey> {
+    /// Those of the claims of the members of these sets that a test holds of, sorted.
+    pub(super) fn claims(&self, state: &State, wanted: impl Fn(&Claim) -> bool) -> Vec<ClaimKey> {
         match self {
-            Self::All => state.claims.keys().cloned().collect(),
+            Self::All => {
+                let claims = state.claims.iter().filter(|(_, claim)| wanted(claim));
+                claims.map(|(key, _)| key.clone()).collect()
+            }
             Self::Only(sets) => {
                 let index = state.index();
-                let claims = sets.iter().flat_map(|set| index.claims_of.of(set));
+                let own = sets.iter().filter_map(|set| index.claims_of.get(set));
+                let claims = own.flat_map(OwnClaims::iter);
+                let claims = claims.filter(|(_, _, claim)| wanted(claim));
                 // A claim is one set's only, so none is there twice.
-                let mut claims: Vec<ClaimKey> = claims.cloned().collect();
+                let mut claims: Vec<ClaimKey> = claims.map(|(_, key, _)| key.clone()).collect();
                 claims.sort_unstable();
                 claims
             }

@@ -16,7 +16,7 @@ use crate::{
         Step, budget,
         draft::Draft,
         evict,
-        facts::{BROKEN_AFTER, Facts, Standing, all, facts, facts_in},
+        facts::{BROKEN_AFTER, Facts, Roster, Standing, all, facts},
         reload,
     },
     spec::{GatePolicy, UpdateKind},
@@ -119,25 +119,23 @@ fn victim(
     } else {
         1
     };
-    let (under_way, settles) = under_way(draft, key, set);
+    let members = Roster::new(&draft.state, key, set);
+    let (under_way, settles) = under_way(draft, key, &members);
     let mut wake = settles;
     if under_way < lanes {
         for ordinal in old {
-            let facts = facts_in(&draft.state, key, set, *ordinal);
-            match facts.and_then(|facts| broken_at(&facts)) {
+            match members.of(*ordinal).and_then(broken_at) {
                 Some(at) if at <= now => return Some(*ordinal),
                 at => wake = wake.into_iter().chain(at).min(),
             }
         }
     }
-    let next = next_healthy(draft, key, set, old);
+    let next = next_healthy(&members, old, now);
     let outcome = match (next, quiet) {
         (Some(_), Err(settles)) => Err((None, settles)),
-        (Some((ordinal, cause)), Ok(())) => {
-            budget::allows(&draft.state, key, set, ordinal, cause, now)
-                .map(|()| ordinal)
-                .map_err(|spent| (Some((ordinal, spent.reason())), spent.wake))
-        }
+        (Some((ordinal, cause)), Ok(())) => budget::allows(&members, ordinal, cause, now)
+            .map(|()| ordinal)
+            .map_err(|spent| (Some((ordinal, spent.reason())), spent.wake)),
         (None, _) => Err((None, None)),
     };
     match outcome {
@@ -156,19 +154,17 @@ fn victim(
 /// The first that serves: one whose restart was asked for, else one that does not count as available
 /// yet, because taking it down costs nothing; else the highest.
 fn next_healthy(
-    draft: &Draft,
-    key: &SetKey,
-    set: &Set,
+    members: &Roster<'_>,
     old: &[Ordinal],
+    now: Timestamp,
 ) -> Option<(Ordinal, DisruptionCause)> {
-    let known = |n: &Ordinal| facts_in(&draft.state, key, set, *n);
     let asked = |n: &Ordinal| {
-        let member = set.members.get(n);
-        member.is_some_and(|member| member.restart_asked.is_some())
+        let facts = members.of(*n);
+        facts.is_some_and(|facts| facts.member.restart_asked.is_some())
     };
     let serving = old.iter().filter_map(|n| {
-        let facts = known(n).filter(Facts::ready)?;
-        Some((*n, !facts.available(draft.now)))
+        let facts = members.of(*n).filter(|facts| facts.ready())?;
+        Some((*n, !facts.available(now)))
     });
     let (victim, _) = serving.min_by_key(|(n, early)| (!asked(n), !early))?;
     let cause = if asked(&victim) {
@@ -194,19 +190,19 @@ fn broken_at(facts: &Facts<'_>) -> Option<Timestamp> {
 ///
 /// One without a host is none of them, nor one that its gate holds back: it may wait for the very
 /// member that is to be replaced. Nor is one out of contact: nobody knows when that ends.
-fn under_way(draft: &Draft, key: &SetKey, set: &Set) -> (u32, Option<Timestamp>) {
+fn under_way(draft: &Draft, key: &SetKey, members: &Roster<'_>) -> (u32, Option<Timestamp>) {
+    let set = members.set;
     let mut count = 0_u32;
     let mut wake = None;
     for ordinal in set.declared() {
-        let facts = facts_in(&draft.state, key, set, ordinal);
-        let Some(facts) = facts.filter(|facts| facts.in_contact) else {
+        let Some(facts) = members.of(ordinal).filter(|facts| facts.in_contact) else {
             continue;
         };
         let (busy, until) = match facts.member.ordered {
             Ordered::Stop => (true, None),
             Ordered::Nothing => (waits_for_its_name(draft, key, ordinal), None),
             Ordered::Run if set.is_to_be_replaced(ordinal, facts.member) => (false, None),
-            Ordered::Run => comes_up(&facts, draft.now),
+            Ordered::Run => comes_up(facts, draft.now),
         };
         count += u32::from(busy);
         wake = [wake, until].into_iter().flatten().min();

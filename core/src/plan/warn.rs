@@ -97,20 +97,27 @@ fn grace(state: &State, set: &Set) -> Option<String> {
 /// Data that earlier claims of the set's names left on volumes, where the set's own claims are new: it
 /// is easily overlooked, and easily had as long as nothing was written.
 fn left_behind(state: &State, key: &SetKey, set: &Set) -> Vec<String> {
+    let own = state.own_claims(key);
     let claims = set.declared().flat_map(|ordinal| {
+        let names = set.spec.volume_claim_templates.iter();
+        let names = names.map(|template| &template.metadata.name);
+        // What is in use holds no earlier data.
+        let unused = names.filter(|name| {
+            let claim = own.named(ordinal, name);
+            !claim.is_some_and(|(_, claim)| claim.filled)
+        });
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
-        let templates = set.spec.volume_claim_templates.iter();
-        templates.filter_map(move |template| id.claim(&template.metadata.name).ok())
+        let unused: Vec<ClaimKey> = unused.filter_map(|name| id.claim(name).ok()).collect();
+        unused
     });
     let index = state.index();
     let mut left: BTreeMap<&ObjectKey, ClaimKey> = BTreeMap::new();
     for claim in claims {
-        let now = state.claims.get(&claim);
-        // What is in use holds no earlier data.
-        if now.is_some_and(|claim| claim.filled) {
+        // Nor does one that is filled and nobody's.
+        if state.claims.get(&claim).is_some_and(|claim| claim.filled) {
             continue;
         }
         for name in index.volumes_of.of(&claim) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Member, Observation, Set};
 use crate::{
+    spec::ReadinessGate,
     time::Timestamp,
     waiting::{Reason, ShutGate},
 };
@@ -24,37 +25,46 @@ pub struct MemberCondition {
 }
 
 impl Set {
+    /// The readiness gates of a member.
+    fn gates(&self, member: &Member) -> &[ReadinessGate] {
+        let template = self.template_of(&member.revision);
+        template.map_or(&[], |template| &template.spec.readiness_gates)
+    }
+
     /// The first readiness gate of a member whose condition is not true.
     pub fn shut_gate(&self, member: &Member) -> Option<Reason> {
-        let template = self.template_of(&member.revision)?;
-        let types = template.spec.readiness_gates.iter();
-        types
-            .map(|gate| &gate.condition_type)
-            .find_map(|condition| {
-                let known = member.conditions.get(condition);
-                let message = match known {
-                    Some(known) if known.status => return None,
-                    Some(known) if known.message.is_empty() => "no reason was given".to_owned(),
-                    Some(known) => known.message.clone(),
-                    None => String::new(),
-                };
-                let condition = condition.clone();
-                Some(Reason::ReadinessGate(ShutGate { condition, message }))
-            })
+        shut(self.gates(member), member)
     }
 
     /// Since when a member is ready, if it is: its processes, by what its agent said, and its gates.
     pub fn ready_since(&self, member: &Member, seen: &Observation) -> Option<Timestamp> {
-        if !seen.report.ready || self.shut_gate(member).is_some() {
+        let gates = self.gates(member);
+        if !seen.report.ready || shut(gates, member).is_some() {
             return None;
         }
-        let template = self.template_of(&member.revision);
-        let gates = template.into_iter().flat_map(|t| &t.spec.readiness_gates);
-        let opened = gates.filter_map(|gate| member.conditions.get(&gate.condition_type));
+        let opened = gates.iter();
+        let opened = opened.filter_map(|gate| member.conditions.get(&gate.condition_type));
         let opened = opened.map(|condition| condition.since).max();
         // An agent's word counts from when it came.
         seen.ready_since.or(Some(seen.waiting_since)).max(opened)
     }
+}
+
+fn shut(gates: &[ReadinessGate], member: &Member) -> Option<Reason> {
+    gates
+        .iter()
+        .map(|gate| &gate.condition_type)
+        .find_map(|condition| {
+            let known = member.conditions.get(condition);
+            let message = match known {
+                Some(known) if known.status => return None,
+                Some(known) if known.message.is_empty() => "no reason was given".to_owned(),
+                Some(known) => known.message.clone(),
+                None => String::new(),
+            };
+            let condition = condition.clone();
+            Some(Reason::ReadinessGate(ShutGate { condition, message }))
+        })
 }
 
 #[cfg(test)]

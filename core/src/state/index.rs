@@ -17,12 +17,14 @@ use crate::{
     zone,
 };
 
+mod claims;
 mod groups;
 mod members;
 mod room;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use claims::OwnClaims;
 use groups::{Counts, Groups, Runs};
 
 /// An address, a port and its transport: what two members may not both declare.
@@ -59,7 +61,7 @@ pub struct Index {
     /// Sets with one member per host.
     pub per_host: Groups<(), SetKey>,
     /// The claims of the members of a set.
-    pub claims_of: Groups<SetKey, ClaimKey>,
+    pub claims_of: Map<SetKey, OwnClaims>,
     /// Claims that were made by hand and have no volume.
     pub unbound: Groups<(), ClaimKey>,
     /// How many claims have an id.
@@ -130,13 +132,6 @@ impl State {
         zone::hash(self);
     }
 
-    /// The claims of the members of a set, sorted.
-    pub fn claims_of(&self, set: &SetKey) -> impl Iterator<Item = (&ClaimKey, &Claim)> {
-        let keys: Vec<ClaimKey> = self.index().claims_of.of(set).cloned().collect();
-        keys.into_iter()
-            .filter_map(|key| self.claims.get_key_value(&key))
-    }
-
     /// A copy that has no index. Field by field: a copy of the whole would ask for the index, whose
     /// lock is held where this is called.
     pub(crate) fn bare(&self) -> Self {
@@ -190,8 +185,8 @@ impl Index {
         for Change { key, before, after } in state.sets.changes(&before.sets) {
             self.set(key, before, after);
         }
-        for Change { key, before, after } in state.claims.changes(&before.claims) {
-            self.claim(key, before, after);
+        for Change { key, before, .. } in state.claims.changes(&before.claims) {
+            self.claim(key, before, state.claims.get_shared(key));
         }
         self.volumes(&before, &state);
         for Change { key, before, after } in state.services.changes(&before.services) {
@@ -216,19 +211,6 @@ impl Index {
                 self.reported_on.put(key, name, after.is_some());
             }
         }
-    }
-
-    fn claim(&mut self, key: &ClaimKey, before: Option<&Claim>, after: Option<&Claim>) {
-        let uid = |claim: &Claim| Arc::new(claim.uid.clone());
-        let (old, new) = (before.map(uid), after.map(uid));
-        self.uids.swap(old.as_ref(), new.as_ref());
-        let set = |claim: Option<&'_ Claim>| Some(claim?.member.as_ref()?.set.clone());
-        let (old, new) = (set(before), set(after));
-        self.claims_of.swap(old.as_ref(), new.as_ref(), key);
-        let unbound = |claim: &Claim| claim.member.is_none() && claim.volume.is_none();
-        let (old, new) = (before.is_some_and(unbound), after.is_some_and(unbound));
-        self.unbound
-            .swap(old.then_some(&()), new.then_some(&()), key);
     }
 
     fn address_of(&mut self, before: Option<IpAddr>, after: Option<IpAddr>) {

@@ -59,7 +59,7 @@ pub use grants::{FormerGrant, Grant};
 pub(crate) use index::first_label;
 #[cfg(test)]
 pub(crate) use index::tests::assert_current;
-pub use index::{Index, Socket};
+pub use index::{Index, OwnClaims, Socket};
 pub use known::Knowledge;
 pub use moving::{Copying, Move, MovedIn, MovedOut};
 pub use revision::{CHANGE_CAUSES, Revision};

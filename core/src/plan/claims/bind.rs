@@ -177,8 +177,8 @@ pub(in crate::plan) fn waiting(draft: &mut Draft, parked: &Parked, scope: &Scope
         })
     };
     let index = draft.state.index();
-    let all = scope.claims(&draft.state).into_iter();
-    let all = all.chain(index.unbound.of(&()).cloned());
+    let all = scope.claims(&draft.state, |claim| claim.volume.is_none());
+    let all = all.into_iter().chain(index.unbound.of(&()).cloned());
     let keys: BTreeSet<ClaimKey> = all.filter(open).collect();
     for key in keys {
         let pending = settle(draft, &key);

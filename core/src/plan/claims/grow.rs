@@ -19,23 +19,21 @@ pub(in crate::plan) fn run(draft: &mut Draft, key: &SetKey) {
     };
     let spec = std::sync::Arc::clone(&set.spec);
     let ordinals: Vec<_> = set.declared().collect();
+    let claims = draft.state.own_claims(key);
     for template in &spec.volume_claim_templates {
         let requests = &template.spec.resources.requests;
         let wanted = template.spec.storage();
         for ordinal in ordinals.iter().copied() {
-            let set = key.clone();
-            let id = MemberId { set, ordinal };
-            let Ok(name) = id.claim(&template.metadata.name) else {
+            let Some((name, claim)) = claims.named(ordinal, &template.metadata.name) else {
                 continue;
             };
-            let claim = draft.state.claims.get(&name).filter(|c| c.is_for(&id));
             // Nearly all of them ask in the same words.
-            let has_it = |claim: &Claim| {
-                claim.spec.resources.requests == *requests || claim.spec.storage() >= wanted
-            };
-            if claim.is_none_or(has_it) {
+            if claim.spec.resources.requests == *requests || claim.spec.storage() >= wanted {
                 continue;
             }
+            let name = name.clone();
+            let set = key.clone();
+            let id = MemberId { set, ordinal };
             match grown(&draft.state, &id, &name, template) {
                 Ok(step) => draft.push(step),
                 Err(because) => {
