@@ -163,8 +163,8 @@ pub(super) fn when_scaled(set: &Set) -> Retention {
     }
 }
 
-/// The claims of a member that were made for it, or that it took over, by its set's templates.
-/// The claims of a member for the templates of its set, in their order.
+/// The claims of a member that were made for it, or that it took over, in the order of its set's
+/// templates.
 fn own<'a>(
     claims: &'a OwnClaims,
     set: &'a Set,
