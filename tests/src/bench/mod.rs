@@ -12,6 +12,7 @@ pub mod limits;
 pub mod load;
 pub mod marks;
 pub mod memory;
+pub mod mtls;
 pub mod order;
 pub mod plan;
 pub mod played;
