@@ -1,4 +1,5 @@
-//! The .rpm is the .deb for other machines: the same files with the same modes, scripts that do the same.
+//! The .rpm is the .deb for other machines: the same files with the same modes, scripts that do the same. Run by
+//! `tests/run --full systemd`.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -23,7 +24,7 @@ type Files = BTreeMap<String, String>;
 fn of_deb() -> Files {
     let dir = tempfile::tempdir().unwrap();
     let unpack = "dpkg-deb -x \"$0\" \"$1\"; cd \"$1\"
-        find . -type f -printf '%M root root ' -exec sha256sum {} \\;";
+        find . -type f -printf '%M %u %g ' -exec sha256sum {} \\;";
     let mut command = Command::new("bash");
     command.args(["-euc", unpack]);
     let listed = run(command.arg(given("BERTH_DEB")).arg(dir.path()));
