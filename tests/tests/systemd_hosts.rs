@@ -336,21 +336,4 @@ fn machines_go_down_in_order_and_come_back_by_themselves() {
     machines.until("host-3", "members", "pgrep -f ^slow && pgrep -x etcd");
     machines.on("host-1", "systemctl start berth-coordinator");
     available(&machines);
-
-    out_at_once(&machines);
-}
-
-/// A host that is removed has its stream ended, and no other begins.
-fn out_at_once(machines: &Machines) {
-    let empty = "for set in etcd slow; do berth delete sts $set --yes-i-mean $set --wait; done
-        for claim in data-etcd-{0,1,2} data-slow-{0,1}; do
-            berth delete pvc $claim --yes-i-mean $claim
-        done";
-    machines.on("host-1", empty);
-    let gone = "! berth get pvc -o json | grep -q data-";
-    machines.until("host-1", "no claim", gone);
-    machines.on("host-1", "berth host remove host-3 --yes-i-mean host-3");
-    let told = "journalctl --no-pager -u berth-agent -o cat | grep -q 'was revoked'";
-    machines.until("host-3", "word of it", told);
-    machines.on("host-1", "! berth get hosts | grep host-3");
 }
