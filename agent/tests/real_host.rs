@@ -8,7 +8,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt as _},
+    os::unix::fs::{MetadataExt, PermissionsExt as _, symlink},
     path::Path,
 };
 
@@ -112,23 +112,55 @@ async fn the_program_that_holds_a_port_is_named() {
     assert_eq!(pid, pid_of(&handle, "holder").await);
 }
 
-/// The kernel drops a mount without a word when its mount point is replaced by a rename in another
-/// namespace, as programs that manage `/etc/resolv.conf` do.
-#[tokio::test]
-async fn a_members_resolver_survives_the_replacement_of_the_hosts() {
-    // A machine of this test's own: a private mount namespace with a copy of /etc.
+/// A machine of this test's own: a private mount namespace with a copy of /etc, without a resolver.
+fn own_etc() -> tempfile::TempDir {
     let etc = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for name in ["passwd", "group", "nsswitch.conf", "machine-id"] {
         let text = fs::read(Path::new("/etc").join(name)).unwrap_or_default();
         fs::write(etc.path().join(name), text).unwrap();
     }
-    let resolver = etc.path().join("resolv.conf");
-    fs::write(&resolver, "nameserver 192.0.2.1\n").unwrap();
     unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     mount(Some(etc.path()), "/etc", none, MsFlags::MS_BIND, none).unwrap();
+    etc
+}
 
+/// As that of systemd-resolved leads while it does not run.
+#[tokio::test]
+async fn a_members_resolver_does_not_need_what_the_hosts_link_leads_to() {
+    let etc = own_etc();
+    symlink("link.conf", etc.path().join("resolv.conf")).unwrap();
+    symlink("not/there/stub.conf", etc.path().join("link.conf")).unwrap();
+    let bed = Bed::new("nowhere");
+    let handle = bed.start(vec![shell("main", "sleep 60")]).await;
+    let seen = exec(&handle, &["/bin/cat", "/etc/resolv.conf"]).await;
+    assert!(seen.contains("nameserver 127.0.0.153"), "{seen}");
+    let hosts = fs::read_to_string("/etc/resolv.conf").unwrap();
+    assert_eq!(hosts, "", "the host's has no other text");
+}
+
+/// glibc would ask it, and it answers from its memory, with the host's resolver.
+#[tokio::test]
+async fn a_member_does_not_ask_the_hosts_name_cache() {
+    let _etc = own_etc();
+    let none: Option<&str> = None;
+    mount(none, "/run", Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    fs::create_dir("/run/nscd").unwrap();
+    fs::write("/run/nscd/socket", "").unwrap();
+    let bed = Bed::new("cache");
+    let handle = bed.start(vec![shell("main", "sleep 60")]).await;
+    assert_eq!(exec(&handle, &["/bin/ls", "/var/run/nscd"]).await, "");
+    assert!(Path::new("/run/nscd/socket").exists());
+}
+
+/// The kernel drops a mount without a word when its mount point is replaced by a rename in another
+/// namespace, as programs that manage `/etc/resolv.conf` do.
+#[tokio::test]
+async fn a_members_resolver_survives_the_replacement_of_the_hosts() {
+    let etc = own_etc();
+    let resolver = etc.path().join("resolv.conf");
+    fs::write(&resolver, "nameserver 192.0.2.1\n").unwrap();
     let bed = Bed::new("resolver");
     let handle = bed
         .start(vec![shell("main", "while :; do sleep 60; done")])

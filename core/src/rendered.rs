@@ -42,6 +42,9 @@ pub struct RenderedMember {
     /// Whether its processes see the host's file systems read-only.
     #[serde(default)]
     pub read_only_root: bool,
+    /// The host that it is on.
+    #[serde(default)]
+    pub host: String,
 }
 
 /// A rendered process.
@@ -99,6 +102,9 @@ pub struct RenderedProcess {
     /// Whether it is spared when a grace period is over.
     #[serde(default)]
     pub never_kill: bool,
+    /// Whether the host's journal gets its output, too.
+    #[serde(default)]
+    pub journald: bool,
     /// Of an init process: whether it stays up.
     #[serde(default)]
     pub sidecar: bool,

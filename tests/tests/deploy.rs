@@ -68,6 +68,7 @@ fn a_host_that_goes_down_waits_for_its_members() {
     let after = members.iter().find(|line| line.starts_with("After="));
     for unit in [
         "berth-agent.service",
+        "network.target",
         "network-online.target",
         "remote-fs.target",
     ] {

@@ -26,6 +26,7 @@ use super::{
     cgroup::{Cgroup, fork_into},
     clients::Clients,
     files::Files,
+    journal::Journal,
     lease::Lease,
     logs::LogDir,
     mounts::{Mounts, open_path},
@@ -139,6 +140,7 @@ fn set_up(spec: LaunchSpec, cgroup: Option<Cgroup>) -> Result<Keeper, Reason> {
     let logs = LogDir {
         dir: open_path(&spec.dirs.log)?,
         limits: LogLimits::default(),
+        journal: Journal::of(member)?,
     };
     let mut files = Files::open(&spec.dirs.once)?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)

@@ -1,6 +1,6 @@
 //! Log files of a member's processes: what a process writes to stdout and stderr goes through a
 //! pipe into `<process>.log`, cut by size at the end of a line. A write that fails (a full disk)
-//! loses the text and never blocks the process.
+//! loses the text and never blocks the process. What is for the journal goes there line by line, too.
 
 use std::{
     fs::File,
@@ -19,6 +19,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
+use super::journal::{Journal, Lines};
 use crate::host::step_failed;
 
 /// Read at once.
@@ -31,6 +32,8 @@ pub(crate) struct LogDir {
     pub(crate) dir: OwnedFd,
     /// When a file is cut.
     pub(crate) limits: LogLimits,
+    /// If a process wants it.
+    pub(crate) journal: Option<Journal>,
 }
 
 /// The log of one process.
@@ -40,6 +43,8 @@ pub(crate) struct ProcessLog {
     file: Option<File>,
     size: u64,
     pipe: Option<OwnedFd>,
+    /// Of what goes to the journal, too: the line that has begun.
+    lines: Option<Lines>,
 }
 
 impl LogDir {
@@ -62,12 +67,13 @@ impl LogDir {
 }
 
 impl ProcessLog {
-    pub(crate) fn new(name: ProcessName) -> Self {
+    pub(crate) fn new(name: ProcessName, journald: bool) -> Self {
         Self {
             name,
             file: None,
             size: 0,
             pipe: None,
+            lines: journald.then(Lines::default),
         }
     }
 
@@ -90,14 +96,20 @@ impl ProcessLog {
     }
 
     /// Writes what is there now.
-    pub(crate) fn drain(&mut self, dir: &LogDir) {
+    pub(crate) fn drain(&mut self, dir: &mut LogDir) {
         let mut buffer = [0; CHUNK];
         // A process that writes without end must not keep the keeper here.
         for _ in 0..64 {
             let Some(pipe) = &self.pipe else { return };
             match read(pipe, &mut buffer) {
                 Ok(0) => self.pipe = None,
-                Ok(count) => self.write(dir, buffer.get(..count).unwrap_or_default()),
+                Ok(count) => {
+                    let text = buffer.get(..count).unwrap_or_default();
+                    self.write(dir, text);
+                    if let (Some(lines), Some(journal)) = (&mut self.lines, &mut dir.journal) {
+                        lines.take(journal, &self.name, text);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
                 Err(_) => self.pipe = None,
@@ -106,9 +118,12 @@ impl ProcessLog {
     }
 
     /// Writes what is left of a run that has ended, and reads no more of it.
-    pub(crate) fn end_run(&mut self, dir: &LogDir) {
+    pub(crate) fn end_run(&mut self, dir: &mut LogDir) {
         self.drain(dir);
         self.pipe = None;
+        if let (Some(lines), Some(journal)) = (&mut self.lines, &mut dir.journal) {
+            lines.end(journal, &self.name);
+        }
     }
 
     fn write(&mut self, dir: &LogDir, text: &[u8]) {
@@ -153,28 +168,29 @@ mod tests {
                 part_bytes,
                 parts: 2,
             },
+            journal: None,
         }
     }
 
     #[test]
     fn lines_stay_whole_when_a_log_is_cut_and_runs_stay_apart() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = open(dir.path(), 10);
-        let mut log = ProcessLog::new("db".parse().unwrap());
+        let mut logs = open(dir.path(), 10);
+        let mut log = ProcessLog::new("db".parse().unwrap(), false);
         let mut pipe = File::from(log.begin_run(&logs).unwrap());
         for text in ["one two\n", "three four\nfi", "ve\n"] {
             pipe.write_all(text.as_bytes()).unwrap();
-            log.drain(&logs);
+            log.drain(&mut logs);
         }
         let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(read("db.log.1"), "one two\nthree four\n");
         assert_eq!(read("db.log"), "five\n");
 
         drop(pipe);
-        log.end_run(&logs);
+        log.end_run(&mut logs);
         let mut pipe = File::from(log.begin_run(&logs).unwrap());
         pipe.write_all(b"again\n").unwrap();
-        log.drain(&logs);
+        log.drain(&mut logs);
         assert_eq!(read("db.log"), "again\n");
         assert_eq!(read("db.previous.log"), "five\n");
         assert_eq!(read("db.previous.log.1"), "one two\nthree four\n");
@@ -183,12 +199,12 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_all_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = open(dir.path(), 10);
-        let mut log = ProcessLog::new("db".parse().unwrap());
+        let mut logs = open(dir.path(), 10);
+        let mut log = ProcessLog::new("db".parse().unwrap(), false);
         let mut pipe = File::from(log.begin_run(&logs).unwrap());
         for _ in 0..10 {
             pipe.write_all(&[b'x'; 10]).unwrap();
-            log.drain(&logs);
+            log.drain(&mut logs);
         }
         let sizes = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
         assert!(sizes("db.log") <= 20 && sizes("db.log.1") <= 20 && sizes("db.log.2") <= 20);

@@ -6,7 +6,7 @@
 //! launch. `launch` sets up namespaces, in them `mounts`; `run` is the event loop, which asks
 //! `berth_core::keeper` what to do and does it with `spawn` (processes), `jobs` (programs run on
 //! request), `attach` (those that somebody watches) and `hooks` (those around starts and stops),
-//! `notify` (what processes say), `files`, `secrets` (where their secret texts are), `logs` and `clients`;
+//! `notify` (what processes say), `files`, `secrets` (where their secret texts are), `logs`, `journal` and `clients`;
 //! `lease` holds the end of a lease, and `guard` holds it when the loop cannot: the only thread beside the
 //! loop; `trigger` and [`watchdog`] reboot the host. What a process may is in
 //! `privileges`, what it may use in `cgroup`, `limits` and `hierarchy`. No tokio.
@@ -21,6 +21,7 @@ mod guard;
 mod hierarchy;
 mod hooks;
 mod jobs;
+mod journal;
 mod launch;
 mod lease;
 mod limits;

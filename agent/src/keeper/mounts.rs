@@ -53,6 +53,13 @@ struct Bind {
 
 const NONE: Option<&str> = None;
 
+/// Where a name cache of the host listens. glibc asks it before the member's own `/etc/nsswitch.conf`, and
+/// it knows other names, and old ones.
+const NAME_CACHE: &str = "/var/run/nscd";
+
+/// As many links as the kernel follows.
+const MAX_LINKS: u32 = 40;
+
 /// The member's own where the host has one.
 const NSSWITCH: &str = "nsswitch.conf";
 
@@ -149,6 +156,10 @@ impl Mounts {
                 .iter()
                 .filter_map(|path| writable_mount(Path::new(path))),
         );
+        if Path::new(NAME_CACHE).is_dir() {
+            let empty = safe | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+            special("tmpfs", NAME_CACHE, empty, Some("mode=755"))?;
+        }
         self.volumes.apply()?;
         for file in &self.files {
             make_file(&file.target)?;
@@ -228,11 +239,19 @@ fn make_dir(path: &Path) -> Result<(), Reason> {
     fs::create_dir_all(path).map_err(|e| path_failed("make mount point", path, e))
 }
 
-/// A mount point of a file; one that is there is left as it is.
+/// A mount point of a file; one that is there is left as it is. Of a link that leads nowhere (that of
+/// systemd-resolved, while it does not run) what it leads to is made: a mount goes where links lead.
 fn make_file(path: &Path) -> Result<(), Reason> {
     if path.exists() {
         return Ok(());
     }
+    let mut end = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = fs::read_link(&end) else { break };
+        let dir = end.parent().unwrap_or(Path::new("/"));
+        end = dir.join(next);
+    }
+    make_dir(end.parent().unwrap_or(Path::new("/")))?;
     let mut options = OpenOptions::new();
     let made = options.create(true).truncate(false).write(true).open(path);
     made.map(drop)

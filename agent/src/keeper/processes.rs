@@ -56,7 +56,7 @@ impl Process {
             privileges: Privileges::new(rendered, &identity)?,
             notify: NotifySocket::new(rendered, &identity)?,
             identity,
-            log: ProcessLog::new(name.clone()),
+            log: ProcessLog::new(name.clone(), rendered.journald),
             rendered: rendered.clone(),
             child: None,
             failed: None,

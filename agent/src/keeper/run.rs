@@ -30,6 +30,7 @@ use super::{
     clients::{ClientId, Clients},
     files::Files,
     jobs::{Asker, Job},
+    journal::Journal,
     lease::Lease,
     logs::LogDir,
     mounts::Mounts,
@@ -79,6 +80,7 @@ enum Source {
     Listener,
     Client(ClientId),
     Log(usize),
+    Journal,
     Said(usize),
     Job(usize),
 }
@@ -124,7 +126,15 @@ impl Keeper {
             }
             self.expire();
         }
+        // As far as it goes: a journal that hangs does not keep a member that has ended.
+        self.flush_journal();
         0
+    }
+
+    fn flush_journal(&mut self) {
+        if let Some(journal) = &mut self.logs.journal {
+            journal.flush();
+        }
     }
 
     /// Milliseconds since the keeper's start.
@@ -176,6 +186,11 @@ impl Keeper {
                 sources.push(source);
             }
         }
+        let journal = self.logs.journal.as_ref();
+        if let Some(socket) = journal.and_then(Journal::wants_room) {
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::OUT));
+            sources.push(Source::Journal);
+        }
         let timeout = self.timeout();
         poll(&mut fds, timeout.as_ref())?;
         let ready = fds.iter().zip(sources);
@@ -221,9 +236,10 @@ impl Keeper {
             }
             Source::Log(index) => {
                 if let Some(process) = self.processes.get_mut(index) {
-                    process.log.drain(&self.logs);
+                    process.log.drain(&mut self.logs);
                 }
             }
+            Source::Journal => self.flush_journal(),
             Source::Said(index) => self.hear(index),
             Source::Job(index) => {
                 if let Some(job) = self.jobs.get_mut(index) {
@@ -310,7 +326,7 @@ impl Keeper {
         let mut exit = exit;
         if let Some(process) = self.processes.get_mut(slot.0) {
             process.child = None;
-            process.log.end_run(&self.logs);
+            process.log.end_run(&mut self.logs);
             let cgroup = self.cgroup.as_ref();
             let killed = exit == Exit::Signal(Signal::SIGKILL as i32);
             if killed && cgroup.is_some_and(|c| c.oom_killed(&process.rendered.name)) {

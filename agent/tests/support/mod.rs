@@ -72,6 +72,7 @@ impl Bed {
             config_dir: self.host.config_dir(&member).to_string_lossy().into_owned(),
             config_copy_from: None,
             read_only_root: false,
+            host: "host-1".to_owned(),
             init_processes: Vec::new(),
             processes,
             grace_seconds: 30,
@@ -270,6 +271,7 @@ pub(crate) fn shell(name: &str, script: &str) -> RenderedProcess {
         kill_signal: "SIGTERM".to_owned(),
         reload_signal: "SIGHUP".to_owned(),
         never_kill: false,
+        journald: false,
         sidecar: false,
     }
 }

@@ -16,7 +16,7 @@ impl Default for LogLimits {
     fn default() -> Self {
         Self {
             part_bytes: 10 << 20,
-            parts: 3,
+            parts: 4,
         }
     }
 }

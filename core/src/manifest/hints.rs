@@ -138,6 +138,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("restartBackoff", "write it in spec.template.spec"),
     ("readinessGates", "write it in spec.template.spec"),
     ("neverKill", "write it at the process"),
+    ("journald", "write log: {journald: true} at the process"),
     (
         "finalizers",
         "remove it: what is in use is not deleted anyway",

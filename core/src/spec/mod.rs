@@ -48,7 +48,7 @@ pub use probe::{
 };
 pub use process::{
     Capabilities, EnvFromSource, EnvVar, EnvVarSource, FieldSelector, FileSource, FileWhen,
-    KeySelector, Lifecycle, LifecycleHandler, OnChange, Port, Process, Protocol,
+    KeySelector, Lifecycle, LifecycleHandler, LogTargets, OnChange, Port, Process, Protocol,
     ResourceFieldSelector, RestartPolicy, SleepAction, VolumeMount,
 };
 pub use requires::{PathType, RequiredPath, RequiredPort, RequiredUnit, Requires, UnitState};

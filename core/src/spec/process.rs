@@ -91,6 +91,24 @@ pub struct Process {
     /// Whether it is spared when a grace period is over: what stops waits for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub never_kill: bool,
+    /// Where its output goes beside its log files.
+    #[serde(skip_serializing_if = "LogTargets::only_files")]
+    pub log: LogTargets,
+}
+
+/// Where the output of a process goes beside its log files, which are always written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LogTargets {
+    /// The journal of the host.
+    pub journald: bool,
+}
+
+impl LogTargets {
+    /// Whether there is none.
+    pub fn only_files(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// When a process is started again.

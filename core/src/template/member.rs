@@ -54,6 +54,7 @@ pub fn render_member(order: &MemberOrder, config_dir: &str) -> Result<RenderedMe
         grace_seconds: spec.grace_seconds(),
         backoff: backoff(spec)?,
         read_only_root: spec.read_only_root_filesystem,
+        host: order.values.host.clone(),
     })
 }
 

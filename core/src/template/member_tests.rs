@@ -194,6 +194,7 @@ fn probes_and_hooks_are_resolved() {
         "umask": "0027",
         "killSignal": "quit",
         "reloadSignal": "usr1",
+        "log": { "journald": true },
     }))
     .unwrap();
     let http = got.readiness_probe.unwrap().http_get.unwrap();
@@ -244,6 +245,7 @@ fn probes_and_hooks_are_resolved() {
     assert_eq!(got.umask, 0o027);
     assert_eq!(got.kill_signal, "SIGQUIT");
     assert_eq!(got.reload_signal, "SIGUSR1");
+    assert!(got.journald);
 }
 
 fn rlimit(soft: Option<u64>, hard: Option<u64>) -> Rlimit {

@@ -72,6 +72,7 @@ pub(crate) fn render_process(
         kill_signal: signal(process.kill_signal.as_deref()),
         reload_signal: signal_or(process.reload_signal.as_deref(), DEFAULT_RELOAD_SIGNAL),
         never_kill: process.never_kill,
+        journald: process.log.journald,
         sidecar: process.restart_policy == Some(RestartPolicy::Always),
         env,
     })

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod load;
 pub mod marks;
 pub mod memory;
+pub mod mtls;
 pub mod order;
 pub mod plan;
 pub mod played;
@@ -71,6 +72,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Times(samples) => samples.fmt(f),
+            Self::Rate(rate) if *rate < 1e3 => write!(f, "{rate:.0} /s"),
             Self::Rate(rate) => write!(f, "{:.1} k/s", rate / 1e3),
             Self::CpuMicros(micros) => write!(f, "{micros:.1} µs CPU each"),
             Self::Kib(_) => write!(f, "{:.1} MiB", self.number().unwrap_or_default() / 1024.0),

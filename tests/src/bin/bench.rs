@@ -11,13 +11,14 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use berth_tests::bench::{
-    Figure, bed::Bed, change, dns, failover, memory, order, plan, restart, server, start, volumes,
+    Figure, bed::Bed, change, dns, failover, memory, mtls, order, plan, restart, server, start,
+    volumes,
 };
 use tokio::runtime::Runtime;
 
 /// All parts, in the order in which they run: memory first, while the agents are still idle.
-const PARTS: [&str; 9] = [
-    "plan", "dns", "order", "memory", "start", "restart", "change", "volumes", "failover",
+const PARTS: [&str; 10] = [
+    "plan", "dns", "order", "memory", "start", "restart", "change", "mtls", "volumes", "failover",
 ];
 
 fn main() -> ExitCode {
@@ -73,6 +74,7 @@ fn measure(
         "plan" => return plan::run(),
         "dns" => return dns::run(seconds),
         "order" => return runtime.block_on(order::run()),
+        "mtls" => return runtime.block_on(mtls::run()),
         "volumes" => return runtime.block_on(volumes::run()),
         "failover" => return runtime.block_on(failover::run()),
         _ => {}

@@ -202,7 +202,8 @@ impl Machines {
         let script = r#"for dir do mkdir -p "$dir"; echo $$ >"$dir/cgroup.procs"; done; shift $#
             exec systemd-nspawn --quiet --directory="$ROOT" --machine="$NAME" --boot \
                 --register=no --keep-unit --console=pipe --network-namespace-path="$NETNS" \
-                --capability=all --resolv-conf=off --timezone=off --link-journal=no"#;
+                --capability=all --resolv-conf=off --timezone=off --link-journal=no \
+                --system-call-filter=pidfd_getfd"#;
         let nspawn = Command::new("sh")
             .args(["-euc", script, "nspawn"])
             .args(self.cgroups(name))

@@ -45,6 +45,7 @@ fn launch() -> KeeperLaunch {
         kill_signal: "SIGTERM".to_owned(),
         reload_signal: "SIGHUP".to_owned(),
         never_kill: false,
+        journald: false,
         sidecar: false,
     };
     KeeperLaunch {
@@ -61,6 +62,7 @@ fn launch() -> KeeperLaunch {
             config_dir: "/fake/config".to_owned(),
             config_copy_from: None,
             read_only_root: false,
+            host: "host-1".to_owned(),
             init_processes: Vec::new(),
             processes: vec![process],
             grace_seconds: 1,

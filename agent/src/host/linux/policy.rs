@@ -285,6 +285,7 @@ mod tests {
             grace_seconds: 30,
             backoff: berth_core::keeper::BackoffLimits::default(),
             read_only_root: false,
+            host: "host-1".to_owned(),
         }
     }
 
