@@ -3,7 +3,6 @@
 
 use std::fs;
 
-use nix::unistd::geteuid;
 use thiserror::Error;
 
 /// What it needs, by the number of the capability, and what for.
@@ -27,8 +26,8 @@ const NEEDED: [(u32, &str, &str); 9] = [
     .lacks.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 )]
 pub struct Unprivileged {
-    /// As whom it runs.
-    pub user: u32,
+    /// As whom it runs, by number.
+    pub user: String,
     /// What it lacks, by name, and what for.
     pub lacks: Vec<(&'static str, &'static str)>,
 }
@@ -43,7 +42,7 @@ pub fn check() -> Result<(), Unprivileged> {
     if lacks.is_empty() {
         return Ok(());
     }
-    let user = geteuid().as_raw();
+    let user = user(&status);
     Err(Unprivileged { user, lacks })
 }
 
@@ -58,6 +57,13 @@ fn lacking(status: &str) -> Vec<(&'static str, &'static str)> {
     lacks.map(|(_, name, what)| (*name, *what)).collect()
 }
 
+/// As whom a process acts: the second of its users.
+fn user(status: &str) -> String {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let effective = line.and_then(|users| users.split_whitespace().nth(1));
+    effective.unwrap_or("?").to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,7 +76,8 @@ mod tests {
         assert_eq!(none.len(), NEEDED.len());
         let lacks = lacking("CapEff:\t000001ffffdfffff\n");
         assert_eq!(lacks.len(), 1);
-        let told = Unprivileged { user: 1000, lacks }.to_string();
+        let user = user("Name:\tx\nUid:\t0\t1000\t0\t0\n");
+        let told = Unprivileged { user, lacks }.to_string();
         assert_eq!(
             told,
             "the agent runs as user 1000 and may not mount volumes and make namespaces; run it as root, as \
