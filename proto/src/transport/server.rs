@@ -133,10 +133,8 @@ fn failed(
     source: io::Error,
     holders: impl FnOnce() -> Vec<String>,
 ) -> ListenError {
-    let by = match source.kind() {
-        io::ErrorKind::AddrInUse => holders(),
-        _ => Vec::new(),
-    };
+    let taken = source.kind() == io::ErrorKind::AddrInUse;
+    let by = if taken { holders() } else { Vec::new() };
     match by.is_empty() {
         true => ListenError::Failed { endpoint, source },
         false => ListenError::Taken { endpoint, by },
