@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod local;
 pub mod logs;
 mod metrics;
+pub mod privileges;
 mod probe;
 pub mod reconcile;
 pub mod session;

@@ -12,6 +12,7 @@ use berth_agent::{
     config::{Config, ConfigFile},
     host::linux::{LinuxConfig, LinuxHost, LocalPolicy, Scopes, SelfReboot},
     identity::{self, Joined, Wish},
+    privileges,
     reconcile::Members,
     trusted,
 };
@@ -81,6 +82,7 @@ fn main() -> anyhow::Result<()> {
         return joined(&args, join);
     }
     let config = config(&args)?;
+    privileges::check()?;
     let host = LinuxHost::new(LinuxConfig {
         data_dir: config.data_dir.clone(),
         run_dir: config.run_dir.clone(),

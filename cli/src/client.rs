@@ -1,7 +1,7 @@
 //! Opens connections, all through the one transport module.
 
 use berth_proto::{
-    transport::{self, Endpoint, Remote},
+    transport::{self, Endpoint, Remote, http2::ANSWER},
     v1::{
         access_service_client::AccessServiceClient, admin_service_client::AdminServiceClient,
         event_service_client::EventServiceClient, host_service_client::HostServiceClient,
@@ -13,9 +13,6 @@ use berth_proto::{
 use tonic::transport::Channel;
 
 use crate::error::CliError;
-
-/// A message may carry a list of many objects.
-const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// The coordinator's services, over one connection.
 #[derive(Debug, Clone)]
@@ -46,17 +43,17 @@ impl Coordinator {
 
     /// Objects.
     pub(crate) fn objects(&self) -> ObjectServiceClient<Channel> {
-        ObjectServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        ObjectServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// Sets.
     pub(crate) fn sets(&self) -> SetServiceClient<Channel> {
-        SetServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        SetServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// Members.
     pub(crate) fn members(&self) -> MemberServiceClient<Channel> {
-        MemberServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        MemberServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// Hosts.
@@ -66,22 +63,22 @@ impl Coordinator {
 
     /// Volumes.
     pub(crate) fn volumes(&self) -> VolumeServiceClient<Channel> {
-        VolumeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        VolumeServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// The coordinator's store.
     pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
-        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// Tokens and operators.
     pub(crate) fn access(&self) -> AccessServiceClient<Channel> {
-        AccessServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        AccessServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 
     /// Events.
     pub(crate) fn events(&self) -> EventServiceClient<Channel> {
-        EventServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE)
+        EventServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER)
     }
 }
 
@@ -96,5 +93,5 @@ pub(crate) async fn agent(endpoint: &Endpoint) -> Result<LocalServiceClient<Chan
                    another one with --socket or BERTH_AGENT_SOCKET"
                 .to_owned(),
         })?;
-    Ok(LocalServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE))
+    Ok(LocalServiceClient::new(channel).max_decoding_message_size(ANSWER))
 }

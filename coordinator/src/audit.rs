@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use berth_core::audit::{Chain, Entry, FILE, KEPT, older};
+use berth_core::audit::{Chain, Entry, FILE, KEPT, Line, Listing, Wanted, file_names, older};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,6 +42,15 @@ pub enum AuditError {
          disk", path.display()
     )]
     File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// A file cannot be read.
+    #[error("the audit log {} cannot be read; look at its permissions and the disk", path.display())]
+    Read {
         /// Which.
         path: PathBuf,
         /// What the system said.
@@ -76,6 +85,7 @@ struct Request {
 pub struct AuditLog {
     requests: mpsc::Sender<Request>,
     calls: Arc<AtomicU64>,
+    path: Arc<Path>,
 }
 
 impl AuditLog {
@@ -94,6 +104,7 @@ impl AuditLog {
     fn start(mut writer: Writer, clock: Clock) -> Result<Self, AuditError> {
         let (requests, mut queue) = mpsc::channel(QUEUE);
         let path = writer.path.clone();
+        let at = Arc::from(path.as_path());
         let run = move || {
             while let Some(first) = queue.blocking_recv() {
                 let mut group: Vec<Request> = vec![first];
@@ -111,7 +122,32 @@ impl AuditLog {
         Ok(Self {
             requests,
             calls: Arc::default(),
+            path: at,
         })
+    }
+
+    /// Calls that are in the log, the oldest first. It reads files, and whoever asks may block.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn list(&self, wanted: Wanted) -> Result<Vec<Line>, AuditError> {
+        let mut listing = Listing::new(wanted);
+        let names: Vec<String> = file_names().collect();
+        for name in names.into_iter().rev() {
+            let path = self.path.with_file_name(name);
+            let text = match fs::read(&path) {
+                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => {
+                    let source = Arc::new(source);
+                    return Err(AuditError::Read { path, source });
+                }
+            };
+            if !text.lines().rev().all(|line| listing.take(line)) {
+                break;
+            }
+        }
+        Ok(listing.found())
     }
 
     /// The number of a new call.

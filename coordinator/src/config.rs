@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::{
     fencing::{Fencing, FencingError, FencingFile},
+    limits::{Limits, LimitsError, LimitsFile},
     pki::{TlsConfig, TlsError, TlsFile},
     secrets::{KeyError, KeySource, SecretsFile},
 };
@@ -51,6 +52,8 @@ struct File {
     tls: TlsFile,
     /// How secrets are kept.
     secrets: SecretsFile,
+    /// What is taken from callers.
+    limits: LimitsFile,
 }
 
 /// For Prometheus.
@@ -146,6 +149,7 @@ impl Default for File {
             metrics: MetricsFile::default(),
             tls: TlsFile::default(),
             secrets: SecretsFile::default(),
+            limits: LimitsFile::default(),
         }
     }
 }
@@ -173,6 +177,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where the keys are that secrets are sealed with.
     pub secrets: KeySource,
+    /// What is taken from callers.
+    pub limits: Limits,
 }
 
 /// Why there is no configuration.
@@ -222,6 +228,9 @@ pub enum ConfigError {
     /// The keys for secrets.
     #[error(transparent)]
     Secrets(#[from] KeyError),
+    /// What is taken from callers.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// The time in the trash is none.
     #[error("trash.keep: '{keep}' is no time; write one such as 7d or 12h, or forever")]
     Keep {
@@ -298,6 +307,7 @@ impl Config {
             fencing: file.fencing.check()?,
             host_networks: file.hosts.allowed_networks,
             metrics: file.metrics.listen,
+            limits: file.limits.check()?,
             tls: file.tls.check(|text| keep(text).ok().flatten())?,
         })
     }
@@ -352,6 +362,15 @@ mod tests {
             ("killMargin: 0s", "leases.killMargin: 0ns is too short"),
         ] {
             let text = told(&format!("leases: {{{leases}}}"));
+            assert!(text.starts_with(expected), "{text}");
+        }
+        for (limits, expected) in [
+            ("streams: 0", "limits.streams is 0"),
+            ("callTimeout: 0s", "limits.callTimeout is 0"),
+            ("callTimeout: soon", "limits.callTimeout: 'soon' is not"),
+            ("callsAtOnce: -1", "c.yaml:1"),
+        ] {
+            let text = told(&format!("limits: {{{limits}}}"));
             assert!(text.starts_with(expected), "{text}");
         }
         let read = |keep: &str| {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use berth_core::{
@@ -21,6 +22,7 @@ use crate::{
     audit::AuditLog,
     clock::Clock,
     fencing::Fencer,
+    limits::Callers,
     metrics::Counters,
     pki::Pki,
     sessions::Sessions,
@@ -53,6 +55,10 @@ pub struct Context {
     pub host_networks: Arc<[Network]>,
     /// Who asked for what.
     pub audit: AuditLog,
+    /// What each caller has had of what it may have.
+    pub callers: Arc<Callers>,
+    /// How long a call may take that has an end of its own.
+    pub call_timeout: Duration,
     /// Cancelled when the coordinator ends.
     pub shutdown: CancellationToken,
 }

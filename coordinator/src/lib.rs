@@ -10,6 +10,7 @@ pub mod context;
 pub mod fencing;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod limits;
 pub mod metrics;
 pub mod moving;
 pub mod notes;
@@ -39,6 +40,7 @@ use clock::Clock;
 use config::Config;
 use context::{Board, Context, Trigger};
 use fencing::Fencer;
+use limits::Callers;
 use pki::Pki;
 use reconcile::Reconciler;
 use service::ServeError;
@@ -124,6 +126,8 @@ pub async fn run(
         pki,
         host_networks: config.host_networks.into(),
         audit,
+        callers: Arc::new(Callers::new(config.limits.allowance)),
+        call_timeout: config.limits.call_timeout,
         shutdown,
     };
     let mut listeners = Vec::new();

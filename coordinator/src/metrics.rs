@@ -136,11 +136,51 @@ static CLAIMS: Metric = Metric::gauge(
     "How many claims wait for this reason.",
 );
 
+static STREAMS: Metric = Metric::gauge(
+    "berth_coordinator_open_streams",
+    &[],
+    "Streams of callers that are open, without those on which agents report.",
+);
+static CALLS: Metric = Metric::counter(
+    "berth_coordinator_calls",
+    &[],
+    "Calls that arrived, whatever came of them.",
+);
+static REFUSED_CALLS: Metric = Metric::counter(
+    "berth_coordinator_refused_calls",
+    &["limit"],
+    "Calls beyond a limit: of time (`deadline`), of calls (`rate`) or of streams (`streams`) of one caller.",
+);
+
+/// The limit that a call was beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It took too long.
+    Deadline,
+    /// Its caller made too many.
+    Rate,
+    /// Its caller has too many streams.
+    Streams,
+}
+
+impl Refusal {
+    /// All of them, with their names.
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Deadline, "deadline"),
+        (Self::Rate, "rate"),
+        (Self::Streams, "streams"),
+    ];
+}
+
 /// What is counted as it happens.
 #[derive(Debug, Default)]
 pub struct Counters {
     plans: AtomicU64,
     planning_micros: AtomicU64,
+    calls: AtomicU64,
+    beyond_deadline: AtomicU64,
+    beyond_rate: AtomicU64,
+    beyond_streams: AtomicU64,
 }
 
 impl Counters {
@@ -149,6 +189,33 @@ impl Counters {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.plans.fetch_add(1, Ordering::Relaxed);
         self.planning_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// A call arrived.
+    pub fn called(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call was beyond a limit.
+    pub fn refused(&self, refusal: Refusal) {
+        self.beyond(refusal).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn beyond(&self, refusal: Refusal) -> &AtomicU64 {
+        match refusal {
+            Refusal::Deadline => &self.beyond_deadline,
+            Refusal::Rate => &self.beyond_rate,
+            Refusal::Streams => &self.beyond_streams,
+        }
+    }
+
+    fn families(&self) -> [Family; 2] {
+        let mut refused = Family::of(&REFUSED_CALLS);
+        for (refusal, name) in Refusal::ALL {
+            let number = self.beyond(refusal).load(Ordering::Relaxed);
+            refused.push(vec![name.to_owned()], count(number));
+        }
+        [CALLS.is(count(self.calls.load(Ordering::Relaxed))), refused]
     }
 }
 
@@ -163,6 +230,7 @@ pub(crate) fn gather(context: &Context) -> Vec<Family> {
     let board = Arc::clone(&context.board.borrow());
     let mut families = process(env!("CARGO_PKG_VERSION"));
     families.push(REVISION.is(revision));
+    families.push(STREAMS.is(count(context.callers.streams())));
     families.extend(own(&context.counters, &state, &board));
     families
 }
@@ -174,6 +242,7 @@ fn own(counters: &Counters, state: &State, board: &Board) -> Vec<Family> {
         PLANS.is(count(counters.plans.load(Ordering::Relaxed))),
         PLANNING.is(planning.as_secs_f64()),
     ];
+    families.extend(counters.families());
     families.extend(of_state(state));
     families.extend(of_board(board));
     families
@@ -376,7 +445,7 @@ mod tests {
         board.waiting.insert(id, waiting);
         let counters = Counters::default();
         counters.planned(Duration::from_millis(1500));
-        let mut families = vec![REVISION.is(7.0)];
+        let mut families = vec![REVISION.is(7.0), STREAMS.is(2.0)];
         families.extend(own(&counters, &state, &board));
         families
     }

@@ -123,12 +123,14 @@ fn hash(line: &str) -> String {
     hex(&Sha256::digest(line.as_bytes()))
 }
 
-/// JSON escapes what is below a space. What else a terminal may take for a command, or shows in
-/// another order than it is written, is escaped here.
-fn escaped(json: &str) -> String {
+/// Escapes what a terminal may take for a command, or shows in another order than it is written, as JSON
+/// does it: of a text in JSON the meaning stays, as that has no such characters below a space but ends of
+/// lines between values.
+pub fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
-        if character.is_ascii() && character != '\u{7f}' {
+        let plain = character.is_ascii() && !character.is_ascii_control();
+        if plain || character == '\n' {
             text.push(character);
         } else {
             let mut units = [0; 2];
@@ -192,9 +194,155 @@ pub fn verify<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Chain, ChainEr
     Ok(chain.unwrap_or_default())
 }
 
+/// Which calls are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Not before this.
+    pub since: Timestamp,
+    /// Of this caller only: `root`, `ann`, `user ann`, `host host-1`; of all if empty.
+    pub who: String,
+    /// Of methods that have this in their name; of all if empty.
+    pub method: String,
+    /// The last so many.
+    pub limit: usize,
+}
+
+/// Calls out of a log that is read from its end: each is one line, with what came of it.
+#[derive(Debug)]
+pub struct Listing {
+    wanted: Wanted,
+    /// What came of calls whose beginning was not read yet.
+    results: BTreeMap<u64, Entry>,
+    /// The number of the line that was read last. Files that were put aside meanwhile are read again.
+    read: u64,
+    found: Vec<Line>,
+}
+
+impl Listing {
+    /// Of such calls.
+    pub fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            results: BTreeMap::new(),
+            read: u64::MAX,
+            found: Vec::new(),
+        }
+    }
+
+    /// Takes the line before those that it has; whether one before that is of use. What is no line is
+    /// passed over: it is for [`verify`].
+    pub fn take(&mut self, text: &str) -> bool {
+        let Ok(mut line) = serde_json::from_str::<Line>(text) else {
+            return true;
+        };
+        if line.seq >= self.read {
+            return true;
+        }
+        self.read = line.seq;
+        if line.entry.result.is_some() {
+            self.results.insert(line.entry.call, line.entry);
+            return true;
+        }
+        if let Some(result) = self.results.remove(&line.entry.call) {
+            line.entry.result = result.result;
+            for (field, values) in result.about {
+                line.entry.about.entry(field).or_insert(values);
+            }
+        }
+        let time: Timestamp = line.time.parse().unwrap_or_default();
+        if time < self.wanted.since {
+            return false;
+        }
+        if self.wanted.takes(&line.entry) {
+            self.found.push(line);
+        }
+        self.found.len() < self.wanted.limit
+    }
+
+    /// What was found, the oldest first.
+    pub fn found(self) -> Vec<Line> {
+        self.found.into_iter().rev().collect()
+    }
+}
+
+impl Wanted {
+    fn takes(&self, entry: &Entry) -> bool {
+        let Self { who, method, .. } = self;
+        let name = entry.who.split_once(' ').map(|(_, name)| name);
+        let by = who.is_empty() || entry.who == *who || name == Some(who);
+        by && entry.method.contains(method)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listed(text: &str, wanted: Wanted) -> Vec<String> {
+        let mut listing = Listing::new(wanted);
+        let mut lines = text.lines().rev();
+        while lines.next().is_some_and(|line| listing.take(line)) {}
+        let found = listing.found().into_iter();
+        let shown = found.map(|Line { entry, .. }| {
+            let result = entry.result.unwrap_or_default();
+            format!("{} {} {:?}", entry.who, result, entry.about)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn a_call_is_listed_once_with_what_came_of_it() {
+        let mut chain = Chain::default();
+        let mut text = String::new();
+        let mut say = |time, call, who: &str, about: &str, result: Option<&str>| {
+            let mut entry = Entry {
+                call,
+                who: who.to_owned(),
+                method: "berth.v1.SetService/Scale".to_owned(),
+                result: result.map(ToOwned::to_owned),
+                ..Entry::default()
+            };
+            if !about.is_empty() {
+                entry.tell("name", about);
+            }
+            text.push_str(&chain.line(Timestamp(time), entry).unwrap());
+        };
+        say(1_000, 1, "user ann", "before", None);
+        // It ended before that was done; the numbers of calls begin anew.
+        say(2_000, 1, "user ann", "web", None);
+        say(3_000, 2, "user bob", "", None);
+        say(3_500, 2, "user bob", "db", Some("OK"));
+        say(4_000, 1, "user ann", "", Some("GONE"));
+        say(5_000, 3, "root", "", None);
+        text.push_str("no line\n");
+        let all = || Wanted {
+            limit: 10,
+            ..Wanted::default()
+        };
+        let [first, ann, bob, root] = [
+            r#"user ann  {"name": ["before"]}"#,
+            r#"user ann GONE {"name": ["web"]}"#,
+            r#"user bob OK {"name": ["db"]}"#,
+            "root  {}",
+        ];
+        assert_eq!(listed(&text, all()), [first, ann, bob, root]);
+        let who = |who: &str| Wanted {
+            who: who.to_owned(),
+            ..all()
+        };
+        assert_eq!(listed(&text, who("ann")), [first, ann]);
+        assert_eq!(listed(&text, who("user bob")), [bob]);
+        assert_eq!(listed(&text, who("an")).len(), 0);
+        let since = Timestamp(3_000);
+        assert_eq!(listed(&text, Wanted { since, ..all() }), [bob, root]);
+        let limit = 2;
+        assert_eq!(listed(&text, Wanted { limit, ..all() }), [bob, root]);
+        let method = "Delete".to_owned();
+        assert_eq!(listed(&text, Wanted { method, ..all() }).len(), 0);
+        // What is read again, as its file was put aside, is not told again.
+        let twice = format!("{text}{text}");
+        assert_eq!(listed(&twice, all()).len(), 4);
+    }
 
     fn entry(name: &str) -> Entry {
         let mut entry = Entry {

@@ -102,9 +102,18 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), PkiError> {
         fs::remove_file(&part).ok();
     }
     written?;
-    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
+    let directory = beside(path);
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(PkiError::file("sync", directory))
+}
+
+/// The directory that a file is in. A name alone is in the one that this process works in.
+fn beside(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
 }
 
 fn fill(part: &Path, content: &[u8], mode: u32) -> io::Result<()> {
@@ -121,6 +130,12 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    #[test]
+    fn a_name_alone_is_in_the_directory_that_is_worked_in() {
+        assert_eq!(beside(Path::new("ann.yaml")), Path::new("."));
+        assert_eq!(beside(Path::new("/a/ann.yaml")), Path::new("/a"));
+    }
 
     #[test]
     fn a_secret_is_its_owners_alone() {

@@ -3,6 +3,7 @@
 
 pub mod convert;
 pub mod metrics;
+mod quiet;
 pub mod supervisor;
 pub mod transport;
 

@@ -66,6 +66,7 @@ impl Bed {
             host_networks: Vec::new(),
             tls: TlsConfig::default(),
             secrets: KeySource::Made(dir.path().join("data/secrets.key")),
+            limits: berth_coordinator::limits::Limits::default(),
         };
         change(&mut config);
         let shutdown = CancellationToken::new();

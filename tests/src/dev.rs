@@ -24,6 +24,9 @@ pub struct Dev {
 }
 
 impl Dev {
+    /// Where its coordinator listens for others.
+    pub const SERVER: &str = "127.78.0.1:7400";
+
     /// Starts a coordinator and some agents, and waits for the line that says they are ready.
     ///
     /// # Panics

@@ -1,12 +1,12 @@
 //! The listener of the local service, with health and reflection as on every listener.
 
 use berth_proto::{
-    transport::{Endpoint, ListenError, PeerInfo, listen},
+    transport::{Endpoint, ListenError, PeerInfo, http2, listen},
     v1::{self, local_service_server::LocalServiceServer},
 };
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Status, service::InterceptorLayer, transport::Server};
+use tonic::{Request, Status, service::InterceptorLayer};
 
 use super::Local;
 use crate::host::Host;
@@ -43,7 +43,7 @@ pub async fn serve<H: Host>(
         .build_v1()
         .map_err(ServeError::Descriptors)?;
     Ok(async move {
-        Server::builder()
+        http2::server()
             .layer(InterceptorLayer::new(owner_only))
             .add_service(health_service)
             .add_service(reflection)

@@ -17,6 +17,7 @@ use berth_proto::{
         report::AgentReport,
         zone::ZoneAssembly,
     },
+    transport::http2::ANSWER,
     v1::{
         self, AgentMessage, CoordinatorMessage, agent_message::Message as Out,
         agent_service_client::AgentServiceClient, coordinator_message::Message as In,
@@ -38,8 +39,6 @@ use crate::{
     reconcile::{Changes, OrderError},
 };
 
-/// The longest message: a complete order for a host with many members.
-const MESSAGE_LIMIT: usize = 64 << 20;
 /// Messages that wait to be sent.
 const QUEUE: usize = 64;
 /// A coordinator that makes no room in the queue for so long does not read.
@@ -93,8 +92,8 @@ impl<H: Host> Session<H> {
         let connected = timeout(limit, connect).await;
         let channel = connected.map_err(|_| SessionError::Silent)??;
         let mut client = AgentServiceClient::new(channel)
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT);
+            .max_decoding_message_size(ANSWER)
+            .max_encoding_message_size(ANSWER);
         let (out, queue) = mpsc::channel(QUEUE);
         let hello = self.hello().await;
         let told = hello.pools_known.then(|| hello.host.pools.clone());

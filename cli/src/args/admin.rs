@@ -1,7 +1,8 @@
 //! `berth admin`: who may join and do what, and the coordinator's own store.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use berth_core::{spec::period::parse_period, time::Timestamp};
 use clap::{Args, Subcommand};
 
 use super::{FormatArgs, TokenCommand, UserCommand};
@@ -49,6 +50,59 @@ pub(crate) enum AuditCommand {
     /// before. It shows the number and the hash of the last line; keep them elsewhere, and a log that was
     /// cut off at its end, or written anew as a whole, is told from the one that you checked.
     Verify(AuditVerifyArgs),
+    /// Show what was asked of the coordinator, by whom, and what came of it.
+    ///
+    /// Calls that only look are not in it. `GONE` is the result of those whose caller went away before the
+    /// answer: they may be done all the same. Those without a result are under way, or the coordinator
+    /// ended before it was known.
+    List(AuditListArgs),
+}
+
+/// `berth admin audit list`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditListArgs {
+    /// Only what was asked since then: 10m, 24h, or 2026-11-21T22:24:54Z.
+    #[arg(long, value_parser = ago)]
+    pub(crate) since: Option<Since>,
+    /// Only calls of this caller: ann, host-1, root.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) user: String,
+    /// Only calls of methods with this in their name: Scale, MemberService.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) method: String,
+    /// At most the last N, and never more than 1000.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
+/// Since when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Since {
+    /// For so long.
+    Ago(Duration),
+    /// An instant.
+    At(Timestamp),
+}
+
+fn ago(text: &str) -> Result<Since, String> {
+    if let Ok(period) = parse_period(text) {
+        return Ok(Since::Ago(period));
+    }
+    text.parse().map(Since::At).map_err(|_| {
+        "give how long ago, such as 10m or 24h, or a time such as 2026-11-21T22:24:54Z".to_owned()
+    })
 }
 
 /// `berth admin audit verify`.

@@ -22,7 +22,8 @@ pub(crate) use access::{
     ConfigCommand, TokenCommand, TokenCreateArgs, UserCommand, UserCreateArgs,
 };
 pub(crate) use admin::{
-    AcceptRestoreArgs, AdminCommand, AuditCommand, AuditVerifyArgs, BackupArgs, CheckBackupArgs,
+    AcceptRestoreArgs, AdminCommand, AuditCommand, AuditListArgs, AuditVerifyArgs, BackupArgs,
+    CheckBackupArgs, Since,
 };
 pub(crate) use debug::{DebugCommand, SimulateArgs};
 pub(crate) use dns::{DnsArgs, DnsCommand};

@@ -10,9 +10,9 @@ use std::{
 use berth_core::store::backup::{self, Backup};
 use berth_proto::v1;
 
-use super::{Context, confirm};
+use super::{Context, audit, confirm};
 use crate::{
-    args::{AcceptRestoreArgs, AdminCommand, BackupArgs, CheckBackupArgs, Format},
+    args::{AcceptRestoreArgs, AdminCommand, AuditCommand, BackupArgs, CheckBackupArgs, Format},
     error::CliError,
     output::{self, admin, format},
     refusal,
@@ -26,7 +26,9 @@ pub(crate) async fn run(context: &Context, command: AdminCommand) -> Result<(), 
         AdminCommand::History(args) => history(context, args.output).await,
         AdminCommand::AcceptRestore(args) => accept(context, args).await,
         // They have homes of their own.
-        AdminCommand::Token(_) | AdminCommand::User(_) | AdminCommand::Audit(_) => Ok(()),
+        AdminCommand::Audit(AuditCommand::List(args)) => audit::list(context, args).await,
+        AdminCommand::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
+        AdminCommand::Token(_) | AdminCommand::User(_) => Ok(()),
     }
 }
 

@@ -1,15 +1,50 @@
-//! `berth admin audit`: whether the coordinator's audit log is what was written.
+//! `berth admin audit`: what the coordinator was asked, and whether its audit log is what was written.
 
 use std::{fs, io, path::Path};
 
-use berth_core::audit::{self, file_names};
+use berth_core::{
+    audit::{self, file_names},
+    time::Timestamp,
+};
+use berth_proto::v1;
 use serde::Serialize;
 
+use super::Context;
 use crate::{
-    args::AuditVerifyArgs,
+    args::{AuditListArgs, AuditVerifyArgs, Format, Since},
     error::CliError,
-    output::{self, format},
+    output::{self, age, audit::CallView, format},
+    refusal,
 };
+
+/// Shows what was asked of the coordinator.
+pub(crate) async fn list(context: &Context, args: AuditListArgs) -> Result<(), CliError> {
+    let since = args.since.map_or(Timestamp(0), |since| match since {
+        Since::Ago(ago) => Timestamp(0).plus(age::now().since(Timestamp(0).plus(ago))),
+        Since::At(time) => time,
+    });
+    let request = v1::ListAuditRequest {
+        since_ms: since.0.try_into().unwrap_or(i64::MAX),
+        who: args.user,
+        method: args.method,
+        limit: args.limit,
+    };
+    let answer = context.coordinator.admin().list_audit(request).await;
+    let answer = answer.map_err(|status| refusal::from_status("list the audit log", &status))?;
+    let calls = answer.into_inner().calls.into_iter();
+    let views: Vec<CallView> = calls.map(CallView::from).collect();
+    let output = args.format.output;
+    match format::structured(output, &views)? {
+        // What is shown as it is in JSON may do something to a terminal.
+        Some(text) if output == Format::Json => output::data(&audit::escaped(&text)),
+        Some(text) => output::data(&text),
+        None if views.is_empty() => {
+            output::note("no such calls");
+            Ok(())
+        }
+        None => output::data(&CallView::table(&views)),
+    }
+}
 
 /// What a log comes to.
 #[derive(Serialize)]

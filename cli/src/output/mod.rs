@@ -10,6 +10,7 @@ use crate::{error::CliError, exit::Exit};
 pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod age;
+pub(crate) mod audit;
 pub(crate) mod describe;
 pub(crate) mod explain;
 pub(crate) mod format;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use insta::assert_snapshot;
+
 use crate::support::{Server, berth};
 
 #[test]
@@ -77,6 +79,30 @@ fn the_history_is_shown_and_accepted_with_a_yes() {
         done.contains("history two goes on in term 7") && done.contains("host-1, host-2"),
         "{done}"
     );
+}
+
+#[test]
+fn what_was_asked_is_listed_and_nothing_in_it_reaches_the_terminal() {
+    let server = Server::start();
+    let list = |more: &[&str]| {
+        let mut args = vec!["admin", "audit", "list"];
+        args.extend(more);
+        berth(&server, &args)
+    };
+    let all = [
+        &[][..],
+        &["--user", "ann", "--method", "Scale", "-o", "json"],
+        &["--user", "bob", "-o", "json"],
+        &["--since", "2026-11-19T00:00:00Z"],
+        &["--since", "soon"],
+    ];
+    let shown: Vec<String> = all.into_iter().map(list).collect();
+    let plain = |c: char| c == '\n' || (c.is_ascii() && !c.is_ascii_control());
+    assert!(
+        shown.iter().all(|text| text.chars().all(plain)),
+        "{shown:?}"
+    );
+    assert_snapshot!("audit_list", shown.join("\n"));
 }
 
 #[test]

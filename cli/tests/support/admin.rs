@@ -54,6 +54,54 @@ impl admin::AdminService for Admin {
         }))
     }
 
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Answer<v1::ListAuditResponse> {
+        let request = request.into_inner();
+        let call =
+            |sequence, who: &str, method: &str, (field, value): (&str, &str), result: &str| {
+                v1::AuditedCall {
+                    sequence,
+                    time_ms: 1_795_000_000_000,
+                    who: who.into(),
+                    role: "operator".into(),
+                    from: "192.0.2.7:51320".into(),
+                    method: format!("berth.v1.{method}"),
+                    about: vec![v1::AuditedField {
+                        name: field.into(),
+                        values: vec![value.into()],
+                    }],
+                    result: result.into(),
+                }
+            };
+        let forged = "web\n\u{1b}[2Kroot\u{202e}";
+        let calls = vec![
+            call(41, "user ann", "SetService/Scale", ("name", "web"), "OK"),
+            call(
+                43,
+                "user bob",
+                "ObjectService/Delete",
+                ("name", forged),
+                "NOT_FOUND",
+            ),
+            call(
+                45,
+                "host host-1",
+                "IdentityService/Renew",
+                ("host", "host-1"),
+                "",
+            ),
+        ];
+        let calls = calls.into_iter().filter(|call| {
+            request.since_ms <= call.time_ms
+                && call.who.ends_with(&request.who)
+                && call.method.contains(&request.method)
+        });
+        let calls = calls.collect();
+        Ok(Response::new(v1::ListAuditResponse { calls }))
+    }
+
     type BackupStream = Streamed<v1::BackupChunk>;
 
     async fn backup(&self, _: Request<v1::BackupRequest>) -> Answer<Self::BackupStream> {

@@ -200,6 +200,10 @@ impl World {
             fencer: Fencer::new(fencing),
             pki: Pki::open(TlsConfig::default(), dir.path(), Timestamp(0)).unwrap(),
             host_networks: Arc::default(),
+            callers: Arc::new(crate::limits::Callers::new(
+                crate::limits::Limits::default().allowance,
+            )),
+            call_timeout: crate::limits::Limits::default().call_timeout,
             shutdown: CancellationToken::new(),
         };
         Self { context, dir }

@@ -1,16 +1,20 @@
 //! AdminService: the history of the store, and copies of it.
 
 use berth_core::{
+    audit::{Line, Wanted},
+    error::chain,
     history::{Past, accept},
     ids::{HistoryId, HostName},
     state::State,
     store::{Batch, RecordKind},
+    time::Timestamp,
 };
 use berth_proto::{
     convert::status::millis,
     v1::{
-        AcceptRestoreRequest, BackupChunk, BackupRequest, MismatchedHost, StoreHistory,
-        StoreHistoryRequest, admin_service_server::AdminService,
+        AcceptRestoreRequest, AuditedCall, AuditedField, BackupChunk, BackupRequest,
+        ListAuditRequest, ListAuditResponse, MismatchedHost, StoreHistory, StoreHistoryRequest,
+        admin_service_server::AdminService,
     },
 };
 use tonic::{Request, Response, Status};
@@ -22,6 +26,11 @@ use crate::{
     state::{claims::write_as_known, keys::host_key, records::history_changes},
     store::{RecordError, backup},
 };
+
+/// Calls of the audit log that are shown if nobody says how many, and the most of them: a line has at most
+/// a few kilobytes.
+const CALLS: usize = 200;
+const MOST_CALLS: usize = 1000;
 
 /// The service.
 #[derive(Debug)]
@@ -126,6 +135,26 @@ impl Admin {
     }
 }
 
+/// A call of the log for the wire.
+fn audited(line: Line) -> AuditedCall {
+    let Line {
+        seq, time, entry, ..
+    } = line;
+    let about = entry.about.into_iter();
+    AuditedCall {
+        sequence: seq,
+        time_ms: millis(time.parse().ok()),
+        who: entry.who,
+        role: entry.role,
+        from: entry.from,
+        method: entry.method,
+        about: about
+            .map(|(name, values)| AuditedField { name, values })
+            .collect(),
+        result: entry.result.unwrap_or_default(),
+    }
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn history(
@@ -141,6 +170,29 @@ impl AdminService for Admin {
     ) -> Result<Response<StoreHistory>, Status> {
         let accepted = self.accept(request.into_inner().confirmed).await?;
         Ok(Response::new(accepted))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<ListAuditRequest>,
+    ) -> Result<Response<ListAuditResponse>, Status> {
+        let request = request.into_inner();
+        let limit = match usize::try_from(request.limit).unwrap_or(usize::MAX) {
+            0 => CALLS,
+            limit => limit.min(MOST_CALLS),
+        };
+        let wanted = Wanted {
+            since: Timestamp(request.since_ms.try_into().unwrap_or_default()),
+            who: request.who,
+            method: request.method,
+            limit,
+        };
+        let log = self.0.audit.clone();
+        let listed = tokio::task::spawn_blocking(move || log.list(wanted)).await;
+        let listed = listed.map_err(|_| Status::internal("the audit log was not read"))?;
+        let lines = listed.map_err(|error| Status::internal(chain(&error)))?;
+        let calls = lines.into_iter().map(audited).collect();
+        Ok(Response::new(ListAuditResponse { calls }))
     }
 
     type BackupStream = Streamed<BackupChunk>;

@@ -7,6 +7,7 @@ mod admin;
 mod agent;
 mod apply;
 mod audit;
+mod bounds;
 mod classes;
 mod condition;
 mod delete;
@@ -39,10 +40,13 @@ mod volume_changes;
 mod volumes;
 mod watch;
 
-use std::{io, pin::Pin, time::Duration};
+use std::{io, pin::Pin};
 
 use berth_proto::{
-    transport::Incoming,
+    transport::{
+        Incoming,
+        http2::{self, MESSAGE, SMALL},
+    },
     v1::{
         FILE_DESCRIPTOR_SET, access_service_server::AccessServiceServer,
         admin_service_server::AdminServiceServer, agent_service_server::AgentServiceServer,
@@ -54,19 +58,9 @@ use berth_proto::{
 };
 use thiserror::Error;
 use tokio_stream::Stream;
-use tonic::{Status, service::Routes, transport::Server};
+use tonic::{Status, service::Routes};
 
 use crate::context::Context;
-
-/// The largest message: a manifest of 1 MiB and what is around it.
-const MESSAGE: usize = (1 << 20) + (64 << 10);
-/// The largest message of those that somebody without a certificate may send, too.
-const SMALL: usize = 64 << 10;
-/// Streams of one connection; a client that opens more waits.
-const STREAMS: u32 = 256;
-/// How often an idle connection is asked whether it lives, and after which it is given up.
-const KEEPALIVE: Duration = Duration::from_secs(2);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What server-streaming RPCs give back.
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -129,10 +123,9 @@ pub async fn routes(context: &Context) -> Result<Routes, ServeError> {
 /// # Errors
 /// If the listener fails.
 pub async fn serve(context: Context, routes: Routes, incoming: Incoming) -> Result<(), ServeError> {
-    Server::builder()
-        .max_concurrent_streams(STREAMS)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+    http2::server()
+        .layer(bounds::Quota::new(&context))
+        .layer(bounds::Deadline::new(&context))
         .layer(audit::Audit(context.clone()))
         .layer(access::Guard(context.clone()))
         .add_routes(routes)

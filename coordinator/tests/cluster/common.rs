@@ -67,6 +67,7 @@ impl Coordinator {
             metrics: Vec::new(),
             tls: berth_coordinator::pki::TlsConfig::default(),
             secrets: KeySource::Made(directory.path().join("data/secrets.key")),
+            limits: berth_coordinator::limits::Limits::default(),
         };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();

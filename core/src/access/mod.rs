@@ -5,6 +5,7 @@
 //! what the store has, so that a change counts at once. Which role a method needs is a table of the
 //! coordinator's services.
 
+mod quota;
 mod token;
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -18,6 +19,7 @@ use crate::{
     time::Timestamp,
 };
 
+pub use quota::{Account, Allowance, Exhausted, Quotas};
 pub use token::{FORGET_AFTER, JoinToken, TokenId, TokenRefusal};
 
 /// What an operator may do.

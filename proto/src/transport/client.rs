@@ -1,6 +1,6 @@
 //! Connections.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc};
 
 use arc_swap::ArcSwap;
 use berth_pki::{problem, tls};
@@ -11,22 +11,11 @@ use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 use tonic::transport::{Channel, Endpoint as Target};
 use tower::service_fn;
 
-use super::Endpoint;
-
-/// How often an idle connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(2);
-/// After which a connection that does not answer is given up.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
-/// After which a connection that cannot be opened is given up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+use super::{Endpoint, http2};
 
 /// What requests call the other end. It is told apart by its certificate, or by its socket.
 const SECURED: &str = "http://berth-coordinator";
 const LOCAL: &str = "http://localhost";
-
-/// The largest refusal that is taken. gRPC sends a status, with a line for each mistake in a
-/// manifest, as header fields, for which the library's own limit of 16 KiB is too low.
-const MAX_STATUS_BYTES: u32 = 1 << 20;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -115,7 +104,9 @@ impl Remote {
                 Ok::<_, io::Error>(TokioIo::new(secured))
             }
         });
-        let opened = usual(SECURED).connect_with_connector(connector).await;
+        let opened = http2::client(SECURED)
+            .connect_with_connector(connector)
+            .await;
         opened.map_err(|source| failed(&self.endpoint, source))
     }
 }
@@ -160,15 +151,6 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Channel, ConnectError> {
         let path = path.clone();
         async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(path).await?)) }
     });
-    let opened = usual(LOCAL).connect_with_connector(connector).await;
+    let opened = http2::client(LOCAL).connect_with_connector(connector).await;
     opened.map_err(|source| failed(endpoint, source))
-}
-
-fn usual(name: &'static str) -> Target {
-    Target::from_static(name)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_max_header_list_size(MAX_STATUS_BYTES)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
 }

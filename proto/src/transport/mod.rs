@@ -5,8 +5,12 @@
 
 mod client;
 mod endpoint;
+pub mod http2;
+mod peer;
 mod server;
+mod taken;
 
 pub use client::{ClientTls, ConnectError, Remote, connect, plain};
 pub use endpoint::{Endpoint, EndpointError};
-pub use server::{Incoming, ListenError, Peer, PeerInfo, ServerTls, listen, listen_tls};
+pub use peer::{Peer, PeerInfo};
+pub use server::{Incoming, ListenError, ServerTls, listen, listen_tls};

@@ -1,6 +1,7 @@
 //! Listeners.
 
 use std::{
+    collections::VecDeque,
     fs, io,
     net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net::UnixStream as StdUnixStream},
@@ -12,22 +13,21 @@ use std::{
 
 use arc_swap::ArcSwap;
 use berth_pki::Certified;
-use rustix::process::geteuid;
 use thiserror::Error;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    task::JoinSet,
-    time::{Sleep, sleep, timeout},
+    net::{TcpListener, TcpStream, UnixListener},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, Sleep, sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tokio_stream::Stream;
-use tonic::transport::server::Connected;
 
-use super::Endpoint;
+use super::{Endpoint, peer::Peer, taken};
 
 /// How long somebody who connects may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long he may take when others wait for his place.
+const CROWDED: Duration = Duration::from_secs(1);
 /// How many may be about to. The others wait in the kernel.
 const HANDSHAKES: usize = 512;
 /// Until the next try when no connection can be taken: most often the process has too many files open.
@@ -44,6 +44,14 @@ pub enum ListenError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// Somebody else listens there.
+    #[error("cannot listen on {endpoint}: {} listens there; stop it or configure another", .by.join(", "))]
+    Taken {
+        /// Where.
+        endpoint: Endpoint,
+        /// Who.
+        by: Vec<String>,
     },
     /// Nobody is to be talked to in plain text.
     #[error("{endpoint} is not a unix socket; give unix:/PATH")]
@@ -76,6 +84,8 @@ pub struct Incoming {
     listener: Listener,
     local: Endpoint,
     handshakes: JoinSet<Option<Peer>>,
+    /// Those of them that may go on still, the oldest first.
+    oldest: VecDeque<(Instant, AbortHandle)>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -83,48 +93,6 @@ pub struct Incoming {
 enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener, ServerTls),
-}
-
-/// One accepted connection.
-#[derive(Debug)]
-pub struct Peer {
-    connection: Connection,
-    info: PeerInfo,
-}
-
-#[derive(Debug)]
-enum Connection {
-    Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// Who is at the other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PeerInfo {
-    /// A process of this machine.
-    Local {
-        /// Its user, as the kernel says; `None` if it does not.
-        uid: Option<u32>,
-    },
-    /// Somebody else.
-    Remote {
-        /// From where.
-        address: SocketAddr,
-        /// Who, by a certificate of the authority; `None` if he has none.
-        certified: Option<Certified>,
-    },
-}
-
-impl PeerInfo {
-    /// Whether it is root, or the user that this program runs as, on this machine: whoever is one of
-    /// them can read all that this program has. The mode of a socket keeps others away, too, for as long
-    /// as nobody widens it.
-    pub fn is_owner(&self) -> bool {
-        match self {
-            Self::Local { uid: Some(uid) } => *uid == 0 || *uid == geteuid().as_raw(),
-            Self::Local { uid: None } | Self::Remote { .. } => false,
-        }
-    }
 }
 
 /// Opens a unix socket. It is readable and writable by its owner only; one that a dead process left
@@ -137,10 +105,7 @@ pub async fn listen(endpoint: &Endpoint) -> Result<Incoming, ListenError> {
         let endpoint = endpoint.clone();
         return Err(ListenError::NotLocal { endpoint });
     };
-    let wrap = |source| ListenError::Failed {
-        endpoint: endpoint.clone(),
-        source,
-    };
+    let wrap = |source| failed(endpoint.clone(), source, || taken::socket(path));
     if path.exists() && StdUnixStream::connect(path).is_err() {
         fs::remove_file(path).map_err(wrap)?;
     }
@@ -154,10 +119,7 @@ pub async fn listen(endpoint: &Endpoint) -> Result<Incoming, ListenError> {
 /// # Errors
 /// If the address is taken or not allowed.
 pub async fn listen_tls(address: SocketAddr, tls: ServerTls) -> Result<Incoming, ListenError> {
-    let wrap = |source| ListenError::Failed {
-        endpoint: Endpoint::Tcp(address),
-        source,
-    };
+    let wrap = |source| failed(Endpoint::Tcp(address), source, || taken::port(address));
     let listener = TcpListener::bind(address).await.map_err(wrap)?;
     let local = listener.local_addr().map_err(wrap)?;
     Ok(Incoming::new(
@@ -166,12 +128,26 @@ pub async fn listen_tls(address: SocketAddr, tls: ServerTls) -> Result<Incoming,
     ))
 }
 
+fn failed(
+    endpoint: Endpoint,
+    source: io::Error,
+    holders: impl FnOnce() -> Vec<String>,
+) -> ListenError {
+    let taken = source.kind() == io::ErrorKind::AddrInUse;
+    let by = if taken { holders() } else { Vec::new() };
+    match by.is_empty() {
+        true => ListenError::Failed { endpoint, source },
+        false => ListenError::Taken { endpoint, by },
+    }
+}
+
 impl Incoming {
     fn new(listener: Listener, local: Endpoint) -> Self {
         Self {
             listener,
             local,
             handshakes: JoinSet::new(),
+            oldest: VecDeque::new(),
             pause: None,
         }
     }
@@ -184,21 +160,40 @@ impl Incoming {
     /// The next connection that needs no handshake; those that do are begun.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Peer>>> {
         match &self.listener {
-            Listener::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| {
-                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-                Some(Peer {
-                    connection: Connection::Unix(stream),
-                    info: PeerInfo::Local { uid },
-                })
-            }),
+            Listener::Unix(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, _)| Some(Peer::local(stream))),
             Listener::Tcp(listener, ServerTls(tls)) => {
                 listener.poll_accept(cx).map_ok(|(stream, address)| {
                     let acceptor = TlsAcceptor::from(tls.load_full());
-                    self.handshakes.spawn(secured(acceptor, stream, address));
+                    let task = self.handshakes.spawn(secured(acceptor, stream, address));
+                    while self
+                        .oldest
+                        .front()
+                        .is_some_and(|(_, task)| task.is_finished())
+                    {
+                        self.oldest.pop_front();
+                    }
+                    self.oldest.push_back((Instant::now(), task));
                     None
                 })
             }
         }
+    }
+}
+
+impl Incoming {
+    /// Somebody waits, and there is no room: ends the handshakes of those who take long, and has the next
+    /// try come soon.
+    fn make_room(&mut self) {
+        while let Some((began, task)) = self.oldest.front() {
+            if !task.is_finished() && began.elapsed() < CROWDED {
+                break;
+            }
+            task.abort();
+            self.oldest.pop_front();
+        }
+        self.pause = Some(Box::pin(sleep(PAUSE)));
     }
 }
 
@@ -228,10 +223,7 @@ async fn secured(acceptor: TlsAcceptor, stream: TcpStream, address: SocketAddr) 
             return None;
         }
     };
-    Some(Peer {
-        connection: Connection::Tls(Box::new(stream)),
-        info: PeerInfo::Remote { address, certified },
-    })
+    Some(Peer::remote(stream, address, certified))
 }
 
 impl Stream for Incoming {
@@ -245,71 +237,25 @@ impl Stream for Incoming {
                 Poll::Ready(Some(_)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
-            if this.handshakes.len() >= HANDSHAKES {
-                return Poll::Pending;
-            }
             if let Some(pause) = &mut this.pause {
                 if pause.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 this.pause = None;
             }
+            if this.handshakes.len() >= HANDSHAKES {
+                this.make_room();
+                continue;
+            }
             match this.poll_accept(cx) {
                 Poll::Ready(Ok(Some(peer))) => return Poll::Ready(Some(Ok(peer))),
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Err(error)) => {
                     tracing::warn!(%error, endpoint = %this.local, "a connection cannot be taken");
-                    this.pause = Some(Box::pin(sleep(PAUSE)));
+                    this.make_room();
                 }
                 Poll::Pending => return Poll::Pending,
             }
-        }
-    }
-}
-
-impl Connected for Peer {
-    type ConnectInfo = PeerInfo;
-    fn connect_info(&self) -> PeerInfo {
-        self.info.clone()
-    }
-}
-
-impl AsyncRead for Peer {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().connection {
-            Connection::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Peer {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().connection {
-            Connection::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().connection {
-            Connection::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().connection {
-            Connection::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -98,6 +98,7 @@ pub(crate) const TABLE: [(&str, &[(&str, Needs)]); 13] = [
             ("AcceptRestore", Cluster(Admin)),
             // It has every secret.
             ("Backup", Cluster(Admin)),
+            ("ListAudit", Cluster(Admin)),
         ],
     ),
     (
@@ -137,6 +138,31 @@ pub(crate) const TABLE: [(&str, &[(&str, Needs)]); 13] = [
     ),
 ];
 
+/// Methods that are streams, and so have no end of their own: they last for as long as somebody listens
+/// or is sent something, and no deadline of the coordinator's ends them. All others answer once, in
+/// bounded time. One caller has so many of these open at once.
+pub(crate) const LONG: [(&str, &[&str]); 8] = [
+    ("berth.v1.ObjectService", &["Watch"]),
+    ("berth.v1.MemberService", &["Watch", "Logs", "Exec"]),
+    ("berth.v1.EventService", &["Watch"]),
+    ("berth.v1.AdminService", &["Backup"]),
+    ("berth.v1.AgentService", &["Session", "Exec", "Transfer"]),
+    ("grpc.health.v1.Health", &["Watch"]),
+    (
+        "grpc.reflection.v1.ServerReflection",
+        &["ServerReflectionInfo"],
+    ),
+    (
+        "grpc.reflection.v1alpha.ServerReflection",
+        &["ServerReflectionInfo"],
+    ),
+];
+
+/// The one method that no limit of calls and streams is for: an agent that reports is heard, whatever else
+/// its host asks for. A host has one such stream, a newer one ends it, and one that does not begin with a
+/// hello ends by itself.
+const UNCOUNTED: &str = "/berth.v1.AgentService/Session";
+
 /// The names of all services.
 pub(crate) fn services() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(name, _)| *name)
@@ -148,6 +174,21 @@ pub(crate) fn needs(path: &str) -> Option<Needs> {
     let (_, methods) = TABLE.iter().find(|(name, _)| *name == service)?;
     let (_, needs) = methods.iter().find(|(name, _)| *name == method)?;
     Some(*needs)
+}
+
+/// Whether the method at a path is a stream.
+pub(crate) fn is_long(path: &str) -> bool {
+    let split = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    let of = |service: &str, method: &str| {
+        let mut services = LONG.iter();
+        services.any(|(name, methods)| *name == service && methods.contains(&method))
+    };
+    split.is_some_and(|(service, method)| of(service, method))
+}
+
+/// Whether calls of the method at a path are counted.
+pub(crate) fn is_counted(path: &str) -> bool {
+    path != UNCOUNTED
 }
 
 impl Needs {

@@ -6,7 +6,10 @@ use berth_proto::v1::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-use super::{table::TABLE, *};
+use super::{
+    table::{LONG, TABLE},
+    *,
+};
 
 /// Served by agents on their own sockets.
 const LOCAL: &str = "berth.v1.LocalService";
@@ -34,6 +37,37 @@ fn the_table_has_every_method_that_there_is_and_no_other() {
         })
         .collect();
     assert_eq!(listed, compiled);
+}
+
+#[test]
+fn every_stream_is_listed_as_one_and_everything_else_answers_in_bounded_time() {
+    let files = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap().file;
+    let services = files.iter().flat_map(|file| &file.service);
+    let streams: BTreeSet<String> = services
+        .filter(|service| service.name() != "LocalService")
+        .flat_map(|service| {
+            let streams = service.method.iter();
+            let streams = streams.filter(|m| m.server_streaming() || m.client_streaming());
+            streams.map(|m| format!("berth.v1.{}/{}", service.name(), m.name()))
+        })
+        .collect();
+    let listed = LONG.iter().flat_map(|(service, methods)| {
+        let paths = methods.iter();
+        paths.map(move |method| format!("{service}/{method}"))
+    });
+    let listed: Vec<String> = listed.collect();
+    for path in &listed {
+        assert!(
+            is_method(&format!("/{path}")),
+            "there is no {path} any more"
+        );
+        assert!(is_long(&format!("/{path}")));
+    }
+    let ours = listed.into_iter().filter(|path| path.starts_with("berth."));
+    assert_eq!(ours.collect::<BTreeSet<String>>(), streams);
+    assert!(!is_long("/berth.v1.SetService/Scale") && !is_long("") && !is_long("/x"));
+    assert!(!is_counted("/berth.v1.AgentService/Session"));
+    assert!(is_method("/berth.v1.AgentService/Session"));
 }
 
 #[test]

@@ -9,12 +9,15 @@ use std::{
 };
 
 use berth_core::{access::Rights, audit::Entry};
-use berth_proto::transport::PeerInfo;
+use berth_proto::transport::{
+    PeerInfo,
+    http2::{MESSAGE, SMALL},
+};
 use futures_util::future::Either;
 use tonic::{Code, Status, body::Body, codegen::http};
 use tower::{Layer, Service};
 
-use super::{MESSAGE, SMALL, access};
+use super::access;
 use crate::{audit::AuditLog, context::Context};
 
 /// Methods that only look, and those with which agents report; all others are written down.
@@ -25,7 +28,7 @@ const UNWRITTEN: [(&str, &[&str]); 12] = [
     ("berth.v1.HostService", &["List"]),
     ("berth.v1.VolumeService", &["List", "Get"]),
     ("berth.v1.EventService", &["List", "Watch"]),
-    ("berth.v1.AdminService", &["History"]),
+    ("berth.v1.AdminService", &["History", "ListAudit"]),
     ("berth.v1.AccessService", &["ListTokens", "ListUsers"]),
     // What a host reports of itself; what follows from it is in the events.
     ("berth.v1.AgentService", &["Session", "Exec", "Transfer"]),
@@ -44,7 +47,7 @@ const UNWRITTEN: [(&str, &[&str]); 12] = [
 const NOTHING: &str = "nothing";
 
 /// Whether calls of the method at a path are written down.
-fn is_written(path: &str) -> bool {
+pub(super) fn is_written(path: &str) -> bool {
     let Some((service, method)) = path.trim_start_matches('/').split_once('/') else {
         // There is no such method.
         return false;
