@@ -248,10 +248,10 @@ fn make_file(path: &Path) -> Result<(), Reason> {
     let mut end = path.to_owned();
     for _ in 0..MAX_LINKS {
         let Ok(next) = fs::read_link(&end) else { break };
-        let dir = end.parent().unwrap_or(Path::new("/"));
+        let dir = end.parent().unwrap_or_else(|| Path::new("/"));
         end = dir.join(next);
     }
-    make_dir(end.parent().unwrap_or(Path::new("/")))?;
+    make_dir(end.parent().unwrap_or_else(|| Path::new("/")))?;
     let mut options = OpenOptions::new();
     let made = options.create(true).truncate(false).write(true).open(path);
     made.map(drop)
