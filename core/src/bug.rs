@@ -115,6 +115,8 @@ bugs! {
     FounderTwice: FoundedOnce,
     /// A founder that was given up on a host which told nothing founds again elsewhere.
     UntoldFounderFounds: FoundedOnce,
+    /// A founder whose agent lost its ledger founds again on the same host.
+    ForgottenFounderFounds: FoundedOnce,
     /// The founders are frozen anew with every start of the first boot.
     FoundersNotFrozen: FoundedOnce,
     /// Who founded a set is forgotten with the set, although claims of it are left.

@@ -156,10 +156,7 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
     for id in state.index().on_host.of(host) {
         if !has_ledger {
             // It may be granted elsewhere by now: it is not started again, and goes when that is said.
-            let set = after.sets.get_mut(&id.set);
-            if let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) {
-                member.ordered = Ordered::Stop;
-            }
+            stop_untold(&mut after, id);
         } else if heard.members.get(id) != granted(state, id).map(|member| &member.epoch) {
             drop_grant(&mut after, id, now);
         }
@@ -186,6 +183,49 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
         after.zone.hash = ContentHash::default();
     }
     after
+}
+
+/// What is known of a host whose agent has lost its ledger, by its hello: it follows no history, and
+/// something was ordered of it. Whether the founders among its members served nobody will hear any more,
+/// so they found nothing more: they stop, and an operator says what becomes of them. `None` if that
+/// changes nothing.
+///
+/// All others are ordered anew as they were.
+pub fn forgot(state: &State, host: &HostName, head: &OrderHead) -> Option<State> {
+    if head.history != HistoryId::default() || bug::on(Bug::ForgottenFounderFounds) {
+        return None;
+    }
+    let index = state.index();
+    let untold = index.on_host.of(host).filter(|id| {
+        let ordered = granted(state, id).is_some_and(|m| m.ordered != Ordered::Nothing);
+        let founding = state.foundings.get(&id.set);
+        let open = founding.is_some_and(|founding| {
+            founding.open.contains(&id.ordinal) && !founding.untold.contains(&id.ordinal)
+        });
+        ordered && open
+    });
+    let mut after = None;
+    for id in untold {
+        stop_untold(after.get_or_insert_with(|| state.clone()), id);
+    }
+    after
+}
+
+/// A member stops that was ordered on a host whose agent does not know what it did. One that was ordered
+/// as a founder may have served.
+fn stop_untold(state: &mut State, id: &MemberId) {
+    let set = state.sets.get_mut(&id.set);
+    let Some(member) = set.and_then(|set| set.members.get_mut(&id.ordinal)) else {
+        return;
+    };
+    let ordered = member.ordered != Ordered::Nothing;
+    member.ordered = Ordered::Stop;
+    if let Some(founding) = state.foundings.get_mut(&id.set)
+        && ordered
+        && founding.open.contains(&id.ordinal)
+    {
+        founding.untold.insert(id.ordinal);
+    }
 }
 
 /// What is known once an awaited host has answered an order of this history: if it has nothing but

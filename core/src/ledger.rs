@@ -277,7 +277,7 @@ impl Ledger {
 
     /// Whether any order was ever accepted.
     pub fn has_order(&self) -> bool {
-        self.head.history != HistoryId::default()
+        self.head.has_order()
     }
 
     /// The id of the next start of a member. Write [`Record::Run`] before acting on it.

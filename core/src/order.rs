@@ -37,6 +37,14 @@ pub struct OrderHead {
     pub hash: ContentHash,
 }
 
+impl OrderHead {
+    /// Whether it names an order. An agent that was welcomed and sent none follows a history and has no
+    /// order of it.
+    pub fn has_order(&self) -> bool {
+        self.generation != Generation::default()
+    }
+}
+
 /// A change of the order for one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

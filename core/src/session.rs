@@ -29,7 +29,7 @@ pub struct SentOrders {
     pub term: Term,
     /// The newest acknowledged order, and every later one, with its hash.
     pub orders: BTreeMap<Generation, ContentHash>,
-    /// The last epoch of every member that was ever granted.
+    /// The last epoch that was granted of every member that the agent knows of.
     pub epochs: BTreeMap<MemberId, Epoch>,
 }
 
@@ -138,7 +138,7 @@ pub fn match_hello(
             });
         }
     }
-    if head.history == HistoryId::default() {
+    if !head.has_order() {
         return Ok(Base::Complete);
     }
     if head.history != sent.history && sent.former.contains(&head.history) {
@@ -239,13 +239,21 @@ pub struct Served {
 /// The agent's end: whether it listens to a coordinator at all. If that serves a history that took
 /// the place of its own, what to write down before it listens.
 ///
+/// One that never had an order writes down the history that it is welcomed to, before it says a word:
+/// nothing is ordered of a host that did not report. So an agent that follows none although something
+/// was ordered of it has lost its ledger ([`crate::history::forgot`]).
+///
 /// # Errors
 /// Why it does not.
 pub fn check_welcome(ours: &OrderHead, served: &Served) -> Result<Option<Record>, WelcomeRefusal> {
-    if ours.history == HistoryId::default() {
-        return Ok(None);
-    }
     let follows = served.history == ours.history;
+    let followed = || Record::NewHistory {
+        history: served.history.clone(),
+        term: served.term,
+    };
+    if !ours.has_order() {
+        return Ok((!follows).then(followed));
+    }
     if !follows && !served.former.contains(&ours.history) {
         return Err(WelcomeRefusal::OtherHistory {
             have: ours.history.clone(),
@@ -260,10 +268,7 @@ pub fn check_welcome(ours: &OrderHead, served: &Served) -> Result<Option<Record>
             got: served.term,
         });
     }
-    Ok((!follows).then(|| Record::NewHistory {
-        history: served.history.clone(),
-        term: served.term,
-    }))
+    Ok((!follows).then(followed))
 }
 
 #[cfg(test)]
@@ -421,6 +426,25 @@ mod tests {
             check_welcome(&ours, &other),
             Err(WelcomeRefusal::OtherHistory { .. })
         ));
-        assert_eq!(check_welcome(&OrderHead::default(), &other), Ok(None));
+    }
+
+    #[test]
+    fn an_agent_without_an_order_writes_down_whom_it_follows_before_it_has_one() {
+        let served = Served {
+            history: HistoryId("h".into()),
+            term: Term(9),
+            ..Served::default()
+        };
+        let record = check_welcome(&OrderHead::default(), &served).unwrap();
+        let mut ledger = Ledger::default();
+        ledger.apply(&record.unwrap());
+        assert_eq!(ledger.head.history, served.history);
+        assert!(!ledger.has_order());
+        assert_eq!(check_welcome(&ledger.head, &served), Ok(None), "once");
+        let none = BTreeMap::new();
+        assert_eq!(
+            match_hello(&sent(), &ledger.head, &none),
+            Ok(Base::Complete)
+        );
     }
 }

@@ -35,7 +35,7 @@ use berth_core::{
     promise::Promise,
     sim::{
         Violation,
-        random::{Outcome, fail_over, lean, play, restore},
+        random::{Outcome, fail_over, forget, lean, play, restore},
     },
 };
 
@@ -60,11 +60,12 @@ const OTHERWISE: [Bug; 4] = [
 type History = (&'static str, fn(u64) -> Result<Outcome, Violation>);
 
 /// Where bugs are looked for.
-const HISTORIES: [History; 4] = [
+const HISTORIES: [History; 5] = [
     ("play", play),
     ("lean", lean),
     ("fail_over", fail_over),
     ("restore", restore),
+    ("forget", forget),
 ];
 
 /// What found a bug.

@@ -115,10 +115,15 @@ impl<H: Host> Session<H> {
             former: welcome.former.into_iter().map(HistoryId).collect(),
             term: Term(welcome.term),
         };
-        let follows = check_welcome(&self.ledger.read().head, &served)?;
+        let (follows, is_first) = {
+            let ledger = self.ledger.read();
+            (check_welcome(&ledger.head, &served)?, !ledger.has_order())
+        };
         if let Some(record) = follows {
             let history = &served.history;
-            tracing::warn!(%history, "the store has another history, which this host follows now");
+            if !is_first {
+                tracing::warn!(%history, "the store has another history, which this host follows now");
+            }
             self.ledger.write(vec![record]).await?;
         }
         let longest = Duration::from_millis(welcome.lease_ms).max(SHORTEST_LEASE);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use berth_core::{
     access::{AccessError, Caller},
-    history::{Mismatched, answered, take_in},
+    history::{Mismatched, answered, forgot, take_in},
     ids::{HistoryId, HostName, SetKey},
     network::{AddressRefusal, check_address},
     order::OrderHead,
@@ -161,7 +161,7 @@ fn judge(
     let host = &hello.host.name;
     let mut batch = Batch::default();
     let heard = &hello.heard;
-    let sent = view.sent_orders(host);
+    let sent = view.sent_orders(host, heard);
     let order = host_key(RecordKind::Order, host).map_err(RecordError::from)?;
     let recorded = view.as_known(&order);
     batch.preconditions.insert(order, recorded);
@@ -175,27 +175,24 @@ fn judge(
             return Ok((batch, Verdict::Refused(mismatch)));
         }
     };
-    let returned = returned(&view.state, host);
-    if let Some(after) = &returned {
-        // What follows is judged on a state without these words.
-        let forced = view.state.index();
-        let forced: BTreeSet<&SetKey> = forced.on_host.of(host).map(|id| &id.set).collect();
-        let differs = |set: &&&SetKey| view.state.sets.get(**set) != after.sets.get(**set);
-        for set in forced.iter().filter(differs).take(SETS) {
+    let told = Told::by(&view.state, hello);
+    if let Some(Told { after, .. }) = &told {
+        // What follows is judged on that.
+        for set in touched(&view.state, after, hello).iter().take(SETS) {
             changes(&view, after, set, &mut batch)?;
         }
     }
-    let state = returned.as_ref().unwrap_or(&view.state);
+    let state = told.as_ref().map_or(&view.state, |told| &told.after);
     let known = state.hosts.get(host).map(|host| &host.record);
     let message = match known {
         None => format!(
             "it joined with the address {}",
             hello.host.advertise_address
         ),
-        Some(_) if returned.is_some() => {
-            "it is back: what was said of it while it was away does not count any more".to_owned()
+        Some(_) => {
+            let changed = "its address, labels, pools or machine changed";
+            told.as_ref().map_or(changed, |told| told.what).to_owned()
         }
-        Some(_) => "its address, labels, pools or machine changed".to_owned(),
     };
     let registered = Changed {
         record: said(hello, known),
@@ -204,7 +201,7 @@ fn judge(
     };
     host::put_record(context, &view, registered, &mut batch)?;
     let follows = [&HistoryId::default(), &view.state.history].contains(&&heard.head.history);
-    let verdict = if returned.is_some() {
+    let verdict = if told.is_some() {
         Verdict::More
     } else if follows && !view.state.past.awaited.contains(host) {
         Verdict::Accepted(base)
@@ -217,6 +214,29 @@ fn judge(
         Verdict::More
     };
     Ok((batch, verdict))
+}
+
+/// What a hello tells before anything else of it counts.
+struct Told {
+    after: State,
+    /// For the operator.
+    what: &'static str,
+}
+
+impl Told {
+    fn by(state: &State, hello: &Hello) -> Option<Self> {
+        let host = &hello.host.name;
+        let back = returned(state, host).map(|after| Self {
+            after,
+            what: "it is back: what was said of it while it was away does not count any more",
+        });
+        back.or_else(|| {
+            let after = forgot(state, host, &hello.heard.head)?;
+            let what = "its agent has lost its ledger: founders that it was ordered to run do not \
+                        found again";
+            Some(Self { after, what })
+        })
+    }
 }
 
 /// The host's record, as its agent says it.
@@ -274,7 +294,7 @@ fn counts_as_sent(view: &View, after: &State, hello: &Hello) -> Option<OrderReco
         term: after.term,
         ..head.clone()
     };
-    if had.history == HistoryId::default() {
+    if !had.has_order() {
         let known = recorded.head.history != after.history && *recorded != none;
         return known.then(|| OrderRecord {
             head: in_force(&recorded.head),

@@ -3,27 +3,30 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
-    access::{JoinToken, Revocation, User},
     admission::{ORPHANED, REFOUND},
     ids::{ClaimKey, HistoryId, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term, Uid},
     spec::{Kind, Object, StatefulSet},
-    state::{
-        self, Claim, Contact, Founding, Host, HostRecord, Set, Snapshot, State, Volume, ZoneHead,
-    },
+    state::{self, Claim, Contact, Host, HostRecord, Set, State, ZoneHead},
     store::{Key, RecordKind, Value},
 };
 
 use super::{
     View, claims,
     keys::{host_name, member_id, token_id, user_name},
+    read::Read,
     records::{HistoryRecord, MemberRecord, RevisionRecord, SetRecord},
 };
-use crate::store::{RecordError, decode};
+use crate::store::RecordError;
 
 impl View {
     pub(super) fn put(&mut self, key: &Key, revision: Revision, value: &Value) {
+        self.take(key, revision, Read::of(key, value));
+    }
+
+    /// Takes in what was read of a record's value.
+    pub(super) fn take(&mut self, key: &Key, revision: Revision, read: Result<Read, RecordError>) {
         self.revisions.insert(key.clone(), revision);
-        match self.insert(key, value) {
+        match read.and_then(|read| self.insert(key, read)) {
             Ok(()) => {
                 self.unreadable.remove(key);
             }
@@ -34,56 +37,48 @@ impl View {
         }
     }
 
-    fn insert(&mut self, key: &Key, value: &Value) -> Result<(), RecordError> {
-        let Key { kind, object } = key;
-        match kind {
-            RecordKind::Object(_) => self.insert_object(object, decode(value)?),
-            RecordKind::Claim => self.insert_claim(object, decode(value)?),
-            RecordKind::FormerClaim => {
-                let claim = decode::<Claim>(value)?;
-                self.former_claims.insert(object.clone(), claim);
+    fn insert(&mut self, key: &Key, read: Read) -> Result<(), RecordError> {
+        let object = &key.object;
+        match read {
+            Read::Object(read) => self.insert_object(object, *read),
+            Read::Claim(claim) => self.insert_claim(object, *claim),
+            Read::FormerClaim(claim) => {
+                self.former_claims.insert(object.clone(), *claim);
             }
-            RecordKind::Volume => {
+            Read::Volume(volume) => {
                 self.orders_stale = true;
-                let volume = decode::<Volume>(value)?;
-                self.state.volumes.insert(object.clone(), volume);
+                self.state.volumes.insert(object.clone(), *volume);
             }
-            RecordKind::Snapshot => {
-                let snapshot = decode::<Snapshot>(value)?;
-                self.state.snapshots.insert(object.clone(), snapshot);
+            Read::Snapshot(snapshot) => {
+                self.state.snapshots.insert(object.clone(), *snapshot);
             }
-            RecordKind::Set => self.insert_set(object, decode(value)?),
-            RecordKind::Revision => self.insert_revision(object, decode(value)?),
-            RecordKind::Member => self.insert_member(&member_id(object)?, decode(value)?),
-            RecordKind::Founding => {
-                let founding = decode::<Founding>(value)?;
+            Read::Set(record) => self.insert_set(object, *record),
+            Read::Revision(record) => self.insert_revision(object, *record),
+            Read::Member(record) => self.insert_member(&member_id(object)?, *record),
+            Read::Founding(founding) => {
                 self.touched.insert(object.clone());
-                self.state.foundings.insert(object.clone(), founding);
+                self.state.foundings.insert(object.clone(), *founding);
             }
-            RecordKind::Host => self.insert_host(decode(value)?),
-            RecordKind::Order => {
-                let (host, record) = (host_name(object)?, decode(value)?);
+            Read::Host(record) => self.insert_host(*record),
+            Read::Order(record) => {
+                let host = host_name(object)?;
                 // Until its agent answers the new order, what it does not mention proves nothing.
                 if let Some(contact) = self.contact(&host) {
                     contact.settled = false;
                 }
                 self.sent.insert(host, record);
             }
-            RecordKind::Zone => self.state.zone = decode::<ZoneHead>(value)?,
-            RecordKind::History => self.insert_history(decode(value)?),
-            RecordKind::JoinToken => {
-                let token = decode::<JoinToken>(value)?;
-                self.access.tokens.insert(token_id(object), token);
+            Read::Zone(head) => self.state.zone = head,
+            Read::History(record) => self.insert_history(*record),
+            Read::JoinToken(token) => {
+                self.access.tokens.insert(token_id(object), *token);
             }
-            RecordKind::User => {
-                let user = decode::<User>(value)?;
-                self.access.users.insert(user_name(object)?, user);
+            Read::User(user) => {
+                self.access.users.insert(user_name(object)?, *user);
             }
-            RecordKind::Revocation => {
-                let revocation = decode::<Revocation>(value)?;
-                self.access
-                    .revocations
-                    .insert(host_name(object)?, revocation);
+            Read::Revocation(revocation) => {
+                let host = host_name(object)?;
+                self.access.revocations.insert(host, revocation);
             }
         }
         Ok(())

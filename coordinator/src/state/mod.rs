@@ -10,6 +10,7 @@
 mod absorb;
 pub mod claims;
 pub mod keys;
+mod read;
 pub mod records;
 
 pub use absorb::take_spec;
@@ -21,12 +22,13 @@ use std::{
 
 use berth_core::{
     access::Access,
+    history::Heard,
     ids::{Epoch, HistoryId, HostName, MemberId, ObjectKey, Revision, SetKey, TemplateHash, Term},
     map::Map,
     session::SentOrders,
     spec::{Kind, Object},
     state::{Claim, Contact, State},
-    store::{Commit, Key, Model, Precondition},
+    store::{Commit, Key, Model, Precondition, model::Entry},
 };
 
 use records::{MemberRecord, OrderRecord};
@@ -79,8 +81,9 @@ impl View {
             opened: (history.clone(), term),
             ..Self::default()
         };
-        for (key, entry) in model.records() {
-            view.put(key, entry.revision, &entry.value);
+        let records: Vec<(&Key, &Entry)> = model.records().collect();
+        for ((key, entry), read) in records.iter().zip(read::all(&records)) {
+            view.take(key, entry.revision, read);
         }
         view
     }
@@ -108,36 +111,32 @@ impl View {
         }
     }
 
-    /// What was recorded as sent to a host, to hold its agent's hello against.
-    pub fn sent_orders(&self, host: &HostName) -> SentOrders {
+    /// What was recorded as sent to a host, and granted to the members of which its agent knows: its
+    /// hello is held against that. Costs as much as the agent knows, however large the fleet is: after
+    /// a restart all agents come at once.
+    pub fn sent_orders(&self, host: &HostName, heard: &Heard) -> SentOrders {
         let sent = self.sent.get(host);
+        let known = heard.highest_epochs.keys();
         SentOrders {
             history: self.state.history.clone(),
             former: self.state.past.former.clone(),
             began: self.state.past.began,
             term: self.state.term,
             orders: sent.map_or_else(BTreeMap::new, |record| record.orders.clone()),
-            epochs: self.epochs(),
+            epochs: known
+                .filter_map(|id| Some((id.clone(), self.epoch(id)?)))
+                .collect(),
         }
     }
 
-    /// The last epoch of every member that was ever granted.
-    fn epochs(&self) -> BTreeMap<MemberId, Epoch> {
-        let living = self.state.sets.iter().flat_map(|(key, set)| {
-            set.last_grants.iter().map(|(ordinal, grant)| {
-                let id = MemberId {
-                    set: key.clone(),
-                    ordinal: *ordinal,
-                };
-                (id, grant.epoch)
-            })
-        });
-        let retired = self.retired.values().flatten();
-        let retired = retired.filter_map(|(id, record)| {
-            let grant = record.grant.as_ref()?;
-            Some((id.clone(), grant.epoch))
-        });
-        retired.chain(living).collect()
+    /// The last epoch of a member, if it was ever granted.
+    fn epoch(&self, id: &MemberId) -> Option<Epoch> {
+        let set = self.state.sets.get(&id.set);
+        let living = set.and_then(|set| set.last_grants.get(&id.ordinal));
+        living.map(|grant| grant.epoch).or_else(|| {
+            let record = self.retired.get(&id.set)?.get(id)?;
+            record.grant.as_ref().map(|grant| grant.epoch)
+        })
     }
 
     /// What is known of a host now, to be written by its session.

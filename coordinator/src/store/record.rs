@@ -42,6 +42,7 @@ struct Version {
 
 #[derive(Deserialize)]
 struct Reading<T> {
+    v: u32,
     record: T,
 }
 
@@ -59,6 +60,14 @@ pub fn encode<T: Serialize>(record: &T) -> Result<Value, RecordError> {
 /// # Errors
 /// If it was written by a newer release, or is damaged.
 pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, RecordError> {
+    // A start reads all records there are: each is looked at once.
+    let read = serde_json::from_slice::<Reading<T>>(value);
+    if let Ok(Reading { v, record }) = read
+        && v <= VERSION
+    {
+        return Ok(record);
+    }
+    // A newer one may have another form.
     let found = serde_json::from_slice::<Version>(value)?.v;
     if found > VERSION {
         return Err(RecordError::Version { found });

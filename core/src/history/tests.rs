@@ -280,3 +280,50 @@ fn who_was_granted_meanwhile_founds_nothing() {
     let after = take_in(&state, &host_name(3), &heard, NOW);
     assert!(after.foundings[&id.set].founders.is_empty());
 }
+
+fn founding(open: &MemberId) -> Founding {
+    Founding {
+        founders: Vec::new(),
+        open: vec![open.ordinal],
+        filled: BTreeMap::new(),
+        untold: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn a_founder_whose_agent_lost_its_ledger_founds_nothing_more() {
+    let mut state = cluster();
+    let (founder, other) = (member("db", 0), member("db", 1));
+    state
+        .foundings
+        .insert(founder.set.clone(), founding(&founder));
+    let (host, _) = on(&state, &founder);
+    let none = OrderHead::default();
+    let after = forgot(&state, &host, &none).unwrap();
+    assert!(after.foundings[&founder.set].is_lost(&after, &founder));
+    assert_eq!(granted(&after, &founder).unwrap().ordered, Ordered::Stop);
+    assert_eq!(forgot(&after, &host, &none), None, "once");
+    let (elsewhere, _) = on(&state, &other);
+    assert_eq!(forgot(&state, &elsewhere, &none), None, "it has served");
+    let follows = OrderHead {
+        history: state.history.clone(),
+        ..none
+    };
+    assert_eq!(forgot(&state, &host, &follows), None, "it had no order yet");
+}
+
+#[test]
+fn a_founder_on_an_awaited_host_without_a_ledger_founds_nothing_more() {
+    let mut state = accepted(&cluster());
+    let founder = member("db", 0);
+    state
+        .foundings
+        .insert(founder.set.clone(), founding(&founder));
+    let (host, _) = on(&state, &founder);
+    let after = take_in(&state, &host, &Heard::default(), NOW);
+    assert!(
+        after.foundings[&founder.set]
+            .untold
+            .contains(&founder.ordinal)
+    );
+}

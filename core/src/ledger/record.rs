@@ -36,8 +36,8 @@ pub enum Record {
     Snapshot(Box<Ledger>),
     /// An order was accepted.
     Order(OrderDelta),
-    /// The history that the host follows was ended: another one took its place, and has the order as
-    /// it is.
+    /// The history that the host follows was ended, and another one took its place, which has the order
+    /// as it is. Or it is the first one.
     NewHistory {
         /// The new one.
         history: HistoryId,

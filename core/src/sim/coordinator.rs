@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     check::plan_checked,
     decide::{Decider, Decision},
-    history::Heard,
+    history::{Heard, forgot},
     ids::{Epoch, Generation, HistoryId, HostName, MemberId, ObjectKey, Term, ZoneSerial},
     lease::Granting,
     map::Map,
@@ -236,6 +236,10 @@ impl World {
             return;
         }
         if let Some(after) = lost::returned(&self.coordinator.state, host) {
+            self.coordinator.state = after;
+        }
+        if let Some(after) = forgot(&self.coordinator.state, host, &heard.head) {
+            self.say("coord", &format!("{host} forgot what its founders did"));
             self.coordinator.state = after;
         }
         self.hear(host, heard);

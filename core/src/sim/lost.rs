@@ -40,6 +40,24 @@ impl World {
         self.break_stream(name);
     }
 
+    /// A host loses power, and its agent finds an empty directory when it comes back. What its members
+    /// have elsewhere is there.
+    pub fn forget(&mut self, name: &HostName, back_after: Duration) {
+        if !self.switch_off(name) {
+            return;
+        }
+        let Some(host) = self.hosts.get_mut(name) else {
+            return;
+        };
+        host.ledger = Ledger::default();
+        host.zone = Zone::default();
+        self.truth.forget_answers_of(name);
+        self.say("fault", &format!("{name} loses power and its ledger"));
+        self.tally.fault("ledger lost");
+        self.break_stream(name);
+        self.schedule(back_after, Happening::HostStarts(name.clone()));
+    }
+
     /// Another machine takes the place of one that was lost, under its name.
     pub fn replace_machine(&mut self, name: &HostName) {
         let Some(host) = self.hosts.get_mut(name).filter(|host| host.lost) else {

@@ -82,6 +82,16 @@ pub fn restore(seed: u64) -> Result<Outcome, Violation> {
     minutes(plot)
 }
 
+/// As [`play`], with sets that are founded while hosts lose power and their ledgers.
+///
+/// # Errors
+/// As [`play`].
+pub fn forget(seed: u64) -> Result<Outcome, Violation> {
+    let mut plot = Plot::new(seed, Leaning::Members);
+    plot.found_and_forget()?;
+    minutes(plot)
+}
+
 fn minutes(mut plot: Plot) -> Result<Outcome, Violation> {
     let events = 10 + plot.rng.below(30);
     for _ in 0..events {

@@ -4,23 +4,30 @@
 //! Nothing here fails because something is slow: figures are for reading, and a test that depends
 //! on time is a test that sometimes fails. `tests/bench` builds with optimization and runs it.
 
+pub mod agents;
+pub mod answers;
 pub mod bed;
 pub mod change;
+pub mod daemon;
 pub mod dns;
 pub mod failover;
+pub mod fleet;
 pub mod limits;
 pub mod load;
 pub mod marks;
 pub mod memory;
+pub mod model;
 pub mod mtls;
 pub mod order;
 pub mod plan;
 pub mod played;
 pub mod process;
+pub mod reopen;
 pub mod restart;
 pub mod samples;
 pub mod server;
 pub mod start;
+pub mod streams;
 pub mod volumes;
 
 use std::fmt;
@@ -38,18 +45,19 @@ pub enum Value {
     CpuMicros(f64),
     /// Memory in kibibytes.
     Kib(u64),
+    /// Of one core, in percent.
+    Share(f64),
     /// Not measured, and why.
     Missing(String),
 }
 
 impl Value {
     /// The number that ratios and goals are about: milliseconds (p50), events per second,
-    /// microseconds, kibibytes.
+    /// microseconds, kibibytes, percent.
     fn number(&self) -> Option<f64> {
         match self {
             Self::Times(samples) => samples.p50().map(|t| t.as_secs_f64() * 1e3),
-            Self::Rate(rate) => Some(*rate),
-            Self::CpuMicros(micros) => Some(*micros),
+            Self::Rate(number) | Self::CpuMicros(number) | Self::Share(number) => Some(*number),
             #[expect(clippy::cast_precision_loss, reason = "memory is below 2^53 KiB")]
             Self::Kib(kib) => Some(*kib as f64),
             Self::Missing(_) => None,
@@ -63,6 +71,7 @@ impl Value {
             Self::Rate(_) => "/s",
             Self::CpuMicros(_) => "µs",
             Self::Kib(_) => "KiB",
+            Self::Share(_) => "% of a core",
             Self::Missing(_) => "",
         }
     }
@@ -75,6 +84,8 @@ impl fmt::Display for Value {
             Self::Rate(rate) if *rate < 1e3 => write!(f, "{rate:.0} /s"),
             Self::Rate(rate) => write!(f, "{:.1} k/s", rate / 1e3),
             Self::CpuMicros(micros) => write!(f, "{micros:.1} µs CPU each"),
+            Self::Share(percent) => write!(f, "{percent:.1} % of a core"),
+            Self::Kib(kib @ ..1024) => write!(f, "{kib} KiB"),
             Self::Kib(_) => write!(f, "{:.1} MiB", self.number().unwrap_or_default() / 1024.0),
             Self::Missing(why) => write!(f, "- ({why})"),
         }

@@ -11,14 +11,15 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use berth_tests::bench::{
-    Figure, bed::Bed, change, dns, failover, memory, mtls, order, plan, restart, server, start,
-    volumes,
+    Figure, answers, bed::Bed, change, dns, failover, memory, mtls, order, plan, reopen, restart,
+    server, start, streams, volumes,
 };
 use tokio::runtime::Runtime;
 
 /// All parts, in the order in which they run: memory first, while the agents are still idle.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "plan", "dns", "order", "memory", "start", "restart", "change", "mtls", "volumes", "failover",
+    "reopen", "streams",
 ];
 
 fn main() -> ExitCode {
@@ -39,6 +40,10 @@ fn run(words: &[String]) -> anyhow::Result<()> {
         ["serve-dns", members] => {
             let members = members.parse().context("a number of members")?;
             Runtime::new()?.block_on(server::dns(members, |address| println!("{address}")))
+        }
+        ["serve-streams", data] => {
+            let served = answers::serve(Path::new(data), |address| println!("{address}"));
+            Runtime::new()?.block_on(served)
         }
         ["mount-pairs", from, to] => volumes::mount_pairs(Path::new(from), Path::new(to)),
         ["--seconds", seconds, names @ ..] => figures(names, seconds.parse()?),
@@ -77,6 +82,8 @@ fn measure(
         "mtls" => return runtime.block_on(mtls::run()),
         "volumes" => return runtime.block_on(volumes::run()),
         "failover" => return runtime.block_on(failover::run()),
+        "reopen" => return runtime.block_on(reopen::run()),
+        "streams" => return runtime.block_on(streams::run()),
         _ => {}
     }
     let bed = match bed {

@@ -23,6 +23,34 @@ impl Plot {
         Ok(())
     }
 
+    /// Each set is founded. Sometimes nobody hears what comes of it on a host, which then loses its ledger.
+    pub(super) fn found_and_forget(&mut self) -> Result<(), Violation> {
+        for index in 0..self.sets.len() {
+            let Some((key, options)) = self.sets.get_mut(index) else {
+                continue;
+            };
+            options.fixed = true;
+            options.per_host = false;
+            options.quorum = false;
+            options.claim = false;
+            options.needs = None;
+            options.replicas = u32::try_from(1 + self.rng.below(3)).unwrap_or(1);
+            self.world.put_set(key, options);
+            let Some(host) = self.host() else { continue };
+            let before = self.rng.millis(1, 3000);
+            self.world.run(before)?;
+            let silent = self.rng.millis(1000, 9000);
+            self.world.stall_link(&host, false, silent);
+            let served = self.rng.millis(500, 6000);
+            self.world.run(served)?;
+            if self.rng.chance(70) {
+                let back = self.rng.millis(100, 8000);
+                self.world.forget(&host, back);
+            }
+        }
+        Ok(())
+    }
+
     /// The backup is put back; mostly that is accepted while some hosts are away.
     fn restore_backup(&mut self) -> Result<(), Violation> {
         let back = self.rng.millis(100, 3000);
