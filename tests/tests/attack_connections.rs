@@ -1,4 +1,5 @@
 //! Attacks by connections alone, by the numbers of the table in docs/security.md.
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::{
     fs,
@@ -51,7 +52,7 @@ fn limited(dir: &Path) -> (Running, Lines<BufReader<ChildStderr>>, SocketAddr) {
         "listen: ['unix:{0}/c.sock', '127.0.0.1:0']\ndataDir: {0}/data\nmetrics: {{listen: []}}\n",
         dir.display()
     );
-    fs::write(&config, text).unwrap();
+    fs::write(&config, text).expect("configuration");
     let script = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" \"$@\"");
     let coordinator = Command::new("/bin/sh")
         .args(["-c", &script])
@@ -60,14 +61,16 @@ fn limited(dir: &Path) -> (Running, Lines<BufReader<ChildStderr>>, SocketAddr) {
         .arg(&config)
         .stderr(Stdio::piped())
         .spawn();
-    let mut coordinator = Running(coordinator.unwrap());
-    let mut log = BufReader::new(coordinator.0.stderr.take().unwrap()).lines();
+    let mut coordinator = Running(coordinator.expect("it starts"));
+    let errors = coordinator.0.stderr.take().expect("its log");
+    let mut log = BufReader::new(errors).lines();
     let port = log.find_map(|line| {
-        let line = line.unwrap();
+        let line = line.ok()?;
         let (_, at) = line.split_once("127.0.0.1:")?;
-        line.contains("listens").then(|| at.trim().parse().unwrap())
+        let port: Option<u16> = at.trim().parse().ok();
+        port.filter(|_| line.contains("listens"))
     });
-    let port: u16 = port.expect("it listens");
+    let port = port.expect("it listens");
     (coordinator, log, ([127, 0, 0, 1], port).into())
 }
 
@@ -215,7 +218,7 @@ async fn attack_33_a_caller_has_so_many_streams_on_all_connections_together() {
     );
     open.pop();
     wait::until("room for another", async || match watch().await {
-        Ok(stream) => Ok(drop(stream)),
+        Ok(_stream) => Ok(()),
         Err(status) if status.code() == Code::ResourceExhausted => Err(status),
         Err(other) => panic!("{other}"),
     })

@@ -126,6 +126,26 @@ async fn ask(bed: &Bed, forged: &str) {
     objects.apply(apply).await.unwrap();
 }
 
+/// The same by a call, which is for admins.
+async fn listed_by_a_call(bed: &Bed, forged: &str) {
+    let mut admin = AdminServiceClient::new(bed.root().await);
+    let wanted = ListAuditRequest {
+        who: "root".to_owned(),
+        ..ListAuditRequest::default()
+    };
+    let listed = admin.list_audit(wanted).await.unwrap().into_inner().calls;
+    let told: Vec<_> = listed
+        .iter()
+        .map(|call| (call.sequence, call.method.as_str(), call.result.as_str()))
+        .collect();
+    let expected = [
+        (1, "berth.v1.SetService/Scale", "INVALID_ARGUMENT"),
+        (7, "berth.v1.ObjectService/Apply", "OK"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(listed[0].about[0].values, [forged]);
+}
+
 #[tokio::test]
 async fn attack_50_what_is_forged_into_the_audit_log_is_one_value_of_one_line() {
     let bed = Bed::start().await;
@@ -173,23 +193,7 @@ async fn attack_50_what_is_forged_into_the_audit_log_is_one_value_of_one_line() 
             .all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic())
     );
     assert!(!text.contains("canary"));
-    // The same by a call, which is for admins.
-    let mut admin = AdminServiceClient::new(bed.root().await);
-    let wanted = ListAuditRequest {
-        who: "root".to_owned(),
-        ..ListAuditRequest::default()
-    };
-    let listed = admin.list_audit(wanted).await.unwrap().into_inner().calls;
-    let told: Vec<_> = listed
-        .iter()
-        .map(|call| (call.sequence, call.method.as_str(), call.result.as_str()))
-        .collect();
-    let expected = [
-        (1, "berth.v1.SetService/Scale", "INVALID_ARGUMENT"),
-        (7, "berth.v1.ObjectService/Apply", "OK"),
-    ];
-    assert_eq!(told, expected);
-    assert_eq!(listed[0].about[0].values, [forged]);
+    listed_by_a_call(&bed, forged).await;
     // It goes on after a restart, and a line that was changed is found.
     let bed = bed.restart(|_| ()).await;
     let mut access = AccessServiceClient::new(bed.root().await);

@@ -51,7 +51,9 @@ pub fn ungrouped(groups: Vec<OrderGroup>) -> Vec<MemberOrder> {
 
 /// For `#[serde(with)]` of a list of orders.
 pub(crate) mod list {
-    use super::{Deserialize, Deserializer, MemberOrder, Serialize, Serializer, grouped, ungrouped};
+    use super::{
+        Deserialize, Deserializer, MemberOrder, Serialize, Serializer, grouped, ungrouped,
+    };
 
     pub(crate) fn serialize<S: Serializer>(
         orders: &[MemberOrder],
