@@ -20,6 +20,7 @@ use rustix::{
     },
     io::Errno,
 };
+use uuid::Uuid;
 
 use crate::{host::path_failed, keeper::spec::Identity};
 
@@ -216,10 +217,10 @@ impl Dir {
     }
 
     /// Makes a file with this text, durable and whole, unless one is there: that one is kept.
-    /// Written aside and linked into place.
+    /// Written aside and linked into place. The name aside is nobody else's: of several that publish at
+    /// once none may link what another is still writing. One that is killed leaves its own behind.
     pub(crate) fn publish(&self, name: &str, text: &[u8]) -> Result<(), Refused> {
-        let aside = format!(".{name}.new");
-        self.remove(&aside)?;
+        let aside = format!(".{name}.{}.new", Uuid::now_v7());
         let mut file = self.make_file(&aside)?;
         let written = file.write_all(text).and_then(|()| file.sync_all());
         written.map_err(|e| self.failed("write", &aside, os(&e)))?;
@@ -330,11 +331,25 @@ mod tests {
     fn what_is_published_is_whole_and_the_first_stays() {
         let outer = tempfile::tempdir().unwrap();
         let dir = Dir::open(outer.path()).unwrap();
-        std::fs::write(outer.path().join(".x.new"), "half").unwrap();
         dir.publish("x", b"one").unwrap();
         dir.publish("x", b"two").unwrap();
         assert_eq!(dir.read("x").unwrap().unwrap(), b"one");
         assert_eq!(dir.names().unwrap(), ["x"]);
         assert!(dir.read("y").unwrap().is_none());
+    }
+
+    #[test]
+    fn of_several_that_publish_at_once_one_is_first_and_none_fails() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = Dir::open(outer.path()).unwrap();
+        let texts: Vec<Vec<u8>> = (b'a'..b'i').map(|byte| vec![byte; 4096]).collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| dir.publish("x", text).unwrap());
+            }
+        });
+        let found = dir.read("x").unwrap().unwrap();
+        assert!(texts.contains(&found), "it is one of them, whole");
+        assert_eq!(dir.names().unwrap(), ["x"]);
     }
 }

@@ -228,7 +228,7 @@ fn an_interrupted_first_use_is_taken_up() {
     fs::create_dir_all(pool.path("data")).unwrap();
     fs::create_dir_all(pool.path("owner")).unwrap();
     fs::create_dir_all(pool.path("lost+found")).unwrap();
-    fs::write(pool.path("owner/.epoch-1.1.new"), "half a rec").unwrap();
+    fs::write(pool.path("owner/.epoch-1.1.0.new"), "half a rec").unwrap();
     pool.prepare("a", 1, false).unwrap();
     pool.prepare("a", 1, true).unwrap();
 }
