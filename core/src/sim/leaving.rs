@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     ids::{HostName, MemberId, SetKey},
-    sim::World,
+    sim::{World, storage::UNKNOWN_MOVE},
     state::{leaving, moving},
     waiting::Reason,
 };
@@ -51,10 +51,19 @@ impl World {
         }
     }
 
-    /// Lets the founders join that must not found any more; whether there were any.
-    pub(super) fn replace_founders(&mut self) -> bool {
+    /// Gives up what only an operator may: the data of founders that must not found any more, and of
+    /// members whose data went elsewhere in a move that a restored store does not know of. Whether
+    /// there were any.
+    pub(super) fn replace_lost_data(&mut self) -> bool {
+        let restored = !self.coordinator.state.past.former.is_empty();
+        let given_up = |reason: &Reason| {
+            let founder = matches!(reason, Reason::FoundingDiskLost { .. });
+            let moved =
+                matches!(reason, Reason::VolumeForeign { owner, .. } if owner == UNKNOWN_MOVE);
+            founder || restored && moved
+        };
         let waiting = self.coordinator.report.waiting.iter();
-        let lost = waiting.filter(|(_, reason)| matches!(reason, Reason::FoundingDiskLost { .. }));
+        let lost = waiting.filter(|(_, reason)| given_up(reason));
         let lost: Vec<MemberId> = lost.map(|(id, _)| id.clone()).collect();
         for id in &lost {
             self.say("operator", &format!("lets {id} join"));

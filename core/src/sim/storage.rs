@@ -22,6 +22,9 @@ use crate::{
     waiting::Reason,
 };
 
+/// Whose a volume is whose data went elsewhere, and the order does not know it.
+pub(super) const UNKNOWN_MOVE: &str = "a move that the coordinator does not know of";
+
 /// A directory, with its host unless it is on a server.
 pub(super) type Place = (Option<HostName>, String);
 
@@ -78,7 +81,7 @@ impl Storage {
         let departed = self.departed.get(&place(&order.source)).copied();
         if departed > order.departed {
             let volume = order.name.clone();
-            let owner = "a move that the coordinator does not know of".to_owned();
+            let owner = UNKNOWN_MOVE.to_owned();
             return Err(Reason::VolumeForeign { volume, owner });
         }
         Ok(())

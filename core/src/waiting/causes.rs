@@ -202,7 +202,8 @@ impl Rule {
                 "Another program, or a member that was started by hand, listens on it."
             }
             Self::VolumeForeign => {
-                "Disks or directories were exchanged, or a pool was copied from another host."
+                "Disks or directories were exchanged, a pool was copied from another host, or the \
+                 coordinator was restored from a backup that is older than a move of the member."
             }
             Self::VolumeEmpty => "A disk is not mounted, was replaced, or the data was removed.",
             Self::VolumeNotEmpty => "The directory was used before, or is the wrong one.",

@@ -229,9 +229,13 @@ impl Rule {
             ],
             Self::PoolMissing => &[ByHand("add the pool to the configuration of the agent")],
             Self::PortTaken => &[ByHand("stop the program that holds the port")],
-            Self::VolumeForeign => &[ByHand(
-                "put the right volume in place, or move this one away",
-            )],
+            Self::VolumeForeign => &[
+                ByHand("put the right volume in place, or move this one away"),
+                Verb(
+                    "berth member replace MEMBER --new-volume",
+                    "if its data is not to be had",
+                ),
+            ],
             Self::VolumeEmpty => &[
                 ByHand("put the data of the volume back in place"),
                 Verb("berth member replace MEMBER --new-volume", "if it is lost"),

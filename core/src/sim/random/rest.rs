@@ -34,8 +34,8 @@ impl Plot {
         for _ in 0..TIDY {
             // What connects only now may have seen more than was accepted.
             self.world.accept_restore();
-            if self.world.replace_founders() {
-                // The rollout of their set may have stalled meanwhile.
+            if self.world.replace_lost_data() {
+                // The rollout of its set may have stalled meanwhile.
                 self.provide();
             }
             self.world.tidy_volumes();
