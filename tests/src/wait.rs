@@ -15,7 +15,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long to leave what is looked at alone: looking is not to take its processor away, and in an
 /// emulated guest a look takes longer than the pause.
 fn pause(look: Duration) -> Duration {
-    LOOK_AGAIN.max(look * 2)
+    LOOK_AGAIN.max(look * 5)
 }
 
 /// Waits until `look` says `Ok`, and gives that back.

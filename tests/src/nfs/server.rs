@@ -20,6 +20,8 @@ const PIPES: &str = "/run/rpc_pipefs";
 const EXPORTS: &str = "/srv/nfs";
 /// The shortest that the kernel takes. Both are fixed while the server runs.
 const LEASE_SECONDS: &str = "10";
+/// The shortest that the kernel takes for locks of version 3.
+const LOCK_GRACE_SECONDS: &str = "3";
 /// What the daemons say; for a look at a guest that failed.
 const LOG: &str = "/run/nfs.log";
 /// Marks the file handles of an export: never used twice, so that a handle of an export that was made
@@ -37,6 +39,10 @@ impl Server {
     pub(super) fn start_new() -> Self {
         if !Path::new(CONTROL).join("threads").exists() {
             run(Command::new("modprobe").arg("nfsd"));
+            // Locks of every version wait for the grace period of version 3 too, which nothing ends early:
+            // five times the timeout, 50 s, unless it is given, and then in whole timeouts.
+            sysctl("nlm_timeout", LOCK_GRACE_SECONDS);
+            sysctl("nlm_grace_period", LOCK_GRACE_SECONDS);
             run(Command::new("mount").args(["-t", "nfsd", "nfsd", CONTROL]));
             fs::create_dir_all(PIPES).expect("directory");
             run(Command::new("mount").args(["-t", "rpc_pipefs", "pipes", PIPES]));
@@ -172,6 +178,11 @@ impl Drop for Server {
 
 fn control(file: &str, value: &str) {
     let path = Path::new(CONTROL).join(file);
+    fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn sysctl(name: &str, value: &str) {
+    let path = Path::new("/proc/sys/fs/nfs").join(name);
     fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 

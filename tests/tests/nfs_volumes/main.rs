@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod bed;
+mod guards;
 mod limits;
 mod placed;

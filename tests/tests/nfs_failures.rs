@@ -1,6 +1,7 @@
 //! What a server that fails does to the members on it, and that it does nothing to anybody else: the
 //! reason is shown and goes by itself, the neighbour on the same host keeps its process and can be
 //! restarted meanwhile, and the agent answers all the time.
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 use std::{fs, os::unix::fs::chown};
 
