@@ -120,7 +120,7 @@ fn progressing(set: &Set, count: Count) -> Condition {
     } else if set.spec.update_kind() == UpdateKind::OnDelete {
         (ConditionReason::UpdatedOnRestart, so_far)
     } else {
-        let first = set.spec.first_updated();
+        let first = set.first_updated();
         let message = format!("{so_far}; the partition begins at ordinal {first}");
         (ConditionReason::PartitionReached, message)
     };

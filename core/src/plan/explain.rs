@@ -101,7 +101,7 @@ fn serving(facts: &Facts<'_>, ordinal: Ordinal) -> Option<Reason> {
     } else if set.spec.update_kind() == UpdateKind::OnDelete {
         Reason::UpdatedOnRestart
     } else if !set.updates(ordinal) {
-        let first = set.spec.first_updated();
+        let first = set.first_updated();
         Reason::BelowPartition { first }
     } else {
         Reason::RevisionOutdated

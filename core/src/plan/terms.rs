@@ -32,7 +32,7 @@ pub fn updates(set: &Set) -> String {
 /// Which members a rolling update concerns.
 fn range(set: &Set) -> String {
     let partition = set.spec.partition();
-    let first = set.spec.first_updated();
+    let first = set.first_updated();
     match (partition, set.declared().next_back()) {
         (0, _) => "from the highest ordinal down".to_owned(),
         (_, Some(last)) if first <= last => format!(

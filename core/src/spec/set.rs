@@ -164,18 +164,6 @@ impl StatefulSetSpec {
         rolling.map_or(0, |rolling| rolling.partition)
     }
 
-    /// The lowest ordinal that an update concerns. A partition counts members, not numbers: with
-    /// ordinals from 5 on, partition 2 keeps 5 and 6 as they are. Without one it concerns all: founders
-    /// stay below ordinals that have moved up, until the set is founded.
-    pub fn first_updated(&self) -> Ordinal {
-        let kept = self.partition();
-        if kept == 0 {
-            return Ordinal(0);
-        }
-        let mut kept_and_next = self.ordinals.first(kept.saturating_add(1));
-        kept_and_next.next_back().unwrap_or(Ordinal(u32::MAX))
-    }
-
     /// How many members may be unavailable for an update.
     pub fn max_unavailable(&self) -> Option<&Amount> {
         let strategy = self.update_strategy.as_ref()?;

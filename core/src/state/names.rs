@@ -58,7 +58,7 @@ impl Set {
     }
 
     /// The ordinals whose hosts are selected.
-    fn selected(&self) -> impl Iterator<Item = Ordinal> {
+    pub(super) fn selected(&self) -> impl Iterator<Item = Ordinal> {
         let own = self.own_hosts.iter().filter(|(_, own)| own.selected);
         own.map(|(ordinal, _)| *ordinal)
     }

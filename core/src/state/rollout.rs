@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Namespace, Ordinal, TemplateHash},
-    spec::{MemberTemplate, UpdateKind},
+    spec::{MemberTemplate, Placement, UpdateKind},
     state::{Member, Set},
     template::missing_config,
     time::Timestamp,
@@ -193,7 +193,7 @@ impl Set {
                 current
             };
         }
-        if self.holds_updates() || ordinal < self.spec.first_updated() {
+        if self.holds_updates() || ordinal < self.first_updated() {
             current
         } else {
             target
@@ -215,9 +215,23 @@ impl Set {
         )
     }
 
+    /// The lowest ordinal that an update concerns. A partition counts members, not numbers: with
+    /// ordinals from 5 on, partition 2 keeps 5 and 6 as they are.
+    pub fn first_updated(&self) -> Ordinal {
+        let kept = self.spec.partition();
+        let first = match self.spec.placement {
+            Placement::Replicas => {
+                let mut kept_and_next = self.spec.ordinals.first(kept.saturating_add(1));
+                kept_and_next.next_back()
+            }
+            Placement::PerHost => self.selected().nth(kept as usize),
+        };
+        first.unwrap_or(Ordinal(u32::MAX))
+    }
+
     /// Whether a rollout brings a member to the target by itself, sooner or later.
     pub fn updates(&self, ordinal: Ordinal) -> bool {
-        self.spec.update_kind() != UpdateKind::OnDelete && ordinal >= self.spec.first_updated()
+        self.spec.update_kind() != UpdateKind::OnDelete && ordinal >= self.first_updated()
     }
 
     /// Whether the rollout of the spec's revision has nothing left to do: every member that it

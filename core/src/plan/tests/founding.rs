@@ -7,7 +7,7 @@ use crate::{
     ids::{MemberId, Ordinal, Uid},
     plan::{Step, step::Proof},
     report::Phase,
-    spec::{GatePolicy, Membership, StatefulSetSpec, UpdateKind, UpdateStrategy},
+    spec::{GatePolicy, Membership, StatefulSetSpec},
     state::{
         State,
         leaving::{self, NotLeaving},
@@ -143,38 +143,6 @@ fn begun() -> (Friends, MemberId) {
     friends.settle();
     assert_eq!(friends.log.len(), 3);
     (friends, member("db", 1))
-}
-
-#[test]
-fn founders_below_ordinals_that_moved_up_are_recreated_with_the_others() {
-    let mut friends = friends(4, 3);
-    let mut wanted = quorum(3);
-    wanted.bootstrap_policy = Some(GatePolicy::OrderedReady);
-    wanted.update_strategy = Some(UpdateStrategy {
-        kind: UpdateKind::Recreate,
-        rolling_update: None,
-    });
-    put_set(&mut friends.state, "db", wanted.clone());
-    friends.unready.insert(member("db", 0));
-    friends.settle();
-    assert_eq!(friends.log, ["+db-0"]);
-
-    wanted.ordinals.start = 1;
-    wanted.template.spec.processes[0]
-        .command
-        .push("new".to_owned());
-    put_set(&mut friends.state, "db", wanted);
-    friends.unready.clear();
-    friends.settle();
-    assert_eq!(
-        friends.running(),
-        ["db-1", "db-2", "db-3"],
-        "{:?}",
-        friends.log
-    );
-    let set = &friends.state.sets[&key("db")];
-    let mut members = set.members.values();
-    assert!(members.all(|member| member.revision == set.revision));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use crate::{
     fixture::{NOW, friend::Friends, host_name, key, member, nfs_class, put_set, spec, state},
     ids::Ordinal,
-    spec::{Amount, DisruptionBudget, GatePolicy, Placement, Retention, Spread, StatefulSetSpec},
+    spec::{
+        Amount, DisruptionBudget, GatePolicy, Placement, Retention, RollingUpdate, Spread,
+        StatefulSetSpec, UpdateKind, UpdateStrategy,
+    },
     state::{Draining, Offline, State, leaving::refound},
     waiting::{DisruptionCause, Reason, Refusal},
 };
@@ -248,6 +251,33 @@ fn each_labelled_host_has_an_ordinal_of_its_own() {
     friends.settle();
     assert_eq!(hosts(&friends), ["host-2", "host-1", "host-3"]);
     assert_eq!(friends.report.waiting.len(), 0);
+}
+
+#[test]
+fn a_partition_counts_the_members_that_hosts_have() {
+    let mut wanted = per_host();
+    wanted.update_strategy = Some(UpdateStrategy {
+        kind: UpdateKind::RollingUpdate,
+        rolling_update: Some(RollingUpdate {
+            partition: 1,
+            max_unavailable: None,
+        }),
+    });
+    let mut friends = settled(3, wanted.clone());
+    for host in 1..=3 {
+        label(&mut friends.state, host, Some("ssd"));
+        friends.settle();
+    }
+    label(&mut friends.state, 1, None);
+    friends.settle();
+    assert_eq!(friends.running(), ["db-1", "db-2"]);
+    friends.log.clear();
+    wanted.template.spec.processes[0]
+        .command
+        .push("new".to_owned());
+    put_set(&mut friends.state, "db", wanted);
+    friends.settle();
+    assert_eq!(friends.log, ["-db-2", "+db-2"], "db-1 is kept");
 }
 
 #[test]
