@@ -10,7 +10,7 @@ use crate::{
     },
     ids::{MemberId, Ordinal, TemplateHash},
     plan::Step,
-    spec::{Amount, ConfigUpdate, GatePolicy, OnChange, UpdateKind},
+    spec::{Amount, ConfigUpdate, GatePolicy, OnChange, Placement, UpdateKind},
     state::{Member, Ordered, RolloutPhase, Set, State, Turn},
     template::missing_config,
 };
@@ -46,8 +46,14 @@ pub(super) fn kept(set: &Set, ordinal: Ordinal) -> bool {
         .filter(|strategy| strategy.kind == UpdateKind::RollingUpdate)
         .and_then(|strategy| strategy.rolling_update.as_ref());
     let ordinals = &set.spec.ordinals;
-    let numbers = (ordinals.start..ordinal.0).filter(|n| !ordinals.reserved.contains(n));
-    let below = u32::try_from(numbers.count()).unwrap_or(u32::MAX);
+    let below = if set.spec.placement == Placement::PerHost {
+        let lower = set.own_hosts.range(..ordinal);
+        lower.filter(|(_, own)| own.selected).count()
+    } else {
+        let numbers = ordinals.start..ordinal.0;
+        numbers.filter(|n| !ordinals.reserved.contains(n)).count()
+    };
+    let below = u32::try_from(below).unwrap_or(u32::MAX);
     rolling.is_some_and(|rolling| below < rolling.partition)
 }
 
