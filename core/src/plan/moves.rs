@@ -159,7 +159,7 @@ pub(super) fn begin(draft: &mut Draft, id: &MemberId, host: &HostName) -> Result
             volume,
             host,
         };
-        volumes.extend(new.place(state, epoch, draft.now));
+        volumes.extend(new.place(epoch, draft.now));
     }
     let from = set.moves.get(&id.ordinal).map(|asked| asked.from.clone());
     let from = from.unwrap_or_else(|| host.clone());
@@ -185,11 +185,10 @@ struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    fn place(&self, state: &State, epoch: crate::ids::Epoch, now: Timestamp) -> Option<NewPlace> {
-        let number = format!("{}-{}", epoch.term, epoch.counter);
-        let name = format!("pvc-{}-{number}", self.claim.uid);
+    fn place(&self, epoch: crate::ids::Epoch, now: Timestamp) -> Option<NewPlace> {
+        let name = format!("pvc-{}-{}-{}", self.claim.uid, epoch.term, epoch.counter);
         let pool = self.volume.source.pool()?;
-        let source = provision::in_pool(state, self.key, pool, self.host, &number);
+        let source = provision::moved_source(self.key, pool, self.host, epoch);
         let volume = Volume {
             source,
             capacity: self.claim.wanted_capacity(self.volume),

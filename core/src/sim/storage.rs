@@ -43,6 +43,8 @@ pub(super) struct Storage {
     written: BTreeMap<Place, u64>,
     /// The last move that began to take the data of a place elsewhere, as its owner record has it.
     departed: BTreeMap<Place, Epoch>,
+    /// The move that brought what lies in a place.
+    received: BTreeMap<Place, Epoch>,
     /// The snapshots, and whose data each has.
     snapshots: BTreeMap<ObjectKey, Uid>,
 }
@@ -179,6 +181,7 @@ impl Storage {
         if own && !self.lying.contains_key(&here) {
             let written = self.written.get(&there).copied().unwrap_or_default();
             self.lying.insert(here.clone(), from.claim.uid.clone());
+            self.received.insert(here.clone(), epoch);
             self.written.insert(here, written);
         }
     }
@@ -197,11 +200,16 @@ impl Storage {
 
     /// Whether a copy is there after the work; without data there is nothing to copy.
     fn did(&self, work: &VolumeWork) -> bool {
+        let claims = || {
+            let claim = work.from.as_ref().map(|from| &from.claim.uid);
+            claim.is_some() && self.owner(&work.source) == claim
+        };
         match work.task {
             VolumeTask::Snapshot { .. } => self.snapshots.contains_key(&work.volume),
-            VolumeTask::Populate { .. } | VolumeTask::Receive { .. } => {
-                let claim = work.from.as_ref().map(|from| &from.claim.uid);
-                claim.is_some() && self.owner(&work.source) == claim
+            VolumeTask::Populate { .. } => claims(),
+            // Data of the claim that an earlier move brought is not what this one brings.
+            VolumeTask::Receive { epoch, .. } => {
+                claims() && self.received.get(&place(&work.source)) == Some(&epoch)
             }
             VolumeTask::Trash
             | VolumeTask::Restore

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    ids::{ClaimKey, HostName, MemberId, ObjectKey},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey},
     spec::{Provisioner, StorageClass},
     state::{BoundClaim, Claim, State, Volume, VolumeState},
     template::{ClaimValues, sub_dir},
@@ -48,35 +48,37 @@ pub fn local(state: &State, wanted: Wanted<'_>, host: &HostName, now: Timestamp)
 }
 
 fn local_source(state: &State, wanted: Wanted<'_>, host: &HostName) -> VolumeSource {
-    let uid: String = wanted.claim.uid.0.chars().take(8).collect();
-    in_pool(state, wanted.key, pool(wanted.class), host, &uid)
-}
-
-/// A directory in the pool of a host for the data of a claim; `mark` tells it from those that have
-/// the plain name.
-pub(crate) fn in_pool(
-    state: &State,
-    key: &ClaimKey,
-    pool: &str,
-    host: &HostName,
-    mark: &str,
-) -> VolumeSource {
-    let taken = |dir: &str| {
-        let place = (host.clone(), pool.to_owned(), dir.to_owned());
-        state.index().at.of(&place).next().is_some()
-    };
-    let ClaimKey { namespace, name } = key;
-    let plain = format!("{namespace}_{name}");
-    let dir = if taken(&plain) {
-        format!("{plain}.{mark}")
+    let pool = pool(wanted.class).to_owned();
+    let host = host.clone();
+    let plain = plain_dir(wanted.key);
+    let place = (host.clone(), pool.clone(), plain.clone());
+    let dir = if state.index().at.of(&place).next().is_some() {
+        let uid: String = wanted.claim.uid.0.chars().take(8).collect();
+        format!("{plain}.{uid}")
     } else {
         plain
     };
+    VolumeSource::Local { host, pool, dir }
+}
+
+/// A directory in the pool of a host for the data of a claim that moves there. It is named by the move,
+/// because what an earlier one brought may still lie in the pool of a host that was given up and came back.
+pub(crate) fn moved_source(
+    key: &ClaimKey,
+    pool: &str,
+    host: &HostName,
+    epoch: Epoch,
+) -> VolumeSource {
+    let plain = plain_dir(key);
     VolumeSource::Local {
         host: host.clone(),
         pool: pool.to_owned(),
-        dir,
+        dir: format!("{plain}.{}-{}", epoch.term, epoch.counter),
     }
+}
+
+fn plain_dir(ClaimKey { namespace, name }: &ClaimKey) -> String {
+    format!("{namespace}_{name}")
 }
 
 /// A new directory on the server of a class.

@@ -322,11 +322,18 @@ impl Work<'_> {
         whose: Whose,
         project: Option<u32>,
     ) -> Result<(), Refused> {
+        let mut seen = false;
         if whose == Whose::Given {
             let kept = format!("{OWNER}.before-{}", self.wish.volume.claim_uid);
+            let old = volume.sub(OWNER)?;
+            seen = old.map_or(Ok(false), |old| old.has(DATA_SEEN))?;
             volume.rename(OWNER, &kept)?;
         }
         let records = volume.make(OWNER, 0o700)?;
+        if seen {
+            // It is given with its data: to lose that is a loss to the new owner, too.
+            records.publish(DATA_SEEN, b"")?;
+        }
         let (volume, identity) = (self.wish.volume, self.wish.identity);
         let record = OwnerRecord {
             history: self.history.clone(),

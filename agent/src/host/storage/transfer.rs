@@ -179,19 +179,18 @@ pub(crate) fn receive(
 ) -> Result<(), Refused> {
     let lying = local(request)?;
     let from = lying.work.from.as_ref().ok_or_else(|| empty(&lying))?;
+    if let Some(there) = lying.parent.sub(lying.dir)? {
+        if arrived(&there, from, epoch)? {
+            return lying.parent.sync();
+        }
+        return Err(taken("copy to", &lying.parent, lying.dir).into());
+    }
     let Some(owned) = &weight.owned else {
         // Nobody was ever started on it: the first start makes it.
         return Ok(());
     };
     let snapshots = lying.parent.make(SNAPSHOTS, 0o700)?;
     lying.parent.sync()?;
-    if let Some(there) = lying.parent.sub(lying.dir)? {
-        let record = owner::of_volume(&there)?;
-        if record.is_some_and(|record| record.claim_uid == from.claim.uid) {
-            return lying.parent.sync();
-        }
-        return Err(taken("copy to", &lying.parent, lying.dir).into());
-    }
     sweep(&snapshots, lying.name())?;
     let name = staged(lying.work);
     let made = snapshots.make(&name, 0o700)?;
@@ -206,6 +205,17 @@ pub(crate) fn receive(
     done?;
     snapshots.sync()?;
     lying.parent.sync()
+}
+
+/// Whether what is there is what this move brought, before its answer was lost. The claim alone does not
+/// say so: an earlier move may have come to nothing after its data had arrived, on a host that was away and
+/// came back with it, and its member has written elsewhere since.
+fn arrived(there: &Dir, from: &CopySource, epoch: Epoch) -> Result<bool, Refused> {
+    let record = owner::of_volume(there)?;
+    Ok(record.is_some_and(|record| {
+        let of_move = (&from.claim.uid, epoch, None);
+        (&record.claim_uid, record.epoch, record.departed) == of_move
+    }))
 }
 
 /// Makes an empty volume of what its pool has.

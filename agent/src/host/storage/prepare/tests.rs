@@ -140,6 +140,7 @@ fn a_volume_that_is_given_away_keeps_its_old_records() {
     let pool = Pool::new();
     let data = pool.prepare("a", 7, false).unwrap();
     fs::write(data.join("x"), "kept").unwrap();
+    fs::write(pool.path("owner").join(DATA_SEEN), "").unwrap();
     let given = Ask {
         uid: "b",
         counter: 2,
@@ -148,11 +149,15 @@ fn a_volume_that_is_given_away_keeps_its_old_records() {
     for _ in 0..2 {
         pool.ask(&given, me()).unwrap();
     }
-    assert_eq!(pool.records(), ["epoch-1.2"]);
+    assert_eq!(pool.records(), [DATA_SEEN, "epoch-1.2"]);
     assert!(pool.path("owner.before-b/epoch-1.7").exists());
     assert_eq!(fs::read_to_string(data.join("x")).unwrap(), "kept");
     pool.prepare("b", 3, true).unwrap();
     pool.prepare("a", 8, true).unwrap_err();
+    // Nobody has looked at it yet under its new owner, and still its loss is seen.
+    fs::remove_file(data.join("x")).unwrap();
+    let lost = pool.prepare("b", 4, false).unwrap_err();
+    assert!(matches!(lost, Reason::VolumeEmpty { .. }), "{lost}");
 }
 
 #[test]

@@ -52,6 +52,10 @@ impl Bed {
     }
 
     fn record(&self, counter: u64, departed: Option<Epoch>) {
+        self.record_in("a", counter, departed);
+    }
+
+    fn record_in(&self, pool: &str, counter: u64, departed: Option<Epoch>) {
         let record = OwnerRecord {
             history: HistoryId("h".to_owned()),
             claim: "default/data-web-0".parse().unwrap(),
@@ -63,7 +67,8 @@ impl Bed {
             project: None,
             departed,
         };
-        let records = self.path("a").join(PLACE).join(OWNER);
+        let records = self.path(pool).join(PLACE).join(OWNER);
+        fs::create_dir_all(&records).unwrap();
         owner::advance(&Dir::open(&records).unwrap(), &record).unwrap();
     }
 
@@ -177,6 +182,28 @@ fn what_is_not_the_same_is_no_volume() {
     fs::write(bed.path("archive"), &whole).unwrap();
     bed.receive(&weight).unwrap();
     assert!(bed.arrived());
+}
+
+#[test]
+fn what_an_earlier_move_left_there_is_not_what_this_one_brings() {
+    let leftovers: [(&str, u64, Option<Epoch>); 3] = [
+        ("an earlier move that came to nothing", 5, None),
+        ("the volume itself, in one pool of two hosts", 7, Some(MOVE)),
+        ("the volume of a later life", 9, None),
+    ];
+    for (what, counter, departed) in leftovers {
+        let bed = Bed::new();
+        let weight = bed.weigh().unwrap();
+        bed.send();
+        bed.record_in("b", counter, departed);
+        let stale = bed.path("b").join(PLACE).join(DATA);
+        fs::create_dir(&stale).unwrap();
+        fs::write(stale.join("file"), "old").unwrap();
+        let refused = bed.receive(&weight).unwrap_err().to_string();
+        assert!(refused.contains("there already"), "{what}: {refused}");
+        let kept = fs::read_to_string(stale.join("file")).unwrap();
+        assert_eq!(kept, "old", "{what}: it is left as it is");
+    }
 }
 
 #[test]
