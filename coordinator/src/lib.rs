@@ -104,6 +104,7 @@ pub async fn run(
     let audit = AuditLog::open(&config.data_dir, clock)?;
     // The store is ours alone by now: no earlier coordinator acknowledges anything any more.
     view.state.term_began = clock.now();
+    clock::doubt(&mut view.state, clock.now());
     if let Some(key) = view.unreadable.first() {
         return Err(RunError::Unreadable { key: key.clone() });
     }

@@ -35,6 +35,7 @@ use thiserror::Error;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
+    clock,
     context::{Board, Context},
     fencing,
     sessions::{Ending, Link},
@@ -129,6 +130,7 @@ impl Reconciler {
             if let Some(key) = self.context.view.read().unreadable.first() {
                 return Err(RoundError::Unreadable { key: key.clone() });
             }
+            clock::look(self.context.clock, &mut self.context.view.write().state);
             let now = self.context.clock.now();
             let (decision, planned) = self.decide(now);
             let idle = decision.plan.steps.is_empty();

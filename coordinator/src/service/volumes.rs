@@ -81,7 +81,10 @@ fn shown(view: &View, name: &ObjectKey, found: Found<'_>) -> v1::Volume {
 /// When its time in the trash is over.
 fn expires(state: &State, record: &Volume) -> Option<Timestamp> {
     match record.state {
-        VolumeState::Trashed { since } => state.trash_keep.map(|keep| since.plus(keep)),
+        VolumeState::Trashed { since } => {
+            let over = state.trash_keep.map(|keep| since.plus(keep));
+            over.map(|over| over.max(state.trash_from))
+        }
         VolumeState::Live
         | VolumeState::Trashing
         | VolumeState::Restoring

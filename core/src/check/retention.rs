@@ -123,6 +123,7 @@ pub(super) fn trash_expired(case: &Case<'_>) -> Verdict {
         .state
         .trash_keep
         .is_some_and(|keep| kept.is_some_and(|kept| kept >= keep));
+    let clock_is_new = case.now < case.state.trash_from;
     let copy = volume.moved_out.as_ref();
     let copy = copy.and_then(|moved_out| case.state.volumes.get(&moved_out.to));
     let only_copy = copy.is_some_and(|copy| {
@@ -140,6 +141,8 @@ pub(super) fn trash_expired(case: &Case<'_>) -> Verdict {
         "has a claim"
     } else if since.is_none() {
         "is not in the trash"
+    } else if clock_is_new {
+        "the clock is too new to be believed"
     } else if !over {
         "is to be kept for longer"
     } else {

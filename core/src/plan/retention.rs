@@ -217,7 +217,7 @@ pub(super) fn purge(draft: &mut Draft, parked: &Parked) {
     }
     let index = draft.state.index();
     for (since, name) in index.trash.iter() {
-        let at = since.plus(keep);
+        let at = since.plus(keep).max(draft.state.trash_from);
         if at > draft.now && !bug::on(Bug::TrashNotKept) {
             draft.wake(Some(at));
             return;

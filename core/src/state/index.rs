@@ -153,6 +153,7 @@ impl State {
             persistent_volumes: self.persistent_volumes.clone(),
             volumes: self.volumes.clone(),
             trash_keep: self.trash_keep,
+            trash_from: self.trash_from,
             leases: self.leases,
             term_began: self.term_began,
             fences: self.fences.clone(),

@@ -105,6 +105,9 @@ pub struct State {
     pub volumes: Map<ObjectKey, Volume>,
     /// How long data stays in the trash; for ever if it is not said. From the configuration.
     pub trash_keep: Option<Duration>,
+    /// Nothing is removed for good before this: the clock of a machine that just booted may be wrong, and
+    /// what it would remove is gone when it is set right. Not durable.
+    pub trash_from: Timestamp,
     /// How long leases are. From the configuration.
     pub leases: Leases,
     /// When this term began: an earlier coordinator may have acknowledged renewals until then. Not
