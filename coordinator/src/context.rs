@@ -151,9 +151,14 @@ impl Trigger {
         self.0.turns.send_modify(|turns| *turns += 1);
     }
 
+    /// Counts how often the loop has turned, from now on.
+    pub fn turns(&self) -> watch::Receiver<u64> {
+        self.0.turns.subscribe()
+    }
+
     /// Wakes the loop and waits until it has turned.
     pub async fn turn(self) -> bool {
-        let mut turns = self.0.turns.subscribe();
+        let mut turns = self.turns();
         self.fire();
         turns.changed().await.is_ok()
     }

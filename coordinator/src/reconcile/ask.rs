@@ -1,7 +1,15 @@
 //! Questions about prerequisites to the agents: what the last plan wanted to know, and what failed a
-//! while ago and is still waited for. What is asked when is decided in core.
+//! while ago and is still waited for. What is asked when is decided in core. Who wants to see a plan before
+//! it is made has hosts asked, too.
 
-use berth_core::{plan::Report, prerequisite, time::Timestamp};
+use std::collections::BTreeMap;
+
+use berth_core::{
+    ids::HostName,
+    plan::Report,
+    prerequisite::{self, Prerequisite},
+    time::Timestamp,
+};
 use berth_proto::{
     convert::host::Questions,
     v1::{self, coordinator_message::Message},
@@ -13,12 +21,21 @@ use crate::context::Context;
 /// Asks what is due; when the next question is.
 pub(super) fn push(context: &Context, report: &Report, now: Timestamp) -> Option<Timestamp> {
     let (due, wake) = prerequisite::questions(&context.view.read().state, report, now);
-    if due.is_empty() {
-        return wake;
+    if !due.is_empty() {
+        send(context, &due, now);
     }
+    wake
+}
+
+/// Asks hosts, as far as their agents are in contact.
+pub(crate) fn send(
+    context: &Context,
+    questions: &BTreeMap<HostName, Vec<Prerequisite>>,
+    now: Timestamp,
+) {
     let links = context.sessions.links();
     for (host, link) in synced(&links) {
-        let Some(required) = due.get(host) else {
+        let Some(required) = questions.get(host) else {
             continue;
         };
         let message = match v1::HostQuestions::try_from(Questions(required.clone())) {
@@ -38,5 +55,4 @@ pub(super) fn push(context: &Context, report: &Report, now: Timestamp) -> Option
             .sessions
             .update(host, link.stream, vec![message], |_| ());
     }
-    wake
 }

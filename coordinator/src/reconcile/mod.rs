@@ -7,7 +7,7 @@
 //! Files: [`refusals`] tells what the checker refused, [`cut`] turns a plan into commits, [`lost`] looks again at what is given up unseen, [`orders`] and [`zone`] bring
 //! agents up to date, [`work`] asks for work on volumes, [`ask`] what hosts have, [`board`] keeps why everything else waits, [`events`] puts steps into words.
 
-mod ask;
+pub(crate) mod ask;
 pub(crate) mod board;
 mod cut;
 mod events;

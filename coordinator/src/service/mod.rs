@@ -14,6 +14,7 @@ mod delete;
 mod drain;
 mod events;
 mod exec;
+mod foresee;
 mod health;
 mod hosts;
 mod identity;

@@ -99,11 +99,9 @@ impl ObjectService for Objects {
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        Ok(Response::new(plan::plan(
-            &self.0,
-            &access::rights(&request),
-            request.into_inner(),
-        )?))
+        let rights = access::rights(&request);
+        let plan = plan::plan(&self.0, &rights, request.into_inner()).await?;
+        Ok(Response::new(plan))
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<Object>, Status> {

@@ -2,20 +2,23 @@
 //! execute on the state after, and what is foreseen to follow from it.
 
 use berth_core::{
-    access::Rights,
-    admission::{Change, FieldChange, Options, Outcome, diff},
-    ids::SetKey,
+    access::{Rights, Role},
+    admission::{self, FieldChange, Options, Outcome, diff},
+    ids::HostName,
     plan::{
         Step,
-        forecast::{Forecast, Foreseen, forecast, waiting_of},
+        forecast::{Forecast, Foreseen, waiting_of},
     },
+    prerequisite::Prerequisite,
     spec::Kind,
+    time::Timestamp,
 };
 use berth_proto::v1::{self, AppliedObject, PlanRequest, PlanResponse, PlannedStep};
 
 use super::{
     access,
     apply::{Prepared, Want, applied, parse, prepare},
+    foresee::{Change, foresee},
     status::ServiceError,
 };
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
 };
 
 /// What applying would do.
-pub(super) fn plan(
+pub(super) async fn plan(
     context: &Context,
     rights: &Rights,
     request: PlanRequest,
@@ -38,44 +41,40 @@ pub(super) fn plan(
     };
     let objects = parse(request.sources, request.objects, &request.default_namespace)?;
     access::about_objects(rights, &objects)?;
-    preview(context, |_| {
+    // What hosts have is for those to ask who may have members there.
+    let asks = access::Needs::In(Role::Operator).met_by(rights);
+    let want = |_: &View| {
         Ok(Want {
             objects,
             options,
             told: None,
             resumes: None,
         })
-    })
+    };
+    preview(context, asks, want).await
 }
 
-/// What storing what is wanted would do.
-pub(super) fn preview(
+/// What storing what is wanted would do. `asks` is whether hosts may be asked what they have.
+pub(super) async fn preview(
     context: &Context,
+    asks: bool,
     want: impl FnOnce(&View) -> Result<Want, ServiceError>,
 ) -> Result<PlanResponse, ServiceError> {
     let now = context.clock.now();
-    let view = context.view.read();
-    let Prepared {
-        admission,
-        batch,
+    let Prospect {
+        change,
         disruptions,
-    } = prepare(&view, want(&view)?, now)?;
-    let changes = &admission.changes;
-    let sets = changes.iter().filter(|one| one.kind == Kind::StatefulSet);
-    let sets: Vec<SetKey> = sets.map(|change| change.key.clone()).collect();
-    let objects = differing(&view, changes);
-    let commit = context.store.read().stage().commit(batch);
-    let commit = commit.map_err(|error| ServiceError::Store(error.into()))?;
-    let mut after = view.clone();
-    drop(view);
-    after.absorb(&commit);
-    let found = forecast(&after.state, now);
-    let mut warnings = admission.warnings;
+        mut warnings,
+        objects,
+        touched,
+    } = prospect(context, asks, want, now)?;
+    let sets = change.sets.clone();
+    let found = foresee(context, change, now).await?;
     let told = sets.iter().filter_map(|set| found.first.warnings.get(set));
     warnings.extend(told.flatten().cloned());
     let refused: Refusals = found.refused.iter().cloned().collect();
     warnings.extend(refused.warnings());
-    let touched = changes.iter().any(|one| one.outcome != Outcome::Unchanged);
+    warnings.extend(found.assumed.iter().map(assumed));
     let waiting = waiting_of(&found.waiting, &sets);
     let waiting = waiting.map(|(id, reason)| format!("{id} waits: {reason} ({})", reason.rule()));
     let mut rounds = steps(&found)?;
@@ -92,8 +91,60 @@ pub(super) fn preview(
     })
 }
 
+/// What is wanted, admitted and not stored.
+struct Prospect {
+    change: Change,
+    disruptions: Vec<String>,
+    warnings: Vec<String>,
+    objects: Vec<AppliedObject>,
+    /// Whether an object changes.
+    touched: bool,
+}
+
+fn prospect(
+    context: &Context,
+    asks: bool,
+    want: impl FnOnce(&View) -> Result<Want, ServiceError>,
+    now: Timestamp,
+) -> Result<Prospect, ServiceError> {
+    let view = context.view.read();
+    let Prepared {
+        admission,
+        batch,
+        disruptions,
+    } = prepare(&view, want(&view)?, now)?;
+    let changes = &admission.changes;
+    let sets = changes.iter().filter(|one| one.kind == Kind::StatefulSet);
+    let sets = sets.map(|change| change.key.clone()).collect();
+    let objects = differing(&view, changes);
+    let touched = changes.iter().any(|one| one.outcome != Outcome::Unchanged);
+    let commit = context.store.read().stage().commit(batch);
+    let commit = commit.map_err(|error| ServiceError::Store(error.into()))?;
+    let mut after = view.clone();
+    after.absorb(&commit);
+    Ok(Prospect {
+        change: Change {
+            before: view.state.clone(),
+            after: after.state,
+            sets,
+            asks,
+        },
+        disruptions,
+        warnings: admission.warnings,
+        objects,
+        touched,
+    })
+}
+
+/// What a plan rests on that nobody knows.
+fn assumed((host, required): (&HostName, &Vec<Prerequisite>)) -> String {
+    let required: Vec<String> = required.iter().map(ToString::to_string).collect();
+    let required = required.join(", ");
+    format!("{host} has not said yet whether it has {required}: the forecast takes it that it has")
+}
+
 /// The objects, each with what changes of it.
-fn differing(view: &View, changes: &[Change]) -> Vec<AppliedObject> {
+fn differing(view: &View, changes: &[admission::Change]) -> Vec<AppliedObject> {
     let mut objects = applied(changes);
     for (object, change) in objects.iter_mut().zip(changes) {
         let before = view.objects.get(&(change.kind, change.key.clone()));

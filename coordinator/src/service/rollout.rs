@@ -242,7 +242,7 @@ async fn respond(
     want: impl Fn(&View) -> Result<Want, ServiceError>,
 ) -> Result<RolloutResponse, ServiceError> {
     if dry_run {
-        let plan = preview(context, want)?;
+        let plan = preview(context, true, want).await?;
         return Ok(RolloutResponse {
             plan: Some(plan),
             ..RolloutResponse::default()

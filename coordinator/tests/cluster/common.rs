@@ -9,7 +9,7 @@ use berth_proto::{
     transport::{Endpoint, connect},
     v1::{
         ApplyRequest, Event, ListEventsRequest, ListHostsRequest, ListMembersRequest, MemberStatus,
-        ScaleRequest, Source, event_service_client::EventServiceClient,
+        PlanRequest, PlanResponse, ScaleRequest, Source, event_service_client::EventServiceClient,
         host_service_client::HostServiceClient, member_service_client::MemberServiceClient,
         object_service_client::ObjectServiceClient, set_service_client::SetServiceClient,
     },
@@ -156,6 +156,19 @@ impl Client {
     /// Applies what may be refused for a while.
     pub(crate) async fn apply_again(&self, text: &str) -> Result<u64, Status> {
         self.try_apply(text, false).await
+    }
+
+    /// What applying would do.
+    pub(crate) async fn plan(&self, text: &str) -> PlanResponse {
+        let request = PlanRequest {
+            sources: vec![Source {
+                file: "test.yaml".to_owned(),
+                text: text.to_owned(),
+            }],
+            ..PlanRequest::default()
+        };
+        let mut objects = self.objects().await;
+        objects.plan(request).await.unwrap().into_inner()
     }
 
     pub(crate) async fn scale(

@@ -3,9 +3,9 @@
 
 use berth_core::volume::work::VolumeTask;
 use berth_proto::v1::{
-    DeleteRequest, ListVolumesRequest, ObjectRef, PlanRequest, RefoundRequest,
-    ReplaceMemberRequest, RestartMemberRequest, RolloutPauseRequest, RolloutRestartRequest,
-    SetOfflineRequest, Source, UndoRequest, Volume, member_service_client::MemberServiceClient,
+    DeleteRequest, ListVolumesRequest, ObjectRef, RefoundRequest, ReplaceMemberRequest,
+    RestartMemberRequest, RolloutPauseRequest, RolloutRestartRequest, SetOfflineRequest,
+    UndoRequest, Volume, member_service_client::MemberServiceClient,
     set_service_client::SetServiceClient, volume_service_client::VolumeServiceClient,
 };
 use tonic::{Code, Status};
@@ -240,18 +240,7 @@ async fn a_plan_foresees_the_rollout_and_tells_what_changes() {
     coordinator.apply(&set("first", 1, "")).await;
     coordinator.ready("first", 1).await;
     coordinator.quiet("first").await;
-    let plan = async |text: &str| {
-        let request = PlanRequest {
-            sources: vec![Source {
-                file: "test.yaml".to_owned(),
-                text: text.to_owned(),
-            }],
-            ..PlanRequest::default()
-        };
-        let mut objects = coordinator.objects().await;
-        objects.plan(request).await.unwrap().into_inner()
-    };
-    let new = plan(&set("web", 2, "")).await;
+    let new = coordinator.plan(&set("web", 2, "")).await;
     assert!(new.changes);
     let starts = |steps: &[berth_proto::v1::PlannedStep]| -> Vec<String> {
         let starts = steps.iter().filter(|step| step.step == "Start");
@@ -267,12 +256,12 @@ async fn a_plan_foresees_the_rollout_and_tells_what_changes() {
     coordinator.apply(&set("web", 2, "")).await;
     coordinator.ready("web", 2).await;
     coordinator.quiet("web").await;
-    let same = plan(&set("web", 2, "")).await;
+    let same = coordinator.plan(&set("web", 2, "")).await;
     assert!(
         !same.changes && same.steps.is_empty() && same.forecast.is_empty(),
         "{same:#?}"
     );
-    let fewer = plan(&set("web", 1, "")).await;
+    let fewer = coordinator.plan(&set("web", 1, "")).await;
     let fields = &fewer.objects[0].fields;
     assert_eq!(fields.len(), 1, "{fields:#?}");
     assert_eq!(fields[0].path, "spec.replicas");

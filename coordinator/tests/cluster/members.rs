@@ -337,9 +337,19 @@ async fn a_member_waits_for_a_host_that_has_what_its_set_requires() {
     agent.ledger.lock().unwrap().lacks = true;
     let text = set("web", 1, "");
     let requires = "    spec:\n      requires: {users: [web]}\n      processes:";
-    coordinator
-        .apply(&text.replace("    spec:\n      processes:", requires))
-        .await;
+    let text = text.replace("    spec:\n      processes:", requires);
+    // A plan asks before anything is applied.
+    let planned = until("the host to be in contact", async || {
+        let planned = coordinator.plan(&text).await;
+        let why = planned.waiting.join("; ");
+        why.contains("requires").then_some(planned).ok_or(why)
+    })
+    .await;
+    let lacks = "host-1: requires user 'web', found nothing";
+    assert!(planned.waiting[0].contains(lacks), "{planned:#?}");
+    let said = |text: &String| !text.contains("has not said");
+    assert!(planned.warnings.iter().all(said), "{planned:#?}");
+    coordinator.apply(&text).await;
     let why = until("the host to answer", async || {
         let mut members = coordinator.members("web").await;
         let waiting = members.pop().and_then(|member| member.waiting);
@@ -356,5 +366,14 @@ async fn a_member_waits_for_a_host_that_has_what_its_set_requires() {
     assert!(agent.started().is_empty());
     agent.install().await;
     coordinator.ready("web", 1).await;
+    // A set that waits and nobody's business are not what a plan of another one is about.
+    agent.hold("default/web-0");
+    let other = coordinator.plan(&set("db", 1, "")).await;
+    let subjects = other.steps.iter().chain(&other.forecast);
+    let mut subjects = subjects.map(|step| &step.subject);
+    assert!(
+        subjects.all(|subject| !subject.contains("web")),
+        "{other:#?}"
+    );
     coordinator.stop().await;
 }

@@ -7,9 +7,8 @@ use crate::{
 use berth_proto::{
     convert::structs::to_value,
     v1::{
-        self, ApplyRequest, DeleteRequest, GetRequest, ListRequest, ObjectRef, PlanRequest,
-        RolloutPauseRequest, Source, WatchEvent, WatchRequest,
-        set_service_client::SetServiceClient, watch_event::Type,
+        self, ApplyRequest, DeleteRequest, GetRequest, ListRequest, ObjectRef, RolloutPauseRequest,
+        Source, WatchEvent, WatchRequest, set_service_client::SetServiceClient, watch_event::Type,
     },
 };
 use prost::Message as _;
@@ -100,20 +99,7 @@ async fn what_disrupts_needs_a_confirmation_and_a_plan_shows_it() {
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     let failure = refused.get_details_precondition_failure().unwrap();
     assert_eq!(failure.violations[0].r#type, "DISRUPTION");
-    let plan = PlanRequest {
-        sources: vec![Source {
-            file: "test.yaml".to_owned(),
-            text: smaller.clone(),
-        }],
-        ..PlanRequest::default()
-    };
-    let plan = coordinator
-        .objects()
-        .await
-        .plan(plan)
-        .await
-        .unwrap()
-        .into_inner();
+    let plan = coordinator.plan(&smaller).await;
     assert_eq!(
         plan.disruptions,
         [failure.violations[0].description.clone()]

@@ -9,8 +9,8 @@ use std::{
 
 use berth_proto::v1::{
     GetRequest, HistoryRequest, ListEventsRequest, ListRequest, ListSetStatusRequest, ObjectRef,
-    PlanRequest, RolloutResponse, RolloutRestartRequest, SetStatusRequest, Source, UndoRequest,
-    WatchRequest, event_service_client::EventServiceClient, set_service_client::SetServiceClient,
+    RolloutResponse, RolloutRestartRequest, SetStatusRequest, UndoRequest, WatchRequest,
+    event_service_client::EventServiceClient, set_service_client::SetServiceClient,
 };
 use tonic::{Code, Status, transport::Channel};
 use tracing::subscriber::DefaultGuard;
@@ -253,15 +253,8 @@ async fn a_canary_in_a_secret_is_in_nothing_that_is_shown() {
     let coordinator = Coordinator::start().await;
     let agent = Agent::connect(&coordinator.endpoint(), "host-1").await;
     let mut seen = String::new();
-    let plan = PlanRequest {
-        sources: vec![Source {
-            file: "f".to_owned(),
-            text: secret(CANARY[0]),
-        }],
-        ..PlanRequest::default()
-    };
     let mut objects = coordinator.objects().await;
-    let planned = objects.plan(plan).await.unwrap();
+    let planned = coordinator.plan(&secret(CANARY[0])).await;
     writeln!(seen, "{planned:?}").unwrap();
     coordinator.apply(&secret(CANARY[0])).await;
     coordinator.apply(&set("one")).await;

@@ -4,16 +4,22 @@
 //! on a volume succeeds, that hosts which were not asked yet have what is required, and that nobody
 //! changes anything meanwhile. A host out of contact stays so.
 //!
-//! Pure: time passes here only as far as a deadline of the plan asks for.
+//! Pure: time passes here only as far as a deadline of the plan asks for. After the first round only what a
+//! step or an answer reached is planned again, as in the loop, so that a forecast among many sets costs one
+//! plan of all of them and not one for each round.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
-    check::{Breach, plan_checked},
+    check::Breach,
+    decide::Decider,
     ids::{HostName, MemberId, SetKey},
     order::{Desired, MemberOrder},
-    plan::{Report, Step, why},
-    prerequisite::{self, Answer, Finding},
+    plan::{Report, Step, Subject, why},
+    prerequisite::{self, Answer, Finding, Prerequisite},
     report::{MemberReport, Phase},
     state::{Observation, State, orders::host_order},
     time::Timestamp,
@@ -32,6 +38,8 @@ pub struct Foreseen {
     pub step: Step,
     /// Why now, in words.
     pub why: String,
+    /// What it is about; `None` for what concerns everybody.
+    pub about: Option<Subject>,
 }
 
 /// What is to come.
@@ -48,6 +56,8 @@ pub struct Forecast {
     pub refused: Vec<Breach>,
     /// Why everything else waits when the first plan is done.
     pub first: Report,
+    /// What was taken to hold, because the host was not asked yet.
+    pub assumed: BTreeMap<HostName, Vec<Prerequisite>>,
 }
 
 impl Forecast {
@@ -55,45 +65,72 @@ impl Forecast {
     pub fn at_once(&self) -> impl Iterator<Item = &Step> {
         self.rounds.iter().take(1).flatten().map(|one| &one.step)
     }
+
+    /// Leaves out what comes of the state without a change as well, unless it is about one of these
+    /// sets: it is not the change's doing.
+    #[must_use]
+    pub fn beside(mut self, unchanged: &Self, own: &[SetKey]) -> Self {
+        let (before, after) = (unchanged.by_subject(), self.by_subject());
+        let is_own = |about: &Subject| matches!(about, Subject::Set(key) if own.contains(key));
+        let same = |about: &Option<Subject>| {
+            !about.as_ref().is_some_and(is_own) && before.get(about) == after.get(about)
+        };
+        let same: BTreeSet<Option<Subject>> =
+            after.keys().filter(|about| same(about)).cloned().collect();
+        drop(after);
+        for round in &mut self.rounds {
+            round.retain(|one| !same.contains(&one.about));
+        }
+        let mut first = true;
+        self.rounds
+            .retain(|round| std::mem::take(&mut first) || !round.is_empty());
+        self
+    }
+
+    fn by_subject(&self) -> BTreeMap<Option<Subject>, Vec<&Step>> {
+        let mut all = BTreeMap::<_, Vec<_>>::new();
+        for one in self.rounds.iter().flatten() {
+            all.entry(one.about.clone()).or_default().push(&one.step);
+        }
+        all
+    }
 }
 
 /// Foresees what comes of a state.
 pub fn forecast(state: &State, now: Timestamp) -> Forecast {
     let (mut state, mut at) = (state.clone(), now);
-    // Nobody waits for the trash to be emptied.
+    let mut decider = Decider::default();
     let mut found = Forecast::default();
-    let (plan, report, refused) = plan_checked(&state, now);
-    found.refused = refused;
-    found.first = report.clone();
-    let mut steps = plan.steps;
-    let mut report = report;
+    let mut decided = decider.decide(&state, now);
+    found.refused = std::mem::take(&mut decided.breaches);
+    found.first = decided.report.clone();
+    // Nobody waits for the trash to be emptied.
     state.trash_keep = None;
     let mut first = true;
     loop {
+        let steps = decided.plan.steps;
         let idle = steps.is_empty();
         if !idle || first {
             found.rounds.push(take(&mut state, steps, at));
         }
+        let answered = answer(&mut state, (decider.report(), &mut found.assumed), at);
+        let changed = answered | succeed(&mut state, first, at);
         first = false;
-        let changed = answer(&mut state, &report, at) | succeed(&mut state, at);
         if found.rounds.len() >= ROUNDS {
             found.cut = true;
             break;
         }
         if idle && !changed {
             // Only time is missing, or nothing is.
-            match report
-                .wake_at
-                .filter(|wake| *wake > at && wake.since(now) <= AHEAD)
-            {
+            let wake = decided.report.wake_at;
+            match wake.filter(|wake| *wake > at && wake.since(now) <= AHEAD) {
                 Some(wake) => at = wake,
                 None => break,
             }
         }
-        let (plan, next, _) = plan_checked(&state, at);
-        (steps, report) = (plan.steps, next);
+        decided = decider.decide(&state, at);
     }
-    found.waiting = report;
+    found.waiting = decider.report().clone();
     found
 }
 
@@ -101,48 +138,74 @@ fn take(state: &mut State, steps: Vec<Step>, at: Timestamp) -> Vec<Foreseen> {
     let mut taken = Vec::new();
     for step in steps {
         let why = why::why(state, &step);
+        let about = Subject::of(&step, state);
         state.apply(&step, at);
-        taken.push(Foreseen { step, why });
+        let about = about.or_else(|| Subject::of(&step, state));
+        taken.push(Foreseen { step, why, about });
     }
     taken
 }
 
-/// Hosts that were not asked yet have what is required; whether any was not.
-fn answer(state: &mut State, report: &Report, now: Timestamp) -> bool {
+/// Hosts that were not asked yet have what is required, which is noted; whether any was not.
+fn answer(
+    state: &mut State,
+    (report, assumed): (&Report, &mut BTreeMap<HostName, Vec<Prerequisite>>),
+    now: Timestamp,
+) -> bool {
     let mut changed = false;
     let (questions, _) = prerequisite::questions(state, report, now);
-    for (host, required) in questions {
-        let Some(host) = state.hosts.get_mut(&host) else {
+    for (name, required) in questions {
+        let Some(host) = state.hosts.get_mut(&name) else {
             continue;
         };
         let unknown = host.contact.unknown(required.into_iter());
-        changed |= !unknown.is_empty();
-        let met = unknown.into_iter().map(|of| Answer {
+        if unknown.is_empty() {
+            continue;
+        }
+        changed = true;
+        let met = unknown.iter().cloned().map(|of| Answer {
             of,
             finding: Finding::Met,
         });
         host.contact.answered(met.collect(), now);
+        assumed.entry(name).or_default().extend(unknown);
     }
     changed
 }
 
-/// Every agent in contact does what it is to do, and reports; whether anything is new.
-fn succeed(state: &mut State, now: Timestamp) -> bool {
+/// Every agent in contact does what it is to do, and reports; whether anything is new. A host that was
+/// ordered nothing since it was looked at first is as it was.
+fn succeed(state: &mut State, first: bool, now: Timestamp) -> bool {
     let mut changed = false;
-    let hosts = state
-        .hosts
-        .iter()
-        .filter(|(_, host)| host.contact.connected);
+    let serial = state.zone.serial;
+    let hosts = state.hosts.iter().filter(|(_, host)| {
+        let contact = &host.contact;
+        contact.connected && (first || !contact.settled || contact.zone_acked < serial)
+    });
     let hosts: Vec<HostName> = hosts.map(|(name, _)| name.clone()).collect();
     for name in hosts {
-        let orders = host_order(state, &name);
-        let serial = state.zone.serial;
-        let Some(host) = state.hosts.get_mut(&name) else {
-            continue;
-        };
-        let contact = &mut host.contact;
-        let before = contact.clone();
-        contact.zone_acked = contact.zone_acked.max(serial);
+        changed |= obey(state, &name, first, now);
+    }
+    changed | works(state, now)
+}
+
+/// One agent does what it is to do; whether anything is new.
+fn obey(state: &mut State, name: &HostName, first: bool, now: Timestamp) -> bool {
+    let serial = state.zone.serial;
+    let settled = |state: &State| {
+        state
+            .hosts
+            .get(name)
+            .is_some_and(|host| host.contact.settled)
+    };
+    let orders = (first || !settled(state)).then(|| host_order(state, name));
+    let Some(host) = state.hosts.get_mut(name) else {
+        return false;
+    };
+    let contact = &mut host.contact;
+    let before = contact.clone();
+    contact.zone_acked = contact.zone_acked.max(serial);
+    if let Some(orders) = orders {
         contact.settled = true;
         contact.members.retain(|id, _| {
             let order = orders.get(id);
@@ -154,9 +217,8 @@ fn succeed(state: &mut State, now: Timestamp) -> bool {
                 contact.members.insert(id, runs(seen, &order, now));
             }
         }
-        changed |= *contact != before;
     }
-    changed | works(state, now)
+    *contact != before
 }
 
 /// A member that runs as it is ordered. One that was ready stays as it was seen.
@@ -221,6 +283,7 @@ pub fn waiting_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::plan_checked;
     use crate::fixture::{
         NOW, friend::Friends, host_name, key, member, put_set, spec, state as hosts,
     };
@@ -300,5 +363,49 @@ mod tests {
         put_set(&mut friends.state, "db", spec(0, false));
         let forecast = forecast(&friends.state, friends.now);
         assert_eq!(lines(&forecast), ["-db-1"], "whether it ends is not known");
+    }
+
+    #[test]
+    fn what_comes_anyway_is_not_the_changes_doing() {
+        let mut state = hosts(3);
+        put_set(&mut state, "db", spec(2, true));
+        let unchanged = forecast(&state, NOW);
+        let nothing = forecast(&state, NOW).beside(&unchanged, &[]);
+        assert_eq!(
+            nothing.rounds,
+            [[]; 1],
+            "it starts without anybody's asking"
+        );
+        let own = forecast(&state, NOW).beside(&unchanged, &[key("db")]);
+        assert_eq!(lines(&own), ["+db-0", "+db-1"], "it was asked about");
+        put_set(&mut state, "web", spec(1, true));
+        let changed = forecast(&state, NOW).beside(&unchanged, &[key("web")]);
+        assert_eq!(lines(&changed), ["+web-0"]);
+    }
+
+    #[test]
+    fn what_hosts_were_not_asked_is_taken_to_hold_and_said() {
+        let mut state = hosts(2);
+        let mut wanted = spec(1, true);
+        wanted.template.spec.requires.users = vec!["db".to_owned()];
+        let required: Vec<_> = wanted.template.spec.requires.each().collect();
+        put_set(&mut state, "db", wanted);
+        let assuming = forecast(&state, NOW);
+        assert_eq!(lines(&assuming), ["+db-0"]);
+        let hosts = [host_name(1), host_name(2)];
+        assert!(assuming.assumed.keys().eq(&hosts));
+        assert_eq!(assuming.assumed[&hosts[0]], required);
+        for host in &hosts {
+            let contact = &mut state.hosts.get_mut(host).unwrap().contact;
+            let answers = required.iter().map(|of| Answer {
+                of: of.clone(),
+                finding: of.judge(&prerequisite::Fact::Absent),
+            });
+            contact.answered(answers.collect(), NOW);
+        }
+        let told = forecast(&state, NOW);
+        assert!(lines(&told).is_empty() && told.assumed.is_empty());
+        let why = told.waiting.waiting[&member("db", 0)].to_string();
+        assert!(why.contains("requires user 'db'"), "{why}");
     }
 }

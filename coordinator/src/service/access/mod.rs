@@ -23,8 +23,8 @@ use super::status::ServiceError;
 use crate::context::Context;
 #[cfg(test)]
 pub(super) use table::TABLE;
-use table::{Needs, needs};
-pub(super) use table::{is_counted, is_long, services};
+use table::needs;
+pub(super) use table::{Needs, is_counted, is_long, services};
 
 /// Guards all services.
 #[derive(Debug, Clone)]
