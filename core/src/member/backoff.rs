@@ -45,7 +45,13 @@ impl Backoff {
         }
     }
 
-    /// Forgets the failure, but not how many there were: what follows may fail too.
+    /// A step before the one that failed was done again: the pause is over, and the reason stands until
+    /// what failed is done. Who looks meanwhile sees why it is not ready, and not now this and now nothing.
+    pub(super) fn resumed(&mut self) {
+        self.until = None;
+    }
+
+    /// What failed was done. Forgets the failure, but not how many there were: what follows may fail too.
     pub(super) fn explained(&mut self) {
         self.reason = None;
         self.until = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Standing, Up};
+use super::{Action, Done, Effect, Event, Goal, Machine, Place, Running, Stage, Standing, Up};
 use crate::{
     bug::{self, Bug},
     ids::{Epoch, RunId},
@@ -183,17 +183,17 @@ impl Machine {
             }
             // For the epoch that was asked for, whatever is wanted by now.
             (Action::Prepare(epoch), _) => {
-                self.starting.explained();
+                self.came_to(Stage::Prepare);
                 self.place = Place::Prepared(*epoch);
             }
             (Action::CheckPorts, _) => {
-                self.starting.explained();
+                self.came_to(Stage::CheckPorts);
                 if let Place::Prepared(epoch) = self.place {
                     self.place = Place::PortsFree(epoch);
                 }
             }
             (Action::Start(_), Done::Started(running)) => {
-                self.starting.explained();
+                self.came_to(Stage::Start);
                 self.begin_up(now, running);
                 // What it was rendered from may have changed in between.
                 self.refresh(effects);
@@ -223,6 +223,15 @@ impl Machine {
         }
     }
 
+    /// A step of a start was done, and with it the failure, unless that was later.
+    fn came_to(&mut self, stage: Stage) {
+        if self.failed_at <= stage {
+            self.starting.explained();
+        } else {
+            self.starting.resumed();
+        }
+    }
+
     fn begin_up(&mut self, now: Timestamp, running: Running) {
         if self
             .last_run
@@ -241,11 +250,15 @@ impl Machine {
                 self.place = Place::Dirty;
             }
             // What a failed attempt left is removed at once; only the next attempt waits.
-            Action::Prepare(_) | Action::Start(_) => {
-                self.starting.fail(now, reason);
+            Action::Prepare(_) => {
+                self.start_failed(now, Stage::Prepare, reason);
                 self.place = Place::Dirty;
             }
-            Action::CheckPorts => self.starting.fail(now, reason),
+            Action::Start(_) => {
+                self.start_failed(now, Stage::Start, reason);
+                self.place = Place::Dirty;
+            }
+            Action::CheckPorts => self.start_failed(now, Stage::CheckPorts, reason),
             // A keeper may live after all: look again.
             Action::Adopt | Action::Cleanup => {
                 self.place = Place::Unknown;
@@ -257,6 +270,11 @@ impl Machine {
             }
             Action::Stop | Action::Kill => {}
         }
+    }
+
+    fn start_failed(&mut self, now: Timestamp, stage: Stage, reason: Reason) {
+        self.failed_at = stage;
+        self.starting.fail(now, reason);
     }
 
     fn take_gone(&mut self, now: Timestamp, run: &RunId) {
@@ -278,6 +296,7 @@ impl Machine {
                 step: "keep the processes".to_owned(),
                 error: "the keeper ended, and every process with it".to_owned(),
             };
+            self.failed_at = Stage::Start;
             self.starting.fail_once_free(now, reason);
         }
         self.restart = false;

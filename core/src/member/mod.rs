@@ -288,6 +288,14 @@ enum Place {
     Up(Box<Up>),
 }
 
+/// The steps that lead to a start, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Prepare,
+    CheckPorts,
+    Start,
+}
+
 /// What is to become of the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
@@ -317,6 +325,8 @@ pub struct Machine {
     last_run: Option<RunId>,
     /// Of the steps that lead to a start.
     starting: Backoff,
+    /// Which of them failed last.
+    failed_at: Stage,
     /// Of the steps that end and remove things.
     ending: Backoff,
     /// Restarts that the keepers before this one counted.
@@ -351,6 +361,7 @@ impl Machine {
             steps: 0,
             last_run,
             starting: Backoff::new(seed),
+            failed_at: Stage::Prepare,
             ending: Backoff::new(seed.rotate_left(32)),
             restarts_before: 0,
             passing_gate: None,

@@ -197,3 +197,37 @@ fn an_init_process_is_the_reason_until_it_has_exited_with_0() {
         "the next one is on its way"
     );
 }
+
+#[test]
+fn why_a_start_failed_is_said_until_it_succeeds_and_not_only_between_attempts() {
+    let mut world = World::new(ProbeSpecs::default());
+    world.step(Event::Order(wanted(1, Desired::Run)));
+    let until = |world: &mut World, end: fn(&Action) -> bool, ok: bool| {
+        for _ in 0..10 {
+            let Some((_, action)) = world.pending.clone() else {
+                world.pass(Duration::from_secs(60));
+                continue;
+            };
+            let is_end = end(&action);
+            world.finish(ok || !is_end, false);
+            if is_end {
+                return;
+            }
+            let failed = world.report().waiting;
+            assert!(failed.is_none() || failed == Some(reason()), "{failed:?}");
+        }
+        panic!("it never came to that");
+    };
+    let start = |action: &Action| matches!(action, Action::Start(_));
+    until(&mut world, start, false);
+    assert_eq!(world.report().waiting, Some(reason()));
+    // Everything before it succeeds again.
+    until(
+        &mut world,
+        |action| matches!(action, Action::CheckPorts),
+        true,
+    );
+    assert_eq!(world.report().waiting, Some(reason()), "it stands");
+    until(&mut world, start, true);
+    assert_eq!(world.report().waiting, None);
+}
