@@ -24,6 +24,7 @@ spec:
   serviceName: keep
   podManagementPolicy: Parallel
   template:
+    metadata: { labels: { app: keep } }
     spec:
       terminationGracePeriodSeconds: 1
       processes:
@@ -44,7 +45,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: { name: keep }
-spec: { clusterIP: None, selector: {} }
+spec: { clusterIP: None, selector: { app: keep } }
 ";
 
 struct Site<'a> {
@@ -149,6 +150,35 @@ async fn a_site_that_lost_power_is_as_before_in_whatever_order_it_comes_back() {
     }
     for host in HOSTS {
         site.on_host(host, "are ready", |m| m.ready).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_and_their_service_are_found_by_the_short_forms_of_their_names() {
+    let network = Network::new(3);
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::start(&network, dir.path()).await;
+    site.cluster.apply(KEEP);
+    let members = site.cluster.ready("keep", 3).await;
+    let lines = |of: &[&str]| {
+        let of = of.iter().map(|name| members[*name].address.clone());
+        of.collect::<BTreeSet<String>>()
+    };
+    let (all, one) = (lines(&["keep-0", "keep-1", "keep-2"]), lines(&["keep-1"]));
+    let service = ["keep", "keep.default", "keep.default.svc"];
+    let member = ["keep-1.keep", "keep-1.keep.default"];
+    let service = service.map(|name| (name, &all));
+    let member = member.map(|name| (name, &one));
+    for (name, expected) in service.into_iter().chain(member) {
+        let ask = ["exec", "keep-0", "--", "getent", "ahostsv4", name];
+        wait::until(&format!("{name} to be found"), async || {
+            let output = site.cluster.try_berth(&ask);
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            let found = told.lines().filter_map(|line| line.split(' ').next());
+            let found: BTreeSet<String> = found.map(str::to_owned).collect();
+            (found == *expected).then_some(()).ok_or(told)
+        })
+        .await;
     }
 }
 
