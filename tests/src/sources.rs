@@ -147,6 +147,27 @@ impl Source {
         self.split().1
     }
 
+    /// The names of its test functions: those that a test runner runs, and those named after a scenario
+    /// that one of them calls.
+    pub fn tests(&self) -> BTreeSet<&str> {
+        let (mut found, mut called) = (BTreeSet::new(), BTreeSet::new());
+        let (mut marked, mut in_test) = (false, false);
+        for line in self.lines().filter(|line| is_code(*line)) {
+            let text = line.text.trim();
+            let head = text.split_once("fn ").map(|(_, rest)| until_bracket(rest));
+            if text == "#[test]" || text.starts_with("#[tokio::test") {
+                marked = true;
+            } else if let Some(name) = head {
+                in_test = std::mem::take(&mut marked);
+                found.extend(in_test.then_some(name));
+            } else if in_test {
+                called.extend(Some(until_bracket(text)).filter(|name| is_scenario(name)));
+            }
+        }
+        found.extend(called);
+        found
+    }
+
     /// Every line that is not a comment.
     pub fn code(&self) -> impl Iterator<Item = Line<'_>> {
         self.lines().filter(|line| is_code(*line))
@@ -167,6 +188,16 @@ impl Source {
             .collect();
         (before, lines.collect())
     }
+}
+
+fn until_bracket(text: &str) -> &str {
+    text.split('(').next().unwrap_or_default()
+}
+
+/// Whether a name begins as those of scenarios do: `t01_`.
+fn is_scenario(name: &str) -> bool {
+    let name = name.as_bytes();
+    matches!(name, [b't' | b'i' | b'u', a, b, b'_', ..] if a.is_ascii_digit() && b.is_ascii_digit())
 }
 
 /// Whether a line is more than a comment.
@@ -192,6 +223,18 @@ mod tests {
 
     fn line(text: &str) -> Line<'_> {
         Line { number: 1, text }
+    }
+
+    #[test]
+    fn a_test_is_what_is_marked_as_one_or_a_scenario_that_it_calls() {
+        let text = "fn t01_unused() {}\n#[test]\n#[ignore]\nfn one() {\nt02_part();\nhelper();\n}\n\
+                    fn helper() {\nt03_of_nobody();\n}\n// fn said() {}\n\
+                    #[tokio::test(flavor = \"multi_thread\")]\nasync fn two() {}";
+        let source = Source {
+            path: String::new(),
+            text: text.to_owned(),
+        };
+        assert_eq!(source.tests(), ["one", "t02_part", "two"].into());
     }
 
     #[test]

@@ -446,15 +446,11 @@ fn every_scenario_has_a_test_or_says_why_not() {
     let listed: Vec<&str> = rows.iter().filter_map(|row| row.get(1).copied()).collect();
     assert_eq!(listed, ids.collect::<Vec<_>>(), "{home}: one row per id");
     let texts = sources::rust_files();
-    let is_function = |name: &str| {
-        let head = format!("fn {name}(");
-        let mut tests = texts.iter().filter(|file| file.path != SELF);
-        tests.any(|file| {
-            file.test_lines()
-                .iter()
-                .any(|line| line.text.contains(&head))
-        })
-    };
+    let tests: BTreeSet<&str> = texts
+        .iter()
+        .filter(|file| file.path != SELF)
+        .flat_map(Source::tests)
+        .collect();
     let is_script = |name: &str| {
         let path = format!("tests/scripts/{name}.txt");
         checkout().join(path).is_file()
@@ -470,7 +466,7 @@ fn every_scenario_has_a_test_or_says_why_not() {
         }
         let lost = names
             .iter()
-            .filter(|name| !is_function(name) && !is_script(name));
+            .filter(|name| !tests.contains(*name) && !is_script(name));
         found.extend(lost.map(|name| format!("{id}: there is no test {name}")));
     }
     report("correct docs/scenarios.md, or bring the test back", found);
