@@ -6,7 +6,8 @@
 //! available, and stays so until it has been started again and serves. So the budget is simply
 //! counted anew for every step, on the state in which the steps before it have taken effect.
 //!
-//! A member that is not available costs nothing: taking it down makes nothing worse.
+//! Only others count, so a member that is not available takes nothing from the budget. It needs as many
+//! others as any, though, unless it is not even ready: then nobody asks here.
 
 use crate::{
     bug::{self, Bug},
