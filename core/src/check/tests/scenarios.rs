@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use proptest::test_runner::Config;
+
 use crate::{
     check::{check_plan, check_state},
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
@@ -16,6 +18,8 @@ use crate::{
     },
     state::{GoesWith, Set},
 };
+
+mod failures;
 
 const POLICIES: [GatePolicy; 2] = [GatePolicy::OrderedReady, GatePolicy::Parallel];
 const RETENTIONS: [Retention; 2] = [Retention::Retain, Retention::Delete];
@@ -29,8 +33,17 @@ struct Walk {
     retention: RetentionPolicy,
 }
 
-/// Plays a scenario with every policy.
+/// Plays a scenario with every policy; all members are there.
 fn every_policy(replicas: i64, scenario: impl Fn(&mut Walk)) {
+    every_beginning(replicas, |walk| {
+        walk.settle();
+        walk.friends.log.clear();
+        scenario(walk);
+    });
+}
+
+/// As [`every_policy`], with a set that nothing was done about yet.
+fn every_beginning(replicas: i64, scenario: impl Fn(&mut Walk)) {
     for policy in POLICIES {
         for when_deleted in RETENTIONS {
             for when_scaled in RETENTIONS {
@@ -38,10 +51,7 @@ fn every_policy(replicas: i64, scenario: impl Fn(&mut Walk)) {
                     when_deleted,
                     when_scaled,
                 };
-                let mut walk = Walk::begin(replicas, policy, retention);
-                walk.settle();
-                walk.friends.log.clear();
-                scenario(&mut walk);
+                scenario(&mut Walk::begin(replicas, policy, retention));
             }
         }
     }
@@ -294,71 +304,6 @@ fn u03_what_ended_is_released_once_and_then_made_anew() {
     });
 }
 
-/// Upstream's delete calls that fail: here a stop that the host does not confirm.
-#[test]
-fn u04_u08_a_restart_whose_stop_is_not_confirmed_starts_nothing() {
-    every_policy(3, |walk| {
-        let before = walk.epoch(1);
-        walk.friends.lingering.insert(member("db", 1));
-        walk.restart(1);
-        walk.settle();
-        assert_eq!(
-            walk.log(),
-            ["-db-1"],
-            "asked for once, however often it is planned"
-        );
-        assert_eq!(walk.epoch(1), before);
-        walk.friends.lingering.clear();
-        walk.settle();
-        assert_eq!(walk.log(), ["+db-1"]);
-        assert!(walk.epoch(1) > before);
-    });
-}
-
-#[test]
-fn u11_scaling_in_goes_on_when_a_stop_is_confirmed() {
-    every_policy(4, |walk| {
-        walk.friends.lingering.insert(member("db", 3));
-        walk.scale(1);
-        walk.settle();
-        let first = if walk.ordered() {
-            vec![3]
-        } else {
-            vec![3, 2, 1]
-        };
-        assert_eq!(walk.log(), words('-', first));
-        assert!(walk.here().contains(&3), "it is counted until it is gone");
-        walk.friends.lingering.clear();
-        walk.settle();
-        let rest = if walk.ordered() {
-            vec![2, 1]
-        } else {
-            Vec::new()
-        };
-        assert_eq!(walk.log(), words('-', rest));
-        assert_eq!(walk.here(), [0]);
-    });
-}
-
-/// Also T-28: the member waits (nothing is bound yet, or its host is cordoned), and its claim goes.
-#[test]
-fn u10_the_lost_claim_of_a_member_that_waits_is_made_anew() {
-    for policy in POLICIES {
-        let mut walk = Walk::begin(1, policy, RetentionPolicy::default());
-        walk.plan();
-        assert_eq!(walk.log(), [""; 0], "it is named first");
-        let (claims, before) = (&walk.friends.state.claims, walk.uid(0));
-        assert_eq!(claims.len(), 1);
-        walk.friends.state.claims.clear();
-        // The next one is made at another time, and so it is another one.
-        walk.friends.now = walk.friends.now.plus(Duration::from_millis(1));
-        walk.friends.agents();
-        walk.settle();
-        assert_eq!(walk.log(), ["+db-0"]);
-        assert_ne!(walk.uid(0), before);
-    }
-}
-
 #[test]
 fn u13_i08_ordinals_begin_where_the_set_says() {
     every_policy(3, |walk| {
@@ -496,31 +441,6 @@ fn u18_below_the_partition_members_keep_their_revision_and_come_back_with_it() {
 }
 
 #[test]
-fn i07_a_member_that_is_held_while_it_stops_holds_up_a_partitioned_update() {
-    every_policy(4, |walk| {
-        walk.strategy(UpdateKind::RollingUpdate, 1);
-        walk.friends.lingering.insert(member("db", 3));
-        walk.update(1);
-        walk.settle();
-        assert_eq!(walk.log(), ["-db-3"]);
-        walk.friends.lingering.clear();
-        walk.settle();
-        assert_eq!(walk.updated(), [1, 2, 3]);
-    });
-}
-
-#[test]
-fn t03_a_lost_predecessor_comes_back_while_its_successor_is_unready() {
-    every_policy(2, |walk| {
-        walk.friends.unready.insert(member("db", 1));
-        walk.friends.agents();
-        walk.friends.lose(&member("db", 0));
-        walk.settle();
-        assert_eq!(walk.log(), ["+db-0"]);
-    });
-}
-
-#[test]
 fn t10_t11_an_ordered_set_halts_while_somebody_is_unready_and_a_parallel_one_does_not() {
     every_policy(1, |walk| {
         walk.friends.unready.insert(member("db", 0));
@@ -545,41 +465,28 @@ fn t10_t11_an_ordered_set_halts_while_somebody_is_unready_and_a_parallel_one_doe
     });
 }
 
-/// Each number within two rounds, that of the names not counted: nobody waits for anybody.
+/// Each number within two rounds, that of the names not counted: nobody waits for anybody. Upstream's
+/// numbers take a debug build too long, and are for the runs of many cases.
 #[test]
 fn u22_a_parallel_set_reaches_any_number_at_once() {
-    for (from, to) in [(3, 30), (10, 1), (201, 0), (0, 200)] {
+    let full = Config::default().cases > 10_000;
+    let large = if full { [501, 1000] } else { [100, 100] };
+    for (from, to) in [(3, 30), (10, 1), (large[0], 0), (0, large[1])] {
         let mut walk = Walk::begin(from, GatePolicy::Parallel, RetentionPolicy::default());
         walk.edit(|wanted| {
             wanted.spread = Spread::Prefer;
             wanted.template.spec.processes[0].ports.clear();
-            wanted.volume_claim_templates.clear();
         });
         walk.friends.settle();
         walk.friends.log.clear();
         walk.scale(to);
         for _ in 0..2 {
-            walk.friends.plan();
+            walk.plan();
             walk.friends.agents();
         }
-        walk.friends.plan();
+        walk.plan();
         let log = walk.log();
         let changed = usize::try_from(from.abs_diff(to)).unwrap();
         assert_eq!(log.len(), changed, "from {from} to {to}");
     }
-}
-
-/// A host that is lost frees nothing, and its members come back as they were (the counterpart of a
-/// pod that stays terminating).
-#[test]
-fn a_lost_host_keeps_its_member_and_the_others_serve_on() {
-    every_policy(3, |walk| {
-        let before = walk.epoch(1);
-        walk.friends.contact(&host_name(2), false);
-        walk.settle();
-        walk.friends.contact(&host_name(2), true);
-        walk.settle();
-        assert_eq!(walk.log(), [""; 0]);
-        assert_eq!(walk.epoch(1), before);
-    });
 }

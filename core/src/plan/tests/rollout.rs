@@ -116,8 +116,14 @@ fn t05_rolling_update_and_rollback() {
     unready(&mut friends, &[1]);
     apply(&mut friends, at(spec(3, true), 1));
     assert_eq!(newest(&friends), first, "no third revision");
+    friends.settle();
+    assert_eq!(friends.log, [""; 0], "another one is down");
     unready(&mut friends, &[]);
     friends.settle();
+    assert_eq!(
+        friends.log,
+        ["-db-2", "+db-2", "-db-1", "+db-1", "-db-0", "+db-0"]
+    );
     assert_eq!(updated(&friends), [0, 1, 2]);
     assert_eq!(*set(&friends).current_revision(), first);
 }
