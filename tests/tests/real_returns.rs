@@ -131,7 +131,7 @@ impl<'a> Stage<'a> {
             members
                 .is_empty()
                 .then_some(())
-                .ok_or(format!("{members:?}"))
+                .ok_or_else(|| format!("{members:?}"))
         })
         .await;
     }
