@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::{
     check::{
         Case, Verdict,
-        standing::{available, grant, held, id, is_wanted, leaves_host, runs, serves, wanted},
+        standing::{
+            available, grant, heard, held, id, is_wanted, leaves_host, runs, still_serves, wanted,
+        },
         updates::goal,
     },
     ids::{MemberId, Ordinal},
@@ -55,7 +57,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     let somebody_serves = set
         .members
         .keys()
-        .any(|ordinal| serves(state, &id(&member.set, *ordinal)));
+        .any(|ordinal| still_serves(state, &id(&member.set, *ordinal)));
     let templates = &set.spec.volume_claim_templates;
     let filled = templates.iter().filter(|template| {
         let key = member.claim(&template.metadata.name).ok();
@@ -68,7 +70,7 @@ fn in_force(state: &State, member: &MemberId, set: &Set) -> GatePolicy {
     }
     let all = wanted(set);
     let up = all.iter().filter(|ordinal| {
-        runs(state, &id(&member.set, **ordinal)).is_some_and(|report| report.started)
+        heard(state, &id(&member.set, **ordinal)).is_some_and(|seen| seen.report.started)
     });
     let no_majority = up.count() * 2 <= all.len();
     let policy = set.spec.pod_management_policy;

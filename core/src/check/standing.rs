@@ -128,16 +128,31 @@ fn conditions<'a>(
     gates.map(|gate| member.conditions.get(&gate.condition_type))
 }
 
-/// What is heard of a member that is ordered to run, if it is ready and every condition that it waits
+/// What is heard of a member, whatever it is ordered, if it is ready and every condition that it waits
 /// for is true.
-fn serving<'a>(
+fn ready<'a>(
     state: &'a State,
     id: &MemberId,
     (set, member): (&Set, &Member),
 ) -> Option<&'a Observation> {
     let seen = said(state, id, member).filter(|seen| seen.report.ready)?;
     let open = conditions(set, member).all(|said| said.is_some_and(|said| said.status));
-    (open && member.ordered == Ordered::Run).then_some(seen)
+    open.then_some(seen)
+}
+
+/// The same of a member that is ordered to run.
+fn serving<'a>(
+    state: &'a State,
+    id: &MemberId,
+    (set, member): (&Set, &Member),
+) -> Option<&'a Observation> {
+    let run = member.ordered == Ordered::Run;
+    ready(state, id, (set, member)).filter(|_| run)
+}
+
+/// Whether a member is ready, or was when it was told to stop and has not been heard of since.
+pub(super) fn still_serves(state: &State, id: &MemberId) -> bool {
+    grant(state, id).is_some_and(|granted| ready(state, id, granted).is_some())
 }
 
 /// Whether a member that is ordered to run is ready, and every condition that it waits for true.

@@ -138,6 +138,17 @@ impl Facts<'_> {
         self.ready_since().is_some()
     }
 
+    /// As [`Self::started`], and of one that is being stopped until its agent says otherwise.
+    pub(super) fn still_started(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.report.started)
+    }
+
+    /// As [`Self::ready`], and of one that is being stopped until its agent says otherwise.
+    pub(super) fn still_ready(&self) -> bool {
+        let since = |seen| self.set.ready_since(self.member, seen);
+        self.seen.and_then(since).is_some()
+    }
+
     /// Since when it serves.
     fn ready_since(&self) -> Option<Timestamp> {
         self.set.ready_since(self.member, self.running()?)

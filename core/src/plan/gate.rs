@@ -5,7 +5,8 @@
 //! `podManagementPolicy`. "No member is ready", not "none runs": an application that needs a quorum
 //! is not ready with its first member up, and would wait for ever under an ordered policy. For the
 //! same reason a set that is founded together waits only for starts, not for readiness, while fewer
-//! than a majority of its members run.
+//! than a majority of its members run. A member that is being stopped is ready, and runs, until its
+//! agent says otherwise: what a plan orders opens no gate by itself.
 
 use std::collections::BTreeMap;
 
@@ -121,7 +122,7 @@ fn first_shut(
 /// Whether more than half of the wanted members run.
 fn majority_runs(state: &State, key: &SetKey, set: &Set) -> bool {
     let started =
-        |ordinal: &Ordinal| facts_in(state, key, set, *ordinal).is_some_and(|f| f.started());
+        |ordinal: &Ordinal| facts_in(state, key, set, *ordinal).is_some_and(|f| f.still_started());
     let running = set.declared().filter(started).count();
     u32::try_from(running).is_ok_and(|running| running > set.wanted() / 2)
 }
@@ -142,5 +143,5 @@ fn comes_back(state: &State, key: &SetKey, set: &Set, ordinal: Ordinal) -> bool 
 
 fn nobody_ready(state: &State, key: &SetKey, set: &Set) -> bool {
     let mut members = set.members.keys();
-    !members.any(|ordinal| facts_in(state, key, set, *ordinal).is_some_and(|facts| facts.ready()))
+    !members.any(|ordinal| facts_in(state, key, set, *ordinal).is_some_and(|f| f.still_ready()))
 }

@@ -325,6 +325,26 @@ fn a_new_ordinal_of_a_cold_set_still_waits_for_its_turn() {
 }
 
 #[test]
+fn the_last_one_that_serves_makes_a_cold_start_of_the_others_when_it_is_gone() {
+    let mut friends = friends(3, spec(3, true));
+    friends.settle();
+    friends.contact(&host_name(1), false);
+    friends.wipe(&member("db", 1));
+    friends.settle();
+    let ordinal = Ordinal(0);
+    let waits = Some(Reason::PredecessorNotReady { ordinal });
+    assert_eq!(reason(&friends, 1), waits);
+    friends.log.clear();
+    scale(&mut friends, 2);
+    friends.now = friends.now.plus(Duration::from_secs(60));
+    friends.plan();
+    assert_eq!(friends.log, ["-db-2"]);
+    assert_eq!(reason(&friends, 1), waits, "db-2 may serve yet");
+    friends.settle();
+    assert_eq!(friends.log, ["-db-2", "+db-1"]);
+}
+
+#[test]
 fn an_unknown_host_frees_nothing_and_counts_as_down() {
     let mut friends = friends(4, spec(2, false));
     friends.settle();
