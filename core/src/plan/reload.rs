@@ -121,10 +121,11 @@ fn spent(draft: &Draft, key: &SetKey, set: &Set, ordinal: Ordinal) -> Option<Spe
     budget::allows(&members, ordinal, DisruptionCause::Update, now).err()
 }
 
-/// Whether a member runs with the target revision, on a host in contact: of another nothing can be
-/// learned now.
+/// Whether a member has the target revision and runs, or is being stopped, on a host in contact: of
+/// another nothing can be learned now. One that is being stopped is down like one that starts anew, and
+/// the next waits for it.
 fn has_target(facts: &Facts<'_>) -> bool {
-    facts.member.ordered == Ordered::Run
+    facts.member.ordered != Ordered::Nothing
         && facts.member.revision == *facts.set.target_revision()
         && facts.in_contact
 }

@@ -274,3 +274,26 @@ fn a_drain_behind_config_that_waits_for_the_budget_is_woken_by_a_host_that_opens
         "it follows the lower one, which is lost"
     );
 }
+
+#[test]
+fn the_next_one_waits_for_a_member_that_leaves_its_host_with_its_files() {
+    let mut friends = running();
+    let drained = friends.state.sets[&key("db")].members[&Ordinal(2)]
+        .host
+        .clone();
+    let more = state(4).hosts.into_iter().skip(3);
+    friends.state.hosts.extend(more);
+    let since = friends.now;
+    let record = &mut friends.state.hosts.get_mut(&drained).unwrap().record;
+    record.unschedulable = true;
+    record.directives.draining = Some(Draining {
+        since,
+        stop_pinned: false,
+    });
+    config(&mut friends, "1", "2");
+    assert_eq!(delivered(&mut friends), ["db-2"]);
+    assert_eq!(friends.log, ["-db-2"]);
+    friends.settle();
+    assert_eq!(friends.log, ["-db-2", "+db-2"]);
+    assert_eq!(on_newest(&friends), [0, 1, 2]);
+}
