@@ -12,7 +12,11 @@ use crate::variant::name;
 /// Fewer histories say nothing of one in a hundred.
 const ENOUGH: u32 = 400;
 
-/// What may be rarer than one in a hundred, and why.
+/// From so many on, what is rare is met too, or it is never met.
+const ENOUGH_FOR_RARE: u32 = 20_000;
+
+/// What may be rarer than one in a hundred, and why. In the runs of many histories it is met all the
+/// same, and what has become more frequent is struck off.
 const RARE: [(&str, &[&str]); 12] = [
     (
         "a host answers what it has to an asking set, and lacks it",
@@ -186,8 +190,17 @@ impl Coverage {
         if listed(&NEVER) {
             return (count > 0).then(|| format!("{name} is listed as never there"));
         }
-        let often = f64::from(count) >= fewest(self.histories);
-        (!often && !listed(&RARE)).then(|| format!("{name}: {count}"))
+        if !listed(&RARE) {
+            let often = f64::from(count) >= fewest(self.histories);
+            return (!often).then(|| format!("{name}: {count}"));
+        }
+        let frequent = f64::from(count) > most(self.histories);
+        let problem = match count {
+            _ if self.histories < ENOUGH_FOR_RARE => None,
+            0 => Some("is never met"),
+            _ => frequent.then_some("is not rare any more"),
+        };
+        problem.map(|problem| format!("{name} {problem}"))
     }
 }
 
@@ -197,6 +210,12 @@ impl Coverage {
 fn fewest(histories: u32) -> f64 {
     let expected = f64::from(histories) / 100.0;
     (expected - 3.5 * expected.sqrt()).max(1.0)
+}
+
+/// The most histories in which something is seen that is in less than 1 %, with the same room for chance.
+fn most(histories: u32) -> f64 {
+    let expected = f64::from(histories) / 100.0;
+    expected + 3.5 * expected.sqrt()
 }
 
 /// All that there may be.
