@@ -45,6 +45,7 @@ pub fn run() -> anyhow::Result<Vec<Figure>> {
     });
     let (report, change) = large()?;
     let large = [
+        (format!("first plan of a set of {LARGE}"), first()?),
         (format!("1 report of a set of {LARGE}, plan"), report),
         (format!("new template for a set of {LARGE}, plan"), change),
     ];
@@ -116,6 +117,17 @@ impl Updates {
             }
         }
     }
+}
+
+/// The times of the plan that places all members of a large set that is new.
+fn first() -> anyhow::Result<Samples> {
+    let mut samples = Samples::default();
+    for _ in 0..TURNS {
+        let mut cluster = Cluster::new(HOSTS)?;
+        cluster.put(&name(0)?, LARGE, 0);
+        samples.push(cluster.decide().0);
+    }
+    Ok(samples)
 }
 
 /// The times of plans for the large set: when one of its members reports, and when its template
