@@ -452,6 +452,7 @@ mod tests {
             desired: Desired::Run,
             revision: TemplateHash("r".to_owned()),
             lease: None,
+            depends_on: Vec::new(),
             template: Arc::default(),
             values: RenderValues::default(),
             volumes: Vec::new(),

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     ids::{
-        ClaimKey, ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Ordinal,
+        ClaimKey, ContentHash, Epoch, Generation, HistoryId, HostName, MemberId, Ordinal, SetKey,
         TemplateHash, Term, Uid,
     },
     lease::LeaseTerms,
@@ -121,6 +121,9 @@ pub struct MemberOrder {
     /// The lease that it rests on, if it may be started elsewhere when that is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseTerms>,
+    /// The sets that its own one needs: on a host that goes down their members stop after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<SetKey>,
     /// The unrendered template.
     pub template: Arc<MemberSpec>,
     /// What it is rendered with.

@@ -78,6 +78,7 @@ fn process(set: &StatefulSet, ordinal: u32, founding: bool) -> RenderedProcess {
         desired: Desired::Run,
         revision: TemplateHash::default(),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(set.spec.template.spec.clone()),
         values: RenderValues {
             namespace: "default".to_owned(),

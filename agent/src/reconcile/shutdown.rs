@@ -1,14 +1,12 @@
 //! A host that goes down: its members are stopped in order, and none is started, until it has booted
 //! or the shutdown is taken back. Durable for the boot: an agent that is started anew goes on.
 
-use std::collections::BTreeMap;
-
 use berth_core::{
     ids::{BootId, MemberId},
     ledger::Record,
     member::Event,
     report::Phase,
-    shutdown::turns,
+    shutdown::{Leaving, turns},
 };
 
 use super::{Command, LocalError, Members, act::Actor, driver::Driver};
@@ -46,17 +44,24 @@ impl<H: Host> Driver<H> {
         if !self.shutting_down {
             return;
         }
-        let now = self.clock.now();
-        let slots = self.slots.iter();
-        let phases: BTreeMap<MemberId, Phase> = slots
-            .map(|(member, slot)| (member.clone(), slot.machine.report(now).phase))
-            .collect();
-        for member in turns(&phases) {
+        for member in self.turns() {
             let slot = self.slots.get(&member);
             if slot.is_some_and(|slot| !slot.machine.is_shutting_down()) {
                 self.step(&member, Event::ShuttingDown(true));
             }
         }
+    }
+
+    fn turns(&self) -> Vec<MemberId> {
+        let now = self.clock.now();
+        let ledger = self.actor.ledger.read();
+        let slots = self.slots.iter().map(|(member, slot)| {
+            let phase = slot.machine.report(now).phase;
+            let order = ledger.members.get(member);
+            let depends_on = order.map_or(&[][..], |order| &order.depends_on);
+            (member.clone(), Leaving { phase, depends_on })
+        });
+        turns(&slots.collect())
     }
 }
 

@@ -59,6 +59,7 @@ fn order(name: &str, counter: u64, desired: Desired) -> MemberOrder {
         desired,
         revision: TemplateHash("r".to_owned()),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(MemberSpec {
             processes: vec![process],
             ..MemberSpec::default()

@@ -219,6 +219,7 @@ pub(crate) fn member_order(name: &str, desired: Desired, command: &[&str]) -> Me
         desired,
         revision: TemplateHash("r".to_owned()),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(MemberSpec {
             processes: vec![process],
             ..MemberSpec::default()

@@ -36,9 +36,7 @@ fn graph(after: &Objects) -> BTreeMap<&SetKey, Vec<SetKey>> {
         let Object::StatefulSet(set) = object else {
             return None;
         };
-        let needs = set.spec.depends_on.iter();
-        let needs = needs.filter_map(|one| one.key(&key.namespace)).collect();
-        Some((key, needs))
+        Some((key, set.spec.needed(&key.namespace).collect()))
     });
     sets.collect()
 }
@@ -66,8 +64,7 @@ fn cycle(graph: &BTreeMap<&SetKey, Vec<SetKey>>, from: &SetKey) -> Option<Vec<Se
 /// The sets that a set depends on and that do not exist.
 pub(super) fn missing(after: &Objects, key: &ObjectKey, set: &StatefulSet) -> Vec<SetKey> {
     let graph = graph(after);
-    let needs = set.spec.depends_on.iter();
-    let needs = needs.filter_map(|one| one.key(&key.namespace));
+    let needs = set.spec.needed(&key.namespace);
     needs.filter(|needed| !graph.contains_key(needed)).collect()
 }
 

@@ -27,6 +27,7 @@ fn order(member: &str, counter: u64) -> MemberOrder {
         desired: Desired::Run,
         revision: TemplateHash("r1".into()),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(MemberSpec::default()),
         values: RenderValues {
             founding: true,

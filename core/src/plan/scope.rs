@@ -315,12 +315,8 @@ impl Reach<'_> {
             related.extend(self.is.dependants.of(key).cloned());
             related.extend(self.was.dependants.of(key).cloned());
             for state in [self.before, self.after] {
-                let needed = state
-                    .sets
-                    .get(key)
-                    .into_iter()
-                    .flat_map(|set| &set.spec.depends_on);
-                related.extend(needed.filter_map(|one| one.key(&key.namespace)));
+                let set = state.sets.get(key).into_iter();
+                related.extend(set.flat_map(|set| set.spec.needed(&key.namespace)));
             }
         }
         self.sets.extend(related);

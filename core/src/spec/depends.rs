@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Namespace, ObjectKey, SetKey};
+use crate::{
+    ids::{Namespace, ObjectKey, SetKey},
+    spec::StatefulSetSpec,
+};
 
 /// Another set that has to be there first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,5 +52,12 @@ impl Dependency {
                 name: self.set.parse().ok()?,
             }),
         }
+    }
+}
+
+impl StatefulSetSpec {
+    /// The sets that one of this spec in a namespace needs.
+    pub fn needed(&self, namespace: &Namespace) -> impl Iterator<Item = SetKey> {
+        self.depends_on.iter().filter_map(|one| one.key(namespace))
     }
 }

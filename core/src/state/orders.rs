@@ -69,6 +69,7 @@ fn order_among(
         desired,
         revision: member.revision.clone(),
         lease: member.lease,
+        depends_on: set.spec.needed(&id.set.namespace).collect(),
         template: Arc::new(template.spec.clone()),
         values: values(state, set, id, member, declared, &template),
         volumes: volumes(state, set, id, &template),

@@ -29,6 +29,7 @@ fn order(spec: serde_json::Value) -> MemberOrder {
         desired: Desired::Run,
         revision: TemplateHash::default(),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(template),
         values: RenderValues {
             namespace: "default".to_owned(),

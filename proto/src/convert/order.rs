@@ -88,6 +88,7 @@ mod tests {
             desired: Desired::Run,
             revision: TemplateHash("abc".to_owned()),
             lease: None,
+            depends_on: Vec::new(),
             template: Arc::new(MemberSpec::default()),
             values: RenderValues::default(),
             volumes: Vec::new(),

@@ -257,6 +257,7 @@ fn member(marks: &Marks, ordinal: u32) -> anyhow::Result<MemberOrder> {
         desired: Desired::Run,
         revision: TemplateHash("bench".into()),
         lease: None,
+        depends_on: Vec::new(),
         template: Arc::new(MemberSpec {
             processes: vec![process],
             termination_grace_period_seconds: Some(2),

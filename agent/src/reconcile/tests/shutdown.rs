@@ -40,6 +40,27 @@ async fn a_host_that_goes_down_stops_its_members_in_order_and_starts_none() {
 }
 
 #[tokio::test]
+async fn what_a_set_needs_stops_after_it() {
+    let mut world = World::new(FakeHost::new(&["default"]));
+    let mut app = order("app-0", 1, Desired::Run);
+    app.depends_on = vec![id("zoo-0").set];
+    world
+        .order(vec![app, order("zoo-0", 1, Desired::Run)])
+        .await;
+    for name in ["app-0", "zoo-0"] {
+        world.until(name, ready).await;
+    }
+    world.host.hold_stop(&id("app-0"));
+    let boot = world.host.facts().boot;
+    world.members.shut_down(Some(boot)).await.unwrap();
+    world.until("app-0", |r| r.phase == Phase::Stopping).await;
+    assert!(world.members.clone().turn().await);
+    world.until("zoo-0", ready).await;
+    world.host.finish_stop(&id("app-0"));
+    world.until("zoo-0", stopped).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_is_of_one_boot() {
     let mut world = World::new(FakeHost::new(&["default"]));
     let before = BootId("another".to_owned());

@@ -53,8 +53,7 @@ impl Index {
     }
 
     fn spec(&mut self, key: &SetKey, set: &Set, is_there: bool) {
-        let needed = set.spec.depends_on.iter();
-        for needed in needed.filter_map(|one| one.key(&key.namespace)) {
+        for needed in set.spec.needed(&key.namespace) {
             self.dependants.put(&needed, key, is_there);
         }
         if set.spec.placement == Placement::PerHost {
