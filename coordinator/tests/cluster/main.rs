@@ -20,6 +20,7 @@ mod objects;
 mod pools;
 mod restore;
 mod rollouts;
+mod tutorial;
 mod updates;
 mod verbs;
 mod volumes;

@@ -18,7 +18,6 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use crate::{
     agent::{Agent, Identity},
     common::{Coordinator, DEADLINE, set, until},
-    verbs,
 };
 
 fn reference(kind: &str, name: &str) -> ObjectRef {
@@ -69,7 +68,7 @@ async fn volume(coordinator: &Coordinator, name: &str) -> Volume {
 }
 
 /// Applies what is there already: nothing of it is stored again.
-async fn unchanged(coordinator: &Coordinator, text: &str) {
+pub(crate) async fn unchanged(coordinator: &Coordinator, text: &str) {
     let request = ApplyRequest {
         sources: vec![Source {
             file: "test.yaml".to_owned(),
@@ -502,63 +501,6 @@ async fn what_was_done_for_an_earlier_decision_is_not_taken_for_this_one() {
     agent.answer(works[0].clone()).await;
     agent.answer(works[works.len() - 1].clone()).await;
     in_state(&coordinator, &made, "Live").await;
-    coordinator.stop().await;
-}
-
-/// Two volumes and two claims made by hand, and the set that uses them: the usual tutorial.
-fn tutorial() -> String {
-    let one = |n: u32| {
-        format!(
-            "
-kind: PersistentVolume
-apiVersion: v1
-metadata: {{name: pv-{n}, labels: {{app: web, ordinal: '{n}'}}}}
-spec:
-  capacity: {{storage: 10Gi}}
-  accessModes: [ReadWriteOnce]
-  storageClassName: manual
-  nfs: {{server: nas, path: /exports/web-{n}}}
----
-kind: PersistentVolumeClaim
-apiVersion: v1
-metadata: {{name: data-web-{n}}}
-spec:
-  accessModes: [ReadWriteOnce]
-  storageClassName: manual
-  selector: {{matchLabels: {{app: web, ordinal: '{n}'}}}}
-  resources: {{requests: {{storage: 1Gi}}}}
----"
-        )
-    };
-    let set = set("web", 2, "").replace(
-        "spec: {resources",
-        "spec: {storageClassName: manual, resources",
-    );
-    format!("{}{}{set}", one(1), one(0))
-}
-
-#[tokio::test]
-async fn claims_and_volumes_made_by_hand_are_bound_and_a_member_moves_with_its_share() {
-    let coordinator = Coordinator::start().await;
-    let _one = Agent::connect(&coordinator.endpoint(), "host-1").await;
-    coordinator.apply(&tutorial()).await;
-    let members = coordinator.ready("web", 2).await;
-    for (n, member) in members.iter().enumerate() {
-        let volume = &member.volumes[0];
-        assert_eq!(volume.volume, format!("pv-{n}"));
-        assert_eq!(volume.source, format!("nfs:nas:/exports/web-{n}"));
-    }
-    unchanged(&coordinator, &tutorial()).await;
-    let object = get(&coordinator, "pv", "pv-0").await.unwrap();
-    assert_eq!(object["status"]["phase"], "Bound");
-    assert_eq!(object["status"]["usedBy"][0], "default/web-0");
-    assert_eq!(object["spec"]["claimRef"]["name"], "data-web-0");
-    let _two = Agent::connect(&coordinator.endpoint(), "host-2").await;
-    verbs::cordon(&coordinator, "host-1", true).await.unwrap();
-    verbs::restart(&coordinator, "web-0", true).await.unwrap();
-    let moved = verbs::again(&coordinator, &members[0]).await;
-    assert_eq!(moved.host, "host-2");
-    assert_eq!(moved.volumes[0].source, "nfs:nas:/exports/web-0");
     coordinator.stop().await;
 }
 
