@@ -72,6 +72,14 @@ fn asked(case: &Case<'_>, set: &Set, member: &Member, id: &MemberId) -> bool {
         || member.restart_asked.is_some()
 }
 
+/// Whether a rollout brings the member to another revision.
+fn updated(set: &Set, member: &Member, id: &MemberId) -> bool {
+    member.revision != *goal(set)
+        && kind(set) != UpdateKind::OnDelete
+        && !halted(set)
+        && !kept(set, id.ordinal)
+}
+
 fn leaves(set: &Set, ordinal: Ordinal) -> bool {
     !is_wanted(set, ordinal)
 }
@@ -88,11 +96,7 @@ pub(super) fn stop_cause(case: &Case<'_>) -> Verdict {
     let Some((set, member)) = grant(case.state, id) else {
         return Ok(());
     };
-    let updated = member.revision != *goal(set)
-        && kind(set) != UpdateKind::OnDelete
-        && !halted(set)
-        && !kept(set, id.ordinal);
-    if leaves(set, id.ordinal) || asked(case, set, member, id) || updated {
+    if leaves(set, id.ordinal) || asked(case, set, member, id) || updated(set, member, id) {
         Ok(())
     } else {
         Err(format!("{id} is wanted as it is"))
@@ -114,7 +118,10 @@ pub(super) fn floor(case: &Case<'_>) -> Verdict {
     let needed = if leaves {
         least(set).filter(|_| available(case.state, member, case.now))
     } else {
-        serves.then(|| to_stay(set, asked(case, set, granted, member)))
+        // Of two reasons to go, one is enough.
+        let asked = asked(case, set, granted, member).then(|| to_stay(set, true));
+        let updated = updated(set, granted, member).then(|| to_stay(set, false));
+        asked.into_iter().chain(updated).min().filter(|_| serves)
     };
     let Some(needed) = needed else {
         return Ok(());

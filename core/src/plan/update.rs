@@ -167,11 +167,15 @@ fn next_healthy(
         Some((*n, !facts.available(now)))
     });
     let (victim, _) = serving.min_by_key(|(n, early)| (!asked(n), !early))?;
-    let cause = if asked(&victim) {
-        DisruptionCause::Restart
-    } else {
-        DisruptionCause::Update
-    };
+    let set = members.set;
+    let outdated = set.is_outdated(victim, members.of(victim)?.member);
+    let causes = [
+        asked(&victim).then_some(DisruptionCause::Restart),
+        outdated.then_some(DisruptionCause::Update),
+    ];
+    // Of two reasons to go, one is enough.
+    let causes = causes.into_iter().flatten();
+    let cause = causes.min_by_key(|cause| budget::floor(set, *cause))?;
     Some((victim, cause))
 }
 

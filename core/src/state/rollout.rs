@@ -249,7 +249,12 @@ impl Set {
     /// Whether a member is to be stopped and assigned anew, although it is wanted: a rollout brings
     /// it to another revision, or an operator asked for it.
     pub fn is_to_be_replaced(&self, ordinal: Ordinal, member: &Member) -> bool {
-        let outdated = member.revision != *self.target_revision();
-        member.restart_asked.is_some() || outdated && self.updates(ordinal) && !self.holds_updates()
+        member.restart_asked.is_some() || self.is_outdated(ordinal, member)
+    }
+
+    /// Whether a rollout brings a member to another revision.
+    pub fn is_outdated(&self, ordinal: Ordinal, member: &Member) -> bool {
+        let other = member.revision != *self.target_revision();
+        other && self.updates(ordinal) && !self.holds_updates()
     }
 }

@@ -125,3 +125,25 @@ fn u29_a_member_that_is_not_available_yet_goes_first_and_waits_for_enough_others
         assert_eq!(friends.log, ["-db-2"], "time alone frees it");
     }
 }
+
+#[test]
+fn of_two_reasons_to_go_one_is_enough() {
+    let wanted = |revision| StatefulSetSpec {
+        update_strategy: rolling(0, Some(Amount::Number(2))),
+        ..parallel(at(spec(3, true), revision))
+    };
+    let mut friends = running(wanted(1));
+    let host = set(&friends).members[&Ordinal(0)].host.clone();
+    friends.contact(&host, false);
+    let now = friends.now;
+    let restart = |friends: &mut Friends| {
+        let set = friends.state.sets.get_mut(&key("db")).unwrap();
+        set.members.get_mut(&Ordinal(2)).unwrap().restart_asked = Some(now);
+    };
+    restart(&mut friends);
+    friends.plan();
+    assert_eq!(friends.log, [""; 0], "a restart asks for two others");
+    apply(&mut friends, wanted(2));
+    friends.settle_checked();
+    assert_eq!(friends.log, ["-db-2", "+db-2", "-db-1", "+db-1"]);
+}
