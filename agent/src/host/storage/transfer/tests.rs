@@ -184,6 +184,46 @@ fn what_is_not_the_same_is_no_volume() {
     assert!(bed.arrived());
 }
 
+/// The sender is another host, and may be somebody else's by now.
+#[test]
+fn no_archive_writes_outside_of_its_volume() {
+    let bed = Bed::new();
+    let weight = bed.weigh().unwrap();
+    let outside = bed.path("outside");
+    fs::create_dir(&outside).unwrap();
+    let evil = bed.path("evil");
+    fs::create_dir(&evil).unwrap();
+    fs::write(evil.join("file"), "got out").unwrap();
+    std::os::unix::fs::symlink(&outside, evil.join("link")).unwrap();
+    let far_up = format!(
+        "flags=r;s,^file,{}{},",
+        "../".repeat(12),
+        outside.join("up").display()
+    );
+    let absolute = format!("flags=r;s,^file,{},", outside.join("absolute").display());
+    let through_a_link = "flags=r;s,^file,link/through,".to_owned();
+    for (names, transform) in [
+        (&["file"][..], far_up),
+        (&["file"], absolute),
+        (&["link", "file"], through_a_link),
+    ] {
+        let made = Command::new(TAR)
+            .args(["--create", "--absolute-names", "--transform", &transform])
+            .arg("--file")
+            .arg(bed.path("archive"))
+            .arg("--directory")
+            .arg(&evil)
+            .args(names)
+            .status();
+        assert!(made.unwrap().success());
+        assert!(bed.receive(&weight).is_err(), "{transform}");
+        assert!(!bed.arrived(), "{transform}");
+        assert_eq!(bed.staged(), 0, "{transform}: nothing is left");
+        let got_out = fs::read_dir(&outside).unwrap().count();
+        assert_eq!(got_out, 0, "{transform}");
+    }
+}
+
 #[test]
 fn what_an_earlier_move_left_there_is_not_what_this_one_brings() {
     let leftovers: [(&str, u64, Option<Epoch>); 3] = [
