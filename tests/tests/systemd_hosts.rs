@@ -336,4 +336,17 @@ fn machines_go_down_in_order_and_come_back_by_themselves() {
     machines.until("host-3", "members", "pgrep -f ^slow && pgrep -x etcd");
     machines.on("host-1", "systemctl start berth-coordinator");
     available(&machines);
+
+    removed(&machines);
+}
+
+/// A host that is removed is out at once, although its agent runs on, and stays out.
+fn removed(machines: &Machines) {
+    let remove = "for set in slow etcd; do berth delete sts/$set --yes-i-mean $set --wait; done
+        for claim in data-slow-0 data-slow-1 data-etcd-2; do berth delete pvc/$claim --yes-i-mean $claim; done
+        berth host remove host-3 --yes-i-mean host-3; berth get hosts >/hosts
+        grep -q host-2 /hosts; ! grep host-3 /hosts";
+    machines.on("host-1", remove);
+    let refused = "journalctl --no-pager -u berth-agent -o cat | grep 'was revoked'";
+    machines.until("host-3", "it is told that it is out", refused);
 }
