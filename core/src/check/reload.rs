@@ -3,7 +3,7 @@
 use crate::{
     check::{
         Case, Verdict,
-        standing::{as_run, available, grant, heard, id, is_wanted},
+        standing::{as_run, available, grant, heard, id, is_wanted, serves},
         updates,
     },
     ids::{MemberId, TemplateHash},
@@ -100,11 +100,11 @@ fn one_at_a_time(
     this: &MemberId,
     now: Timestamp,
 ) -> Verdict {
-    let serves = heard(state, this).is_some_and(|seen| seen.report.ready);
+    let serves = serves(state, this);
     for (ordinal, member) in &set.members {
         let other = id(&this.set, *ordinal);
         let in_contact = state.hosts.get(&member.host);
-        let concerned = member.ordered == Ordered::Run
+        let concerned = member.ordered != Ordered::Nothing
             && member.revision == *revision
             && is_wanted(set, *ordinal)
             && in_contact.is_some_and(|host| host.contact.connected);
@@ -113,7 +113,9 @@ fn one_at_a_time(
         }
         let waits = heard(state, &other).is_some_and(|seen| {
             let report = &seen.report;
-            report.phase == Phase::Running && report.revision.as_ref() != Some(revision)
+            member.ordered == Ordered::Run
+                && report.phase == Phase::Running
+                && report.revision.as_ref() != Some(revision)
         });
         if waits || (serves && !available(state, &other, now)) {
             return Err(format!("{this} is to wait for {other}"));

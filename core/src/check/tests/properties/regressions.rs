@@ -9,7 +9,7 @@ use super::{
     storage::Storage,
     ways::Way,
 };
-use crate::spec::{GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind};
+use crate::spec::{Amount, GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind};
 
 /// Sets that have nothing special, but for their volumes.
 fn plain(storage: Storage) -> Kind {
@@ -125,5 +125,60 @@ fn config_reaches_members_that_new_ones_wait_for() {
         config: Some([0, 0, 1]),
     };
     let events = [grown(&vec![Way::default(); 3]), vec![put, config]].concat();
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// A member that was to move and to be updated went by the update's floor, and the checker asked for the
+/// move's.
+#[test]
+fn of_two_reasons_to_go_one_is_enough() {
+    let mut first = plain(Storage::None);
+    first.policy = GatePolicy::Parallel;
+    let kinds = [first, plain(Storage::None), plain(Storage::None)];
+    let moved = Event::Move {
+        set: 0,
+        ordinal: 0,
+        host: None,
+    };
+    let put = Event::Put {
+        set: 0,
+        replicas: 3,
+        revision: 2,
+        way: Way {
+            max_unavailable: Some(Amount::Number(2)),
+            ..Way::default()
+        },
+    };
+    let grown = grown(&vec![Way::default(); 3]);
+    let events = [grown, vec![moved, put, Event::Rounds { number: 3 }]].concat();
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// Config went to a member whose readiness gate was shut without waiting for the one before, as it should:
+/// the checker took it for one that serves.
+#[test]
+fn config_goes_to_those_at_once_whose_gates_are_shut() {
+    let mut first = plain(Storage::None);
+    (first.founded, first.config, first.gated) = (true, true, true);
+    let kinds = [first, plain(Storage::None), plain(Storage::None)];
+    let reloads = Way {
+        reload: true,
+        ..Way::default()
+    };
+    let ways = vec![reloads, Way::default(), Way::default()];
+    let config = Event::Config {
+        set: 0,
+        config: Some([0, 0, 1]),
+    };
+    let shut = Event::Condition {
+        set: 0,
+        ordinal: None,
+        status: false,
+    };
+    let events = [
+        grown(&ways),
+        vec![config, shut, Event::Rounds { number: 2 }],
+    ]
+    .concat();
     lives(begin(false, false), &kinds, &events);
 }
