@@ -1,6 +1,6 @@
 //! Random histories: whatever happens, the checker has nothing to say about the planner, a plan is
-//! the same twice, planning again gives nothing, and once all faults are healed everything is where
-//! it should be.
+//! the same twice, planning again gives nothing but places in the room that was made, and once all
+//! faults are healed everything is where it should be.
 
 use std::{cell::RefCell, time::Duration};
 
