@@ -19,7 +19,7 @@ use crate::{
     plan::Report,
     state::{Claim, Index, Ordered, OwnClaims, State},
     time::Timestamp,
-    waiting::Reason,
+    waiting::{DisruptionCause, Reason},
 };
 
 /// The sets that a plan is about.
@@ -336,6 +336,10 @@ pub(super) fn rests_on_others(state: &State, id: &MemberId, reason: &Reason) -> 
         let set = state.sets.get(&id.set);
         let member = set.and_then(|set| set.members.get(&id.ordinal));
         return member.is_none_or(|member| member.host != *host);
+    }
+    if let Reason::BudgetSpent { cause, .. } = reason {
+        // When the budget has room, it still needs somewhere to go.
+        return matches!(cause, DisruptionCause::Drain | DisruptionCause::Move);
     }
     reason.rule().rests_on_others()
 }

@@ -182,3 +182,32 @@ fn config_goes_to_those_at_once_whose_gates_are_shut() {
     .concat();
     lives(begin(false, false), &kinds, &events);
 }
+
+/// The budget had no room for a move, and nobody was told that it had nowhere to go any more.
+#[test]
+fn a_move_that_waits_for_the_budget_rests_on_where_it_is_to_go() {
+    let kinds = [Storage::None; 3].map(plain);
+    let unready = Event::Unready {
+        set: 1,
+        ordinal: 1,
+        unready: true,
+    };
+    let asked = Event::Move {
+        set: 1,
+        ordinal: 0,
+        host: Some(4),
+    };
+    let lost = Event::Contact {
+        host: 4,
+        connected: false,
+    };
+    let events = vec![
+        unready,
+        asked,
+        Event::Rounds { number: 1 },
+        lost,
+        Event::Plan,
+    ];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
