@@ -1,7 +1,7 @@
 //! The agent's end of the session with the coordinator. Without one, everything on this host goes
 //! on: the session only brings orders and zones, and takes reports away.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use berth_core::{error::chain, ids::BootId, session::WelcomeRefusal, state::HostRecord};
 use berth_proto::{
@@ -37,6 +37,8 @@ pub use works::Works;
 /// first is within a tenth of the shortest lease that there can be.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// How many different reasons are told while no session lasts.
+const MOST_TOLD: usize = 5;
 /// From the beginning of an attempt to the connection, and from the hello to the welcome.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
@@ -132,6 +134,7 @@ impl<H: Host> Session<H> {
     /// Opens sessions, one after another, until the token is cancelled.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut failures = 0;
+        let mut told = BTreeSet::new();
         loop {
             let began = Instant::now();
             let Some(ended) = shutdown.run_until_cancelled(self.one(failures)).await else {
@@ -140,14 +143,15 @@ impl<H: Host> Session<H> {
             let was_open = self.connected.send_replace(false);
             if was_open && lasted(began.elapsed()) {
                 failures = 0;
+                told.clear();
             }
-            match loss(&ended, shutdown.is_cancelled(), failures) {
+            let error = chain(&ended);
+            match loss(&ended, shutdown.is_cancelled(), &mut told) {
                 Loss::Expected => return,
                 Loss::New => {
-                    let error = chain(&ended);
                     tracing::warn!(coordinator = %self.coordinator, error, "no session");
                 }
-                Loss::Lasting => tracing::debug!(error = chain(&ended), "no session"),
+                Loss::Lasting => tracing::debug!(error, "no session"),
             }
             let pause = retry_after(failures, entropy(), self.shortest_lease());
             failures = failures.saturating_add(1);
@@ -171,10 +175,11 @@ enum Loss {
 
 /// A session may notice that the agent ends before its own token says so: whoever it talks to ends
 /// at the same time.
-fn loss(ended: &SessionError, stopping: bool, failures: u32) -> Loss {
+/// Whoever was cut off first and is refused then is told the latter, too.
+fn loss(ended: &SessionError, stopping: bool, told: &mut BTreeSet<String>) -> Loss {
     if stopping || matches!(ended, SessionError::Stopping) {
         Loss::Expected
-    } else if failures == 0 {
+    } else if told.len() < MOST_TOLD && told.insert(chain(ended)) {
         Loss::New
     } else {
         Loss::Lasting
@@ -238,10 +243,24 @@ mod tests {
 
     #[test]
     fn a_session_that_ends_with_its_agent_is_no_loss() {
-        assert_eq!(loss(&SessionError::Closed, true, 0), Loss::Expected);
-        assert_eq!(loss(&SessionError::Stopping, false, 0), Loss::Expected);
-        assert_eq!(loss(&SessionError::Closed, false, 0), Loss::New);
-        assert_eq!(loss(&SessionError::Closed, false, 1), Loss::Lasting);
+        let mut told = BTreeSet::new();
+        let mut loss = |ended, stopping| loss(&ended, stopping, &mut told);
+        assert_eq!(loss(SessionError::Closed, true), Loss::Expected);
+        assert_eq!(loss(SessionError::Stopping, false), Loss::Expected);
+    }
+
+    #[test]
+    fn each_reason_is_told_once_and_not_without_end() {
+        let mut told = BTreeSet::new();
+        let mut loss = |ended| loss(&ended, false, &mut told);
+        assert_eq!(loss(SessionError::Closed), Loss::New);
+        assert_eq!(loss(SessionError::Closed), Loss::Lasting);
+        assert_eq!(loss(SessionError::Silent), Loss::New);
+        let aborted = |n: usize| SessionError::Stream(tonic::Status::aborted(n.to_string()));
+        for n in 2..MOST_TOLD {
+            assert_eq!(loss(aborted(n)), Loss::New);
+        }
+        assert_eq!(loss(aborted(MOST_TOLD)), Loss::Lasting);
     }
 
     #[test]
