@@ -245,7 +245,16 @@ fn take_host(state: &State, id: &MemberId, host: &HostName) -> Verdict {
             return Err(format!("{id} takes {host}, and {ordinal} has {}", own.host));
         }
     }
-    Ok(())
+    let mut claims = state
+        .claims_of(&id.set)
+        .filter(|(_, claim)| claim.is_for(id));
+    let away = claims.find_map(|(_, claim)| state.host_of(claim).filter(|at| *at != host));
+    match away {
+        Some(at) if !set.own_hosts.contains_key(&id.ordinal) => {
+            Err(format!("{id} takes {host}, and its data is on {at}"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 pub(super) fn host_fits(case: &Case<'_>) -> Verdict {

@@ -1,15 +1,19 @@
 //! One member per host: under `placement: PerHost` every host with the set's labels has an ordinal of
 //! its own. A host that appears gets the next one; a host that loses the labels, or is gone, keeps
-//! its ordinal (and the claims of it), which is not wanted meanwhile.
+//! its ordinal (and the claims of it), which is not wanted meanwhile. A set that was deleted, and comes
+//! back, finds the ordinals of its hosts by their claims.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::LazyCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     bug::{self, Bug},
     ids::{HostName, MemberId, Ordinal, SetKey},
     plan::{Step, draft::Draft},
     spec::Placement,
-    state::Set,
+    state::{Set, State},
 };
 
 /// Takes back the ordinals that are not wanted any more. It frees something, and so comes before
@@ -73,6 +77,7 @@ fn leaving(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
 
 fn coming(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
     let mut taken: BTreeSet<Ordinal> = set.own_hosts.keys().copied().collect();
+    let homes = LazyCell::new(|| homes(&draft.state, key));
     let mut steps = Vec::new();
     for (name, host) in &draft.state.hosts {
         if !selects(draft, set, name) {
@@ -85,13 +90,10 @@ fn coming(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
             Some((ordinal, _)) => *ordinal,
             // A new member is for a host that takes some.
             None if !host.contact.connected || host.record.is_closed() => continue,
-            None => {
-                let mut free = (set.spec.ordinals.start..).map(Ordinal);
-                let Some(next) = free.find(|n| !taken.contains(n)) else {
-                    continue;
-                };
-                next
-            }
+            None => match next(set, &taken, &homes, name) {
+                Some(next) => next,
+                None => continue,
+            },
         };
         taken.insert(ordinal);
         steps.push(Step::TakeHost {
@@ -100,4 +102,30 @@ fn coming(draft: &Draft, key: &SetKey, set: &Set) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// Where the data of ordinals lies that have some.
+fn homes<'a>(state: &'a State, key: &SetKey) -> BTreeMap<Ordinal, &'a HostName> {
+    let claims = state.claims_of(key);
+    let homes = claims.filter_map(|(_, claim)| {
+        let member = claim.member.as_ref()?;
+        Some((member.ordinal, state.host_of(claim)?))
+    });
+    homes.collect()
+}
+
+/// The ordinal of a host that has none: the lowest one that has its data there, else the lowest one that
+/// has it nowhere.
+fn next(
+    set: &Set,
+    taken: &BTreeSet<Ordinal>,
+    homes: &BTreeMap<Ordinal, &HostName>,
+    host: &HostName,
+) -> Option<Ordinal> {
+    let start = Ordinal(set.spec.ordinals.start);
+    let free = |n: &Ordinal| !taken.contains(n);
+    let there = homes.range(start..).filter(|(_, home)| **home == host);
+    let there = there.map(|(ordinal, _)| *ordinal).find(free);
+    let mut others = (start.0..).map(Ordinal).filter(|n| !homes.contains_key(n));
+    there.or_else(|| others.find(free))
 }

@@ -357,3 +357,37 @@ fn a_host_that_loses_its_label_while_its_set_is_founded_anew_has_no_member_then(
     friends.settle();
     assert_eq!(hosts(&friends), ["host-2"]);
 }
+
+#[test]
+fn a_set_that_comes_back_finds_the_ordinals_of_its_hosts_by_their_data() {
+    let mut wanted = spec(0, true);
+    wanted.placement = Placement::PerHost;
+    let selector = &mut wanted.template.spec.node_selector;
+    selector.insert("disk".to_owned(), "fast".to_owned());
+    let mut state = state(2);
+    label(&mut state, 1, Some("fast"));
+    label(&mut state, 2, Some("fast"));
+    put_set(&mut state, "db", wanted.clone());
+    let mut friends = Friends::new(state);
+    friends.settle();
+    label(&mut friends.state, 1, None);
+    friends.settle();
+    let set = friends.state.sets.get_mut(&key("db")).unwrap();
+    set.deleting = Some(friends.now);
+    friends.settle();
+    assert!(friends.state.sets.is_empty());
+    put_set(&mut friends.state, "db", wanted);
+    friends.settle_checked();
+    let placed = |friends: &Friends| {
+        let members = &friends.state.sets[&key("db")].members;
+        let placed = members.iter().map(|(n, m)| (n.0, m.host.to_string()));
+        placed.collect::<Vec<_>>()
+    };
+    assert_eq!(placed(&friends), [(1, "host-2".to_owned())]);
+    label(&mut friends.state, 1, Some("fast"));
+    friends.settle_checked();
+    assert_eq!(
+        placed(&friends),
+        [(0, "host-1".to_owned()), (1, "host-2".to_owned())]
+    );
+}
