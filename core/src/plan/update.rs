@@ -152,7 +152,7 @@ fn victim(
 }
 
 /// The first that serves: one whose restart was asked for, else one that does not count as available
-/// yet, because taking it down costs nothing; else the highest.
+/// yet, because it takes nothing from the budget; else the highest.
 fn next_healthy(
     members: &Roster<'_>,
     old: &[Ordinal],

@@ -337,13 +337,10 @@ fn a_cordoned_host_gets_no_ordinal_and_keeps_the_one_it_has() {
 
 #[test]
 fn a_host_that_loses_its_label_while_its_set_is_founded_anew_has_no_member_then() {
-    let mut wanted = spec(0, true);
-    wanted.placement = Placement::PerHost;
-    let selector = &mut wanted.template.spec.node_selector;
-    selector.insert("disk".to_owned(), "fast".to_owned());
+    let wanted = per_host();
     let mut state = state(2);
     for host in [1, 2] {
-        label(&mut state, host, Some("fast"));
+        label(&mut state, host, Some("ssd"));
     }
     put_set(&mut state, "db", wanted);
     let mut friends = Friends::new(state);
@@ -360,13 +357,10 @@ fn a_host_that_loses_its_label_while_its_set_is_founded_anew_has_no_member_then(
 
 #[test]
 fn a_set_that_comes_back_finds_the_ordinals_of_its_hosts_by_their_data() {
-    let mut wanted = spec(0, true);
-    wanted.placement = Placement::PerHost;
-    let selector = &mut wanted.template.spec.node_selector;
-    selector.insert("disk".to_owned(), "fast".to_owned());
+    let wanted = per_host();
     let mut state = state(2);
-    label(&mut state, 1, Some("fast"));
-    label(&mut state, 2, Some("fast"));
+    label(&mut state, 1, Some("ssd"));
+    label(&mut state, 2, Some("ssd"));
     put_set(&mut state, "db", wanted.clone());
     let mut friends = Friends::new(state);
     friends.settle();
@@ -384,7 +378,7 @@ fn a_set_that_comes_back_finds_the_ordinals_of_its_hosts_by_their_data() {
         placed.collect::<Vec<_>>()
     };
     assert_eq!(placed(&friends), [(1, "host-2".to_owned())]);
-    label(&mut friends.state, 1, Some("fast"));
+    label(&mut friends.state, 1, Some("ssd"));
     friends.settle_checked();
     assert_eq!(
         placed(&friends),

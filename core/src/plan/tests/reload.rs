@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{friend::Friends, host_name, key, member, put_set, spec, state},
-    ids::{Ordinal, TemplateHash},
+    ids::{HostName, Ordinal, TemplateHash},
     plan::Step,
     spec::{
         Amount, ConfigMap, ConfigUpdate, DisruptionBudget, EnvVar, EnvVarSource, FileSource,
@@ -57,6 +57,16 @@ fn running() -> Friends {
     friends.settle();
     friends.log.clear();
     friends
+}
+
+fn drain(friends: &mut Friends, host: &HostName) {
+    let since = friends.now;
+    let record = &mut friends.state.hosts.get_mut(host).unwrap().record;
+    record.unschedulable = true;
+    record.directives.draining = Some(Draining {
+        since,
+        stop_pinned: false,
+    });
 }
 
 /// The members that a plan delivers to.
@@ -255,13 +265,7 @@ fn a_drain_behind_config_that_waits_for_the_budget_is_woken_by_a_host_that_opens
     };
     open(&mut friends, false);
     friends.contact(&dead, false);
-    let since = friends.now;
-    let record = &mut friends.state.hosts.get_mut(&drained).unwrap().record;
-    record.unschedulable = true;
-    record.directives.draining = Some(Draining {
-        since,
-        stop_pinned: false,
-    });
+    drain(&mut friends, &drained);
     config(&mut friends, "1", "2");
     friends.settle();
     assert_eq!(friends.log, [""; 0], "nowhere to go");
@@ -283,13 +287,7 @@ fn the_next_one_waits_for_a_member_that_leaves_its_host_with_its_files() {
         .clone();
     let more = state(4).hosts.into_iter().skip(3);
     friends.state.hosts.extend(more);
-    let since = friends.now;
-    let record = &mut friends.state.hosts.get_mut(&drained).unwrap().record;
-    record.unschedulable = true;
-    record.directives.draining = Some(Draining {
-        since,
-        stop_pinned: false,
-    });
+    drain(&mut friends, &drained);
     config(&mut friends, "1", "2");
     assert_eq!(delivered(&mut friends), ["db-2"]);
     assert_eq!(friends.log, ["-db-2"]);
