@@ -35,7 +35,7 @@ use berth_core::{
     promise::Promise,
     sim::{
         Violation,
-        random::{Outcome, fail_over, forget, lean, play, restore},
+        random::{Outcome, fail_over, forget, hang, lean, play, restore},
     },
 };
 
@@ -60,10 +60,11 @@ const OTHERWISE: [Bug; 4] = [
 type History = (&'static str, fn(u64) -> Result<Outcome, Violation>);
 
 /// Where bugs are looked for.
-const HISTORIES: [History; 5] = [
+const HISTORIES: [History; 6] = [
     ("play", play),
     ("lean", lean),
     ("fail_over", fail_over),
+    ("hang", hang),
     ("restore", restore),
     ("forget", forget),
 ];

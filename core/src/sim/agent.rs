@@ -159,6 +159,7 @@ impl World {
         for (id, order) in &host.ledger.members {
             if changed.contains(id) {
                 self.truth.takes(name, id, order.epoch);
+                self.truth.took(name, id, self.now);
             }
         }
         let boot = host.boot(name);

@@ -84,6 +84,16 @@ impl World {
         }
     }
 
+    /// All that is cut off is reachable, and every write of a ledger holds.
+    pub(super) fn repair_links(&mut self) {
+        for name in self.hosts.keys().cloned().collect::<Vec<_>>() {
+            self.heal_link(&name);
+            if let Some(host) = self.hosts.get_mut(&name) {
+                host.sync_fails = None;
+            }
+        }
+    }
+
     pub(super) fn heal_link(&mut self, name: &HostName) {
         let healed = self.hosts.get_mut(name).filter(|host| !host.linked);
         if let Some(host) = healed {

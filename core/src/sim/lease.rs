@@ -219,9 +219,16 @@ impl World {
         match effect {
             LeaseEffect::Held(id, held) => self.tell(name, &id, Event::Lease(held)),
             LeaseEffect::Renew(id, sent) => {
-                let keeper = host.keepers.get_mut(&id);
-                if let Some(deadline) = keeper.and_then(|keeper| keeper.deadline.as_mut()) {
+                let Some(keeper) = host.keepers.get_mut(&id) else {
+                    return;
+                };
+                if let Some(deadline) = keeper.deadline.as_mut() {
                     deadline.renew(sent);
+                }
+                // Who was asked to stop takes until the end of the lease, as long as that stands; what
+                // was begun is not taken back when it is a later one.
+                if keeper.stopping {
+                    self.ask_to_stop(name, &id);
                 }
             }
             LeaseEffect::Kill(id, run) => self.keeper_ends(name, &id, &run),

@@ -72,6 +72,12 @@ impl World {
         !lost.is_empty()
     }
 
+    /// Whether a rollout waits for a template that works.
+    pub(super) fn is_stalled(&self) -> bool {
+        let mut waiting = self.coordinator.report.waiting.values();
+        waiting.any(|reason| matches!(reason, Reason::RolloutStalled { .. }))
+    }
+
     /// Gives up the data of a member, or of a whole set.
     pub fn give_up(&mut self, set: &SetKey, member: Option<&MemberId>) {
         if !self.coordinator.up {

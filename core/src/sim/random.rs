@@ -72,6 +72,17 @@ pub fn fail_over(seed: u64) -> Result<Outcome, Violation> {
     minutes(plot)
 }
 
+/// As [`fail_over`], beginning with a host whose members hang and that commands are to switch off.
+///
+/// # Errors
+/// As [`play`].
+pub fn hang(seed: u64) -> Result<Outcome, Violation> {
+    let mut plot = Plot::new(seed, Leaning::Hosts);
+    plot.begin()?;
+    plot.hang()?;
+    minutes(plot)
+}
+
 /// As [`play`], with a store that is restored and hosts that are lost.
 ///
 /// # Errors

@@ -218,7 +218,7 @@ impl World {
         })
     }
 
-    fn ask_to_stop(&mut self, name: &HostName, id: &MemberId) {
+    pub(super) fn ask_to_stop(&mut self, name: &HostName, id: &MemberId) {
         let host = self.hosts.get_mut(name);
         let Some(keeper) = host.and_then(|host| host.keepers.get_mut(id)) else {
             return;

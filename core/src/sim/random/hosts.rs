@@ -20,6 +20,8 @@ const LONG: u64 = 150_000;
 const HOUR: i64 = 3_600_000;
 /// Longer than any lease, and what the coordinator waits for one.
 const LEASE: Duration = Duration::from_secs(19);
+/// Longer than a lease and several commands.
+const HANGS: Duration = Duration::from_secs(80);
 /// How late what is read late comes.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -59,6 +61,26 @@ impl Plot {
             self.world.put_set(key, options);
         }
         self.world.run(BACK)
+    }
+
+    /// All members of a host hang, and only a command could end them: it may fail, or end with nobody
+    /// knowing what it did.
+    pub(super) fn hang(&mut self) -> Result<(), Violation> {
+        let power = Fences {
+            power: true,
+            ..Fences::default()
+        };
+        for host in &self.hosts {
+            self.world.equip(host, false, power);
+        }
+        let Some(host) = self.busy_host() else {
+            return Ok(());
+        };
+        for id in self.world.running_on(&host) {
+            self.world.jam(&id, HANGS);
+        }
+        self.world.cut_link(&host, HANGS);
+        self.world.run(HANGS)
     }
 
     /// Something befalls a host, or a member that runs on one.

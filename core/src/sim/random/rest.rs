@@ -34,8 +34,9 @@ impl Plot {
         for _ in 0..TIDY {
             // What connects only now may have seen more than was accepted.
             self.world.accept_restore();
-            if self.world.replace_lost_data() {
-                // The rollout of its set may have stalled meanwhile.
+            let replaced = self.world.replace_lost_data();
+            // The rollout of a set may have stalled while its data, or a host, was away.
+            if replaced || self.world.is_stalled() {
                 self.provide();
             }
             self.world.tidy_volumes();
@@ -71,6 +72,7 @@ impl Plot {
         self.world.thaw_all();
         self.world.replace_lost();
         self.world.repair_hosts();
+        self.world.repair_links();
         for (host, rack) in self.hosts.clone().iter().zip(RACKS.into_iter().cycle()) {
             self.world.drain(host, false, false);
             self.world.lack(host, false);

@@ -12,6 +12,7 @@ use crate::{
     sim::{World, host::BACK},
     spec::StatefulSetSpec,
     state::State,
+    time::Timestamp,
 };
 
 use super::Truth;
@@ -23,6 +24,8 @@ pub(super) struct Answered {
     sets: BTreeMap<SetKey, (Uid, Arc<StatefulSetSpec>)>,
     /// The newest order that each agent acknowledged.
     orders: BTreeMap<HostName, Generation>,
+    /// When each agent last took in something new of a member.
+    taken: BTreeMap<(HostName, MemberId), Timestamp>,
 }
 
 impl Answered {
@@ -42,13 +45,22 @@ impl Truth {
 
     /// What was answered is taken back by operators, who are left with this store.
     pub(in crate::sim) fn forget_answers(&mut self, state: &State) {
-        self.answered = Answered::default();
+        self.answered = Answered {
+            taken: std::mem::take(&mut self.answered.taken),
+            ..Answered::default()
+        };
         // Sets that were founded since may be founded anew, or as they were before. One that nothing is
         // left of is another one, if it is made again.
         self.founders.clear();
         let known =
             |set: &SetKey| state.sets.contains_key(set) || state.foundings.contains_key(set);
         self.founded.retain(|id| known(&id.set));
+    }
+
+    /// An agent takes in something new of a member.
+    pub(in crate::sim) fn took(&mut self, host: &HostName, id: &MemberId, now: Timestamp) {
+        let key = (host.clone(), id.clone());
+        self.answered.taken.insert(key, now);
     }
 
     /// An agent tells the coordinator that it has an order.
@@ -144,7 +156,16 @@ impl World {
         if host.frozen.is_some() || now < host.thawed.plus(BACK) {
             return;
         }
+        let taken = &self.truth.answered.taken;
+        let is_new = |id: &MemberId| {
+            let taken = taken.get(&(name.clone(), id.clone()));
+            taken.is_some_and(|at| now < at.plus(BACK))
+        };
         let idle = host.ledger.members.iter().find(|(id, order)| {
+            // It has the time that it would have after a start.
+            if is_new(id) {
+                return false;
+            }
             let Some(machine) = agent.machines.get(*id) else {
                 return true;
             };
