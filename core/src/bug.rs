@@ -73,7 +73,7 @@ bugs! {
     RestoreUnnoticed: AtMostOne,
     /// Once a restore was accepted, hosts that were not heard of count as empty.
     RestoreNotAwaited: AtMostOne,
-    /// After a restore members get epochs that followed on the backup once before.
+    /// After a restore members get the epochs again that the backup has.
     EpochReusedAfterRestore: AtMostOne,
     /// A start does not wait for lower ordinals.
     GateSkipped: Order,

@@ -199,13 +199,10 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
 /// name is made, and agents that remember the older ones do not refuse the new.
 pub(super) fn epoch(draft: &Draft, set: &Set, ordinal: Ordinal) -> Epoch {
     let last = set.last_grants.get(&ordinal).map(|grant| grant.epoch);
-    if let Some(last) = last.filter(|_| bug::on(Bug::EpochReused)) {
+    let restored = !draft.state.past.former.is_empty();
+    let again = bug::on(Bug::EpochReused) || restored && bug::on(Bug::EpochReusedAfterRestore);
+    if let Some(last) = last.filter(|_| again) {
         return last;
-    }
-    if let Some(last) = last.filter(|_| bug::on(Bug::EpochReusedAfterRestore))
-        && !draft.state.past.former.is_empty()
-    {
-        return last.next(last.term);
     }
     let next = last.unwrap_or_default().next(draft.state.term);
     Epoch {

@@ -72,10 +72,15 @@ impl World {
         !lost.is_empty()
     }
 
-    /// Whether a rollout waits for a template that works.
-    pub(super) fn is_stalled(&self) -> bool {
+    /// Whether somebody waits for a template that works, or for a set that is to be applied.
+    pub(super) fn is_unprovided(&self) -> bool {
         let mut waiting = self.coordinator.report.waiting.values();
-        waiting.any(|reason| matches!(reason, Reason::RolloutStalled { .. }))
+        waiting.any(|reason| {
+            matches!(
+                reason,
+                Reason::RolloutStalled { .. } | Reason::DependencyMissing { .. }
+            )
+        })
     }
 
     /// Gives up the data of a member, or of a whole set.

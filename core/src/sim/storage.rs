@@ -51,7 +51,12 @@ pub(super) struct Storage {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Thrown {
-    Data(Uid),
+    /// Data, with its owner record: whose it is, and which moves took it away and brought it.
+    Data {
+        owner: Uid,
+        departed: Option<Epoch>,
+        received: Option<Epoch>,
+    },
     /// Nothing comes here any more.
     Closed,
 }
@@ -113,14 +118,27 @@ impl Storage {
                     return false;
                 };
                 self.lying.remove(&at);
-                self.trash.insert(to, Thrown::Data(owner));
+                let thrown = Thrown::Data {
+                    owner,
+                    departed: self.departed.remove(&at),
+                    received: self.received.remove(&at),
+                };
+                self.trash.insert(to, thrown);
                 true
             }
             VolumeTask::Restore => {
                 for number in 0..=work.deletion {
                     let closed = self.trash.insert(trip(number), Thrown::Closed);
-                    if let Some(Thrown::Data(owner)) = closed {
+                    if let Some(Thrown::Data {
+                        owner,
+                        departed,
+                        received,
+                    }) = closed
+                    {
                         self.lying.insert(at.clone(), owner);
+                        let with = |epoch: Option<Epoch>| epoch.map(|epoch| (at.clone(), epoch));
+                        self.departed.extend(with(departed));
+                        self.received.extend(with(received));
                     }
                 }
                 false
@@ -486,6 +504,22 @@ mod tests {
         assert!(storage.work(&work(VolumeTask::Trash, 2)), "asked for anew");
         storage.work(&work(VolumeTask::Restore, 1));
         assert_eq!(storage.owner(&source()), None, "a late return");
+    }
+
+    #[test]
+    fn what_moves_took_and_brought_goes_to_the_trash_and_back_with_the_data() {
+        let mut storage = Storage::default();
+        let at = place(&source());
+        let epoch: Epoch = "3.7".parse().unwrap();
+        storage.lying.insert(at.clone(), Uid("owner".to_owned()));
+        storage.departed.insert(at.clone(), epoch);
+        storage.received.insert(at.clone(), epoch);
+        assert!(storage.work(&work(VolumeTask::Trash, 1)));
+        assert_eq!(storage.departed.get(&at), None, "another claim begins here");
+        assert_eq!(storage.received.get(&at), None);
+        storage.work(&work(VolumeTask::Restore, 1));
+        assert_eq!(storage.departed.get(&at), Some(&epoch));
+        assert_eq!(storage.received.get(&at), Some(&epoch));
     }
 
     #[test]

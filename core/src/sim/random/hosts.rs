@@ -22,6 +22,8 @@ const HOUR: i64 = 3_600_000;
 const LEASE: Duration = Duration::from_secs(19);
 /// Longer than a lease and several commands.
 const HANGS: Duration = Duration::from_secs(80);
+/// Longer than a host may take to be back after it boots.
+const ALONE: Duration = Duration::from_secs(30);
 /// How late what is read late comes.
 const LATE: Duration = Duration::from_secs(2);
 
@@ -81,6 +83,17 @@ impl Plot {
         }
         self.world.cut_link(&host, HANGS);
         self.world.run(HANGS)
+    }
+
+    /// A host boots while it is cut off, for longer than it may take to begin with its members.
+    pub(super) fn boot_alone(&mut self) -> Result<(), Violation> {
+        let Some(host) = self.busy_host() else {
+            return Ok(());
+        };
+        let off = self.rng.millis(500, 5000);
+        self.world.cut_link(&host, ALONE);
+        self.world.crash_host(&host, off);
+        self.world.run(ALONE)
     }
 
     /// Something befalls a host, or a member that runs on one.

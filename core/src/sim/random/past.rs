@@ -3,7 +3,7 @@
 
 use crate::sim::Violation;
 
-use super::Plot;
+use super::{BACK, Plot};
 
 impl Plot {
     /// A backup is taken or put back, or a machine is lost.
@@ -47,6 +47,39 @@ impl Plot {
                 let back = self.rng.millis(100, 8000);
                 self.world.forget(&host, back);
             }
+        }
+        Ok(())
+    }
+
+    /// Members are granted anew after a backup, which is then put back, and anew again: to other hosts,
+    /// mostly.
+    pub(super) fn grant_twice(&mut self) -> Result<(), Violation> {
+        self.world.back_up();
+        self.grant_anew()?;
+        self.restore_backup()?;
+        self.world.accept_restore();
+        self.world.run(BACK)?;
+        self.grant_anew()
+    }
+
+    /// Every set goes and comes again, without one of the hosts.
+    fn grant_anew(&mut self) -> Result<(), Violation> {
+        let host = self.host();
+        for (key, options) in &mut self.sets {
+            let replicas = std::mem::replace(&mut options.replicas, 0);
+            self.world.put_set(key, options);
+            options.replicas = replicas;
+        }
+        self.world.run(BACK)?;
+        for host in &host {
+            self.world.cordon(host, true);
+        }
+        for (key, options) in &self.sets {
+            self.world.put_set(key, options);
+        }
+        self.world.run(BACK)?;
+        for host in &host {
+            self.world.cordon(host, false);
         }
         Ok(())
     }

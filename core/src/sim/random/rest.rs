@@ -35,8 +35,8 @@ impl Plot {
             // What connects only now may have seen more than was accepted.
             self.world.accept_restore();
             let replaced = self.world.replace_lost_data();
-            // The rollout of a set may have stalled while its data, or a host, was away.
-            if replaced || self.world.is_stalled() {
+            // A rollout may have stalled while data, or a host, was away; a set, gone only now.
+            if replaced || self.world.is_unprovided() {
                 self.provide();
             }
             self.world.tidy_volumes();

@@ -95,8 +95,14 @@ impl World {
     /// I6: a history that is accepted begins in a term above all that the hosts have seen that were
     /// found to follow another one: what they have counts as older, and is taken in.
     pub(in crate::sim) fn truth_of_term(&mut self, term: Term) {
-        let heard = self.coordinator.state.past.mismatched.keys();
-        let later = heard.filter_map(|name| {
+        let past = &self.coordinator.state.past;
+        let since = past.restored.unwrap_or_default();
+        // What a backup has of an earlier restore is what the hosts said then.
+        let heard = past
+            .mismatched
+            .iter()
+            .filter(|(_, host)| host.since >= since);
+        let later = heard.filter_map(|(name, _)| {
             let host = self.hosts.get(name)?;
             let seen = host.ledger.heard(host.zone.serial).term();
             (seen >= term)
