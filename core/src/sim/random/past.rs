@@ -64,23 +64,21 @@ impl Plot {
 
     /// Every set goes and comes again, without one of the hosts.
     fn grant_anew(&mut self) -> Result<(), Violation> {
-        let host = self.host();
+        let Some(host) = self.host() else {
+            return Ok(());
+        };
         for (key, options) in &mut self.sets {
             let replicas = std::mem::replace(&mut options.replicas, 0);
             self.world.put_set(key, options);
             options.replicas = replicas;
         }
         self.world.run(BACK)?;
-        for host in &host {
-            self.world.cordon(host, true);
-        }
+        self.world.cordon(&host, true);
         for (key, options) in &self.sets {
             self.world.put_set(key, options);
         }
         self.world.run(BACK)?;
-        for host in &host {
-            self.world.cordon(host, false);
-        }
+        self.world.cordon(&host, false);
         Ok(())
     }
 
