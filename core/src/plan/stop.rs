@@ -133,8 +133,7 @@ fn unhealthy_until(facts: &Facts<'_>, policy: GatePolicy, now: Timestamp) -> Opt
     if healthy {
         return None;
     }
-    let comes_up =
-        facts.in_contact && facts.seen.is_none() && facts.member.ordered != Ordered::Stop;
+    let comes_up = facts.in_contact && facts.seen.is_none();
     let until = match facts.standing(now) {
         Standing::ReadyUntil(at) => return Some(at),
         Standing::Down if comes_up => Some(facts.member.assigned_at.plus(PATIENCE)),

@@ -211,3 +211,29 @@ fn a_move_that_waits_for_the_budget_rests_on_where_it_is_to_go() {
     let events = [grown(&vec![Way::default(); 3]), events].concat();
     lives(begin(false, false), &kinds, &events);
 }
+
+/// A member that was on its way held scaling in back until it was stopped to move: its stop let the next
+/// one go.
+#[test]
+fn who_moves_before_it_served_holds_scaling_in_as_before() {
+    let kinds = [Storage::None; 3].map(plain);
+    let from_one = Way {
+        start: 1,
+        ..Way::default()
+    };
+    let put = Event::Put {
+        set: 2,
+        replicas: 1,
+        revision: 0,
+        way: Way::default(),
+    };
+    let moved = Event::Move {
+        set: 2,
+        ordinal: 0,
+        host: None,
+    };
+    let events = vec![put, Event::Rounds { number: 2 }, moved, Event::Plan];
+    let ways = vec![Way::default(), Way::default(), from_one];
+    let events = [grown(&ways), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
