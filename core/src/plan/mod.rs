@@ -119,9 +119,13 @@ pub(crate) fn plan_within(
     claims::waiting(&mut draft, parked, scope);
     snapshots::pin(&mut draft, parked);
     snapshots::run(&mut draft, parked);
+    // Whether a set is wanted at all is known before the first asks who depends on it.
     for key in &keys {
         draft.about(key);
         own_hosts::take(&mut draft, key);
+    }
+    for key in &keys {
+        draft.about(key);
         claims::grow(&mut draft, key);
         carry::run(&mut draft, key);
         assign::run(&mut draft, key);

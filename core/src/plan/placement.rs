@@ -139,15 +139,17 @@ fn refusal(
         let host = asked.to.clone();
         return Some(Refusal::NotAsked { host });
     }
-    let own = need.own.iter().map(|own| (&own.key, &own.claim));
+    // What a member shares with others does not come along when it moves.
+    let comes_along = |own: &Own| {
+        let volume = state.volume_of(&own.claim);
+        volume.is_some_and(|volume| state.is_left_behind(&need.id(), volume))
+    };
+    let own = need.own.iter().filter(|own| !comes_along(own));
+    let own = own.map(|own| (&own.key, &own.claim));
     let shared = need.shared.iter().map(|shared| (&shared.key, shared.claim));
     let mut bound = own.chain(shared).filter_map(|(key, claim)| {
         let at = claims::host(state, key, claim)?;
-        let comes_along = || {
-            let volume = state.volume_of(claim);
-            volume.is_some_and(|volume| state.is_left_behind(&need.id(), volume))
-        };
-        (at != name && !comes_along()).then(|| (key.clone(), at.clone()))
+        (at != name).then(|| (key.clone(), at.clone()))
     });
     if let Some((claim, host)) = bound.next().filter(|_| !bug::on(Bug::VolumePinIgnored)) {
         return Some(Refusal::VolumeElsewhere { claim, host });

@@ -9,7 +9,9 @@ use super::{
     storage::Storage,
     ways::Way,
 };
-use crate::spec::{Amount, GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind};
+use crate::spec::{
+    AccessMode, Amount, DependencyGate, GatePolicy, Retention, RetentionPolicy, Spread, UpdateKind,
+};
 
 /// Sets that have nothing special, but for their volumes.
 fn plain(storage: Storage) -> Kind {
@@ -235,5 +237,71 @@ fn who_moves_before_it_served_holds_scaling_in_as_before() {
     let events = vec![put, Event::Rounds { number: 2 }, moved, Event::Plan];
     let ways = vec![Way::default(), Way::default(), from_one];
     let events = [grown(&ways), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// A member was stopped to move although it shares a claim whose volume is on its host, and waited elsewhere
+/// for that.
+#[test]
+fn what_is_shared_does_not_come_along() {
+    let mut kinds = [
+        Storage::Shared(AccessMode::ReadWriteOnce),
+        Storage::None,
+        Storage::None,
+    ]
+    .map(plain);
+    kinds[0].config = true;
+    let put = Event::Put {
+        set: 0,
+        replicas: 1,
+        revision: 0,
+        way: Way::default(),
+    };
+    let claim = Event::Claim {
+        set: 0,
+        ordinal: 0,
+        bytes: 3,
+    };
+    let moved = Event::Move {
+        set: 0,
+        ordinal: 0,
+        host: None,
+    };
+    let config = Event::Config {
+        set: 0,
+        config: Some([0, 0, 1]),
+    };
+    let events = vec![
+        put,
+        claim,
+        Event::Rounds { number: 2 },
+        moved,
+        config,
+        Event::Rounds { number: 2 },
+    ];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// The stop of a set waited for one that depends on it and had lost its hosts, which took others in the same
+/// plan.
+#[test]
+fn whether_a_set_is_wanted_is_known_before_others_ask() {
+    let mut kinds = [Storage::Nfs, Storage::None, Storage::None].map(plain);
+    kinds[2].place = Place::PerHost;
+    kinds[2].spread = Spread::Require;
+    kinds[2].needs = Some(DependencyGate::Started);
+    let put = Event::Put {
+        set: 1,
+        replicas: 0,
+        revision: 0,
+        way: Way::default(),
+    };
+    let label = Event::Label {
+        host: 2,
+        rack: Some(false),
+    };
+    let events = vec![label, Event::Plan, Event::Rounds { number: 1 }, put];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
     lives(begin(false, false), &kinds, &events);
 }
