@@ -56,7 +56,7 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
-        let because = refusal(draft, need, &domains, name, host);
+        let because = refusal(draft, need, &domains, &siblings, name, host);
         if let Some(because) = because.or_else(|| lacks(host, &required)) {
             refused.push(HostRefusal {
                 host: name.clone(),
@@ -103,15 +103,22 @@ fn rank(need: &Need<'_>, crowd: u64, siblings: usize, load: usize, name: &HostNa
     (Reverse(was_here), crowd, siblings, load)
 }
 
-/// The other members of the set by host, those too that are gone and left a volume there.
-fn siblings<'a>(draft: &'a Draft, need: &Need<'a>) -> BTreeMap<&'a HostName, BTreeSet<Ordinal>> {
+/// The other ordinals of a set by host.
+type Siblings<'a> = BTreeMap<&'a HostName, BTreeSet<Ordinal>>;
+
+/// The other members of the set by host, those too that are gone and left a volume there, or that are to
+/// move there.
+fn siblings<'a>(draft: &'a Draft, need: &Need<'a>) -> Siblings<'a> {
     let members = need.set.members.iter();
     let here = members.map(|(ordinal, member)| (&member.host, *ordinal));
     let left = draft.state.claims_of(need.key).filter_map(|(_, claim)| {
         Some((draft.state.host_of(claim)?, claim.member.as_ref()?.ordinal))
     });
-    let mut siblings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for (host, ordinal) in here.chain(left) {
+    let moves = need.set.moves.iter();
+    let moves = moves.filter(|(_, asked)| asked.given_up.is_none());
+    let coming = moves.filter_map(|(ordinal, asked)| Some((asked.to.as_ref()?, *ordinal)));
+    let mut siblings = Siblings::new();
+    for (host, ordinal) in here.chain(left).chain(coming) {
         if ordinal != need.ordinal {
             siblings.entry(host).or_default().insert(ordinal);
         }
@@ -123,6 +130,7 @@ fn refusal(
     draft: &Draft,
     need: &Need<'_>,
     domains: &Domains<'_>,
+    siblings: &Siblings<'_>,
     name: &HostName,
     host: &Host,
 ) -> Option<Refusal> {
@@ -182,10 +190,15 @@ fn refusal(
         return lacking;
     }
     if need.set.spec.spread == Spread::Require {
-        let mut members = need.set.members.iter();
-        if let Some((ordinal, _)) = members.find(|(_, member)| member.host == *name) {
+        // Who is nowhere can go nowhere but to its data, or to where it is moved.
+        let set = need.set;
+        let is_its = |ordinal: &Ordinal| match set.members.get(ordinal) {
+            Some(member) => member.host == *name,
+            None => set.is_declared(*ordinal) && !lives_here,
+        };
+        let mut here = siblings.get(name).into_iter().flatten().copied();
+        if let Some(ordinal) = here.find(is_its) {
             let set = need.key.clone();
-            let ordinal = *ordinal;
             let by = MemberId { set, ordinal };
             return Some(Refusal::SpreadTaken { by });
         }

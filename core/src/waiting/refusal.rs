@@ -45,7 +45,7 @@ pub enum Refusal {
         /// What it is asked.
         required: Vec<Prerequisite>,
     },
-    /// It holds another member of the set.
+    /// Another member of the set is on it, or can go nowhere else.
     SpreadTaken {
         /// That member.
         by: MemberId,
@@ -324,7 +324,7 @@ impl fmt::Display for Refusal {
                 let names: Vec<String> = required.iter().map(ToString::to_string).collect();
                 write!(f, "is asked for what is required ({})", names.join(", "))
             }
-            Self::SpreadTaken { by } => write!(f, "holds {by} already (spread: Require)"),
+            Self::SpreadTaken { by } => write!(f, "is taken by {by} (spread: Require)"),
             Self::NotAsked { host: Some(host) } => {
                 write!(f, "the member is to move to {host}")
             }

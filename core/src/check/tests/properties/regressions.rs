@@ -305,3 +305,34 @@ fn whether_a_set_is_wanted_is_known_before_others_ask() {
     let events = [grown(&vec![Way::default(); 3]), events].concat();
     lives(begin(false, false), &kinds, &events);
 }
+
+/// A member whose data was given up was placed on the host that another one was on its way to, by which that
+/// one had nowhere to go.
+#[test]
+fn where_a_member_is_on_its_way_to_is_taken() {
+    let mut kinds = [Storage::Local, Storage::None, Storage::None].map(plain);
+    kinds[0].spread = Spread::Require;
+    let discarded = Event::Discard {
+        set: 0,
+        ordinal: Some(0),
+    };
+    let moved = Event::Move {
+        set: 0,
+        ordinal: 2,
+        host: Some(1),
+    };
+    let unready = Event::Unready {
+        set: 0,
+        ordinal: 2,
+        unready: true,
+    };
+    let events = vec![
+        discarded,
+        Event::Plan,
+        moved,
+        unready,
+        Event::Rounds { number: 3 },
+    ];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
