@@ -336,3 +336,27 @@ fn where_a_member_is_on_its_way_to_is_taken() {
     let events = [grown(&vec![Way::default(); 3]), events].concat();
     lives(begin(false, false), &kinds, &events);
 }
+
+/// While all members of `Recreate` were down, one was moved to the host that the data of another is on.
+#[test]
+fn where_the_data_of_a_member_is_that_is_down_is_taken() {
+    let mut kinds = [Storage::Local, Storage::None, Storage::None].map(plain);
+    (kinds[0].spread, kinds[0].founded) = (Spread::Require, true);
+    let moved = Event::Move {
+        set: 0,
+        ordinal: 0,
+        host: Some(2),
+    };
+    let put = Event::Put {
+        set: 0,
+        replicas: 2,
+        revision: 2,
+        way: Way {
+            update: UpdateKind::Recreate,
+            ..Way::default()
+        },
+    };
+    let events = vec![moved, put, Event::Rounds { number: 3 }];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
