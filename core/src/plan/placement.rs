@@ -189,19 +189,10 @@ fn refusal(
     if lacking.is_some() {
         return lacking;
     }
-    if need.set.spec.spread == Spread::Require {
-        // Who is nowhere can go nowhere but to its data, or to where it is moved.
-        let set = need.set;
-        let is_its = |ordinal: &Ordinal| match set.members.get(ordinal) {
-            Some(member) => member.host == *name,
-            None => set.is_declared(*ordinal) && !lives_here,
-        };
-        let mut here = siblings.get(name).into_iter().flatten().copied();
-        if let Some(ordinal) = here.find(is_its) {
-            let set = need.key.clone();
-            let by = MemberId { set, ordinal };
-            return Some(Refusal::SpreadTaken { by });
-        }
+    let here = siblings.get(name);
+    let taken = here.and_then(|here| taken(need, here, name, lives_here));
+    if taken.is_some() {
+        return taken;
     }
     let id = need.id();
     let mut shared = need.shared.iter();
@@ -210,6 +201,26 @@ fn refusal(
         return elsewhere;
     }
     port_clash(draft, need, need.source.on(host))
+}
+
+/// Under spread `Require`, who has a host. Who is nowhere can go nowhere but to its data, or to where it is
+/// moved.
+fn taken(
+    need: &Need<'_>,
+    here: &BTreeSet<Ordinal>,
+    name: &HostName,
+    lives_here: bool,
+) -> Option<Refusal> {
+    let set = need.set;
+    let is_its = |ordinal: &&Ordinal| match set.members.get(ordinal) {
+        Some(member) => member.host == *name,
+        None => set.is_declared(**ordinal) && !lives_here,
+    };
+    let required = set.spec.spread == Spread::Require;
+    let by = here.iter().find(is_its).filter(|_| required)?;
+    let (set, ordinal) = (need.key.clone(), *by);
+    let by = MemberId { set, ordinal };
+    Some(Refusal::SpreadTaken { by })
 }
 
 /// What a host cannot hold processes to, although they require it.
