@@ -74,19 +74,20 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         }
     }
     // What is broken already loses nothing, and may be what the change is to mend.
-    let broken = |n: &&Ordinal| {
-        let at = of(**n).and_then(|facts| facts.broken_at(BROKEN_AFTER));
-        at.is_some_and(|at| at <= draft.now)
-    };
+    let broken_at = |n: &Ordinal| of(*n).and_then(|facts| facts.broken_at(BROKEN_AFTER));
+    let broken = |n: &&Ordinal| broken_at(n).is_some_and(|at| at <= draft.now);
     let next = match (told, served) {
         (false, _) => None,
         (true, true) => old.iter().find(broken).or_else(|| old.first()),
         (true, false) => old.iter().find(broken),
     };
+    // Of those that nothing is delivered to now, one may count as broken before anything else happens.
+    let soon = old.iter().filter_map(broken_at).min().filter(|_| told);
     let spent = next.and_then(|ordinal| spent(draft, key, set, *ordinal));
     if let Some((ordinal, spent)) = next.zip(spent) {
         let ordinal = *ordinal;
         draft.wake(wake);
+        draft.wake(soon);
         draft.wake(spent.wake);
         draft.wait(key, ordinal, spent.reason());
         return;
@@ -103,6 +104,7 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         })
     });
     draft.wake(wake);
+    draft.wake(soon);
     if let Some(step) = step {
         draft.push(step);
     }

@@ -360,3 +360,33 @@ fn where_the_data_of_a_member_is_that_is_down_is_taken() {
     let events = [grown(&vec![Way::default(); 3]), events].concat();
     lives(begin(false, false), &kinds, &events);
 }
+
+/// Config that changed is delivered to a member that is unready when it counts as broken, and nobody was to
+/// look at it then.
+#[test]
+fn who_is_soon_broken_is_looked_at_again() {
+    let mut kinds = [Storage::None, Storage::None, Storage::None].map(plain);
+    kinds[0].config = true;
+    let reload = Way {
+        reload: true,
+        ..Way::default()
+    };
+    let unready = Event::Unready {
+        set: 0,
+        ordinal: 0,
+        unready: true,
+    };
+    let config = Event::Config {
+        set: 0,
+        config: Some([0, 0, 1]),
+    };
+    let events = vec![
+        unready,
+        config,
+        Event::Rounds { number: 2 },
+        Event::Pass { millis: 10_000 },
+        Event::Plan,
+    ];
+    let events = [grown(&[reload, Way::default(), Way::default()]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
