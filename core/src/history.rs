@@ -22,6 +22,10 @@ use crate::{
     time::Timestamp,
 };
 
+mod places;
+
+pub use places::{Place, Places};
+
 /// What stands against the store's history, and what became of earlier ones. Durable.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -65,6 +69,8 @@ pub struct Heard {
     /// The leases that those of them rest on which have one, as they were told: nothing else says
     /// when they end.
     pub leases: BTreeMap<MemberId, LeaseTerms>,
+    /// Where on the host the volumes of those of them are that have some in its pools, by claim.
+    pub places: Places,
     /// The zone that it serves.
     pub zone: ZoneSerial,
 }
@@ -141,7 +147,8 @@ pub fn accept(state: &State, history: HistoryId) -> Result<State, NothingToAccep
 
 /// What is known once an awaited host was heard of: its grants are those that its ledger has. What
 /// the store believed beside them is gone there; what it did not know of is stopped and placed anew
-/// as the disruption budget allows, or at once if its data is not where the store has it. A ledger
+/// as the disruption budget allows. Data that was moved there since the store was backed up is its from
+/// then on; if it is on yet another host, the member goes there at once. A ledger
 /// that never had an order proves nothing: keepers may have outlived the one before, so what was
 /// granted there is to stop.
 ///
@@ -174,6 +181,7 @@ pub fn take_in(state: &State, host: &HostName, heard: &Heard, now: Timestamp) ->
             let there = older.map(|member| member.host.clone());
             after.past.awaited.extend(there);
             let lease = heard.leases.get(id).copied();
+            places::follow(&mut after, host, (id, *epoch), &heard.places, now);
             adopt(&mut after, host, (id, *epoch, lease), now);
         }
     }

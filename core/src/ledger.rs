@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     bug::{self, Bug},
-    history::Heard,
+    history::{Heard, Place, Places},
     ids::{
         BootId, ContentHash, Epoch, Generation, HistoryId, MemberId, RunId, RunNumber, Term, Uid,
         ZoneSerial,
@@ -258,6 +258,20 @@ impl Ledger {
             .collect()
     }
 
+    /// Where the volumes of the members that are in it lie, as far as they are in pools of the host.
+    fn places(&self) -> Places {
+        let all = self.leaving.values().chain(self.members.values());
+        let volumes = all.flat_map(|order| &order.volumes);
+        let local = volumes.filter_map(|volume| match &volume.source {
+            VolumeSource::Local { pool, dir, .. } => {
+                let (pool, dir) = (pool.clone(), dir.clone());
+                Some((volume.claim_uid.clone(), Place { pool, dir }))
+            }
+            VolumeSource::Nfs(_) => None,
+        });
+        local.collect()
+    }
+
     /// What a host with this zone says to a coordinator.
     pub fn heard(&self, zone: ZoneSerial) -> Heard {
         Heard {
@@ -265,6 +279,7 @@ impl Ledger {
             highest_epochs: self.highest_epochs.clone(),
             members: self.present(),
             leases: self.leases(),
+            places: self.places(),
             zone,
         }
     }

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use berth_tests::{cluster::Cluster, dev::Dev, machine, wait};
+use berth_tests::{cluster::Cluster, dev::Dev, hosts::Hosts, machine, netns::Network, wait};
 use serde_json::Value;
 
 /// A member that writes down who it is and some MiB at its first start, and shows what it has. What it
@@ -136,4 +136,64 @@ async fn a_directory_goes_along_with_its_member_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_goes_along_with_its_member_and_comes_back() {
     goes_and_comes_back("images", "images").await;
+}
+
+/// The store is put back to before the move, and knows nothing of it; the host that the data went to does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_from_before_a_move_finds_the_data_where_it_went() {
+    let network = Network::new(2);
+    let dir = tempfile::tempdir().unwrap();
+    let mut hosts = Hosts::start(&network, dir.path());
+    let cluster = hosts.cluster();
+    cluster.channel().await;
+    cluster.apply(&set("local"));
+    let home = cluster.ready("db", 1).await["db-0"].host.clone();
+    let before = said(&cluster).await;
+    let backup = dir.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    cluster.berth(&["admin", "backup", backup]);
+    let there = network.hosts().iter().find(|host| **host != home).unwrap();
+    cluster.berth(&["member", "move", "db-0", "--to", there, "--yes"]);
+    ready_on(&cluster, there).await;
+    let moved = cluster.members("db").await.unwrap()["db-0"].epoch.clone();
+
+    hosts.stop_coordinator();
+    let mut restore = Command::new(machine::program("berth-coordinator"));
+    restore
+        .arg("--config")
+        .arg(dir.path().join("coordinator.yaml"));
+    restore.args(["restore", "--replace", backup]);
+    let restored = restore.output().unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    hosts.start_coordinator();
+    cluster.channel().await;
+    for host in network.hosts() {
+        wait::until(
+            "all hosts to say that they have something else",
+            async || {
+                let history = cluster.berth(&["admin", "history", "-o", "json"]);
+                history.contains(host).then_some(()).ok_or(history)
+            },
+        )
+        .await;
+    }
+    let forgotten = cluster.members("db").await.unwrap();
+    assert_eq!(forgotten["db-0"].host, home, "as of the backup");
+    cluster.berth(&["admin", "accept-restore", "--yes"]);
+    ready_on(&cluster, there).await;
+    wait::until("db-0 to be started by the new history", async || {
+        let events = cluster.berth(&["events"]);
+        let member = &cluster.members("db").await.unwrap()["db-0"];
+        let again = member.epoch != moved && member.ready;
+        again
+            .then_some(())
+            .ok_or_else(|| format!("{member:?}\n{events}"))
+    })
+    .await;
+    assert_eq!(said(&cluster).await, before);
+    let volumes = live(&cluster);
+    assert!(
+        volumes.len() == 1 && volumes[0]["host"] == there.as_str(),
+        "{volumes:?}"
+    );
 }

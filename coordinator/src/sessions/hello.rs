@@ -29,7 +29,7 @@ use crate::{
     state::{
         View,
         keys::{host_key, zone_key},
-        records::{OrderRecord, changes, history_changes, put},
+        records::{OrderRecord, changes, claim_changes, history_changes, put},
     },
     store::{RecordError, StoreError},
 };
@@ -260,6 +260,10 @@ fn hear(
     let sets = touched(&view.state, &after, hello);
     for set in sets.iter().take(SETS) {
         changes(view, &after, set, batch)?;
+        let moved = after.claims_of(set);
+        let moved = moved.filter(|(key, claim)| view.state.claims.get(key) != Some(claim));
+        let moved = moved.map(|(key, _)| key.clone()).collect();
+        claim_changes(view, &after, &moved, BTreeSet::new(), batch)?;
     }
     // With every part: what one part takes over is on another host too, which is awaited from then on.
     history_changes(view, &after, batch)?;

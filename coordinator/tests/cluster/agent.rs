@@ -440,6 +440,7 @@ fn hello(identity: &Identity, ledger: &Ledger) -> v1::Hello {
                 .iter()
                 .filter_map(|(id, order)| Some((id.clone(), order.lease?)))
                 .collect(),
+            places: berth_core::history::Places::new(),
             zone: ledger
                 .zone
                 .as_ref()

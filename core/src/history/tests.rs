@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::{
-    fixture::{self, NOW, host_name, member, put_set, run_all, spec},
-    ids::{ContentHash, Generation},
+    fixture::{self, NOW, friend::Friends, host_name, member, put_set, run_all, spec},
+    ids::{ContentHash, Generation, ObjectKey, Uid},
     plan::plan,
     report::Phase,
     spec::FailurePolicy,
-    state::ConfirmedDead,
+    state::{ConfirmedDead, VolumeState},
+    volume::VolumeSource,
     waiting::Reason,
 };
 
@@ -47,6 +48,7 @@ fn says(state: &State, host: &HostName) -> Heard {
         highest_epochs: members.clone(),
         members,
         leases: BTreeMap::new(),
+        places: Places::new(),
         zone: ZoneSerial(3),
     }
 }
@@ -172,6 +174,55 @@ fn what_was_granted_elsewhere_meanwhile_is_there_and_nowhere_else() {
         };
         let last = take_in(&after, &old, &heard, NOW);
         assert_eq!(on(&last, &id), (there.clone(), newer));
+    }
+}
+
+/// Where the data of `db-0` is, and what became of the volume that it had before.
+fn data(state: &State, before: &ObjectKey) -> (VolumeSource, VolumeState) {
+    let claim = &state.claims[&member("db", 0).claim("data").unwrap()];
+    let volume = state.volume_of(claim).unwrap();
+    (volume.source.clone(), state.volumes[before].state.clone())
+}
+
+#[test]
+fn data_that_was_moved_meanwhile_is_where_its_host_has_it() {
+    let mut state = fixture::state(3);
+    state.history = HistoryId("first".to_owned());
+    put_set(&mut state, "db", spec(2, true));
+    let mut friends = Friends::new(state);
+    friends.settle();
+    let state = accepted(&friends.state);
+    let id = member("db", 0);
+    let claim = state.claims[&id.claim("data").unwrap()].clone();
+    let (before, had) = (claim.volume.unwrap(), on(&state, &id).1);
+    let there = host_name(3);
+    let dir = "default_data-db-0.1-9".to_owned();
+    let place = Place {
+        pool: "default".to_owned(),
+        dir: dir.clone(),
+    };
+    let heard = |epoch: Epoch, claim: &Uid| Heard {
+        members: [(id.clone(), epoch)].into(),
+        places: [(claim.clone(), place.clone())].into(),
+        ..says(&state, &there)
+    };
+    let newer = epoch(1, had.counter + 5);
+    let after = take_in(&state, &there, &heard(newer, &claim.uid), NOW);
+    assert_eq!(granted(&after, &id).unwrap().ordered, Ordered::Run);
+    let moved = VolumeSource::Local {
+        host: there.clone(),
+        pool: "default".to_owned(),
+        dir,
+    };
+    assert_eq!(data(&after, &before), (moved, VolumeState::Trashing));
+    let kept = after.is_kept_for_move(&after.volumes[&before]);
+    assert!(kept, "until somebody was started on what was moved");
+    // What is another claim's is no data of this one, and an older grant tells nothing new.
+    let others = take_in(&state, &there, &heard(newer, &Uid("other".to_owned())), NOW);
+    assert_eq!(granted(&others, &id).unwrap().ordered, Ordered::Stop);
+    let older = take_in(&state, &there, &heard(epoch(1, 0), &claim.uid), NOW);
+    for after in [others, older] {
+        assert_eq!(data(&after, &before), data(&state, &before));
     }
 }
 

@@ -186,7 +186,6 @@ struct Beside<'a> {
 
 impl Beside<'_> {
     fn place(&self, epoch: crate::ids::Epoch, now: Timestamp) -> Option<NewPlace> {
-        let name = format!("pvc-{}-{}-{}", self.claim.uid, epoch.term, epoch.counter);
         let pool = self.volume.source.pool()?;
         let source = provision::moved_source(self.key, pool, self.host, epoch);
         let volume = Volume {
@@ -205,7 +204,7 @@ impl Beside<'_> {
         };
         Some(NewPlace {
             claim: self.key.clone(),
-            name: ObjectKey::of_cluster(&name).ok()?,
+            name: provision::moved_name(self.claim, epoch)?,
             volume,
         })
     }

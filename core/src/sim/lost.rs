@@ -379,6 +379,48 @@ mod tests {
     }
 
     #[test]
+    fn a_store_from_before_a_move_finds_the_data_where_it_went() {
+        for seed in 0..20 {
+            let mut rng = Rng::new(seed);
+            let mut world = World::new(rng.draw(), true);
+            for n in 1..=3 {
+                world.add_host(&host(n), [10, 0, 0, u8::try_from(n).unwrap()].into());
+            }
+            let id: MemberId = "default/a-0".parse().unwrap();
+            let options = SetOptions {
+                replicas: 1,
+                claim: true,
+                ..SetOptions::default()
+            };
+            world.put_set(&id.set, &options);
+            world.run(Duration::from_secs(10)).unwrap();
+            let there = |world: &World| {
+                let member = &world.coordinator.state.sets[&id.set].members[&id.ordinal];
+                member.host.clone()
+            };
+            let first = there(&world);
+            let to = (1..=3).map(host).find(|host| *host != first).unwrap();
+            let asked = rng.chance(50);
+            if asked {
+                world.move_member(&id, Some(&to));
+            }
+            world.run(rng.millis(1, 3000)).unwrap();
+            world.back_up();
+            if !asked {
+                world.move_member(&id, Some(&to));
+            }
+            world.run(rng.millis(20_000, 30_000)).unwrap();
+            assert_eq!(there(&world), to, "seed {seed}");
+            world.restore_backup(rng.millis(100, 3000));
+            world.run(rng.millis(5000, 20_000)).unwrap();
+            world.accept_restore();
+            let rests = world.settle(Duration::from_secs(300)).unwrap();
+            assert!(rests, "seed {seed}: {:#?}", world.show());
+            assert_eq!(there(&world), to, "seed {seed}");
+        }
+    }
+
+    #[test]
     fn a_second_restore_goes_on_from_the_first() {
         let mut world = restored(7);
         world.settle(Duration::from_secs(300)).unwrap();

@@ -61,6 +61,12 @@ fn local_source(state: &State, wanted: Wanted<'_>, host: &HostName) -> VolumeSou
     VolumeSource::Local { host, pool, dir }
 }
 
+/// The name of the volume to which a move takes the data of a claim; `None` if its id makes no name.
+pub(crate) fn moved_name(claim: &Claim, epoch: Epoch) -> Option<ObjectKey> {
+    let name = format!("pvc-{}-{}-{}", claim.uid, epoch.term, epoch.counter);
+    ObjectKey::of_cluster(&name).ok()
+}
+
 /// A directory in the pool of a host for the data of a claim that moves there. It is named by the move,
 /// because what an earlier one brought may still lie in the pool of a host that was given up and came back.
 pub(crate) fn moved_source(

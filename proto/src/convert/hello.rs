@@ -6,8 +6,8 @@ use std::{
 };
 
 use berth_core::{
-    history::Heard,
-    ids::{BootId, ContentHash, Epoch, MemberId, ZoneSerial},
+    history::{Heard, Place, Places},
+    ids::{BootId, ContentHash, Epoch, MemberId, Uid, ZoneSerial},
     keeper::cgroup::Controller,
     lease::LeaseTerms,
     state::{HostDirectives, HostRecord, ZoneHead},
@@ -54,6 +54,7 @@ impl From<Hello> for v1::Hello {
             highest_epochs: to_epochs(hello.heard.highest_epochs),
             members: to_epochs(hello.heard.members),
             leases: to_leases(hello.heard.leases),
+            places: to_places(hello.heard.places),
             zone_serial: hello.zone.serial.0,
             zone_hash: hello.zone.hash.0,
         }
@@ -91,6 +92,7 @@ impl TryFrom<v1::Hello> for Hello {
                 highest_epochs: from_epochs("highest_epochs", &hello.highest_epochs)?,
                 members: from_epochs("members", &hello.members)?,
                 leases: from_leases(hello.leases)?,
+                places: from_places(hello.places),
                 zone: ZoneSerial(hello.zone_serial),
             },
             zone: ZoneHead {
@@ -142,6 +144,20 @@ fn from_leases(
         Ok((id("leases", &member)?, terms))
     };
     leases.into_iter().map(terms).collect()
+}
+
+fn to_places(places: Places) -> HashMap<String, v1::VolumePlace> {
+    let place =
+        |(claim, Place { pool, dir }): (Uid, Place)| (claim.0, v1::VolumePlace { pool, dir });
+    places.into_iter().map(place).collect()
+}
+
+fn from_places(places: HashMap<String, v1::VolumePlace>) -> Places {
+    let place = |(claim, place): (String, v1::VolumePlace)| {
+        let v1::VolumePlace { pool, dir } = place;
+        (Uid(claim), Place { pool, dir })
+    };
+    places.into_iter().map(place).collect()
 }
 
 impl From<Pools> for v1::Pools {
@@ -215,6 +231,10 @@ mod tests {
             available: 7,
             ..PoolInfo::default()
         };
+        let place = Place {
+            pool: "default".to_owned(),
+            dir: "default_data-etcd-1".to_owned(),
+        };
         Hello {
             host: HostRecord {
                 name: "host-1".parse().unwrap(),
@@ -247,6 +267,7 @@ mod tests {
                 highest_epochs: [("default/etcd-0".parse().unwrap(), Epoch::default())].into(),
                 members: [("default/etcd-1".parse().unwrap(), Epoch::default())].into(),
                 leases: [("default/etcd-1".parse().unwrap(), LEASE)].into(),
+                places: [(Uid("u".to_owned()), place)].into(),
                 zone: ZoneSerial::default(),
             },
             zone: ZoneHead::default(),

@@ -1,13 +1,14 @@
 //! What the steps of a move do: new volumes beside the old ones, then one change of place.
 
 use crate::{
-    ids::{Epoch, HostName, MemberId, ObjectKey},
+    ids::{ClaimKey, Epoch, HostName, MemberId, ObjectKey},
     plan::{
         Step,
         step::{NewPlace, Proof},
     },
-    state::{Copying, FormerGrant, Grant, MovedOut, State, VolumeState},
-    volume::change::thrown,
+    state::{Copying, FormerGrant, Grant, MovedIn, MovedOut, State, Volume, VolumeState},
+    time::Timestamp,
+    volume::{VolumeSource, change::thrown, provision::moved_name},
 };
 
 impl State {
@@ -71,6 +72,52 @@ impl State {
                 self.discard(&from);
             }
         }
+    }
+
+    /// The data of a claim was taken to another place by a move that nobody here knew of, and a member
+    /// was granted there since, under this epoch: so the move's own is below it.
+    pub(crate) fn was_moved(
+        &mut self,
+        key: &ClaimKey,
+        source: VolumeSource,
+        epoch: Epoch,
+        now: Timestamp,
+    ) {
+        let Some(claim) = self.claims.get(key) else {
+            return;
+        };
+        let Some((name, from)) = claim.volume.clone().zip(self.volume_of(claim)) else {
+            return;
+        };
+        // One that the move had begun to fill when the backup was made.
+        let begun = from.moved_out.as_ref().map(|moved_out| &moved_out.to);
+        let begun = begun.filter(|to| self.volumes.get(to).is_some_and(|v| v.source == source));
+        let Some(to) = begun.cloned().or_else(|| moved_name(claim, epoch)) else {
+            return;
+        };
+        let moved_in = MovedIn {
+            from: name.clone(),
+            epoch,
+            complete: true,
+            started: false,
+        };
+        let volume = Volume {
+            source,
+            moved_in: Some(moved_in),
+            moved_out: None,
+            deletions: 0,
+            created_at: now,
+            ..from.clone()
+        };
+        if let Some(from) = self.volumes.get_mut(&name) {
+            let to = to.clone();
+            from.moved_out = Some(MovedOut { to, epoch });
+        }
+        self.volumes.insert(to.clone(), volume);
+        if let Some(claim) = self.claims.get_mut(key) {
+            claim.volume = Some(to);
+        }
+        self.discard(&name);
     }
 
     /// The member goes back to its data, where it was all the time.
