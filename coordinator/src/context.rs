@@ -55,6 +55,8 @@ pub struct Context {
     pub host_networks: Arc<[Network]>,
     /// Who asked for what.
     pub audit: AuditLog,
+    /// Told when an operator is deleted, or made anew.
+    pub users: watch::Sender<()>,
     /// What each caller has had of what it may have.
     pub callers: Arc<Callers>,
     /// How long a call may take that has an end of its own.

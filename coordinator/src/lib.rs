@@ -127,6 +127,7 @@ pub async fn run(
         pki,
         host_networks: config.host_networks.into(),
         audit,
+        users: watch::Sender::default(),
         callers: Arc::new(Callers::new(config.limits.allowance)),
         call_timeout: config.limits.call_timeout,
         shutdown,

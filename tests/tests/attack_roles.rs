@@ -3,21 +3,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use berth_pki::{Subject, request::Request};
 use berth_proto::{
     transport::Remote,
     v1::{
-        ApplyRequest, CreateUserRequest, DeleteRequest, ExecCommand, ExecRequest, GetRequest,
-        ObjectRef, Source, access_service_client::AccessServiceClient, exec_request::Message,
-        member_service_client::MemberServiceClient, object_service_client::ObjectServiceClient,
+        ApplyRequest, CreateUserRequest, DeleteRequest, DeleteUserRequest, ExecCommand,
+        ExecRequest, GetRequest, ListEventsRequest, ObjectRef, Source, WatchRequest,
+        access_service_client::AccessServiceClient, event_service_client::EventServiceClient,
+        exec_request::Message, member_service_client::MemberServiceClient,
+        object_service_client::ObjectServiceClient, watch_event::Type,
     },
 };
 use berth_tests::{
     attack::{Bed, is_let_in, methods, now},
     machine::checkout,
 };
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 /// Everybody with a certificate, and in which namespaces his role is; everywhere if in none.
@@ -153,4 +156,57 @@ async fn attack_07_an_operator_beyond_his_namespaces() {
     };
     let refused = objects.get(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+}
+
+#[tokio::test]
+async fn attack_10_a_stream_does_not_outlive_its_user() {
+    let bed = Bed::start().await;
+    let remote = user(&bed, USERS[0]).await;
+    let mut objects = ObjectServiceClient::new(remote.connect().await.unwrap());
+    let all = WatchRequest::default();
+    let mut watch = objects.watch(all).await.unwrap().into_inner();
+    while let Some(event) = watch.message().await.unwrap() {
+        if event.r#type() == Type::Synced {
+            break;
+        }
+    }
+    let mut access = AccessServiceClient::new(bed.root().await);
+    // Of somebody else it is no matter.
+    drop(user(&bed, USERS[1]).await);
+    let next = watch.message();
+    tokio::pin!(next);
+    assert!(
+        timeout(Duration::ZERO, &mut next).await.is_err(),
+        "it goes on"
+    );
+    let name = USERS[0].0.to_owned();
+    access
+        .delete_user(DeleteUserRequest { name })
+        .await
+        .unwrap();
+    let ended = timeout(Duration::from_secs(30), next).await.unwrap();
+    let why = ended.unwrap_err();
+    assert_eq!(why.code(), Code::Unauthenticated, "{why}");
+    assert!(why.message().contains("there is no user viewer"), "{why}");
+}
+
+/// The reasons of the events that somebody sees in a namespace.
+async fn events(channel: tonic::transport::Channel, namespace: &str) -> Vec<String> {
+    let request = ListEventsRequest {
+        namespace: namespace.to_owned(),
+        ..ListEventsRequest::default()
+    };
+    let mut client = EventServiceClient::new(channel);
+    let events = client.list(request).await.unwrap().into_inner().events;
+    events.into_iter().map(|event| event.reason).collect()
+}
+
+#[tokio::test]
+async fn attack_07_events_of_the_cluster_are_not_for_one_namespace() {
+    let bed = Bed::start().await;
+    let remote = user(&bed, USERS[3]).await;
+    let made = "UserCreated".to_owned();
+    assert!(events(bed.root().await, "shop").await.contains(&made));
+    let seen = events(remote.connect().await.unwrap(), "shop").await;
+    assert!(!seen.contains(&made), "{seen:?}");
 }

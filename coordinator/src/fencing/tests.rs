@@ -200,6 +200,7 @@ impl World {
             fencer: Fencer::new(fencing),
             pki: Pki::open(TlsConfig::default(), dir.path(), Timestamp(0)).unwrap(),
             host_networks: Arc::default(),
+            users: watch::Sender::default(),
             callers: Arc::new(crate::limits::Callers::new(
                 crate::limits::Limits::default().allowance,
             )),

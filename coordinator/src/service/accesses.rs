@@ -194,6 +194,7 @@ impl Accesses {
                 (batch, issued)
             };
             if self.0.commit(batch).await?.is_some() {
+                self.0.users.send_replace(());
                 return Ok(CreateUserResponse {
                     certificate: issued.certificate,
                     authority: issued.authority,
@@ -222,6 +223,7 @@ impl Accesses {
                 batch
             };
             if self.0.commit(batch).await?.is_some() {
+                self.0.users.send_replace(());
                 return Ok(());
             }
         }

@@ -1,6 +1,9 @@
 //! EventService: what happened.
 
-use berth_core::store::Event;
+use berth_core::{
+    spec::Kind,
+    store::{Event, Note},
+};
 use berth_proto::{
     convert::status::millis,
     v1::{
@@ -27,15 +30,27 @@ pub(super) struct Events(pub(super) Context);
 struct Filter {
     namespace: String,
     subject: String,
+    /// Whether they are for somebody whose role is for some namespaces only.
+    limited: bool,
 }
 
 impl Filter {
     fn takes(&self, event: &Event) -> bool {
         let note = &event.note;
         // Events of hosts belong to no namespace, and so to every one.
-        (self.namespace.is_empty() || note.namespace.is_empty() || note.namespace == self.namespace)
-            && (self.subject.is_empty() || note.subject == self.subject)
+        let namespace = self.namespace.is_empty()
+            || note.namespace.is_empty()
+            || note.namespace == self.namespace;
+        let subject = self.subject.is_empty() || note.subject == self.subject;
+        namespace && subject && !(self.limited && is_of_cluster(note))
     }
+}
+
+/// Whether a note is about what belongs to the whole cluster: a host, or an object without a namespace.
+fn is_of_cluster(note: &Note) -> bool {
+    let kind = note.subject.split_once('/').map_or("", |(kind, _)| kind);
+    let kind = kind.parse::<Kind>();
+    note.namespace.is_empty() || kind.is_ok_and(Kind::is_cluster_scoped)
 }
 
 fn to_wire(event: Event) -> v1::Event {
@@ -58,10 +73,12 @@ impl EventService for Events {
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
         access::about_all(&request, &request.get_ref().namespace)?;
+        let limited = access::rights(&request).limited();
         let request = request.into_inner();
         let filter = Filter {
             namespace: request.namespace,
             subject: request.subject,
+            limited,
         };
         let limit = usize::try_from(request.limit).unwrap_or(LIMIT);
         let limit = if limit == 0 { LIMIT } else { limit };
@@ -81,10 +98,12 @@ impl EventService for Events {
         request: Request<WatchEventsRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         access::about_all(&request, &request.get_ref().namespace)?;
+        let limited = access::rights(&request).limited();
         let request = request.into_inner();
         let filter = Filter {
             namespace: request.namespace,
             subject: request.subject,
+            limited,
         };
         let last = || {
             let model = self.0.store.read();

@@ -3,9 +3,13 @@
 //! What a method needs is in [`table`]; what a caller has is in the store. The [`Rights`] go on with
 //! the request, for the methods that are about a namespace or a host.
 
+mod lasting;
 mod table;
 
-use std::task::{Context as Poller, Poll};
+use std::{
+    pin::Pin,
+    task::{Context as Poller, Poll},
+};
 
 use berth_core::{
     access::{Caller, Rights, Role},
@@ -21,6 +25,7 @@ use tower::{Layer, Service};
 
 use super::status::ServiceError;
 use crate::context::Context;
+use lasting::while_known;
 #[cfg(test)]
 pub(super) use table::TABLE;
 use table::needs;
@@ -47,13 +52,20 @@ pub(super) struct Guarded<S> {
     inner: S,
 }
 
+type Boxed<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
 impl<S> Service<http::Request<Body>> for Guarded<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+    type Future = Either<
+        S::Future,
+        Either<Boxed<S::Response, S::Error>, Ready<Result<S::Response, S::Error>>>,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Poller<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -62,11 +74,19 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         match admit(&self.context, &request) {
             Ok((caller, rights)) => {
-                request.extensions_mut().insert(caller);
+                let lasts = is_long(request.uri().path());
+                let lasts = lasts && matches!(caller, Caller::User { .. });
+                request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(rights);
-                Either::Left(self.inner.call(request))
+                let answer = self.inner.call(request);
+                if !lasts {
+                    return Either::Left(answer);
+                }
+                let context = self.context.clone();
+                let answer = async { Ok(while_known(context, caller, answer.await?)) };
+                Either::Right(Either::Left(Box::pin(answer)))
             }
-            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+            Err(status) => Either::Right(Either::Right(ready(Ok(status.into_http())))),
         }
     }
 }
