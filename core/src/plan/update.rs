@@ -193,7 +193,8 @@ fn broken_at(facts: &Facts<'_>) -> Option<Timestamp> {
 /// that were started and are neither available nor broken yet. And when that changes by time alone.
 ///
 /// One without a host is none of them, nor one that its gate holds back: it may wait for the very
-/// member that is to be replaced. Nor is one out of contact: nobody knows when that ends.
+/// member that is to be replaced, unless that is being stopped already. Nor is one out of contact: nobody
+/// knows when that ends.
 fn under_way(draft: &Draft, key: &SetKey, members: &Roster<'_>) -> (u32, Option<Timestamp>) {
     let set = members.set;
     let mut count = 0_u32;
@@ -204,7 +205,7 @@ fn under_way(draft: &Draft, key: &SetKey, members: &Roster<'_>) -> (u32, Option<
         };
         let (busy, until) = match facts.member.ordered {
             Ordered::Stop => (true, None),
-            Ordered::Nothing => (waits_for_its_name(draft, key, ordinal), None),
+            Ordered::Nothing => (is_about_to_start(draft, key, ordinal), None),
             Ordered::Run if set.is_to_be_replaced(ordinal, facts.member) => (false, None),
             Ordered::Run => comes_up(facts, draft.now),
         };
@@ -227,13 +228,24 @@ fn comes_up(facts: &Facts<'_>, now: Timestamp) -> (bool, Option<Timestamp>) {
     }
 }
 
-/// Whether a member is about to start, and only waits for its name to be served.
-fn waits_for_its_name(draft: &Draft, key: &SetKey, ordinal: Ordinal) -> bool {
+/// Whether a member is about to start, and only waits for its name to be served, or for one that is being
+/// stopped. By what is stopped in a plan the first becomes the second.
+fn is_about_to_start(draft: &Draft, key: &SetKey, ordinal: Ordinal) -> bool {
     let id = MemberId {
         set: key.clone(),
         ordinal,
     };
-    matches!(draft.reason(&id), Some(Reason::ZoneNotAcknowledged { .. }))
+    let stops = |ordinal: &Ordinal| {
+        let member = draft.set(key).and_then(|set| set.members.get(ordinal));
+        member.is_some_and(|member| member.ordered == Ordered::Stop)
+    };
+    match draft.reason(&id) {
+        Some(Reason::ZoneNotAcknowledged { .. }) => true,
+        Some(
+            Reason::PredecessorNotStarted { ordinal } | Reason::PredecessorNotReady { ordinal },
+        ) => stops(ordinal),
+        Some(_) | None => false,
+    }
 }
 
 /// Whether nothing is on its way, which matters in an ordered set only: what is known to be there is wanted and

@@ -61,7 +61,8 @@ fn checked_plan(friends: &mut Friends, seen: &mut Seen) {
     for step in &steps.steps {
         seen.note(step);
     }
-    for reason in friends.report.waiting.values() {
+    let report = &friends.report;
+    for reason in report.waiting.values().chain(report.claims.values()) {
         seen.note(reason);
     }
 }

@@ -28,17 +28,11 @@ const RARE: [(&str, &[&str]); 12] = [
     ),
     (
         "a claim made by hand comes before its member, and fits or does not",
-        &[
-            "AdoptClaim",
-            "ClaimMismatch",
-            "NoMatchingVolume",
-            "ClaimStale",
-            "ExportTaken",
-        ],
+        &["AdoptClaim", "NoMatchingVolume", "ExportTaken"],
     ),
     (
         "claims of one volume for all members are one in six, and made at once",
-        &["ClaimPending", "WaitForFirstConsumer", "VolumeInUse"],
+        &["ClaimPending"],
     ),
     (
         "a copy is of a claim in a pool that copies, and another claim begins with it",
@@ -48,13 +42,12 @@ const RARE: [(&str, &[&str]); 12] = [
             "DataSourceNotReady",
             "CopyRefused",
             "CopyNeedsStop",
-            "VolumePopulating",
             "VolumeCopied",
         ],
     ),
     (
         "agents do their work on volumes in every round, so little is left for a moment of its own",
-        &["PurgeVolume", "VolumeGrowing", "Work", "Works"],
+        &["Work", "Works"],
     ),
     (
         "one set in four has a member per host, and a host of it loses its label",
@@ -75,28 +68,21 @@ const RARE: [(&str, &[&str]); 12] = [
         ],
     ),
     (
-        "a member is on its way to another host just when that is taken back",
-        &["Stay"],
+        "a member is on its way to another host just when that is taken back, or is held up on it",
+        &["Stay", "MoveAsked"],
     ),
     (
         "two sets that need each other go together",
         &["DependantNotStopped"],
     ),
     (
-        "another config or template meets a set that is kept up in this one way",
-        &[
-            "Reload",
-            "ConfigNotDelivered",
-            "OlderRevisionThere",
-            "UpdatesPaused",
-            "RolloutStalled",
-            "UpdatedOnRestart",
-        ],
+        "another template meets a set that is kept up in this one way",
+        &["OlderRevisionThere", "RolloutStalled"],
     ),
 ];
 
 /// What is in no history, and where it is instead.
-const NEVER: [(&str, &[&str]); 6] = [
+const NEVER: [(&str, &[&str]); 8] = [
     (
         "no set here fails over: core/src/plan/tests/lost.rs, and the simulator with leases",
         &[
@@ -123,6 +109,14 @@ const NEVER: [(&str, &[&str]); 6] = [
     (
         "operators here say no word about volumes: sim_random does",
         &["VolumeGone", "VolumeRestoring"],
+    ),
+    (
+        "claims here are shared by as many as want them: core/src/plan/tests/volumes/shared.rs",
+        &["VolumeInUse"],
+    ),
+    (
+        "what is copied is there at once: core/src/plan/tests/snapshots.rs",
+        &["VolumePopulating"],
     ),
     (
         "a plan that the checker refuses fails the test",
@@ -212,10 +206,10 @@ fn fewest(histories: u32) -> f64 {
     (expected - 3.5 * expected.sqrt()).max(1.0)
 }
 
-/// The most histories in which something is seen that is in less than 1 %, with the same room for chance.
+/// The most histories in which something is seen that is listed as rare. Well above the fewest, so that what
+/// is in one of a hundred may be on either side.
 fn most(histories: u32) -> f64 {
-    let expected = f64::from(histories) / 100.0;
-    expected + 3.5 * expected.sqrt()
+    f64::from(histories) / 100.0 * 1.5
 }
 
 /// All that there may be.

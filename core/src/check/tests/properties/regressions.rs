@@ -361,6 +361,69 @@ fn where_the_data_of_a_member_is_that_is_down_is_taken() {
     lives(begin(false, false), &kinds, &events);
 }
 
+/// Two members that were about to start waited for the next one, once that was stopped for its update, and so
+/// counted for nothing: in the next plan one more was stopped.
+#[test]
+fn who_waits_for_one_that_is_being_stopped_is_under_way() {
+    let mut kinds = [Storage::None, Storage::None, Storage::Nfs].map(plain);
+    kinds[2].policy = GatePolicy::Parallel;
+    kinds[2].cold = Some(GatePolicy::OrderedStarted);
+    (kinds[2].config, kinds[2].gated) = (true, true);
+    let put = |replicas, max_unavailable| Event::Put {
+        set: 2,
+        replicas,
+        revision: 0,
+        way: Way {
+            max_unavailable,
+            ..Way::default()
+        },
+    };
+    let config = Event::Config {
+        set: 2,
+        config: Some([0, 1, 0]),
+    };
+    let events = vec![
+        put(0, None),
+        Event::Plan,
+        put(4, Some(Amount::Number(2))),
+        Event::Rounds { number: 5 },
+        config,
+        Event::Pass { millis: 10_000 },
+        Event::Rounds { number: 2 },
+    ];
+    let events = [grown(&vec![Way::default(); 3]), events].concat();
+    lives(begin(false, false), &kinds, &events);
+}
+
+/// A claim that is shared was made by hand again and again, in the directory of the one before.
+#[test]
+fn a_claim_is_made_again_in_the_directory_of_the_one_before() {
+    let mut kinds = [Storage::None, Storage::Nfs, Storage::None].map(plain);
+    kinds[0].storage = Storage::Shared(AccessMode::ReadWriteMany);
+    let claim = || Event::Claim {
+        set: 0,
+        ordinal: 0,
+        bytes: 3,
+    };
+    let put = Event::Put {
+        set: 0,
+        replicas: 1,
+        revision: 0,
+        way: Way::default(),
+    };
+    let events = vec![
+        claim(),
+        Event::Plan,
+        Event::DropClaims,
+        claim(),
+        Event::Release,
+        Event::Plan,
+        Event::DropClaims,
+        put,
+    ];
+    lives(begin(false, false), &kinds, &events);
+}
+
 /// Config that changed is delivered to a member that is unready when it counts as broken, and nobody was to
 /// look at it then.
 #[test]

@@ -82,11 +82,13 @@ pub(super) fn claim(state: &mut State, storage: Storage, set: usize, ordinal: u3
     if state.claims.contains_key(&key(&name)) {
         return;
     }
-    // The next one of that name has another id.
-    let uid = Uid(format!(
-        "uid-{name}-{claims}-{volumes}-{}",
-        state.zone.serial
-    ));
+    // The next one of that name has another id, also than one of which only its volume is left.
+    let ids = (0..).map(|n| {
+        let serial = state.zone.serial;
+        Uid(format!("uid-{name}-{claims}-{volumes}-{serial}-{n}"))
+    });
+    let mut unused = ids.filter(|uid| !state.volumes.values().any(|v| v.owners.contains(uid)));
+    let uid = unused.next().unwrap();
     let claim = hand_made(state, &name, bytes);
     claim.uid = uid;
     claim.spec.storage_class_name = Some(class.to_owned());
