@@ -233,8 +233,10 @@ impl<'a> Hosts<'a> {
     pub fn power_off(&mut self, host: &str) {
         self.network.power_off(host);
         self.agents.remove(host);
+        let run = self.home(host).join("run");
+        forget_cgroups(&run);
         // It is on a file system that does not outlive a boot; an agent that had just begun made none yet.
-        let gone = fs::remove_dir_all(self.home(host).join("run"));
+        let gone = fs::remove_dir_all(run);
         assert!(gone.is_ok() || gone.is_err_and(|e| e.kind() == ErrorKind::NotFound));
     }
 
@@ -306,6 +308,25 @@ impl<'a> Hosts<'a> {
         let path = self.dir.join(format!("{name}.log"));
         let mut options = File::options();
         options.create(true).append(true).open(path).unwrap()
+    }
+}
+
+/// Removes the cgroups of the members of a host that is off, as their keepers wrote them down: a boot begins
+/// with none.
+fn forget_cgroups(run: &Path) {
+    let runs = fs::read_dir(run).into_iter().flatten().flatten();
+    for member in runs {
+        let record = fs::read(member.path().join("record.json")).unwrap_or_default();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        let Some(cgroup) = record["cgroup"].as_str().map(Path::new) else {
+            continue;
+        };
+        // All that was in them is dead; what is left to wait for has deadlines of its own.
+        let leaves = fs::read_dir(cgroup).into_iter().flatten().flatten();
+        for leaf in leaves.filter(|leaf| leaf.path().is_dir()) {
+            fs::remove_dir(leaf.path()).ok();
+        }
+        fs::remove_dir(cgroup).ok();
     }
 }
 
