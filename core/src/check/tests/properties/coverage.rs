@@ -28,7 +28,7 @@ const RARE: [(&str, &[&str]); 12] = [
     ),
     (
         "a claim made by hand comes before its member, and fits or does not",
-        &["AdoptClaim", "NoMatchingVolume", "ExportTaken"],
+        &["AdoptClaim", "ExportTaken"],
     ),
     (
         "claims of one volume for all members are one in six, and made at once",
