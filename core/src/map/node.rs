@@ -134,6 +134,22 @@ fn search<K: Borrow<Q>, V, Q: Ord + ?Sized>(
     entries.binary_search_by(|(have, _)| have.borrow().cmp(key))
 }
 
+/// As [`child`], where the last one is the likeliest: much of what is put comes sorted.
+fn child_to_put<K: Ord, V>(children: &Children<K, V>, key: &K) -> usize {
+    match children.last() {
+        Some((low, _)) if low <= key => children.len() - 1,
+        Some(_) | None => child(children, key),
+    }
+}
+
+/// As [`search`], where it likely is to be the last one.
+fn search_to_put<K: Ord, V>(entries: &Entries<K, V>, key: &K) -> Result<usize, usize> {
+    match entries.last() {
+        Some((last, _)) if last < key => Err(entries.len()),
+        Some(_) | None => search(entries, key),
+    }
+}
+
 impl<K, V> Node<K, V> {
     pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &Arc<V>)>
     where
@@ -190,7 +206,7 @@ impl<K: Ord + Clone, V> Node<K, V> {
     /// Puts an entry: the value that was there, and the node that follows if this one was split.
     pub(super) fn insert(&mut self, key: K, value: Arc<V>) -> (Option<Arc<V>>, Split<K, V>) {
         let before = match self {
-            Self::Leaf(entries) => match search(entries, &key) {
+            Self::Leaf(entries) => match search_to_put(entries, &key) {
                 Ok(at) => Some(mem::replace(&mut entries[at].1, value)),
                 Err(at) => {
                     entries.insert(at, (key, value));
@@ -198,7 +214,7 @@ impl<K: Ord + Clone, V> Node<K, V> {
                 }
             },
             Self::Branch(children) => {
-                let at = child(children, &key);
+                let at = child_to_put(children, &key);
                 let (before, split) = Arc::make_mut(&mut children[at].1).insert(key, value);
                 if let Some(right) = split {
                     children.insert(at + 1, right);

@@ -45,8 +45,9 @@ fn indexed(state: &State) -> State {
     }
 }
 
-/// By how much the count of each item changes.
-type Changes = BTreeMap<Item, i64>;
+/// By how much counts of items change: as they were found, one item several times. At a start that is all
+/// there is, and to sort it once costs less than to keep it sorted.
+type Changes = Vec<(Item, i64)>;
 
 impl Tally {
     fn is_of(&self, state: &State) -> bool {
@@ -82,8 +83,15 @@ impl Tally {
             let sign = i64::from(is.is_some()) - i64::from(was.is_some());
             add(&mut changes, [item_of_service(state, key)], sign);
         }
-        for (item, change) in changes.into_iter().filter(|(_, change)| *change != 0) {
-            self.change(item, change);
+        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut changes = changes.into_iter().peekable();
+        while let Some((item, mut change)) = changes.next() {
+            while let Some((_, more)) = changes.next_if(|(other, _)| *other == item) {
+                change += more;
+            }
+            if change != 0 {
+                self.change(item, change);
+            }
         }
     }
 
@@ -215,8 +223,8 @@ fn count(state: &State, key: &SetKey, which: &Which, sign: i64, changes: &mut Ch
 fn add(changes: &mut Changes, items: impl IntoIterator<Item = Item>, sign: i64) {
     for (name, record) in items {
         if record.is_some() {
-            *changes.entry((name.clone(), None)).or_default() += sign;
+            changes.push(((name.clone(), None), sign));
         }
-        *changes.entry((name, record)).or_default() += sign;
+        changes.push(((name, record), sign));
     }
 }

@@ -24,18 +24,22 @@ impl<K, V> Default for Groups<K, V> {
 impl<K: Ord + Clone, V: Ord + Clone> Groups<K, V> {
     /// Puts a value into a group, or takes it away.
     pub(super) fn put(&mut self, group: &K, value: &V, is_there: bool) {
-        if is_there {
-            if !self.groups.contains_key(group) {
-                self.groups.insert(group.clone(), Map::new());
-            }
-            if let Some(values) = self.groups.get_mut(group) {
+        match self.groups.get_mut(group) {
+            Some(values) if is_there => {
                 values.insert_shared(value.clone(), Arc::clone(&self.is_in));
             }
-        } else if let Some(values) = self.groups.get_mut(group) {
-            values.remove(value);
-            if values.is_empty() {
-                self.groups.remove(group);
+            Some(values) => {
+                values.remove(value);
+                if values.is_empty() {
+                    self.groups.remove(group);
+                }
             }
+            None if is_there => {
+                let mut values = Map::new();
+                values.insert_shared(value.clone(), Arc::clone(&self.is_in));
+                self.groups.insert(group.clone(), values);
+            }
+            None => {}
         }
     }
 
