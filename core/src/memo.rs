@@ -16,6 +16,12 @@ impl<T> Memo<T> {
         // What a panic left behind is compared with the value before it is used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Has what was found out about a copy, which may have been made of an older value.
+    pub(crate) fn recall(&self, copy: &Self) {
+        let found = copy.lock().clone();
+        *self.lock() = found;
+    }
 }
 
 impl<T> Default for Memo<T> {

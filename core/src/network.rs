@@ -137,13 +137,13 @@ pub fn check_address(
     if !allowed.is_empty() && !allowed.iter().any(|network| network.contains(address)) {
         return Err(AddressRefusal::Elsewhere { host, address });
     }
-    let mut others = state.hosts.iter();
-    let other = others.find(|(name, other)| {
-        let has = other.record.advertise_address.to_canonical() == address;
-        has && **name != host && other.contact.connected
+    let index = state.index();
+    let other = index.hosts_at.of(&address).find(|name| {
+        let known = state.hosts.get(name);
+        **name != host && known.is_some_and(|other| other.contact.connected)
     });
     match other {
-        Some((other, _)) => Err(AddressRefusal::Taken {
+        Some(other) => Err(AddressRefusal::Taken {
             host,
             address,
             other: other.clone(),

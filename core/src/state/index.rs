@@ -44,6 +44,8 @@ pub struct Index {
     pub on_host: Groups<HostName, MemberId>,
     /// Those of them of which nothing was ordered yet.
     pub unstarted_on: Groups<HostName, MemberId>,
+    /// The hosts that have an address, in its canonical form.
+    pub hosts_at: Groups<IpAddr, HostName>,
     /// The hosts whose agents reported a member last, in contact or not.
     pub reported_on: Groups<MemberId, HostName>,
     /// The members that declare a socket.
@@ -132,6 +134,12 @@ impl State {
         zone::hash(self);
     }
 
+    /// Has what was found out about a copy ([`Self::remember`]), also of a state that has changed since.
+    pub fn recall(&self, copy: &Self) {
+        self.memo.recall(&copy.memo);
+        self.zone_memo.recall(&copy.zone_memo);
+    }
+
     /// A copy that has no index. Field by field: a copy of the whole would ask for the index, whose
     /// lock is held where this is called.
     pub(crate) fn bare(&self) -> Self {
@@ -202,6 +210,9 @@ impl Index {
     fn host(&mut self, name: &HostName, before: Option<&Host>, after: Option<&Host>) {
         let address = |host: &Host| host.record.advertise_address;
         self.address_of(before.map(address), after.map(address));
+        let at = |host: &Host| address(host).to_canonical();
+        let (old, new) = (before.map(at), after.map(at));
+        self.hosts_at.swap(old.as_ref(), new.as_ref(), name);
         let none = Map::new();
         let reports = |host: Option<&Host>| {
             host.map_or_else(|| none.clone(), |host| host.contact.members.clone())
