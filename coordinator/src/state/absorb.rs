@@ -20,12 +20,12 @@ use crate::store::RecordError;
 
 impl View {
     pub(super) fn put(&mut self, key: &Key, revision: Revision, value: &Value) {
-        self.take(key, revision, Read::of(key, value));
+        self.revisions.insert(key.clone(), revision);
+        self.take(key, Read::of(key, value));
     }
 
     /// Takes in what was read of a record's value.
-    pub(super) fn take(&mut self, key: &Key, revision: Revision, read: Result<Read, RecordError>) {
-        self.revisions.insert(key.clone(), revision);
+    pub(super) fn take(&mut self, key: &Key, read: Result<Read, RecordError>) {
         match read.and_then(|read| self.insert(key, read)) {
             Ok(()) => {
                 self.unreadable.remove(key);
@@ -236,9 +236,12 @@ impl View {
     }
 
     fn insert_host(&mut self, record: HostRecord) {
-        self.orders_stale = true;
         match self.state.hosts.get_mut(&record.name) {
-            Some(host) => host.record = record,
+            Some(host) => {
+                self.orders_stale = true;
+                host.record = record;
+            }
+            // Nothing was decided about a host that was not known.
             None => {
                 let contact = Contact::default();
                 let host = Host { record, contact };

@@ -82,8 +82,12 @@ impl View {
             ..Self::default()
         };
         let records: Vec<(&Key, &Entry)> = model.records().collect();
-        for ((key, entry), read) in records.iter().zip(read::all(&records)) {
-            view.take(key, entry.revision, read);
+        let revisions = records.iter();
+        let revisions = revisions.map(|(key, entry)| ((*key).clone(), entry.revision));
+        // Made of all at once none of them is searched for.
+        view.revisions = revisions.collect();
+        for ((key, _), read) in records.iter().zip(read::all(&records)) {
+            view.take(key, read);
         }
         view
     }

@@ -7,6 +7,7 @@ use std::{
     path::Path,
     str::FromStr,
     sync::Arc,
+    thread,
 };
 
 use berth_core::{
@@ -68,7 +69,7 @@ pub(super) fn verified(mut database: Database) -> Result<Database, StoreError> {
 /// Reads a database.
 pub(super) fn load(database: Database, keep: Keep, keys: Keyring) -> Result<Opened, StoreError> {
     check_format(&database)?;
-    let entered = enter(&database).map_err(flatten)?;
+    let entered = enter(&database, &keys).map_err(flatten)?;
     let model = read(&database, keep, &keys).map_err(flatten)?;
     Ok(Opened {
         database,
@@ -100,9 +101,18 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// The cluster that a store is of, if it can be read and says so.
 pub(super) fn cluster(database: &Database) -> Option<String> {
+    said(database, meta::CLUSTER)
+}
+
+/// What the key goes by that everything is sealed with, if the store says so.
+pub(super) fn sealed_with(database: &Database) -> Option<String> {
+    said(database, meta::SEALED)
+}
+
+fn said(database: &Database, name: &str) -> Option<String> {
     let table = database.begin_read().ok()?.open_table(META).ok()?;
-    let cluster = table.get(meta::CLUSTER).ok()??;
-    Some(cluster.value().to_owned())
+    let text = table.get(name).ok()??;
+    Some(text.value().to_owned())
 }
 
 /// Fills a new database with records.
@@ -171,7 +181,7 @@ fn read_failed(error: redb::Error) -> StoreError {
 }
 
 /// Makes the tables, raises the term, and makes what is made once if there is none.
-fn enter(database: &Database) -> Result<Entered, Failure> {
+fn enter(database: &Database, keys: &Keyring) -> Result<Entered, Failure> {
     let transaction = begin(database)?;
     let entered = {
         transaction.open_table(RECORDS)?;
@@ -179,6 +189,7 @@ fn enter(database: &Database) -> Result<Entered, Failure> {
         transaction.open_table(EVENTS)?;
         let mut table = transaction.open_table(META)?;
         table.insert(meta::FORMAT, FORMAT.to_string().as_str())?;
+        table.insert(meta::SEALED, keys.newest().id())?;
         let term = number::<u64, _>(&table, meta::TERM)?
             .map_or(Term(0), Term)
             .next();
@@ -226,13 +237,21 @@ fn read(database: &Database, keep: Keep, keys: &Keyring) -> Result<Model, Failur
     let table = transaction.open_table(META)?;
     let revision = number(&table, meta::REVISION)?.map_or(Revision(0), Revision);
     let oldest = number(&table, meta::OLDEST)?.map_or(Revision(0), Revision);
+    let past = || -> Result<_, Failure> {
+        let history = history(&transaction.open_table(HISTORY)?, keys)?;
+        Ok((history, events(&transaction.open_table(EVENTS)?)?))
+    };
+    // The two halves of the file, at the same time.
+    let (records, past) = thread::scope(|scope| {
+        let past = scope.spawn(past);
+        let records = records(&transaction.open_table(RECORDS)?, keys)?;
+        let past = past.join();
+        let past = past.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, Failure>((records, past))
+    })?;
+    let (history, events) = past;
     Ok(Model::restore(
-        keep,
-        revision,
-        oldest,
-        records(&transaction.open_table(RECORDS)?, keys)?,
-        history(&transaction.open_table(HISTORY)?, keys)?,
-        events(&transaction.open_table(EVENTS)?)?,
+        keep, revision, oldest, records, history, events,
     ))
 }
 
@@ -240,7 +259,8 @@ fn records(
     table: &impl ReadableTable<&'static str, (u64, &'static [u8])>,
     keys: &Keyring,
 ) -> Result<BTreeMap<Key, Entry>, Failure> {
-    let mut records = BTreeMap::new();
+    // Put one by one each key would be searched for; what comes sorted need not be.
+    let mut records = Vec::new();
     for row in table.iter()? {
         let (key, value) = row?;
         let (revision, bytes) = value.value();
@@ -249,9 +269,9 @@ fn records(
             revision: Revision(revision),
             value: opened(keys, &key, bytes)?,
         };
-        records.insert(key, entry);
+        records.push((key, entry));
     }
-    Ok(records)
+    Ok(records.into_iter().collect())
 }
 
 fn history(

@@ -164,6 +164,12 @@ pub(super) fn renewed(
     source: &KeySource,
 ) -> Result<(Database, Keyring), StoreError> {
     load::check_format(&database)?;
+    // To look at every value is a good part of a start.
+    if let Some(keys) = source.existing()?
+        && load::sealed_with(&database).as_deref() == Some(keys.newest().id())
+    {
+        return Ok((database, keys));
+    }
     let found = Found::read(&database)?;
     let any = found.keys.iter().next().map(String::as_str);
     let keys = keys_for(source, any)?.map_err(|source| {

@@ -29,6 +29,8 @@ pub(super) mod meta {
     pub(in crate::store) const HISTORY: &str = "history";
     /// Names the cluster; made once, and kept by backups.
     pub(in crate::store) const CLUSTER: &str = "cluster";
+    /// The key that every value is sealed with that is to be sealed.
+    pub(in crate::store) const SEALED: &str = "sealed";
     /// Raised at every open.
     pub(in crate::store) const TERM: &str = "term";
     /// The revision of the last change.
