@@ -26,6 +26,7 @@ use std::{
 use berth_core::{
     decide::{Decider, Decision},
     ids::HostName,
+    map::Map,
     plan::{Subject, is_outdated},
     state::State,
     store::{Batch, CommitError, Key},
@@ -163,12 +164,10 @@ impl Reconciler {
 
     /// What to do, and the state that this was decided on.
     fn decide(&mut self, now: Timestamp) -> (Decision, State) {
-        let state = {
-            let view = self.context.view.read();
-            view.state.remember();
-            // A copy costs nothing, and nobody waits for the plan.
-            view.state.clone()
-        };
+        // A copy costs nothing, and nobody waits for what is found out about it, nor for the plan.
+        let state = self.context.view.read().state.clone();
+        state.remember();
+        self.context.view.read().state.recall(&state);
         let begun = Instant::now();
         let decision = self.decider.decide(&state, now);
         self.context.counters.planned(begun.elapsed());
@@ -282,7 +281,7 @@ async fn until(context: &Context, at: Option<Timestamp>) {
 }
 
 /// The hosts whose streams are known, by name.
-type Links = BTreeMap<HostName, Link>;
+type Links = Map<HostName, Link>;
 
 #[cfg(test)]
 mod tests;

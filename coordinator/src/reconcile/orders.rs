@@ -1,10 +1,7 @@
 //! Orders to the agents: recorded first, then sent. An order is the change against what the stream
 //! was sent before; the first one of a stream is complete, unless the agent has the newest already.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use berth_core::{
     ids::{Generation, HostName},
@@ -190,11 +187,8 @@ fn touched_hosts(state: &State, touched: &BTreeSet<berth_core::ids::SetKey>) -> 
 }
 
 /// The hosts that have a synced stream.
-pub(super) fn synced(links: &Links) -> BTreeMap<&HostName, &Link> {
-    links
-        .iter()
-        .filter(|(_, link)| link.order.is_some())
-        .collect()
+pub(super) fn synced(links: &Links) -> impl Iterator<Item = (&HostName, &Link)> {
+    links.iter().filter(|(_, link)| link.order.is_some())
 }
 
 #[cfg(test)]
@@ -214,6 +208,8 @@ impl Send {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use berth_core::{
         ids::{HistoryId, Term},
         store::{Keep, Model},

@@ -29,22 +29,18 @@ pub(super) fn push(context: &Context) -> Option<Timestamp> {
     // In this order: what fails in between is seen as under way or as failed, never as neither.
     let links = context.sessions.links();
     let failures = context.sessions.work_failures();
-    let (mut all, connected) = {
+    let (mut all, hosts) = {
         let view = context.view.read();
-        let hosts = view.state.hosts.iter();
-        let connected = hosts.filter(|(_, host)| host.contact.connected);
-        let connected: BTreeSet<HostName> = connected.map(|(name, _)| name.clone()).collect();
-        (volume_work::by_host(&view, &failures.hosts()), connected)
+        let all = volume_work::by_host(&view, &failures.hosts());
+        (all, view.state.hosts.clone())
     };
+    let connected = |name| hosts.get(name).is_some_and(|host| host.contact.connected);
     let open = all.values().flatten().map(|work| work.of.volume.clone());
     context.sessions.keep_failures(&open.collect());
     let mut wake = None;
     for (host, link) in synced(&links) {
-        if !connected.contains(host) {
-            continue;
-        }
         let all = all.remove(host).unwrap_or_default();
-        if all.is_empty() && link.work.is_empty() {
+        if all.is_empty() && link.work.is_empty() || !connected(host) {
             continue;
         }
         let retries = all

@@ -7,6 +7,7 @@ use berth_core::{
 };
 use berth_proto::{convert, v1::coordinator_message::Message};
 
+use super::orders::synced;
 use crate::context::Context;
 
 /// Keeps the published zone and knows who has it.
@@ -42,14 +43,14 @@ impl ZoneKeeper {
         let Some((head, messages)) = &self.current else {
             return;
         };
-        for (host, link) in context.sessions.links() {
-            if link.order.is_none() || link.zone.as_ref() == Some(head) {
+        for (host, link) in synced(&context.sessions.links()) {
+            if link.zone.as_ref() == Some(head) {
                 continue;
             }
             // Where there is no room, the newest follows when there is.
             let _ = context
                 .sessions
-                .offer(&host, link.stream, messages.clone(), |link| {
+                .offer(host, link.stream, messages.clone(), |link| {
                     link.zone = Some(head.clone());
                 });
         }

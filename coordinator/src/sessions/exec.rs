@@ -87,7 +87,7 @@ impl Sessions {
             let mut registry = self.registry();
             let slot = registry.slots.get(host);
             let slot = slot.ok_or_else(|| ExecError::NoContact { host: host.clone() })?;
-            let stream = slot.link.stream;
+            let stream = slot.stream;
             registry
                 .programs
                 .insert(ticket.clone(), (host.clone(), arrives));

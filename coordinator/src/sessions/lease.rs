@@ -37,7 +37,8 @@ impl Sessions {
             return;
         };
         // What follows from the newest commit may be what was held back.
-        let current = !slot.link.behind && slot.link.stream == stream;
+        let link = registry.links.get(host);
+        let current = link.is_some_and(|link| !link.behind && link.stream == stream);
         let (send, ended) = (slot.send.clone(), slot.ended.clone());
         let Some(granted) = registry.granting.renew(host, now, current, past) else {
             return;

@@ -76,8 +76,7 @@ impl Drop for LogChunks {
     fn drop(&mut self) {
         let open = {
             let mut registry = self.sessions.registry();
-            let slot = registry.slots.get_mut(&self.host);
-            let slot = slot.filter(|slot| slot.link.stream == self.stream);
+            let slot = registry.slot(&self.host, self.stream);
             slot.is_some_and(|slot| slot.logs.open.remove(&self.id).is_some())
         };
         if open {
@@ -107,7 +106,7 @@ impl Sessions {
             let id = slot.logs.next;
             slot.logs.next += 1;
             slot.logs.open.insert(id, route);
-            (slot.link.stream, id)
+            (slot.stream, id)
         };
         request.id = id;
         self.update(host, stream, vec![Message::LogRequest(request)], |_| ());
@@ -126,8 +125,7 @@ impl Sessions {
         let id = data.id;
         let too_slow = {
             let mut registry = self.registry();
-            let slot = registry.slots.get_mut(host);
-            let slot = slot.filter(|slot| slot.link.stream == stream);
+            let slot = registry.slot(host, stream);
             slot.is_some_and(|slot| slot.logs.take(data) == Err(LogError::TooSlow))
         };
         if too_slow {

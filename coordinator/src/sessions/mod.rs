@@ -31,6 +31,7 @@ use berth_core::{
     access::Caller,
     ids::{BootId, Generation, HostName, MemberId, ObjectKey},
     lease::Granting,
+    map::Map,
     order::{MemberOrder, OrderHead},
     session::Base,
     state::ZoneHead,
@@ -138,7 +139,7 @@ impl fmt::Display for Machine {
 
 #[derive(Debug)]
 struct Slot {
-    link: Link,
+    stream: u64,
     machine: Machine,
     version: String,
     send: Outbox,
@@ -150,6 +151,8 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Registry {
     slots: BTreeMap<HostName, Slot>,
+    /// What the reconcile loop sees of each of them: it looks again and again, so a copy costs nothing.
+    links: Map<HostName, Link>,
     failures: Failures,
     granting: Granting,
     /// Programs whose agents have not opened their streams yet, by ticket.
@@ -160,6 +163,19 @@ struct Registry {
     transfers: BTreeMap<ObjectKey, (MemberId, Progress)>,
     /// The last refusal of each kind that was told of a host.
     refusals: BTreeMap<(HostName, &'static str), (Generation, String)>,
+}
+
+impl Registry {
+    /// A stream that is still its host's newest.
+    fn slot(&mut self, host: &HostName, stream: u64) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(host);
+        slot.filter(|slot| slot.stream == stream)
+    }
+
+    fn take_out(&mut self, host: &HostName) -> Option<Slot> {
+        self.links.remove(host);
+        self.slots.remove(host)
+    }
 }
 
 /// All streams; cheap to clone.
@@ -206,17 +222,18 @@ impl Sessions {
             Base::Generation(generation) => generation,
             Base::Complete => Generation::default(),
         };
+        let link = Link {
+            stream,
+            base: who.base,
+            hello: who.hello,
+            order: None,
+            acked,
+            zone: Some(who.zone),
+            behind: false,
+            work: BTreeMap::new(),
+        };
         let slot = Slot {
-            link: Link {
-                stream,
-                base: who.base,
-                hello: who.hello,
-                order: None,
-                acked,
-                zone: Some(who.zone),
-                behind: false,
-                work: BTreeMap::new(),
-            },
+            stream,
             machine: who.machine,
             version: who.version,
             send: who.send,
@@ -229,6 +246,7 @@ impl Sessions {
         if let Some(taken) = taken.filter(|taken| **taken != slot.machine) {
             return Err(taken.clone());
         }
+        registry.links.insert(who.host.clone(), link);
         if let Some(old) = registry.slots.insert(who.host, slot) {
             old.end(Status::aborted("a newer stream of this host took over"));
         }
@@ -242,12 +260,9 @@ impl Sessions {
     /// Takes a stream out; whether it was still the host's newest.
     fn leave(&self, host: &HostName, stream: u64) -> bool {
         let mut registry = self.registry();
-        let ours = registry
-            .slots
-            .get(host)
-            .is_some_and(|slot| slot.link.stream == stream);
+        let ours = registry.slot(host, stream).is_some();
         if ours {
-            registry.slots.remove(host);
+            registry.take_out(host);
         }
         ours
     }
@@ -259,11 +274,7 @@ impl Sessions {
 
     /// Whether a stream is its host's newest.
     fn is_newest(&self, host: &HostName, stream: u64) -> bool {
-        let registry = self.registry();
-        registry
-            .slots
-            .get(host)
-            .is_some_and(|slot| slot.link.stream == stream)
+        self.registry().slot(host, stream).is_some()
     }
 
     /// Why a host's name is not to be had: another machine is connected with it.
@@ -291,12 +302,8 @@ impl Sessions {
     }
 
     /// The streams as the reconcile loop sees them.
-    pub fn links(&self) -> BTreeMap<HostName, Link> {
-        let registry = self.registry();
-        let slots = registry.slots.iter();
-        slots
-            .map(|(host, slot)| (host.clone(), slot.link.clone()))
-            .collect()
+    pub fn links(&self) -> Map<HostName, Link> {
+        self.registry().links.clone()
     }
 
     /// What is shown of each stream.
@@ -305,9 +312,10 @@ impl Sessions {
         let slots = registry.slots.iter();
         slots
             .map(|(host, slot)| {
+                let link = registry.links.get(host);
                 let status = LinkStatus {
                     version: slot.version.clone(),
-                    acked: slot.link.acked,
+                    acked: link.map(|link| link.acked).unwrap_or_default(),
                 };
                 (host.clone(), status)
             })
@@ -324,13 +332,13 @@ impl Sessions {
         change: impl FnOnce(&mut Link),
     ) {
         let mut registry = self.registry();
-        let Some(slot) = registry.slots.get_mut(host) else {
+        let Registry { slots, links, .. } = &mut *registry;
+        let slot = slots.get_mut(host);
+        let slot = slot.filter(|slot| slot.stream == stream);
+        let Some((slot, link)) = slot.zip(links.get_mut(host)) else {
             return;
         };
-        if slot.link.stream != stream {
-            return;
-        }
-        change(&mut slot.link);
+        change(link);
         for message in messages {
             let message = CoordinatorMessage {
                 message: Some(message),
@@ -341,7 +349,7 @@ impl Sessions {
                 return;
             }
         }
-        if slot.link.order.is_some()
+        if link.order.is_some()
             && let Some(synced) = slot.synced.take()
         {
             // The session may have ended meanwhile.
@@ -391,8 +399,7 @@ impl Sessions {
     ) -> bool {
         let (host, stream) = worker;
         let mut registry = self.registry();
-        let slot = registry.slots.get_mut(host);
-        let link = slot.map(|slot| &mut slot.link);
+        let link = registry.links.get_mut(host);
         let Some(link) = link.filter(|link| link.stream == stream) else {
             return false;
         };
@@ -405,7 +412,7 @@ impl Sessions {
 
     /// Ends the stream of a host that may have none any more.
     pub fn revoke(&self, host: &HostName, why: &str) {
-        let slot = self.registry().slots.remove(host);
+        let slot = self.registry().take_out(host);
         if let Some(slot) = slot {
             slot.end(Status::unauthenticated(why));
         }
@@ -413,7 +420,9 @@ impl Sessions {
 
     /// Ends every stream, and says why.
     pub fn end_all(&self, why: &str) {
-        for (_, slot) in std::mem::take(&mut self.registry().slots) {
+        let mut registry = self.registry();
+        registry.links.clear();
+        for (_, slot) in std::mem::take(&mut registry.slots) {
             slot.end(Status::unavailable(why));
         }
     }

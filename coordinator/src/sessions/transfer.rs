@@ -80,8 +80,8 @@ impl Sessions {
     /// Whether a host was given a work and has not answered it.
     pub fn works_on(&self, host: &HostName, volume: &ObjectKey, id: u64) -> bool {
         let registry = self.registry();
-        let slot = registry.slots.get(host);
-        slot.is_some_and(|slot| slot.link.work.get(volume) == Some(&id))
+        let link = registry.links.get(host);
+        link.is_some_and(|link| link.work.get(volume) == Some(&id))
     }
 
     /// Asks a host to send what `volume` is to hold, for a member.
@@ -105,7 +105,7 @@ impl Sessions {
             let Some(slot) = registry.slots.get(host) else {
                 return Ok(Err(ExecError::NoContact { host: host.clone() }));
             };
-            let stream = slot.link.stream;
+            let stream = slot.stream;
             registry
                 .senders
                 .insert(ticket.clone(), (host.clone(), arrives));
