@@ -129,7 +129,7 @@ impl Bed {
         // With the first one, every stream is in step.
         for n in 0..=CHANGES {
             let (told, begun) = (agents.newest(), Instant::now());
-            objects.apply(set(n)).await?;
+            objects.apply(service(n)).await?;
             let time = agents.all_told_after(told).await - begun;
             if n > 0 {
                 changes.push(time);
@@ -173,17 +173,12 @@ fn memory(pid: u32) -> anyhow::Result<u64> {
     Ok(memory.resident)
 }
 
-/// A set of one member: its name is new, so the zone of every host changes.
-fn set(n: u32) -> ApplyRequest {
+/// A service whose name is new, so the zone of every host changes. A set would have members that these
+/// agents do not run, and be planned again and again.
+fn service(n: u32) -> ApplyRequest {
     let text = format!(
-        "apiVersion: berth/v1\n\
-         kind: StatefulSet\n\
-         metadata: {{ name: s{n} }}\n\
-         spec:\n\
-         \x20 replicas: 1\n\
-         \x20 template:\n\
-         \x20   spec:\n\
-         \x20     processes: [{{ name: main, user: nobody, command: [/bin/true] }}]\n"
+        "apiVersion: v1\nkind: Service\nmetadata: {{ name: s{n} }}\n\
+         spec: {{ clusterIP: None, selector: {{ app: none }} }}\n"
     );
     let source = Source {
         file: "bench.yaml".into(),
