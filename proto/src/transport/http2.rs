@@ -14,10 +14,13 @@ pub const SMALL: usize = 64 << 10;
 /// large cluster, or the zone.
 pub const ANSWER: usize = 64 << 20;
 
-/// How often an idle connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(2);
-/// After which a connection that does not answer is given up.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a connection may be idle before it is asked whether it lives. Longer than from one renewal of a
+/// lease to the next (3 s): an agent that renews is heard already, and ten thousand that are asked beside that
+/// cost the coordinator more than their renewals do.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// After which a connection that does not answer is given up. What runs beside a lease is not judged by it: a
+/// stream on which nothing is renewed is ended sooner.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After which a connection that cannot be opened is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Calls of one connection; a client that has more waits.
