@@ -306,10 +306,9 @@ fn adopt(
         return;
     };
     let advertised = own.record.advertise_address;
-    let elsewhere = state.claims_of(&id.set).any(|(_, claim)| {
-        let at = state.host_of(claim);
-        claim.is_for(id) && at.is_some_and(|at| at != host)
-    });
+    let elsewhere = state
+        .claims_of_member(id)
+        .any(|(_, claim)| state.host_of(claim).is_some_and(|at| at != host));
     let Some(set) = state.sets.get(&id.set) else {
         // Of a set that the store does not know its agent stops what it has.
         return;

@@ -149,8 +149,8 @@ pub(super) fn spread_even(case: &Case<'_>) -> Verdict {
     if spec.topology_spread_constraints.is_empty() {
         return Ok(());
     }
-    let local = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
-    if state.claims_of(&id.set).any(|(_, claim)| local(claim)) {
+    let local = |claim: &Claim| state.host_of(claim) == Some(host);
+    if state.claims_of_member(id).any(|(_, claim)| local(claim)) {
         return Ok(());
     }
     let admits = |name: &HostName| {
@@ -245,9 +245,7 @@ fn take_host(state: &State, id: &MemberId, host: &HostName) -> Verdict {
             return Err(format!("{id} takes {host}, and {ordinal} has {}", own.host));
         }
     }
-    let mut claims = state
-        .claims_of(&id.set)
-        .filter(|(_, claim)| claim.is_for(id));
+    let mut claims = state.claims_of_member(id);
     let away = claims.find_map(|(_, claim)| state.host_of(claim).filter(|at| *at != host));
     match away {
         Some(at) if !set.own_hosts.contains_key(&id.ordinal) => {
@@ -312,14 +310,14 @@ fn unfit(
         let bound = claim.and_then(|claim| state.host_of(claim));
         bound.is_some_and(|bound| bound != host)
     };
-    let holds = |claim: &Claim| claim.is_for(id) && state.host_of(claim) == Some(host);
+    let holds = |claim: &Claim| state.host_of(claim) == Some(host);
     let mut templates = set.spec.volume_claim_templates.iter();
     if on.record.directives.dead.is_some() {
         Some("was confirmed dead")
     } else if !on.contact.connected {
         Some("is out of contact")
     } else if (on.record.unschedulable || on.record.directives.draining.is_some())
-        && !state.claims_of(&id.set).any(|(_, claim)| holds(claim))
+        && !state.claims_of_member(id).any(|(_, claim)| holds(claim))
         && !set.own_hosts.contains_key(&id.ordinal)
     {
         Some("is cordoned")

@@ -93,8 +93,8 @@ pub(super) fn held(state: &State, id: &MemberId) -> Option<&'static str> {
         return Some("is to move to another host");
     }
     let draining = state.hosts.get(host)?.record.directives.draining.as_ref()?;
-    let mut claims = state.claims_of(&id.set);
-    let data = claims.any(|(_, claim)| claim.is_for(id) && state.host_of(claim) == Some(host));
+    let mut claims = state.claims_of_member(id);
+    let data = claims.any(|(_, claim)| state.host_of(claim) == Some(host));
     let lives_there = data || set.own_hosts.contains_key(&id.ordinal);
     (draining.stop_pinned || !lives_there).then_some("is on a host that is being drained")
 }

@@ -48,10 +48,10 @@ pub(super) fn follow(
     if last.is_some_and(|last| last.epoch >= epoch) {
         return;
     }
-    let own = state.claims_of(&id.set);
+    let own = state.claims_of_member(id);
     let moved = own.filter_map(|(key, claim)| {
         let source = places.get(&claim.uid)?.on(host);
-        let known = state.volume_of(claim).filter(|_| claim.is_for(id))?;
+        let known = state.volume_of(claim)?;
         let is_elsewhere = known.source.host().is_some() && known.source != source;
         is_elsewhere.then(|| (key.clone(), source))
     });

@@ -12,7 +12,7 @@ use crate::{
         claims::{self, Own},
         draft::Draft,
         moves,
-        placement::{Need, choose},
+        placement::{Need, Siblings, choose},
         step::Proof,
     },
     state::{Ordered, Set},
@@ -37,12 +37,28 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         }
         return;
     }
+    assign_all(draft, key, missing);
+    move_stranded(draft, key);
+}
+
+fn assign_all(draft: &mut Draft, key: &SetKey, missing: Vec<Ordinal>) {
+    let mut siblings = None;
     for ordinal in missing {
-        if let Err(reason) = assign(draft, key, ordinal) {
-            draft.wait(key, ordinal, reason);
+        let Some(set) = draft.set(key) else {
+            return;
+        };
+        // Who of a large set is where is found out once. A move takes data along, which counts too.
+        let moves = set.moves.contains_key(&ordinal);
+        let known = siblings.get_or_insert_with(|| Siblings::of(&draft.state, key, set));
+        match assign(draft, key, ordinal, known) {
+            Ok(Some(host)) => known.add(ordinal, &host),
+            Ok(None) => {}
+            Err(reason) => draft.wait(key, ordinal, reason),
+        }
+        if moves {
+            siblings = None;
         }
     }
-    move_stranded(draft, key);
 }
 
 /// The host that a member would go to if it were stopped where it is.
@@ -54,7 +70,8 @@ pub(super) fn other_host(
     id: &MemberId,
     here: &HostName,
 ) -> Result<HostName, Reason> {
-    let found = place(draft, id)?.map(|placement| placement.host);
+    let siblings = siblings(draft, &id.set);
+    let found = place(draft, id, &siblings)?.map(|placement| placement.host);
     let hosts = Vec::new();
     found
         .filter(|host| host != here)
@@ -106,7 +123,8 @@ fn move_stranded(draft: &mut Draft, key: &SetKey) {
                 epoch,
                 proof,
             });
-            if let Err(reason) = assign(draft, key, ordinal) {
+            let siblings = siblings(draft, key);
+            if let Err(reason) = assign(draft, key, ordinal, &siblings) {
                 draft.wait(key, ordinal, reason);
             }
         }
@@ -130,7 +148,14 @@ struct Placement {
     claims: Vec<Own>,
 }
 
-fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
+fn siblings(draft: &Draft, key: &SetKey) -> Siblings {
+    let set = draft.set(key);
+    set.map_or_else(Siblings::default, |set| {
+        Siblings::of(&draft.state, key, set)
+    })
+}
+
+fn place(draft: &Draft, id: &MemberId, siblings: &Siblings) -> Result<Option<Placement>, Reason> {
     let Some(set) = draft.state.sets.get(&id.set) else {
         return Ok(None);
     };
@@ -150,6 +175,7 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
         shared: &shared,
         demands: &demands,
         source,
+        siblings,
     };
     let host = choose(draft, &need)?;
     let Some(on) = draft.state.hosts.get(&host) else {
@@ -163,24 +189,31 @@ fn place(draft: &Draft, id: &MemberId) -> Result<Option<Placement>, Reason> {
     }))
 }
 
-fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reason> {
+/// Grants an ordinal to a host, which is returned.
+fn assign(
+    draft: &mut Draft,
+    key: &SetKey,
+    ordinal: Ordinal,
+    siblings: &Siblings,
+) -> Result<Option<HostName>, Reason> {
     let id = MemberId {
         set: key.clone(),
         ordinal,
     };
     moves::complete(draft, &id)?;
-    let Some(placement) = place(draft, &id)? else {
-        return Ok(());
+    let Some(placement) = place(draft, &id, siblings)? else {
+        return Ok(None);
     };
     draft.state.surely_alone(&id)?;
     moves::begin(draft, &id, &placement.host)?;
     let Some(set) = draft.state.sets.get(key) else {
-        return Ok(());
+        return Ok(None);
     };
+    let host = placement.host;
     let step = Step::Assign {
         member: id.clone(),
         epoch: epoch(draft, set, ordinal),
-        host: placement.host,
+        host: host.clone(),
         address: placement.address,
         revision: set.birth_revision(ordinal).clone(),
     };
@@ -191,7 +224,7 @@ fn assign(draft: &mut Draft, key: &SetKey, ordinal: Ordinal) -> Result<(), Reaso
     claims::create(draft, placement.claims);
     draft.push(step);
     claims::early(draft, &id);
-    Ok(())
+    Ok(Some(host))
 }
 
 /// The next epoch of an ordinal. Its counter is the serial of the zone that first names it, which

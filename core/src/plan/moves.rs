@@ -140,9 +140,8 @@ pub(super) fn begin(draft: &mut Draft, id: &MemberId, host: &HostName) -> Result
     let Some(set) = state.sets.get(&id.set) else {
         return Ok(());
     };
-    let own = state.claims_of(&id.set);
-    let left: Vec<(&ClaimKey, &Claim, &Volume)> = own
-        .filter(|(_, claim)| claim.is_for(id))
+    let left: Vec<(&ClaimKey, &Claim, &Volume)> = state
+        .claims_of_member(id)
         .filter_map(|(key, claim)| Some((key, claim, state.volume_of(claim)?)))
         .filter(|(_, _, volume)| state.is_left_behind(id, volume))
         .collect();

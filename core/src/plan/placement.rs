@@ -18,7 +18,7 @@ use crate::{
         spread::Domains,
     },
     spec::{FailurePolicy, MemberTemplate, Protocol, Spread},
-    state::{Host, Set},
+    state::{Host, Set, State},
     template::required_controllers,
     waiting::{HostRefusal, Reason, Refusal},
 };
@@ -42,6 +42,8 @@ pub(super) struct Need<'a> {
     pub(super) demands: &'a [Demand],
     /// Where its address comes from.
     pub(super) source: Source,
+    /// Who of its set is where.
+    pub(super) siblings: &'a Siblings,
 }
 
 /// The host for an ordinal.
@@ -51,12 +53,11 @@ pub(super) struct Need<'a> {
 pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason> {
     let domains = Domains::new(&draft.state, need);
     let index = draft.state.index();
-    let siblings = siblings(draft, need);
     let required = required_controllers(&need.template.spec);
     let mut refused = Vec::new();
     let mut candidates: Vec<(Rank, &HostName)> = Vec::new();
     for (name, host) in &draft.state.hosts {
-        let because = refusal(draft, need, &domains, &siblings, name, host);
+        let because = refusal(draft, need, &domains, name, host);
         if let Some(because) = because.or_else(|| lacks(host, &required)) {
             refused.push(HostRefusal {
                 host: name.clone(),
@@ -65,7 +66,7 @@ pub(super) fn choose(draft: &Draft, need: &Need<'_>) -> Result<HostName, Reason>
             continue;
         }
         let crowd = domains.crowd(name, host);
-        let here = siblings.get(name).map_or(0, BTreeSet::len);
+        let here = need.siblings.count(need.ordinal, name);
         candidates.push((rank(need, crowd, here, index.on_host.len(name), name), name));
     }
     candidates.sort();
@@ -103,34 +104,55 @@ fn rank(need: &Need<'_>, crowd: u64, siblings: usize, load: usize, name: &HostNa
     (Reverse(was_here), crowd, siblings, load)
 }
 
-/// The other ordinals of a set by host.
-type Siblings<'a> = BTreeMap<&'a HostName, BTreeSet<Ordinal>>;
+/// The ordinals of a set by host: its members, those too that are gone and left a volume there, and those
+/// that are to move there.
+#[derive(Debug, Default)]
+pub(super) struct Siblings(BTreeMap<HostName, BTreeSet<Ordinal>>);
 
-/// The other members of the set by host, those too that are gone and left a volume there, or that are to
-/// move there.
-fn siblings<'a>(draft: &'a Draft, need: &Need<'a>) -> Siblings<'a> {
-    let members = need.set.members.iter();
-    let here = members.map(|(ordinal, member)| (&member.host, *ordinal));
-    let left = draft.state.claims_of(need.key).filter_map(|(_, claim)| {
-        Some((draft.state.host_of(claim)?, claim.member.as_ref()?.ordinal))
-    });
-    let moves = need.set.moves.iter();
-    let moves = moves.filter(|(_, asked)| asked.given_up.is_none());
-    let coming = moves.filter_map(|(ordinal, asked)| Some((asked.to.as_ref()?, *ordinal)));
-    let mut siblings = Siblings::new();
-    for (host, ordinal) in here.chain(left).chain(coming) {
-        if ordinal != need.ordinal {
-            siblings.entry(host).or_default().insert(ordinal);
+impl Siblings {
+    /// Those of a set as it is now.
+    pub(super) fn of(state: &State, key: &SetKey, set: &Set) -> Self {
+        let members = set.members.iter();
+        let here = members.map(|(ordinal, member)| (&member.host, *ordinal));
+        let claims = state.own_claims(key);
+        let left = claims
+            .iter()
+            .filter_map(|(ordinal, _, claim)| Some((state.host_of(claim)?, ordinal)));
+        let moves = set.moves.iter();
+        let moves = moves.filter(|(_, asked)| asked.given_up.is_none());
+        let coming = moves.filter_map(|(ordinal, asked)| Some((asked.to.as_ref()?, *ordinal)));
+        let mut siblings = Self::default();
+        for (host, ordinal) in here.chain(left).chain(coming) {
+            siblings.add(ordinal, host);
         }
+        siblings
     }
-    siblings
+
+    /// One more.
+    pub(super) fn add(&mut self, ordinal: Ordinal, host: &HostName) {
+        match self.0.get_mut(host) {
+            Some(here) => here.insert(ordinal),
+            None => self.0.entry(host.clone()).or_default().insert(ordinal),
+        };
+    }
+
+    /// How many are on a host, but for one.
+    fn count(&self, but: Ordinal, host: &HostName) -> usize {
+        let here = self.0.get(host);
+        here.map_or(0, |here| here.len() - usize::from(here.contains(&but)))
+    }
+
+    /// All on a host but one.
+    fn others(&self, but: Ordinal, host: &HostName) -> impl Iterator<Item = Ordinal> {
+        let here = self.0.get(host).into_iter().flatten();
+        here.copied().filter(move |ordinal| *ordinal != but)
+    }
 }
 
 fn refusal(
     draft: &Draft,
     need: &Need<'_>,
     domains: &Domains<'_>,
-    siblings: &Siblings<'_>,
     name: &HostName,
     host: &Host,
 ) -> Option<Refusal> {
@@ -189,8 +211,7 @@ fn refusal(
     if lacking.is_some() {
         return lacking;
     }
-    let here = siblings.get(name);
-    let taken = here.and_then(|here| taken(need, here, name, lives_here));
+    let taken = taken(need, name, lives_here);
     if taken.is_some() {
         return taken;
     }
@@ -205,20 +226,17 @@ fn refusal(
 
 /// Under spread `Require`, who has a host. Who is nowhere can go nowhere but to its data, or to where it is
 /// moved.
-fn taken(
-    need: &Need<'_>,
-    here: &BTreeSet<Ordinal>,
-    name: &HostName,
-    lives_here: bool,
-) -> Option<Refusal> {
+fn taken(need: &Need<'_>, name: &HostName, lives_here: bool) -> Option<Refusal> {
     let set = need.set;
-    let is_its = |ordinal: &&Ordinal| match set.members.get(ordinal) {
+    if set.spec.spread != Spread::Require {
+        return None;
+    }
+    let is_its = |ordinal: &Ordinal| match set.members.get(ordinal) {
         Some(member) => member.host == *name,
-        None => set.is_declared(**ordinal) && !lives_here,
+        None => set.is_declared(*ordinal) && !lives_here,
     };
-    let required = set.spec.spread == Spread::Require;
-    let by = here.iter().find(is_its).filter(|_| required)?;
-    let (set, ordinal) = (need.key.clone(), *by);
+    let ordinal = need.siblings.others(need.ordinal, name).find(is_its)?;
+    let set = need.key.clone();
     let by = MemberId { set, ordinal };
     Some(Refusal::SpreadTaken { by })
 }

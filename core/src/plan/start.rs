@@ -52,18 +52,27 @@ pub(super) fn run(draft: &mut Draft, key: &SetKey) {
         return;
     };
     let gates = Gates::new(&draft.state, key, set, draft.now);
+    // While a set is not founded all its peers have to be found, because they look for each other from the
+    // first moment.
+    let all = gates.founding.then(|| set.members.values());
+    let peers = all.map(|members| Barrier::of(&draft.state, members));
     for ordinal in waiting {
         let id = MemberId {
             set: key.clone(),
             ordinal,
         };
-        if let Err(reason) = start(draft, &gates, &id) {
+        if let Err(reason) = start(draft, &gates, peers.as_ref(), &id) {
             draft.wait(key, ordinal, reason);
         }
     }
 }
 
-fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> {
+fn start(
+    draft: &mut Draft,
+    gates: &Gates,
+    peers: Option<&Barrier>,
+    id: &MemberId,
+) -> Result<(), Reason> {
     let Some(set) = draft.state.sets.get(&id.set) else {
         return Ok(());
     };
@@ -82,13 +91,18 @@ fn start(draft: &mut Draft, gates: &Gates, id: &MemberId) -> Result<(), Reason> 
         draft.wake(shut.wake);
         return Err(predecessor(&shut));
     }
-    let named = named(set, gates, id);
-    let last = named.iter().map(|member| member.assigned_at).max();
-    let until = last.unwrap_or_default().plus(BARRIER);
-    let lacking = lacking(&draft.state, &named);
-    if !lacking.is_empty() && draft.now < until && !bug::on(Bug::BarrierSkipped) {
-        draft.wake(Some(until));
-        return Err(Reason::ZoneNotAcknowledged { hosts: lacking });
+    let own;
+    let barrier = match peers {
+        Some(peers) => peers,
+        None => {
+            own = Barrier::of(&draft.state, std::iter::once(member));
+            &own
+        }
+    };
+    if !barrier.lacking.is_empty() && draft.now < barrier.until && !bug::on(Bug::BarrierSkipped) {
+        let hosts = barrier.lacking.clone();
+        draft.wake(Some(barrier.until));
+        return Err(Reason::ZoneNotAcknowledged { hosts });
     }
     let claims = claims::of_member(&draft.state, set, id, draft.now)?;
     let template = set.template_of(&member.revision).cloned();
@@ -196,20 +210,27 @@ pub(super) fn predecessor(shut: &Shut) -> Reason {
     }
 }
 
-/// The members whose names must be served before this one starts: itself, and while the set is not
-/// founded all its peers, because they look for each other from the first moment.
-fn named<'a>(set: &'a Set, gates: &Gates, id: &MemberId) -> Vec<&'a Member> {
-    let members = set.members.iter();
-    let concerned = members.filter(|(ordinal, _)| gates.founding || **ordinal == id.ordinal);
-    concerned.map(|(_, member)| member).collect()
+/// What the start of a member waits for because of names that must be served before: its own, or those of
+/// all its peers.
+struct Barrier {
+    /// Until when at most.
+    until: Timestamp,
+    /// The hosts in contact whose agents do not serve them yet.
+    lacking: Vec<HostName>,
 }
 
-/// The hosts in contact whose agents do not serve the names of some members yet.
-fn lacking(state: &State, named: &[&Member]) -> Vec<HostName> {
-    let serial = named.iter().map(|member| member.named_in).max();
-    let serial = serial.unwrap_or_default();
-    let hosts = state.hosts.iter();
-    let behind =
-        hosts.filter(|(_, host)| host.contact.connected && host.contact.zone_acked < serial);
-    behind.map(|(name, _)| name.clone()).collect()
+impl Barrier {
+    fn of<'a>(state: &State, named: impl Iterator<Item = &'a Member>) -> Self {
+        let newest = named.map(|member| (member.assigned_at, member.named_in));
+        let (last, serial) = newest
+            .reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
+            .unwrap_or_default();
+        let hosts = state.hosts.iter();
+        let behind =
+            hosts.filter(|(_, host)| host.contact.connected && host.contact.zone_acked < serial);
+        Self {
+            until: last.plus(BARRIER),
+            lacking: behind.map(|(name, _)| name.clone()).collect(),
+        }
+    }
 }

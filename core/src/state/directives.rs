@@ -171,9 +171,9 @@ impl State {
     pub fn is_pinned_to(&self, id: &MemberId, host: &HostName) -> bool {
         let set = self.sets.get(&id.set);
         let own = set.and_then(|set| set.own_hosts.get(&id.ordinal));
-        let mut claims = self.claims_of(&id.set);
+        let mut claims = self.claims_of_member(id);
         own.is_some_and(|own| own.host == *host)
-            || claims.any(|(_, claim)| claim.is_for(id) && self.host_of(claim) == Some(host))
+            || claims.any(|(_, claim)| self.host_of(claim) == Some(host))
     }
 }
 

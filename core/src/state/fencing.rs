@@ -114,8 +114,7 @@ impl State {
     }
 
     fn written(&self, id: &MemberId, is_meant: impl Fn(&Claim) -> bool) -> Option<ClaimKey> {
-        let own = self.claims_of(&id.set);
-        let own = own.filter(|(_, claim)| claim.is_for(id));
+        let own = self.claims_of_member(id);
         let own = own.map(|(key, _)| key.clone());
         let set = self.sets.get(&id.set);
         let member = set.and_then(|set| set.members.get(&id.ordinal));

@@ -76,8 +76,7 @@ pub fn replace(state: &State, id: &MemberId, now: Timestamp) -> Result<State, No
             member.restart_asked.get_or_insert(now);
         }
     }
-    let own = state.claims_of(&id.set);
-    let own = own.filter(|(_, claim)| claim.is_for(id));
+    let own = state.claims_of_member(id);
     let keys: Vec<ClaimKey> = own.map(|(key, _)| key.clone()).collect();
     give_up(&mut after, &keys);
     after.founds_no_more(id);

@@ -258,8 +258,8 @@ impl Set {
 impl State {
     /// The claims of a member whose data is in a pool of a host.
     pub fn local_claims(&self, id: &MemberId, host: &HostName) -> Vec<ClaimKey> {
-        let own = self.claims_of(&id.set);
-        let own = own.filter(|(_, claim)| claim.is_for(id) && self.host_of(claim) == Some(host));
+        let own = self.claims_of_member(id);
+        let own = own.filter(|(_, claim)| self.host_of(claim) == Some(host));
         own.map(|(key, _)| key.clone()).collect()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Index;
 use crate::{
-    ids::{ClaimKey, Ordinal, SetKey},
+    ids::{ClaimKey, MemberId, Ordinal, SetKey},
     map::Map,
     state::{Claim, State},
 };
@@ -47,6 +47,17 @@ impl State {
         let own = self.own_claims(set);
         let mut keys: Vec<ClaimKey> = own.iter().map(|(_, key, _)| key.clone()).collect();
         keys.sort_unstable();
+        keys.into_iter()
+            .filter_map(|key| self.claims.get_key_value(&key))
+    }
+
+    /// The claims of a member, sorted: those that were made for it.
+    pub fn claims_of_member<'a>(
+        &'a self,
+        id: &MemberId,
+    ) -> impl Iterator<Item = (&'a ClaimKey, &'a Claim)> + use<'a> {
+        let own = self.own_claims(&id.set);
+        let keys: Vec<ClaimKey> = own.of(id.ordinal).map(|(key, _)| key.clone()).collect();
         keys.into_iter()
             .filter_map(|key| self.claims.get_key_value(&key))
     }
